@@ -1,0 +1,49 @@
+"""hrdis: recover an image from an incomplete or noisy measurement, with a diffusion model as the prior.
+
+    import hrdis
+    prior   = hrdis.load_prior("default")
+    A       = hrdis.operators.SuperResolution(scale=4)
+    problem = hrdis.measure(A, x, noise=hrdis.noise.Gaussian(0.05), seeds=[0])
+    result  = hrdis.solve(hrdis.HRDIS(steps=100), prior, problem, seeds=[0])
+
+Names are imported on first use, so that ``hrdis --help`` does not pay for torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from . import images, metrics, noise, operators, priors, rng, schedule
+    from .operators import Problem
+    from .priors import Prior, load_prior
+    from .schedule import Schedule
+    from .driver import Result, iterate, measure, solve
+    from .solvers import CR, DDNM, HRDIS, SOLVERS, REDDiff, Solver, Step
+    from .tasks import TASKS
+
+_HOME = {
+    "images": "images", "metrics": "metrics", "noise": "noise", "operators": "operators", "priors": "priors",
+    "rng": "rng", "schedule": "schedule", "solvers": "solvers", "tasks": "tasks", "uncertainty": "uncertainty",
+    "Problem": "operators", "Prior": "priors", "load_prior": "priors", "Schedule": "schedule",
+    "Result": "driver", "iterate": "driver", "measure": "driver", "solve": "driver",
+    "CR": "solvers", "DDNM": "solvers", "HRDIS": "solvers", "REDDiff": "solvers",
+    "SOLVERS": "solvers", "Solver": "solvers", "Step": "solvers", "TASKS": "tasks",
+}  # fmt: skip
+
+__all__ = [name for name in _HOME if name not in ("solvers", "tasks")]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'hrdis' has no attribute {name!r}")
+    module = import_module(f".{home}", __name__)
+    value = module if name == home else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,212 @@
+"""The one driver: measure an image, run a solver, count what it does."""
+
+import time
+import warnings
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .noise import Noise
+from .operators.base import Function, Operator, Problem
+from .priors.base import Prediction, Prior
+from .rng import ImageRNG, Replay
+from .solvers.base import Solver, Step
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a solver found.
+
+    Args:
+        x: (b, c, h, w) in [-1, 1], unclamped.
+        finite: (b,), False for images that became NaN or infinite.
+        nfe: network calls made.
+        seconds: wall time of the whole run.
+        times: the network times visited.
+    """
+
+    x: Tensor
+    finite: Tensor
+    nfe: int
+    seconds: float
+    times: tuple[int, ...]
+
+
+def measure(
+    A: Operator | Callable[[Tensor], Tensor],
+    x: Tensor,
+    noise: Noise | None = None,
+    *,
+    seeds: Sequence[int] | None = None,
+    rng: Replay | None = None,
+) -> Problem:
+    """Simulate y = A(x) + noise; no noise is put where nothing is observed.
+
+    Args:
+        A: an operator, or any callable.
+        x: (b, c, h, w) in [-1, 1].
+        noise: e.g. ``hrdis.noise.Gaussian(0.05)``; None is noiseless.
+        seeds: one per image; image i's noise depends on ``seeds[i]`` only. Needed where there is noise.
+        rng: recorded draws instead of seeds.
+
+    Returns:
+        the `Problem` with y and sigma_y in units of y.
+
+    Raises:
+        TypeError, ValueError: if x cannot be measured by A, or seeds do not match the batch.
+    """
+    operator = A if isinstance(A, Operator) else Function(A, shape=tuple(x.shape[1:]))
+    operator.check(x)
+    if x.abs().max() > 1.5:
+        warnings.warn(
+            f"x reaches {float(x.abs().max()):.3g}; images are expected in [-1, 1]. "
+            "For values in [0, 1] or 0..255 use 2 * x - 1 or x / 127.5 - 1.",
+            stacklevel=2,
+        )
+    with torch.no_grad():
+        y = operator(x)
+        if noise is None:
+            return Problem(y.clone(), operator, 0.0)
+        noisy = noise.add(y, _source(seeds, rng, len(x), "measure"))
+        if operator.observed is not None:
+            noisy = torch.where(operator.observed.bool(), noisy, y)
+        return Problem(noisy, operator, noise.sigma_y)
+
+
+def iterate(
+    solver: Solver,
+    prior: Prior,
+    problem: Problem,
+    *,
+    seeds: Sequence[int] | None = None,
+    times: Sequence[int] | None = None,
+    rng: ImageRNG | Replay | None = None,
+) -> Generator[Step, None, Result]:
+    """Run a solver step by step: yields each `Step`, returns the `Result`; closing it cancels the run.
+
+    Args:
+        solver: settings of an algorithm, e.g. ``hrdis.HRDIS(steps=100)``.
+        prior: see `hrdis.load_prior`.
+        problem: see `hrdis.measure` and `hrdis.Problem`.
+        seeds: one integer per image; image i's result depends on ``seeds[i]`` only, never on its neighbours.
+        times: network times in order, ending in -1, instead of the solver's own.
+        rng: a noise source instead of seeds, e.g. ``hrdis.rng.Replay([...])``.
+
+    Raises:
+        TypeError: if the operator lacks what the solver needs.
+        ValueError: for seeds, times or channels that do not fit; all before the first network call.
+
+    Warns:
+        RuntimeWarning: naming images that became non-finite, and when.
+    """
+    source = _source(seeds, rng, len(problem.y), "solve")
+    times = solver.times(prior.schedule) if times is None else _checked(times, prior)
+    _require(solver, prior, problem)
+    return _iterate(solver, prior, problem, times, source)
+
+
+def solve(
+    solver: Solver,
+    prior: Prior,
+    problem: Problem,
+    *,
+    seeds: Sequence[int] | None = None,
+    times: Sequence[int] | None = None,
+    rng: ImageRNG | Replay | None = None,
+) -> Result:
+    """Run a solver to its end: `iterate`, drained. Arguments, errors and warnings are its own."""
+    run = iterate(solver, prior, problem, seeds=seeds, times=times, rng=rng)
+    while True:
+        try:
+            next(run)
+        except StopIteration as end:
+            return end.value
+
+
+class _Counted(Prior):
+    """Counts the calls of a prior."""
+
+    def __init__(self, prior: Prior):
+        super().__init__()
+        self.prior, self.calls = prior, 0
+        self.schedule, self.channels, self.name = prior.schedule, prior.channels, prior.name
+
+    def forward(self, x_t: Tensor, t: int) -> Prediction:
+        self.calls += 1
+        return self.prior(x_t, t)
+
+
+def _iterate(
+    solver: Solver, prior: Prior, problem: Problem, times: list[int], source: ImageRNG | Replay
+) -> Generator[Step, None, Result]:
+    started = time.perf_counter()
+    counted = _Counted(prior)
+    finite = torch.ones(len(problem.y), dtype=torch.bool)
+    run = solver.run(counted, problem, times, source)
+    while True:
+        try:
+            step = next(run)
+        except StopIteration as end:
+            x = end.value
+            break
+        finite = _still_finite(finite, step.x, f"at t = {step.t} (call {counted.calls} of {len(times) - 1})")
+        yield step
+    finite = _still_finite(finite, x, "in the last step")
+    if isinstance(source, Replay):
+        source.close()
+    return Result(x, finite, counted.calls, time.perf_counter() - started, tuple(times))
+
+
+def _still_finite(finite: torch.Tensor, x: Tensor, when: str) -> Tensor:
+    now = torch.isfinite(x).flatten(1).all(1).cpu()
+    lost = (finite & ~now).nonzero().flatten().tolist()
+    if lost:
+        warnings.warn(
+            f"Images {lost} of {len(x)} became non-finite {when}. The solver's step is likely too large for this "
+            "problem: lower its step size (lr, zeta, scale), or start from its preset.",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+    return finite & now
+
+
+def _source(
+    seeds: Sequence[int] | None, rng: ImageRNG | Replay | None, batch: int, name: str
+) -> ImageRNG | Replay:
+    if (seeds is None) == (rng is None):
+        raise ValueError(
+            f"Either seeds or rng is expected, and {'none' if seeds is None else 'both'} was given. "
+            f"Give one seed per image: seeds=range({batch})."
+        )
+    if rng is not None:
+        return rng
+    if len(seeds) != batch:
+        raise ValueError(f"seeds has {len(seeds)} entries for a batch of {batch}. Give one seed per image: seeds=range({batch}).")
+    return ImageRNG(seeds, name)
+
+
+def _checked(times: Sequence[int], prior: Prior) -> list[int]:
+    times = [int(t) for t in times]
+    if len(times) < 2 or times[-1] != -1 or min(times[:-1]) < 0 or max(times) >= len(prior.schedule):
+        raise ValueError(
+            f"times is {times[:3]}...{times[-2:]}. Network times from 0 to {len(prior.schedule) - 1}, ending in -1 "
+            "(clean), are expected: times=[950, 900, ..., 0, -1]."
+        )
+    return times
+
+
+def _require(solver: Solver, prior: Prior, problem: Problem) -> None:
+    name = type(solver).__name__
+    if not isinstance(problem.A, solver.requires):
+        raise TypeError(
+            f"{name} needs a {solver.requires.__name__}, but A is a {type(problem.A).__name__}. "
+            "Use HRDIS or REDDiff, which take any differentiable operator."
+        )
+    channels = problem.image_shape[1]
+    if prior.channels is not None and channels not in prior.channels:
+        raise ValueError(
+            f"The images have {channels} channels, but the prior {prior.name!r} takes "
+            f"{' or '.join(map(str, prior.channels))}. Convert the images, or use another prior."
+        )

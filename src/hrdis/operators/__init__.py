@@ -1,0 +1,10 @@
+"""Measurement operators."""
+
+from . import masks as masks
+from .base import Function as Function
+from .base import LinearOperator as LinearOperator
+from .base import Operator as Operator
+from .base import Problem as Problem
+from .identity import Identity as Identity
+from .inpaint import Inpainting as Inpainting
+from .superres import SuperResolution as SuperResolution

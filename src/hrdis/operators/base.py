@@ -1,0 +1,167 @@
+"""What a measurement is: y = A(x) + sigma_y z.
+
+Images are (b, c, h, w) in [-1, 1]. Operators are deterministic: whatever is random about one (a mask, a
+matrix) is drawn once, from a seed, when it is built. Noise is added elsewhere (`hrdis.noise`, `hrdis.measure`).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+Shape = tuple[int, ...]
+
+
+class Operator(nn.Module, ABC):
+    """A measurement operator, possibly nonlinear.
+
+    ``forward`` must treat images independently and be differentiable by autograd.
+    """
+
+    #: 1 where an entry of y was observed, 0 where not, broadcastable to y; None means everything was.
+    observed: Tensor | None = None
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """A(x), for images x of shape (b, c, h, w) in [-1, 1]."""
+
+    @abstractmethod
+    def pinv(self, y: Tensor) -> Tensor:
+        """The pseudo-inverse of y if A is linear, otherwise a documented starting picture."""
+
+    def smooth(self, y: Tensor) -> Tensor:
+        """A smooth picture that explains y, the start for priors that know little; by default ``pinv(y)``."""
+        return self.pinv(y)
+
+    def image_shape(self, y_shape: Shape) -> Shape:
+        """The shape (b, c, h, w) of the images whose measurements have ``y_shape``."""
+        return tuple(y_shape)
+
+    def for_image(self, i: int) -> "Operator":
+        """The operator of image i alone, where it differs between images (a mask each); by default itself."""
+        return self
+
+    def check(self, x: Tensor) -> None:
+        """Raise unless x can be measured: floating, (b, c, h, w), finite."""
+        if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim != 4:
+            got = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(
+                f"{type(self).__name__} got {got}. A floating tensor of shape (b, c, h, w) in [-1, 1] is expected. "
+                "Convert a picture with hrdis.images.load(path)."
+            )
+        if not bool(torch.isfinite(x).all()):
+            raise ValueError(
+                f"The image given to {type(self).__name__} holds NaN or infinite values. "
+                "Finite values in [-1, 1] are expected."
+            )
+
+
+class LinearOperator(Operator):
+    """A linear operator: also has its adjoint, and ``pinv`` is exact."""
+
+    def for_image(self, i: int) -> "LinearOperator":
+        return self
+
+    @abstractmethod
+    def adjoint(self, y: Tensor) -> Tensor:
+        """A* y, with <A x, y> = <x, A* y>."""
+
+    def project(self, x: Tensor, y: Tensor) -> Tensor:
+        """The point closest to x among those that explain y: x - A^+(A x - y)."""
+        return x - self.pinv(self(x) - y)
+
+
+class Function(Operator):
+    """Any differentiable callable ``x -> y`` as a nonlinear operator.
+
+    Args:
+        function: maps (b, c, h, w) to measurements with the image axis first, images independent.
+        shape: (c, h, w) of the images; by default that of y.
+        start: maps y to a starting picture; by default y itself where shapes agree, else mid-grey.
+
+    Example:
+        >>> A = Function(lambda x: x.clamp(-1, 0.2))
+        >>> A(torch.ones(1, 3, 8, 8)).max()
+        tensor(0.2000)
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Tensor], Tensor],
+        shape: tuple[int, int, int] | None = None,
+        start: Callable[[Tensor], Tensor] | None = None,
+    ):
+        super().__init__()
+        self.function, self.shape, self.start = function, shape, start
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+    def pinv(self, y: Tensor) -> Tensor:
+        """The starting picture: ``start(y)``, or y itself, or mid-grey when y is no picture of that shape."""
+        if self.start is not None:
+            return self.start(y)
+        shape = self.image_shape(tuple(y.shape))
+        return y if tuple(y.shape) == shape else y.new_zeros(shape)
+
+    def image_shape(self, y_shape: Shape) -> Shape:
+        return tuple(y_shape) if self.shape is None else (y_shape[0], *self.shape)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A measurement to be explained: y = A(x) + sigma_y z.
+
+    Args:
+        y: the measurement, the image axis first; never written to.
+        A: an `Operator`, or any callable ``x -> y`` (then nonlinear: see `Function`).
+        sigma_y: standard deviation of the noise, in units of y (twice that of a [0, 1] image); 0 is noiseless.
+
+    Raises:
+        TypeError: if y is no floating tensor or A cannot be called.
+        ValueError: if y is not finite, sigma_y is negative, or y is no measurement of A.
+    """
+
+    y: Tensor
+    A: Operator
+    sigma_y: float = 0.0
+
+    def __post_init__(self) -> None:
+        y, A = self.y, self.A
+        if not isinstance(y, Tensor) or not y.is_floating_point() or y.ndim < 2:
+            got = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
+            raise TypeError(f"y is {got}. A floating tensor whose first axis is the image is expected.")
+        if not callable(A):
+            raise TypeError(
+                f"A is a {type(A).__name__}. A hrdis Operator or a callable x -> y is expected: "
+                "Problem(y, hrdis.operators.SuperResolution(scale=4))."
+            )
+        if not isinstance(A, Operator):
+            object.__setattr__(self, "A", Function(A))
+        if not bool(torch.isfinite(y).all()):
+            bad = [i for i in range(len(y)) if not bool(torch.isfinite(y[i]).all())]
+            raise ValueError(
+                f"y is not finite (images {bad}). A measurement without NaN or infinite values is expected. "
+                "Where nothing was observed, use hrdis.operators.Inpainting and put 0 there."
+            )
+        if not (self.sigma_y >= 0 and self.sigma_y < float("inf")):
+            raise ValueError(f"sigma_y is {self.sigma_y}. A standard deviation >= 0 in units of y is expected.")
+        self._check_shape()
+
+    def _check_shape(self) -> None:
+        shape = self.A.image_shape(tuple(self.y.shape))
+        with torch.no_grad():
+            measured = self.A(self.y.new_zeros(shape)).shape
+        if measured != self.y.shape:
+            raise ValueError(
+                f"y has shape {tuple(self.y.shape)}, but {type(self.A).__name__} gives {tuple(measured)} for images "
+                f"of shape {shape}. Build both at once: problem = hrdis.measure(A, x, seeds=...), or name the "
+                "image's shape: Problem(y, hrdis.operators.Function(A, shape=(c, h, w)))."
+            )
+
+    @property
+    def image_shape(self) -> Shape:
+        """Shape (b, c, h, w) of the images to recover."""
+        return self.A.image_shape(tuple(self.y.shape))

@@ -1,0 +1,117 @@
+"""Inpainting: some pixels were observed, the others were not."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..linalg import cg
+from .base import LinearOperator
+
+
+class Inpainting(LinearOperator):
+    """A x = mask * x: observed pixels are kept, holes are 0 in y.
+
+    The adjoint and the pseudo-inverse are A itself. `hrdis.measure` puts no noise into holes.
+
+    Args:
+        mask: 1 (True) = observed, 0 (False) = hole; (h, w), (c, h, w), or (b, 1 or c, h, w) with one mask per
+            image (b = 1 serves every image).
+
+    Raises:
+        TypeError: if the mask is no tensor of numbers.
+        ValueError: for entries other than 0 and 1, a mask that observes nothing, or, on use, one that does not
+            fit the image.
+    """
+
+    def __init__(self, mask: Tensor):
+        super().__init__()
+        if not isinstance(mask, Tensor) or mask.is_complex() or not 2 <= mask.ndim <= 4:
+            got = f"shape {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
+            raise TypeError(f"The mask is given as {got}. A tensor of shape (h, w) or (b, 1, h, w) is expected.")
+        values = mask.unique()
+        if not bool(((values == 0) | (values == 1)).all()):
+            raise ValueError(
+                f"The mask holds values from {float(values.min()):g} to {float(values.max()):g}. "
+                "Only 0 (hole) and 1 (observed) are expected. "
+                "For a picture of a mask: hrdis.operators.masks.from_file(path, hole='white')."
+            )
+        mask = mask.reshape(*[1] * (4 - mask.ndim), *mask.shape).float()
+        empty = (mask.flatten(1).sum(1) == 0).nonzero().flatten().tolist()
+        if empty:
+            raise ValueError(
+                f"Nothing is observed: mask {empty} is 0 everywhere. At least one observed pixel is expected. "
+                "If 1 marks the hole in your mask, pass 1 - mask."
+            )
+        self.register_buffer("mask", mask)
+
+    @property
+    def observed(self) -> Tensor:  # type: ignore[override]
+        return self.mask
+
+    def extra_repr(self) -> str:
+        return f"mask={tuple(self.mask.shape)}, observed={float(self.mask.mean()):.1%}"
+
+    def forward(self, x: Tensor) -> Tensor:
+        m = self.mask
+        if m.shape[-2:] != x.shape[-2:]:
+            raise ValueError(
+                f"The mask is {m.shape[-2]} x {m.shape[-1]}, the image {x.shape[-2]} x {x.shape[-1]} "
+                "(height x width). Both must agree; nothing is resized in silence. "
+                "Resize the mask yourself, with nearest neighbours."
+            )
+        if m.shape[0] not in (1, x.shape[0]) or m.shape[1] not in (1, x.shape[1]):
+            raise ValueError(
+                f"The mask has shape {tuple(m.shape)}, the images {tuple(x.shape)}. "
+                "One mask for all images or one per image is expected, with 1 channel or as many as the image."
+            )
+        return m.to(x) * x
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self(y)
+
+    def pinv(self, y: Tensor) -> Tensor:
+        return self(y)
+
+    def for_image(self, i: int) -> "Inpainting":
+        return self if len(self.mask) == 1 else Inpainting(self.mask[i : i + 1])
+
+    def smooth(self, y: Tensor) -> Tensor:
+        """The biharmonic fill: observed pixels as measured, holes with the least squared Laplacian."""
+        return biharmonic(self(y), self.mask.to(y).expand_as(y))
+
+
+def biharmonic(y: Tensor, mask: Tensor, steps: int = 1000) -> Tensor:
+    """Fill the holes of y (mask = 0) by minimising the sum of squared Laplacians (reflecting border).
+
+    Solved by conjugate gradient on the holes, from a coarse-to-fine fill; ``steps`` bounds the work where holes
+    are very large, and the picture is then smooth but not quite biharmonic.
+    """
+    hole = 1 - mask
+    start = mask * y + hole * _pyramid(mask * y, mask)
+
+    def bending(x: Tensor) -> Tensor:
+        return hole * _laplacian(_laplacian(x))
+
+    correction = cg(lambda v: bending(hole * v), -bending(start), torch.zeros_like(y), steps, tolerance=1e-4)
+    return start + hole * correction
+
+
+def _laplacian(x: Tensor) -> Tensor:
+    """The five-point Laplacian with a mirrored border; symmetric, so that its square is positive semidefinite."""
+    p = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    return p[..., 1:-1, 2:] + p[..., 1:-1, :-2] + p[..., 2:, 1:-1] + p[..., :-2, 1:-1] - 4 * x
+
+
+def _pyramid(y: Tensor, mask: Tensor) -> Tensor:
+    """Fill holes with averages over ever larger blocks of what was observed, from the finest that knows any."""
+    if bool((mask.flatten(2).sum(2) == mask[0, 0].numel()).all()) or min(y.shape[-2:]) == 1:
+        known = mask.flatten(2).sum(2).clamp(min=1)
+        mean = (y.flatten(2).sum(2) / known)[..., None, None]
+        return mask * y + (1 - mask) * mean
+    size = y.shape[-2:]
+    weight = F.avg_pool2d(mask, 2, ceil_mode=True)
+    coarse = F.avg_pool2d(y, 2, ceil_mode=True) / weight.clamp(min=1e-6)
+    seen = (weight > 0).to(y)
+    filled = _pyramid(coarse * seen, seen)
+    up = F.interpolate(filled, size=size, mode="bilinear", align_corners=False)
+    return mask * y + (1 - mask) * up

@@ -1,0 +1,163 @@
+"""Masks for inpainting: generated free-form strokes, boxes, random pixels, and masks from a file.
+
+Every function returns the *observed* mask, (h, w) float, 1 = observed and 0 = hole.
+"""
+
+import math
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..rng import stream
+
+
+def freeform(
+    h: int,
+    w: int,
+    band: tuple[float, float] = (0.1, 0.2),
+    seed: int = 0,
+    index: int = 0,
+    flip: bool = True,
+    attempts: int = 10_000,
+) -> Tensor:
+    """Draw a free-form mask in the manner of DeepFill v2 and Palette: 1 to 3 zig-zag brush strokes.
+
+    Whole masks are redrawn until the hole fraction lies in ``band``. Mask ``index`` does not depend on
+    how many were drawn before it.
+
+    Args:
+        h, w: size in pixels; strokes scale with it.
+        band: lowest and highest (exclusive) hole fraction; the paper uses (0.1, 0.2), (0.2, 0.3), (0.3, 0.4).
+        seed, index: which mask.
+        flip: mirror at random; without it strokes always run to the right, as in the widely copied code.
+        attempts: how often to redraw before giving up.
+
+    Raises:
+        ValueError: if the band is empty, out of reach (above 0.45), or not met within ``attempts``.
+
+    Reference:
+        Yu et al., Free-Form Image Inpainting with Gated Convolution, ICCV 2019; Saharia et al., Palette, 2022.
+    """
+    low, high = band
+    if not 0 <= low < high <= 1:
+        raise ValueError(f"band is {band}. Two hole fractions 0 <= low < high <= 1 are expected: band=(0.1, 0.2).")
+    if low > 0.45:
+        raise ValueError(
+            f"A hole fraction of {low:.0%} or more is out of reach of free-form strokes (0.3 % exceed 40 %). "
+            "Use masks.random_pixels or masks.box for larger holes."
+        )
+    best = math.inf, 0.0
+    for attempt in range(attempts):
+        hole = _strokes(h, w, stream(seed, "freeform", index, attempt), flip)
+        coverage = float(hole.mean())
+        if low <= coverage < high:
+            return torch.from_numpy(1 - hole)
+        best = min(best, (max(low - coverage, coverage - high), coverage))
+    raise ValueError(
+        f"No mask with a hole fraction in [{low:g}, {high:g}) in {attempts} attempts at {h} x {w}; "
+        f"the closest had {best[1]:.3f}. A wider band is expected: band=({max(low - 0.05, 0):g}, {high + 0.05:g})."
+    )
+
+
+def _strokes(h: int, w: int, rng: np.random.Generator, flip: bool) -> np.ndarray:
+    """One draw, whatever its coverage: float32 (h, w), 1 = hole."""
+    from PIL import Image, ImageDraw
+
+    image = Image.new("L", (w, h))
+    draw = ImageDraw.Draw(image)
+    reach = math.hypot(h, w) / 8
+    side = math.sqrt(h * w) / 256
+    for _ in range(rng.integers(1, 4)):
+        low = 2 * math.pi / 5 - rng.uniform(0, 2 * math.pi / 15)
+        high = 2 * math.pi / 5 + rng.uniform(0, 2 * math.pi / 15)
+        points = [(int(rng.integers(w)), int(rng.integers(h)))]
+        for i in range(rng.integers(4, 12)):
+            angle = rng.uniform(low, high)
+            angle = 2 * math.pi - angle if i % 2 == 0 else angle
+            r = float(np.clip(rng.normal(reach, reach // 2), 0, 2 * reach))
+            x, y = points[-1]
+            points.append(
+                (int(np.clip(x + r * math.cos(angle), 0, w)), int(np.clip(y + r * math.sin(angle), 0, h)))
+            )
+        width = max(1, int(rng.uniform(12, 40) * side))
+        draw.line(points, fill=1, width=width)
+        for x, y in points:
+            draw.ellipse([x - width // 2, y - width // 2, x + width // 2, y + width // 2], fill=1)
+    hole = np.asarray(image, dtype=np.float32)
+    if flip and rng.random() < 0.5:
+        hole = hole[:, ::-1]
+    if flip and rng.random() < 0.5:
+        hole = hole[::-1]
+    return np.ascontiguousarray(hole)
+
+
+def box(
+    h: int, w: int, size: tuple[int, int] | None = None, margin: int | None = None, seed: int = 0, index: int = 0
+) -> Tensor:
+    """One rectangular hole.
+
+    Args:
+        size: (height, width) of the hole; by default the centred half, [h/4, 3h/4) x [w/4, 3w/4).
+        margin: least distance to the border for a hole at random (default: h/16); ignored for the default box.
+    """
+    mask = torch.ones(h, w)
+    if size is None:
+        mask[h // 4 : 3 * h // 4, w // 4 : 3 * w // 4] = 0
+        return mask
+    margin = min(h, w) // 16 if margin is None else margin
+    room = (h - 2 * margin - size[0], w - 2 * margin - size[1])
+    if min(size) < 1 or min(room) < 0:
+        raise ValueError(
+            f"A hole of {size[0]} x {size[1]} with a margin of {margin} does not fit into {h} x {w}. "
+            f"At most {h - 2 * margin} x {w - 2 * margin} is possible."
+        )
+    rng = stream(seed, "box", index)
+    top, left = (margin + int(rng.integers(r + 1)) for r in room)
+    mask[top : top + size[0], left : left + size[1]] = 0
+    return mask
+
+
+def random_pixels(h: int, w: int, hole: float = 0.5, seed: int = 0, index: int = 0) -> Tensor:
+    """Drop exactly ``int(hole * h * w)`` pixels, chosen without replacement, the same in all channels."""
+    if not 0 < hole < 1:
+        raise ValueError(f"hole is {hole}. A fraction of dropped pixels between 0 and 1 is expected: hole=0.5.")
+    mask = torch.ones(h * w)
+    dropped = stream(seed, "random_pixels", index).choice(h * w, int(hole * h * w), replace=False)
+    mask[torch.from_numpy(dropped)] = 0
+    return mask.reshape(h, w)
+
+
+def from_file(path: str | Path, hole: Literal["white", "black", "alpha"] = "white") -> Tensor:
+    """Read a painted mask from a picture (any mode) or a ``.npy`` array of 0 and 1.
+
+    Args:
+        path: the file. Pictures are split at mid-grey; an array must hold 0 and 1 only.
+        hole: what marks the hole: ``"white"`` (1 in an array), ``"black"`` (0), or ``"alpha"`` (transparent pixels).
+
+    Raises:
+        ValueError: if the file is no such mask.
+    """
+    path = Path(path)
+    if path.suffix == ".npy":
+        values = np.load(path, allow_pickle=False)
+        if values.ndim != 2 or not np.isin(values, (0, 1)).all():
+            raise ValueError(
+                f"{path} holds an array of shape {values.shape}. A (h, w) array of 0 and 1 is expected."
+            )
+        bright = values.astype(np.float32)
+    else:
+        from PIL import Image, ImageOps
+
+        with Image.open(path) as image:
+            image = ImageOps.exif_transpose(image)
+            if hole == "alpha" and "A" not in image.convert("RGBA" if "transparency" in image.info else image.mode).getbands():
+                raise ValueError(
+                    f"{path} has no transparency. A picture with an alpha channel is expected with hole='alpha'; "
+                    "use hole='white' or hole='black' for a painted mask."
+                )
+            grey = image.convert("RGBA").getchannel("A") if hole == "alpha" else image.convert("L")
+            bright = (np.asarray(grey) > 127).astype(np.float32)
+    return torch.from_numpy(1 - bright if hole == "white" else bright)

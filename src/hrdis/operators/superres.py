@@ -1,0 +1,103 @@
+"""Super-resolution: block means, or bicubic with antialiasing."""
+
+from functools import lru_cache
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .base import LinearOperator, Shape
+
+
+class SuperResolution(LinearOperator):
+    """Downscale by an integer: A x = K_h x K_w^T per channel, K of shape (n / scale, n).
+
+    ``kernel="average"``: K averages blocks of ``scale`` samples; A A* = I / scale^2 and A^+ replicates.
+    ``kernel="bicubic"``: Keys' cubic (a = -0.5) stretched by ``scale``, 4 scale taps, half-sample symmetric
+    at the border; equal to the resizer of DPS and DDRM, not to ``torch.nn.functional.interpolate``, which
+    treats the border otherwise. Its pseudo-inverse is exact.
+
+    Args:
+        scale: integer >= 1; even for bicubic (2, 4, 8, ...).
+        kernel: ``"average"`` or ``"bicubic"``.
+
+    Raises:
+        ValueError: for a scale that is no integer >= 1, an odd scale with bicubic, or an image whose sides
+            are no multiples of the scale (the message names the nearest sizes).
+    """
+
+    def __init__(self, scale: int, kernel: Literal["average", "bicubic"] = "average"):
+        super().__init__()
+        if isinstance(scale, bool) or not isinstance(scale, int) or scale < 1:
+            raise ValueError(f"scale is {scale!r}. An integer >= 1 is expected: SuperResolution(scale=4).")
+        if kernel not in ("average", "bicubic"):
+            raise ValueError(f"kernel is {kernel!r}. 'average' or 'bicubic' is expected.")
+        if kernel == "bicubic" and scale % 2:
+            raise ValueError(
+                f"scale is {scale}, but the bicubic kernel is defined for even scales (its phase is half a pixel). "
+                f"Use an even scale, or SuperResolution({scale}, kernel='average')."
+            )
+        self.scale, self.kernel = scale, kernel
+
+    def extra_repr(self) -> str:
+        return f"scale={self.scale}, kernel={self.kernel!r}"
+
+    def _separable(self, x: Tensor, which: Literal["down", "adjoint", "pinv"]) -> Tensor:
+        def factor(n: int) -> Tensor:
+            n = n if which == "down" else n * self.scale
+            return _factor(n, self.scale, self.kernel, which).to(x)
+
+        h, w = x.shape[-2:]
+        return factor(h) @ x @ factor(w).T
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, w = x.shape[-2:]
+        if h % self.scale or w % self.scale:
+            near = [max(n // self.scale, 1) * self.scale for n in (h, w)]
+            above = [-(-n // self.scale) * self.scale for n in (h, w)]
+            raise ValueError(
+                f"The image is {h} x {w}, no multiple of scale {self.scale}. "
+                f"Crop it to {near[0]} x {near[1]} or pad it to {above[0]} x {above[1]}."
+            )
+        return self._separable(x, "down")
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self._separable(y, "adjoint")
+
+    def pinv(self, y: Tensor) -> Tensor:
+        return self._separable(y, "pinv")
+
+    def smooth(self, y: Tensor) -> Tensor:
+        """Bicubic interpolation of y, moved to the nearest picture that explains y."""
+        x = F.interpolate(y, scale_factor=self.scale, mode="bicubic", align_corners=False)
+        return self.project(x, y)
+
+    def image_shape(self, y_shape: Shape) -> Shape:
+        return (*y_shape[:-2], y_shape[-2] * self.scale, y_shape[-1] * self.scale)
+
+
+@lru_cache(maxsize=64)
+def _factor(n: int, scale: int, kernel: str, which: str) -> Tensor:
+    """The one-dimensional factor for images of side n, or its transpose, or its pseudo-inverse; float64."""
+    down = _average(n, scale) if kernel == "average" else _bicubic(n, scale)
+    if which == "down":
+        return down
+    return down.T.contiguous() if which == "adjoint" else torch.linalg.pinv(down)
+
+
+def _average(n: int, scale: int) -> Tensor:
+    return torch.eye(n // scale, dtype=torch.float64).repeat_interleave(scale, dim=1) / scale
+
+
+def _bicubic(n: int, scale: int) -> Tensor:
+    k = torch.arange(n // scale)[:, None]
+    j = k * scale + scale // 2 + torch.arange(-2 * scale, 2 * scale)[None, :]  # input samples, 4 scale taps
+    u = ((j - k * scale - scale // 2 + 0.5) / scale).abs().double()
+    near = 1.5 * u**3 - 2.5 * u**2 + 1
+    far = -0.5 * u**3 + 2.5 * u**2 - 4 * u + 2
+    weight = torch.where(u <= 1, near, torch.where(u < 2, far, torch.zeros_like(u)))
+    weight = weight / weight.sum(1, keepdim=True)
+    j = j % (2 * n)
+    j = torch.where(j < n, j, 2 * n - 1 - j)  # half-sample symmetric: -1 -> 0, n -> n - 1
+    return torch.zeros(n // scale, n, dtype=torch.float64).scatter_add_(1, j, weight)

@@ -1,0 +1,9 @@
+"""Diffusion priors."""
+
+from .base import Prediction as Prediction
+from .base import Prior as Prior
+from .checkpoints import load_prior as load_prior
+from .exact import Gaussian as Gaussian
+from .exact import GaussianMixture as GaussianMixture
+from .tiled import Tiled as Tiled
+from .unet import UNetPrior as UNetPrior

@@ -1,0 +1,46 @@
+"""Priors by name: the one inside the package, and folders made by `hrdis train` or diffusers."""
+
+from importlib import resources
+from pathlib import Path
+
+import torch
+
+from .base import Prior
+from .unet import UNetPrior
+
+
+def embedded_folder() -> Path:
+    """Where the embedded prior's files lie."""
+    return Path(str(resources.files("hrdis") / "weights" / "default"))
+
+
+def load_prior(
+    name: str | Path = "default", *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
+) -> Prior:
+    """Load a prior, frozen and in eval mode.
+
+    Args:
+        name: ``"default"``, the small model inside the package; a folder made by `hrdis train` or
+            diffusers; or the same folder behind ``"diffusers:"``.
+        dtype: precision the network runs in; what it returns has the caller's.
+        device: where it runs.
+
+    Raises:
+        ValueError: if there is no such prior, or its files are damaged; random weights are never returned.
+
+    Example:
+        >>> load_prior("default").name
+        'default'
+    """
+    text = str(name)
+    if text == "default":
+        prior = UNetPrior.load(embedded_folder(), dtype, name="default")
+    else:
+        folder = Path(text.removeprefix("diffusers:")).expanduser()
+        if not folder.is_dir():
+            raise ValueError(
+                f"There is no prior {text!r}. 'default' or a folder with config.json, scheduler_config.json and "
+                "diffusion_pytorch_model.safetensors is expected: hrdis.load_prior('default')."
+            )
+        prior = UNetPrior.load(folder, dtype)
+    return prior.to(device)

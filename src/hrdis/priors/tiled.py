@@ -1,0 +1,65 @@
+"""Large images: a prior run in overlapping tiles, blended in the noise estimate."""
+
+import torch
+from torch import Tensor
+
+from .base import Prediction, Prior
+
+
+class Tiled(Prior):
+    """Run ``prior`` on overlapping tiles and blend the noise estimates; the data term stays on the whole image.
+
+    Where tiles overlap, their estimates are averaged with weights that fall linearly to a tile's edge, so that no
+    seam is left. Tiles run one after the other (``batch`` at a time), which bounds the memory of a call.
+
+    Args:
+        prior: what runs on a tile.
+        tile: side of a tile in pixels; images up to this size run whole.
+        overlap: how far neighbouring tiles overlap, in pixels, < tile.
+        batch: tiles per network call.
+
+    Raises:
+        ValueError: if the overlap is not below the tile.
+
+    Cost:
+        (tile / (tile - overlap))^2 times the pixels of the image, at worst.
+    """
+
+    def __init__(self, prior: Prior, tile: int = 512, overlap: int = 64, batch: int = 1):
+        super().__init__()
+        if not 0 <= overlap < tile:
+            raise ValueError(f"overlap is {overlap} and tile is {tile}. 0 <= overlap < tile is expected.")
+        self.prior, self.tile, self.overlap, self.batch = prior, tile, overlap, batch
+        self.schedule, self.channels, self.name = prior.schedule, prior.channels, prior.name
+
+    def forward(self, x_t: Tensor, t: int) -> Prediction:
+        h, w = x_t.shape[-2:]
+        if h <= self.tile and w <= self.tile:
+            return self.prior(x_t, t)
+        eps, total = torch.zeros_like(x_t), x_t.new_zeros(h, w)
+        corners = [(top, left) for top in self._starts(h) for left in self._starts(w)]
+        th, tw = min(self.tile, h), min(self.tile, w)
+        window = torch.outer(self._ramp(th, h), self._ramp(tw, w)).to(x_t)
+        for i in range(0, len(corners), self.batch):
+            group = corners[i : i + self.batch]
+            tiles = torch.cat([x_t[..., top : top + th, left : left + tw] for top, left in group])
+            estimates = self.prior(tiles, t).eps.split(len(x_t))
+            for (top, left), estimate in zip(group, estimates, strict=True):
+                eps[..., top : top + th, left : left + tw] += window * estimate
+                total[top : top + th, left : left + tw] += window
+        eps = eps / total
+        return Prediction(self.schedule.denoised(x_t, t, eps), eps)
+
+    def _starts(self, n: int) -> list[int]:
+        """First pixels of the tiles along a side: evenly spread, overlapping by at least ``overlap``."""
+        if n <= self.tile:
+            return [0]
+        count = -(-(n - self.overlap) // (self.tile - self.overlap))
+        return [round(k * (n - self.tile) / (count - 1)) for k in range(count)]
+
+    def _ramp(self, size: int, n: int) -> Tensor:
+        """Weights along a tile's side: 1 in the middle, falling to nearly 0 over the overlap."""
+        if n <= self.tile or self.overlap == 0:
+            return torch.ones(size)
+        distance = torch.arange(1, size + 1).minimum(torch.arange(size, 0, -1)).float()
+        return (distance / (self.overlap + 1)).clamp(max=1)

@@ -1,0 +1,116 @@
+"""Every random number of the library: one stream per image, named, and replayable.
+
+A stream is a function of what names it, ``(seed, *names)``, and of nothing else: not of the batch an
+image sits in, of the worker that runs it, of the device, or of the draws other streams have made. Numbers
+are drawn on the CPU by numpy's PCG64, whose state is seeded with all bits of a SHA-256 digest (torch's
+CPU generator keeps 32 bits of a seed, so that a hundred thousand images would share streams), in
+float32, and are cast afterwards: a float64 run sees the same noise as a float32 run.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def stream(seed: int, *names: str | int) -> np.random.Generator:
+    """Return the generator named ``(seed, *names)``, freshly started.
+
+    Args:
+        seed: any integer; 0 is a seed like every other.
+        names: what the numbers are for, e.g. ``"measure"`` or ``("mask", 7)``.
+    """
+    digest = hashlib.sha256(repr((int(seed), *names)).encode()).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
+
+
+class ImageRNG:
+    """Standard normal noise for a batch of images, each from a stream of its own.
+
+    Args:
+        seeds: one integer per image; image i's numbers depend on ``(seeds[i], name)`` only.
+        name: who draws, e.g. ``"measure"`` or ``"solve"``; differently named streams are independent.
+        device: ``"cpu"`` (the default) gives the same numbers for every device. Another device draws
+            there, faster and with other numbers: an opt-out to be recorded with the result.
+
+    Example:
+        >>> ImageRNG([0, 1], "doc").randn((3, 8, 8)).shape
+        torch.Size([2, 3, 8, 8])
+    """
+
+    def __init__(self, seeds: Sequence[int], name: str, device: str | torch.device = "cpu"):
+        self.seeds = tuple(int(seed) for seed in seeds)
+        self.device = torch.device(device)
+        self._streams = [stream(seed, name) for seed in self.seeds]
+        if self.device.type != "cpu":
+            self._generators = [
+                torch.Generator(self.device).manual_seed(int(s.integers(2**63))) for s in self._streams
+            ]
+
+    def randn(self, shape: Sequence[int], like: Tensor | None = None) -> Tensor:
+        """Draw N(0, 1) of shape ``(b, *shape)``, with dtype and device of ``like`` if it is given."""
+        shape = tuple(shape)
+        if self.device.type == "cpu":
+            draws = [s.standard_normal(shape, dtype=np.float32) for s in self._streams]
+            z = torch.from_numpy(np.stack(draws))
+        else:
+            z = torch.stack(
+                [torch.randn(shape, generator=g, device=self.device) for g in self._generators]
+            )
+        return z if like is None else z.to(like)
+
+    def randn_like(self, x: Tensor) -> Tensor:
+        """Draw N(0, 1) of the shape, dtype and device of ``x``, whose first axis is the image."""
+        if x.shape[0] != len(self.seeds):
+            raise ValueError(
+                f"x holds {x.shape[0]} images, but this generator has {len(self.seeds)} seeds. "
+                f"One seed per image is expected: ImageRNG(seeds=range({x.shape[0]}), name=...)."
+            )
+        return self.randn(x.shape[1:], like=x)
+
+
+class Replay:
+    """Recorded draws handed out in order, to compare two implementations on the same noise.
+
+    Args:
+        draws: tensors in the order in which the solver asks for them, the image axis first.
+
+    Raises:
+        ValueError: when a draw of another shape is asked for, when none is left, and from ``close``
+            when draws are left over.
+    """
+
+    def __init__(self, draws: Iterable[Tensor]):
+        self._draws = list(draws)
+        self._used = 0
+
+    def randn(self, shape: Sequence[int], like: Tensor | None = None) -> Tensor:
+        """Hand out the next recorded draw, which must have the shape ``(b, *shape)``."""
+        if self._used == len(self._draws):
+            raise ValueError(
+                f"The solver asked for draw {self._used + 1}, but only {len(self._draws)} were recorded. "
+                "Record one tensor per draw, in the order the solver's docstring gives."
+            )
+        z = self._draws[self._used]
+        if tuple(z.shape[1:]) != tuple(shape) or (like is not None and z.shape != like.shape):
+            wanted = ("b", *shape) if like is None else tuple(like.shape)
+            raise ValueError(
+                f"Draw {self._used + 1} has shape {tuple(z.shape)}, but the solver asked for {wanted}. "
+                "Check the order of the recorded draws."
+            )
+        self._used += 1
+        return z if like is None else z.to(like)
+
+    def randn_like(self, x: Tensor) -> Tensor:
+        """Hand out the next recorded draw, which must have the shape of ``x``."""
+        return self.randn(x.shape[1:], like=x)
+
+    def close(self) -> None:
+        """Raise unless every recorded draw was used."""
+        if self._used != len(self._draws):
+            raise ValueError(
+                f"{len(self._draws) - self._used} of {len(self._draws)} recorded draws were never used. "
+                "The solver makes fewer draws with these settings: check steps= and times=."
+            )

@@ -1,0 +1,152 @@
+"""The noise schedule: how much of the image is left at time t, and which times a solver visits.
+
+x_t = sqrt(alpha_bar[t]) x_0 + sqrt(1 - alpha_bar[t]) z,  z ~ N(0, I),  t = 0 ... T - 1, and t = -1 is the
+clean image (alpha_bar = 1). Tables are float64 and stay on the CPU: a 0-d float64 coefficient times a
+float32 image is float32, on any device. Nothing here draws a random number.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class Schedule:
+    """Variance-preserving discrete schedule.
+
+    Args:
+        alpha_bar: the products of (1 - beta) up to each time, shape (T,), strictly falling in (0, 1).
+    """
+
+    def __init__(self, alpha_bar: Tensor | Sequence[float]):
+        table = torch.as_tensor(alpha_bar, dtype=torch.float64).detach().cpu()
+        if table.ndim != 1 or len(table) == 0:
+            raise ValueError(f"alpha_bar has shape {tuple(table.shape)}. A table of shape (T,) is expected.")
+        falling = bool((table.diff() < 0).all())
+        if not (falling and 0 < float(table.min()) and float(table.max()) < 1):
+            raise ValueError(
+                "alpha_bar is not a strictly falling table of numbers between 0 and 1. "
+                "Pass the cumulative product of 1 - beta: Schedule((1 - betas).cumprod(0))."
+            )
+        self.alpha_bar = table
+        self._with_clean = torch.cat([table, table.new_ones(1)])  # so that index -1 is the clean image
+
+    @classmethod
+    def linear(cls, length: int = 1000, first: float = 1e-4, last: float = 0.02) -> "Schedule":
+        """The schedule of DDPM and ADM: beta rises linearly from ``first`` to ``last``, both included."""
+        beta = torch.linspace(first, last, length, dtype=torch.float64)
+        return cls((1 - beta).cumprod(0))
+
+    def __len__(self) -> int:
+        return len(self.alpha_bar)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Schedule) and torch.equal(self.alpha_bar, other.alpha_bar)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __getitem__(self, t: int) -> Tensor:
+        """alpha_bar at time t, a 0-d float64 tensor; 1 at t = -1."""
+        if not -1 <= t < len(self):
+            raise ValueError(f"Time {t} is outside the schedule. Times run from 0 to {len(self) - 1}; -1 is clean.")
+        return self._with_clean[t]
+
+    def signal(self, t: int) -> Tensor:
+        """sqrt(alpha_bar): the share of the clean image in x_t."""
+        return self[t].sqrt()
+
+    def noise(self, t: int) -> Tensor:
+        """sqrt(1 - alpha_bar): the standard deviation of the noise in x_t."""
+        return (1 - self[t]).sqrt()
+
+    def sigma(self, t: int) -> Tensor:
+        """sqrt((1 - alpha_bar) / alpha_bar): noise over signal, the paper's sigma_t / alpha_t."""
+        return ((1 - self[t]) / self[t]).sqrt()
+
+    def nearest(self, sigma: float) -> int:
+        """The time whose noise over signal is closest to ``sigma``, which is in units of the image."""
+        if not sigma > 0:
+            raise ValueError(f"sigma is {sigma}. A positive noise level in units of the image is expected.")
+        table = ((1 - self.alpha_bar) / self.alpha_bar).sqrt()
+        return int((table - sigma).abs().argmin())
+
+    # ---- forward noise ------------------------------------------------------------------------
+
+    def diffuse(self, x0: Tensor, t: int, z: Tensor) -> Tensor:
+        """sqrt(alpha_bar[t]) x0 + sqrt(1 - alpha_bar[t]) z."""
+        return self.signal(t) * x0 + self.noise(t) * z
+
+    def denoised(self, x_t: Tensor, t: int, eps: Tensor) -> Tensor:
+        """(x_t - sqrt(1 - alpha_bar[t]) eps) / sqrt(alpha_bar[t]): the clean image that eps implies."""
+        return (x_t - self.noise(t) * eps) / self.signal(t)
+
+    # ---- which times are visited: descending, ending in -1 --------------------------------------
+
+    def uniform(self, steps: int, start: int | None = None) -> list[int]:
+        """Exactly ``steps`` evenly spaced times from ``start`` down to 0, then -1.
+
+        Args:
+            steps: the number of network calls.
+            start: the largest time; by default the top of an even grid, e.g. 990 for 100 steps of 1000.
+
+        Example:
+            >>> Schedule.linear().uniform(4)
+            [750, 500, 250, 0, -1]
+        """
+        if start is None:
+            start = (steps - 1) * len(self) // steps if steps > 1 else len(self) - 1
+        if not 0 <= start < len(self):
+            raise ValueError(f"start is {start}. A time from 0 to {len(self) - 1} is expected.")
+        if not 1 <= steps <= start + 1:
+            raise ValueError(
+                f"{steps} steps do not fit between time {start} and 0. At most {start + 1} are possible."
+            )
+        if steps == 1:
+            return [start, -1]
+        return [k * start // (steps - 1) for k in reversed(range(steps))] + [-1]
+
+    def stride(self, steps: int, start: int | None = None, end: int = 0) -> list[int]:
+        """The grid of the authors' code: every skip-th time of [end, start), skip = (start - end) // steps.
+
+        It holds ``steps`` points only where skip divides the range: 100 gives 100 (990 ... 0), but 150
+        gives 167 and 300 gives 334.
+
+        Args:
+            steps: the number asked for, not always the number got.
+            start: first time *not* visited; by default the schedule's length.
+            end: the lowest time visited.
+        """
+        start = len(self) if start is None else start
+        if not 0 <= end < start <= len(self):
+            raise ValueError(f"The range [{end}, {start}) does not lie in [0, {len(self)}).")
+        skip = (start - end) // steps
+        if skip == 0:
+            raise ValueError(f"{steps} steps do not fit into [{end}, {start}). At most {start - end} are possible.")
+        return list(range(end, start, skip))[::-1] + [-1]
+
+    def travel(self, times: Sequence[int], length: int, repeat: int) -> list[int]:
+        """Insert time travel into a descending grid: climb ``length`` points back, ``repeat`` - 1 times.
+
+        Climbs start on reaching index 0, length, 2 length, ... below N - length, counted from the clean end.
+        """
+        if length < 1 or repeat < 1:
+            raise ValueError(f"length is {length} and repeat is {repeat}. Both are expected to be >= 1.")
+        ascending = list(times)[-2::-1]
+        left = {i: repeat - 1 for i in range(0, len(ascending) - length, length)}
+        i, visited = len(ascending), []
+        while i > 0:
+            i -= 1
+            visited.append(ascending[i])
+            if left.get(i, 0) > 0:
+                left[i] -= 1
+                visited += ascending[i + 1 : i + length + 1]
+                i += length
+        return [*visited, -1]
+
+
+def mix(old: Tensor, new: Tensor, share: float | Tensor) -> Tensor:
+    """sqrt(1 - share^2) old + share new: keeps unit variance when both are independent unit noise."""
+    if isinstance(share, Tensor):
+        return (1 - share**2).sqrt() * old + share * new
+    return math.sqrt(1 - share**2) * old + share * new

@@ -1,0 +1,229 @@
+"""HRDIS, and its two limits RED-diff (beta = 1) and CR (beta = 0): one update, three names."""
+
+from dataclasses import fields
+from itertools import pairwise
+from typing import Annotated, ClassVar, Literal, final
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ..linalg import rms
+from ..operators.base import Operator, Problem
+from ..priors.base import Prior
+from ..rng import ImageRNG, Replay
+from ..schedule import Schedule, mix
+from .base import Run, Solver, Step, settings
+
+Weight = Literal["linear", "sqrt", "square", "log", "trunc_linear", "power2over3", "const"]
+
+WEIGHTS = {
+    "linear": lambda sigma: sigma,
+    "sqrt": lambda sigma: sigma**0.5,
+    "square": lambda sigma: sigma**2,
+    "log": lambda sigma: (1 + sigma).log(),
+    "trunc_linear": lambda sigma: sigma.clamp(max=1),
+    "power2over3": lambda sigma: sigma ** (2 / 3),
+    "const": lambda sigma: sigma**0,
+}
+
+#: Adam's epsilon of the authors' code, 1e-8, times the 3 * 256 * 256 entries over which their loss is a mean.
+ADAM_EPS = 1e-8 * 3 * 256**2
+
+
+@settings
+class _Settings(Solver):
+    """What the three names share."""
+
+    steps: Annotated[int, Field(ge=1)] = 100
+    """Network calls."""
+    start: Annotated[int, Field(ge=0)] | None = None
+    """Largest time visited; by default the top of the schedule's even grid."""
+    lr: Annotated[float, Field(gt=0)] = 0.1
+    """Adam's step length, in units of the image ([-1, 1])."""
+    lambda_obs: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the data term (the paper's lambda_1)."""
+    lambda_reg: Annotated[float, Field(ge=0)] = 0.25
+    """Weight of the regularization (the paper's lambda_2)."""
+    weight: Weight = "linear"
+    """Weight of the regularization over time, W(sigma); linear is sigma itself."""
+    weight_min: Annotated[float, Field(ge=0)] = 0.0
+    """Floor of W(sigma); the paper takes 2 for noisy measurements."""
+    sigma_x0: Annotated[float, Field(ge=0)] = 0.0
+    """Noise added to mu before it is measured and diffused (rho in the authors' code)."""
+    adam_eps: Annotated[float, Field(ge=0)] | None = None
+    """Adam's epsilon for the gradient of one image; by default 1.966e-3, or 1e-8 with batch_mean. Far above the
+    gradient it turns Adam into momentum with step lr / adam_eps: gentler, better for a weak prior."""
+    init: Literal["pinv", "smooth"] = "pinv"
+    """Where mu starts: the operator's pseudo-inverse, or its smooth picture (bicubic, biharmonic)."""
+    loss_reduction: Literal["per_image", "batch_mean"] = "per_image"
+    """per_image: no image depends on its neighbours; batch_mean: the authors' loss, for parity only."""
+
+    def times(self, schedule: Schedule) -> list[int]:
+        return schedule.uniform(self.steps, self.start)
+
+
+@final
+@settings
+class HRDIS(_Settings):
+    r"""Hybrid regularization: carry the network's noise from step to step, refreshed by a share beta.
+
+    For t over the descending grid, with a_t = sqrt(alpha_bar_t), b_t = sqrt(1 - alpha_bar_t), sigma_t = b_t / a_t:
+
+        n   = sqrt(1 - beta) eps_prev + sqrt(beta) z          (z alone in the first `fresh_steps` iterations)
+        eps = eps_theta(a_t mu + b_t n, t)
+        g   = -lambda_obs (N_x / M) J^T (y - A mu) + lambda_reg W(sigma_t) (eps - n)
+        mu  = mu - Adam(g)                                     (no update in the first iteration)
+
+    with N_x entries in an image and M in its measurement. Since sigma_t (eps - n) = mu - x0_hat, W = linear is
+    unit weight on the residual to the denoised image.
+
+    Args:
+        beta: share of fresh noise (variance), 0 <= beta <= 1; the paper uses 0.2 everywhere.
+        first_update: also update in the first iteration (Algorithm 1 as printed; the authors' code does not).
+        fresh_steps: how many iterations take fresh noise only; at least the first does.
+
+    Yields:
+        `Step` with x = mu after the update and the root mean square residual of y before it.
+
+    Returns:
+        mu after its last update, (b, c, h, w), unclamped.
+
+    Draws:
+        per step z_x if sigma_x0 > 0, then z if the step takes fresh noise (beta > 0, or a fresh step).
+
+    Cost:
+        one network call per step, no derivative of the network, memory of one call.
+
+    Reference:
+        Hybrid Regularization Improves Diffusion-based Inverse Problem Solving, ICLR 2025: Algorithm 1, Eq. 13-14.
+
+    Differs from the official code:
+        deng-ai-lab/HRDIS, commit 806aa58: (1) returns the updated mu, where the code saves mu before its last
+        update; (2) the loss is taken per image with Adam's epsilon scaled by 3 * 256^2, which equals the code at
+        batch 1 and 256 x 256 and removes its dependence on batch and image size (``loss_reduction="batch_mean"``
+        restores it); (3) ``steps`` is the exact number of calls (the code's grid is ``Schedule.stride``).
+
+    Example:
+        >>> import torch, hrdis
+        >>> prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
+        >>> problem = hrdis.measure(hrdis.operators.SuperResolution(2), torch.ones(1, 1, 8, 8) / 2, seeds=[0])
+        >>> hrdis.solve(HRDIS(steps=20), prior, problem, seeds=[0]).nfe
+        20
+    """
+
+    summary: ClassVar[str] = "hybrid regularization: reuses the predicted noise, refreshed by a share beta"
+    cost: ClassVar[str] = "1 call per step, no network gradient"
+    reference: ClassVar[str] = "HRDIS, ICLR 2025"
+
+    beta: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Share of fresh noise (variance); 0 is CR, 1 is RED-diff."""
+    first_update: bool = False
+    """Also update in the first iteration."""
+    fresh_steps: Annotated[int, Field(ge=0)] = 0
+    """Iterations that take fresh noise only (phase retrieval: 250)."""
+
+    @torch.no_grad()
+    def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
+        y, A, q = problem.y, problem.A, prior.schedule
+        mu = (A.pinv(y) if self.init == "pinv" else A.smooth(y)).clone()  # y is never written to
+        scale = 1.0 if self.loss_reduction == "per_image" else 1 / mu.numel()
+        adam = torch.optim.Adam([mu], lr=self.lr, betas=(0.9, 0.99), eps=self._eps())
+        eps: Tensor | None = None
+
+        for k, (t, _) in enumerate(pairwise(times)):
+            x = mu + self.sigma_x0 * rng.randn_like(mu) if self.sigma_x0 > 0 else mu
+            if eps is None or k < self.fresh_steps:
+                n = rng.randn_like(mu)
+            else:
+                n = mix(eps, rng.randn_like(mu), self.beta**0.5) if self.beta > 0 else eps  # Eq. 13
+            _, eps = prior(q.diffuse(x, t, n), t)
+
+            r, data = _data_gradient(A, x, y)
+            if k > 0 or self.first_update:
+                weight = WEIGHTS[self.weight](q.sigma(t)).clamp(min=self.weight_min)
+                mu.grad = scale * (self.lambda_obs * data + self.lambda_reg * weight * (eps - n))  # Eq. 14
+                adam.step()
+            yield Step(t, mu.clone(), {"residual": rms(r)})
+        return mu
+
+    def _eps(self) -> float:
+        if self.adam_eps is not None:
+            return self.adam_eps
+        return ADAM_EPS if self.loss_reduction == "per_image" else 1e-8
+
+
+def _data_gradient(A: Operator, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Residual r = A(x) - y and (N_x / M) J^T r: the gradient of N_x times half the mean of squares, per image."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        r = A(x) - y
+        (gradient,) = torch.autograd.grad(0.5 * r.abs().square().sum(), x)
+    return r.detach(), gradient * (x[0].numel() / y[0].numel())
+
+
+@final
+@settings
+class REDDiff(_Settings):
+    """RED-diff: the same update with fresh noise in every step (HRDIS with beta = 1 and a first update).
+
+    Yields, Returns, Cost:
+        as `HRDIS`.
+
+    Reference:
+        Mardani, Song, Kautz, Vahdat, A Variational Perspective on Solving Inverse Problems with Diffusion Models,
+        ICLR 2024.
+
+    Differs from the official code:
+        NVlabs/RED-diff, commit 66482f2: as `HRDIS` (1) to (3).
+    """
+
+    summary: ClassVar[str] = "denoising regularization with fresh noise in every step"
+    cost: ClassVar[str] = "1 call per step, no network gradient"
+    reference: ClassVar[str] = "RED-diff, ICLR 2024"
+
+    steps: Annotated[int, Field(ge=1)] = 1000
+    """Network calls."""
+
+    def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
+        return HRDIS(beta=1.0, first_update=True, **_shared(self)).run(prior, problem, times, rng)
+
+
+@final
+@settings
+class CR(_Settings):
+    """Consistency regularization: the same update with the network's own noise only (HRDIS with beta = 0).
+
+    Deterministic after the first draw. Sharper than RED-diff but oversaturated, as the paper shows.
+
+    Yields, Returns, Cost:
+        as `HRDIS`.
+
+    Reference:
+        HRDIS, ICLR 2025: Section 3, Eq. 11-12; run as Algorithm 1 with beta = 0.
+    """
+
+    summary: ClassVar[str] = "consistency regularization: reuses the predicted noise alone"
+    cost: ClassVar[str] = "1 call per step, no network gradient"
+    reference: ClassVar[str] = "HRDIS, ICLR 2025 (ablation)"
+
+    def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
+        return HRDIS(beta=0.0, **_shared(self)).run(prior, problem, times, rng)
+
+
+def _shared(solver: _Settings) -> dict[str, object]:
+    return {f.name: getattr(solver, f.name) for f in fields(_Settings)}
+
+
+# The paper's Table 5, on the authors' grid (Schedule.stride): N = 150 there becomes 167 calls, 300 becomes 334.
+PRESETS = {
+    "inpaint": HRDIS(steps=150, lambda_reg=0.25, lr=0.1),
+    "sr4": HRDIS(steps=100, lambda_reg=0.20, lr=0.5),
+    "sr16": HRDIS(steps=100, lambda_reg=0.20, lr=0.5),
+}
+REDDIFF_PRESETS = {
+    "inpaint": REDDiff(),
+}
+CR_PRESETS = {
+    "inpaint": CR(steps=150),
+}
