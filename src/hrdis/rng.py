@@ -52,6 +52,11 @@ class ImageRNG:
     def randn(self, shape: Sequence[int], like: Tensor | None = None) -> Tensor:
         """Draw N(0, 1) of shape ``(b, *shape)``, with dtype and device of ``like`` if it is given."""
         shape = tuple(shape)
+        if like is not None and len(like) != len(self.seeds):
+            raise ValueError(
+                f"The batch holds {len(like)} images, but this generator has {len(self.seeds)} seeds. "
+                f"One seed per image is expected: ImageRNG(seeds=range({len(like)}), name=...)."
+            )
         if self.device.type == "cpu":
             draws = [s.standard_normal(shape, dtype=np.float32) for s in self._streams]
             z = torch.from_numpy(np.stack(draws))
@@ -63,11 +68,6 @@ class ImageRNG:
 
     def randn_like(self, x: Tensor) -> Tensor:
         """Draw N(0, 1) of the shape, dtype and device of ``x``, whose first axis is the image."""
-        if x.shape[0] != len(self.seeds):
-            raise ValueError(
-                f"x holds {x.shape[0]} images, but this generator has {len(self.seeds)} seeds. "
-                f"One seed per image is expected: ImageRNG(seeds=range({x.shape[0]}), name=...)."
-            )
         return self.randn(x.shape[1:], like=x)
 
 
@@ -94,10 +94,10 @@ class Replay:
                 "Record one tensor per draw, in the order the solver's docstring gives."
             )
         z = self._draws[self._used]
-        if tuple(z.shape[1:]) != tuple(shape) or (like is not None and z.shape != like.shape):
-            wanted = ("b", *shape) if like is None else tuple(like.shape)
+        batch = len(z) if like is None else len(like)
+        if tuple(z.shape) != (batch, *shape):
             raise ValueError(
-                f"Draw {self._used + 1} has shape {tuple(z.shape)}, but the solver asked for {wanted}. "
+                f"Draw {self._used + 1} has shape {tuple(z.shape)}, but the solver asked for {(batch, *shape)}. "
                 "Check the order of the recorded draws."
             )
         self._used += 1
