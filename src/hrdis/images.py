@@ -1,0 +1,225 @@
+"""Pictures on disk and tensors: the only place, with metrics and screens, where [0, 1] and 0..255 exist.
+
+Files of any mode become (1, c, h, w) in [-1, 1] and go back as they came: grey stays grey, transparency and
+16 bits per grey pixel are kept, EXIF rotation is applied. Files are written whole or not at all.
+"""
+
+import os
+import tempfile
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+#: Larger pictures are refused before they are decoded (a small file can unpack to gigabytes).
+MAX_PIXELS = 64_000_000
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as a tensor, with what a file needs beside its colours.
+
+    Args:
+        x: (1, c, h, w) in [-1, 1]; c is 1 for grey and 3 for colour.
+        alpha: (h, w) in [0, 1], or None for an opaque picture.
+        bits: 8, or 16 for a grey picture of 16 bits.
+        icc: the colour profile, copied to what is written.
+    """
+
+    x: Tensor
+    alpha: Tensor | None = None
+    bits: int = 8
+    icc: bytes | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.x.shape[-2], self.x.shape[-1]
+
+    def with_image(self, x: Tensor) -> "Picture":
+        """The same file with other colours; transparency follows to another size."""
+        alpha = self.alpha
+        if alpha is not None and alpha.shape != x.shape[-2:]:
+            alpha = torch.nn.functional.interpolate(
+                alpha[None, None], size=x.shape[-2:], mode="bicubic", align_corners=False
+            )[0, 0].clamp(0, 1)
+        return replace(self, x=x, alpha=alpha)
+
+
+def read(path: str | Path) -> Picture:
+    """Read a picture of any mode.
+
+    Raises:
+        ValueError: if the file is missing, empty, truncated, no picture, or larger than `MAX_PIXELS`.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    path = Path(path)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise ValueError(f"{path} {what}. A picture file (PNG, JPEG, WebP, TIFF, BMP) is expected.")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path} is empty (0 bytes). A picture file is expected: copy or download it again.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                pixels = image.width * image.height
+                if pixels > MAX_PIXELS:
+                    raise ValueError(
+                        f"{path} is {image.width} x {image.height}, {pixels / 1e6:.0f} megapixels. At most "
+                        f"{MAX_PIXELS // 1_000_000} megapixels are expected. Scale or crop it first."
+                    )
+                image.load()
+                return _picture(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError:
+        raise ValueError(
+            f"{path} is no picture that can be read. PNG, JPEG, WebP, TIFF or BMP is expected, whatever the "
+            "file is named."
+        ) from None
+    except Image.DecompressionBombError:
+        raise ValueError(
+            f"{path} unpacks to a picture of more than {MAX_PIXELS // 1_000_000} megapixels. Scale or crop it first."
+        ) from None
+    except (OSError, SyntaxError, EOFError, MemoryError, NotImplementedError) as error:
+        raise ValueError(f"{path} cannot be decoded ({error}). It is truncated or damaged: copy it again.") from None
+
+
+def _picture(image: "Image.Image") -> Picture:
+    icc = image.info.get("icc_profile")
+    if image.mode.startswith("I") or image.mode == "F":
+        return Picture(_tensor(_deep_grey(image)), bits=16, icc=icc)
+    transparent = "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
+    grey = image.mode in ("1", "L", "LA", "La")
+    pixels = np.asarray(image.convert("LA" if grey else "RGBA") if transparent else image.convert("L" if grey else "RGB"))
+    pixels = pixels.reshape(*pixels.shape[:2], -1).astype(np.float32) / 255
+    alpha = torch.from_numpy(pixels[..., -1].copy()) if transparent else None
+    return Picture(_tensor(pixels[..., :-1] if transparent else pixels), alpha, 8, icc)
+
+
+def _deep_grey(image: "Image.Image") -> np.ndarray:
+    """Grey values of a 16-bit picture in [0, 1]."""
+    values = np.asarray(image).astype(np.float64)
+    if image.mode == "F" and not (values.min() >= 0 and values.max() <= 1):
+        raise OSError("floating-point pictures are expected to hold values from 0 to 1")
+    if image.mode == "F":
+        return values[..., None]
+    if values.max() > 65535 or values.min() < 0:
+        raise OSError("integer pictures of more than 16 bits are not supported")
+    return values[..., None] / 65535
+
+
+def _tensor(pixels: np.ndarray) -> Tensor:
+    return from_unit(torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32).transpose(2, 0, 1).copy())[None])
+
+
+def load(path: str | Path) -> Tensor:
+    """Read a picture as (1, 3, h, w) in [-1, 1]; grey is copied to three channels, transparency dropped."""
+    return read(path).x.expand(-1, 3, -1, -1).clone()
+
+
+def to_unit(x: Tensor) -> Tensor:
+    """[-1, 1] to [0, 1], clamped."""
+    return ((x + 1) / 2).clamp(0, 1)
+
+
+def from_unit(x: Tensor) -> Tensor:
+    """[0, 1] to [-1, 1]."""
+    return 2 * x - 1
+
+
+def check_output(path: str | Path, *, transparent: bool = False) -> Path:
+    """Raise unless a picture can be written there: a known suffix, a folder that exists or can be made.
+
+    Raises:
+        ValueError: naming what is in the way; nothing is left behind.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{path} has the suffix {path.suffix!r}. One of {', '.join(SUFFIXES)} is expected: -o restored.png")
+    if transparent and path.suffix.lower() in (".jpg", ".jpeg", ".bmp"):
+        raise ValueError(f"{path} cannot hold transparency, which the picture has. Use a PNG: -o {path.with_suffix('.png')}")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder. The name of a picture file is expected: -o {path / 'restored.png'}")
+    check_folder(path.parent)
+    return path
+
+
+def check_folder(folder: str | Path) -> Path:
+    """Raise unless files can be made in the folder, or the folder itself in what exists of its path."""
+    folder = Path(folder)
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    try:
+        if not existing.is_dir():
+            raise NotADirectoryError(f"{existing} is a file")
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"Nothing can be written to {folder} ({error.strerror or error}). A folder you may write to is expected."
+        ) from None
+    return folder
+
+
+def write(path: str | Path, picture: Picture) -> None:
+    """Write a picture; the file appears whole or not at all."""
+    image = to_pil(picture)
+    options: dict[str, object] = {"icc_profile": picture.icc} if picture.icc else {}
+    if Path(path).suffix.lower() in (".jpg", ".jpeg"):
+        options |= {"quality": 95, "subsampling": 0}
+    write_atomically(path, lambda file: image.save(file, format=_format(path), **options))
+
+
+def save(path: str | Path, x: Tensor) -> None:
+    """Write one image (c, h, w) or (1, c, h, w) in [-1, 1] with 8 bits, clamped."""
+    write(path, Picture(x.detach().reshape(1, *x.shape[-3:])))
+
+
+def to_pil(picture: Picture) -> "Image.Image":
+    """The picture as Pillow's, clamped and rounded to its bits."""
+    from PIL import Image
+
+    x = to_unit(picture.x[0].detach().float().cpu())
+    if picture.bits == 16 and len(x) == 1 and picture.alpha is None:
+        return Image.fromarray((x[0].double() * 65535).round().numpy().astype(np.uint16))
+    if picture.alpha is not None:
+        x = torch.cat([x, picture.alpha[None]])
+    pixels = (x * 255).round().byte().permute(1, 2, 0).numpy()
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+
+def write_atomically(path: str | Path, write_to) -> None:  # type: ignore[no-untyped-def]
+    """Call ``write_to(file)`` on a binary file beside ``path`` and rename it; leave nothing on failure."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            write_to(file)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _format(path: str | Path) -> str:
+    from PIL import Image
+
+    return Image.registered_extensions()[Path(path).suffix.lower()]

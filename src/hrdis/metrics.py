@@ -1,0 +1,50 @@
+"""How close two images are. Images come in [-1, 1]; metrics are defined on [0, 1], clamped."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .linalg import rms
+
+
+def psnr(x: Tensor, truth: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each image in dB: -10 log10 of the mean squared error on [0, 1]; (b,)."""
+    return -20 * rms(_unit(x) - _unit(truth)).log10()
+
+
+def psnr_pooled(x: Tensor, truth: Tensor) -> float:
+    """PSNR of the mean squared error over all images: flat pictures do not dominate it."""
+    return -10 * float((_unit(x) - _unit(truth)).square().mean().log10())
+
+
+def ssim(x: Tensor, truth: Tensor) -> Tensor:
+    """Structural similarity of each image, (b,): Gaussian window 11 x 11 with std 1.5, data range 1.
+
+    Local moments are weighted by the window without padding, the map is averaged over pixels and channels.
+
+    Raises:
+        ValueError: if a side is below 11 pixels.
+
+    Reference:
+        Wang, Bovik, Sheikh, Simoncelli, Image Quality Assessment, IEEE TIP 2004; K1 = 0.01, K2 = 0.03.
+    """
+    if min(x.shape[-2:]) < 11:
+        raise ValueError(f"SSIM needs images of 11 x 11 pixels or more, got {x.shape[-2]} x {x.shape[-1]}.")
+    x, y = _unit(x), _unit(truth)
+    taps = torch.exp(-((torch.arange(11) - 5.0) ** 2) / (2 * 1.5**2)).to(x)
+    taps = taps / taps.sum()
+
+    def blur(v: Tensor) -> Tensor:
+        flat = v.reshape(-1, 1, *v.shape[-2:])
+        return F.conv2d(F.conv2d(flat, taps.reshape(1, 1, 1, -1)), taps.reshape(1, 1, -1, 1))
+
+    mx, my = blur(x), blur(y)
+    vx, vy, cov = blur(x * x) - mx**2, blur(y * y) - my**2, blur(x * y) - mx * my
+    c1, c2 = 0.01**2, 0.03**2
+    score = ((2 * mx * my + c1) * (2 * cov + c2)) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
+    return score.reshape(len(x), -1).mean(1)
+
+
+def _unit(x: Tensor) -> Tensor:
+    """[-1, 1] to [0, 1], clamped, in float64."""
+    return ((x.double() + 1) / 2).clamp(0, 1)

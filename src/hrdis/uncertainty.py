@@ -1,0 +1,81 @@
+"""Several samples of one image: their mean, where they differ, and a sheet to look at them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .images import Picture, to_pil, to_unit
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What K samples of one image say.
+
+    Args:
+        mean: (1, c, h, w) in [-1, 1]: closer to the truth than any sample (in PSNR), and smoother.
+        deviation: (h, w), standard deviation over samples on [0, 1], averaged over channels in quadrature.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+
+def summarise(samples: Tensor) -> Summary:
+    """Mean and deviation of samples (k, c, h, w) of one image, k >= 2.
+
+    Raises:
+        ValueError: for fewer than two samples.
+    """
+    if len(samples) < 2:
+        raise ValueError(f"{len(samples)} sample was given. At least 2 are expected to see where they differ.")
+    deviation = to_unit(samples).var(0).mean(0).sqrt()
+    return Summary(samples.mean(0, keepdim=True), deviation)
+
+
+def deviation_map(deviation: Tensor) -> "Image.Image":
+    """The deviation as a picture with its scale: dark where samples agree, bright where they were invented."""
+    import io
+
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    h, w = deviation.shape
+    top = max(float(torch.quantile(deviation.flatten()[:: max(1, h * w // 100_000)], 0.99)), 1e-3)
+    figure = Figure(figsize=(6, 6 * h / w * 0.85 + 0.1), dpi=max(100, w / 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    shown = axes.imshow(deviation.cpu().numpy(), cmap=matplotlib.colormaps["magma"], vmin=0, vmax=top)
+    axes.set_axis_off()
+    figure.colorbar(shown, ax=axes, shrink=0.8, label="deviation between samples (0 to 1)")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return Image.open(buffer).convert("RGB")
+
+
+def sheet(images: Sequence[Tensor], titles: Sequence[str], columns: int | None = None) -> "Image.Image":
+    """Images (1, c, h, w) in [-1, 1] side by side, each with its title; all are shown at the largest size."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    pictures = [to_pil(Picture(x.detach())).convert("RGB") for x in images]
+    w, h = max(p.width for p in pictures), max(p.height for p in pictures)
+    zoom = max(1, round(256 / max(w, h)))
+    w, h = w * zoom, h * zoom
+    columns = columns or len(pictures)
+    rows = -(-len(pictures) // columns)
+    text = max(13, min(w, h) // 20)
+    gap, band = text // 2, 2 * text
+    out = Image.new("RGB", (columns * (w + gap) + gap, rows * (h + band + gap) + gap), "white")
+    draw, font = ImageDraw.Draw(out), ImageFont.load_default(size=text)
+    for k, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
+        left, top = gap + k % columns * (w + gap), gap + k // columns * (h + band + gap)
+        draw.text((left + w / 2, top + band / 2), title, fill="black", font=font, anchor="mm")
+        out.paste(picture.resize((w, h), Image.Resampling.NEAREST), (left, top + band))
+    return out
