@@ -44,3 +44,16 @@ def load_prior(
             )
         prior = UNetPrior.load(folder, dtype)
     return prior.to(device)
+
+
+def card(name: str | Path = "default") -> str:
+    """The model card of a prior, Markdown.
+
+    Raises:
+        ValueError: if the prior has none.
+    """
+    folder = embedded_folder() if str(name) == "default" else Path(str(name).removeprefix("diffusers:")).expanduser()
+    for file in ("MODEL_CARD.md", "README.md"):
+        if (folder / file).is_file():
+            return (folder / file).read_text(encoding="utf-8")
+    raise ValueError(f"There is no model card in {folder}. MODEL_CARD.md is expected, as `hrdis train` writes it.")

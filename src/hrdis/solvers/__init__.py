@@ -3,6 +3,8 @@
 ``SOLVERS[name]`` is ``(class, presets)``; presets are keyed by task, or by task and prior ("sr4@default").
 """
 
+from collections.abc import Sequence
+
 from . import ddnm, hrdis
 from .base import Solver as Solver
 from .base import Step as Step
@@ -17,3 +19,27 @@ SOLVERS: dict[str, tuple[type[Solver], dict[str, Solver]]] = {
     "cr": (CR, hrdis.CR_PRESETS),
     "ddnm": (DDNM, ddnm.PRESETS),
 }
+
+
+def preset(
+    solver: str, keys: Sequence[str], prior: str = "custom", noise: float = 0.0
+) -> tuple[str | None, Solver]:
+    """Choose a solver's settings: the most specific preset, else the class's defaults.
+
+    Args:
+        solver: a name of `SOLVERS`.
+        keys: preset keys of the task, the most specific first (``Task.presets``).
+        prior: the prior's name; "sr4@default" goes before "sr4" for the prior "default".
+        noise: level for images in [0, 1]; above 0, "inpaint-noise05" (up to 0.05) or "inpaint-noise10" go first.
+
+    Returns:
+        the key chosen (None if there was none to choose) and the settings.
+    """
+    cls, presets = SOLVERS[solver]
+    levels = [f"-noise{'05' if noise <= 0.05 else '10'}", "-noise05", ""] if noise > 0 else [""]
+    for at in (f"@{prior}", ""):
+        for key in keys:
+            for level in levels:
+                if key + level + at in presets:
+                    return key + level + at, presets[key + level + at]
+    return None, cls()

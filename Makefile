@@ -1,0 +1,33 @@
+# `make demo` and `make test` prepare .venv on first use.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+# Empty (make demo CONSTRAINTS=): keep whatever torch the environment already has.
+CONSTRAINTS ?= constraints.txt
+C      := $(addprefix -c ,$(strip $(CONSTRAINTS)))
+# uv does not read pip's settings: pass pip's wheel folder on, when one is set.
+export UV_FIND_LINKS ?= $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
+
+demo: $(VENV)/.base    ## restore a photograph with HRDIS and the embedded prior
+	$(BIN)/hrdis demo --out runs/demo
+test: $(VENV)/.test    ## the tests, at most ten minutes on two cores
+	$(BIN)/python -m pytest
+slow: $(VENV)/.test    ## the longer tests
+	$(BIN)/python -m pytest -m slow
+check: $(VENV)/.dev    ## lint, format, types
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+$(BIN)/uv:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q uv $(C)
+$(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/uv
+	$(BIN)/uv pip install -q --python $(BIN)/python $(C) -e .
+	touch $@
+$(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/uv
+	$(BIN)/uv pip install -q --python $(BIN)/python $(C) -e '.[$*]'
+	touch $@
+lock: $(BIN)/uv        ## constraints.txt anew, from pins.in and pyproject.toml
+	env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(BIN)/uv pip compile -q --universal --python-version 3.11 --all-extras \
+	  --no-header --no-annotate --no-emit-index-url --upgrade -c pins.in pyproject.toml -o constraints.txt
+help:
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
+.PHONY: demo test slow check lock help

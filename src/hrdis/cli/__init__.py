@@ -1,0 +1,54 @@
+"""The command line: ``hrdis COMMAND``, each with ``--help``. Commands are imported when they are run."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+COMMANDS = {
+    "demo": "restore a photograph that comes with the package, before / after / truth side by side",
+    "restore": "restore a damaged picture: fill holes, enlarge, denoise",
+    "degrade": "damage a good picture, to try the others on",
+    "train": "make a prior from a folder of your own pictures",
+    "solvers": "list the solvers: what they need, what they cost, where they come from",
+    "tasks": "list the tasks",
+    "prior": "list priors, or show one's card",
+}
+
+OVERVIEW = """\
+usage: hrdis COMMAND [options]
+
+Recover an image from an incomplete or noisy measurement, with a diffusion model as the prior.
+
+commands:
+{commands}
+
+examples:
+  hrdis demo
+  hrdis restore small.jpg --task sr4 -o large.png
+  hrdis restore scratched.png --task inpaint --mask scratches.png -o whole.png --samples 4
+
+`hrdis COMMAND --help` shows the options of a command; `hrdis --version` the version.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0, 1 for a failed run, 2 for bad input, 130 for Ctrl-C."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help", "help"):
+        width = max(map(len, COMMANDS))
+        print(OVERVIEW.format(commands="\n".join(f"  {n:<{width}}  {s}" for n, s in COMMANDS.items())))
+        return 0 if args else 2
+    if args[0] == "--version":
+        from hrdis import __version__
+
+        print(f"hrdis {__version__}")
+        return 0
+    from .parsing import BadInput, choose, fail
+
+    try:
+        command = choose("command", args[0], COMMANDS)
+        return import_module(f".{command}", __name__).main(args[1:])
+    except BadInput as error:
+        return fail(args[0], error, 2)
+    except KeyboardInterrupt:
+        return fail(args[0], "interrupted; nothing was left half written.", 130)

@@ -1,0 +1,70 @@
+"""What the commands share: names with suggestions, options from dataclasses, one message per error."""
+
+import difflib
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import field, make_dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class BadInput(Exception):
+    """Something the user gave is wrong: one message, exit status 2, no traceback."""
+
+
+def fail(command: str, message: object, status: int) -> int:
+    """Print one message and return the exit status."""
+    print(f"hrdis {command}: {message}", file=sys.stderr)
+    return status
+
+
+@contextmanager
+def checking() -> Iterator[None]:
+    """Around the checks of a command, before any work: what the library refuses becomes `BadInput`."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise BadInput(error) from error
+
+
+def choose(kind: str, name: str, valid: Iterable[str]) -> str:
+    """Return ``name`` if it is valid, else raise `BadInput` with the valid names and the likeliest one."""
+    valid = list(valid)
+    if name in valid:
+        return name
+    near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise BadInput(f"unknown {kind} {name!r}. Valid names: {', '.join(valid)}.{hint}")
+
+
+def peek(argv: Sequence[str], option: str, default: str) -> str:
+    """The value of an option before the others can be parsed."""
+    for i, word in enumerate(argv):
+        if word == option and i + 1 < len(argv):
+            return argv[i + 1]
+        if word.startswith(f"{option}="):
+            return word.split("=", 1)[1]
+    return default
+
+
+def parse(cls: type[T], argv: Sequence[str], command: str, description: str, **defaults: Any) -> T:
+    """Read the options of a command from a dataclass, each field of ``defaults`` added as flat flags.
+
+    Args:
+        cls: the command's own options.
+        defaults: further groups, e.g. ``settings=HRDIS()``; their fields become options without prefix.
+    """
+    import tyro
+
+    groups = [(name, type(value), field(default=value)) for name, value in defaults.items()]
+    combined = make_dataclass(cls.__name__, groups, bases=(cls,), frozen=True, kw_only=True)
+    combined.__doc__ = description
+    return tyro.cli(
+        combined,
+        args=list(argv),
+        prog=f"hrdis {command}",
+        description=description,
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+    )

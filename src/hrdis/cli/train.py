@@ -1,0 +1,1 @@
+"""``hrdis train``: a prior from a folder of pictures."""
