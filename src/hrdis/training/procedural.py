@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from hrdis.training import texture
+from . import texture
 
 VERSION = 1
 SUPERSAMPLING = 2
@@ -54,9 +54,11 @@ def _leaves(rng: np.random.Generator, side: int, colours: np.ndarray) -> np.ndar
     """Cover a background with opaque shapes from back to front, radius density ~ r^-a."""
     exponent = rng.choice([2.0, 2.5, 3.0])
     r_max = rng.uniform(0.3, 1.0) * side
-    r_min = min(rng.choice([1.5, 3.0, 8.0, 20.0]) * SUPERSAMPLING, 0.5 * r_max)
-    area = (side / (64 * SUPERSAMPLING)) ** 2
-    count = int(area * np.exp(rng.uniform(np.log(8), np.log(350))))
+    density = np.exp(rng.uniform(np.log(8), np.log(350)))  # leaves per 64 x 64 pixels
+    # Few leaves must be large ones: lone specks on a flat ground teach a prior to plant specks.
+    r_min = max(rng.choice([1.5, 3.0, 8.0, 20.0]), 40 / np.sqrt(density)) * SUPERSAMPLING
+    r_min = min(r_min, 0.5 * r_max)
+    count = int(density * (side / (64 * SUPERSAMPLING)) ** 2)
     blur_at = int(rng.integers(count)) if rng.random() < 0.4 else -1
     kinds = rng.choice(KINDS, size=rng.integers(1, 4), replace=False)
     paper = texture.Texturer(rng, side, colours)

@@ -1,0 +1,1 @@
+"""Train a prior on a folder of images: ``train(folder, out, settings)``."""

@@ -1,0 +1,200 @@
+"""The batches of a run, each a pure function of the settings and the step number.
+
+So a resumed run sees what an uninterrupted one would have seen, and any number of processes may prepare
+batches in any order. Noise levels follow ln(sigma_t / alpha_t) ~ Normal(-1.0, 1.6): half of them lie within a
+factor of three of 0.37, where the quality of a restoration is decided.
+"""
+
+import shutil
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from ..rng import stream
+from ..schedule import Schedule
+from .photographs import Cropper, Pyramid, cut, turned
+from .procedural import paint
+from .settings import TrainSettings
+
+LOG_SIGMA = NormalDist(mu=-1.0, sigma=1.6)
+
+
+def time_probabilities(schedule: Schedule) -> np.ndarray:
+    """Return the probability of each time t: the mass of `LOG_SIGMA` that lies nearest to ln(sigma_t / alpha_t)."""
+    alpha_bar = schedule.alpha_bar.numpy()
+    log_sigma = 0.5 * np.log((1 - alpha_bar) / alpha_bar)
+    borders = 0.5 * (log_sigma[1:] + log_sigma[:-1])
+    return np.diff([0.0, *(LOG_SIGMA.cdf(border) for border in borders), 1.0])
+
+
+def draw_times(rng: np.random.Generator, count: int, probabilities: np.ndarray) -> np.ndarray:
+    """Draw times from these probabilities, one from each of ``count`` equally likely strata, in random order.
+
+    Each time has the right distribution; together they are spread evenly, which steadies the loss.
+    """
+    quantiles = (np.arange(count) + rng.random(count)) / count
+    times = np.searchsorted(np.cumsum(probabilities), quantiles, side="right")
+    return rng.permutation(np.minimum(times, len(probabilities) - 1)).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch.
+
+    Args:
+        x0: uint8 ``(b, h, w, 3)``, the clean images.
+        t: int64 ``(b,)``, their noise levels as times.
+        eps: float32 ``(b, 3, h, w)``, unit noise.
+    """
+
+    x0: np.ndarray
+    t: np.ndarray
+    eps: np.ndarray
+
+
+class ProceduralPool:
+    """Procedural images, painted on first use and kept; image i is a function of the seed and of i.
+
+    Args:
+        pyramid: photographs whose colours are used.
+        side: side of the images in pixels.
+        seed: the run's.
+        images: uint8 ``(count, side, side, 3)`` to keep them in.
+        painted: bool ``(count,)``, which of them are there. Processes may share both arrays: two that paint the
+            same image write the same bytes.
+    """
+
+    def __init__(self, pyramid: Pyramid, side: int, seed: int, images: np.ndarray, painted: np.ndarray):
+        self._pyramid, self._side, self._seed = pyramid, side, seed
+        self._images, self._painted = images, painted
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        if not self._painted[i]:
+            rng = stream(self._seed, "procedural", i)
+            self._images[i] = paint(rng, self._side, self._pyramid.palette(rng))
+            self._painted[i] = True
+        return self._images[i]
+
+
+class BatchMaker:
+    """Makes the batch of any step.
+
+    Args:
+        settings: of the run.
+        pyramid: the photographs to train on.
+        pool: where procedural images are kept: arrays as in `ProceduralPool`; in memory if not given.
+    """
+
+    def __init__(
+        self, settings: TrainSettings, pyramid: Pyramid, pool: tuple[np.ndarray, np.ndarray] | None = None
+    ):
+        self._settings = settings
+        self._croppers = {side: Cropper(pyramid, side) for side in _sides(settings)}
+        side, count = max(_sides(settings)), settings.procedural_pool
+        images, painted = pool or (np.zeros((count, side, side, 3), np.uint8), np.zeros(count, bool))
+        self._pool = ProceduralPool(pyramid, side, settings.seed, images, painted)
+        self._probabilities = time_probabilities(Schedule.linear())
+
+    def __call__(self, step: int) -> Batch:
+        """Return the batch of a step."""
+        rng = stream(self._settings.seed, "batch", step)
+        patch, count = self._settings.stage(step)
+        share = self._settings.procedural_share(step)
+        x0 = [self._image(rng, patch, procedural) for procedural in rng.random(count) < share]
+        return Batch(
+            x0=np.ascontiguousarray(np.stack(x0)),
+            t=draw_times(rng, count, self._probabilities),
+            eps=rng.standard_normal((count, 3, patch, patch), dtype=np.float32),
+        )
+
+    def _image(self, rng: np.random.Generator, patch: int, procedural: bool) -> np.ndarray:
+        if procedural:
+            return turned(rng, cut(rng, self._pool[int(rng.integers(len(self._pool)))], patch))
+        return self._croppers[patch](rng)
+
+
+def _sides(settings: TrainSettings) -> set[int]:
+    """Return the sides of all patches that a run uses."""
+    return {settings.stage(0)[0], settings.stage(settings.steps - 1)[0]}
+
+
+def batches(settings: TrainSettings, pyramid: Pyramid, first: int, cache: Path) -> Iterator[Batch]:
+    """Yield the batches from step ``first`` to the last, prepared ahead by ``settings.workers`` processes.
+
+    Args:
+        settings: of the run.
+        pyramid: the photographs to train on.
+        first: the first step.
+        cache: a folder for what the processes share; removed at the end, and when it is found at the start.
+
+    Raises:
+        RuntimeError: if a process is killed.
+    """
+    if settings.workers == 0:
+        maker = BatchMaker(settings, pyramid)
+        yield from (maker(step) for step in range(first, settings.steps))
+        return
+    shutil.rmtree(cache, ignore_errors=True)
+    cache.mkdir(parents=True)
+    try:
+        _share(settings, pyramid, cache)
+        yield from _prepared(settings, pyramid, first, cache)
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            "A process that prepares batches was killed, perhaps for lack of memory. The last checkpoint is intact: "
+            f"run the same command again, with fewer than workers = {settings.workers} if it happens again."
+        ) from error
+    finally:
+        shutil.rmtree(cache, ignore_errors=True)
+
+
+def _share(settings: TrainSettings, pyramid: Pyramid, cache: Path) -> None:
+    """Write the photographs, and room for the procedural images, to files that processes map into memory."""
+    np.save(cache / "pixels.npy", pyramid.pixels)
+    side = max(_sides(settings))
+    shape = (settings.procedural_pool, side, side, 3)
+    np.lib.format.open_memmap(cache / "images.npy", mode="w+", dtype=np.uint8, shape=shape).flush()
+    np.lib.format.open_memmap(cache / "painted.npy", mode="w+", dtype=bool, shape=shape[:1]).flush()
+
+
+def _prepared(settings: TrainSettings, pyramid: Pyramid, first: int, cache: Path) -> Iterator[Batch]:
+    table = (pyramid.sizes, pyramid.sources, pyramid.weights)
+    pending: deque[Any] = deque()
+    with ProcessPoolExecutor(
+        settings.workers, get_context("spawn"), initializer=_start, initargs=(settings, table, cache)
+    ) as processes:
+        try:
+            for step in range(first, settings.steps):
+                pending.append(processes.submit(_make, step))
+                if len(pending) > 2 * settings.workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            processes.shutdown(wait=True, cancel_futures=True)
+
+
+_maker: BatchMaker | None = None  # of a process that prepares batches
+
+
+def _start(settings: TrainSettings, table: tuple[np.ndarray, np.ndarray, np.ndarray], cache: Path) -> None:
+    global _maker
+    pyramid = Pyramid(np.load(cache / "pixels.npy", mmap_mode="r"), *table)
+    pool = np.load(cache / "images.npy", mmap_mode="r+"), np.load(cache / "painted.npy", mmap_mode="r+")
+    _maker = BatchMaker(settings, pyramid, pool)
+
+
+def _make(step: int) -> Batch:
+    assert _maker is not None
+    return _maker(step)
