@@ -57,7 +57,7 @@ def measure(
     Raises:
         TypeError, ValueError: if x cannot be measured by A, or seeds do not match the batch.
     """
-    operator = A if isinstance(A, Operator) else Function(A, shape=tuple(x.shape[1:]))
+    operator = A if isinstance(A, Operator) else Function(A, shape=tuple(getattr(x, "shape", ())[1:]))
     operator.check(x)
     if x.abs().max() > 1.5:
         warnings.warn(

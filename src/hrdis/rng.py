@@ -22,7 +22,8 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
         seed: any integer; 0 is a seed like every other.
         names: what the numbers are for, e.g. ``"measure"`` or ``("mask", 7)``.
     """
-    digest = hashlib.sha256(repr((int(seed), *names)).encode()).digest()
+    name = (int(seed), *(n if isinstance(n, str) else int(n) for n in names))  # numpy's 7 is 7
+    digest = hashlib.sha256(repr(name).encode()).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
 
 

@@ -66,7 +66,7 @@ class Schedule:
 
     def nearest(self, sigma: float) -> int:
         """The time whose noise over signal is closest to ``sigma``, which is in units of the image."""
-        if not sigma > 0:
+        if not 0 < sigma < math.inf:
             raise ValueError(f"sigma is {sigma}. A positive noise level in units of the image is expected.")
         table = ((1 - self.alpha_bar) / self.alpha_bar).sqrt()
         return int((table - sigma).abs().argmin())
@@ -120,7 +120,7 @@ class Schedule:
         start = len(self) if start is None else start
         if not 0 <= end < start <= len(self):
             raise ValueError(f"The range [{end}, {start}) does not lie in [0, {len(self)}).")
-        skip = (start - end) // steps
+        skip = (start - end) // steps if steps > 0 else 0
         if skip == 0:
             raise ValueError(f"{steps} steps do not fit into [{end}, {start}). At most {start - end} are possible.")
         return list(range(end, start, skip))[::-1] + [-1]

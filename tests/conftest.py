@@ -1,0 +1,24 @@
+"""One thread, reproducible examples: the suite gives the same verdict on every machine."""
+
+import os
+
+import hypothesis
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+# Examples are derived from the test's own name, so that a failure seen once is seen again.
+hypothesis.settings.register_profile("suite", deadline=None, max_examples=25, derandomize=True, database=None)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+
+
+@pytest.fixture(autouse=True)
+def _global_state_is_left_alone():
+    """No test, and so nothing the library does, may leave the switches of torch changed."""
+    before = torch.is_grad_enabled(), torch.get_default_dtype(), torch.random.get_rng_state()
+    yield
+    assert torch.is_grad_enabled() == before[0]
+    assert torch.get_default_dtype() == before[1]
+    assert torch.equal(torch.random.get_rng_state(), before[2]), "something drew from torch's global generator"

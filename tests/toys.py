@@ -1,0 +1,125 @@
+"""Small problems with known answers, and the tables that the common suites run over.
+
+A new operator or solver is tested by being listed here (operators: `LINEAR`) or in ``hrdis.SOLVERS``.
+"""
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+
+import torch
+from torch import Tensor
+
+import hrdis
+from hrdis.operators import Identity, Inpainting, LinearOperator, SuperResolution
+
+# ---- random numbers -----------------------------------------------------------------------------
+
+
+def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Standard normal numbers, a function of the seed and the shape."""
+    return torch.from_numpy(hrdis.rng.stream(seed, "toy", *shape).standard_normal(shape)).to(dtype)
+
+
+def rel(a: Tensor, b: Tensor) -> float:
+    """||a - b|| / ||b|| over everything, in float64."""
+    return float((a.double() - b.double()).norm() / b.double().norm())
+
+
+# ---- operators ----------------------------------------------------------------------------------
+
+
+def pixels(*shape: int, seed: int = 0, keep: float = 0.6) -> Tensor:
+    """A random mask of any shape, in which every image keeps its first pixel."""
+    mask = (torch.from_numpy(hrdis.rng.stream(seed, "pixels", *shape).random(shape)) < keep).float()
+    mask[..., 0, 0] = 1
+    return mask
+
+
+#: name -> (b, c, h, w) -> operator; h and w are multiples of 12
+LINEAR: dict[str, Callable[[int, int, int, int], LinearOperator]] = {
+    "identity": lambda b, c, h, w: Identity(),
+    "inpaint": lambda b, c, h, w: Inpainting(pixels(h, w)),
+    "inpaint, a mask per image": lambda b, c, h, w: Inpainting(pixels(b, 1, h, w)),
+    "inpaint, a mask per channel": lambda b, c, h, w: Inpainting(pixels(c, h, w)),
+    "sr1": lambda b, c, h, w: SuperResolution(1),
+    "sr2": lambda b, c, h, w: SuperResolution(2),
+    "sr3": lambda b, c, h, w: SuperResolution(3),
+    "sr4": lambda b, c, h, w: SuperResolution(4),
+    "sr2 bicubic": lambda b, c, h, w: SuperResolution(2, kernel="bicubic"),
+    "sr4 bicubic": lambda b, c, h, w: SuperResolution(4, kernel="bicubic"),
+}
+
+# ---- priors -------------------------------------------------------------------------------------
+
+
+def mixture(c: int = 1, h: int = 8, w: int = 8, spread: float = 0.15) -> hrdis.priors.GaussianMixture:
+    """Three pictures close enough to each other that the component stays open over middle noise levels."""
+    means = 0.3 * normal(1, c, h, w, seed=1) + spread * normal(3, c, h, w, seed=2)
+    return hrdis.priors.GaussianMixture(means, torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.2, 0.3, 0.25]))
+
+
+def gaussian(c: int = 1, h: int = 4, w: int = 4) -> hrdis.priors.Gaussian:
+    """Correlated, so that what was not observed can be told from what was."""
+    n = c * h * w
+    at = torch.stack(torch.meshgrid(*(torch.arange(k) for k in (c, h, w)), indexing="ij"), -1).reshape(n, 3).double()
+    covariance = 0.25 * torch.exp(-torch.cdist(at, at) / 2)
+    return hrdis.priors.Gaussian(0.3 * normal(c, h, w, seed=3), covariance)
+
+
+class Recorded(hrdis.Prior):
+    """A prior that keeps what it was shown."""
+
+    def __init__(self, prior: hrdis.Prior):
+        super().__init__()
+        self.prior, self.schedule, self.channels = prior, prior.schedule, prior.channels
+        self.inputs: list[Tensor] = []
+        self.times: list[int] = []
+
+    def forward(self, x_t: Tensor, t: int) -> hrdis.priors.Prediction:
+        self.inputs.append(x_t.clone())
+        self.times.append(t)
+        return self.prior(x_t, t)
+
+
+# ---- solvers ------------------------------------------------------------------------------------
+
+
+def short(solver: hrdis.Solver, steps: int = 8) -> hrdis.Solver:
+    """The same settings with few steps."""
+    return replace(solver, steps=steps) if "steps" in {f.name for f in fields(solver)} else solver
+
+
+def _solvers() -> dict[str, hrdis.Solver]:
+    table = {}
+    for name, (cls, presets) in hrdis.SOLVERS.items():
+        table[name] = short(cls())
+        table |= {f"{name}:{key}": short(preset) for key, preset in presets.items()}
+    return table
+
+
+#: every solver at its defaults and at its presets, with few steps; listed alike in ``hrdis.SOLVERS``
+SOLVERS: dict[str, hrdis.Solver] = _solvers()
+
+#: settings that take another path through a solver
+VARIANTS: dict[str, hrdis.Solver] = {
+    "hrdis, noisy mu": hrdis.HRDIS(steps=8, sigma_x0=0.01),
+    "hrdis, fresh steps": hrdis.HRDIS(steps=8, fresh_steps=3),
+    "hrdis, from a smooth picture": hrdis.HRDIS(steps=8, init="smooth", start=500),
+    "hrdis, first update": hrdis.HRDIS(steps=8, first_update=True, beta=0.5),
+    "ddnm, travel": hrdis.DDNM(steps=8, length=2, repeat=3),
+    "ddnm, low start": hrdis.DDNM(steps=8, start=500),
+    "ddnm, deterministic": hrdis.DDNM(steps=8, eta=0),
+}
+
+EVERY = SOLVERS | VARIANTS
+
+
+def problem_for(
+    solver: hrdis.Solver, b: int = 3, c: int = 1, h: int = 8, w: int = 8, dtype: torch.dtype = torch.float64
+) -> hrdis.Problem:
+    """A noiseless problem that the solver can take; every image has a mask of its own where masks are possible."""
+    x = mixture(c, h, w).means[torch.arange(b) % 3] + 0.2 * normal(b, c, h, w, seed=4)
+    for A in (Inpainting(pixels(b, 1, h, w, seed=5)), SuperResolution(2)):
+        if isinstance(A, solver.requires):
+            return hrdis.measure(A, x.to(dtype))
+    raise AssertionError(f"{type(solver).__name__} requires a {solver.requires.__name__}; give it a problem here.")
