@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field, make_dataclass
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 T = TypeVar("T")
 
@@ -58,7 +58,10 @@ def parse(cls: type[T], argv: Sequence[str], command: str, description: str, **d
     """
     import tyro
 
-    groups = [(name, type(value), field(default=value)) for name, value in defaults.items()]
+    groups = [
+        (name, Annotated[type(value), tyro.conf.arg(help=_first_line(value))], field(default=value))
+        for name, value in defaults.items()
+    ]
     combined = make_dataclass(cls.__name__, groups, bases=(cls,), frozen=True, kw_only=True)
     combined.__doc__ = description
     return tyro.cli(
@@ -68,3 +71,8 @@ def parse(cls: type[T], argv: Sequence[str], command: str, description: str, **d
         description=description,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     )
+
+
+def _first_line(value: object) -> str:
+    name = type(value).__name__
+    return f"{name}: {(type(value).__doc__ or '').splitlines()[0]}"

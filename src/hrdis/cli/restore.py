@@ -67,8 +67,8 @@ class Restore:
     """How many restorations to draw, to see what is certain and what was invented."""
     seed: int = 0
     """Seed of the first sample; the others take the numbers after it."""
-    keep: bool = True
-    """Inpainting without noise: leave observed pixels exactly as they were."""
+    redraw: bool = False
+    """Inpainting without noise: take observed pixels from the solver too, instead of leaving them as they were."""
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:1, mps."""
     precision: Precision = "fp32"
@@ -165,7 +165,7 @@ class Job:
 
     def _finish(self, x: Tensor) -> Tensor:
         A, grey = self.problem.A, self.picture.x.shape[1] == 1
-        if self.args.keep and isinstance(A, Inpainting) and self.problem.sigma_y == 0:
+        if not self.args.redraw and isinstance(A, Inpainting) and self.problem.sigma_y == 0:
             x = A.project(x, self.problem.y)
         return x.mean(1, keepdim=True) if grey else x
 
@@ -220,7 +220,7 @@ class Job:
             "device": str(self.problem.y.device),
             "tile": args.tile,
             "overlap": args.overlap,
-            "keep": args.keep,
+            "redraw": args.redraw,
             "files": files,
             "torch": torch.__version__,
             "python": platform.python_version(),

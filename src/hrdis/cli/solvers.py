@@ -8,7 +8,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from hrdis.solvers import SOLVERS
+from hrdis.solvers import SOLVERS, Solver
 
 from .parsing import choose, parse
 
@@ -35,17 +35,16 @@ def main(argv: Sequence[str]) -> int:
     if args.name:
         _one(console, choose("solver", args.name, SOLVERS))
         return 0
-    table = Table("solver", "what it does", "needs", "cost", "presets", "reference", box=None, pad_edge=False)
     for name, (cls, presets) in SOLVERS.items():
-        needs = cls.requires.__name__ if cls.requires.__name__ != "Operator" else "any operator"
-        table.add_row(name, cls.summary, needs, cls.cost, ", ".join(presets), cls.reference)
-    console.print(table)
+        console.print(f"{name:9} {cls.summary}", markup=False, soft_wrap=True)
+        console.print(f"{'':9} needs {_needs(cls)}; {cls.cost}; {cls.reference}", markup=False, soft_wrap=True)
+        console.print(f"{'':9} presets: {', '.join(presets)}\n", markup=False, soft_wrap=True)
     return 0
 
 
 def _one(console: Console, name: str) -> None:
     cls, presets = SOLVERS[name]
-    console.print(f"{name}: {cls.summary}\nneeds {cls.requires.__name__}; {cls.cost}; {cls.reference}\n", markup=False)
+    console.print(f"{name}: {cls.summary}\nneeds {_needs(cls)}; {cls.cost}; {cls.reference}\n", markup=False, soft_wrap=True)
     names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     table = Table("setting", "default", *presets, box=None, pad_edge=False)
     for field in names:
@@ -53,3 +52,9 @@ def _one(console: Console, name: str) -> None:
         values = [getattr(p, field) for p in presets.values()]
         table.add_row(field, str(default), *(str(v) if v != default else "." for v in values))
     console.print(table)
+
+
+def _needs(cls: type[Solver]) -> str:
+    return {"Operator": "any operator", "LinearOperator": "a linear operator"}.get(
+        cls.requires.__name__, f"a {cls.requires.__name__}"
+    )

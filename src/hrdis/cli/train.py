@@ -1,1 +1,64 @@
 """``hrdis train``: a prior from a folder of pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from hrdis.training.settings import preset
+from hrdis.training.train import Progress as Report
+from hrdis.training.train import train
+
+from .parsing import checking, choose, parse, peek
+from .progress import console, say
+
+HELP = """\
+Train a prior on a folder of pictures (and generated ones), or go on with a training that was stopped.
+
+Examples:
+  hrdis train photos/ -o my-prior                         hours on a CPU, half an hour on a large GPU
+  hrdis train photos/ -o my-prior --max-minutes 55        in pieces: the same command goes on where it stopped
+  hrdis restore small.png --task sr4 --prior my-prior -o large.png
+
+OUT receives the prior (a diffusers folder), a model card, the log, curves and sample sheets as it learns. Ctrl-C and
+even a kill lose at most the minutes since the last checkpoint.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Options of ``hrdis train``."""
+
+    folder: tyro.conf.Positional[Path]
+    """Pictures to learn from, searched with its subfolders."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """The folder for the prior."""
+    extend: bool = False
+    """Go on with another --images than the run in the folder was started with."""
+
+
+def main(argv: Sequence[str]) -> int:
+    device = choose("device", peek(argv, "--device", "auto"), ("auto", "cpu", "cuda"))
+    args: Any = parse(Train, argv, "train", HELP, settings=preset(device))  # type: ignore[arg-type]
+    columns = (
+        BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn(), TextColumn("{task.fields[figures]}")
+    )  # fmt: skip
+    with Progress(*columns, console=console) as progress, checking():
+        task = progress.add_task("", total=args.settings.steps, figures="starting")
+
+        def report(r: Report) -> None:
+            left = f"{r.seconds_left / 3600:.1f} h" if r.seconds_left > 5400 else f"{r.seconds_left / 60:.0f} min"
+            progress.update(
+                task, completed=r.step, total=r.total,
+                figures=f"{left} left  loss {r.loss:.4f}  {r.images_per_second:.0f} images/s",
+            )  # fmt: skip
+            if r.psnr:
+                figures = ", ".join(f"{value:.2f} dB at noise {level}" for level, value in r.psnr.items())
+                say(f"step {r.step}: held-out denoising {figures}")
+
+        out = train(args.folder, args.output, args.settings, report, extend=args.extend)
+    say(f"Wrote {out}. Use it: hrdis restore small.png --task sr4 --prior {out} -o large.png")
+    return 0

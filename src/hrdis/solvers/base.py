@@ -1,10 +1,11 @@
 """What a solver is: frozen settings, the times it visits, and one generator."""
 
+import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from typing import ClassVar
+from dataclasses import dataclass, field, fields
+from functools import wraps
+from typing import ClassVar, TypeVar, dataclass_transform
 
 import pydantic.dataclasses
 from torch import Tensor
@@ -14,10 +15,44 @@ from ..priors.base import Prior
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule
 
-#: Decorator of every solver: a frozen pydantic dataclass with keyword-only fields; unknown names are refused.
-settings = partial(
-    pydantic.dataclasses.dataclass, frozen=True, kw_only=True, config=pydantic.ConfigDict(extra="forbid")
-)
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def settings(cls: type[T]) -> type[T]:
+    """Make a class a frozen dataclass with keyword-only fields, bounds checked, unknown names refused.
+
+    Raises (on construction):
+        ValueError: naming every field that is out of bounds or unknown, and what was expected.
+    """
+    made = pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=pydantic.ConfigDict(extra="forbid"))(cls)
+    checked = made.__init__
+
+    @wraps(checked)
+    def __init__(self: T, *args: object, **values: object) -> None:
+        try:
+            checked(self, *args, **values)
+        except pydantic.ValidationError as error:
+            raise ValueError(_explain(cls.__name__, error, [f.name for f in fields(made)])) from None  # type: ignore[arg-type]
+
+    made.__init__ = __init__  # type: ignore[misc]
+    return made
+
+
+def _explain(name: str, error: pydantic.ValidationError, known: list[str]) -> str:
+    """One sentence per field that was refused."""
+    lines = []
+    for e in error.errors():
+        where = str(e["loc"][0]) if e["loc"] else "settings"
+        if e["type"] == "unexpected_keyword_argument":
+            near = difflib.get_close_matches(where, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            lines.append(f"{name} has no setting {where!r}. Valid names: {', '.join(known)}.{hint}")
+        else:
+            expected = e["msg"][0].lower() + e["msg"][1:]
+            lines.append(f"{name}: {where} is {e['input']!r}, but {expected}.")
+    return " ".join(dict.fromkeys(lines))
 
 
 @dataclass(frozen=True)
