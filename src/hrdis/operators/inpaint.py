@@ -1,5 +1,7 @@
 """Inpainting: some pixels were observed, the others were not."""
 
+import warnings
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,6 +23,9 @@ class Inpainting(LinearOperator):
         TypeError: if the mask is no tensor of numbers.
         ValueError: for entries other than 0 and 1, a mask that observes nothing, or, on use, one that does not
             fit the image.
+
+    Warns:
+        UserWarning: of a mask that hides nothing.
     """
 
     def __init__(self, mask: Tensor):
@@ -41,6 +46,12 @@ class Inpainting(LinearOperator):
             raise ValueError(
                 f"Nothing is observed: mask {empty} is 0 everywhere. At least one observed pixel is expected. "
                 "If 1 marks the hole in your mask, pass 1 - mask."
+            )
+        if bool(mask.all()):
+            warnings.warn(
+                "Nothing is hidden: the mask is 1 everywhere. Holes marked by 0 are expected. "
+                "If 1 marks the hole in your mask, pass 1 - mask.",
+                stacklevel=2,
             )
         self.register_buffer("mask", mask)
 

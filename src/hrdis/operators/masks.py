@@ -141,7 +141,13 @@ def from_file(path: str | Path, hole: Literal["white", "black", "alpha"] = "whit
         ValueError: if the file is no such mask.
     """
     path = Path(path)
+    opaque = ValueError(
+        f"{path} has no transparency. A picture with an alpha channel is expected with hole='alpha'; "
+        "use hole='white' or hole='black' for a painted mask."
+    )
     if path.suffix == ".npy":
+        if hole == "alpha":
+            raise opaque
         values = np.load(path, allow_pickle=False)
         if values.ndim != 2 or not np.isin(values, (0, 1)).all():
             raise ValueError(
@@ -153,11 +159,10 @@ def from_file(path: str | Path, hole: Literal["white", "black", "alpha"] = "whit
 
         with Image.open(path) as image:
             image = ImageOps.exif_transpose(image)
-            if hole == "alpha" and "A" not in image.convert("RGBA" if "transparency" in image.info else image.mode).getbands():
-                raise ValueError(
-                    f"{path} has no transparency. A picture with an alpha channel is expected with hole='alpha'; "
-                    "use hole='white' or hole='black' for a painted mask."
-                )
-            grey = image.convert("RGBA").getchannel("A") if hole == "alpha" else image.convert("L")
-            bright = (np.asarray(grey) > 127).astype(np.float32)
+            if hole == "alpha" and "A" not in image.getbands() and "transparency" not in image.info:
+                raise opaque
+            wide = image.mode.startswith("I") and hole != "alpha"  # 16 bits, which convert("L") would clip
+            if not wide:
+                image = image.convert("RGBA").getchannel("A") if hole == "alpha" else image.convert("L")
+            bright = (np.asarray(image) > (32767 if wide else 127)).astype(np.float32)
     return torch.from_numpy(1 - bright if hole == "white" else bright)

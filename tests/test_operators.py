@@ -1,0 +1,510 @@
+"""Every operator by one table; super-resolution, inpainting and callables by their own formulas."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from toys import LINEAR, normal, pixels, rel
+
+import hrdis
+from hrdis.linalg import matrix
+from hrdis.operators import Function, Identity, Inpainting, LinearOperator, Problem, SuperResolution
+from hrdis.operators.inpaint import biharmonic
+
+SIZES = [(12, 12), (24, 12)]
+# One rounding per operation: 1e-6 is some ten units in the last place of float32, 1e-12 of float64.
+TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
+
+every_operator = pytest.mark.parametrize("name", LINEAR)
+every_shape = pytest.mark.parametrize("shape", [(b, c, h, w) for b in (1, 3) for c in (1, 3) for h, w in SIZES], ids=str)
+every_dtype = pytest.mark.parametrize("dtype", list(TOLERANCE), ids=str)
+
+# ---- every linear operator ----------------------------------------------------------------------
+
+
+def test_every_exported_linear_operator_is_listed():
+    exported = {c for c in vars(hrdis.operators).values() if isinstance(c, type) and issubclass(c, LinearOperator)}
+    assert exported - {LinearOperator} == {type(make(1, 1, 12, 12)) for make in LINEAR.values()}
+
+
+@every_operator
+@every_shape
+@every_dtype
+def test_adjoint_is_the_adjoint(name, shape, dtype):
+    A, x = LINEAR[name](*shape), normal(*shape, dtype=dtype)
+    Ax = A(x)
+    y = normal(*Ax.shape, seed=1, dtype=dtype)
+    forward, backward = float((Ax * y).sum()), float((x * A.adjoint(y)).sum())
+    assert abs(forward - backward) <= TOLERANCE[dtype] * float(Ax.norm() * y.norm())
+
+
+@every_operator
+@every_shape
+@every_dtype
+def test_pinv_gives_a_picture_with_the_same_measurement(name, shape, dtype):
+    A, x = LINEAR[name](*shape), normal(*shape, dtype=dtype)
+    assert rel(A(A.pinv(A(x))), A(x)) <= 10 * TOLERANCE[dtype]  # three applications, condition number < 3
+
+
+@every_operator
+def test_pinv_is_the_pseudo_inverse_of_the_matrix(name):
+    A = LINEAR[name](1, 1, 12, 12)
+    H = matrix(A, (1, 12, 12))
+    found = matrix(A.pinv, tuple(A(torch.zeros(1, 1, 12, 12)).shape[1:]))
+    torch.testing.assert_close(found, torch.linalg.pinv(H), rtol=0, atol=1e-12)
+
+
+@every_operator
+def test_gradient_of_half_the_squared_residual_is_the_adjoint_of_the_residual(name):
+    shape = (2, 3, 12, 12)
+    A, x = LINEAR[name](*shape), normal(*shape).requires_grad_()
+    y = normal(*A(x).shape, seed=1)
+    (gradient,) = torch.autograd.grad(0.5 * (y - A(x)).square().sum(), x)
+    torch.testing.assert_close(gradient, A.adjoint(A(x) - y).detach(), rtol=0, atol=1e-13)
+
+
+@every_operator
+@pytest.mark.parametrize("what", ["forward", "adjoint", "pinv"])
+def test_operator_is_linear(name, what):
+    shape = (2, 3, 12, 12)
+    A = LINEAR[name](*shape)
+    f = getattr(A, what)
+    u = normal(*shape) if what == "forward" else A(normal(*shape))
+    v = normal(*u.shape, seed=1)
+    torch.testing.assert_close(f(2 * u - 3 * v), 2 * f(u) - 3 * f(v), rtol=0, atol=1e-12)
+
+
+@every_operator
+def test_project_explains_y_and_moves_no_further_than_needed(name):
+    shape = (2, 1, 12, 12)
+    A, x = LINEAR[name](*shape), normal(*shape)
+    y = A(normal(*shape, seed=1))
+    projected = A.project(x, y)
+    assert rel(A(projected), y) < 1e-12
+    # The move is orthogonal to the null space: it is A^+ of something.
+    torch.testing.assert_close(A.pinv(A(projected - x)), projected - x, rtol=0, atol=1e-12)
+
+
+@every_operator
+@pytest.mark.parametrize("what", ["pinv", "smooth"])
+def test_starting_picture_explains_y(name, what):
+    shape = (2, 3, 12, 24)
+    A = LINEAR[name](*shape)
+    y = A(normal(*shape))
+    start = getattr(A, what)(y)
+    assert tuple(start.shape) == shape
+    assert rel(A(start), y) < 1e-12
+
+
+@every_operator
+@every_shape
+def test_image_shape_inverts_the_shape_of_the_measurement(name, shape):
+    A = LINEAR[name](*shape)
+    assert A.image_shape(tuple(A(torch.zeros(shape)).shape)) == shape
+
+
+@every_operator
+@pytest.mark.parametrize("what", ["forward", "adjoint", "pinv", "smooth"])
+def test_image_is_treated_alike_in_any_batch(name, what):
+    shape = (3, 3, 12, 12)
+    A = LINEAR[name](*shape)
+    u = normal(*shape) if what == "forward" else A(normal(*shape))
+    together = getattr(A, what)(u)
+    for i in range(3):
+        alone = getattr(A.for_image(i), what)(u[i : i + 1])
+        # 1e-12, and not bit for bit: matrix products of another size may sum in another order
+        torch.testing.assert_close(together[i : i + 1], alone, rtol=0, atol=1e-12)
+
+
+@every_operator
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+def test_operator_keeps_the_dtype_of_its_argument(name, dtype):
+    A, x = LINEAR[name](2, 3, 12, 12), normal(2, 3, 12, 12, dtype=dtype)
+    y = A(x)
+    assert {y.dtype, A.adjoint(y).dtype, A.pinv(y).dtype} == {dtype}
+
+
+@every_operator
+def test_operator_moves_with_to(name):
+    """The meta device computes shapes without memory, and refuses tensors that stayed behind."""
+    A = LINEAR[name](2, 3, 12, 12).to("meta")
+    y = A(torch.zeros(2, 3, 12, 12, device="meta"))
+    assert {y.device.type, A.adjoint(y).device.type, A.pinv(y).device.type} == {"meta"}
+
+
+@every_operator
+def test_operator_does_not_write_into_its_argument(name):
+    shape = (2, 3, 12, 12)
+    A, x = LINEAR[name](*shape), normal(*shape)
+    before = x.clone()
+    y = A(x).clone()
+    kept = y.clone()
+    for f in (A.adjoint, A.pinv, A.smooth):
+        f(y)
+    assert torch.equal(x, before)
+    assert torch.equal(y, kept)
+
+
+@every_operator
+def test_operator_gives_the_same_measurement_twice(name):
+    A, x = LINEAR[name](2, 3, 12, 12), normal(2, 3, 12, 12)
+    assert torch.equal(A(x), A(x))
+
+
+@every_operator
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (torch.zeros(1, 1, 12, 12, dtype=torch.int64), TypeError, r"got torch.int64 of shape \(1, 1, 12, 12\)\. A floating"),
+        (torch.zeros(1, 12, 12), TypeError, r"got torch.float32 of shape \(1, 12, 12\)\. A floating tensor"),
+        (np.zeros((1, 1, 12, 12)), TypeError, r"got ndarray\. A floating tensor"),
+        (torch.full((1, 1, 12, 12), math.nan), ValueError, r"^The image given to \w+ holds NaN or infinite values\."),
+    ],
+)
+def test_check_refuses_what_is_no_batch_of_images(name, x, error, message):
+    with pytest.raises(error, match=message):
+        LINEAR[name](1, 1, 12, 12).check(x)
+
+
+# ---- super-resolution by block means ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4, 8, 16])
+def test_average_is_the_mean_of_blocks(scale):
+    x = normal(2, 3, 32, 48)
+    torch.testing.assert_close(SuperResolution(scale)(x), F.avg_pool2d(x, scale), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("scale", [2, 4, 16])
+def test_average_pinv_replicates(scale):
+    y = normal(2, 3, 2, 3)
+    expected = F.interpolate(y, scale_factor=scale, mode="nearest")
+    torch.testing.assert_close(SuperResolution(scale).pinv(y), expected, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_average_has_orthogonal_rows_of_length_one_over_scale(scale):
+    H = matrix(SuperResolution(scale), (1, 8, 8))
+    torch.testing.assert_close(H @ H.T, torch.eye(len(H)).double() / scale**2, rtol=0, atol=1e-15)
+
+
+# ---- super-resolution, bicubic ------------------------------------------------------------------
+
+
+def keys(u: float) -> float:
+    u = abs(u)
+    if u <= 1:
+        return 1.5 * u**3 - 2.5 * u**2 + 1
+    return -0.5 * u**3 + 2.5 * u**2 - 4 * u + 2 if u < 2 else 0.0
+
+
+def bicubic_matrix(n: int, f: int) -> torch.Tensor:
+    """K sample by sample: 4 f taps of the stretched cubic, normalised; indices mirrored until they lie inside."""
+    K = torch.zeros(n // f, n, dtype=torch.float64)
+    for k in range(n // f):
+        taps = list(range(k * f + f // 2 - 2 * f, k * f + f // 2 + 2 * f))
+        weights = [keys((j - k * f - f // 2 + 0.5) / f) for j in taps]
+        for j, weight in zip(taps, weights, strict=True):
+            while not 0 <= j < n:
+                j = -1 - j if j < 0 else 2 * n - 1 - j
+            K[k, j] += weight / sum(weights)
+    return K
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+@pytest.mark.parametrize("blocks", [1, 2, 5])  # one output sample: mirrored several times
+def test_bicubic_is_the_separable_product_of_the_stretched_cubic(scale, blocks):
+    h, w = blocks * scale, 3 * scale
+    x = normal(2, 3, h, w)
+    expected = bicubic_matrix(h, scale) @ x @ bicubic_matrix(w, scale).T
+    torch.testing.assert_close(SuperResolution(scale, kernel="bicubic")(x), expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_bicubic_agrees_with_torch_away_from_the_border(scale):
+    x = normal(1, 3, 64, 64)
+    ours = SuperResolution(scale, kernel="bicubic")(x)
+    theirs = F.interpolate(x, scale_factor=1 / scale, mode="bicubic", antialias=True)
+    # torch tabulates nothing: interiors agree to rounding. Two samples at the border are renormalised there instead.
+    torch.testing.assert_close(ours[..., 2:-2, 2:-2], theirs[..., 2:-2, 2:-2], rtol=0, atol=1e-12)
+    assert float((ours - theirs).abs().max()) > 1e-2
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_bicubic_agrees_with_pillow_away_from_the_border(scale):
+    Image = pytest.importorskip("PIL.Image")
+    x = normal(1, 1, 64, 64, dtype=torch.float32)
+    small = Image.fromarray(x[0, 0].numpy()).resize((64 // scale, 64 // scale), Image.Resampling.BICUBIC)
+    ours = SuperResolution(scale, kernel="bicubic")(x)[0, 0]
+    theirs = torch.from_numpy(np.array(small))
+    torch.testing.assert_close(ours[2:-2, 2:-2], theirs[2:-2, 2:-2], rtol=0, atol=1e-5)  # float32, 64 taps
+    assert float((ours - theirs).abs().max()) > 1e-2
+
+
+@pytest.mark.parametrize(("scale", "low", "high"), [(4, 0.349, 0.5), (8, 0.247, 0.354), (16, 0.176, 0.25)])
+def test_bicubic_has_reference_singular_values(scale, low, high):
+    """Of K at 256 pixels, read from a picture of one column: A of it is K times the column sum of a 1-D kernel."""
+    A = SuperResolution(scale, kernel="bicubic")
+    rows = torch.eye(256, dtype=torch.float64).reshape(256, 1, 256, 1).expand(256, 1, 256, scale)
+    K = A(rows)[:, 0, :, 0].T  # constant along w, which the kernel keeps: weights sum to 1
+    values = torch.linalg.svdvals(K)
+    assert float(values.min()) == pytest.approx(low, abs=6e-4)  # given with three digits
+    assert float(values.max()) == pytest.approx(high, abs=6e-4)
+
+
+def test_bicubic_keeps_constants():
+    x = torch.full((1, 3, 16, 24), 0.7, dtype=torch.float64)
+    y = SuperResolution(4, kernel="bicubic")(x)
+    torch.testing.assert_close(y, torch.full_like(y, 0.7), rtol=0, atol=1e-14)
+
+
+def test_super_resolution_starts_smooth():
+    """A ramp comes back nearly as a ramp (torch's cubic, a = -0.75, does not keep it), not as stairs of 4 pixels."""
+    x = torch.linspace(-1, 1, 64, dtype=torch.float64).expand(1, 1, 64, 64)
+    A = SuperResolution(4)
+    error = {f: float((f(A(x)) - x)[..., 8:-8].abs().max()) for f in (A.smooth, A.pinv)}
+    assert error[A.smooth] < 0.006 < 0.04 < error[A.pinv]
+
+
+@pytest.mark.parametrize("scale", [0, -2, 2.0, "4", True, None])
+def test_scale_that_is_no_positive_integer_is_refused(scale):
+    with pytest.raises(ValueError, match=rf"^scale is {scale!r}\. An integer >= 1 is expected"):
+        SuperResolution(scale)
+
+
+def test_odd_scale_is_refused_for_bicubic():
+    with pytest.raises(ValueError, match=r"^scale is 3, but the bicubic kernel is defined for even scales"):
+        SuperResolution(3, kernel="bicubic")
+
+
+def test_unknown_kernel_is_refused():
+    with pytest.raises(ValueError, match=r"^kernel is 'lanczos'\. 'average' or 'bicubic' is expected\."):
+        SuperResolution(2, kernel="lanczos")
+
+
+@pytest.mark.parametrize(("h", "w", "crop", "pad"), [(10, 12, "8 x 12", "12 x 12"), (3, 9, "4 x 8", "4 x 12")])
+def test_size_that_is_no_multiple_of_the_scale_is_refused_with_the_nearest(h, w, crop, pad):
+    message = rf"^The image is {h} x {w}, no multiple of scale 4\. Crop it to {crop} or pad it to {pad}\."
+    with pytest.raises(ValueError, match=message):
+        SuperResolution(4)(torch.zeros(1, 1, h, w))
+
+
+# ---- inpainting ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(6, 8), (1, 6, 8), (3, 6, 8), (1, 1, 6, 8), (2, 1, 6, 8), (2, 3, 6, 8)], ids=str)
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.float32, torch.float64], ids=str)
+def test_inpainting_multiplies_by_its_mask(shape, dtype):
+    x, mask = normal(2, 3, 6, 8), pixels(*shape)
+    assert torch.equal(Inpainting(mask.to(dtype))(x), x * mask)
+
+
+def test_inpainting_says_what_was_observed():
+    mask = pixels(2, 1, 6, 8)
+    assert torch.equal(Inpainting(mask).observed, mask)
+
+
+def test_inpainting_keeps_its_mask_in_the_state():
+    mask = pixels(2, 1, 6, 8)
+    assert torch.equal(Inpainting(mask).state_dict()["mask"], mask)
+
+
+@pytest.mark.parametrize("values", [[0.0, 255.0], [0.0, 0.5, 1.0], [-1.0, 1.0], [0.0, 1.0, math.nan]])
+def test_mask_of_other_values_is_refused(values):
+    mask = torch.zeros(4, 4)
+    mask.view(-1)[: len(values)] = torch.tensor(values)
+    with pytest.raises(ValueError, match=r"^The mask holds values from .*\. Only 0 \(hole\) and 1 \(observed\) are"):
+        Inpainting(mask)
+
+
+def test_mask_that_observes_nothing_is_refused_by_number():
+    mask = pixels(3, 1, 4, 4)
+    mask[1] = 0
+    with pytest.raises(ValueError, match=r"^Nothing is observed: mask \[1\] is 0 everywhere\."):
+        Inpainting(mask)
+
+
+def test_mask_that_hides_nothing_is_warned_of():
+    with pytest.warns(UserWarning, match=r"^Nothing is hidden: the mask is 1 everywhere\."):
+        Inpainting(torch.ones(4, 4))
+
+
+@pytest.mark.parametrize("mask", [[[1, 0]], np.ones((2, 2)), torch.ones(4), torch.ones(1, 1, 1, 2, 2), torch.ones(2, 2) * 1j])
+def test_mask_that_is_no_picture_is_refused(mask):
+    with pytest.raises(TypeError, match=r"^The mask is given as .*\. A tensor of shape \(h, w\) or \(b, 1, h, w\)"):
+        Inpainting(mask)
+
+
+def test_mask_of_another_size_is_refused():
+    with pytest.raises(ValueError, match=r"^The mask is 4 x 6, the image 6 x 4 \(height x width\)\."):
+        Inpainting(pixels(4, 6))(torch.zeros(1, 1, 6, 4))
+
+
+@pytest.mark.parametrize(("mask", "image"), [((2, 1, 4, 4), (3, 1, 4, 4)), ((3, 4, 4), (1, 1, 4, 4)), ((2, 1, 4, 4), (1, 1, 4, 4))])
+def test_masks_that_do_not_match_the_batch_are_refused(mask, image):
+    with pytest.raises(ValueError, match=r"^The mask has shape .*, the images .*\. One mask for all images or one per"):
+        Inpainting(pixels(*mask))(torch.zeros(image))
+
+
+# ---- the biharmonic fill ------------------------------------------------------------------------
+
+
+def surface(h: int, w: int) -> torch.Tensor:
+    """A smooth picture: low frequencies only."""
+    v, u = torch.meshgrid(torch.arange(h) / h, torch.arange(w) / w, indexing="ij")
+    return (0.5 * torch.sin(3 * u + 1) + 0.4 * torch.cos(2 * v - 2 * u))[None, None].double()
+
+
+HOLES = {
+    "a pixel": lambda m: m[12, 12].fill_(0),
+    "a box": lambda m: m[8:14, 10:15].fill_(0),
+    "a scratch": lambda m: m[11, 4:28].fill_(0),
+    "scattered": lambda m: m[4:20, 4:28].mul_(pixels(16, 24, keep=0.8)),
+}
+
+
+@pytest.mark.parametrize("hole", HOLES)
+def test_biharmonic_fill_agrees_with_scikit_image_on_small_holes(hole):
+    skimage = pytest.importorskip("skimage.restoration")
+    mask = torch.ones(24, 32)
+    HOLES[hole](mask)
+    x = surface(24, 32)
+    filled = biharmonic(x * mask, mask.to(x).expand_as(x))
+    theirs = torch.from_numpy(skimage.inpaint_biharmonic((x * mask)[0, 0].numpy(), mask.numpy() == 0))
+    # 1e-5: the same fill; ours solves it by conjugate gradient to a relative 1e-4 of what the start missed
+    assert float((filled[0, 0] - theirs).abs().max()) < 1e-5
+
+
+@pytest.mark.parametrize("hole", HOLES)
+def test_biharmonic_fill_of_a_smooth_picture_is_close_to_it(hole):
+    mask = torch.ones(24, 32)
+    HOLES[hole](mask)
+    x = surface(24, 32)
+    filled = Inpainting(mask).smooth(x * mask)
+    assert float((filled - x).abs().max()) < 5e-4  # the picture itself is not biharmonic
+
+
+def test_biharmonic_fill_is_where_the_squared_laplacian_is_least():
+    """Its gradient vanishes on the holes; found here by automatic differentiation of the sum itself."""
+    mask = torch.ones(24, 32)
+    HOLES["a box"](mask)
+    x = surface(24, 32)
+    filled = biharmonic(x * mask, mask.to(x).expand_as(x)).requires_grad_()
+
+    def bending(f):
+        p = F.pad(f, (1, 1, 1, 1), mode="replicate")
+        return (p[..., 1:-1, 2:] + p[..., 1:-1, :-2] + p[..., 2:, 1:-1] + p[..., :-2, 1:-1] - 4 * f).square().sum()
+
+    (gradient,) = torch.autograd.grad(bending(filled), filled)
+    (unfilled,) = torch.autograd.grad(bending(start := (x * mask).requires_grad_()), start)
+    assert float((gradient * (1 - mask)).norm()) < 1e-3 * float((unfilled * (1 - mask)).norm())  # cg stops at 1e-4
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 100), st.floats(0.05, 0.95))
+def test_biharmonic_fill_is_finite_and_explains_y_at_any_size(h, w, seed, keep):
+    mask, x = pixels(2, 1, h, w, seed=seed, keep=keep), normal(2, 3, h, w, seed=seed)
+    A = Inpainting(mask) if float(mask.min()) == 0 else Identity()
+    filled = A.smooth(A(x))
+    assert bool(torch.isfinite(filled).all())
+    assert torch.equal(A(filled), A(x))
+
+
+# ---- callables ----------------------------------------------------------------------------------
+
+FUNCTIONS = {
+    "hdr": lambda x: (2 * x).clamp(-1, 1),
+    "square": lambda x: x.square(),
+    "phase": lambda x: torch.fft.fft2(x, norm="ortho").abs(),
+    "cubed mean": lambda x: (x**3).mean((2, 3)),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_function_gradient_is_the_finite_difference(name):
+    A, x, v = Function(FUNCTIONS[name], shape=(1, 6, 6)), 0.4 * normal(1, 1, 6, 6), normal(1, 1, 6, 6, seed=1)
+    x.requires_grad_()
+    y = normal(*A(x).shape, seed=2)
+
+    def loss(x):
+        return 0.5 * (A(x) - y).square().sum()
+
+    (gradient,) = torch.autograd.grad(loss(x), x)
+    step = 1e-5  # error step^2 / 6 of the third derivative, and 1e-16 / step of rounding
+    with torch.no_grad():
+        difference = (loss(x + step * v) - loss(x - step * v)) / (2 * step)
+    assert float((gradient * v).sum()) == pytest.approx(float(difference), rel=1e-7)
+
+
+def test_function_names_its_image_shape():
+    A = Function(FUNCTIONS["cubed mean"], shape=(3, 8, 8))
+    assert A.image_shape((2, 3)) == (2, 3, 8, 8)
+    assert Function(FUNCTIONS["square"]).image_shape((2, 3, 4, 4)) == (2, 3, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("A", "y_shape", "start"),
+    [
+        (Function(torch.square), (2, 1, 4, 4), "y"),
+        (Function(lambda x: x.mean((2, 3)), shape=(1, 4, 4)), (2, 1), "grey"),
+        (Function(torch.square, start=lambda y: 2 * y), (2, 1, 4, 4), "twice"),
+    ],
+)
+def test_function_starts_where_it_can(A, y_shape, start):
+    y = normal(*y_shape)
+    expected = {"y": y, "twice": 2 * y, "grey": torch.zeros(2, 1, 4, 4).double()}[start]
+    assert torch.equal(A.pinv(y), expected)
+
+
+def test_module_behind_a_function_is_registered():
+    """So that `.to` moves it."""
+    net = torch.nn.Conv2d(1, 1, 3, device="meta")
+    assert list(Function(net).parameters()) == list(net.parameters())
+
+
+# ---- problems -----------------------------------------------------------------------------------
+
+
+def test_problem_takes_any_callable():
+    problem = Problem(torch.ones(1, 3, 4, 4), lambda x: x**2)
+    assert isinstance(problem.A, Function)
+    assert problem.image_shape == (1, 3, 4, 4)
+
+
+@pytest.mark.parametrize("y", [np.zeros((1, 1, 4, 4)), torch.zeros(1, 1, 4, 4, dtype=torch.int32), torch.zeros(4)])
+def test_problem_refuses_a_measurement_that_is_no_batch(y):
+    with pytest.raises(TypeError, match=r"^y is .*\. A floating tensor whose first axis is the image is expected\."):
+        Problem(y, Identity())
+
+
+def test_problem_refuses_what_cannot_be_called():
+    with pytest.raises(TypeError, match=r"^A is a str\. A hrdis Operator or a callable x -> y is expected"):
+        Problem(torch.zeros(1, 1, 4, 4), "sr4")
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_problem_refuses_a_measurement_that_is_not_finite_by_image(bad):
+    y = torch.zeros(3, 1, 4, 4)
+    y[1, 0, 2, 2] = bad
+    with pytest.raises(ValueError, match=r"^y is not finite \(images \[1\]\)\."):
+        Problem(y, Identity())
+
+
+@pytest.mark.parametrize("sigma_y", [-0.1, math.nan, math.inf])
+def test_problem_refuses_a_noise_level_that_is_none(sigma_y):
+    with pytest.raises(ValueError, match=rf"^sigma_y is {sigma_y}\. A standard deviation >= 0 in units of y"):
+        Problem(torch.zeros(1, 1, 4, 4), Identity(), sigma_y)
+
+
+def test_problem_refuses_a_measurement_of_another_shape():
+    message = r"^y has shape \(1, 1, 4, 4\), but Function gives \(1, 1\) for images of shape \(1, 1, 4, 4\)\."
+    with pytest.raises(ValueError, match=message):
+        Problem(torch.zeros(1, 1, 4, 4), lambda x: x.mean((2, 3)))
+
+
+def test_problem_refuses_a_mask_of_another_size():
+    with pytest.raises(ValueError, match=r"^The mask is 6 x 6, the image 4 x 4"):
+        Problem(torch.zeros(1, 1, 4, 4), Inpainting(pixels(6, 6)))
