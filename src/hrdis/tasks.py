@@ -32,6 +32,10 @@ def _freeform(h: int, w: int, seed: int, index: int, *, band: tuple[float, float
     return Inpainting(masks.freeform(h, w, band, seed, index))
 
 
+def _scratches(h: int, w: int, seed: int, index: int) -> Operator:
+    return Inpainting(masks.scratches(h, w, 0.15, seed, index))
+
+
 def _box(h: int, w: int, seed: int, index: int) -> Operator:
     return Inpainting(masks.box(h, w))
 
@@ -70,6 +74,9 @@ TASKS: dict[str, Task] = {
     "inpaint": _inpaint((0.1, 0.2), "HRDIS, ImageNet"),
     "inpaint-20-30": _inpaint((0.2, 0.3), "HRDIS, ImageNet"),
     "inpaint-30-40": _inpaint((0.3, 0.4), "HRDIS, FFHQ"),
+    "inpaint-scratches": Task(
+        "fill specks and scratches covering 15 % of the picture", _scratches, ("inpaint-scratches", "inpaint"), mask=True
+    ),
     "inpaint-box": Task("fill a box in the middle", _box, ("inpaint-box", "inpaint"), mask=True, source="DPS"),
     "inpaint-random": Task(
         "fill half of the pixels, dropped at random", _random, ("inpaint-random", "inpaint"), mask=True, source="DDRM"

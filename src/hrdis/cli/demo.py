@@ -20,12 +20,13 @@ from .parsing import checking, parse
 from .progress import bar, say
 
 HELP = """\
-Restore a photograph that comes with the package, with HRDIS and the embedded prior: fill holes, and enlarge 4 times.
+Restore a photograph that comes with the package, with HRDIS and the embedded prior: fill scratches, and enlarge
+4 times.
 
 Example:
   hrdis demo --out runs/demo
 
-Writes inpaint.png and sr4.png into the folder: given, restored and truth side by side.
+Writes inpaint-scratches.png and sr4.png into the folder: given, restored and truth side by side.
 """
 
 
@@ -45,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
         images.check_folder(args.out)
         prior = load_prior("default", device="cuda" if torch.cuda.is_available() else "cpu")
     truth = images.load(Path(str(resources.files("hrdis") / "pictures" / "chelsea.png")))
-    for name in ("inpaint", "sr4"):
+    for name in ("inpaint-scratches", "sr4"):
         given, restored, score = restore(name, truth, prior, args.seed)
         sheet = uncertainty.sheet([given, restored, truth], ["given", "restored by HRDIS", "truth"])
         path = args.out / f"{name}.png"

@@ -1,4 +1,4 @@
-"""Masks for inpainting: generated free-form strokes, boxes, random pixels, and masks from a file.
+"""Masks for inpainting: generated free-form strokes, scratches, boxes, random pixels, and masks from a file.
 
 Every function returns the *observed* mask, (h, w) float, 1 = observed and 0 = hole.
 """
@@ -92,6 +92,32 @@ def _strokes(h: int, w: int, rng: np.random.Generator, flip: bool) -> np.ndarray
     if flip and rng.random() < 0.5:
         hole = hole[::-1]
     return np.ascontiguousarray(hole)
+
+
+def scratches(h: int, w: int, hole: float = 0.15, seed: int = 0, index: int = 0) -> Tensor:
+    """Small damage: specks (boxes of 3 to 10 % of the shorter side) and thin scratches, until a share is lost.
+
+    Args:
+        hole: hole fraction to reach; the last stroke may exceed it a little.
+        seed, index: which mask.
+    """
+    if not 0 < hole < 0.9:
+        raise ValueError(f"hole is {hole}. A hole fraction between 0 and 0.9 is expected: hole=0.15.")
+    from PIL import Image, ImageDraw
+
+    rng, side = stream(seed, "scratches", index), min(h, w)
+    image = Image.new("1", (w, h))
+    draw = ImageDraw.Draw(image)
+    while (lost := np.asarray(image)).mean() < hole:
+        x, y = int(rng.integers(w)), int(rng.integers(h))
+        if rng.random() < 0.5:
+            bw, bh = (max(1, round(side * rng.uniform(0.03, 0.1))) for _ in range(2))
+            draw.rectangle([x, y, x + bw - 1, y + bh - 1], fill=1)
+        else:
+            length, angle = side * rng.uniform(0.2, 0.6), rng.uniform(0, math.pi)
+            end = (x + length * math.cos(angle), y + length * math.sin(angle))
+            draw.line([(x, y), end], fill=1, width=max(1, round(rng.uniform(1, 3) * side / 128)))
+    return torch.from_numpy(1 - lost.astype(np.float32))
 
 
 def box(

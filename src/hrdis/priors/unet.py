@@ -93,7 +93,7 @@ class UNetPrior(Prior):
         net = build_unet(config)
         load_weights(net, folder / "diffusion_pytorch_model.safetensors")
         return cls(
-            net.to(dtype),
+            nn.Module.to(net, dtype),  # diffusers' own .to warns about precisions that do not concern this network
             schedule_of(scheduler, folder / "scheduler_config.json"),
             scheduler.get("prediction_type", "epsilon"),
             multiple=2 ** (len(config["block_out_channels"]) - 1),
