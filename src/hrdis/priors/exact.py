@@ -54,7 +54,7 @@ class Gaussian(Prior):
                 f"The covariance has shape {tuple(covariance.shape)} for a mean of shape {tuple(mean.shape)}. "
                 f"A number, variances of the mean's shape, or a ({n}, {n}) matrix is expected."
             )
-        if float(variances.min()) < -1e-9 * max(float(variances.max()), 1e-300):
+        if float(variances.min()) < -1e-9 * max(float(variances.max()), 1.0):  # rounding of a certain picture passes
             raise ValueError(
                 f"The covariance has a negative variance ({float(variances.min()):.3g}). "
                 "A positive semidefinite one is expected."
@@ -190,9 +190,10 @@ def _condition(prior: Gaussian, problem: Problem) -> list[tuple[Tensor, Tensor, 
         S = H @ C @ H.T + problem.sigma_y**2 * torch.eye(len(H), dtype=torch.float64)
         gain = torch.linalg.lstsq(S, H @ C, driver="gelsd").solution.T  # C H^T S^+
         covariance = C - gain @ H @ C
-        eigenvalues = torch.linalg.eigvalsh(S).clamp(min=1e-300)
+        eigenvalues = torch.linalg.eigvalsh(S)
+        eigenvalues = eigenvalues[eigenvalues > 1e-12 * eigenvalues.max()]  # rows that repeat others say nothing new
         quadratic = r @ torch.linalg.lstsq(S, r[:, None], driver="gelsd").solution[:, 0]
-        evidence = -0.5 * (quadratic + eigenvalues.log().sum() + len(r) * math.log(2 * math.pi))
+        evidence = -0.5 * (quadratic + (2 * math.pi * eigenvalues).log().sum())
         out.append(((m + gain @ r).reshape(prior.mean.shape), (covariance + covariance.T) / 2, evidence))
     return out
 
