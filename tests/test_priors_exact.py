@@ -239,7 +239,7 @@ def test_mixture_evidence_is_the_density_of_y(sigma_y):
             for w, m, C in parts
         ])  # fmt: skip
         torch.testing.assert_close(found.weights, log_w.softmax(0), rtol=1e-10, atol=0)
-        assert 1e-4 < float(found.weights.min()), "an empty component would test nothing"
+        assert float(found.weights.max()) < 0.999, "a certain component would test nothing"
 
 
 class Twice(LinearOperator):

@@ -51,7 +51,8 @@ class UNetPrior(Prior):
         self.net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.schedule = schedule or Schedule.linear()
         self.prediction_type, self.multiple, self.name = prediction_type, multiple, name
-        self.channels = (1, 3) if getattr(net, "config", {}).get("in_channels", 3) == 3 else None
+        channels = getattr(net, "config", {}).get("in_channels", 3)
+        self.channels = (1, 3) if channels == 3 else (channels,)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -67,7 +68,7 @@ class UNetPrior(Prior):
 
     def _predict(self, x_t: Tensor, t: int) -> Tensor:
         c, h, w = x_t.shape[1:]
-        grey = c == 1 and self.channels is not None
+        grey = c == 1 and self.channels == (1, 3)
         x = x_t.expand(-1, 3, -1, -1) if grey else x_t
         x = _pad(x, -h % self.multiple, -w % self.multiple)
         x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
@@ -96,7 +97,7 @@ class UNetPrior(Prior):
             nn.Module.to(net, dtype),  # diffusers' own .to warns about precisions that do not concern this network
             schedule_of(scheduler, folder / "scheduler_config.json"),
             scheduler.get("prediction_type", "epsilon"),
-            multiple=2 ** (len(config["block_out_channels"]) - 1),
+            multiple=2 ** (len(net.config["block_out_channels"]) - 1),
             name=name or folder.name,
         )
 
@@ -120,7 +121,11 @@ def build_unet(config: dict[str, Any]) -> nn.Module:
         raise ValueError(
             f"The folder holds a {config['_class_name']}. A UNet2DModel is expected."
         )
-    return UNet2DModel(**{k: v for k, v in config.items() if not k.startswith("_")})
+    try:
+        with torch.random.fork_rng(devices=[]):  # its random weights are about to be replaced: leave no trace
+            return UNet2DModel(**{k: v for k, v in config.items() if not k.startswith("_")})
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"The folder's config.json describes no network that diffusers can make ({error}).") from None
 
 
 def load_weights(net: nn.Module, file: Path) -> None:
@@ -136,7 +141,7 @@ def load_weights(net: nn.Module, file: Path) -> None:
         raise ValueError(f"{file} cannot be read ({error}). It is truncated or no safetensors file.") from None
     own = net.state_dict()
     missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    other = [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
+    other = sorted(k for k in own.keys() & state.keys() if own[k].shape != state[k].shape)
     if missing or unexpected or other:
         raise ValueError(
             f"{file} does not fit its config.json: {len(missing)} keys missing {missing[:3]}, "
@@ -161,7 +166,7 @@ def schedule_of(config: dict[str, Any], where: object = "the scheduler") -> Sche
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        return json.loads(file.read_text())
+        values = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(
             f"{file} does not exist. A prior's folder holds config.json, scheduler_config.json and "
@@ -169,3 +174,6 @@ def _read_json(file: Path) -> dict[str, Any]:
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
         raise ValueError(f"{file} cannot be read ({error}). JSON is expected.") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{file} holds a {type(values).__name__}. A JSON object is expected.")
+    return values
