@@ -103,7 +103,7 @@ def iterate(
     """
     source = _source(seeds, rng, len(problem.y), "solve")
     times = solver.times(prior.schedule) if times is None else _checked(times, prior)
-    _require(solver, prior, problem)
+    check(solver, prior, problem)
     return _iterate(solver, prior, problem, times, source)
 
 
@@ -197,12 +197,23 @@ def _checked(times: Sequence[int], prior: Prior) -> list[int]:
     return times
 
 
-def _require(solver: Solver, prior: Prior, problem: Problem) -> None:
+def check(solver: Solver, prior: Prior, problem: Problem) -> None:
+    """Raise unless the solver can run on the problem with the prior; `iterate` and `solve` do it first.
+
+    Raises:
+        TypeError: if the operator lacks what the solver needs.
+        ValueError: if there is noise the solver cannot explain, or the prior knows no such images.
+    """
     name = type(solver).__name__
     if not isinstance(problem.A, solver.requires):
         raise TypeError(
             f"{name} needs a {solver.requires.__name__}, but A is a {type(problem.A).__name__}. "
             "Use HRDIS or REDDiff, which take any differentiable operator."
+        )
+    if solver.noiseless and problem.sigma_y > 0:
+        raise ValueError(
+            f"{name} is for noiseless measurements, but sigma_y is {problem.sigma_y:g}. "
+            "Use HRDIS or REDDiff, whose weights lambda_obs and lambda_reg balance noise against the prior."
         )
     channels = problem.image_shape[1]
     if prior.channels is not None and channels not in prior.channels:

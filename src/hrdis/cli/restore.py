@@ -16,13 +16,13 @@ from torch import Tensor
 
 import hrdis
 from hrdis import images, uncertainty
-from hrdis.driver import iterate
+from hrdis.driver import check, iterate
 from hrdis.operators import Identity, Inpainting, LinearOperator, Problem, SuperResolution, masks
 from hrdis.priors import Prior, Tiled, load_prior
 from hrdis.solvers import SOLVERS, Solver, preset
 from hrdis.tasks import TASKS, Task
 
-from .parsing import BadInput, checking, choose, parse, peek
+from .parsing import checking, choose, parse, peek
 from .progress import bar, say
 
 HELP = """\
@@ -93,10 +93,9 @@ def main(argv: Sequence[str]) -> int:
     say(f"{args.task} with {args.solver} (preset {key or 'none'}), {len(job.times) - 1} network calls a sample")
     samples, nfe, seconds = job.run()
     if not bool(torch.isfinite(samples).all()):
-        raise BadInput(
-            "the restoration became NaN or infinite. The settings' steps are too large for this picture: "
-            "lower --lr, or leave the settings to their preset."
-        )
+        say("hrdis restore: the restoration became NaN or infinite; nothing was written. The steps are too large for "
+            "this picture: lower --lr, or leave the settings to their preset.")
+        return 1
     files = job.write(samples)
     record = job.record(key, files, nfe, seconds)
     images.write_atomically(
@@ -140,9 +139,8 @@ class Job:
         y = operator(y) if isinstance(operator, Inpainting) else y.clone()
         problem = Problem(y, operator.to(y.device), 2 * args.noise)
         settings = args.settings
-        if not isinstance(operator, settings.requires):
-            raise TypeError(f"--solver {args.solver} needs a {settings.requires.__name__}. Use --solver hrdis.")
         tiled = Tiled(prior, args.tile, args.overlap)
+        check(settings, tiled, problem)
         return cls(args, picture, problem, tiled, settings, settings.times(prior.schedule))
 
     def run(self) -> tuple[Tensor, int, float]:

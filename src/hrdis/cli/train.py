@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     columns = (
         BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn(), TextColumn("{task.fields[figures]}")
     )  # fmt: skip
-    with Progress(*columns, console=console) as progress, checking():
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress, checking():
         task = progress.add_task("", total=args.settings.steps, figures="starting")
 
         def report(r: Report) -> None:

@@ -82,6 +82,7 @@ class Solver(ABC):
     """
 
     requires: ClassVar[type[Operator]] = Operator
+    noiseless: ClassVar[bool] = False  # whether it can explain noiseless measurements only
     summary: ClassVar[str] = ""
     cost: ClassVar[str] = ""
     reference: ClassVar[str] = ""

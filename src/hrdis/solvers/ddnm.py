@@ -44,6 +44,7 @@ class DDNM(Solver):
     """
 
     requires: ClassVar = LinearOperator
+    noiseless: ClassVar = True
     summary: ClassVar[str] = "null-space projection of the denoised image; noiseless, linear"
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "DDNM, ICLR 2023"

@@ -1,0 +1,338 @@
+"""The command line, end to end, with a small random network where quality does not matter."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hrdis import cli, images
+from hrdis.priors.unet import build_unet
+from hrdis.rng import stream
+
+FAST = ["--steps", "3", "--start", "300"]
+
+
+@pytest.fixture(scope="session")
+def prior(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with a tiny network whose weights are noise."""
+    folder = tmp_path_factory.mktemp("tiny-prior")
+    config = {
+        "sample_size": 16, "in_channels": 3, "out_channels": 3, "block_out_channels": [8, 16], "layers_per_block": 1,
+        "down_block_types": ["DownBlock2D"] * 2, "up_block_types": ["UpBlock2D"] * 2, "add_attention": False,
+        "norm_num_groups": 4,
+    }  # fmt: skip
+    net = build_unet(config)
+    rng = stream(0, "tiny prior")
+    with torch.no_grad():
+        for p in net.parameters():
+            p.copy_(torch.from_numpy(0.1 * rng.standard_normal(p.shape, dtype=np.float32)))
+    net.save_pretrained(folder)
+    (folder / "scheduler_config.json").write_text('{"prediction_type": "v_prediction", "beta_schedule": "linear"}')
+    (folder / "MODEL_CARD.md").write_text("# Tiny\n\nA network of noise.\n")
+    return str(folder)
+
+
+def photo(path: Path, mode: str = "RGB", size: tuple[int, int] = (24, 20)) -> Path:
+    """A smooth picture."""
+    w, h = size
+    x, y = np.meshgrid(np.linspace(0, 1, w), np.linspace(0, 1, h))
+    rgb = np.stack([x, y, 1 - x], -1)
+    if mode == "I;16":
+        Image.fromarray((x * 65535).astype(np.uint16)).save(path)
+    elif mode == "RGBA":
+        Image.fromarray((np.dstack([rgb, y]) * 255).astype(np.uint8)).save(path)
+    else:
+        Image.fromarray((rgb * 255).astype(np.uint8)).convert(mode).save(path)
+    return path
+
+
+def hole(path: Path, size: tuple[int, int] = (24, 20)) -> Path:
+    """A mask, white where 5 x 4 pixels are lost."""
+    mask = np.zeros((size[1], size[0]), np.uint8)
+    mask[8:12, 10:15] = 255
+    Image.fromarray(mask).save(path)
+    return path
+
+
+def run(*words: object) -> int:
+    return cli.main([str(w) for w in words])
+
+
+# ---- restore ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "I;16"])
+def test_restore_keeps_the_kind_of_picture(tmp_path: Path, prior: str, mode: str) -> None:
+    given = photo(tmp_path / "in.png", mode)
+    out = tmp_path / "out.png"
+    assert run("restore", given, "-o", out, "--task", "inpaint", "--mask", hole(tmp_path / "m.png"), "--prior", prior, *FAST) == 0
+    image = Image.open(out)
+    assert image.size == (24, 20)
+    assert image.mode == {"P": "RGB"}.get(mode, mode)
+
+
+def test_restore_leaves_observed_pixels_alone(tmp_path: Path, prior: str) -> None:
+    given, out = photo(tmp_path / "in.png"), tmp_path / "out.png"
+    run("restore", given, "-o", out, "--task", "inpaint", "--mask", hole(tmp_path / "m.png"), "--prior", prior, *FAST)
+    before, after = np.asarray(Image.open(given)), np.asarray(Image.open(out))
+    lost = np.asarray(Image.open(tmp_path / "m.png")) > 0
+    assert np.array_equal(before[~lost], after[~lost])
+    assert not np.array_equal(before[lost], after[lost])
+
+
+def test_restore_redraws_observed_pixels_when_asked(tmp_path: Path, prior: str) -> None:
+    given, out = photo(tmp_path / "in.png"), tmp_path / "out.png"
+    mask = hole(tmp_path / "m.png")
+    run("restore", given, "-o", out, "--task", "inpaint", "--mask", mask, "--prior", prior, "--redraw", *FAST)
+    lost = np.asarray(Image.open(mask)) > 0
+    assert not np.array_equal(np.asarray(Image.open(given))[~lost], np.asarray(Image.open(out))[~lost])
+
+
+@pytest.mark.parametrize(("task", "scale"), [("sr2", 2), ("sr4", 4), ("sr4-bicubic", 4)])
+def test_restore_enlarges(tmp_path: Path, prior: str, task: str, scale: int) -> None:
+    out = tmp_path / "out.jpg"
+    assert run("restore", photo(tmp_path / "in.png", size=(13, 9)), "-o", out, "--task", task, "--prior", prior, *FAST) == 0
+    assert Image.open(out).size == (13 * scale, 9 * scale)
+
+
+def test_restore_enlarges_transparency_too(tmp_path: Path, prior: str) -> None:
+    out = tmp_path / "out.png"
+    run("restore", photo(tmp_path / "in.png", "RGBA"), "-o", out, "--task", "sr2", "--prior", prior, *FAST)
+    alpha = np.asarray(Image.open(out).getchannel("A")).astype(float)
+    assert alpha.shape == (40, 48) and alpha[-1].mean() > 240 and alpha[0].mean() < 15
+
+
+def test_restore_takes_transparent_pixels_as_holes(tmp_path: Path, prior: str) -> None:
+    pixels = np.full((16, 16, 4), 200, np.uint8)
+    pixels[4:8, 4:8, 3] = 0
+    pixels[..., 3][pixels[..., 3] > 0] = 255
+    Image.fromarray(pixels).save(tmp_path / "in.png")
+    out = tmp_path / "out.jpg"
+    assert run("restore", tmp_path / "in.png", "-o", out, "--task", "inpaint", "--hole", "alpha", "--prior", prior, *FAST) == 0
+    assert Image.open(out).mode == "RGB"
+
+
+@pytest.mark.parametrize("solver", ["hrdis", "reddiff", "cr"])
+def test_restore_denoises_with_solvers_of_noisy_problems(tmp_path: Path, prior: str, solver: str) -> None:
+    out = tmp_path / "out.png"
+    words = ["--task", "denoise", "--noise", "0.1", "--solver", solver, "--prior", prior, *FAST]
+    assert run("restore", photo(tmp_path / "in.png"), "-o", out, *words) == 0
+
+
+def test_restore_draws_samples(tmp_path: Path, prior: str) -> None:
+    words = ["restore", photo(tmp_path / "in.png"), "--task", "sr2", "--prior", prior, *FAST]
+    assert run(*words, "-o", tmp_path / "all.png", "--samples", "3", "--seed", "5") == 0
+    names = {p.name for p in tmp_path.glob("all*")}
+    assert names == {
+        "all.png", "all-2.png", "all-3.png", "all-mean.png", "all-deviation.png", "all-sheet.png", "all.json"
+    }  # fmt: skip
+    run(*words, "-o", tmp_path / "one.png", "--seed", "6")
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "all-2.png").read_bytes()
+
+
+def test_restore_is_repeatable_from_its_record(tmp_path: Path, prior: str) -> None:
+    given, out = photo(tmp_path / "in.png"), tmp_path / "out.png"
+    run("restore", given, "-o", out, "--task", "sr2", "--prior", prior, "--seed", "3", "--lr", "0.03", *FAST)
+    record = json.loads((tmp_path / "out.json").read_text())
+    settings = [w for name, v in record["settings"].items() if v is not None and not isinstance(v, bool)
+                for w in (f"--{name.replace('_', '-')}", str(v))]  # fmt: skip
+    again = tmp_path / "again.png"
+    words = ["--task", record["task"], "--solver", record["solver"], "--prior", record["prior"]]
+    assert run("restore", given, "-o", again, *words, "--seed", record["seeds"][0], *settings) == 0
+    assert again.read_bytes() == out.read_bytes()
+    assert record["network_calls"] == 3 and record["settings"]["lr"] == 0.03
+
+
+def test_restore_runs_large_pictures_in_tiles(tmp_path: Path, prior: str) -> None:
+    out = tmp_path / "out.png"
+    words = ["--task", "sr2", "--prior", prior, "--tile", "64", "--overlap", "16", *FAST]
+    assert run("restore", photo(tmp_path / "in.png", size=(80, 50)), "-o", out, *words) == 0
+    assert Image.open(out).size == (160, 100)
+
+
+# ---- bad input: one message, status 2, nothing written -------------------------------------------
+
+BAD = {
+    "missing.png --task sr4": "missing.png does not exist",
+    "empty.png --task sr4": "is empty",
+    "text.png --task sr4": "is no picture",
+    "cut.png --task sr4": "truncated",
+    ". --task sr4": "is a folder",
+    "in.png --task sr44": "Did you mean 'sr4'?",
+    "in.png --task sr4 --solver hrdiss": "Did you mean 'hrdis'?",
+    "in.png --task sr4 --lrr 1": "--lrr",
+    "in.png --task sr4 --lr -1": "lr is -1.0",
+    "in.png --task sr4 --beta 7": "beta is 7.0",
+    "in.png --task sr4 --steps many": "many",
+    "in.png --task sr4 --steps 100000": "do not fit",
+    "in.png --task sr4 --samples 0": "--samples is 0",
+    "in.png --task sr4 --noise -1": "--noise is -1",
+    "in.png --task sr4 --noise loud": "loud",
+    "in.png --task denoise": "needs the strength of the noise",
+    "in.png --task sr4 --noise 0.1 --solver ddnm": "noiseless",
+    "in.png --task sr4 --mask m.png": "takes none",
+    "in.png --task inpaint": "needs a mask",
+    "in.png --task inpaint --mask missing.png": "missing.png does not exist",
+    "in.png --task inpaint --mask text.png": "is no picture",
+    "in.png --task inpaint --mask wide.png": "Both must agree",
+    "in.png --task inpaint --mask white.png": "Nothing is observed",
+    "in.png --task inpaint --hole alpha": "has no transparency",
+    "in.png --task sr4 --prior nowhere": "There is no prior 'nowhere'",
+    "in.png --task sr4 --prior .": "config.json does not exist",
+    "in.png --task sr4 --device tpu9": "cannot be used",
+    "in.png --task sr4 --tile 8": "--tile is 8",
+    "in.png --task sr4 --overlap 600": "overlap is 600",
+    "in.png --task sr4 -o out.xyz": "suffix",
+    "in.png --task sr4 -o in.png": "the damaged picture itself",
+    "in.png --task sr4 -o text.png/out.png": "Nothing can be written",
+}
+
+
+@pytest.mark.parametrize("words", BAD)
+def test_bad_input_is_refused(
+    tmp_path: Path, prior: str, words: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    whole = photo(tmp_path / "in.png", size=(200, 200)).read_bytes()
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "text.png").write_text("words")
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    hole(tmp_path / "m.png", (200, 200))
+    hole(tmp_path / "wide.png", (201, 200))
+    Image.new("L", (200, 200), 255).save(tmp_path / "white.png")
+    before = sorted(p.name for p in tmp_path.iterdir())
+    argv = ["restore", *words.split()]
+    argv += [] if "-o" in argv else ["-o", "out.png"]
+    argv += [] if "--prior" in argv else ["--prior", prior]
+    try:
+        status = run(*argv)
+    except SystemExit as end:  # from the option parser
+        status = end.code
+    said = capfd.readouterr().err
+    assert status == 2
+    assert BAD[words] in " ".join(said.replace("│", " ").split())
+    assert "Traceback" not in said
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+def test_unknown_command_names_the_likeliest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("restor") == 2
+    assert "Did you mean 'restore'?" in capsys.readouterr().err
+
+
+def test_nan_is_not_written(tmp_path: Path, prior: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.warns(RuntimeWarning, match="non-finite"):
+        status = run("restore", photo(tmp_path / "in.png"), "-o", tmp_path / "out.png", "--task", "sr2", "--lr", "1e30",
+                     "--prior", prior, "--steps", "5")  # fmt: skip
+    assert status == 1
+    assert "NaN or infinite" in capsys.readouterr().err
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_interrupt_leaves_nothing_behind(tmp_path: Path, prior: str) -> None:
+    photo(tmp_path / "in.png", size=(64, 64))
+    words = ["restore", "in.png", "-o", "out.png", "--task", "sr4", "--prior", prior, "--steps", "1000"]
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hrdis", *words], cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert "network calls" in process.stderr.readline()  # it has begun
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "interrupted" in said and "Traceback" not in said
+    assert [p.name for p in tmp_path.iterdir()] == ["in.png"]
+
+
+# ---- the other commands ----------------------------------------------------------------------------
+
+
+def test_degrade_then_restore(tmp_path: Path, prior: str) -> None:
+    good, damaged = photo(tmp_path / "good.png", size=(64, 48)), tmp_path / "bad.png"
+    assert run("degrade", good, "--task", "inpaint-scratches", "-o", damaged) == 0
+    mask = tmp_path / "bad-mask.png"
+    assert 0.1 < (np.asarray(Image.open(mask)) > 127).mean() < 0.25
+    out = tmp_path / "out.png"
+    assert run("restore", damaged, "--task", "inpaint", "--mask", mask, "-o", out, "--prior", prior, *FAST) == 0
+    lost = np.asarray(Image.open(mask)) > 127
+    assert np.array_equal(np.asarray(Image.open(out))[~lost], np.asarray(Image.open(good))[~lost])
+
+
+def test_degrade_crops_to_the_scale_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("degrade", photo(tmp_path / "in.png", size=(26, 21)), "--task", "sr4", "-o", tmp_path / "out.png") == 0
+    assert "cropped to 24 x 20" in capsys.readouterr().err
+    assert Image.open(tmp_path / "out.png").size == (6, 5)
+
+
+def test_degrade_adds_the_noise_it_was_told(tmp_path: Path) -> None:
+    Image.new("RGB", (100, 100), (128, 128, 128)).save(tmp_path / "in.png")
+    run("degrade", tmp_path / "in.png", "--task", "denoise", "--noise", "0.1", "-o", tmp_path / "out.png")
+    noise = images.to_unit(images.load(tmp_path / "out.png")) - 128 / 255
+    assert float(noise.std()) == pytest.approx(0.1, rel=0.03)  # 30 000 draws: 0.4 % standard error, plus clipping
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "degrade missing.png --task sr4 -o out.png",
+        "degrade in.png --task sr5 -o out.png",
+        "degrade in.png --task sr16 -o out.png",
+        "degrade in.png --task sr4 --noise -1 -o out.png",
+        "degrade in.png --task sr4 -o in.png",
+        "demo --out in.png/x",
+        "prior show nowhere",
+        "solvers nowhere",
+        "train nowhere -o out",
+    ],
+)
+def test_other_commands_refuse_bad_input(tmp_path: Path, words: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo(tmp_path / "in.png", size=(12, 12))
+    assert run(*words.split()) == 2
+    said = capfd.readouterr().err
+    assert said.startswith(f"hrdis {words.split()[0]}: ") and said.count("\n") == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["in.png"]
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        run(command, "--help")
+    assert end.value.code == 0
+    assert f"\n  hrdis {command}" in capsys.readouterr().out
+
+
+def test_help_of_restore_lists_the_settings_of_the_chosen_solver(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run("restore", "--solver", "ddnm", "--help")
+    said = capsys.readouterr().out
+    assert "--eta" in said and "--beta" not in said
+
+
+def test_overview_imports_no_torch() -> None:
+    code = "import sys; from hrdis.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_lists_name_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    import hrdis
+
+    run("solvers")
+    run("tasks")
+    said = capsys.readouterr().out
+    assert all(name in said for name in [*hrdis.SOLVERS, *hrdis.TASKS])
+
+
+def test_prior_show_prints_the_card(prior: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("prior", "show", prior) == 0
+    assert "A network of noise." in capsys.readouterr().out

@@ -1,0 +1,75 @@
+"""Metrics against their definitions and scikit-image; summaries of samples."""
+
+import pytest
+import torch
+
+from hrdis import metrics, uncertainty
+from hrdis.rng import ImageRNG
+
+
+def pair(size: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
+    truth = ImageRNG([0, 1], "truth").randn((3, size, size)).mul(0.3).double()
+    return (truth + 0.1 * ImageRNG([0, 1], "noise").randn((3, size, size))).clamp(-1, 1), truth.clamp(-1, 1)
+
+
+def test_psnr_of_a_known_error() -> None:
+    x = torch.zeros(1, 3, 4, 4)
+    assert float(metrics.psnr(x + 0.2, x)) == pytest.approx(20.0, abs=1e-5)  # 0.2 in [-1, 1] is 0.1 in [0, 1]
+
+
+def test_psnr_clamps_to_the_range() -> None:
+    x = torch.ones(1, 3, 4, 4)
+    assert float(metrics.psnr(x * 5, x)) == float("inf")
+
+
+def test_psnr_pooled_is_of_the_mean_error() -> None:
+    truth = torch.zeros(2, 1, 4, 4)
+    x = truth + torch.tensor([0.2, 0.02]).reshape(2, 1, 1, 1)
+    assert metrics.psnr_pooled(x, truth) == pytest.approx(-10 * torch.tensor((0.01 + 0.0001) / 2).log10().item(), abs=1e-4)
+
+
+def test_psnr_agrees_with_scikit_image() -> None:
+    skimage = pytest.importorskip("skimage.metrics")
+    x, truth = pair()
+    want = [skimage.peak_signal_noise_ratio(((t + 1) / 2).numpy(), ((v + 1) / 2).numpy(), data_range=1) for v, t in zip(x, truth, strict=True)]
+    assert metrics.psnr(x, truth).tolist() == pytest.approx(want, rel=1e-10)
+
+
+def test_ssim_agrees_with_scikit_image() -> None:
+    skimage = pytest.importorskip("skimage.metrics")
+    x, truth = pair(48)
+    for i in range(2):
+        _, full = skimage.structural_similarity(
+            ((truth[i] + 1) / 2).numpy(), ((x[i] + 1) / 2).numpy(), channel_axis=0, data_range=1,
+            gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True,
+        )  # fmt: skip
+        inner = full[:, 5:-5, 5:-5].mean()  # scikit-image pads; only windows inside the image are compared
+        assert float(metrics.ssim(x, truth)[i]) == pytest.approx(inner, abs=1e-6)
+
+
+def test_ssim_of_itself_is_one() -> None:
+    _, truth = pair()
+    assert metrics.ssim(truth, truth).tolist() == pytest.approx([1, 1], abs=1e-12)
+
+
+def test_ssim_refuses_tiny_images() -> None:
+    with pytest.raises(ValueError, match="11 x 11"):
+        metrics.ssim(torch.zeros(1, 3, 8, 20), torch.zeros(1, 3, 8, 20))
+
+
+def test_summary_is_the_mean_and_the_deviation() -> None:
+    samples = torch.stack([torch.full((3, 4, 5), v) for v in (-0.5, 0.5)])
+    summary = uncertainty.summarise(samples)
+    assert torch.equal(summary.mean, torch.zeros(1, 3, 4, 5))
+    assert torch.allclose(summary.deviation, torch.full((4, 5), 0.5**0.5 / 2))  # sample deviation of 0.25, 0.75
+
+
+def test_summary_needs_two_samples() -> None:
+    with pytest.raises(ValueError, match="At least 2"):
+        uncertainty.summarise(torch.zeros(1, 3, 4, 4))
+
+
+def test_sheet_holds_every_picture() -> None:
+    sheet = uncertainty.sheet([torch.full((1, 3, 256, 256), v) for v in (-1.0, 0.0, 1.0)], ["a", "b", "c"])
+    colours = {sheet.getpixel((x, sheet.height // 2)) for x in range(sheet.width)}
+    assert {(0, 0, 0), (128, 128, 128), (255, 255, 255)} <= colours
