@@ -19,7 +19,7 @@ class Tiled(Prior):
         batch: tiles per network call.
 
     Raises:
-        ValueError: if the overlap is not below the tile.
+        ValueError: if the overlap is not below the tile, or a call would hold no tile.
 
     Cost:
         (tile / (tile - overlap))^2 times the pixels of the image, at worst.
@@ -29,6 +29,8 @@ class Tiled(Prior):
         super().__init__()
         if not 0 <= overlap < tile:
             raise ValueError(f"overlap is {overlap} and tile is {tile}. 0 <= overlap < tile is expected.")
+        if batch < 1:
+            raise ValueError(f"batch is {batch}. At least one tile per call is expected.")
         self.prior, self.tile, self.overlap, self.batch = prior, tile, overlap, batch
         self.schedule, self.channels, self.name = prior.schedule, prior.channels, prior.name
 
