@@ -20,7 +20,7 @@ import numpy as np
 
 from ..rng import stream
 from ..schedule import Schedule
-from .photographs import Cropper, Pyramid, cut, turned
+from .crops import Cropper, Pyramid, cut, turned
 from .procedural import paint
 from .settings import TrainSettings
 
@@ -96,12 +96,10 @@ class BatchMaker:
         pool: where procedural images are kept: arrays as in `ProceduralPool`; in memory if not given.
     """
 
-    def __init__(
-        self, settings: TrainSettings, pyramid: Pyramid, pool: tuple[np.ndarray, np.ndarray] | None = None
-    ):
+    def __init__(self, settings: TrainSettings, pyramid: Pyramid, pool: tuple[np.ndarray, np.ndarray] | None = None):
         self._settings = settings
-        self._croppers = {side: Cropper(pyramid, side) for side in _sides(settings)}
-        side, count = max(_sides(settings)), settings.procedural_pool
+        self._croppers = {side: Cropper(pyramid, side) for side in settings.sides}
+        side, count = settings.sides[-1], settings.procedural_pool
         images, painted = pool or (np.zeros((count, side, side, 3), np.uint8), np.zeros(count, bool))
         self._pool = ProceduralPool(pyramid, side, settings.seed, images, painted)
         self._probabilities = time_probabilities(Schedule.linear())
@@ -122,11 +120,6 @@ class BatchMaker:
         if procedural:
             return turned(rng, cut(rng, self._pool[int(rng.integers(len(self._pool)))], patch))
         return self._croppers[patch](rng)
-
-
-def _sides(settings: TrainSettings) -> set[int]:
-    """Return the sides of all patches that a run uses."""
-    return {settings.stage(0)[0], settings.stage(settings.steps - 1)[0]}
 
 
 def batches(settings: TrainSettings, pyramid: Pyramid, first: int, cache: Path) -> Iterator[Batch]:
@@ -152,8 +145,9 @@ def batches(settings: TrainSettings, pyramid: Pyramid, first: int, cache: Path) 
         yield from _prepared(settings, pyramid, first, cache)
     except BrokenProcessPool as error:
         raise RuntimeError(
-            "A process that prepares batches was killed, perhaps for lack of memory. The last checkpoint is intact: "
-            f"run the same command again, with fewer than workers = {settings.workers} if it happens again."
+            "A process that prepares batches was killed, perhaps for lack of memory, or could not start because the "
+            "calling script has no `if __name__ == '__main__':`. The last checkpoint is intact: run the same command "
+            f"again, with fewer than workers = {settings.workers} if it happens again."
         ) from error
     finally:
         shutil.rmtree(cache, ignore_errors=True)
@@ -162,7 +156,7 @@ def batches(settings: TrainSettings, pyramid: Pyramid, first: int, cache: Path) 
 def _share(settings: TrainSettings, pyramid: Pyramid, cache: Path) -> None:
     """Write the photographs, and room for the procedural images, to files that processes map into memory."""
     np.save(cache / "pixels.npy", pyramid.pixels)
-    side = max(_sides(settings))
+    side = settings.sides[-1]
     shape = (settings.procedural_pool, side, side, 3)
     np.lib.format.open_memmap(cache / "images.npy", mode="w+", dtype=np.uint8, shape=shape).flush()
     np.lib.format.open_memmap(cache / "painted.npy", mode="w+", dtype=bool, shape=shape[:1]).flush()

@@ -58,7 +58,7 @@ def _leaves(rng: np.random.Generator, side: int, colours: np.ndarray) -> np.ndar
     # Few leaves must be large ones: lone specks on a flat ground teach a prior to plant specks.
     r_min = max(rng.choice([1.5, 3.0, 8.0, 20.0]), 40 / np.sqrt(density)) * SUPERSAMPLING
     r_min = min(r_min, 0.5 * r_max)
-    count = int(density * (side / (64 * SUPERSAMPLING)) ** 2)
+    count = max(1, int(density * (side / (64 * SUPERSAMPLING)) ** 2))
     blur_at = int(rng.integers(count)) if rng.random() < 0.4 else -1
     kinds = rng.choice(KINDS, size=rng.integers(1, 4), replace=False)
     paper = texture.Texturer(rng, side, colours)
@@ -149,9 +149,7 @@ def _frame(rng: np.random.Generator, side: int) -> Callable[[np.ndarray], list[t
     shear = rng.normal(0, 0.15)
     c, s = np.cos(angle), np.sin(angle)
     matrix = np.array([[c, -s], [s, c]]) @ np.array([[1, shear], [0, 1]])
-    return lambda points: [
-        (float(x), float(y)) for x, y in (points - side / 2) @ matrix.T + side / 2
-    ]
+    return lambda points: [(float(x), float(y)) for x, y in (points - side / 2) @ matrix.T + side / 2]
 
 
 def _two_colours(rng: np.random.Generator, colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

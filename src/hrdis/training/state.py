@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,21 +116,44 @@ def fingerprint(photographs: Photographs) -> str:
     return digest.hexdigest()
 
 
-def check_folder(out: Path) -> None:
+def check_folder(folder: Path, out: Path) -> None:
     """Make the output folder, and refuse one that cannot be written or that holds something else."""
     if out.exists() and not out.is_dir():
         raise ValueError(f"out = {out} is a file. A folder to write the prior to is expected: give another name.")
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(
+            f"out = {out} lies inside the photographs, {folder}, so that samples would be trained on. "
+            "Give a folder outside of it."
+        )
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / ".probe"
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise ValueError(f"out = {out} cannot be written ({error.strerror}). Give a folder you may write to.") from error
-    if any(out.iterdir()) and not (out / SETTINGS).is_file():
+        raise ValueError(f"out = {out} cannot be written ({error.strerror}). Give a folder you may write to.") from None
+    if any(path.name != ".lock" for path in out.iterdir()) and not (out / SETTINGS).is_file():
         raise ValueError(
             f"out = {out} holds files, but no {SETTINGS}: it is not a run of this trainer. Give a new or empty folder."
         )
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Keep a second process from training into the same folder; the lock ends with the process."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: no lock
+        yield
+        return
+    with (out / ".lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ValueError(
+                f"Another process is training into out = {out}. Wait for it, or give another folder."
+            ) from None
+        yield
 
 
 def check_settings(out: Path, settings: TrainSettings, photographs: str, extend: bool = False) -> None:
@@ -149,10 +174,11 @@ def check_settings(out: Path, settings: TrainSettings, photographs: str, extend:
         stored = json.loads(path.read_text(encoding="utf-8"))
         free = {*FREE, "images"} if extend else set(FREE)
         before, now = stored["settings"], record["settings"]
+        defaults = dict.fromkeys(before) | TrainSettings().as_record()  # of fields that a run knew nothing of
         changed = [
-            f"{name} was {before.get(name)!r}, now {now.get(name)!r}"
+            f"{name} was {before.get(name, defaults[name])!r}, now {now.get(name)!r}"
             for name in sorted({*before, *now} - free)
-            if before.get(name) != now.get(name)
+            if before.get(name, defaults[name]) != now.get(name)
         ]
         if stored["photographs"] != photographs:
             changed.append("the photographs are not the same")

@@ -1,0 +1,182 @@
+"""The model card and the credits of a prior: what is known at the end of its training, and its licence."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from . import procedural
+from .network import SCHEDULER, WEIGHTS
+from .photographs import Photographs, read_manifest
+from .settings import CPU, GPU, TrainSettings
+from .state import LOG, SETTINGS, write_text
+
+CARD, CREDITS = "MODEL_CARD.md", "CREDITS.md"
+UNKNOWN = "no licence known"
+
+
+def licence_counts(folder: Path, photographs: Photographs) -> Counter[str]:
+    """Count the licences of the photographs, by the folder's manifest."""
+    manifest = read_manifest(folder)
+    return Counter(manifest.get(path.resolve(), {}).get("licence") or UNKNOWN for path in photographs.files)
+
+
+def weights_licence(counts: Mapping[str, int]) -> str:
+    """Return the licence that all photographs allow for the weights, if weights are seen as an adaptation of them.
+
+    Share-alike pictures decide for CC BY-SA, else attribution pictures for CC BY, else CC0; with a picture of
+    another or no known licence, none can be named.
+    """
+    kinds = {name: re.match(r"(CC-BY-SA|CC-BY|CC0|Public domain)\b(?!-N)", name, re.IGNORECASE) for name in counts}
+    if not counts or any(match is None for match in kinds.values()):
+        return "not determined: at least one photograph has no licence that is known to allow it"
+    for kind in ("CC-BY-SA", "CC-BY"):
+        versions = [name for name, match in kinds.items() if match and match[1].upper() == kind]
+        if versions:
+            return max(versions).replace(f"{kind}-", f"{kind.replace('CC-', 'CC ')} ")
+    return "CC0 1.0"
+
+
+def write_credits(out: Path, folder: Path, photographs: Photographs) -> None:
+    """Write ``CREDITS.md``, one line per photograph, if the folder has a manifest."""
+    manifest = read_manifest(folder)
+    rows = [manifest[path.resolve()] for path in photographs.files if path.resolve() in manifest]
+    if not rows:
+        return
+    columns = [name for name in ("file", "author", "licence", "source_repo", "source_path") if name in rows[0]]
+    lines = ["# Photographs this prior was trained on", "", _row(columns), _row(["---"] * len(columns))]
+    lines += [_row([(row[name] or "").replace("|", "/") for name in columns]) for row in rows]
+    write_text(out / CREDITS, "\n".join(lines) + "\n")
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def write_card(
+    out: Path,
+    folder: Path,
+    photographs: Photographs,
+    settings: TrainSettings,
+    *,
+    step: int,
+    seconds: float,
+    psnr: Mapping[str, float] | None = None,
+    sections: Mapping[str, str] | None = None,
+) -> Path:
+    """Write ``MODEL_CARD.md`` beside the weights, and the credits.
+
+    Args:
+        out: the prior's folder, with its weights.
+        folder: the photographs, for their manifest.
+        photographs: what was read of them.
+        settings: of the run.
+        step: optimiser steps done.
+        seconds: time spent.
+        psnr: held-out denoising in dB by noise level.
+        sections: further sections by title, e.g. an acceptance table.
+    """
+    write_credits(out, folder, photographs)
+    parts = {
+        "What it is": _PURPOSE,
+        "Network": _network(settings, out / WEIGHTS),
+        "Data": _data(folder, photographs, settings),
+        "Training": _training(settings, step, seconds),
+        "Denoising of held-out photographs": _denoising(psnr),
+        **(sections or {}),
+        "Licence": _licence(folder, photographs),
+    }
+    text = "\n\n".join(f"## {title}\n\n{part}" for title, part in parts.items() if part)
+    write_text(out / CARD, f"# A diffusion prior for photographs\n\n{text}\n")
+    return out / CARD
+
+
+_PURPOSE = """A small diffusion model of photographs for image restoration: inpainting of small holes, super-resolution,
+deblurring, denoising. It knows edges, textures, gradients and colour; it does not know objects, faces or writing.
+
+It invents detail. Do not use it to recognise a person or to read a text, nor for medical or forensic images."""
+
+
+def _network(settings: TrainSettings, weights: Path) -> str:
+    from safetensors.torch import load
+
+    data = weights.read_bytes()
+    parameters = sum(tensor.numel() for tensor in load(data).values()) / 1e6
+    channels, blocks = "-".join(map(str, settings.channels)), settings.layers
+    return _list(
+        f"Architecture: diffusers `UNet2DModel`, channels {channels}, {blocks} residual block{'s' * (blocks > 1)} per "
+        f"resolution, no attention, so that any image size works; {parameters:.2f} million parameters, no variance.",
+        "Parameterisation: v = alpha_t eps - sigma_t x0 (`v_prediction`), pixels in [-1, 1], three channels.",
+        f"Schedule: variance preserving, 1000 times, beta linear from 1e-4 to 0.02 (`{SCHEDULER}`).",
+        f"File: `{WEIGHTS}`, float16, {len(data) / 1e6:.1f} MB, SHA-256 `{hashlib.sha256(data).hexdigest()}`.",
+    )
+
+
+def _data(folder: Path, photographs: Photographs, settings: TrainSettings) -> str:
+    counts = licence_counts(folder, photographs)
+    listed = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+    chosen = f" Only these licences were taken: {', '.join(settings.licences)}." if settings.licences else ""
+    credits = f" Authors and sources: `{CREDITS}`." if read_manifest(folder) else ""
+    return _list(
+        f"{len(photographs.files)} photographs ({listed}), {len(photographs.held_out)} of them held out to measure "
+        f"the prior.{chosen}{credits}",
+        f"{settings.procedural_pool} procedural images (dead leaves, textures, writing, grids, gradients; generator "
+        f"version {procedural.VERSION}, seed {settings.seed}): {settings.procedural_first:.0%} of what was seen in the "
+        f"first {settings.procedural_switch:.0%} of the training, then {settings.procedural_last:.0%}.",
+        "Augmentation: reduction to 0.7 and 0.5, flips and transposition, gamma, saturation, channel order.",
+    )
+
+
+def _training(settings: TrainSettings, step: int, seconds: float) -> str:
+    from hrdis import __version__
+
+    planned = "" if step == settings.steps else f" of {settings.steps * settings.batch:,} planned (**unfinished**)"
+    gpu = settings.device == "cuda" or (settings.device == "auto" and torch.cuda.is_available())
+    start = ", from the weights of an earlier prior" if settings.start_from else ""
+    return _list(
+        f"{step * settings.batch:,} patches of {settings.patch} x {settings.patch} pixels{planned}, the last "
+        f"{settings.large_share:.0%} of them as patches of {settings.large_patch} x {settings.large_patch}; {step:,} "
+        f"steps, {seconds / 3600:.1f} hours on a {'GPU' if gpu else 'CPU'}, {settings.precision}{start}.",
+        f"AdamW, learning rate {settings.lr:g} with warm-up and cosine, average of the weights with decay "
+        f"{settings.ema_decay:g}.",
+        f"Code: hrdis {__version__}, torch {torch.__version__.partition('+')[0]}. All settings: `{SETTINGS}`; the "
+        f"course of the training: `{LOG}`, `curves.png`.",
+        f"To train it again: `{command(settings)}`",
+    )
+
+
+def _list(*items: str) -> str:
+    return "\n".join(f"- {item}" for item in items)
+
+
+def command(settings: TrainSettings) -> str:
+    """Return the command that trains with these settings, those that differ from the defaults."""
+    defaults, flags = (GPU if settings.device == "cuda" else CPU).as_record(), []
+    for name, value in settings.as_record().items():
+        if value == defaults[name] or name in ("max_minutes", "start_from"):
+            continue
+        flag = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            flags.append(flag if value else flag.replace("--", "--no-"))
+        else:
+            flags.append(f"{flag} {' '.join(map(str, value)) if isinstance(value, list) else value}")
+    return " ".join(["hrdis train PHOTOGRAPHS -o OUT", *flags])
+
+
+def _denoising(psnr: Mapping[str, float] | None) -> str:
+    if not psnr:
+        return ""
+    levels = " | ".join(f"{level}/255" for level in psnr)
+    values = " | ".join(f"{value:.2f} dB" for value in psnr.values())
+    return f"| noise | {levels} |\n| --- |{' --- |' * len(psnr)}\n| PSNR | {values} |"
+
+
+def _licence(folder: Path, photographs: Photographs) -> str:
+    licence = weights_licence(licence_counts(folder, photographs))
+    return (
+        f"The weights: **{licence}**. Whether weights are an adaptation of the pictures they were trained on is "
+        "unsettled; this takes the cautious view that they are. The code has its own licence."
+    )

@@ -1,0 +1,305 @@
+"""Training as a whole: resumption bit for bit, what is written, what is refused before any work."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pydantic import ValidationError
+from safetensors.torch import load_file
+
+from hrdis.rng import stream
+from hrdis.schedule import Schedule
+from hrdis.training import loop
+from hrdis.training import state as states
+from hrdis.training.network import WEIGHTS, clean, noised
+from hrdis.training.settings import CPU, GPU, TrainSettings
+from hrdis.training.train import train
+
+TINY = TrainSettings(
+    images=80, batch=4, patch=16, large_patch=32, large_share=0.3, channels=(8, 16), procedural_pool=6,
+    procedural_first=0.5, warmup=4, log_every=5, device="cpu", seed=3, threads=1,
+)  # fmt: skip
+
+
+def picture(i, height=40, width=48):
+    """A small picture with structure, not noise alone."""
+    rng = stream(0, "test picture", i)
+    coarse = rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for i in range(5):
+        Image.fromarray(picture(i)).save(folder / f"{i}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(photos, tmp_path_factory):
+    """A run of 20 steps that nothing interrupted."""
+    return train(photos, tmp_path_factory.mktemp("run") / "out", TINY)
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+def stop_at(step):
+    """A report that kills the run once this step is reached."""
+
+    def report(progress):
+        if progress.step >= step and progress.psnr is None:
+            raise Killed
+
+    return report
+
+
+def tensors(out):
+    return load_file(out / states.STATE)
+
+
+def assert_same_state(out, expected):
+    ours, theirs = tensors(out), tensors(expected)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_ten_and_ten_steps_equal_twenty_bit_for_bit(photos, finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop.time, "monotonic", iter(range(0, 10_000, 6)).__next__)
+    stopped = []
+    train(photos, tmp_path / "out", replace(TINY, max_minutes=1.0), stopped.append)
+    assert 5 <= stopped[-1].step < 20
+    monkeypatch.undo()
+    train(photos, tmp_path / "out", TINY)
+    assert_same_state(tmp_path / "out", finished)
+
+
+def test_killed_between_checkpoints_goes_on_bit_for_bit(photos, finished, tmp_path):
+    often = replace(TINY, checkpoint_minutes=1e-9)
+    with pytest.raises(Killed):
+        train(photos, tmp_path / "out", replace(often, log_every=7), stop_at(7))
+    assert states.read(tmp_path / "out").step == 6
+    train(photos, tmp_path / "out", TINY)
+    assert_same_state(tmp_path / "out", finished)
+
+
+def test_killed_while_writing_the_state_keeps_the_one_before(photos, finished, tmp_path, monkeypatch):
+    def dies(tensors, path, metadata):
+        path.write_bytes(b"half a file")
+        raise Killed
+
+    out = tmp_path / "out"
+    with pytest.raises(Killed):
+        train(photos, out, replace(TINY, checkpoint_minutes=1e-9, log_every=1), stop_at(12))
+    before = (out / states.STATE).read_bytes()
+    monkeypatch.setattr("safetensors.torch.save_file", dies)
+    with pytest.raises(Killed):
+        train(photos, out, replace(TINY, checkpoint_minutes=1e-9))
+    assert (out / states.STATE).read_bytes() == before
+    monkeypatch.undo()
+    train(photos, out, TINY)
+    assert_same_state(out, finished)
+
+
+def test_worker_processes_change_no_bit(photos, finished, tmp_path):
+    train(photos, tmp_path / "out", replace(TINY, workers=1))
+    assert_same_state(tmp_path / "out", finished)
+    assert not (tmp_path / "out" / ".cache").exists()
+
+
+def test_prior_is_the_average_in_half_precision_as_diffusers_reads_it(finished):
+    from diffusers import DDPMScheduler, UNet2DModel
+
+    net = UNet2DModel.from_pretrained(finished, low_cpu_mem_usage=False)
+    state = tensors(finished)
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(tensor.half(), state[f"ema.{name}"].half()), name
+    assert all(tensor.dtype == torch.float16 for tensor in load_file(finished / WEIGHTS).values())
+    scheduler = DDPMScheduler.from_pretrained(finished)
+    assert scheduler.config.prediction_type == "v_prediction" and not scheduler.config.clip_sample
+    assert torch.allclose(scheduler.alphas_cumprod.double(), Schedule.linear().alpha_bar, rtol=1e-4)
+
+
+def test_average_differs_from_the_weights_and_both_have_moved(finished):
+    state = tensors(finished)
+    assert not torch.equal(state["net.conv_in.weight"], state["ema.conv_in.weight"])
+    assert state["ema.conv_out.weight"].abs().max() > 0  # zero at first
+
+
+def test_files_are_readable_by_others_and_nothing_temporary_is_left(finished):
+    assert (finished / WEIGHTS).stat().st_mode & 0o777 == 0o644
+    names = {path.name for path in finished.iterdir()} - {".lock"}
+    assert names == {
+        "config.json", "scheduler_config.json", WEIGHTS, "settings.json", "log.jsonl", "curves.png", "samples",
+        "state.safetensors", "MODEL_CARD.md",
+    }  # fmt: skip
+    assert Image.open(finished / "samples" / "00000020.png").size[0] > 0
+
+
+def test_log_has_one_line_per_interval_and_a_measurement(finished):
+    lines = [json.loads(line) for line in (finished / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == [5, 10, 15, 20]
+    assert [line["images"] for line in lines if "loss" in line] == [20, 40, 60, 80]
+    assert lines[-1]["psnr"].keys() == {"10", "25", "50"}
+
+
+def test_finished_run_is_left_as_it_is(photos, finished):
+    before = {path: path.stat().st_mtime_ns for path in finished.glob("*.safetensors")}
+    log = (finished / "log.jsonl").read_text()
+    train(photos, finished, TINY)
+    assert {path: path.stat().st_mtime_ns for path in finished.glob("*.safetensors")} == before
+    assert (finished / "log.jsonl").read_text() == log
+
+
+def test_extended_run_goes_on_from_the_finished_one(photos, tmp_path):
+    out, reports = tmp_path / "out", []
+    train(photos, out, replace(TINY, images=20))
+    train(photos, out, replace(TINY, images=40), reports.append, extend=True)
+    assert [r.step for r in reports if r.psnr is None] == [10]
+
+
+def test_start_from_takes_weights_and_average_of_the_prior(photos, finished, tmp_path):
+    settings = replace(TINY, start_from=finished, start_at=0.9, seed=4)
+    reports = []
+    train(photos, tmp_path / "out", settings, reports.append)
+    assert reports[-1].step == 20
+    ours, theirs = tensors(tmp_path / "out"), tensors(finished)
+    # two steps of warm-up, averaged slowly: the average is nearly the prior it came from
+    torch.testing.assert_close(ours["ema.conv_in.weight"], theirs["ema.conv_in.weight"], rtol=2e-3, atol=2e-4)
+
+
+def test_loss_that_is_not_finite_stops_the_run_and_keeps_the_state(photos, finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop.network, "noised", lambda *args: (args[1], args[1] * float("nan")))
+    with pytest.raises(RuntimeError, match="The loss became nan at step 5 of 20"):
+        train(photos, tmp_path / "out", TINY)
+    assert not (tmp_path / "out" / states.STATE).exists()
+
+
+# ---- refused before any work --------------------------------------------------------------------
+
+
+def test_other_settings_are_refused_by_name(photos, finished):
+    with pytest.raises(ValueError, match=r"holds a run with other settings: batch was 4, now 8; lr was"):
+        train(photos, finished, replace(TINY, batch=8, lr=1e-3))
+
+
+def test_another_total_is_refused_with_the_way_to_allow_it(photos, finished):
+    with pytest.raises(ValueError, match=r"images was 80, now 90.*extend=True"):
+        train(photos, finished, replace(TINY, images=90))
+
+
+def test_other_photographs_are_refused(photos, finished, tmp_path):
+    for i in range(2):
+        Image.fromarray(picture(10 + i)).save(tmp_path / f"{i}.png")
+    with pytest.raises(ValueError, match="the photographs are not the same"):
+        train(tmp_path, finished, TINY)
+
+
+def test_missing_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="There is no folder"):
+        train(tmp_path / "nowhere", tmp_path / "out", TINY)
+
+
+def test_folder_with_other_files_is_refused(photos, tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(ValueError, match="not a run of this trainer"):
+        train(photos, tmp_path, TINY)
+
+
+def test_file_as_output_is_refused(photos, tmp_path):
+    (tmp_path / "out").touch()
+    with pytest.raises(ValueError, match="is a file"):
+        train(photos, tmp_path / "out", TINY)
+
+
+def test_output_that_cannot_be_made_is_refused(photos, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="cannot be written"):
+        train(photos, tmp_path / "file" / "out", TINY)
+
+
+def test_output_inside_the_photographs_is_refused(photos):
+    with pytest.raises(ValueError, match="lies inside the photographs"):
+        train(photos, photos / "out", TINY)
+    assert not (photos / "out").exists()
+
+
+def test_folder_in_use_by_another_process_is_refused(photos, tmp_path):
+    with states.locked(tmp_path), pytest.raises(ValueError, match="Another process is training"):
+        train(photos, tmp_path, TINY)
+
+
+def test_patch_larger_than_every_photograph_is_refused(photos, tmp_path):
+    with pytest.raises(ValueError, match="No photograph is as large as a patch of 64 x 64"):
+        train(photos, tmp_path / "out", replace(TINY, batch=16, large_patch=64))
+
+
+def test_start_from_another_architecture_is_refused(photos, finished, tmp_path):
+    with pytest.raises(ValueError, match=re.escape("has channels (8, 16) and 1 layers")):
+        train(photos, tmp_path / "out", replace(TINY, channels=(8, 8), start_from=finished))
+
+
+def test_start_from_a_folder_without_weights_is_refused(photos, tmp_path):
+    with pytest.raises(ValueError, match="is no prior"):
+        train(photos, tmp_path / "out", replace(TINY, start_from=tmp_path))
+
+
+def test_damaged_state_is_refused_with_what_to_do(photos, tmp_path):
+    train(photos, tmp_path / "out", replace(TINY, images=4))
+    (tmp_path / "out" / states.STATE).write_bytes(b"damaged")
+    with pytest.raises(ValueError, match="cannot be read as the state of a run"):
+        train(photos, tmp_path / "out", replace(TINY, images=4))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_cuda_without_a_gpu_is_refused(photos, tmp_path):
+    with pytest.raises(ValueError, match="torch sees no GPU"):
+        train(photos, tmp_path / "out", replace(TINY, device="cuda"))
+
+
+# ---- settings -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"images": 0}, {"batch": 0}, {"lr": 0.0}, {"lr": 1.0}, {"large_share": 1.5}, {"ema_decay": 1.0}, {"layers": 0},
+        {"precision": "fp16"}, {"device": "tpu"}, {"max_minutes": 0.0}, {"channels": (32,)}, {"procedural_first": -0.1},
+        {"steps": 5}, {"channels": (8, 12)}, {"patch": 20}, {"batch": 3}, {"start_at": 0.5},
+    ],
+)  # fmt: skip
+def test_settings_out_of_bounds_are_refused(wrong):
+    with pytest.raises(ValidationError):
+        TrainSettings(**wrong)
+
+
+@pytest.mark.parametrize("settings", [CPU, GPU, TINY])
+def test_every_step_sees_the_same_number_of_pixels(settings):
+    assert len({side * side * count for side, count in map(settings.stage, (0, settings.steps - 1))}) == 1
+    large = sum(settings.stage(step)[0] == settings.large_patch for step in range(settings.steps))
+    assert large / settings.steps == pytest.approx(settings.large_share, abs=1e-3)
+
+
+def test_settings_survive_json():
+    record = json.loads(json.dumps(GPU.as_record()))
+    assert TrainSettings(**record) == GPU
+
+
+# ---- the target ---------------------------------------------------------------------------------
+
+
+def test_v_gives_back_the_clean_image_and_the_noise():
+    schedule, rng = Schedule.linear(), stream(0, "v")
+    t = torch.tensor([0, 20, 300, 999])
+    x0, eps = (torch.from_numpy(rng.standard_normal((4, 3, 4, 4))) for _ in range(2))
+    x_t, v = noised(schedule, x0, t, eps)
+    alpha, sigma = (f.reshape(-1, 1, 1, 1) for f in (schedule.alpha_bar[t].sqrt(), (1 - schedule.alpha_bar[t]).sqrt()))
+    torch.testing.assert_close(x_t, alpha * x0 + sigma * eps)
+    torch.testing.assert_close(clean(schedule, x_t, t, v), x0)
+    torch.testing.assert_close(alpha * v + sigma * x_t, eps)
