@@ -1,0 +1,367 @@
+"""Is a prior good enough? Denoising, super-resolution and inpainting of photographs, against classical methods.
+
+    python benchmarks/prior_acceptance.py --photos FOLDER                       # the embedded prior; an hour on one core
+    python benchmarks/prior_acceptance.py --photos FOLDER --prior runs/mine --rows denoise sr4-ddnm --images 4
+
+Prints the acceptance table and exits with 1 if a figure is below its *must*. The photographs must be ones the
+prior was never trained on. Classical methods that have a strength get the best one for each picture, found with the truth;
+their scores are kept in a file and computed once.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import tyro
+from pages import ROOT, table
+from photographs import (
+    Baselines, Score, as_dict, bicubic, biharmonic, centre_crops, non_local_means, pictures, restore, score, scratched,
+    total_variation,
+)  # fmt: skip
+from torch import Tensor
+
+import hrdis
+from hrdis.operators.base import Problem
+from hrdis.rng import ImageRNG, stream
+from hrdis.solvers import Solver
+
+SIGMAS = (10, 25, 50)  # of 255
+DENOISING = {  # must on a GPU, target; must on a CPU: dB over non-local means
+    10: (35.6, 36.2, 1.4),
+    25: (30.7, 31.3, 1.0),
+    50: (27.3, 28.1, 0.6),
+}
+FALLBACK = {  # settings for a prior or task without a preset of its own
+    "ddnm": {"sr4": hrdis.DDNM(steps=40), "sr2": hrdis.DDNM(steps=40), "inpaint": hrdis.DDNM(steps=25, start=200)},
+    "hrdis": {k: hrdis.HRDIS(steps=40, start=400, lr=0.05, adam_eps=1.0, init="smooth") for k in ("sr4", "inpaint")},
+    "reddiff": {"sr4": hrdis.REDDiff(steps=40, start=400, lr=0.05, adam_eps=1.0, init="smooth")},
+}
+CALLS = {"ddnm": {"sr4": 40, "sr2": 40, "inpaint": 25}}  # what the table's rows are about
+
+
+@dataclass(frozen=True)
+class Check:
+    """A figure that must reach ``must`` (or stay below it) and aims at ``target``."""
+
+    name: str
+    value: float
+    must: float
+    target: float | None = None
+    below: bool = False
+    unit: str = "dB"
+
+    @property
+    def passed(self) -> bool:
+        return self.value <= self.must if self.below else self.value >= self.must
+
+
+@dataclass
+class Report:
+    """What was measured so far."""
+
+    scores: dict[str, dict[str, Score]] = field(default_factory=dict)
+    checks: list[Check] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Everything the rows share."""
+
+    prior: hrdis.Prior
+    files: list[Path]
+    samples: int
+    batch: int
+    must: Literal["cpu", "gpu"]
+    baselines: Baselines
+    overrides: dict[str, dict[str, object]]
+    report: Report = field(default_factory=Report)
+
+    @cached_property
+    def large(self) -> Tensor:
+        """256 x 256 crops for denoising."""
+        return centre_crops(self.files, 256)
+
+    @cached_property
+    def small(self) -> Tensor:
+        """128 x 128 crops for restoration."""
+        return centre_crops(self.files, 128)
+
+    def solver(self, name: str, task: str) -> Solver:
+        """The preset for the embedded prior, with the calls the row names and what --overrides changes."""
+        presets = hrdis.SOLVERS[name][1]
+        found = next((presets[k] for k in (f"{task}-scratches@default", f"{task}@default") if k in presets), None)
+        found = found or FALLBACK[name][task]
+        if calls := CALLS.get(name, {}).get(task):
+            found = replace(found, steps=calls)
+        return replace(found, **self.overrides.get(f"{name} {task}", {}))
+
+    def check(self, name: str, value: float, must: float, target: float | None = None, **kind: object) -> None:
+        self.report.checks.append(Check(name, value, must, target, **kind))  # type: ignore[arg-type]
+
+
+# ---- denoising: one network call ------------------------------------------------------------------------
+
+
+def noisy(x: Tensor, sigma: int) -> Tensor:
+    """x + noise of ``sigma`` of 255; nothing is clipped."""
+    return hrdis.measure(hrdis.operators.Identity(), x, hrdis.noise.Gaussian(sigma / 255), seeds=range(len(x))).y
+
+
+def denoised(prior: hrdis.Prior, y: Tensor, sigma: int) -> Tensor:
+    """The prior's clean image at the time whose noise is nearest."""
+    q = prior.schedule
+    t = q.nearest(2 * sigma / 255)
+    return torch.cat([prior(q.signal(t) * one, t).x0_hat for one in y.split(1)])
+
+
+def denoise(bench: Bench) -> None:
+    """Gaussian noise at three levels against total variation and non-local means."""
+    for sigma, (must, target, over_nlm) in DENOISING.items():
+        y = noisy(bench.large, sigma)
+        found = {
+            "noisy": score(y, bench.large),
+            "total variation": bench.baselines.score(f"tv {sigma}", total_variation(sigma / 255), y, bench.large),
+            "non-local means": bench.baselines.score(f"nlm {sigma}", non_local_means(sigma / 255), y, bench.large),
+            "prior, one call": score(denoised(bench.prior, y, sigma), bench.large),
+        }
+        bench.report.scores[f"denoising, sigma {sigma}/255"] = found
+        if bench.must == "cpu":
+            must = found["non-local means"].psnr + over_nlm
+        bench.check(f"denoising, sigma {sigma}/255", found["prior, one call"].psnr, must, target)
+
+
+def crop_alone(bench: Bench) -> None:
+    """A 64 x 64 crop denoised alone and inside its 256 x 256 picture."""
+    middle = (..., slice(96, 160), slice(96, 160))
+    for sigma in SIGMAS:
+        y, x = noisy(bench.large, sigma), bench.large[middle]
+        alone = score(denoised(bench.prior, y[middle], sigma), x).psnr
+        inside = score(denoised(bench.prior, y, sigma)[middle], x).psnr
+        bench.check(f"crop alone or inside, sigma {sigma}/255: difference", abs(alone - inside), 0.3, below=True)
+
+
+def rounding(bench: Bench) -> None:
+    """What storing weights in 16 bits costs, judged by rounding them once more: each moves by up to half a unit."""
+    net, rng = bench.prior.net, stream(0, "rounding")
+    y = noisy(bench.large, 25)
+    before = score(denoised(bench.prior, y, 25), bench.large).psnr
+    kept = {k: p.detach().clone() for k, p in net.named_parameters()}
+    for p in net.parameters():
+        unit = 2.0 ** (p.abs().float().clamp(min=2.0**-14).log2().floor() - 10)
+        p.data += (unit * torch.from_numpy(rng.uniform(-0.5, 0.5, p.shape))).to(p)
+    after = score(denoised(bench.prior, y, 25), bench.large).psnr
+    for k, p in net.named_parameters():
+        p.data.copy_(kept[k])
+    bench.check("rounding weights to 16 bits once more: change", abs(after - before), 0.01, below=True)
+
+
+# ---- restoration ------------------------------------------------------------------------------------------
+
+
+def enlarge(bench: Bench, name: str, scale: int) -> dict[str, Score]:
+    """Super-resolution of block means with one solver, against bicubic."""
+    A = hrdis.operators.SuperResolution(scale)
+    problem = hrdis.measure(A, bench.small)
+    found = {
+        "bicubic": score(bicubic(problem.y, scale), bench.small),
+        "bicubic, moved to explain y": score(A.smooth(problem.y), bench.small),
+    }
+    return run(bench, name, f"sr{scale}", problem, found)
+
+
+def fill(bench: Bench, name: str) -> dict[str, Score]:
+    """Inpainting of small holes (15 %) with one solver, against scikit-image's biharmonic fill."""
+    problem = hrdis.measure(scratched(len(bench.small), 128), bench.small)
+    return run(
+        bench, name, "inpaint", problem,
+        {"biharmonic": bench.baselines.score("biharmonic", biharmonic, problem.y, bench.small)},
+    )  # fmt: skip
+
+
+def run(bench: Bench, name: str, task: str, problem: Problem, found: dict[str, Score]) -> dict[str, Score]:
+    """Restore, and add the scores of one sample and of the mean of all to ``found``."""
+    solver = bench.solver(name, task)
+    x = restore(solver, bench.prior, problem, bench.samples, bench.batch)
+    found["one sample"] = score(x[0], bench.small)
+    found[f"mean of {bench.samples}"] = score(x.mean(0), bench.small)
+    bench.report.scores[f"{task}, {type(solver).__name__}"] = found
+    print(f"  {solver}", flush=True)
+    return found
+
+
+def gain(found: dict[str, Score], measure: str = "psnr") -> tuple[float, float]:
+    """dB over the baseline (the first entry): of one sample and of the mean of all."""
+    base, *_, one, mean = (getattr(s, measure) for s in found.values())
+    return one - base, mean - base
+
+
+def sr4_ddnm(bench: Bench) -> None:
+    """x4 with DDNM, 40 calls."""
+    one, mean = gain(enlarge(bench, "ddnm", 4))
+    bench.check("x4, DDNM over bicubic: one sample", one, 0.5, 0.9)
+    bench.check(f"x4, DDNM over bicubic: mean of {bench.samples}", mean, 1.0, 1.4)
+
+
+def sr4_hrdis(bench: Bench) -> None:
+    """x4 with HRDIS, beta 0.2."""
+    one, mean = gain(enlarge(bench, "hrdis", 4))
+    bench.check("x4, HRDIS over bicubic: one sample", one, 0.0, 0.3)
+    bench.check(f"x4, HRDIS over bicubic: mean of {bench.samples}", mean, 0.4, 0.9)
+    gap(bench)
+
+
+def sr4_reddiff(bench: Bench) -> None:
+    """x4 with RED-diff."""
+    one, _ = gain(enlarge(bench, "reddiff", 4))
+    bench.check("x4, RED-diff over bicubic: one sample", one, 0.3, 0.7)
+    gap(bench)
+
+
+def gap(bench: Bench) -> None:
+    """How far one HRDIS sample lies below RED-diff's, once both have run."""
+    both = [bench.report.scores.get(f"sr4, {name}") for name in ("REDDiff", "HRDIS")]
+    if all(both):
+        reddiff, hrdis_ = (found["one sample"].psnr for found in both if found)
+        bench.check("x4, RED-diff over HRDIS: one sample", reddiff - hrdis_, 1.0, below=True)
+
+
+def sr2_ddnm(bench: Bench) -> None:
+    """x2 with DDNM, 40 calls."""
+    _, mean = gain(enlarge(bench, "ddnm", 2))
+    bench.check(f"x2, DDNM over bicubic: mean of {bench.samples}", mean, 1.2, 1.8)
+
+
+def inpaint_ddnm(bench: Bench) -> None:
+    """Small holes with DDNM, 25 calls from t = 200."""
+    _, mean = gain(fill(bench, "ddnm"), "pooled")
+    bench.check(f"inpainting, DDNM over biharmonic: mean of {bench.samples}, pooled", mean, 0.7, 1.5)
+
+
+def inpaint_hrdis(bench: Bench) -> None:
+    """Small holes with HRDIS, beta 0.2."""
+    _, mean = gain(fill(bench, "hrdis"), "pooled")
+    bench.check(f"inpainting, HRDIS over biharmonic: mean of {bench.samples}, pooled", mean, 0.3, 1.0)
+
+
+# ---- bounds and time ------------------------------------------------------------------------------------------
+
+
+def bounds(bench: Bench) -> None:
+    """Pure noise at t = 999 stays bounded, and runs from 999 to 0 stay finite, with the paper's settings."""
+    z = ImageRNG(range(8), "bounds").randn((3, 64, 64))
+    bench.check("largest |x0_hat| on pure noise at t = 999", float(bench.prior(z, 999).x0_hat.abs().max()), 1.5, below=True, unit="")
+    x = bench.small[:4, :, 32:96, 32:96]
+    problem = hrdis.measure(hrdis.operators.SuperResolution(4), x)
+    solvers = (hrdis.HRDIS(steps=50, start=999), hrdis.REDDiff(steps=50, start=999), hrdis.DDNM(steps=50, start=999))
+    lost = sum(int((~hrdis.solve(s, bench.prior, problem, seeds=range(len(x))).finite).sum()) for s in solvers)
+    bench.check("images lost to NaN from t = 999 to 0", lost, 0, below=True, unit="")
+
+
+def seconds(bench: Bench) -> None:
+    """A 512 x 512 photograph enlarged x4 end to end with HRDIS, 60 calls."""
+    x = centre_crops(bench.files[:1], 512)
+    problem = hrdis.measure(hrdis.operators.SuperResolution(4), x)
+    solver = replace(bench.solver("hrdis", "sr4"), steps=60)
+    took = hrdis.solve(solver, bench.prior, problem, seeds=[0]).seconds
+    bench.check(f"512 x 512, 60 calls, {torch.get_num_threads()} thread(s)", took, 300, below=True, unit="s")
+
+
+ROWS: dict[str, Callable[[Bench], None]] = {
+    "denoise": denoise, "sr4-ddnm": sr4_ddnm, "sr4-hrdis": sr4_hrdis, "sr4-reddiff": sr4_reddiff, "sr2-ddnm": sr2_ddnm,
+    "inpaint-ddnm": inpaint_ddnm, "inpaint-hrdis": inpaint_hrdis, "crop-alone": crop_alone, "rounding": rounding,
+    "bounds": bounds, "seconds": seconds,
+}  # fmt: skip
+
+
+# ---- the table --------------------------------------------------------------------------------------------------
+
+
+def score_table(scores: dict[str, dict[str, Score]]) -> str:
+    """PSNR (mean over pictures, pooled) and SSIM of every method of every row."""
+    lines = [
+        [row, method, f"{s.psnr:.2f}", f"{s.pooled:.2f}", f"{s.ssim:.4f}"]
+        for row, found in scores.items()
+        for method, s in found.items()
+    ]
+    return table(["row", "method", "PSNR", "PSNR pooled", "SSIM"], lines)
+
+
+def check_table(checks: Sequence[Check]) -> str:
+    """What must hold, and whether it does."""
+    lines = [
+        [c.name, f"{c.value:.3g} {c.unit}" if c.below else f"{c.value:+.2f} {c.unit}", f"{'<=' if c.below else '>='} {c.must:.4g}",
+         "" if c.target is None else f"{c.target:g}", "yes" if c.passed else "**no**"]
+        for c in checks
+    ]  # fmt: skip
+    return table(["figure", "measured", "must", "target", "holds"], lines)
+
+
+def main(
+    photos: Path,
+    prior: str = "default",
+    exclude: tuple[str, ...] = ("buddiesofb-colorful-wall",),
+    images: int = 0,
+    samples: int = 8,
+    batch: int = 4,
+    rows: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint=f"of {', '.join(ROWS)}; default: all")] = tuple(ROWS),
+    must: Literal["cpu", "gpu"] = "cpu",
+    precision: Literal["fp32", "bf16"] = "fp32",
+    overrides: str = "{}",
+    cache: Path = ROOT / "runs" / "baselines.json",
+    threads: int = 1,
+    json_out: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
+) -> None:
+    """Judge a prior.
+
+    Args:
+        photos: folder of photographs that the prior was not trained on.
+        prior: "default" or a folder.
+        exclude: pictures (names without suffix) that are left out.
+        images: use at most so many pictures; 0 is all.
+        samples: samples per picture; tables show one and their mean.
+        batch: pictures per network call.
+        rows: which rows.
+        must: what a prior trained without a GPU, or with one, must reach in denoising.
+        precision: of the network; states are float32.
+        overrides: settings instead of the presets, as JSON: '{"hrdis sr4": {"lr": 0.1}}'.
+        cache: where scores of classical methods are kept.
+        threads: CPU threads.
+        json_out: also write everything to this file.
+    """
+    if unknown := set(rows) - set(ROWS):
+        sys.exit(f"There is no row {sorted(unknown)}. Rows are: {', '.join(ROWS)}.")
+    torch.set_num_threads(threads)
+    torch.set_grad_enabled(False)
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    bench = Bench(
+        hrdis.load_prior(prior, dtype=dtype), pictures(photos, images, exclude), samples, batch, must, Baselines(cache),
+        json.loads(overrides),
+    )  # fmt: skip
+    for row in rows:
+        started = time.perf_counter()
+        ROWS[row](bench)
+        print(f"{row}: {time.perf_counter() - started:.0f} s", flush=True)
+        if json_out:
+            json_out.write_text(json.dumps(as_json(bench, prior, precision), indent=1))
+    print(f"\n{score_table(bench.report.scores)}\n\n{check_table(bench.report.checks)}")
+    sys.exit(0 if all(c.passed for c in bench.report.checks) else 1)
+
+
+def as_json(bench: Bench, prior: str, precision: str) -> dict[str, object]:
+    """Everything measured, and with what."""
+    return {
+        "prior": prior, "precision": precision, "pictures": [f.stem for f in bench.files],
+        "samples": bench.samples, "must": bench.must,
+        "scores": {row: {m: as_dict(s) for m, s in found.items()} for row, found in bench.report.scores.items()},
+        "checks": [{f.name: getattr(c, f.name) for f in fields(c)} | {"passed": c.passed} for c in bench.report.checks],
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    tyro.cli(main, description=__doc__)

@@ -1,0 +1,161 @@
+"""What tiles change: differences from the whole image, seams, memory and time of a large restoration.
+
+    python benchmarks/tiling.py --photo PICTURE                       # the embedded prior; rewrites docs/tiling.md
+
+The picture is one the prior was not trained on. Memory is the peak of a process of its own for every setting.
+"""
+
+import multiprocessing
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from pages import DOCS, rewrite, table
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+import hrdis
+from hrdis.metrics import psnr
+from hrdis.priors import Tiled
+from hrdis.rng import ImageRNG
+from hrdis.solvers import Solver
+
+PAGE = DOCS / "tiling.md"
+TIMES = (20, 114, 300, 600, 900)  # noise over signal 0.08, 0.39, 1.3, 6.5, 61
+SETTINGS = ((128, 32), (256, 0), (256, 16), (256, 32), (256, 64), (256, 128), (512, 0), (512, 32), (512, 64), (512, 128))
+
+
+def borders(tiled: Tiled, n: int) -> list[int]:
+    """First and last rows (or columns) of tiles inside a side of n pixels."""
+    starts = tiled._starts(n)  # noqa: SLF001
+    return sorted({*starts[1:], *(s + tiled.tile for s in starts[:-1])})
+
+
+def seam(x: Tensor, whole: Tensor, tiled: Tiled) -> float:
+    """Mean step across tile borders over the step in the same places of the untiled image; 1 is no seam."""
+    steps = []
+    for axis in (-2, -1):
+        at = torch.tensor(borders(tiled, x.shape[axis]))
+        if len(at):
+            steps.append([v.diff(dim=axis).abs().index_select(axis, at - 1).mean() for v in (x, whole)])
+    return float(sum(s[0] for s in steps) / sum(s[1] for s in steps)) if steps else 1.0
+
+
+def predictions(prior: hrdis.Prior, x: Tensor) -> str:
+    """Differences of the noise estimate from the untiled one, at several times, tiles and overlaps."""
+    q, z = prior.schedule, ImageRNG([0], "tiling").randn_like(x)
+    rows: dict[tuple[int, int], list[str]] = {setting: [] for setting in SETTINGS}
+    for t in TIMES:
+        x_t = q.diffuse(x, t, z)
+        whole = prior(x_t, t)
+        for setting in SETTINGS:
+            tiled = Tiled(prior, *setting)
+            eps = tiled(x_t, t).eps
+            x0 = q.denoised(x_t, t, eps)
+            difference = (eps - whole.eps) / whole.eps.square().mean().sqrt()
+            shift = float((x0 - whole.x0_hat).square().mean().sqrt()) * 127.5
+            rows[setting].append(
+                f"{100 * float(difference.square().mean().sqrt()):.2g} / {100 * float(difference.abs().max()):.2g} % · "
+                f"{shift:.2g} · {seam(x0, whole.x0_hat, tiled):.3f}"
+            )
+        print(f"t = {t} done", flush=True)
+    return table(["tile, overlap", *(f"t = {t}" for t in TIMES)], [[f"{s}, {o}", *r] for (s, o), r in rows.items()])
+
+
+def restorations(prior: hrdis.Prior, x: Tensor, solver: Solver, settings: Sequence[tuple[int, int]], picture: Path) -> str:
+    """x4 restorations of the picture, whole and in tiles: closeness, seams, and a picture of the differences."""
+    problem = hrdis.measure(hrdis.operators.SuperResolution(4), x)
+    whole = hrdis.solve(solver, prior, problem, seeds=[0]).x
+    rows, panels = [["whole", f"{float(psnr(whole, x)):.3f}", "", "", ""]], [("whole", whole)]
+    for tile, overlap in settings:
+        tiled = Tiled(prior, tile, overlap)
+        found = hrdis.solve(solver, tiled, problem, seeds=[0]).x
+        change = (found - whole) * 127.5
+        rows.append([
+            f"{tile}, {overlap}", f"{float(psnr(found, x)):.3f}", f"{float(change.square().mean().sqrt()):.2f}",
+            f"{float(change.abs().max()):.0f}", f"{seam(found, whole, tiled):.3f}",
+        ])  # fmt: skip
+        panels.append((f"tile {tile}, overlap {overlap}: difference x 8", 8 * (found - whole)))
+        print(rows[-1], flush=True)
+    contact_sheet(panels, picture)
+    return table(["tile, overlap", "PSNR", "rms change, of 255", "largest change, of 255", "seam"], rows)
+
+
+def contact_sheet(panels: Sequence[tuple[str, Tensor]], file: Path, width: int = 480) -> None:
+    """Pictures with captions, two in a row."""
+    thumbs = []
+    for caption, x in panels:
+        image = hrdis.images.to_pil(hrdis.images.Picture(x))
+        image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
+        framed = Image.new("RGB", (width, image.height + 18), "white")
+        framed.paste(image, (0, 18))
+        ImageDraw.Draw(framed).text((4, 3), caption, fill="black")
+        thumbs.append(np.asarray(framed))
+    if len(thumbs) % 2:
+        thumbs.append(np.full_like(thumbs[0], 255))
+    rows = [np.concatenate(thumbs[i : i + 2], 1) for i in range(0, len(thumbs), 2)]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.concatenate(rows)).save(file, optimize=True)
+
+
+def cost(prior: str, setting: tuple[int, int] | None, solver: Solver, threads: int) -> tuple[float, float]:
+    """Seconds, and the megabytes by which the peak rose, of a 1024 x 768 restoration; for a process of its own."""
+    torch.set_num_threads(threads)
+    model = hrdis.load_prior(prior)
+    model(torch.zeros(1, 3, 64, 64), 500)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    problem = hrdis.Problem(torch.zeros(1, 3, 192, 256), hrdis.operators.SuperResolution(4))
+    started = time.perf_counter()
+    hrdis.solve(solver, Tiled(model, *setting) if setting else model, problem, seeds=[0])
+    return time.perf_counter() - started, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def costs(prior: str, solver: Solver, threads: int) -> str:
+    """Time and memory of a 1024 x 768 restoration, whole and in tiles."""
+    rows = []
+    for setting in (None, (512, 64), (256, 64), (256, 32), (128, 32)):
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            seconds, megabytes = pool.apply(cost, (prior, setting, solver, threads))
+        rows.append(["whole" if setting is None else f"{setting[0]}, {setting[1]}", f"{seconds:.0f} s", f"{megabytes:.0f} MB"])
+        print(rows[-1], flush=True)
+    return table(["tile, overlap", f"{solver.steps} calls", "peak memory beside the model"], rows)
+
+
+def main(
+    photo: Path, prior: str = "default", calls: int = 20, memory_calls: int = 3, threads: int = 1, write: bool = True
+) -> None:
+    """Compare tiled with whole-image runs.
+
+    Args:
+        photo: a large picture.
+        prior: "default" or a folder.
+        calls: network calls of the restorations that are compared.
+        memory_calls: network calls of those whose time and memory are taken.
+        threads: CPU threads.
+        write: rewrite docs/tiling.md and its picture.
+    """
+    torch.set_num_threads(threads)
+    torch.set_grad_enabled(False)
+    model = hrdis.load_prior(prior)
+    x = hrdis.images.load(photo)
+    x = x[..., : x.shape[-2] // 8 * 8, : x.shape[-1] // 8 * 8]
+    preset = hrdis.SOLVERS["hrdis"][1]["sr4@default"]
+    settings = ((256, 0), (256, 32), (256, 64), (512, 0), (512, 64))
+    sections = {
+        "costs": costs(prior, replace(preset, steps=memory_calls), threads),
+        "predictions": predictions(model, x),
+        "restorations": restorations(model, x, replace(preset, steps=calls), settings, DOCS / "pictures" / "tiling.png"),
+    }
+    for name, text in sections.items():
+        print(f"\n{name}\n{text}")
+        if write:
+            rewrite(PAGE, name, text)
+
+
+if __name__ == "__main__":
+    tyro.cli(main, description=__doc__)
