@@ -6,27 +6,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import Recorded, normal, rel
+from test_priors_unet import UNetPrior, unet
+from toys import Pixelwise, Recorded, normal, rel
 
 import hrdis
 from hrdis.priors import Prediction, Tiled
-from test_priors_unet import UNetPrior, unet
 
 Q = hrdis.Schedule.linear()
-
-
-class Pixelwise(hrdis.Prior):
-    """Pixels are independent: a mixture of two levels each. Local, but not linear."""
-
-    schedule = Q
-    channels = (1, 3)
-    name = "pixelwise"
-
-    def forward(self, x_t: torch.Tensor, t: int) -> Prediction:
-        a, v = self.schedule.signal(t), self.schedule[t] * 0.04 + 1 - self.schedule[t]
-        level = 0.5 * (a * 0.5 * x_t / v).tanh()  # the mean level, between -0.5 and 0.5
-        eps = self.schedule.noise(t) * (x_t - a * level) / v
-        return Prediction(self.schedule.denoised(x_t, t, eps), eps)
 
 
 sizes = st.integers(1, 50)

@@ -81,6 +81,34 @@ class Recorded(hrdis.Prior):
         return self.prior(x_t, t)
 
 
+class Pixelwise(hrdis.Prior):
+    """Pixels are independent, near one of two levels each: local, exact at any size, and not linear."""
+
+    schedule = hrdis.Schedule.linear()
+    channels = (1, 3)
+    name = "pixelwise"
+
+    def forward(self, x_t: Tensor, t: int) -> hrdis.priors.Prediction:
+        q, v = self.schedule, 0.04 * self.schedule[t] + 1 - self.schedule[t]  # levels -0.5 and 0.5, variance 0.04
+        level = 0.5 * (0.5 * q.signal(t) * x_t / v).tanh()
+        eps = q.noise(t) * (x_t - q.signal(t) * level) / v
+        return hrdis.priors.Prediction(q.denoised(x_t, t, eps), eps)
+
+
+class Tape:
+    """A source of noise that keeps what it gave, to be replayed."""
+
+    def __init__(self, seeds):
+        self.rng, self.draws = hrdis.rng.ImageRNG(seeds, "tape"), []
+
+    def randn(self, shape, like=None) -> Tensor:
+        self.draws.append(self.rng.randn(shape, like))
+        return self.draws[-1].clone()
+
+    def randn_like(self, x: Tensor) -> Tensor:
+        return self.randn(x.shape[1:], like=x)
+
+
 # ---- solvers ------------------------------------------------------------------------------------
 
 

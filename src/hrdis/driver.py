@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -115,12 +116,19 @@ def solve(
     seeds: Sequence[int] | None = None,
     times: Sequence[int] | None = None,
     rng: ImageRNG | Replay | None = None,
+    on_step: Callable[[Step], object] | None = None,
 ) -> Result:
-    """Run a solver to its end: `iterate`, drained. Arguments, errors and warnings are its own."""
+    """Run a solver to its end: `iterate`, drained. Arguments, errors and warnings are its own.
+
+    Args:
+        on_step: called with every `Step`, e.g. to move a progress bar.
+    """
     run = iterate(solver, prior, problem, seeds=seeds, times=times, rng=rng)
     while True:
         try:
-            next(run)
+            step = next(run)
+            if on_step is not None:
+                on_step(step)
         except StopIteration as end:
             return end.value
 
@@ -142,7 +150,7 @@ def _iterate(
     solver: Solver, prior: Prior, problem: Problem, times: list[int], source: ImageRNG | Replay
 ) -> Generator[Step, None, Result]:
     started = time.perf_counter()
-    counted = _Counted(prior)
+    counted, calls = _Counted(prior), sum(s < t for t, s in pairwise(times))
     finite = torch.ones(len(problem.y), dtype=torch.bool)
     run = solver.run(counted, problem, times, source)
     while True:
@@ -151,7 +159,7 @@ def _iterate(
         except StopIteration as end:
             x = end.value
             break
-        finite = _still_finite(finite, step.x, f"at t = {step.t} (call {counted.calls} of {len(times) - 1})")
+        finite = _still_finite(finite, step.x, f"at t = {step.t} (call {counted.calls} of {calls})")
         yield step
     finite = _still_finite(finite, x, "in the last step")
     if isinstance(source, Replay):
@@ -183,16 +191,19 @@ def _source(
     if rng is not None:
         return rng
     if len(seeds) != batch:
-        raise ValueError(f"seeds has {len(seeds)} entries for a batch of {batch}. Give one seed per image: seeds=range({batch}).")
+        raise ValueError(
+            f"seeds has {len(seeds)} entries for a batch of {batch}. Give one seed per image: seeds=range({batch})."
+        )
     return ImageRNG(seeds, name)
 
 
 def _checked(times: Sequence[int], prior: Prior) -> list[int]:
     times = [int(t) for t in times]
-    if len(times) < 2 or times[-1] != -1 or min(times[:-1]) < 0 or max(times) >= len(prior.schedule):
+    inside = len(times) >= 2 and times[-1] == -1 and min(times[:-1]) >= 0 and max(times) < len(prior.schedule)
+    if not inside or times[1] > times[0]:
         raise ValueError(
-            f"times is {times[:3]}...{times[-2:]}. Network times from 0 to {len(prior.schedule) - 1}, ending in -1 "
-            "(clean), are expected: times=[950, 900, ..., 0, -1]."
+            f"times is {times[:3]}...{times[-2:]}. Network times from 0 to {len(prior.schedule) - 1}, descending at first "
+            "and ending in -1 (clean), are expected: times=[950, 900, ..., 0, -1]."
         )
     return times
 
