@@ -16,10 +16,10 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from . import images, metrics, noise, operators, priors, rng, schedule
+    from .driver import Result, iterate, measure, solve
     from .operators import Problem
     from .priors import Prior, load_prior
     from .schedule import Schedule
-    from .driver import Result, iterate, measure, solve
     from .solvers import CR, DDNM, HRDIS, SOLVERS, REDDiff, Solver, Step
     from .tasks import TASKS
 
@@ -32,7 +32,7 @@ _HOME = {
     "SOLVERS": "solvers", "Solver": "solvers", "Step": "solvers", "TASKS": "tasks",
 }  # fmt: skip
 
-__all__ = [name for name in _HOME if name not in ("solvers", "tasks")]  # noqa: PLE0604
+__all__ = [name for name in _HOME if name not in ("solvers", "tasks")]
 
 
 def __getattr__(name: str) -> object:

@@ -99,7 +99,7 @@ def _picture(image: "Image.Image") -> Picture:
         return Picture(_tensor(_deep_grey(image)), bits=16, icc=icc)
     transparent = "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
     grey = image.mode in ("1", "L", "LA", "La")
-    pixels = np.asarray(image.convert("LA" if grey else "RGBA") if transparent else image.convert("L" if grey else "RGB"))
+    pixels = np.asarray(image.convert(("L" if grey else "RGB") + ("A" if transparent else "")))
     pixels = pixels.reshape(*pixels.shape[:2], -1).astype(np.float32) / 255
     alpha = torch.from_numpy(pixels[..., -1].copy()) if transparent else None
     return Picture(_tensor(pixels[..., :-1] if transparent else pixels), alpha, 8, icc)
@@ -144,9 +144,13 @@ def check_output(path: str | Path, *, transparent: bool = False) -> Path:
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"{path} has the suffix {path.suffix!r}. One of {', '.join(SUFFIXES)} is expected: -o restored.png")
+        raise ValueError(
+            f"{path} has the suffix {path.suffix!r}. One of {', '.join(SUFFIXES)} is expected: -o restored.png"
+        )
     if transparent and path.suffix.lower() in (".jpg", ".jpeg", ".bmp"):
-        raise ValueError(f"{path} cannot hold transparency, which the picture has. Use a PNG: -o {path.with_suffix('.png')}")
+        raise ValueError(
+            f"{path} cannot hold transparency, which the picture has. Use a PNG: -o {path.with_suffix('.png')}"
+        )
     if path.is_dir():
         raise ValueError(f"{path} is a folder. The name of a picture file is expected: -o {path / 'restored.png'}")
     check_folder(path.parent)

@@ -24,7 +24,7 @@ class Schedule:
         if table.ndim != 1 or len(table) == 0:
             raise ValueError(f"alpha_bar has shape {tuple(table.shape)}. A table of shape (T,) is expected.")
         falling = bool((table.diff() < 0).all())
-        if not (falling and 0 < float(table.min()) and float(table.max()) < 1):
+        if not (falling and float(table.min()) > 0 and float(table.max()) < 1):
             raise ValueError(
                 "alpha_bar is not a strictly falling table of numbers between 0 and 1. "
                 "Pass the cumulative product of 1 - beta: Schedule((1 - betas).cumprod(0))."

@@ -75,7 +75,7 @@ TASKS: dict[str, Task] = {
     "inpaint-20-30": _inpaint((0.2, 0.3), "HRDIS, ImageNet"),
     "inpaint-30-40": _inpaint((0.3, 0.4), "HRDIS, FFHQ"),
     "inpaint-scratches": Task(
-        "fill specks and scratches covering 15 % of the picture", _scratches, ("inpaint-scratches", "inpaint"), mask=True
+        "fill specks and scratches (15 % of the picture)", _scratches, ("inpaint-scratches", "inpaint"), mask=True
     ),
     "inpaint-box": Task("fill a box in the middle", _box, ("inpaint-box", "inpaint"), mask=True, source="DPS"),
     "inpaint-random": Task(

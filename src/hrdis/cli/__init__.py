@@ -50,5 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return import_module(f".{command}", __name__).main(args[1:])
     except BadInput as error:
         return fail(args[0], error, 2)
+    except OSError as error:  # a full disk, a folder that vanished: files are whole or absent all the same
+        return fail(args[0], f"{error}. What was finished is whole; nothing was left half written.", 1)
     except KeyboardInterrupt:
         return fail(args[0], "interrupted; nothing was left half written.", 130)

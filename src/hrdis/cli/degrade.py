@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
         task = TASKS[args.task]
         h, w = (n - n % task.scale for n in picture.size)
         if min(h, w) == 0:
-            raise ValueError(f"{args.image} is smaller than {task.scale} pixels. A larger picture or scale is expected.")
+            raise ValueError(f"{args.image} is smaller than {task.scale} pixels. A larger picture is expected.")
         A = task.build(h, w, args.seed, 0)
         noise = Gaussian(args.noise) if args.noise != 0 else None
     x = picture.x[..., :h, :w]

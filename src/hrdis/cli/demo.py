@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hrdis import images, uncertainty
-from hrdis.driver import iterate, measure
+from hrdis.driver import measure, solve
 from hrdis.metrics import psnr
 from hrdis.priors import Prior, load_prior
 from hrdis.solvers import preset
@@ -60,16 +60,9 @@ def restore(name: str, truth: Tensor, prior: Prior, seed: int) -> tuple[Tensor, 
     task = TASKS[name]
     A = task.build(*truth.shape[-2:], seed, 0)
     problem = measure(A, truth, seeds=[seed])
-    _, solver = preset("hrdis", task.presets, prior.name)
-    run = iterate(solver, prior, problem, seeds=[seed])
+    _, solver = preset("hrdis", task.presets, prior.presets)
     with bar(len(solver.times(prior.schedule)) - 1, f"{name}: network calls") as advance:
-        result = None
-        while result is None:
-            try:
-                next(run)
-                advance()
-            except StopIteration as end:
-                result = end.value
+        result = solve(solver, prior, problem, seeds=[seed], on_step=lambda _: advance())
     smooth = "bicubic" if name.startswith("sr") else "biharmonic fill"
     figures = f"PSNR {float(psnr(result.x, truth)):.2f} dB ({smooth}: {float(psnr(A.smooth(problem.y), truth)):.2f} dB)"
     return A.pinv(problem.y), result.x, f"{figures}, {result.nfe} calls, {result.seconds:.1f} s"

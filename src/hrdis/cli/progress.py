@@ -18,7 +18,8 @@ def say(text: str) -> None:
 def bar(total: int, what: str = "network calls") -> Iterator[Callable[[], None]]:
     """A bar of ``total`` steps; yields what advances it."""
     columns = (
-        TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()
+        TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
+        TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=total)

@@ -44,7 +44,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _one(console: Console, name: str) -> None:
     cls, presets = SOLVERS[name]
-    console.print(f"{name}: {cls.summary}\nneeds {_needs(cls)}; {cls.cost}; {cls.reference}\n", markup=False, soft_wrap=True)
+    head = f"{name}: {cls.summary}\nneeds {_needs(cls)}; {cls.cost}; {cls.reference}\n"
+    console.print(head, markup=False, soft_wrap=True)
     names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     table = Table("setting", "default", *presets, box=None, pad_edge=False)
     for field in names:

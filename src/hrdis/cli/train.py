@@ -44,7 +44,8 @@ def main(argv: Sequence[str]) -> int:
     device = choose("device", peek(argv, "--device", "auto"), ("auto", "cpu", "cuda"))
     args: Any = parse(Train, argv, "train", HELP, settings=preset(device))  # type: ignore[arg-type]
     columns = (
-        BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn(), TextColumn("{task.fields[figures]}")
+        BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn(),
+        TextColumn("{task.fields[figures]}"),
     )  # fmt: skip
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress, checking():
         task = progress.add_task("", total=args.settings.steps, figures="starting")

@@ -21,12 +21,14 @@ class Prior(nn.Module, ABC):
     Attributes:
         schedule: how noise grows with t.
         channels: image channels the prior accepts; None means any.
-        name: for presets and records.
+        name: for records and messages.
+        presets: which solver presets fit, e.g. "default" for the rows "...@default"; empty for the papers' own.
     """
 
     schedule: Schedule
     channels: tuple[int, ...] | None = None
     name: str = "custom"
+    presets: str = ""
 
     @abstractmethod
     def forward(self, x_t: Tensor, t: int) -> Prediction:

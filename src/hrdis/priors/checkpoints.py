@@ -32,18 +32,27 @@ def load_prior(
         >>> load_prior("default").name
         'default'
     """
-    text = str(name)
-    if text == "default":
-        prior = UNetPrior.load(embedded_folder(), dtype, name="default")
-    else:
-        folder = Path(text.removeprefix("diffusers:")).expanduser()
-        if not folder.is_dir():
-            raise ValueError(
-                f"There is no prior {text!r}. 'default' or a folder with config.json, scheduler_config.json and "
-                "diffusion_pytorch_model.safetensors is expected: hrdis.load_prior('default')."
-            )
-        prior = UNetPrior.load(folder, dtype)
+    folder = _folder(name)
+    if not folder.is_dir():
+        raise ValueError(
+            f"There is no prior {str(name)!r}. 'default' or a folder with config.json, scheduler_config.json and "
+            "diffusion_pytorch_model.safetensors is expected: hrdis.load_prior('default')."
+        )
+    prior = UNetPrior.load(folder, dtype, name="default" if str(name) == "default" else folder.name)
+    prior.presets = presets_of(name)
     return prior.to(device)
+
+
+def presets_of(name: str | Path) -> str:
+    """Which presets fit a prior, without loading it: "default" for those `hrdis train` made, else "".
+
+    They know patches rather than whole scenes, as the embedded one does; `hrdis train` leaves a settings.json.
+    """
+    return "default" if (_folder(name) / "settings.json").is_file() else ""
+
+
+def _folder(name: str | Path) -> Path:
+    return embedded_folder() if str(name) == "default" else Path(str(name).removeprefix("diffusers:")).expanduser()
 
 
 def card(name: str | Path = "default") -> str:
@@ -52,7 +61,7 @@ def card(name: str | Path = "default") -> str:
     Raises:
         ValueError: if the prior has none.
     """
-    folder = embedded_folder() if str(name) == "default" else Path(str(name).removeprefix("diffusers:")).expanduser()
+    folder = _folder(name)
     for file in ("MODEL_CARD.md", "README.md"):
         if (folder / file).is_file():
             return (folder / file).read_text(encoding="utf-8")

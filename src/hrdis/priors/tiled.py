@@ -32,7 +32,8 @@ class Tiled(Prior):
         if batch < 1:
             raise ValueError(f"batch is {batch}. At least one tile per call is expected.")
         self.prior, self.tile, self.overlap, self.batch = prior, tile, overlap, batch
-        self.schedule, self.channels, self.name = prior.schedule, prior.channels, prior.name
+        self.schedule, self.channels = prior.schedule, prior.channels
+        self.name, self.presets = prior.name, prior.presets
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         h, w = x_t.shape[-2:]

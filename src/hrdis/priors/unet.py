@@ -31,7 +31,7 @@ class UNetPrior(Prior):
         schedule: what the network was trained with.
         prediction_type: what it predicts.
         multiple: image sides are padded to a multiple of this.
-        name: for presets and records.
+        name: for records and messages.
 
     Cost:
         one network call, without gradient unless the caller asks for one through x_t; weights are frozen.

@@ -22,14 +22,14 @@ SOLVERS: dict[str, tuple[type[Solver], dict[str, Solver]]] = {
 
 
 def preset(
-    solver: str, keys: Sequence[str], prior: str = "custom", noise: float = 0.0
+    solver: str, keys: Sequence[str], prior: str = "", noise: float = 0.0
 ) -> tuple[str | None, Solver]:
     """Choose a solver's settings: the most specific preset, else the class's defaults.
 
     Args:
         solver: a name of `SOLVERS`.
         keys: preset keys of the task, the most specific first (``Task.presets``).
-        prior: the prior's name; "sr4@default" goes before "sr4" for the prior "default".
+        prior: its ``presets``; "sr4@default" goes before "sr4" for "default".
         noise: level for images in [0, 1]; above 0, "inpaint-noise05" (up to 0.05) or "inpaint-noise10" go first.
 
     Returns:
@@ -37,7 +37,7 @@ def preset(
     """
     cls, presets = SOLVERS[solver]
     levels = [f"-noise{'05' if noise <= 0.05 else '10'}", "-noise05", ""] if noise > 0 else [""]
-    for at in (f"@{prior}", ""):
+    for at in (f"@{prior}", "") if prior else ("",):
         for key in keys:
             for level in levels:
                 if key + level + at in presets:

@@ -15,7 +15,6 @@ from ..priors.base import Prior
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule
 
-
 T = TypeVar("T")
 
 

@@ -69,6 +69,7 @@ class DDNM(Solver):
         x_t = rng.randn(problem.image_shape[1:], like=y)  # x_T ~ N(0, I)
         if self.start is not None:
             x_t = q.diffuse(A.smooth(y), times[0], x_t)
+        x0_hat = x_t
         for t, s in pairwise(times):
             if s > t:  # travel back
                 x_t = q.diffuse(x0_hat, s, rng.randn_like(x_t))

@@ -215,8 +215,8 @@ def _shared(solver: _Settings) -> dict[str, object]:
     return {f.name: getattr(solver, f.name) for f in fields(_Settings)}
 
 
-# The paper's Table 5 and, for noisy measurements, its section C.2 (data weight 0.1 at noise 0.05, 0.05 otherwise; weight
-# at least 2). The authors' grid, `Schedule.stride`, makes 167 calls of N = 150 and 334 of 300. Rows "@default" are tuned
+# The paper's Table 5 and, for noisy measurements, its section C.2 (data weight 0.1 at noise 0.05, else 0.05; weight at
+# least 2). The authors' grid, `Schedule.stride`, makes 167 calls of N = 150 and 334 of 300. Rows "@default" are tuned
 # for the embedded prior on training photographs (benchmarks/search_presets.py, docs/prior.md).
 PRESETS = {
     "inpaint":               HRDIS(steps=150, lr=0.1, lambda_reg=0.25),

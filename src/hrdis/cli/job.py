@@ -1,0 +1,112 @@
+"""A restoration that has been checked: run it, write what it found, and say what was done."""
+
+import platform
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor
+
+import hrdis
+from hrdis import images, uncertainty
+from hrdis.driver import solve
+from hrdis.operators import Inpainting, Problem
+from hrdis.priors import Prior
+from hrdis.solvers import Solver
+
+from .progress import bar
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a restoration needs: the options, the picture as a problem, the prior, the solver and its times."""
+
+    args: Any
+    picture: images.Picture
+    problem: Problem
+    prior: Prior
+    solver: Solver
+    times: list[int]
+
+    def run(self) -> tuple[Tensor, int, float]:
+        """Draw the samples one after the other: (k, c, h, w) on the CPU, network calls, seconds."""
+        samples, nfe, started = [], 0, time.perf_counter()
+        calls = len(self.times) - 1
+        with bar(self.args.samples * calls) as advance:
+            for k in range(self.args.samples):
+                seeds = [self.args.seed + k]
+                result = solve(self.solver, self.prior, self.problem, seeds=seeds, on_step=lambda _: advance())
+                samples.append(self._finish(result.x).cpu())
+                nfe += result.nfe
+        return torch.cat(samples), nfe, time.perf_counter() - started
+
+    def _finish(self, x: Tensor) -> Tensor:
+        A, grey = self.problem.A, self.picture.x.shape[1] == 1
+        if not self.args.redraw and isinstance(A, Inpainting) and self.problem.sigma_y == 0:
+            x = A.project(x, self.problem.y)
+        return x.mean(1, keepdim=True) if grey else x
+
+    def write(self, samples: Tensor) -> list[str]:
+        """Write the pictures; returns their names."""
+        out, named = self.args.output, {}
+        picture = self.picture if self.args.hole != "alpha" else images.Picture(self.picture.x, icc=self.picture.icc)
+        for k, x in enumerate(samples):
+            named[out if k == 0 else _beside(out, str(k + 1))] = picture.with_image(x[None])
+        if len(samples) > 1:
+            summary = uncertainty.summarise(samples)
+            named[_beside(out, "mean")] = picture.with_image(summary.mean)
+        for path, one in named.items():
+            images.write(path, one)
+        if len(samples) == 1:
+            return [str(path) for path in named]
+        deviation = uncertainty.deviation_map(summary.deviation)
+        titles = ["given", *(f"sample {k + 1}" for k in range(len(samples))), "mean"]
+        shown = [self._given(), *samples.split(1), summary.mean]
+        extra = {"deviation": deviation, "sheet": uncertainty.sheet(shown, titles, columns=min(len(shown), 4))}
+        for name, image in extra.items():
+            path = _beside(out, name).with_suffix(".png")
+            images.write_atomically(path, lambda f, image=image: image.save(f, format="PNG"))
+            named[path] = None
+        return [str(path) for path in named]
+
+    def _given(self) -> Tensor:
+        """The damaged picture at the size of the restored one."""
+        x = self.problem.A.pinv(self.problem.y).cpu()
+        return x.mean(1, keepdim=True) if self.picture.x.shape[1] == 1 else x
+
+    def record(self, key: str | None, files: list[str], nfe: int, seconds: float) -> dict[str, Any]:
+        """What was done, enough to do it again."""
+        args = self.args
+        return {
+            "hrdis": hrdis.__version__,
+            "image": str(args.image),
+            "image_sha256": sha256(args.image.read_bytes()).hexdigest(),
+            "mask": None if args.mask is None else str(args.mask),
+            "hole": args.hole,
+            "task": args.task,
+            "noise": {"[0,1]": args.noise, "[-1,1]": 2 * args.noise},
+            "solver": args.solver,
+            "preset": key,
+            "settings": TypeAdapter(type(self.solver)).dump_python(self.solver, mode="json"),
+            "prior": args.prior,
+            "seeds": list(range(args.seed, args.seed + args.samples)),
+            "times": self.times,
+            "network_calls": nfe,
+            "seconds": round(seconds, 2),
+            "precision": args.precision,
+            "device": str(self.problem.y.device),
+            "tile": args.tile,
+            "overlap": args.overlap,
+            "redraw": args.redraw,
+            "files": files,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        }
+
+
+def _beside(path: Path, name: str) -> Path:
+    return path.with_name(f"{path.stem}-{name}{path.suffix}")
