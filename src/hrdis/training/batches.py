@@ -7,7 +7,7 @@ factor of three of 0.37, where the quality of a restoration is decided.
 
 import shutil
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -84,7 +84,7 @@ class ProceduralPool:
             rng = stream(self._seed, "procedural", i)
             self._images[i] = paint(rng, self._side, self._pyramid.palette(rng))
             self._painted[i] = True
-        return self._images[i]
+        return np.asarray(self._images[i])
 
 
 class BatchMaker:
@@ -122,7 +122,7 @@ class BatchMaker:
         return self._croppers[patch](rng)
 
 
-def batches(settings: TrainSettings, pyramid: Pyramid, first: int, cache: Path) -> Iterator[Batch]:
+def batches(settings: TrainSettings, pyramid: Pyramid, first: int, cache: Path) -> Generator[Batch, None, None]:
     """Yield the batches from step ``first`` to the last, prepared ahead by ``settings.workers`` processes.
 
     Args:
@@ -162,7 +162,7 @@ def _share(settings: TrainSettings, pyramid: Pyramid, cache: Path) -> None:
     np.lib.format.open_memmap(cache / "painted.npy", mode="w+", dtype=bool, shape=shape[:1]).flush()
 
 
-def _prepared(settings: TrainSettings, pyramid: Pyramid, first: int, cache: Path) -> Iterator[Batch]:
+def _prepared(settings: TrainSettings, pyramid: Pyramid, first: int, cache: Path) -> Generator[Batch, None, None]:
     table = (pyramid.sizes, pyramid.sources, pyramid.weights)
     pending: deque[Any] = deque()
     with ProcessPoolExecutor(

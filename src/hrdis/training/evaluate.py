@@ -102,21 +102,22 @@ def save_curves(path: Path, log: Sequence[dict[str, Any]]) -> None:
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     losses = [line for line in log if "loss" in line]
-    left.plot([line["images"] for line in losses], [line["loss"] for line in losses], color="0.7", lw=0.8)
-    smooth = _smoothed([line["loss"] for line in losses])
-    left.plot([line["images"] for line in losses], smooth, color="C0")
-    left.set(xlabel="images seen", ylabel="loss (mean squared error of v)", yscale="log")
+    images, values = ([line[name] for line in losses] for name in ("images", "loss"))
+    left.plot(images, values, color="0.75", lw=0.8)
+    left.plot(images, _smoothed(values), color="C0")
+    left.set(xlabel="images seen", ylabel="loss (mean squared error of v)", xlim=(0, None))
+    if values:
+        left.set_ylim(0.8 * min(values), min(1.0, 3 * float(np.median(values))))  # the first steps are off the scale
     measured = [line for line in log if "psnr" in line]
     for level in LEVELS:
-        values = [line["psnr"][str(level)] for line in measured]
-        right.plot([line["images"] for line in measured], values, marker=".", label=f"noise {level}/255")
-    right.set(xlabel="images seen", ylabel="PSNR on held-out photographs (dB)")
-    right.legend()
+        psnr = [line["psnr"][str(level)] for line in measured]
+        right.plot([line["images"] for line in measured], psnr, marker=".", label=f"noise {level}/255")
+    right.set(xlabel="images seen", ylabel="PSNR on held-out photographs (dB)", xlim=(0, None))
+    right.legend(loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(path, dpi=100)
 
 
-def _smoothed(values: Sequence[float], keep: float = 0.95) -> list[float]:
-    smooth: list[float] = []
-    for value in values:
-        smooth.append(value if not smooth else keep * smooth[-1] + (1 - keep) * value)
-    return smooth
+def _smoothed(values: Sequence[float]) -> list[float]:
+    """Return centred means over a fifteenth of the values."""
+    reach = max(1, len(values) // 30)
+    return [float(np.mean(values[max(0, i - reach) : i + reach + 1])) for i in range(len(values))]

@@ -123,9 +123,9 @@ class Run:
         x_t, v = network.noised(self.schedule, x0, t, eps)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
             output = self.call(x_t, t.to(self.device), return_dict=False)[0]
-        loss = (output.float() - v).square().mean()
+        loss: Tensor = (output.float() - v).square().mean()
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -135,7 +135,7 @@ class Run:
         return loss.detach()
 
     def on_device(self, images: Tensor) -> Tensor:
-        return images.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+        return images.to(self.device, non_blocking=True, memory_format=torch.channels_last)
 
     def lr(self) -> float:
         """Learning rate of the next step: linear warm-up, cosine to a thousandth."""

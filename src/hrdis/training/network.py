@@ -41,7 +41,7 @@ def build(channels: tuple[int, ...], layers: int, seed: int) -> Any:
     from diffusers import UNet2DModel  # 2 s to import
 
     with torch.random.fork_rng(devices=[]):
-        net = UNet2DModel(
+        net: Any = UNet2DModel(  # type: ignore[no-untyped-call]
             sample_size=64, in_channels=3, out_channels=3, block_out_channels=channels, layers_per_block=layers,
             down_block_types=("DownBlock2D",) * len(channels), up_block_types=("UpBlock2D",) * len(channels),
             add_attention=False, norm_num_groups=8, norm_eps=1e-5,
@@ -51,7 +51,7 @@ def build(channels: tuple[int, ...], layers: int, seed: int) -> Any:
 
 
 @torch.no_grad()
-def _initialise(net: nn.Module, seed: int) -> None:
+def _initialise(net: Any, seed: int) -> None:
     """Draw weights and biases uniformly within 1/sqrt(fan in), each from a stream of its own name."""
     for name, module in net.named_modules():
         if not isinstance(module, nn.Conv2d | nn.Linear):

@@ -8,12 +8,15 @@ The pictures are a function of the generator, the size and the palette; `VERSION
 to that function, and is recorded with every prior that was trained on them.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from . import texture
+from .texture import Floats, Mask
 
 VERSION = 1
 SUPERSAMPLING = 2
@@ -22,7 +25,7 @@ KINDS = ("disk", "ellipse", "rectangle", "polygon", "blob")
 SMOOTH_SHARE, WRITING_SHARE, GRID_SHARE = 0.10, 0.12, 0.10
 
 
-def paint(rng: np.random.Generator, size: int, palette: np.ndarray) -> np.ndarray:
+def paint(rng: np.random.Generator, size: int, palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Paint one picture.
 
     Args:
@@ -47,10 +50,11 @@ def paint(rng: np.random.Generator, size: int, palette: np.ndarray) -> np.ndarra
         if rng.random() < 0.25:
             canvas = _blurred(canvas, rng.uniform(0.7, 2.5))
     small = canvas.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING, 3).mean(axis=(1, 3))
-    return np.clip(np.rint(small), 0, 255).astype(np.uint8)
+    picture: NDArray[np.uint8] = np.clip(np.rint(small), 0, 255).astype(np.uint8)
+    return picture
 
 
-def _leaves(rng: np.random.Generator, side: int, colours: np.ndarray) -> np.ndarray:
+def _leaves(rng: np.random.Generator, side: int, colours: Floats) -> Floats:
     """Cover a background with opaque shapes from back to front, radius density ~ r^-a."""
     exponent = rng.choice([2.0, 2.5, 3.0])
     r_max = rng.uniform(0.3, 1.0) * side
@@ -77,11 +81,11 @@ def _leaves(rng: np.random.Generator, side: int, colours: np.ndarray) -> np.ndar
 
 def _leaf(
     rng: np.random.Generator,
-    canvas: np.ndarray,
-    paper: "texture.Texturer",
+    canvas: Floats,
+    paper: texture.Texturer,
     kind: str,
     radius: float,
-    centre: np.ndarray,
+    centre: NDArray[np.float64],
 ) -> None:
     """Paint one shape of the given radius into the canvas, in place."""
     side = canvas.shape[0]
@@ -98,21 +102,21 @@ def _leaf(
     paper.fill(canvas[y0:y1, x0:x1], mask, y0, x0, radius)
 
 
-def _disk(rng: np.random.Generator, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+def _disk(rng: np.random.Generator, u: Floats, v: Floats) -> Mask:
     return u * u + v * v < 1
 
 
-def _ellipse(rng: np.random.Generator, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+def _ellipse(rng: np.random.Generator, u: Floats, v: Floats) -> Mask:
     return u * u + (v / rng.uniform(0.2, 0.9)) ** 2 < 1
 
 
-def _rectangle(rng: np.random.Generator, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+def _rectangle(rng: np.random.Generator, u: Floats, v: Floats) -> Mask:
     """A rectangle; the thin ones are bars and lines."""
-    aspect = np.exp(rng.uniform(np.log(0.04), 0))
+    aspect = math.exp(rng.uniform(math.log(0.04), 0))
     return (np.abs(u) < 1) & (np.abs(v) < aspect)
 
 
-def _polygon(rng: np.random.Generator, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+def _polygon(rng: np.random.Generator, u: Floats, v: Floats) -> Mask:
     """A convex polygon, the intersection of half-planes."""
     corners = int(rng.integers(3, 8))
     inside = u * u + v * v < 1.5**2
@@ -122,7 +126,7 @@ def _polygon(rng: np.random.Generator, u: np.ndarray, v: np.ndarray) -> np.ndarr
     return inside
 
 
-def _blob(rng: np.random.Generator, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+def _blob(rng: np.random.Generator, u: Floats, v: Floats) -> Mask:
     """A disk whose radius is modulated by a few harmonics."""
     phi = np.arctan2(v, u)
     edge = np.full_like(phi, 0.9)
@@ -131,19 +135,17 @@ def _blob(rng: np.random.Generator, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return u * u + v * v < edge * edge
 
 
-_SHAPES: dict[str, Callable[..., np.ndarray]] = dict(
-    zip(KINDS, (_disk, _ellipse, _rectangle, _polygon, _blob), strict=True)
-)
+_SHAPES: dict[str, Callable[..., Mask]] = dict(zip(KINDS, (_disk, _ellipse, _rectangle, _polygon, _blob), strict=True))
 
 
-def _blurred(canvas: np.ndarray, sigma: float) -> np.ndarray:
+def _blurred(canvas: Floats, sigma: float) -> Floats:
     """Blur by a Gaussian whose sigma is in pixels of the finished picture."""
     image = Image.fromarray(np.clip(np.rint(canvas), 0, 255).astype(np.uint8))
     blurred = image.filter(ImageFilter.GaussianBlur(sigma * SUPERSAMPLING))
     return np.asarray(blurred, np.float32)
 
 
-def _frame(rng: np.random.Generator, side: int) -> Callable[[np.ndarray], list[tuple[float, float]]]:
+def _frame(rng: np.random.Generator, side: int) -> Callable[[NDArray[np.float64]], list[tuple[float, float]]]:
     """Return a slightly rotated and sheared frame: points ``(k, 2)`` to canvas coordinates."""
     angle = rng.normal(0, 0.15) if rng.random() < 0.7 else rng.uniform(0, 2 * np.pi)
     shear = rng.normal(0, 0.15)
@@ -152,14 +154,14 @@ def _frame(rng: np.random.Generator, side: int) -> Callable[[np.ndarray], list[t
     return lambda points: [(float(x), float(y)) for x, y in (points - side / 2) @ matrix.T + side / 2]
 
 
-def _two_colours(rng: np.random.Generator, colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _two_colours(rng: np.random.Generator, colours: Floats) -> tuple[Floats, Floats]:
     """Return two colours of the palette that differ, if it has any."""
     draws = colours[rng.integers(len(colours), size=6)]
     distance = np.abs(draws - draws[0]).sum(axis=1)
     return draws[0], draws[int(distance.argmax())]
 
 
-def _writing(rng: np.random.Generator, canvas: np.ndarray, colours: np.ndarray) -> np.ndarray:
+def _writing(rng: np.random.Generator, canvas: Floats, colours: Floats) -> Floats:
     """Write rows of made-up glyphs, a few strokes and arcs each, over part of the canvas."""
     side = canvas.shape[0]
     image = Image.fromarray(np.clip(np.rint(canvas), 0, 255).astype(np.uint8))
@@ -182,9 +184,9 @@ def _writing(rng: np.random.Generator, canvas: np.ndarray, colours: np.ndarray) 
 def _glyph(
     rng: np.random.Generator,
     draw: ImageDraw.ImageDraw,
-    place: Callable[[np.ndarray], list[tuple[float, float]]],
-    origin: np.ndarray,
-    size: np.ndarray,
+    place: Callable[[NDArray[np.float64]], list[tuple[float, float]]],
+    origin: NDArray[np.float64],
+    size: NDArray[np.float64],
     pen: int,
     ink: tuple[int, ...],
 ) -> None:
@@ -199,7 +201,7 @@ def _glyph(
         draw.line(place(origin + points * size), fill=ink, width=pen, joint="curve")
 
 
-def _grid(rng: np.random.Generator, canvas: np.ndarray, colours: np.ndarray) -> np.ndarray:
+def _grid(rng: np.random.Generator, canvas: Floats, colours: Floats) -> Floats:
     """Draw a grid of lines over the canvas: tiles, masonry, fences, window bars."""
     side = canvas.shape[0]
     image = Image.fromarray(np.clip(np.rint(canvas), 0, 255).astype(np.uint8))

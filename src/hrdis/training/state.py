@@ -111,7 +111,7 @@ def write_text(path: Path, text: str) -> None:
 
 def fingerprint(photographs: Photographs) -> str:
     """Return a digest of the pixels a run is trained on, so that it is not continued on others."""
-    digest = hashlib.sha256(photographs.training.pixels)
+    digest = hashlib.sha256(photographs.training.pixels.data)
     digest.update(photographs.training.sizes.tobytes())
     return digest.hexdigest()
 
@@ -168,13 +168,15 @@ def check_settings(out: Path, settings: TrainSettings, photographs: str, extend:
     Raises:
         ValueError: naming each difference; fields in `FREE` may differ.
     """
-    record = {"settings": settings.as_record(), "photographs": photographs}
+    record: dict[str, Any] = {"settings": settings.as_record(), "photographs": photographs}
     path = out / SETTINGS
     if path.is_file():
         stored = json.loads(path.read_text(encoding="utf-8"))
         free = {*FREE, "images"} if extend else set(FREE)
         before, now = stored["settings"], record["settings"]
-        defaults = dict.fromkeys(before) | TrainSettings().as_record()  # of fields that a run knew nothing of
+        defaults: dict[str, Any] = (
+            dict.fromkeys(before) | TrainSettings().as_record()
+        )  # of fields that a run knew nothing of
         changed = [
             f"{name} was {before.get(name, defaults[name])!r}, now {now.get(name)!r}"
             for name in sorted({*before, *now} - free)

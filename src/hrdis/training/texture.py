@@ -1,12 +1,16 @@
 """What procedural pictures are filled with: flat colours, textures, ramps and smooth gradients."""
 
 import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 TEXTURED_SHARE = 2 / 3
 FLAT_BELOW = 5.0  # radius, canvas pixels: on smaller leaves a texture would not be seen
 
 
-def power_noise(rng: np.random.Generator, side: int, exponent: float) -> np.ndarray:
+def power_noise(rng: np.random.Generator, side: int, exponent: float) -> Floats:
     """Return anisotropic noise of spectrum 1/f^exponent, ``(side, side)``, mean 0 and deviation 1."""
     angle, stretch = rng.uniform(0, np.pi), np.exp(rng.uniform(0, 1.5))
     fy, fx = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None, :]
@@ -15,10 +19,11 @@ def power_noise(rng: np.random.Generator, side: int, exponent: float) -> np.ndar
     amplitude = (along**2 + across**2 + (0.5 / side) ** 2) ** (-exponent / 2)
     amplitude[0, 0] = 0
     noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((side, side))) * amplitude, s=(side, side))
-    return (noise / noise.std()).astype(np.float32)
+    normalised: Floats = (noise / noise.std()).astype(np.float32)
+    return normalised
 
 
-def gradient(rng: np.random.Generator, side: int, colours: np.ndarray) -> np.ndarray:
+def gradient(rng: np.random.Generator, side: int, colours: Floats) -> Floats:
     """Paint a picture without any edge: two or three colours mixed by very smooth fields."""
     y, x = (np.mgrid[0:side, 0:side] / side).astype(np.float32)
     canvas = np.broadcast_to(colours[rng.integers(len(colours))], (side, side, 3)).astype(np.float32)
@@ -44,11 +49,11 @@ class Texturer:
         colours: float32 ``(k, 3)``, 0 to 255.
     """
 
-    def __init__(self, rng: np.random.Generator, side: int, colours: np.ndarray):
+    def __init__(self, rng: np.random.Generator, side: int, colours: Floats):
         self._rng, self._side, self._colours = rng, side, colours
         self._noises = [power_noise(rng, side, rng.uniform(0.6, 2.2)) for _ in range(2)]
 
-    def fill(self, patch: np.ndarray, mask: np.ndarray, y0: int, x0: int, radius: float) -> None:
+    def fill(self, patch: Floats, mask: Mask, y0: int, x0: int, radius: float) -> None:
         """Fill ``patch[mask]`` in place; the patch sits at ``(y0, x0)`` of the canvas."""
         rng = self._rng
         colour = self._colours[rng.integers(len(self._colours))]
@@ -67,7 +72,7 @@ class Texturer:
             inside = inside * (1 + rng.uniform(0.05, 0.4) * self._ramp(mask.shape, radius)[..., None])
         patch[mask] = np.clip(inside, 0, 255)[mask]
 
-    def _field(self, shape: tuple[int, ...], radius: float, y0: int, x0: int) -> np.ndarray:
+    def _field(self, shape: tuple[int, ...], radius: float, y0: int, x0: int) -> Floats:
         """Return a texture with values of about -1 to 1."""
         rng = self._rng
         kind = rng.choice(["power", "power", "stripes", "fine", "ramp"])
@@ -75,27 +80,31 @@ class Texturer:
             noise = self._noises[rng.integers(len(self._noises))]
             rows = (np.arange(shape[0]) + rng.integers(self._side)) % self._side
             columns = (np.arange(shape[1]) + rng.integers(self._side)) % self._side
-            return 0.5 * noise[np.ix_(rows, columns)]
+            window: Floats = 0.5 * noise[np.ix_(rows, columns)]
+            return window
         if kind == "stripes":
             return self._stripes(shape, radius)
         if kind == "fine":
             return 0.5 * rng.standard_normal(shape, dtype=np.float32)
         return self._ramp(shape, radius)
 
-    def _stripes(self, shape: tuple[int, ...], radius: float) -> np.ndarray:
+    def _stripes(self, shape: tuple[int, ...], radius: float) -> Floats:
         """Return a warped sinusoid, or the square wave of its sign."""
         rng = self._rng
         u, v = self._coordinates(shape)
         period = np.exp(rng.uniform(np.log(5), np.log(max(8.0, 0.7 * radius))))
         warp = rng.uniform(0, 0.8) * np.sin(2 * np.pi * v / (period * rng.uniform(2, 8)))
-        wave = np.sin(2 * np.pi * u / period + warp).astype(np.float32)
-        return np.sign(wave) if rng.random() < 0.4 else wave
+        wave: Floats = np.sin(2 * np.pi * u / period + warp).astype(np.float32)
+        if rng.random() < 0.4:
+            np.sign(wave, out=wave)
+        return wave
 
-    def _ramp(self, shape: tuple[int, ...], radius: float) -> np.ndarray:
+    def _ramp(self, shape: tuple[int, ...], radius: float) -> Floats:
         u, _ = self._coordinates(shape)
-        return np.clip((u - u.mean()) / radius, -1, 1).astype(np.float32)
+        ramp: Floats = np.clip((u - u.mean()) / radius, -1, 1).astype(np.float32)
+        return ramp
 
-    def _coordinates(self, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    def _coordinates(self, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
         """Return pixel coordinates of a patch along and across a random direction."""
         angle = self._rng.uniform(0, 2 * np.pi)
         c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
