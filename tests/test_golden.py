@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from toys import Recorded, rel
+from toys import Recorded, drain, rel
 
 import hrdis
 
@@ -59,12 +59,8 @@ def replay(case: str, solver: hrdis.Solver | None = None, **changes) -> SimpleNa
     run = hrdis.iterate(
         solver, prior, hrdis.Problem(g.y, A), times=[*g.timesteps.tolist(), -1], rng=hrdis.rng.Replay(draws)
     )
-    steps = []
-    while True:
-        try:
-            steps.append(next(run))
-        except StopIteration as end:
-            return SimpleNamespace(golden=g, prior=prior, steps=steps, result=end.value)
+    steps, result = drain(run)
+    return SimpleNamespace(golden=g, prior=prior, steps=steps, result=result)
 
 
 def drift(found: torch.Tensor, expected: torch.Tensor) -> tuple[float, float, float]:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from toys import EVERY, SOLVERS, Pixelwise, Recorded, Tape, mixture, normal, pixels, problem_for
+from toys import EVERY, SOLVERS, Pixelwise, Recorded, Tape, drain, mixture, normal, pixels, problem_for
 
 import hrdis
 from hrdis.operators import Identity, Inpainting, Problem, SuperResolution
@@ -22,15 +22,6 @@ SEEDS = [10, 11, 12]
 def solve(name: str, problem: Problem | None = None, seeds=SEEDS, prior: hrdis.Prior = PRIOR, **options) -> hrdis.Result:
     problem = problem or problem_for(EVERY[name])
     return hrdis.solve(EVERY[name], prior, problem, seeds=seeds, **options)
-
-
-def drain(run) -> tuple[list[hrdis.Step], hrdis.Result]:
-    steps = []
-    while True:
-        try:
-            steps.append(next(run))
-        except StopIteration as end:
-            return steps, end.value
 
 
 def descents(times) -> int:

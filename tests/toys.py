@@ -142,6 +142,16 @@ VARIANTS: dict[str, hrdis.Solver] = {
 EVERY = SOLVERS | VARIANTS
 
 
+def drain(run) -> tuple[list[hrdis.Step], hrdis.Result]:
+    """Every step of a run, and its result."""
+    steps = []
+    while True:
+        try:
+            steps.append(next(run))
+        except StopIteration as end:
+            return steps, end.value
+
+
 def problem_for(
     solver: hrdis.Solver, b: int = 3, c: int = 1, h: int = 8, w: int = 8, dtype: torch.dtype = torch.float64
 ) -> hrdis.Problem:

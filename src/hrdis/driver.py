@@ -127,10 +127,10 @@ def solve(
     while True:
         try:
             step = next(run)
-            if on_step is not None:
-                on_step(step)
         except StopIteration as end:
             return end.value
+        if on_step is not None:
+            on_step(step)
 
 
 class _Counted(Prior):

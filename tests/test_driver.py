@@ -1,0 +1,116 @@
+"""`hrdis.driver`: what `solve` and `iterate` do around a solver. Messages common to all: test_solvers_common.py."""
+
+import time
+
+import pytest
+import torch
+from toys import Pixelwise, Recorded, drain, mixture, normal, problem_for
+
+import hrdis
+from hrdis.operators import Identity, Problem
+
+SOLVER = hrdis.HRDIS(steps=5)
+PROBLEM = problem_for(SOLVER)
+SEEDS = [0, 1, 2]
+
+
+def test_solve_is_iterate_drained():
+    _, result = drain(hrdis.iterate(SOLVER, mixture(), PROBLEM, seeds=SEEDS))
+    assert torch.equal(hrdis.solve(SOLVER, mixture(), PROBLEM, seeds=SEEDS).x, result.x)
+
+
+def test_solve_shows_every_step_as_it_comes():
+    prior, seen = Recorded(mixture()), []
+    hrdis.solve(SOLVER, prior, PROBLEM, seeds=SEEDS, on_step=lambda step: seen.append((step.t, len(prior.times))))
+    assert seen == [(t, k + 1) for k, t in enumerate(prior.times)]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, StopIteration, ValueError])
+def test_what_on_step_raises_comes_out(error):
+    def stop(step):
+        raise error("enough")
+
+    with pytest.raises(error, match="enough"):
+        hrdis.solve(SOLVER, mixture(), PROBLEM, seeds=SEEDS, on_step=stop)
+
+
+def test_result_says_what_was_done():
+    result = hrdis.solve(SOLVER, mixture(), PROBLEM, seeds=SEEDS)
+    assert result.times == (800, 600, 400, 200, 0, -1)
+    assert result.nfe == 5
+    assert 0 < result.seconds < 60
+    assert result.finite.dtype == torch.bool
+
+
+def test_time_of_the_consumer_is_counted_too():
+    """`seconds` is wall time of the run as it was used."""
+    result = hrdis.solve(SOLVER, mixture(), PROBLEM, seeds=SEEDS, on_step=lambda step: time.sleep(0.02))
+    assert result.seconds > 5 * 0.02
+
+
+def test_recorded_noise_replaces_seeds():
+    draws = [normal(3, 1, 8, 8, seed=k) for k in range(5)]
+    a, b = (hrdis.solve(SOLVER, mixture(), PROBLEM, rng=hrdis.rng.Replay(draws)).x for _ in range(2))
+    assert torch.equal(a, b)
+    assert not torch.equal(a, hrdis.solve(SOLVER, mixture(), PROBLEM, seeds=SEEDS).x)
+
+
+def test_recorded_noise_left_over_is_refused():
+    with pytest.raises(ValueError, match=r"^1 of 6 recorded draws were never used\."):
+        hrdis.solve(SOLVER, mixture(), PROBLEM, rng=hrdis.rng.Replay([normal(3, 1, 8, 8)] * 6))
+
+
+def test_recorded_noise_too_short_is_refused():
+    with pytest.raises(ValueError, match=r"^The solver asked for draw 5, but only 4 were recorded\."):
+        hrdis.solve(SOLVER, mixture(), PROBLEM, rng=hrdis.rng.Replay([normal(3, 1, 8, 8)] * 4))
+
+
+def test_noiseless_solver_refuses_noise():
+    problem = Problem(torch.zeros(1, 1, 8, 8), Identity(), 0.1)
+    with pytest.raises(ValueError, match=r"^DDNM is for noiseless measurements, but sigma_y is 0.1\. Use HRDIS or"):
+        hrdis.iterate(hrdis.DDNM(steps=3), Pixelwise(), problem, seeds=[0])
+
+
+def test_prior_that_takes_any_channels_is_not_asked():
+    class Any(Pixelwise):
+        channels = None
+
+    problem = Problem(torch.zeros(1, 5, 4, 4), Identity())
+    assert hrdis.solve(SOLVER, Any(), problem, seeds=[0]).x.shape == (1, 5, 4, 4)
+
+
+def test_solver_from_anywhere_works():
+    """A leaf of `Solver` defined outside the package: the copy of the noisiest clean estimate."""
+    from hrdis.solvers.base import Solver, Step, settings
+
+    @settings
+    class OneLook(Solver):
+        t: int = 500
+
+        def times(self, schedule):
+            return [self.t, -1]
+
+        @torch.no_grad()
+        def run(self, prior, problem, times, rng):
+            x_t = prior.schedule.diffuse(problem.A.pinv(problem.y), times[0], rng.randn_like(problem.y))
+            x0_hat, _ = prior(x_t, times[0])
+            yield Step(times[0], x0_hat)
+            return x0_hat
+
+    result = hrdis.solve(OneLook(t=300), Pixelwise(), Problem(normal(2, 1, 4, 4), Identity()), seeds=[0, 1])
+    assert (result.nfe, result.times) == (1, (300, -1))
+
+
+def test_prior_from_anywhere_works():
+    """Thirty lines are enough: a `Prior` with a schedule and one method."""
+
+    class White(hrdis.Prior):
+        schedule = hrdis.Schedule.linear(50, 1e-3, 0.3)
+
+        def forward(self, x_t, t):
+            eps = self.schedule.noise(t) * x_t  # x0 ~ N(0, I)
+            return hrdis.priors.Prediction(self.schedule.denoised(x_t, t, eps), eps)
+
+    result = hrdis.solve(SOLVER, White(), PROBLEM, seeds=SEEDS)
+    assert result.times == (40, 30, 20, 10, 0, -1)
+    assert bool(result.finite.all())
