@@ -52,7 +52,9 @@ def test_cg_solves_an_image_alike_in_any_company():
     S, b = systems(), normal(4, 6, seed=1)
     together = cg(lambda v: torch.einsum("bij,bj->bi", S, v), b, torch.zeros_like(b), steps=4)
     for i in range(4):
-        alone = cg(lambda v, i=i: torch.einsum("bij,bj->bi", S[i : i + 1], v), b[i : i + 1], torch.zeros(1, 6).double(), 4)
+        alone = cg(
+            lambda v, i=i: torch.einsum("bij,bj->bi", S[i : i + 1], v), b[i : i + 1], torch.zeros(1, 6).double(), 4
+        )
         # 1e-10: same operations, perhaps summed in another order
         torch.testing.assert_close(together[i], alone[0], rtol=1e-10, atol=1e-12)
 

@@ -79,7 +79,9 @@ def test_freeform_refuses_a_band_out_of_reach():
 def test_freeform_gives_up_with_the_closest_it_saw():
     drawn = [float(masks._strokes(64, 64, masks.stream(0, "freeform", 0, k), True).mean()) for k in range(3)]
     closest = min(drawn, key=lambda c: max(0.4 - c, c - 0.401))
-    message = rf"^No mask with a hole fraction in \[0.4, 0.401\) in 3 attempts at 64 x 64; the closest had {closest:.3f}\."
+    message = (
+        rf"^No mask with a hole fraction in \[0.4, 0.401\) in 3 attempts at 64 x 64; the closest had {closest:.3f}\."
+    )
     with pytest.raises(ValueError, match=message):
         masks.freeform(64, 64, (0.4, 0.401), attempts=3)
 
@@ -94,7 +96,9 @@ def test_scratches_hide_the_share_and_little_more(hole, size):
         mask = masks.scratches(*size, hole, index=index)
         assert tuple(mask.shape) == size
         assert set(mask.unique().tolist()) == {0.0, 1.0}
-        assert hole <= coverage(mask) < hole + 0.02  # the largest stroke: a speck of 10 % of the side, squared, or a line
+        assert (
+            hole <= coverage(mask) < hole + 0.02
+        )  # the largest stroke: a speck of 10 % of the side, squared, or a line
 
 
 def test_scratches_are_a_function_of_their_seed_and_number():

@@ -11,7 +11,9 @@ from hrdis.noise import Gaussian
 from hrdis.rng import ImageRNG, Replay
 
 
-@pytest.mark.parametrize(("args", "sigma_y"), [((0.05,), 0.1), ((0.1, "[0,1]"), 0.2), ((0.05, "[-1,1]"), 0.05), ((0,), 0)])
+@pytest.mark.parametrize(
+    ("args", "sigma_y"), [((0.05,), 0.1), ((0.1, "[0,1]"), 0.2), ((0.05, "[-1,1]"), 0.05), ((0,), 0)]
+)
 def test_gaussian_level_is_in_units_of_y(args, sigma_y):
     assert Gaussian(*args).sigma_y == sigma_y
 
@@ -50,7 +52,7 @@ def test_measured_noise_has_the_level_asked_for():
 
 
 def test_measured_noise_of_an_image_depends_on_its_seed_alone():
-    A, x = hrdis.operators.SuperResolution(2), normal(3, 1, 8, 8)
+    A, x = hrdis.operators.SuperResolution(2), 0.3 * normal(3, 1, 8, 8)
     together = hrdis.measure(A, x, Gaussian(0.1), seeds=[5, 6, 7]).y
     alone = hrdis.measure(A, x[1:2], Gaussian(0.1), seeds=[6]).y
     torch.testing.assert_close(together[1:2], alone, rtol=0, atol=1e-12)
@@ -58,7 +60,7 @@ def test_measured_noise_of_an_image_depends_on_its_seed_alone():
 
 def test_measure_puts_no_noise_into_holes():
     mask = hrdis.operators.masks.random_pixels(8, 8)
-    y = hrdis.measure(hrdis.operators.Inpainting(mask), normal(2, 3, 8, 8), Gaussian(0.1), seeds=[0, 1]).y
+    y = hrdis.measure(hrdis.operators.Inpainting(mask), 0.3 * normal(2, 3, 8, 8), Gaussian(0.1), seeds=[0, 1]).y
     assert bool((y[..., mask == 0] == 0).all())
     assert bool((y[..., mask == 1] != 0).all())
 
@@ -70,7 +72,7 @@ def test_measured_noise_differs_from_the_noise_of_a_solver_with_the_same_seed():
 
 @pytest.mark.parametrize("noise", [None, Gaussian(0)])
 def test_noiseless_measurement_shares_no_memory_with_the_image(noise):
-    x = normal(1, 1, 4, 4)
+    x = 0.3 * normal(1, 1, 4, 4)
     problem = hrdis.measure(hrdis.operators.Identity(), x, noise, seeds=[0])
     assert torch.equal(problem.y, x)
     assert problem.y.data_ptr() != x.data_ptr()

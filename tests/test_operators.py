@@ -20,7 +20,9 @@ SIZES = [(12, 12), (24, 12)]
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
 
 every_operator = pytest.mark.parametrize("name", LINEAR)
-every_shape = pytest.mark.parametrize("shape", [(b, c, h, w) for b in (1, 3) for c in (1, 3) for h, w in SIZES], ids=str)
+every_shape = pytest.mark.parametrize(
+    "shape", [(b, c, h, w) for b in (1, 3) for c in (1, 3) for h, w in SIZES], ids=str
+)
 every_dtype = pytest.mark.parametrize("dtype", list(TOLERANCE), ids=str)
 
 # ---- every linear operator ----------------------------------------------------------------------
@@ -159,7 +161,11 @@ def test_operator_gives_the_same_measurement_twice(name):
 @pytest.mark.parametrize(
     ("x", "error", "message"),
     [
-        (torch.zeros(1, 1, 12, 12, dtype=torch.int64), TypeError, r"got torch.int64 of shape \(1, 1, 12, 12\)\. A floating"),
+        (
+            torch.zeros(1, 1, 12, 12, dtype=torch.int64),
+            TypeError,
+            r"got torch.int64 of shape \(1, 1, 12, 12\)\. A floating",
+        ),
         (torch.zeros(1, 12, 12), TypeError, r"got torch.float32 of shape \(1, 12, 12\)\. A floating tensor"),
         (np.zeros((1, 1, 12, 12)), TypeError, r"got ndarray\. A floating tensor"),
         (torch.full((1, 1, 12, 12), math.nan), ValueError, r"^The image given to \w+ holds NaN or infinite values\."),
@@ -333,7 +339,9 @@ def test_mask_that_hides_nothing_is_warned_of():
         Inpainting(torch.ones(4, 4))
 
 
-@pytest.mark.parametrize("mask", [[[1, 0]], np.ones((2, 2)), torch.ones(4), torch.ones(1, 1, 1, 2, 2), torch.ones(2, 2) * 1j])
+@pytest.mark.parametrize(
+    "mask", [[[1, 0]], np.ones((2, 2)), torch.ones(4), torch.ones(1, 1, 1, 2, 2), torch.ones(2, 2) * 1j]
+)
 def test_mask_that_is_no_picture_is_refused(mask):
     with pytest.raises(TypeError, match=r"^The mask is given as .*\. A tensor of shape \(h, w\) or \(b, 1, h, w\)"):
         Inpainting(mask)
@@ -344,7 +352,9 @@ def test_mask_of_another_size_is_refused():
         Inpainting(pixels(4, 6))(torch.zeros(1, 1, 6, 4))
 
 
-@pytest.mark.parametrize(("mask", "image"), [((2, 1, 4, 4), (3, 1, 4, 4)), ((3, 4, 4), (1, 1, 4, 4)), ((2, 1, 4, 4), (1, 1, 4, 4))])
+@pytest.mark.parametrize(
+    ("mask", "image"), [((2, 1, 4, 4), (3, 1, 4, 4)), ((3, 4, 4), (1, 1, 4, 4)), ((2, 1, 4, 4), (1, 1, 4, 4))]
+)
 def test_masks_that_do_not_match_the_batch_are_refused(mask, image):
     with pytest.raises(ValueError, match=r"^The mask has shape .*, the images .*\. One mask for all images or one per"):
         Inpainting(pixels(*mask))(torch.zeros(image))

@@ -42,7 +42,9 @@ def log_density(x: torch.Tensor, t: int, parts: list[tuple[float, torch.Tensor, 
     abar = float(Q[t])
     terms = [
         math.log(w)
-        + MultivariateNormal(abar**0.5 * m.flatten(), abar * C + (1 - abar) * torch.eye(N).double()).log_prob(x.flatten(1))
+        + MultivariateNormal(abar**0.5 * m.flatten(), abar * C + (1 - abar) * torch.eye(N).double()).log_prob(
+            x.flatten(1)
+        )
         for w, m, C in parts
     ]
     return torch.stack(terms).logsumexp(0)
@@ -86,7 +88,9 @@ def test_x0_hat_is_the_mean_of_x0_given_x_t(t):
     """Importance sampling from the prior: 400 000 clean images, weighted by how well they explain x_t."""
     prior, parts = EXACT["mixture"]
     x_t = Q.diffuse(MEANS[:1], t, normal(1, *SHAPE, seed=9))
-    draws = torch.cat([m.flatten() + C[0, 0] ** 0.5 * normal(int(w * 400_000), N, seed=10 + k) for k, (w, m, C) in enumerate(parts)])
+    draws = torch.cat(
+        [m.flatten() + C[0, 0] ** 0.5 * normal(int(w * 400_000), N, seed=10 + k) for k, (w, m, C) in enumerate(parts)]
+    )
     log_w = -0.5 * (x_t.flatten() - Q.signal(t) * draws).square().sum(1) / Q.noise(t) ** 2
     w = log_w.softmax(0)
     mean = w @ draws
@@ -209,7 +213,9 @@ def test_mixture_posterior_agrees_with_importance_sampling():
     A, sigma_y = OPERATORS["inpaint"], 0.4
     problem = measured(A, sigma_y, 1)
     (found,) = prior.posterior(problem)
-    draws = [m.flatten() + C[0, 0] ** 0.5 * normal(int(w * 500_000), N, seed=20 + k) for k, (w, m, C) in enumerate(parts)]
+    draws = [
+        m.flatten() + C[0, 0] ** 0.5 * normal(int(w * 500_000), N, seed=20 + k) for k, (w, m, C) in enumerate(parts)
+    ]
     label = torch.cat([torch.full((len(d),), k) for k, d in enumerate(draws)])
     x = torch.cat(draws)
     log_w = -0.5 * ((problem.y.flatten() - A.mask.flatten() * x) ** 2).sum(1) / sigma_y**2
@@ -234,11 +240,12 @@ def test_mixture_evidence_is_the_density_of_y(sigma_y):
     problem = measured(A, sigma_y)
     seen = A.mask.flatten().bool()
     for y, found in zip(problem.y, prior.posterior(problem), strict=True):
-        log_w = torch.stack([
-            math.log(w) + torch.distributions.Normal(m.flatten()[seen], (C[0, 0] + sigma_y**2).sqrt()).log_prob(y.flatten()[seen]).sum()
-            for w, m, C in parts
-        ])  # fmt: skip
-        torch.testing.assert_close(found.weights, log_w.softmax(0), rtol=1e-10, atol=0)
+        log_w = []
+        for w, m, C in parts:
+            density = torch.distributions.Normal(m.flatten()[seen], (C[0, 0] + sigma_y**2).sqrt())
+            log_w.append(math.log(w) + density.log_prob(y.flatten()[seen]).sum())
+        expected = torch.stack(log_w).softmax(0)
+        torch.testing.assert_close(found.weights, expected, rtol=1e-10, atol=0)
         assert float(found.weights.max()) < 0.999, "a certain component would test nothing"
 
 
@@ -334,7 +341,9 @@ def test_posterior_of_a_nonlinear_operator_is_refused():
 
 
 def test_posterior_of_other_images_is_refused():
-    with pytest.raises(ValueError, match=r"^The problem is about images of shape \(1, 4, 4\), the prior about \(1, 2, 3\)\."):
+    with pytest.raises(
+        ValueError, match=r"^The problem is about images of shape \(1, 4, 4\), the prior about \(1, 2, 3\)\."
+    ):
         Gaussian(MEAN, 0.25).posterior(Problem(torch.zeros(1, 1, 4, 4), Identity()))
 
 

@@ -114,7 +114,9 @@ def test_tiled_prior_passes_for_the_prior_inside():
 
 @pytest.mark.parametrize(("tile", "overlap"), [(16, 16), (16, 20), (16, -1)])
 def test_overlap_that_is_no_part_of_a_tile_is_refused(tile, overlap):
-    with pytest.raises(ValueError, match=rf"^overlap is {overlap} and tile is {tile}\. 0 <= overlap < tile is expected\."):
+    with pytest.raises(
+        ValueError, match=rf"^overlap is {overlap} and tile is {tile}\. 0 <= overlap < tile is expected\."
+    ):
         Tiled(Pixelwise(), tile, overlap)
 
 

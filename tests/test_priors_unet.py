@@ -15,6 +15,7 @@ from toys import normal
 
 import hrdis
 from hrdis.priors import UNetPrior, load_prior
+from hrdis.priors.checkpoints import card
 from hrdis.priors.unet import schedule_of
 
 Q = hrdis.Schedule.linear()
@@ -243,6 +244,23 @@ def test_folder_is_a_prior_by_name(folder, prefix):
     assert prior.schedule == Q
 
 
+@pytest.mark.parametrize(("made_here", "presets"), [(True, "default"), (False, "")])
+def test_prior_made_by_our_training_takes_the_presets_for_it(folder, made_here, presets):
+    if made_here:
+        (folder / "settings.json").write_text("{}")
+    assert load_prior(folder).presets == presets
+
+
+def test_model_card_is_the_file_beside_the_weights(folder):
+    (folder / "MODEL_CARD.md").write_text("# A prior\n", encoding="utf-8")
+    assert card(folder) == "# A prior\n"
+
+
+def test_prior_without_a_model_card_says_so(folder):
+    with pytest.raises(ValueError, match=r"^There is no model card in .*\. MODEL_CARD.md is expected"):
+        card(folder)
+
+
 def test_unknown_prior_is_refused():
     with pytest.raises(ValueError, match=r"^There is no prior 'nowhere/at/all'\. 'default' or a folder with config"):
         load_prior("nowhere/at/all")
@@ -259,7 +277,9 @@ def test_folder_without_a_file_is_refused(folder, file):
 def test_truncated_weights_are_refused(folder, share):
     data = (folder / WEIGHTS).read_bytes()
     (folder / WEIGHTS).write_bytes(data[: int(share * len(data))])
-    with pytest.raises(ValueError, match=rf"{WEIGHTS} cannot be read \(.*\)\. It is truncated or no safetensors file\."):
+    with pytest.raises(
+        ValueError, match=rf"{WEIGHTS} cannot be read \(.*\)\. It is truncated or no safetensors file\."
+    ):
         load_prior(folder)
 
 
@@ -355,7 +375,9 @@ def test_pickle_is_refused_and_never_executed(folder, tmp_path, file, zipped):
 
 
 def test_safetensors_header_that_lies_about_sizes_is_refused(folder):
-    header = json.dumps({"conv_in.weight": {"dtype": "F32", "shape": [8, 3, 3, 3], "data_offsets": [0, 10**9]}}).encode()
+    header = json.dumps(
+        {"conv_in.weight": {"dtype": "F32", "shape": [8, 3, 3, 3], "data_offsets": [0, 10**9]}}
+    ).encode()
     (folder / WEIGHTS).write_bytes(struct.pack("<Q", len(header)) + header + bytes(64))
     with pytest.raises(ValueError, match=rf"{WEIGHTS} cannot be read"):
         load_prior(folder)

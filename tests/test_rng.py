@@ -15,7 +15,9 @@ def test_stream_is_a_function_of_its_name():
     assert stream(3, "a", 7).random() == stream(3, "a", 7).random()
 
 
-@pytest.mark.parametrize("other", [(4, "a", 7), (3, "b", 7), (3, "a", 8), (3, "a"), (3, "a", 7, 0), (37, "a"), (3, "a7")])
+@pytest.mark.parametrize(
+    "other", [(4, "a", 7), (3, "b", 7), (3, "a", 8), (3, "a"), (3, "a", 7, 0), (37, "a"), (3, "a7")]
+)
 def test_streams_of_other_names_differ(other):
     assert stream(3, "a", 7).random() != stream(*other).random()
 

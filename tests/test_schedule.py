@@ -18,7 +18,9 @@ LINEAR = Schedule.linear()
 
 
 # Reference values to the digits they are given with: omega = noise over signal of the DDPM schedule.
-@pytest.mark.parametrize(("t", "omega"), [(0, 0.0100), (100, 0.342), (500, 3.44), (900, 60.8), (990, 143.8), (999, 157.4)])
+@pytest.mark.parametrize(
+    ("t", "omega"), [(0, 0.0100), (100, 0.342), (500, 3.44), (900, 60.8), (990, 143.8), (999, 157.4)]
+)
 def test_sigma_has_reference_value(t, omega):
     assert float(LINEAR.sigma(t)) == pytest.approx(omega, rel=2e-3)
 

@@ -15,7 +15,9 @@ Q = hrdis.Schedule.linear()
 
 
 @pytest.mark.parametrize("name", LINEAR)
-@pytest.mark.parametrize("solver", [hrdis.DDNM(steps=6), hrdis.DDNM(steps=6, length=2, repeat=2), hrdis.DDNM(steps=6, eta=0)], ids=str)
+@pytest.mark.parametrize(
+    "solver", [hrdis.DDNM(steps=6), hrdis.DDNM(steps=6, length=2, repeat=2), hrdis.DDNM(steps=6, eta=0)], ids=str
+)
 def test_result_explains_the_measurement(name, solver):
     A = LINEAR[name](2, 1, 12, 12)
     y = A(0.5 * normal(2, 1, 12, 12))
@@ -42,7 +44,7 @@ def by_matrices(prior, A, y, grid, draws, eta):
     H = matrix(A, tuple(prior.mean.shape))
     pinv, C, m = torch.linalg.pinv(H), prior.covariance, prior.mean.flatten()
     v, target = next(draws).flatten(1), y.flatten(1)
-    visited = []
+    visited, x0 = [], m
     for t, s in pairwise(grid):
         a_t, a_s = float(Q[t]), float(Q[s])
         if s > t:
@@ -77,7 +79,9 @@ def test_run_follows_the_formula_written_as_matrices(solver, A):
     prior = gaussian(1, 4, 4)
     y, tape = A(prior.sample(2)), Tape([0, 1])
     steps = list(hrdis.iterate(solver, prior, Problem(y, A), rng=tape))
-    expected = by_matrices(prior, A, y, Q.travel(Q.uniform(solver.steps), solver.length, solver.repeat), tape.draws, solver.eta)
+    expected = by_matrices(
+        prior, A, y, Q.travel(Q.uniform(solver.steps), solver.length, solver.repeat), tape.draws, solver.eta
+    )
     assert [step.t for step in steps] == [t for t, _, _ in expected]
     for step, (_, x, residual) in zip(steps, expected, strict=True):
         # 1e-9: at the top, x0_hat is told from x_t through a signal of 0.006 and a matrix inverse

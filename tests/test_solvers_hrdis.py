@@ -65,10 +65,16 @@ def test_weight_min_is_the_floor_of_the_weight(t, active):
         torch.testing.assert_close(floored, adam(MU, [0.25 * 2 * (eps - Z)], 0.1, SOFT), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("operator", [A, Inpainting(pixels(8, 8)), Identity(), lambda x: x.square().mean((2, 3))], ids=["sr2", "mask", "identity", "callable"])
+@pytest.mark.parametrize(
+    "operator",
+    [A, Inpainting(pixels(8, 8)), Identity(), lambda x: x.square().mean((2, 3))],
+    ids=["sr2", "mask", "identity", "callable"],
+)
 def test_update_follows_the_data_term_per_entry_of_y(operator):
     """-(N_x / M) J^T (y - A x): the gradient of N_x / 2 times the mean of squares over y, taken here by autograd."""
-    operator = hrdis.operators.Function(operator, shape=(1, 8, 8)) if not isinstance(operator, torch.nn.Module) else operator
+    operator = (
+        hrdis.operators.Function(operator, shape=(1, 8, 8)) if not isinstance(operator, torch.nn.Module) else operator
+    )
     x = X.clone().requires_grad_()
     y = operator(normal(2, 1, 8, 8, seed=24)).detach()
     loss = sum(64 / 2 * (y[i] - operator(x)[i]).square().mean() for i in range(2))
@@ -137,19 +143,31 @@ def test_weighted_noise_residual_is_the_distance_to_the_denoised_image(t):
 
 # ---- three names --------------------------------------------------------------------------------
 
-SHARED = {"steps": 8, "lr": 0.2, "lambda_obs": 0.5, "lambda_reg": 0.3, "weight": "sqrt", "weight_min": 0.1, "sigma_x0": 0.01}
+SHARED = {
+    "steps": 8,
+    "lr": 0.2,
+    "lambda_obs": 0.5,
+    "lambda_reg": 0.3,
+    "weight": "sqrt",
+    "weight_min": 0.1,
+    "sigma_x0": 0.01,
+}
 
 
 def bits(solver: hrdis.Solver) -> torch.Tensor:
     return hrdis.solve(solver, PRIOR, problem_for(solver), seeds=[0, 1, 2]).x
 
 
-@pytest.mark.parametrize("shared", [{"steps": 8}, SHARED, SHARED | {"start": 600, "init": "smooth", "adam_eps": 0.1}], ids=str)
+@pytest.mark.parametrize(
+    "shared", [{"steps": 8}, SHARED, SHARED | {"start": 600, "init": "smooth", "adam_eps": 0.1}], ids=str
+)
 def test_reddiff_is_hrdis_with_fresh_noise_and_a_first_update(shared):
     assert torch.equal(bits(hrdis.HRDIS(beta=1, first_update=True, **shared)), bits(hrdis.REDDiff(**shared)))
 
 
-@pytest.mark.parametrize("shared", [{"steps": 8}, SHARED, SHARED | {"start": 600, "init": "smooth", "adam_eps": 0.1}], ids=str)
+@pytest.mark.parametrize(
+    "shared", [{"steps": 8}, SHARED, SHARED | {"start": 600, "init": "smooth", "adam_eps": 0.1}], ids=str
+)
 def test_cr_is_hrdis_without_fresh_noise(shared):
     assert torch.equal(bits(hrdis.HRDIS(beta=0, **shared)), bits(hrdis.CR(**shared)))
 

@@ -29,7 +29,8 @@ def truth():
 def samples(truth):
     prior, problem, _ = truth
     return {
-        name: hrdis.solve(cls(steps=100), prior, problem, seeds=range(400)).x for name, (cls, _) in hrdis.SOLVERS.items()
+        name: hrdis.solve(cls(steps=100), prior, problem, seeds=range(400)).x
+        for name, (cls, _) in hrdis.SOLVERS.items()
     }
 
 

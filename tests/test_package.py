@@ -1,0 +1,84 @@
+"""The public names, and what importing them costs."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hrdis
+
+PUBLIC = [
+    "operators",
+    "noise",
+    "priors",
+    "schedule",
+    "rng",
+    "images",
+    "metrics",
+    "Problem",
+    "Prior",
+    "Schedule",
+    "Solver",
+    "Step",
+    "Result",
+    "load_prior",
+    "measure",
+    "solve",
+    "iterate",
+    "SOLVERS",
+    "TASKS",
+    "HRDIS",
+    "REDDiff",
+    "CR",
+    "DDNM",
+]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_name_exists_and_is_listed(name):
+    assert getattr(hrdis, name) is not None
+    assert name in hrdis.__all__
+    assert name in dir(hrdis)
+
+
+@pytest.mark.parametrize("name", hrdis._HOME)
+def test_every_name_of_the_table_resolves(name):
+    assert getattr(hrdis, name) is not None
+
+
+def test_names_for_type_checkers_are_the_names_that_resolve():
+    tree = ast.parse(Path(hrdis.__file__).read_text())
+    block = next(n for n in tree.body if isinstance(n, ast.If))
+    typed = {alias.asname or alias.name for n in block.body for alias in n.names}
+    assert typed <= set(hrdis._HOME)
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match=r"^module 'hrdis' has no attribute 'HRDISS'$"):
+        _ = hrdis.HRDISS
+
+
+def test_solvers_are_classes_with_presets_under_lower_case_names():
+    assert {"hrdis", "reddiff", "cr", "ddnm"} <= set(hrdis.SOLVERS)
+    assert all(name == name.lower() for name in hrdis.SOLVERS)
+    assert all(issubclass(cls, hrdis.Solver) and isinstance(presets, dict) for cls, presets in hrdis.SOLVERS.values())
+
+
+def loaded_after(code: str) -> set[str]:
+    """Packages that a fresh interpreter has loaded after the code."""
+    env = os.environ | {"PYTHONPATH": str(Path(hrdis.__file__).parents[1])}
+    code += "\nimport sys; print(*{name.split('.')[0] for name in sys.modules})"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    return set(out.stdout.split())
+
+
+def test_importing_the_package_loads_nothing():
+    assert not loaded_after("import hrdis") & {"torch", "numpy", "diffusers", "pydantic", "PIL"}
+
+
+def test_solvers_operators_and_exact_priors_load_no_network_library():
+    code = "import hrdis; hrdis.SOLVERS, hrdis.TASKS, hrdis.solve, hrdis.operators.masks, hrdis.priors.Gaussian"
+    assert not loaded_after(code) & {"diffusers", "transformers", "matplotlib", "skimage", "torchvision", "gradio"}

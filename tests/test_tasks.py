@@ -1,0 +1,99 @@
+"""The task table, and how a preset is chosen for a task."""
+
+import pytest
+from toys import normal, rel
+
+import hrdis
+from hrdis.operators import Inpainting
+from hrdis.solvers import SOLVERS, preset
+from hrdis.tasks import TASKS
+
+every_task = pytest.mark.parametrize("name", TASKS)
+
+
+@every_task
+def test_operator_of_a_task_measures_pictures_of_its_size(name):
+    A, x = TASKS[name].build(48, 64, 0, 0), normal(1, 3, 48, 64)
+    y = A(x)
+    scale = TASKS[name].scale
+    assert tuple(y.shape[-2:]) == (48 // scale, 64 // scale)
+    assert A.image_shape(tuple(y.shape)) == tuple(x.shape)
+    assert rel(A(A.pinv(y)), y) < 1e-12
+
+
+@every_task
+def test_operator_of_a_task_is_a_function_of_seed_and_index(name):
+    def state(seed, index):
+        return [t.numpy().tobytes() for t in TASKS[name].build(64, 64, seed, index).state_dict().values()]
+
+    assert state(3, 5) == state(3, 5)
+
+
+@pytest.mark.parametrize("name", [n for n, t in TASKS.items() if t.mask and n != "inpaint-box"])
+def test_masks_of_a_task_differ_between_images(name):
+    drawn = {TASKS[name].build(64, 64, 0, k).mask.numpy().tobytes() for k in range(4)}
+    assert len(drawn) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"), [("inpaint", 0.1, 0.2), ("inpaint-20-30", 0.2, 0.3), ("inpaint-30-40", 0.3, 0.4)]
+)
+def test_inpainting_tasks_hide_the_band_of_the_paper(name, low, high):
+    for k in range(3):
+        assert low <= 1 - float(TASKS[name].build(64, 64, 0, k).mask.mean()) < high
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"), [("inpaint-box", 0.25), ("inpaint-random", 0.5), ("inpaint-scratches", 0.15)]
+)
+def test_inpainting_tasks_hide_the_share_they_say(name, hidden):
+    assert 1 - float(TASKS[name].build(64, 64, 0, 0).mask.mean()) == pytest.approx(hidden, abs=0.015)
+
+
+@every_task
+def test_task_that_takes_a_mask_is_inpainting(name):
+    assert TASKS[name].mask == isinstance(TASKS[name].build(64, 64, 0, 0), Inpainting)
+
+
+@every_task
+def test_every_solver_has_settings_for_every_task(name):
+    for solver, (cls, _) in SOLVERS.items():
+        assert isinstance(preset(solver, TASKS[name].presets)[1], cls)
+
+
+@every_task
+def test_task_has_a_summary(name):
+    assert TASKS[name].summary
+
+
+# ---- which preset -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def table(monkeypatch):
+    """A solver whose presets say their own key by their number of steps."""
+    keys = ["a", "b", "a@p", "b@p", "a-noise05", "a-noise10", "b-noise05@p"]
+    presets = {key: hrdis.HRDIS(steps=k + 1) for k, key in enumerate(keys)}
+    monkeypatch.setitem(SOLVERS, "toy", (hrdis.HRDIS, presets))
+    return presets
+
+
+@pytest.mark.parametrize(
+    ("keys", "prior", "noise", "chosen"),
+    [
+        (["a", "b"], "", 0.0, "a"),  # the most specific key first
+        (["x", "b"], "", 0.0, "b"),
+        (["b", "a"], "p", 0.0, "b@p"),  # the prior's own rows first
+        (["a"], "q", 0.0, "a"),  # a prior without rows of its own
+        (["a"], "", 0.05, "a-noise05"),
+        (["a"], "", 0.1, "a-noise10"),
+        (["b"], "p", 0.05, "b-noise05@p"),
+        (["b"], "p", 0.1, "b-noise05@p"),  # better than a noiseless one
+        (["b"], "", 0.1, "b"),
+        (["x"], "p", 0.1, None),
+    ],
+)
+def test_most_specific_preset_is_chosen(table, keys, prior, noise, chosen):
+    key, solver = preset("toy", keys, prior, noise)
+    assert key == chosen
+    assert solver == (table[chosen] if chosen else hrdis.HRDIS())
