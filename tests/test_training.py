@@ -1,7 +1,12 @@
 """Training as a whole: resumption bit for bit, what is written, what is refused before any work."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -105,6 +110,41 @@ def test_killed_while_writing_the_state_keeps_the_one_before(photos, finished, t
     monkeypatch.undo()
     train(photos, out, TINY)
     assert_same_state(out, finished)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from hrdis.training.settings import TrainSettings
+from hrdis.training.train import train
+photos, out, record = sys.argv[1:]
+train(photos, out, TrainSettings(**__import__("json").loads(record)), lambda p: print(p.step, flush=True))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_real_kills_at_any_moment_lose_nothing(photos, tmp_path):
+    settings = replace(TINY, images=400)
+    expected = train(photos, tmp_path / "expected", settings)
+    often = replace(settings, checkpoint_minutes=1e-9, log_every=1)
+    arguments = [sys.executable, "-c", SCRIPT, photos, tmp_path / "out", json.dumps(often.as_record())]
+    delays, kills, last = stream(0, "kills"), 0, 0
+    for _ in range(8):
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+        first = process.stdout.readline()  # the network is built and a step was done
+        if not first:
+            break
+        assert int(first) in (last, last + 1) or kills == 0
+        time.sleep(float(delays.uniform(0, 1.5)))
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+        last = states.read(tmp_path / "out").step
+        assert len(load_file(tmp_path / "out" / WEIGHTS)) > 0
+    assert kills >= 3
+    train(photos, tmp_path / "out", settings)
+    assert_same_state(tmp_path / "out", expected)
+    assert {path.name for path in (tmp_path / "out").glob(".*")} == {".lock"}
 
 
 def test_worker_processes_change_no_bit(photos, finished, tmp_path):

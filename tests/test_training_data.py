@@ -74,6 +74,11 @@ def test_unreadable_files_are_named_in_one_warning(folder):
         assert len(folder_of.load(folder).files) == 3
 
 
+def test_more_photographs_than_are_read_is_said(folder):
+    with pytest.warns(UserWarning, match="Of 3 images 2 are read"):
+        assert len(folder_of.load(folder, most=2).files) == 2
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_folder_without_a_readable_image_is_refused(tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"no picture")

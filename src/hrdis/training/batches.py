@@ -24,6 +24,7 @@ from .crops import Cropper, Pyramid, cut, turned
 from .procedural import paint
 from .settings import TrainSettings
 
+CACHE = ".cache"  # where processes share photographs and procedural images
 LOG_SIGMA = NormalDist(mu=-1.0, sigma=1.6)
 
 
@@ -122,14 +123,14 @@ class BatchMaker:
         return self._croppers[patch](rng)
 
 
-def batches(settings: TrainSettings, pyramid: Pyramid, first: int, cache: Path) -> Generator[Batch, None, None]:
+def batches(settings: TrainSettings, pyramid: Pyramid, first: int, out: Path) -> Generator[Batch, None, None]:
     """Yield the batches from step ``first`` to the last, prepared ahead by ``settings.workers`` processes.
 
     Args:
         settings: of the run.
         pyramid: the photographs to train on.
         first: the first step.
-        cache: a folder for what the processes share; removed at the end, and when it is found at the start.
+        out: the run folder; what the processes share is kept in it while they run.
 
     Raises:
         RuntimeError: if a process is killed.
@@ -138,8 +139,8 @@ def batches(settings: TrainSettings, pyramid: Pyramid, first: int, cache: Path) 
         maker = BatchMaker(settings, pyramid)
         yield from (maker(step) for step in range(first, settings.steps))
         return
-    shutil.rmtree(cache, ignore_errors=True)
-    cache.mkdir(parents=True)
+    cache = out / CACHE
+    cache.mkdir()
     try:
         _share(settings, pyramid, cache)
         yield from _prepared(settings, pyramid, first, cache)

@@ -98,7 +98,7 @@ class Run:
         """Train to the end, or until the time is up."""
         settings, before = self.settings, self.seconds
         started = saved = self.logged = time.monotonic()
-        source = batches(settings, self.photographs.training, self.step, self.out / ".cache")
+        source = batches(settings, self.photographs.training, self.step, self.out)
         try:
             for batch in source:
                 self.losses.append(self.update(batch))

@@ -18,6 +18,7 @@ from ..rng import stream
 from ..schedule import Schedule
 
 WEIGHTS, CONFIG, SCHEDULER = "diffusion_pytorch_model.safetensors", "config.json", "scheduler_config.json"
+EXPORT = ".export-"  # how a half-written export is named
 SCHEDULER_CONFIG = {
     "_class_name": "DDPMScheduler",
     "num_train_timesteps": 1000,
@@ -87,7 +88,7 @@ def load(folder: Path, channels: tuple[int, ...], layers: int) -> dict[str, Tens
 
 def export(net: Any, folder: Path) -> None:
     """Write the weights in fp16 and both configurations, as diffusers does; each file is replaced in one go."""
-    scratch = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
+    scratch = Path(tempfile.mkdtemp(prefix=EXPORT, dir=folder))
     try:
         half = {name: tensor.half().contiguous() for name, tensor in net.state_dict().items()}
         _save(net, half, scratch)

@@ -129,7 +129,8 @@ def load(
     files = find_images(folder, licences)
     if len(files) > most:
         chosen = stream(seed, "photographs").permutation(len(files))[:most]
-        files = [files[i] for i in sorted(chosen)]
+        files, total = [files[i] for i in sorted(chosen)], len(files)
+        warnings.warn(f"Of {total} images {most} are read, chosen by the seed.", stacklevel=2)
     images, readable, failures = [], [], []
     for path in files:
         try:

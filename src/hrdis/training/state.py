@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .batches import CACHE
+from .network import EXPORT
 from .photographs import Photographs
 from .settings import FREE, TrainSettings
 
@@ -136,6 +139,15 @@ def check_folder(folder: Path, out: Path) -> None:
         raise ValueError(
             f"out = {out} holds files, but no {SETTINGS}: it is not a run of this trainer. Give a new or empty folder."
         )
+
+
+def sweep(out: Path) -> None:
+    """Remove what a killed run left half written."""
+    for path in out.glob(".*"):
+        if path.is_dir() and path.name.startswith((EXPORT, CACHE)):
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name.endswith(".tmp"):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

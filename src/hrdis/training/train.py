@@ -54,6 +54,7 @@ def train(
     states.check_folder(folder, out)
     threads = torch.get_num_threads()
     with states.locked(out):
+        states.sweep(out)
         photographs = load(folder, licences=settings.licences, seed=settings.seed, long_side=settings.long_side)
         for side in settings.sides:
             Cropper(photographs.training, side)
