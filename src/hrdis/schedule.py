@@ -123,7 +123,7 @@ class Schedule:
         skip = (start - end) // steps if steps > 0 else 0
         if skip == 0:
             raise ValueError(f"{steps} steps do not fit into [{end}, {start}). At most {start - end} are possible.")
-        return list(range(end, start, skip))[::-1] + [-1]
+        return [*reversed(range(end, start, skip)), -1]
 
     def travel(self, times: Sequence[int], length: int, repeat: int) -> list[int]:
         """Insert time travel into a descending grid: climb ``length`` points back, ``repeat`` - 1 times.

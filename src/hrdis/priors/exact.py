@@ -47,7 +47,7 @@ class Gaussian(Prior):
             variances = covariance.expand(mean.shape).flatten().clone()
         elif covariance.shape == (n, n):
             if not torch.allclose(covariance, covariance.T, atol=1e-10):
-                raise ValueError("The covariance is not symmetric. A symmetric positive semidefinite matrix is expected.")
+                raise ValueError("The covariance is not symmetric. A positive semidefinite matrix is expected.")
             variances, basis = torch.linalg.eigh(covariance)
         else:
             raise ValueError(
@@ -157,10 +157,11 @@ class MixturePosterior:
     def covariance(self) -> Tensor:
         """(n, n)."""
         centre = self.mean.flatten()
-        spread = [(g.mean.flatten() - centre) for g in self.components]
-        return sum(  # type: ignore[return-value]
-            w * (g.covariance + torch.outer(d, d)) for w, g, d in zip(self.weights, self.components, spread, strict=True)
-        )
+        total = torch.zeros(len(centre), len(centre), dtype=torch.float64)
+        for w, g in zip(self.weights, self.components, strict=True):
+            d = g.mean.flatten() - centre
+            total += w * (g.covariance + torch.outer(d, d))
+        return total
 
     def sample(self, count: int, seed: int = 0) -> Tensor:
         """Draw ``count`` images, (count, c, h, w) float64, in random order."""
@@ -180,7 +181,8 @@ def _condition(prior: Gaussian, problem: Problem) -> list[tuple[Tensor, Tensor, 
         )
     if not problem.image_shape[1:] == tuple(prior.mean.shape):
         raise ValueError(
-            f"The problem is about images of shape {problem.image_shape[1:]}, the prior about {tuple(prior.mean.shape)}."
+            f"The problem is about images of shape {problem.image_shape[1:]}, "
+            f"the prior about {tuple(prior.mean.shape)}. Both must agree."
         )
     C, m, out = prior.covariance, prior.mean.flatten(), []
     for i, y in enumerate(problem.y.double().flatten(1)):
