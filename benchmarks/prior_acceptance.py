@@ -255,7 +255,7 @@ def inpaint_hrdis(bench: Bench) -> None:
 def bounds(bench: Bench) -> None:
     """Pure noise at t = 999 stays bounded, and runs from 999 to 0 stay finite, with the paper's settings."""
     z = ImageRNG(range(8), "bounds").randn((3, 64, 64))
-    bench.check("largest |x0_hat| on pure noise at t = 999", float(bench.prior(z, 999).x0_hat.abs().max()), 1.5, below=True, unit="")
+    bench.check("largest magnitude of x0_hat on pure noise at t = 999", float(bench.prior(z, 999).x0_hat.abs().max()), 1.5, below=True, unit="")
     x = bench.small[:4, :, 32:96, 32:96]
     problem = hrdis.measure(hrdis.operators.SuperResolution(4), x)
     solvers = (hrdis.HRDIS(steps=50, start=999), hrdis.REDDiff(steps=50, start=999), hrdis.DDNM(steps=50, start=999))

@@ -13,7 +13,7 @@ import hashlib
 import itertools
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -109,6 +109,12 @@ def _db(error: Tensor) -> Tensor:
     return -10 * error.log10()
 
 
+def brief(solver: Solver) -> str:
+    """The solver as Python, without settings left at their defaults."""
+    changed = {f.name: getattr(solver, f.name) for f in fields(solver) if getattr(solver, f.name) != getattr(type(solver)(), f.name)}
+    return f"{type(solver).__name__}({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
+
+
 def candidates(name: str, task: str) -> Iterator[Solver]:
     """The grid, in order."""
     base = BASE[name] if task != "denoise" or name == "ddnm" else replace(BASE[name], **NOISY)
@@ -158,13 +164,14 @@ def main(
 
     for task, (problem, baseline) in problems(tasks, x).items():
         base = score(baseline, x)
-        print(f"\n{task}: baseline {base.psnr:.2f} dB, pooled {base.pooled:.2f}, SSIM {base.ssim:.4f}", flush=True)
+        smooth = score(problem.A.smooth(problem.y), x)
+        print(f"\n{task}: baseline {base}\nsmooth start {smooth}", flush=True)
         for name in solvers:
             if task == "denoise" and name == "ddnm":
                 continue  # for noiseless measurements
 
             def run(solver: Solver) -> Trial | None:
-                key = (digest, task, name, str(solver))
+                key = (digest, task, name, brief(solver))
                 known = next((t for t in trials if (t.weights, t.task, t.solver, t.settings) == key), None)
                 if known or time.perf_counter() > deadline:
                     return known
@@ -174,7 +181,7 @@ def main(
                 trial = Trial(*key, **found, gain=gain, seconds=time.perf_counter() - started)
                 trials.append(trial)
                 write(trials)
-                print(f"  {gain:+.2f} one {trial.psnr_one:.2f} mean {trial.psnr_mean_of_8:.2f} SSIM {trial.ssim_one:.4f}  {solver}", flush=True)
+                print(f"  {gain:+.2f} one {trial.psnr_one:.2f} mean {trial.psnr_mean_of_8:.2f} SSIM {trial.ssim_one:.4f}  {brief(solver)}", flush=True)
                 return trial
 
             grid = {solver: run(solver) for solver in candidates(name, task)}

@@ -180,16 +180,14 @@ def _still_finite(finite: torch.Tensor, x: Tensor, when: str) -> Tensor:
     return finite & now
 
 
-def _source(
-    seeds: Sequence[int] | None, rng: ImageRNG | Replay | None, batch: int, name: str
-) -> ImageRNG | Replay:
-    if (seeds is None) == (rng is None):
+def _source(seeds: Sequence[int] | None, rng: ImageRNG | Replay | None, batch: int, name: str) -> ImageRNG | Replay:
+    if rng is not None and seeds is None:
+        return rng
+    if seeds is None or rng is not None:
         raise ValueError(
             f"Either seeds or rng is expected, and {'none' if seeds is None else 'both'} was given. "
             f"Give one seed per image: seeds=range({batch})."
         )
-    if rng is not None:
-        return rng
     if len(seeds) != batch:
         raise ValueError(
             f"seeds has {len(seeds)} entries for a batch of {batch}. Give one seed per image: seeds=range({batch})."
@@ -202,8 +200,8 @@ def _checked(times: Sequence[int], prior: Prior) -> list[int]:
     inside = len(times) >= 2 and times[-1] == -1 and min(times[:-1]) >= 0 and max(times) < len(prior.schedule)
     if not inside or times[1] > times[0]:
         raise ValueError(
-            f"times is {times[:3]}...{times[-2:]}. Network times from 0 to {len(prior.schedule) - 1}, descending at first "
-            "and ending in -1 (clean), are expected: times=[950, 900, ..., 0, -1]."
+            f"times is {times[:3]}...{times[-2:]}. Network times from 0 to {len(prior.schedule) - 1}, descending at "
+            "first and ending in -1 (clean), are expected: times=[950, 900, ..., 0, -1]."
         )
     return times
 

@@ -7,9 +7,10 @@ Files of any mode become (1, c, h, w) in [-1, 1] and go back as they came: grey 
 import os
 import tempfile
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -178,7 +179,7 @@ def check_folder(folder: str | Path) -> Path:
 def write(path: str | Path, picture: Picture) -> None:
     """Write a picture; the file appears whole or not at all."""
     image = to_pil(picture)
-    options: dict[str, object] = {"icc_profile": picture.icc} if picture.icc else {}
+    options: dict[str, Any] = {"icc_profile": picture.icc} if picture.icc else {}
     if Path(path).suffix.lower() in (".jpg", ".jpeg"):
         options |= {"quality": 95, "subsampling": 0}
     write_atomically(path, lambda file: image.save(file, format=_format(path), **options))
@@ -202,7 +203,12 @@ def to_pil(picture: Picture) -> "Image.Image":
     return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
-def write_atomically(path: str | Path, write_to) -> None:  # type: ignore[no-untyped-def]
+def write_pil(path: str | Path, image: "Image.Image") -> None:
+    """Write one of Pillow's images as a PNG, whole or not at all."""
+    write_atomically(path, lambda file: image.save(file, format="PNG"))
+
+
+def write_atomically(path: str | Path, write_to: Callable[[IO[bytes]], object]) -> None:
     """Call ``write_to(file)`` on a binary file beside ``path`` and rename it; leave nothing on failure."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

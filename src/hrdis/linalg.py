@@ -26,9 +26,7 @@ def per_image(scalars: Tensor, like: Tensor) -> Tensor:
     return scalars.reshape(-1, *[1] * (like.ndim - 1))
 
 
-def cg(
-    apply: Callable[[Tensor], Tensor], b: Tensor, x: Tensor, steps: int, tolerance: float = 1e-6
-) -> Tensor:
+def cg(apply: Callable[[Tensor], Tensor], b: Tensor, x: Tensor, steps: int, tolerance: float = 1e-6) -> Tensor:
     """Solve ``apply(x) = b`` for a symmetric positive semidefinite map, each image on its own.
 
     Textbook conjugate gradient with step sizes per image. An image stops moving once its residual is

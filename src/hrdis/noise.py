@@ -18,7 +18,8 @@ Range = Literal["[0,1]", "[-1,1]"]
 class Noise(Protocol):
     """What `hrdis.measure` needs of a noise model."""
 
-    sigma_y: float
+    @property
+    def sigma_y(self) -> float: ...
 
     def add(self, y: Tensor, rng: ImageRNG | Replay) -> Tensor: ...
 

@@ -46,9 +46,7 @@ class ImageRNG:
         self.device = torch.device(device)
         self._streams = [stream(seed, name) for seed in self.seeds]
         if self.device.type != "cpu":
-            self._generators = [
-                torch.Generator(self.device).manual_seed(int(s.integers(2**63))) for s in self._streams
-            ]
+            self._generators = [torch.Generator(self.device).manual_seed(int(s.integers(2**63))) for s in self._streams]
 
     def randn(self, shape: Sequence[int], like: Tensor | None = None) -> Tensor:
         """Draw N(0, 1) of shape ``(b, *shape)``, with dtype and device of ``like`` if it is given."""
@@ -62,9 +60,7 @@ class ImageRNG:
             draws = [s.standard_normal(shape, dtype=np.float32) for s in self._streams]
             z = torch.from_numpy(np.stack(draws))
         else:
-            z = torch.stack(
-                [torch.randn(shape, generator=g, device=self.device) for g in self._generators]
-            )
+            z = torch.stack([torch.randn(shape, generator=g, device=self.device) for g in self._generators])
         return z if like is None else z.to(like)
 
     def randn_like(self, x: Tensor) -> Tensor:

@@ -99,9 +99,7 @@ class Schedule:
         if not 0 <= start < len(self):
             raise ValueError(f"start is {start}. A time from 0 to {len(self) - 1} is expected.")
         if not 1 <= steps <= start + 1:
-            raise ValueError(
-                f"{steps} steps do not fit between time {start} and 0. At most {start + 1} are possible."
-            )
+            raise ValueError(f"{steps} steps do not fit between time {start} and 0. At most {start + 1} are possible.")
         if steps == 1:
             return [start, -1]
         return [k * start // (steps - 1) for k in reversed(range(steps))] + [-1]

@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
     files = [str(args.output)]
     if isinstance(A, Inpainting):
         mask = args.output.with_name(f"{args.output.stem}-mask.png")
-        images.save(mask, 1 - 2 * A.mask)
+        images.save(mask, images.from_unit(1 - A.mask))
         files.append(str(mask))
     record = {
         "hrdis": hrdis.__version__,

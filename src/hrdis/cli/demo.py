@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
         given, restored, score = restore(name, truth, prior, args.seed)
         sheet = uncertainty.sheet([given, restored, truth], ["given", "restored by HRDIS", "truth"])
         path = args.out / f"{name}.png"
-        images.write_atomically(path, lambda f, sheet=sheet: sheet.save(f, format="PNG"))
+        images.write_pil(path, sheet)
         say(f"{name}: {score}. Wrote {path}")
     return 0
 
@@ -58,7 +58,8 @@ def main(argv: Sequence[str]) -> int:
 def restore(name: str, truth: Tensor, prior: Prior, seed: int) -> tuple[Tensor, Tensor, str]:
     """Measure the truth and recover it: (what was given, at full size; the restoration; a line of figures)."""
     task = TASKS[name]
-    A = task.build(*truth.shape[-2:], seed, 0)
+    h, w = truth.shape[-2:]
+    A = task.build(h, w, seed, 0)
     problem = measure(A, truth, seeds=[seed])
     _, solver = preset("hrdis", task.presets, prior.presets)
     with bar(len(solver.times(prior.schedule)) - 1, f"{name}: network calls") as advance:

@@ -52,26 +52,27 @@ class Job:
 
     def write(self, samples: Tensor) -> list[str]:
         """Write the pictures; returns their names."""
-        out, named = self.args.output, {}
+        out, k = self.args.output, len(samples)
         picture = self.picture if self.args.hole != "alpha" else images.Picture(self.picture.x, icc=self.picture.icc)
-        for k, x in enumerate(samples):
-            named[out if k == 0 else _beside(out, str(k + 1))] = picture.with_image(x[None])
-        if len(samples) > 1:
+        named = {out if i == 0 else _beside(out, str(i + 1)): x for i, x in enumerate(samples.split(1))}
+        if k > 1:
             summary = uncertainty.summarise(samples)
-            named[_beside(out, "mean")] = picture.with_image(summary.mean)
-        for path, one in named.items():
-            images.write(path, one)
-        if len(samples) == 1:
-            return [str(path) for path in named]
-        deviation = uncertainty.deviation_map(summary.deviation)
-        titles = ["given", *(f"sample {k + 1}" for k in range(len(samples))), "mean"]
-        shown = [self._given(), *samples.split(1), summary.mean]
-        extra = {"deviation": deviation, "sheet": uncertainty.sheet(shown, titles, columns=min(len(shown), 4))}
-        for name, image in extra.items():
-            path = _beside(out, name).with_suffix(".png")
-            images.write_atomically(path, lambda f, image=image: image.save(f, format="PNG"))
-            named[path] = None
-        return [str(path) for path in named]
+            named[_beside(out, "mean")] = summary.mean
+        for path, x in named.items():
+            images.write(path, picture.with_image(x))
+        files = [str(path) for path in named]
+        if k > 1:
+            shown = [self._given(), *samples.split(1), summary.mean]
+            titles = ["given", *(f"sample {i + 1}" for i in range(k)), "mean"]
+            charts = {
+                "deviation": uncertainty.deviation_map(summary.deviation),
+                "sheet": uncertainty.sheet(shown, titles, columns=min(k + 2, 4)),
+            }
+            for name, chart in charts.items():
+                path = _beside(out, name).with_suffix(".png")
+                images.write_pil(path, chart)
+                files.append(str(path))
+        return files
 
     def _given(self) -> Tensor:
         """The damaged picture at the size of the restored one."""

@@ -28,6 +28,8 @@ class Inpainting(LinearOperator):
         UserWarning: of a mask that hides nothing.
     """
 
+    mask: Tensor
+
     def __init__(self, mask: Tensor):
         super().__init__()
         if not isinstance(mask, Tensor) or mask.is_complex() or not 2 <= mask.ndim <= 4:

@@ -183,8 +183,8 @@ def from_file(path: str | Path, hole: Literal["white", "black", "alpha"] = "whit
     else:
         from PIL import Image, ImageOps
 
-        with Image.open(path) as image:
-            image = ImageOps.exif_transpose(image)
+        with Image.open(path) as file:
+            image: Image.Image = ImageOps.exif_transpose(file)
             if hole == "alpha" and "A" not in image.getbands() and "transparency" not in image.info:
                 raise opaque
             wide = image.mode.startswith("I") and hole != "alpha"  # 16 bits, which convert("L") would clip

@@ -36,6 +36,10 @@ class Gaussian(Prior):
         one product with an n x n orthogonal matrix per call where the matrix is full, else none.
     """
 
+    mean: Tensor
+    variances: Tensor
+    basis: Tensor | None
+
     def __init__(self, mean: Tensor, covariance: Tensor | float, schedule: Schedule | None = None):
         super().__init__()
         self.schedule = schedule or Schedule.linear()
@@ -102,6 +106,10 @@ class GaussianMixture(Prior):
         schedule: the linear one by default.
     """
 
+    means: Tensor
+    weights: Tensor
+    stds: Tensor
+
     def __init__(
         self, means: Tensor, weights: Tensor, stds: Tensor | float, schedule: Schedule | None = None
     ):
@@ -151,7 +159,7 @@ class MixturePosterior:
     @property
     def mean(self) -> Tensor:
         """(c, h, w)."""
-        return sum(w * g.mean for w, g in zip(self.weights, self.components, strict=True))  # type: ignore[return-value]
+        return sum(w * g.mean for w, g in zip(self.weights, self.components, strict=True))
 
     @property
     def covariance(self) -> Tensor:

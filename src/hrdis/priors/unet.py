@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -48,10 +48,11 @@ class UNetPrior(Prior):
         super().__init__()
         if prediction_type not in ("epsilon", "v_prediction"):
             raise ValueError(f"prediction_type is {prediction_type!r}. 'epsilon' or 'v_prediction' is expected.")
-        self.net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.net = net.eval().requires_grad_(False)
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.schedule = schedule or Schedule.linear()
         self.prediction_type, self.multiple, self.name = prediction_type, multiple, name
-        channels = getattr(net, "config", {}).get("in_channels", 3)
+        channels = dict(getattr(net, "config", {})).get("in_channels", 3)
         self.channels = (1, 3) if channels == 3 else (channels,)
 
     @property
@@ -97,7 +98,7 @@ class UNetPrior(Prior):
             nn.Module.to(net, dtype),  # diffusers' own .to warns about precisions that do not concern this network
             schedule_of(scheduler, folder / "scheduler_config.json"),
             scheduler.get("prediction_type", "epsilon"),
-            multiple=2 ** (len(net.config["block_out_channels"]) - 1),
+            multiple=2 ** (len(net.config["block_out_channels"]) - 1),  # type: ignore[index]
             name=name or folder.name,
         )
 
@@ -123,9 +124,10 @@ def build_unet(config: dict[str, Any]) -> nn.Module:
         )
     try:
         with torch.random.fork_rng(devices=[]):  # its random weights are about to be replaced: leave no trace
-            return UNet2DModel(**{k: v for k, v in config.items() if not k.startswith("_")})
+            net: Any = UNet2DModel(**{k: v for k, v in config.items() if not k.startswith("_")})
     except (TypeError, ValueError) as error:
         raise ValueError(f"The folder's config.json describes no network that diffusers can make ({error}).") from None
+    return cast(nn.Module, net)
 
 
 def load_weights(net: nn.Module, file: Path) -> None:

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import wraps
-from typing import ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, cast, dataclass_transform
 
 import pydantic.dataclasses
 from torch import Tensor
@@ -25,7 +25,7 @@ def settings(cls: type[T]) -> type[T]:
     Raises (on construction):
         ValueError: naming every field that is out of bounds or unknown, and what was expected.
     """
-    made = pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=pydantic.ConfigDict(extra="forbid"))(cls)
+    made: Any = pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=pydantic.ConfigDict(extra="forbid"))(cls)
     checked = made.__init__
 
     @wraps(checked)
@@ -33,10 +33,10 @@ def settings(cls: type[T]) -> type[T]:
         try:
             checked(self, *args, **values)
         except pydantic.ValidationError as error:
-            raise ValueError(_explain(cls.__name__, error, [f.name for f in fields(made)])) from None  # type: ignore[arg-type]
+            raise ValueError(_explain(cls.__name__, error, [f.name for f in fields(made)])) from None
 
-    made.__init__ = __init__  # type: ignore[misc]
-    return made
+    made.__init__ = __init__
+    return cast("type[T]", made)
 
 
 def _explain(name: str, error: pydantic.ValidationError, known: list[str]) -> str:
@@ -80,7 +80,7 @@ class Solver(ABC):
     and draws from ``rng`` only what it multiplies by something other than zero.
     """
 
-    requires: ClassVar[type[Operator]] = Operator
+    requires: ClassVar[type[Operator]] = Operator  # type: ignore[type-abstract]
     noiseless: ClassVar[bool] = False  # whether it can explain noiseless measurements only
     summary: ClassVar[str] = ""
     cost: ClassVar[str] = ""

@@ -84,7 +84,7 @@ class DDNM(Solver):
         return x_t
 
 
-PRESETS = {
+PRESETS: dict[str, Solver] = {
     "sr2": DDNM(),  # the paper's comparison: 100 steps (its timing, Table 3), eta 0.85 (official default)
     "sr4": DDNM(),
     "inpaint": DDNM(),

@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 from itertools import pairwise
-from typing import Annotated, ClassVar, Literal, final
+from typing import Annotated, Any, ClassVar, Literal, final
 
 import torch
 from pydantic import Field
@@ -211,14 +211,14 @@ class CR(_Settings):
         return HRDIS(beta=0.0, **_shared(self)).run(prior, problem, times, rng)
 
 
-def _shared(solver: _Settings) -> dict[str, object]:
+def _shared(solver: _Settings) -> dict[str, Any]:
     return {f.name: getattr(solver, f.name) for f in fields(_Settings)}
 
 
 # The paper's Table 5 and, for noisy measurements, its section C.2 (data weight 0.1 at noise 0.05, else 0.05; weight at
 # least 2). The authors' grid, `Schedule.stride`, makes 167 calls of N = 150 and 334 of 300. Rows "@default" are tuned
 # for the embedded prior on training photographs (benchmarks/search_presets.py, docs/prior.md).
-PRESETS = {
+PRESETS: dict[str, Solver] = {
     "inpaint":               HRDIS(steps=150, lr=0.1, lambda_reg=0.25),
     "inpaint-noise05":       HRDIS(steps=150, lr=0.1, lambda_reg=0.25, lambda_obs=0.1, weight_min=2.0),
     "inpaint-noise10":       HRDIS(steps=150, lr=0.1, lambda_reg=0.25, lambda_obs=0.05, weight_min=2.0),
@@ -231,14 +231,14 @@ PRESETS = {
 }  # fmt: skip
 
 # RED-diff as tuned in its own repository's README: weight 0.25, learning rate 0.25 (inpainting) and 0.1 (x4).
-REDDIFF_PRESETS = {
+REDDIFF_PRESETS: dict[str, Solver] = {
     "inpaint":               REDDiff(steps=1000, lr=0.25, lambda_reg=0.25),
     "sr4":                   REDDiff(steps=1000, lr=0.1, lambda_reg=0.25),
     "inpaint@default":       REDDiff(steps=40, start=400, lr=0.05, adam_eps=1.0, init="smooth"),
     "sr4@default":           REDDiff(steps=40, start=400, lr=0.05, adam_eps=1.0, init="smooth"),
 }  # fmt: skip
 
-CR_PRESETS = {
+CR_PRESETS: dict[str, Solver] = {
     "inpaint":               CR(steps=150, lr=0.1, lambda_reg=0.25),
     "sr4":                   CR(steps=100, lr=0.5, lambda_reg=0.20),
 }  # fmt: skip

@@ -11,7 +11,7 @@ import torch
 from . import procedural
 from .network import SCHEDULER, WEIGHTS
 from .photographs import Photographs, read_manifest
-from .settings import CPU, GPU, TrainSettings
+from .settings import CPU, FREE, GPU, TrainSettings
 from .state import LOG, SETTINGS, write_text
 
 CARD, CREDITS = "MODEL_CARD.md", "CREDITS.md"
@@ -153,10 +153,10 @@ def _list(*items: str) -> str:
 
 
 def command(settings: TrainSettings) -> str:
-    """Return the command that trains with these settings, those that differ from the defaults."""
+    """Return the command that trains with these settings: those that decide the outcome and differ from the preset."""
     defaults, flags = (GPU if settings.device == "cuda" else CPU).as_record(), []
     for name, value in settings.as_record().items():
-        if value == defaults[name] or name in ("max_minutes", "start_from"):
+        if value == defaults[name] or name in (*FREE, "start_from"):
             continue
         flag = "--" + name.replace("_", "-")
         if isinstance(value, bool):
