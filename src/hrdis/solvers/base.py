@@ -25,7 +25,8 @@ def settings(cls: type[T]) -> type[T]:
     Raises (on construction):
         ValueError: naming every field that is out of bounds or unknown, and what was expected.
     """
-    made: Any = pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=pydantic.ConfigDict(extra="forbid"))(cls)
+    config = pydantic.ConfigDict(extra="forbid")
+    made: Any = pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=config)(cls)
     checked = made.__init__
 
     @wraps(checked)

@@ -125,7 +125,7 @@ class Run:
             output = self.call(x_t, t.to(self.device), return_dict=False)[0]
         loss: Tensor = (output.float() - v).square().mean()
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = lr

@@ -42,7 +42,7 @@ def build(channels: tuple[int, ...], layers: int, seed: int) -> Any:
     from diffusers import UNet2DModel  # 2 s to import
 
     with torch.random.fork_rng(devices=[]):
-        net: Any = UNet2DModel(  # type: ignore[no-untyped-call]
+        net: Any = UNet2DModel(
             sample_size=64, in_channels=3, out_channels=3, block_out_channels=channels, layers_per_block=layers,
             down_block_types=("DownBlock2D",) * len(channels), up_block_types=("UpBlock2D",) * len(channels),
             add_attention=False, norm_num_groups=8, norm_eps=1e-5,
