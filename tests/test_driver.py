@@ -8,6 +8,7 @@ from toys import Pixelwise, Recorded, drain, mixture, normal, problem_for
 
 import hrdis
 from hrdis.operators import Identity, Problem
+from hrdis.solvers.base import Solver, Step, settings
 
 SOLVER = hrdis.HRDIS(steps=5)
 PROBLEM = problem_for(SOLVER)
@@ -79,9 +80,45 @@ def test_prior_that_takes_any_channels_is_not_asked():
     assert hrdis.solve(SOLVER, Any(), problem, seeds=[0]).x.shape == (1, 5, 4, 4)
 
 
+def test_image_that_comes_back_from_infinity_stays_lost_and_is_named_once():
+    """What was recovered from a state that overflowed is no result."""
+
+    @settings
+    class Stumbles(Solver):
+        def times(self, schedule):
+            return [2, 1, 0, -1]
+
+        @torch.no_grad()
+        def run(self, prior, problem, times, rng):
+            for t in times[:-1]:
+                x = problem.y.clone()
+                x[1] += torch.inf if t == 1 else 0
+                yield Step(t, x)
+            return problem.y.clone()
+
+    with pytest.warns(RuntimeWarning, match=r"^Images \[1\] of 3 became non-finite at t = 1 ") as caught:
+        result = hrdis.solve(Stumbles(), Pixelwise(), PROBLEM, seeds=SEEDS)
+    assert len(caught) == 1
+    assert result.finite.tolist() == [True, False, True]
+
+
+def test_result_that_overflows_after_the_last_step_is_warned_of():
+    @settings
+    class Falls(Solver):
+        def times(self, schedule):
+            return [0, -1]
+
+        @torch.no_grad()
+        def run(self, prior, problem, times, rng):
+            yield Step(0, problem.y)
+            return problem.y / 0
+
+    with pytest.warns(RuntimeWarning, match=r"^Images \[0, 1, 2\] of 3 became non-finite in the last step\."):
+        assert not hrdis.solve(Falls(), Pixelwise(), PROBLEM, seeds=SEEDS).finite.any()
+
+
 def test_solver_from_anywhere_works():
     """A leaf of `Solver` defined outside the package: the copy of the noisiest clean estimate."""
-    from hrdis.solvers.base import Solver, Step, settings
 
     @settings
     class OneLook(Solver):

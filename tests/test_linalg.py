@@ -77,6 +77,12 @@ def test_cg_stays_finite_where_there_is_no_curvature():
     torch.testing.assert_close(x[1], torch.linalg.solve(S[1], b[1]), rtol=1e-6, atol=1e-9)
 
 
+def test_cg_does_not_go_on_where_there_is_no_curvature():
+    calls, b = [], normal(2, 6)
+    cg(lambda v: calls.append(1) or 0 * v, b, torch.zeros_like(b), steps=20)
+    assert len(calls) == 2  # the first residual, and the direction that leads nowhere
+
+
 def test_cg_of_zero_is_zero():
     b = torch.zeros(2, 6).double()
     assert torch.equal(cg(lambda v: v, b, torch.zeros_like(b), steps=5), b)

@@ -460,6 +460,7 @@ def test_function_names_its_image_shape():
     [
         (Function(torch.square), (2, 1, 4, 4), "y"),
         (Function(lambda x: x.mean((2, 3)), shape=(1, 4, 4)), (2, 1), "grey"),
+        (Function(lambda x: x[..., :2], shape=(1, 4, 4)), (2, 1, 4, 2), "grey"),
         (Function(torch.square, start=lambda y: 2 * y), (2, 1, 4, 4), "twice"),
     ],
 )
@@ -509,10 +510,13 @@ def test_problem_refuses_a_noise_level_that_is_none(sigma_y):
         Problem(torch.zeros(1, 1, 4, 4), Identity(), sigma_y)
 
 
-def test_problem_refuses_a_measurement_of_another_shape():
-    message = r"^y has shape \(1, 1, 4, 4\), but Function gives \(1, 1\) for images of shape \(1, 1, 4, 4\)\."
+@pytest.mark.parametrize(
+    ("A", "given"), [(lambda x: x.mean((2, 3)), r"\(1, 1\)"), (lambda x: x[..., :2], r"\(1, 1, 4, 2\)")]
+)
+def test_problem_refuses_a_measurement_of_another_shape(A, given):
+    message = rf"^y has shape \(1, 1, 4, 4\), but Function gives {given} for images of shape \(1, 1, 4, 4\)\."
     with pytest.raises(ValueError, match=message):
-        Problem(torch.zeros(1, 1, 4, 4), lambda x: x.mean((2, 3)))
+        Problem(torch.zeros(1, 1, 4, 4), A)
 
 
 def test_problem_refuses_a_mask_of_another_size():
