@@ -398,6 +398,13 @@ def test_biharmonic_fill_of_a_smooth_picture_is_close_to_it(hole):
     assert float((filled - x).abs().max()) < 5e-4  # the picture itself is not biharmonic
 
 
+def test_biharmonic_fill_does_not_look_into_holes():
+    mask = torch.ones(24, 32)
+    HOLES["a box"](mask)
+    x, mask = surface(24, 32), mask.double().expand(1, 1, 24, 32)
+    torch.testing.assert_close(biharmonic(x + 9 * (1 - mask), mask), biharmonic(x * mask, mask), rtol=0, atol=1e-12)
+
+
 def test_biharmonic_fill_is_where_the_squared_laplacian_is_least():
     """Its gradient vanishes on the holes; found here by automatic differentiation of the sum itself."""
     mask = torch.ones(24, 32)
