@@ -214,6 +214,12 @@ def test_start_from_takes_weights_and_average_of_the_prior(photos, finished, tmp
     torch.testing.assert_close(ours["ema.conv_in.weight"], theirs["ema.conv_in.weight"], rtol=2e-3, atol=2e-4)
 
 
+def test_caller_who_switched_gradients_off_can_train(photos, finished, tmp_path):
+    with torch.no_grad():
+        train(photos, tmp_path / "out", TINY)
+    assert_same_state(tmp_path / "out", finished)
+
+
 def test_loss_that_is_not_finite_stops_the_run_and_keeps_the_state(photos, finished, tmp_path, monkeypatch):
     monkeypatch.setattr(loop.network, "noised", lambda *args: (args[1], args[1] * float("nan")))
     with pytest.raises(RuntimeError, match="The loss became nan at step 5 of 20"):

@@ -115,6 +115,7 @@ class Run:
             source.close()
         self.save()
 
+    @torch.enable_grad()
     def update(self, batch: Batch) -> Tensor:
         """Do one optimiser step and return its loss, on the device."""
         settings, lr = self.settings, self.lr()
