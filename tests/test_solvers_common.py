@@ -126,6 +126,14 @@ def test_measurement_is_not_touched(name, A):
 
 
 @every_solver
+def test_what_stands_in_holes_is_never_looked_at(name):
+    """A measurement may carry anything where nothing was observed, noise for instance."""
+    problem = problem_for(EVERY[name])
+    scrawled = Problem(problem.y + 3 * (1 - problem.A.mask) * normal(3, 1, 8, 8, seed=6), problem.A)
+    torch.testing.assert_close(solve(name, scrawled).x, solve(name, problem).x, rtol=0, atol=1e-12)
+
+
+@every_solver
 def test_result_does_not_share_memory_with_the_measurement(name):
     problem = Problem(normal(3, 1, 8, 8), Identity())
     assert solve(name, problem).x.data_ptr() != problem.y.data_ptr()
@@ -254,10 +262,11 @@ def test_grad_mode_is_untouched_at_every_yield(name, enabled):
 
 
 @every_solver
-def test_result_is_the_same_whatever_the_callers_grad_mode(name):
-    with torch.no_grad():
-        without = solve(name).x
-    assert torch.equal(without, solve(name).x)
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_result_is_the_same_whatever_the_callers_grad_mode(name, mode):
+    with mode():
+        inside = solve(name).x
+    assert torch.equal(inside, solve(name).x)
 
 
 @every_solver

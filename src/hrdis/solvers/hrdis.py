@@ -155,8 +155,8 @@ class HRDIS(_Settings):
 
 def _data_gradient(A: Operator, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Residual r = A(x) - y and (N_x / M) J^T r: the gradient of N_x times half the mean of squares, per image."""
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
+    with torch.inference_mode(False), torch.enable_grad():  # the caller may be in inference mode, which has no graph
+        x = x.detach().clone().requires_grad_()
         r = A(x) - y
         (gradient,) = torch.autograd.grad(0.5 * r.abs().square().sum(), x)
     return r.detach(), gradient * (x[0].numel() / y[0].numel())
