@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import pytest
 import torch
 from toys import Pixelwise, Recorded, drain, mixture, normal, problem_for
@@ -47,6 +48,17 @@ def test_time_of_the_consumer_is_counted_too():
     """`seconds` is wall time of the run as it was used."""
     result = hrdis.solve(SOLVER, mixture(), PROBLEM, seeds=SEEDS, on_step=lambda step: time.sleep(0.02))
     assert result.seconds > 5 * 0.02
+
+
+@pytest.mark.parametrize("seeds", [np.arange(3), torch.arange(3), (0, 1, 2), range(3)], ids=lambda s: type(s).__name__)
+def test_seeds_may_come_in_any_sequence(seeds):
+    found = hrdis.solve(SOLVER, mixture(), PROBLEM, seeds=seeds).x
+    assert torch.equal(found, hrdis.solve(SOLVER, mixture(), PROBLEM, seeds=SEEDS).x)
+
+
+def test_single_seed_for_a_batch_is_refused():
+    with pytest.raises(TypeError, match=r"^seeds is 0\. One seed per image is expected: seeds=range\(3\)\."):
+        hrdis.solve(SOLVER, mixture(), PROBLEM, seeds=0)
 
 
 def test_recorded_noise_replaces_seeds():

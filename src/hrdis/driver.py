@@ -188,6 +188,8 @@ def _source(seeds: Sequence[int] | None, rng: ImageRNG | Replay | None, batch: i
             f"Either seeds or rng is expected, and {'none' if seeds is None else 'both'} was given. "
             f"Give one seed per image: seeds=range({batch})."
         )
+    if not hasattr(seeds, "__len__"):
+        raise TypeError(f"seeds is {seeds!r}. One seed per image is expected: seeds=range({batch}).")
     if len(seeds) != batch:
         raise ValueError(
             f"seeds has {len(seeds)} entries for a batch of {batch}. Give one seed per image: seeds=range({batch})."
