@@ -2,8 +2,9 @@
 
     python benchmarks/overhead.py                        # all solvers; rewrites the table of docs/speed.md
 
-Solver and bare network take turns in the same process, and the ratio is taken between neighbours, so that a machine that
-slows down slows both. Without weights the network is drawn at random: what it predicts does not change its cost.
+Solver and bare network take turns at every step of the same run, so that a machine that slows down slows both. The second
+table has a network that answers at once: what is left is the solver's own work, without the noise of the network's
+time. Weights are drawn at random: what a network predicts does not change its cost.
 """
 
 import statistics
@@ -15,6 +16,7 @@ from typing import Annotated
 import torch
 import tyro
 from pages import DOCS, rewrite, table
+from torch import Tensor, nn
 
 import hrdis
 from hrdis.operators.base import Problem
@@ -28,14 +30,26 @@ SIZE = {  # of the embedded prior
 }  # fmt: skip
 
 
+class Instant(nn.Module):
+    """A network that predicts its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Parameter(torch.ones(1))  # tells the prior its precision
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        return x
+
+
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of one network call, and what solving costs over it; medians over the rounds, with the extremes."""
+    """Solving over its network calls, median over the rounds with the extremes; seconds of one call and of a step without it."""
 
-    seconds: float
     ratio: float
     low: float
     high: float
+    call: float
+    own: float
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
@@ -46,32 +60,38 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 
 
 def compare(solver: Solver, prior: UNetPrior, problem: Problem, rounds: int) -> Cost:
-    """Solve and call the bare network in turns."""
-    b, times = len(problem.y), solver.times(prior.schedule)[:-1]
+    """Solve with the bare network called between all steps, then with a network that costs nothing."""
+    ratios, calls = [], []
+    for k in range(rounds + 1):  # the first is a rehearsal
+        bare, steps = one_round(solver, prior, problem)
+        if k:
+            ratios.append(sum(steps) / sum(bare))
+            calls += bare
+    instant = UNetPrior(Instant(), prior.schedule, prior.prediction_type)
+    own = [cpu_seconds(lambda: hrdis.solve(solver, instant, problem, seeds=[0])) / solver.steps for _ in range(4 * rounds)]
+    return Cost(statistics.median(ratios), min(ratios), max(ratios), statistics.median(calls), statistics.median(own))
+
+
+def one_round(solver: Solver, prior: UNetPrior, problem: Problem) -> tuple[list[float], list[float]]:
+    """CPU seconds of bare calls and of the solver's steps, in turns."""
     x = torch.zeros(problem.image_shape).contiguous(memory_format=torch.channels_last)
-
-    def bare() -> None:
-        for t in times:
-            prior.net(x, torch.full((b,), t))
-
-    def solve() -> None:
-        assert hrdis.solve(solver, prior, problem, seeds=range(b)).nfe == len(times)
-
-    solve()
-    before, ratios, calls = cpu_seconds(bare), [], []
-    for _ in range(rounds):
-        took, after = cpu_seconds(solve), cpu_seconds(bare)
-        ratios.append(2 * took / (before + after))
-        calls.append(after / len(times))
-        before = after
-    return Cost(statistics.median(calls), statistics.median(ratios), min(ratios), max(ratios))
+    times = iter(solver.times(prior.schedule)[:-1])
+    run = hrdis.iterate(solver, prior, problem, seeds=[0])
+    bare, steps, step = [], [], True
+    while step is not None:
+        started = time.process_time()
+        step = next(run, None)
+        steps.append(time.process_time() - started)
+        if (t := next(times, None)) is not None:
+            bare.append(cpu_seconds(lambda: prior.net(x, torch.full((1,), t))))
+    return bare, steps
 
 
 def main(
     solvers_to_run: Annotated[tuple[str, ...], tyro.conf.arg(name="solvers")] = tuple(hrdis.SOLVERS),
     sides: tuple[int, ...] = (64, 128, 256),
     calls: int = 10,
-    rounds: int = 5,
+    rounds: int = 7,
     write: bool = True,
 ) -> None:
     """Measure every solver's own cost.
@@ -80,7 +100,7 @@ def main(
         solvers_to_run: keys of hrdis.SOLVERS.
         sides: image sides.
         calls: network calls per run.
-        rounds: how often solver and network take turns.
+        rounds: runs per solver and size.
         write: rewrite docs/speed.md.
     """
     torch.set_num_threads(1)
@@ -100,15 +120,15 @@ def main(
                 continue
             found.setdefault(cls.__name__, {})[side] = cost
             print(f"{side} {name}: {cost}", flush=True)
-    rows = [
-        [name, *(f"{c.ratio:.3f} ({c.low:.3f} to {c.high:.3f})" for c in costs.values())] for name, costs in found.items()
-    ]
-    bare = {side: statistics.median(c[side].seconds for c in found.values()) for side in sides}
-    rows.append(["one bare network call", *(f"{1000 * s:.0f} ms" for s in bare.values())])
-    text = table(["solver", *(f"{side} x {side}" for side in sides)], rows)
-    print(text)
-    if write:
-        rewrite(PAGE, "overhead", text)
+    call = {side: statistics.median(c[side].call for c in found.values()) for side in sides}
+    header = ["solver", *(f"{side} x {side}" for side in sides)]
+    whole = [[name, *(f"{c.ratio:.3f} ({c.low:.3f} to {c.high:.3f})" for c in costs.values())] for name, costs in found.items()]
+    whole.append(["one bare network call", *(f"{1000 * s:.0f} ms" for s in call.values())])
+    own = [[name, *(f"{1000 * c.own:.2f} ms, {1 + c.own / call[s]:.3f}" for s, c in costs.items())] for name, costs in found.items()]
+    for section, rows in ("overhead", whole), ("own", own):
+        print(f"\n{section}\n{table(header, rows)}")
+        if write:
+            rewrite(PAGE, section, table(header, rows))
 
 
 if __name__ == "__main__":
