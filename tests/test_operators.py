@@ -529,3 +529,13 @@ def test_problem_refuses_a_measurement_of_another_shape(A, given):
 def test_problem_refuses_a_mask_of_another_size():
     with pytest.raises(ValueError, match=r"^The mask is 6 x 6, the image 4 x 4"):
         Problem(torch.zeros(1, 1, 4, 4), Inpainting(pixels(6, 6)))
+
+
+def test_denoising_without_noise_warns():
+    with pytest.warns(UserWarning, match="leaves nothing to recover"):
+        hrdis.Problem(torch.zeros(1, 1, 4, 4), Identity())
+
+
+def test_denoising_with_noise_does_not_warn(recwarn):
+    hrdis.Problem(torch.zeros(1, 1, 4, 4), Identity(), sigma_y=0.1)
+    assert not recwarn.list

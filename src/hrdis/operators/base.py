@@ -4,6 +4,7 @@ Images are (b, c, h, w) in [-1, 1]. Operators are deterministic: whatever is ran
 matrix) is drawn once, from a seed, when it is built. Noise is added elsewhere (`hrdis.noise`, `hrdis.measure`).
 """
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ class Operator(nn.Module, ABC):
 
     #: 1 where an entry of y was observed, 0 where not, broadcastable to y; None means everything was.
     observed: Tensor | None = None
+    #: Whether y alone determines x, so that without noise there is nothing to recover.
+    lossless: bool = False
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
@@ -148,6 +151,12 @@ class Problem:
             )
         if not (self.sigma_y >= 0 and self.sigma_y < float("inf")):
             raise ValueError(f"sigma_y is {self.sigma_y}. A standard deviation >= 0 in units of y is expected.")
+        if self.A.lossless and self.sigma_y == 0:
+            warnings.warn(
+                f"{type(self.A).__name__} without noise leaves nothing to recover: y is the image. A noise level is "
+                "expected: Problem(y, A, sigma_y=0.1), or measure(A, x, noise=hrdis.noise.Gaussian(0.05), seeds=...).",
+                stacklevel=3,
+            )
         self._check_shape()
 
     def _check_shape(self) -> None:

@@ -6,7 +6,9 @@ from .base import LinearOperator
 
 
 class Identity(LinearOperator):
-    """A = I: y = x + noise. Only meaningful with noise."""
+    """A = I: y = x + noise. Only meaningful with noise; a noiseless problem warns."""
+
+    lossless = True
 
     def forward(self, x: Tensor) -> Tensor:
         return x
