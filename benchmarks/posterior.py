@@ -155,6 +155,8 @@ def solvers(names: Sequence[str], sigma_y: float) -> dict[str, tuple[str, Solver
     out = {}
     for name in names:
         cls, _ = hrdis.SOLVERS[name]
+        if cls.noiseless and sigma_y > 0:
+            continue
         for label, solver in PAPER.get(name, {cls.__name__: cls()}).items():
             out[label] = solver
             if sigma_y > 0 and name == "hrdis":
