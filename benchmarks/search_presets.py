@@ -28,30 +28,27 @@ from hrdis.operators.base import Problem
 from hrdis.solvers import Solver
 
 CSV = DOCS / "data" / "presets.csv"
-GENTLE = {"steps": 40, "adam_eps": 1.0, "init": "smooth"}  # with such an epsilon only the ratio lr / adam_eps matters
-BASE = {"hrdis": hrdis.HRDIS(**GENTLE), "reddiff": hrdis.REDDiff(**GENTLE), "ddnm": hrdis.DDNM(steps=40)}
+GENTLE = {"adam_eps": 1.0, "init": "smooth"}  # with such an epsilon only the ratio lr / adam_eps matters
+BASE = {"hrdis": hrdis.HRDIS(**GENTLE), "reddiff": hrdis.REDDiff(**GENTLE), "ddnm": hrdis.DDNM()}
 GRID: dict[str, dict[str, tuple[object, ...]]] = {
-    "hrdis": {"start": (50, 100, 200, 400), "lr": (0.1, 0.2, 0.5, 1.0)},
-    "reddiff": {"start": (50, 100, 200, 400), "lr": (0.1, 0.2, 0.5, 1.0)},
-    "ddnm": {"start": (50, 100, 200, 400, 600), "eta": (0.85, 1.0)},
+    "hrdis": {"start": (100, 200, 400), "lr": (0.5, 1.0), "steps": (40, 100)},
+    "reddiff": {"start": (100, 200), "lr": (0.5, 1.0), "steps": (40, 100)},
+    "ddnm": {"start": (100, 200, 400, 600), "eta": (0.85, 1.0), "steps": (40,)},
 }
 AROUND: dict[str, dict[str, tuple[object, ...]]] = {
-    "hrdis": {
-        "beta": (0.1, 0.4), "lambda_reg": (0.1, 0.5, 1.0), "weight": ("sqrt", "const", "square"), "lambda_obs": (0.5, 2.0),
-        "init": ("pinv",), "steps": (20, 80),
-    },
-    "reddiff": {"lambda_reg": (0.1, 0.5), "weight": ("sqrt",), "steps": (20, 80)},
-    "ddnm": {"eta": (0.5,), "steps": (10, 20, 80)},
-}  # fmt: skip
+    "hrdis": {"beta": (0.4,), "lambda_reg": (0.1, 0.5, 1.0), "weight": ("sqrt", "const"), "init": ("pinv",), "steps": (60,)},
+    "reddiff": {"lambda_reg": (0.1, 0.5), "weight": ("sqrt",)},
+    "ddnm": {"eta": (0.5,), "steps": (20, 25, 100)},
+}
 NOISY = {  # under noise the data weight matters more than the step; the floor of the weight is the paper's
-    "start": (50, 80, 120, 200), "lambda_obs": (0.03, 0.1, 0.3, 1.0),
+    "start": (60, 100, 200), "lambda_obs": (0.03, 0.1, 0.3, 1.0),
 }  # fmt: skip
 PAPER = {  # the paper's settings, for comparison: from pure noise, Adam as published
     "hrdis": hrdis.HRDIS(steps=100),
     "reddiff": hrdis.REDDiff(steps=100),
     "ddnm": hrdis.DDNM(steps=100),
 }
-BEST = 3  # how many are tried again on other pictures
+BEST = 2  # how many are tried again on other pictures
 
 
 @dataclass(frozen=True)
@@ -125,7 +122,7 @@ def candidates(name: str, task: str) -> Iterator[Solver]:
     yield PAPER[name]
     base, grid = BASE[name], GRID[name]
     if task == "denoise":
-        base, grid = replace(base, lr=0.5, weight_min=2.0), NOISY
+        base, grid = replace(base, steps=40, lr=0.5, weight_min=2.0), NOISY
     for chosen in itertools.product(*grid.values()):
         yield replace(base, **dict(zip(grid.keys(), chosen, strict=True)))
 
@@ -167,7 +164,7 @@ class Search:
             return known
         started = time.perf_counter()
         found = try_out(solver, self.prior, self.problem, self.x)
-        gain = (found["psnr_one"] + found["psnr_mean_of_8"]) / 2 - self.baseline.psnr
+        gain = self.gain(found)
         trial = Trial(*key, pictures=len(self.x), **found, gain=gain, seconds=time.perf_counter() - started)
         self.trials.append(trial)
         write(self.trials)
@@ -178,8 +175,17 @@ class Search:
         )
         return trial
 
+    def gain(self, found: dict[str, float]) -> float:
+        """dB of the mean of 8 over the baseline, less what one sample loses against it; PSNR and pooled PSNR averaged.
+
+        A criterion of one sample alone rewards doing nothing: the smooth start is hard to beat by anything sharp.
+        """
+        base = self.baseline.psnr + self.baseline.pooled
+        one, mean = ((found[f"psnr_{of}"] + found[f"pooled_{of}"] - base) / 2 for of in ("one", "mean_of_8"))
+        return mean + min(0.0, one)
+
     def best(self, name: str, solvers: Iterable[Solver], count: int) -> list[Solver]:
-        """Try them all; the best by the mean of the gains of one sample and of the mean of 8."""
+        """Try them all; the best by `gain`."""
         found = {solver: self.run(name, solver) for solver in solvers}
         return sorted((s for s in found if found[s]), key=lambda s: -found[s].gain)[:count]  # type: ignore[union-attr]
 
@@ -190,7 +196,7 @@ def main(
     tasks: tuple[str, ...] = ("sr4", "sr2", "inpaint-scratches", "inpaint", "denoise"),
     solvers: tuple[str, ...] = ("hrdis", "reddiff", "ddnm"),
     images: int = 8,
-    confirm: int = 24,
+    confirm: int = 16,
     side: int = 64,
     minutes: float = 60,
 ) -> None:
