@@ -410,14 +410,14 @@ def test_times_that_are_no_run_are_refused(times):
 @pytest.mark.parametrize("name", SOLVERS)
 def test_more_steps_than_times_are_refused(name):
     solver = replace(EVERY[name], steps=2000, start=None)
-    with pytest.raises(ValueError, match=r"^2000 steps do not fit between time 999 and 0\."):
+    with pytest.raises(ValueError, match=r"^2000 steps do not fit (between time 999 and 0|into \[0, 1000\))\."):
         hrdis.iterate(solver, Untouchable(), problem_for(solver), seeds=SEEDS)
 
 
 @pytest.mark.parametrize("name", SOLVERS)
 def test_a_start_above_the_schedule_is_refused(name):
     solver = replace(EVERY[name], start=1000)
-    with pytest.raises(ValueError, match=r"^start is 1000\. A time from 0 to 999 is expected\."):
+    with pytest.raises(ValueError, match=r"^(start is 1000\. A time from 0 to 999 is expected|The range \[0, 1001\) does not lie in)"):
         hrdis.iterate(solver, Untouchable(), problem_for(solver), seeds=SEEDS)
 
 

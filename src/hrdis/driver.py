@@ -72,7 +72,7 @@ def measure(
             return Problem(y.clone(), operator, 0.0)
         noisy = noise.add(y, _source(seeds, rng, len(x), "measure"))
         if operator.observed is not None:
-            noisy = torch.where(operator.observed.bool(), noisy, y)
+            noisy = torch.where(operator.observed.to(y.device).bool(), noisy, y)
         return Problem(noisy, operator, noise.sigma_y)
 
 

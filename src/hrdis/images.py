@@ -95,7 +95,8 @@ def read(path: str | Path) -> Picture:
 
 
 def _picture(image: "Image.Image") -> Picture:
-    icc = image.info.get("icc_profile")
+    kept = image.mode in ("RGB", "RGBA", "P", "L", "LA", "I;16")  # elsewhere the colours change their space
+    icc = image.info.get("icc_profile") if kept else None
     if image.mode.startswith("I") or image.mode == "F":
         return Picture(_tensor(_deep_grey(image)), bits=16, icc=icc)
     transparent = "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
@@ -177,8 +178,9 @@ def check_folder(folder: str | Path) -> Path:
 
 
 def write(path: str | Path, picture: Picture) -> None:
-    """Write a picture; the file appears whole or not at all."""
-    image = to_pil(picture)
+    """Write a picture; the file appears whole or not at all. JPEG, WebP and BMP hold 8 bits, whatever was read."""
+    deep = Path(path).suffix.lower() in (".png", ".tif", ".tiff")
+    image = to_pil(picture if deep else replace(picture, bits=8))
     options: dict[str, Any] = {"icc_profile": picture.icc} if picture.icc else {}
     if Path(path).suffix.lower() in (".jpg", ".jpeg"):
         options |= {"quality": 95, "subsampling": 0}
@@ -195,7 +197,7 @@ def to_pil(picture: Picture) -> "Image.Image":
     from PIL import Image
 
     x = to_unit(picture.x[0].detach().float().cpu())
-    if picture.bits == 16 and len(x) == 1 and picture.alpha is None:
+    if picture.bits == 16 and len(x) == 1 and picture.alpha is None:  # `write` has seen to it that the file can
         return Image.fromarray((x[0].double() * 65535).round().numpy().astype(np.uint16))
     if picture.alpha is not None:
         x = torch.cat([x, picture.alpha[None]])

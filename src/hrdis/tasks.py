@@ -63,6 +63,7 @@ def _inpaint(band: tuple[float, float], source: str) -> Task:
 def _sr(scale: int, kernel: str, source: str) -> Task:
     how = "block means" if kernel == "average" else "bicubic"
     keys = (f"sr{scale}",) if kernel == "average" else (f"sr{scale}-bicubic", f"sr{scale}")
+    keys += ("sr4",) if scale > 4 else ()
     return Task(
         f"enlarge {scale} times (the small picture is {how})",
         partial(_superres, scale=scale, kernel=kernel), keys, scale=scale, source=source,

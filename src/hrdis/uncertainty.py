@@ -49,7 +49,8 @@ def deviation_map(deviation: Tensor) -> "Image.Image":
 
     h, w = deviation.shape
     top = max(float(torch.quantile(deviation.flatten()[:: max(1, h * w // 100_000)], 0.99)), 1e-3)
-    figure = Figure(figsize=(6, 6 * h / w * 0.85 + 0.1), dpi=max(100, w / 5), layout="constrained")
+    tall = min(max(h / w, 0.3), 3)  # a strip of pixels still gets a legible chart
+    figure = Figure(figsize=(6, 6 * tall * 0.85 + 0.1), dpi=min(max(100, w / 5), 400), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     shown = axes.imshow(deviation.cpu().numpy(), cmap=matplotlib.colormaps["magma"], vmin=0, vmax=top)

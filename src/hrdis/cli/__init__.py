@@ -1,6 +1,7 @@
 """The command line: ``hrdis COMMAND``, each with ``--help``. Commands are imported when they are run."""
 
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -45,12 +46,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     from .parsing import BadInput, choose, fail
 
-    try:
-        command = choose("command", args[0], COMMANDS)
-        return import_module(f".{command}", __name__).main(args[1:])
-    except BadInput as error:
-        return fail(args[0], error, 2)
-    except OSError as error:  # a full disk, a folder that vanished: files are whole or absent all the same
-        return fail(args[0], f"{error}. What was finished is whole; nothing was left half written.", 1)
-    except KeyboardInterrupt:
-        return fail(args[0], "interrupted; nothing was left half written.", 130)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(f"hrdis {args[0]}: {message}", file=sys.stderr)
+        try:
+            command = choose("command", args[0], COMMANDS)
+            return int(import_module(f".{command}", __name__).main(args[1:]))
+        except BadInput as error:
+            return fail(args[0], error, 2)
+        except BrokenPipeError:  # `hrdis solvers | head -1`: nobody is reading any more
+            sys.stdout = None  # type: ignore[assignment]
+            return 0
+        except OSError as error:  # a full disk, a folder that vanished: files are whole or absent all the same
+            return fail(args[0], f"{error}. What was finished is whole; nothing was left half written.", 1)
+        except KeyboardInterrupt:
+            return fail(args[0], "interrupted; nothing was left half written.", 130)

@@ -15,7 +15,7 @@ from hrdis.noise import Gaussian
 from hrdis.operators import Inpainting
 from hrdis.tasks import TASKS
 
-from .parsing import checking, choose, parse, peek
+from .parsing import check_outputs, checking, choose, parse, peek
 from .progress import say
 
 HELP = """\
@@ -54,9 +54,10 @@ def main(argv: Sequence[str]) -> int:
     with checking():
         picture = images.read(args.image)
         images.check_output(args.output, transparent=picture.alpha is not None)
-        if args.image.resolve() == args.output.resolve():
-            raise ValueError(f"{args.output} is the picture itself. Another name is expected: -o damaged.png")
         task = TASKS[args.task]
+        mask_file = args.output.with_name(f"{args.output.stem}-mask.png")
+        extra = [mask_file] if task.mask else []
+        check_outputs([args.output, *extra, args.output.with_suffix(".json")], [args.image])
         h, w = (n - n % task.scale for n in picture.size)
         if min(h, w) == 0:
             raise ValueError(f"{args.image} is smaller than {task.scale} pixels. A larger picture is expected.")
@@ -70,14 +71,13 @@ def main(argv: Sequence[str]) -> int:
     images.write(args.output, cropped.with_image(problem.y))
     files = [str(args.output)]
     if isinstance(A, Inpainting):
-        mask = args.output.with_name(f"{args.output.stem}-mask.png")
-        images.save(mask, images.from_unit(1 - A.mask))
-        files.append(str(mask))
+        images.save(mask_file, images.from_unit(1 - A.mask))
+        files.append(str(mask_file))
     record = {
         "hrdis": hrdis.__version__,
         "image": str(args.image),
         "task": args.task,
-        "noise": {"[0,1]": args.noise, "[-1,1]": 2 * args.noise},
+        "noise": {"[0,1]": args.noise, "[-1,1]": problem.sigma_y},
         "seed": args.seed,
         "files": files,
     }

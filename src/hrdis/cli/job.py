@@ -16,6 +16,7 @@ from hrdis import images, uncertainty
 from hrdis.driver import solve
 from hrdis.operators import Inpainting, Problem
 from hrdis.priors import Prior
+from hrdis.priors.checkpoints import weights_sha256
 from hrdis.solvers import Solver
 
 from .progress import bar
@@ -85,21 +86,24 @@ class Job:
         return {
             "hrdis": hrdis.__version__,
             "image": str(args.image),
-            "image_sha256": sha256(args.image.read_bytes()).hexdigest(),
+            "image_sha256": _sha256(args.image),
             "mask": None if args.mask is None else str(args.mask),
+            "mask_sha256": _sha256(args.mask),
             "hole": args.hole,
             "task": args.task,
-            "noise": {"[0,1]": args.noise, "[-1,1]": 2 * args.noise},
+            "noise": {"[0,1]": args.noise, "[-1,1]": self.problem.sigma_y},
             "solver": args.solver,
             "preset": key,
             "settings": TypeAdapter(type(self.solver)).dump_python(self.solver, mode="json"),
             "prior": args.prior,
+            "prior_sha256": weights_sha256(args.prior),
             "seeds": list(range(args.seed, args.seed + args.samples)),
             "times": self.times,
             "network_calls": nfe,
             "seconds": round(seconds, 2),
             "precision": args.precision,
             "device": str(self.problem.y.device),
+            "threads": torch.get_num_threads(),
             "tile": args.tile,
             "overlap": args.overlap,
             "redraw": args.redraw,
@@ -107,6 +111,17 @@ class Job:
             "torch": torch.__version__,
             "python": platform.python_version(),
         }
+
+
+def outputs(output: Path, samples: int) -> list[Path]:
+    """Every file a restoration of so many samples writes."""
+    several = [str(k + 1) for k in range(1, samples)] + ["mean"] if samples > 1 else []
+    charts = [_beside(output, name).with_suffix(".png") for name in ("deviation", "sheet")] if samples > 1 else []
+    return [output, *(_beside(output, name) for name in several), *charts, output.with_suffix(".json")]
+
+
+def _sha256(path: Path | None) -> str | None:
+    return None if path is None else sha256(path.read_bytes()).hexdigest()
 
 
 def _beside(path: Path, name: str) -> Path:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field, make_dataclass
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 T = TypeVar("T")
@@ -25,8 +26,31 @@ def checking() -> Iterator[None]:
     """Around the checks of a command, before any work: what the library refuses becomes `BadInput`."""
     try:
         yield
-    except (ValueError, TypeError) as error:
-        raise BadInput(error) from error
+    except (ValueError, TypeError, OSError, RuntimeError, EOFError) as error:
+        raise BadInput(str(error).split("\n")[0]) from error
+
+
+def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path | None]) -> None:
+    """Raise unless no output would overwrite an input, and a record in the way is one of ours.
+
+    Raises:
+        ValueError: naming the file in the way; nothing has been written.
+    """
+    for path in outputs:
+        if path.resolve() in {i.resolve() for i in inputs if i is not None}:
+            raise ValueError(
+                f"{path} is an input and would be written over. Another name is expected: -o new.png"
+            )
+        if path.suffix == ".json" and path.exists() and b'"hrdis"' not in path.read_bytes()[:100_000]:
+            raise ValueError(f"{path} exists and is no record of this program. Another name is expected: -o new.png")
+
+
+def number(text: str, option: str) -> float:
+    """Read a number given to an option."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{option} is {text!r}. A number is expected: {option} 0.05") from None
 
 
 def choose(kind: str, name: str, valid: Iterable[str]) -> str:
@@ -40,13 +64,14 @@ def choose(kind: str, name: str, valid: Iterable[str]) -> str:
 
 
 def peek(argv: Sequence[str], option: str, default: str) -> str:
-    """The value of an option before the others can be parsed."""
+    """The value of an option before the others can be parsed; given twice, the last one counts."""
+    found = default
     for i, word in enumerate(argv):
         if word == option and i + 1 < len(argv):
-            return argv[i + 1]
-        if word.startswith(f"{option}="):
-            return word.split("=", 1)[1]
-    return default
+            found = argv[i + 1]
+        elif word.startswith(f"{option}="):
+            found = word.split("=", 1)[1]
+    return found
 
 
 def parse(cls: type[T], argv: Sequence[str], command: str, description: str, **defaults: Any) -> T:

@@ -11,14 +11,15 @@ import tyro
 
 from hrdis import images
 from hrdis.driver import check
+from hrdis.noise import Gaussian
 from hrdis.operators import Inpainting, Operator, Problem, masks
 from hrdis.priors import Tiled, load_prior
 from hrdis.priors.checkpoints import presets_of
 from hrdis.solvers import SOLVERS, preset
 from hrdis.tasks import TASKS, Task
 
-from .job import Job
-from .parsing import checking, choose, parse, peek
+from .job import Job, outputs
+from .parsing import check_outputs, checking, choose, number, parse, peek
 from .progress import say
 
 HELP = """\
@@ -81,7 +82,7 @@ def main(argv: Sequence[str]) -> int:
     task = peek(argv, "--task", "inpaint")
     task = choose("task", task, TASKS) if wanted or task in TASKS else "inpaint"
     with checking():
-        noise = float(peek(argv, "--noise", "0"))
+        noise = number(peek(argv, "--noise", "0"), "--noise")
     key, settings = preset(solver, TASKS[task].presets, presets_of(peek(argv, "--prior", "default")), noise)
     args: Any = parse(Restore, argv, "restore", HELP, settings=settings)
     with checking():
@@ -97,7 +98,8 @@ def main(argv: Sequence[str]) -> int:
     files = job.write(samples)
     record = job.record(key, files, nfe, seconds)
     images.write_atomically(
-        args.output.with_suffix(".json"), lambda f: f.write(json.dumps(record, indent=2).encode() + b"\n")
+        args.output.with_suffix(".json"),
+        lambda f: f.write(json.dumps(record, indent=2, allow_nan=False).encode() + b"\n"),
     )
     say(f"{seconds:.1f} s. Wrote " + ", ".join(files))
     return 0
@@ -113,8 +115,13 @@ def prepare(args: Any, task: Task) -> Job:
         raise ValueError("--task denoise needs the strength of the noise: --noise 0.1 (25 of 255).")
     picture = images.read(args.image)
     images.check_output(args.output, transparent=picture.alpha is not None and args.hole != "alpha")
-    if args.image.resolve() == args.output.resolve():
-        raise ValueError(f"{args.output} is the damaged picture itself. Another name is expected: -o restored.png")
+    check_outputs(outputs(args.output, args.samples), [args.image, args.mask])
+    h, w = picture.size
+    if h * w * task.scale**2 > images.MAX_PIXELS:
+        raise ValueError(
+            f"Enlarged {task.scale} times, {args.image} has {h * w * task.scale**2 / 1e6:.0f} megapixels. At most "
+            f"{images.MAX_PIXELS // 1_000_000} are expected. Crop it, or use a smaller scale: --task sr2"
+        )
     operator = _operator(args, task, picture)
     prior = load_prior(args.prior, dtype=DTYPES[args.precision], device=_device(args.device))
     if args.tile < 64:
@@ -123,7 +130,7 @@ def prepare(args: Any, task: Task) -> Job:
     y = picture.x if prior.channels is None or picture.x.shape[1] == 3 else picture.x.expand(-1, 3, -1, -1)
     y = y.to(_device(args.device))
     y = operator(y) if isinstance(operator, Inpainting) else y.clone()
-    problem = Problem(y, operator.to(y.device), 2 * args.noise)
+    problem = Problem(y, operator.to(y.device), Gaussian(args.noise).sigma_y)
     settings = args.settings
     tiled = Tiled(prior, args.tile, args.overlap)
     check(settings, tiled, problem)

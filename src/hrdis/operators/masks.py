@@ -174,7 +174,10 @@ def from_file(path: str | Path, hole: Literal["white", "black", "alpha"] = "whit
     if path.suffix == ".npy":
         if hole == "alpha":
             raise opaque
-        values = np.load(path, allow_pickle=False)
+        try:
+            values = np.load(path, allow_pickle=False)
+        except (OSError, EOFError, ValueError):
+            raise ValueError(f"{path} cannot be read as an array. A (h, w) array of 0 and 1 is expected.") from None
         if values.ndim != 2 or not np.isin(values, (0, 1)).all():
             raise ValueError(
                 f"{path} holds an array of shape {values.shape}. A (h, w) array of 0 and 1 is expected."

@@ -80,10 +80,11 @@ class SuperResolution(LinearOperator):
 @lru_cache(maxsize=64)
 def _factor(n: int, scale: int, kernel: str, which: str) -> Tensor:
     """The one-dimensional factor for images of side n, or its transpose, or its pseudo-inverse; float64."""
-    down = _average(n, scale) if kernel == "average" else _bicubic(n, scale)
-    if which == "down":
-        return down
-    return down.T.contiguous() if which == "adjoint" else torch.linalg.pinv(down)
+    with torch.inference_mode(False):  # kept for later callers, who may want a gradient
+        down = _average(n, scale) if kernel == "average" else _bicubic(n, scale)
+        if which == "down":
+            return down
+        return down.T.contiguous() if which == "adjoint" else torch.linalg.pinv(down)
 
 
 def _average(n: int, scale: int) -> Tensor:

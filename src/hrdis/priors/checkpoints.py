@@ -1,5 +1,6 @@
 """Priors by name: the one inside the package, and folders made by `hrdis train` or diffusers."""
 
+from hashlib import sha256
 from importlib import resources
 from pathlib import Path
 
@@ -49,6 +50,11 @@ def presets_of(name: str | Path) -> str:
     They know patches rather than whole scenes, as the embedded one does; `hrdis train` leaves a settings.json.
     """
     return "default" if (_folder(name) / "settings.json").is_file() else ""
+
+
+def weights_sha256(name: str | Path = "default") -> str:
+    """The SHA-256 of a prior's weights file, for records."""
+    return sha256((_folder(name) / "diffusion_pytorch_model.safetensors").read_bytes()).hexdigest()
 
 
 def _folder(name: str | Path) -> Path:

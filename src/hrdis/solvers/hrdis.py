@@ -38,7 +38,9 @@ class _Settings(Solver):
     steps: Annotated[int, Field(ge=1)] = 100
     """Network calls."""
     start: Annotated[int, Field(ge=0)] | None = None
-    """Largest time visited; by default the top of the schedule's even grid."""
+    """Largest time visited; by default the top of the schedule's grid."""
+    grid: Literal["uniform", "stride"] = "uniform"
+    """uniform: exactly `steps` times, evenly spaced; stride: the authors' grid, where 150 steps become 167."""
     lr: Annotated[float, Field(gt=0)] = 0.1
     """Adam's step length, in units of the image ([-1, 1])."""
     lambda_obs: Annotated[float, Field(ge=0)] = 1.0
@@ -60,6 +62,8 @@ class _Settings(Solver):
     """per_image: no image depends on its neighbours; batch_mean: the authors' loss, for parity only."""
 
     def times(self, schedule: Schedule) -> list[int]:
+        if self.grid == "stride":
+            return schedule.stride(self.steps, None if self.start is None else self.start + 1)
         return schedule.uniform(self.steps, self.start)
 
 
@@ -77,11 +81,6 @@ class HRDIS(_Settings):
 
     with N_x entries in an image and M in its measurement. Since sigma_t (eps - n) = mu - x0_hat, W = linear is
     unit weight on the residual to the denoised image.
-
-    Args:
-        beta: share of fresh noise (variance), 0 <= beta <= 1; the paper uses 0.2 everywhere.
-        first_update: also update in the first iteration (Algorithm 1 as printed; the authors' code does not).
-        fresh_steps: how many iterations take fresh noise only; at least the first does.
 
     Yields:
         `Step` with x = mu after the update and the root mean square residual of y before it.
@@ -117,11 +116,11 @@ class HRDIS(_Settings):
     reference: ClassVar[str] = "HRDIS, ICLR 2025"
 
     beta: Annotated[float, Field(ge=0, le=1)] = 0.2
-    """Share of fresh noise (variance); 0 is CR, 1 is RED-diff."""
+    """Share of fresh noise (variance): 0 is CR, 1 is RED-diff, the paper takes 0.2 everywhere."""
     first_update: bool = False
-    """Also update in the first iteration."""
+    """Also update in the first iteration: Algorithm 1 as printed; the authors' code does not."""
     fresh_steps: Annotated[int, Field(ge=0)] = 0
-    """Iterations that take fresh noise only (phase retrieval: 250)."""
+    """First iterations that take fresh noise only (phase retrieval: 250); the very first always does."""
 
     @torch.no_grad()
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
@@ -216,29 +215,37 @@ def _shared(solver: _Settings) -> dict[str, Any]:
 
 
 # The paper's Table 5 and, for noisy measurements, its section C.2 (data weight 0.1 at noise 0.05, else 0.05; weight at
-# least 2). The authors' grid, `Schedule.stride`, makes 167 calls of N = 150 and 334 of 300. Rows "@default" are tuned
-# for the embedded prior on training photographs (benchmarks/search_presets.py, docs/prior.md).
+# least 2), on the authors' grid: 150 becomes 167 calls. Rows "@default" are for the embedded prior and others that
+# `hrdis train` makes: searched on training photographs (benchmarks/search_presets.py, docs/prior.md).
+_GENTLE: dict[str, Any] = {"steps": 100, "start": 100, "adam_eps": 1.0, "init": "smooth"}
+
 PRESETS: dict[str, Solver] = {
-    "inpaint":               HRDIS(steps=150, lr=0.1, lambda_reg=0.25),
-    "inpaint-noise05":       HRDIS(steps=150, lr=0.1, lambda_reg=0.25, lambda_obs=0.1, weight_min=2.0),
-    "inpaint-noise10":       HRDIS(steps=150, lr=0.1, lambda_reg=0.25, lambda_obs=0.05, weight_min=2.0),
-    "sr4":                   HRDIS(steps=100, lr=0.5, lambda_reg=0.20),
-    "sr16":                  HRDIS(steps=100, lr=0.5, lambda_reg=0.20),
-    "inpaint@default":       HRDIS(steps=40, start=400, lr=0.05, adam_eps=1.0, init="smooth"),
-    "sr4@default":           HRDIS(steps=40, start=400, lr=0.05, adam_eps=1.0, init="smooth"),
-    "sr2@default":           HRDIS(steps=40, start=400, lr=0.05, adam_eps=1.0, init="smooth"),
-    "denoise@default":       HRDIS(steps=40, start=400, lr=0.05, adam_eps=1.0, init="smooth"),
+    "inpaint":               HRDIS(steps=150, grid="stride", lr=0.1, lambda_reg=0.25),
+    "inpaint-noise05":       HRDIS(steps=150, grid="stride", lr=0.1, lambda_reg=0.25, lambda_obs=0.1, weight_min=2.0),
+    "inpaint-noise10":       HRDIS(steps=150, grid="stride", lr=0.1, lambda_reg=0.25, lambda_obs=0.05, weight_min=2.0),
+    "sr4":                   HRDIS(steps=100, grid="stride", lr=0.5, lambda_reg=0.20),
+    "sr16":                  HRDIS(steps=100, grid="stride", lr=0.5, lambda_reg=0.20),
+    "inpaint@default":       HRDIS(**_GENTLE, lr=1.0),
+    "sr4@default":           HRDIS(**_GENTLE, lr=1.0),
+    "sr2@default":           HRDIS(**_GENTLE, lr=1.0),
+    "denoise@default":       HRDIS(**_GENTLE, lr=1.0, lambda_obs=0.02),
 }  # fmt: skip
 
 # RED-diff as tuned in its own repository's README: weight 0.25, learning rate 0.25 (inpainting) and 0.1 (x4).
 REDDIFF_PRESETS: dict[str, Solver] = {
     "inpaint":               REDDiff(steps=1000, lr=0.25, lambda_reg=0.25),
     "sr4":                   REDDiff(steps=1000, lr=0.1, lambda_reg=0.25),
-    "inpaint@default":       REDDiff(steps=40, start=400, lr=0.05, adam_eps=1.0, init="smooth"),
-    "sr4@default":           REDDiff(steps=40, start=400, lr=0.05, adam_eps=1.0, init="smooth"),
+    "inpaint@default":       REDDiff(**_GENTLE, lr=0.5),
+    "sr4@default":           REDDiff(**_GENTLE, lr=0.5),
+    "sr2@default":           REDDiff(**_GENTLE, lr=0.5),
+    "denoise@default":       REDDiff(**_GENTLE, lr=0.5, lambda_obs=0.02),
 }  # fmt: skip
 
 CR_PRESETS: dict[str, Solver] = {
-    "inpaint":               CR(steps=150, lr=0.1, lambda_reg=0.25),
-    "sr4":                   CR(steps=100, lr=0.5, lambda_reg=0.20),
+    "inpaint":               CR(steps=150, grid="stride", lr=0.1, lambda_reg=0.25),
+    "sr4":                   CR(steps=100, grid="stride", lr=0.5, lambda_reg=0.20),
+    "inpaint@default":       CR(**_GENTLE, lr=0.5),
+    "sr4@default":           CR(**_GENTLE, lr=0.5),
+    "sr2@default":           CR(**_GENTLE, lr=0.5),
+    "denoise@default":       CR(**_GENTLE, lr=0.5, lambda_obs=0.02),
 }  # fmt: skip
