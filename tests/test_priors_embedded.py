@@ -1,11 +1,15 @@
 """The prior inside the package."""
 
+from importlib import resources
+from pathlib import Path
+
 import pytest
 import torch
 from toys import normal
 
 import hrdis
 from hrdis.priors.checkpoints import embedded_folder
+from hrdis.solvers import preset
 
 pytestmark = pytest.mark.skipif(
     not (embedded_folder() / "diffusion_pytorch_model.safetensors").exists(),
@@ -48,3 +52,12 @@ def test_embedded_prior_denoises(prior):
     x_t = prior.schedule.diffuse(x0, t, normal(1, 3, 64, 64, dtype=torch.float32))
     before = float((x_t / prior.schedule.signal(t) - x0).norm())
     assert float((prior(x_t, t).x0_hat - x0).norm()) < before / 2
+
+
+@pytest.mark.parametrize(("level", "gain"), [(0.05, 3.0), (0.1, 6.0)])  # measured: see docs/prior.md; the margin is for noise
+def test_hrdis_denoises_a_photograph(level, gain):
+    truth = hrdis.images.load(Path(str(resources.files("hrdis") / "pictures" / "chelsea.png")))[..., 96:160, 96:160]
+    problem = hrdis.measure(hrdis.operators.Identity(), truth, hrdis.noise.Gaussian(level), seeds=[0])
+    _, solver = preset("hrdis", ("denoise",), "default", level)
+    x = hrdis.solve(solver, hrdis.load_prior("default"), problem, seeds=[0]).x
+    assert float(hrdis.metrics.psnr(x, truth) - hrdis.metrics.psnr(problem.y, truth)) > gain

@@ -27,7 +27,7 @@ WEIGHTS = {
     "const": lambda sigma: sigma**0,
 }
 
-#: Adam's epsilon of the authors' code, 1e-8, times the 3 * 256 * 256 entries over which their loss is a mean.
+#: Adam's epsilon of the authors' code, 1e-8, times the entries over which their loss is a mean.
 ADAM_EPS = 1e-8 * 3 * 256**2
 
 
@@ -40,7 +40,7 @@ class _Settings(Solver):
     start: Annotated[int, Field(ge=0)] | None = None
     """Largest time visited; by default the top of the schedule's grid."""
     grid: Literal["uniform", "stride"] = "uniform"
-    """uniform: exactly `steps` times, evenly spaced; stride: the authors' grid, where 150 steps become 167."""
+    """uniform: exactly `steps` times; stride: the authors' grid, where 150 become 167."""
     lr: Annotated[float, Field(gt=0)] = 0.1
     """Adam's step length, in units of the image ([-1, 1])."""
     lambda_obs: Annotated[float, Field(ge=0)] = 1.0
@@ -54,12 +54,11 @@ class _Settings(Solver):
     sigma_x0: Annotated[float, Field(ge=0)] = 0.0
     """Noise added to mu before it is measured and diffused (rho in the authors' code)."""
     adam_eps: Annotated[float, Field(ge=0)] | None = None
-    """Adam's epsilon for the gradient of one image; by default 1.966e-3, or 1e-8 with batch_mean. Far above the
-    gradient it turns Adam into momentum with step lr / adam_eps: gentler, better for a weak prior."""
+    """Adam's epsilon (default 1.966e-3, 1e-8 with batch_mean); far above the gradient, steps are lr / adam_eps."""
     init: Literal["pinv", "smooth"] = "pinv"
     """Where mu starts: the operator's pseudo-inverse, or its smooth picture (bicubic, biharmonic)."""
     loss_reduction: Literal["per_image", "batch_mean"] = "per_image"
-    """per_image: no image depends on its neighbours; batch_mean: the authors' loss, for parity only."""
+    """per_image: no image depends on its neighbours; batch_mean: the authors' loss."""
 
     def times(self, schedule: Schedule) -> list[int]:
         if self.grid == "stride":
@@ -79,8 +78,7 @@ class HRDIS(_Settings):
         g   = -lambda_obs (N_x / M) J^T (y - A mu) + lambda_reg W(sigma_t) (eps - n)
         mu  = mu - Adam(g)                                     (no update in the first iteration)
 
-    with N_x entries in an image and M in its measurement. Since sigma_t (eps - n) = mu - x0_hat, W = linear is
-    unit weight on the residual to the denoised image.
+    with N_x entries in an image, M in y. Since sigma_t (eps - n) = mu - x0_hat, W = linear weighs that residual by 1.
 
     Yields:
         `Step` with x = mu after the update and the root mean square residual of y before it.
@@ -214,10 +212,11 @@ def _shared(solver: _Settings) -> dict[str, Any]:
     return {f.name: getattr(solver, f.name) for f in fields(_Settings)}
 
 
-# The paper's Table 5 and, for noisy measurements, its section C.2 (data weight 0.1 at noise 0.05, else 0.05; weight at
-# least 2), on the authors' grid: 150 becomes 167 calls. Rows "@default" are for the embedded prior and others that
-# `hrdis train` makes: searched on training photographs (benchmarks/search_presets.py, docs/prior.md).
+# The paper's Table 5 and, for noise, its section C.2, on the authors' grid (150 becomes 167 calls). Rows "@default" are
+# for priors that `hrdis train` makes, searched on training photographs (docs/prior.md).
 _GENTLE: dict[str, Any] = {"steps": 100, "start": 100, "adam_eps": 1.0, "init": "smooth"}
+_NOISE05: dict[str, Any] = _GENTLE | {"lr": 0.5, "lambda_obs": 0.004}  # weak data: it is y that is wrong
+_NOISE10: dict[str, Any] = _GENTLE | {"lr": 0.5, "lambda_obs": 0.002, "start": 150}
 
 PRESETS: dict[str, Solver] = {
     "inpaint":               HRDIS(steps=150, grid="stride", lr=0.1, lambda_reg=0.25),
@@ -228,17 +227,19 @@ PRESETS: dict[str, Solver] = {
     "inpaint@default":       HRDIS(**_GENTLE, lr=1.0),
     "sr4@default":           HRDIS(**_GENTLE, lr=1.0),
     "sr2@default":           HRDIS(**_GENTLE, lr=1.0),
-    "denoise@default":       HRDIS(**_GENTLE, lr=1.0, lambda_obs=0.02),
+    "denoise-noise05@default": HRDIS(**_NOISE05),
+    "denoise-noise10@default": HRDIS(**_NOISE10),
 }  # fmt: skip
 
-# RED-diff as tuned in its own repository's README: weight 0.25, learning rate 0.25 (inpainting) and 0.1 (x4).
+# RED-diff as in its own repository's README.
 REDDIFF_PRESETS: dict[str, Solver] = {
     "inpaint":               REDDiff(steps=1000, lr=0.25, lambda_reg=0.25),
     "sr4":                   REDDiff(steps=1000, lr=0.1, lambda_reg=0.25),
     "inpaint@default":       REDDiff(**_GENTLE, lr=0.5),
     "sr4@default":           REDDiff(**_GENTLE, lr=0.5),
     "sr2@default":           REDDiff(**_GENTLE, lr=0.5),
-    "denoise@default":       REDDiff(**_GENTLE, lr=0.5, lambda_obs=0.02),
+    "denoise-noise05@default": REDDiff(**_NOISE05),
+    "denoise-noise10@default": REDDiff(**_NOISE10),
 }  # fmt: skip
 
 CR_PRESETS: dict[str, Solver] = {
@@ -246,6 +247,4 @@ CR_PRESETS: dict[str, Solver] = {
     "sr4":                   CR(steps=100, grid="stride", lr=0.5, lambda_reg=0.20),
     "inpaint@default":       CR(**_GENTLE, lr=0.5),
     "sr4@default":           CR(**_GENTLE, lr=0.5),
-    "sr2@default":           CR(**_GENTLE, lr=0.5),
-    "denoise@default":       CR(**_GENTLE, lr=0.5, lambda_obs=0.02),
 }  # fmt: skip
