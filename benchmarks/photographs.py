@@ -178,3 +178,19 @@ def _tensor(x: Picture) -> Tensor:
 def as_dict(value: Score) -> dict[str, float]:
     """For JSON."""
     return asdict(value)
+
+
+def sheet(columns: dict[str, Tensor], file: Path, zoom: int = 1) -> None:
+    """A picture of pictures: one row per image, a captioned column per method; each (n, 3, h, w) in [-1, 1]."""
+    from PIL import Image, ImageDraw
+
+    strips = []
+    for caption, x in columns.items():
+        strip = hrdis.images.to_pil(hrdis.images.Picture(torch.cat(list(x), 1)[None]))
+        strip = strip.resize((strip.width * zoom, strip.height * zoom), Image.Resampling.NEAREST)
+        framed = Image.new("RGB", (strip.width + 4, strip.height + 18), "white")
+        framed.paste(strip, (0, 18))
+        ImageDraw.Draw(framed).text((2, 3), caption, fill="black")
+        strips.append(np.asarray(framed))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.concatenate(strips, 1)).save(file, optimize=True)

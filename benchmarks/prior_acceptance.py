@@ -21,7 +21,7 @@ import torch
 import tyro
 from pages import ROOT, table
 from photographs import (
-    Baselines, Score, as_dict, bicubic, biharmonic, centre_crops, non_local_means, pictures, restore, score, scratched,
+    Baselines, Score, as_dict, bicubic, biharmonic, centre_crops, non_local_means, pictures, restore, score, scratched, sheet,
     total_variation,
 )  # fmt: skip
 from torch import Tensor
@@ -37,12 +37,14 @@ DENOISING = {  # must on a GPU, target; must on a CPU: dB over non-local means
     25: (30.7, 31.3, 1.0),
     50: (27.3, 28.1, 0.6),
 }
-FALLBACK = {  # settings for a prior or task without a preset of its own
-    "ddnm": {"sr4": hrdis.DDNM(steps=40), "sr2": hrdis.DDNM(steps=40), "inpaint": hrdis.DDNM(steps=25, start=200)},
-    "hrdis": {k: hrdis.HRDIS(steps=40, start=400, lr=0.05, adam_eps=1.0, init="smooth") for k in ("sr4", "inpaint")},
-    "reddiff": {"sr4": hrdis.REDDiff(steps=40, start=400, lr=0.05, adam_eps=1.0, init="smooth")},
+FALLBACK = {  # settings for a task without a preset for the embedded prior
+    "ddnm": hrdis.DDNM(steps=40, start=400),
+    "hrdis": hrdis.HRDIS(start=100, lr=1.0, adam_eps=1.0, init="smooth"),
+    "reddiff": hrdis.REDDiff(steps=100, start=100, lr=0.5, adam_eps=1.0, init="smooth"),
 }
-CALLS = {"ddnm": {"sr4": 40, "sr2": 40, "inpaint": 25}}  # what the table's rows are about
+FIXED: dict[str, dict[str, object]] = {  # what the rows say, whatever the preset has
+    "ddnm sr4": {"steps": 40}, "ddnm sr2": {"steps": 40}, "ddnm inpaint": {"steps": 25, "start": 200},
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Bench:
     must: Literal["cpu", "gpu"]
     baselines: Baselines
     overrides: dict[str, dict[str, object]]
+    pictures: Path | None
     report: Report = field(default_factory=Report)
 
     @cached_property
@@ -93,13 +96,11 @@ class Bench:
         return centre_crops(self.files, 128)
 
     def solver(self, name: str, task: str) -> Solver:
-        """The preset for the embedded prior, with the calls the row names and what --overrides changes."""
+        """The preset for the embedded prior, with what the row says and what --overrides changes."""
         presets = hrdis.SOLVERS[name][1]
-        found = next((presets[k] for k in (f"{task}-scratches@default", f"{task}@default") if k in presets), None)
-        found = found or FALLBACK[name][task]
-        if calls := CALLS.get(name, {}).get(task):
-            found = replace(found, steps=calls)
-        return replace(found, **self.overrides.get(f"{name} {task}", {}))
+        keys = [k for k in (f"{task}-scratches@default", f"{task}@default") if k in presets]
+        found = presets[keys[0]] if keys else FALLBACK[name]
+        return replace(found, **FIXED.get(f"{name} {task}", {}), **self.overrides.get(f"{name} {task}", {}))  # type: ignore[arg-type]
 
     def check(self, name: str, value: float, must: float, target: float | None = None, **kind: object) -> None:
         self.report.checks.append(Check(name, value, must, target, **kind))  # type: ignore[arg-type]
@@ -164,7 +165,7 @@ def rounding(bench: Bench) -> None:
 # ---- restoration ------------------------------------------------------------------------------------------
 
 
-def enlarge(bench: Bench, name: str, scale: int) -> dict[str, Score]:
+def enlarge(bench: Bench, name: str, scale: int, samples: int | None = None) -> dict[str, Score]:
     """Super-resolution of block means with one solver, against bicubic."""
     A = hrdis.operators.SuperResolution(scale)
     problem = hrdis.measure(A, bench.small)
@@ -172,7 +173,7 @@ def enlarge(bench: Bench, name: str, scale: int) -> dict[str, Score]:
         "bicubic": score(bicubic(problem.y, scale), bench.small),
         "bicubic, moved to explain y": score(A.smooth(problem.y), bench.small),
     }
-    return run(bench, name, f"sr{scale}", problem, found)
+    return run(bench, name, f"sr{scale}", problem, found, samples)
 
 
 def fill(bench: Bench, name: str) -> dict[str, Score]:
@@ -184,14 +185,20 @@ def fill(bench: Bench, name: str) -> dict[str, Score]:
     )  # fmt: skip
 
 
-def run(bench: Bench, name: str, task: str, problem: Problem, found: dict[str, Score]) -> dict[str, Score]:
+def run(
+    bench: Bench, name: str, task: str, problem: Problem, found: dict[str, Score], samples: int | None = None
+) -> dict[str, Score]:
     """Restore, and add the scores of one sample and of the mean of all to ``found``."""
-    solver = bench.solver(name, task)
-    x = restore(solver, bench.prior, problem, bench.samples, bench.batch)
+    solver, samples = bench.solver(name, task), samples or bench.samples
+    x = restore(solver, bench.prior, problem, samples, bench.batch)
     found["one sample"] = score(x[0], bench.small)
-    found[f"mean of {bench.samples}"] = score(x.mean(0), bench.small)
+    found[f"mean of {samples}"] = score(x.mean(0), bench.small)
     bench.report.scores[f"{task}, {type(solver).__name__}"] = found
     print(f"  {solver}", flush=True)
+    if bench.pictures:
+        start = problem.A.smooth(problem.y)
+        columns = {"truth": bench.small, "bicubic or biharmonic": start, f"{type(solver).__name__}, one": x[0], f"mean of {samples}": x.mean(0)}
+        sheet({k: v[:: max(1, len(v) // 7)] for k, v in columns.items()}, bench.pictures / f"{task}-{name}.png", zoom=2)
     return found
 
 
@@ -218,7 +225,7 @@ def sr4_hrdis(bench: Bench) -> None:
 
 def sr4_reddiff(bench: Bench) -> None:
     """x4 with RED-diff."""
-    one, _ = gain(enlarge(bench, "reddiff", 4))
+    one, _ = gain(enlarge(bench, "reddiff", 4, samples=1))
     bench.check("x4, RED-diff over bicubic: one sample", one, 0.3, 0.7)
     gap(bench)
 
@@ -314,6 +321,7 @@ def main(
     precision: Literal["fp32", "bf16"] = "fp32",
     overrides: str = "{}",
     cache: Path = ROOT / "runs" / "baselines.json",
+    save: Path | None = None,
     threads: int = 1,
     json_out: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
 ) -> None:
@@ -331,6 +339,7 @@ def main(
         precision: of the network; states are float32.
         overrides: settings instead of the presets, as JSON: '{"hrdis sr4": {"lr": 0.1}}'.
         cache: where scores of classical methods are kept.
+        save: folder for pictures of the restorations.
         threads: CPU threads.
         json_out: also write everything to this file.
     """
@@ -341,7 +350,7 @@ def main(
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
     bench = Bench(
         hrdis.load_prior(prior, dtype=dtype), pictures(photos, images, exclude), samples, batch, must, Baselines(cache),
-        json.loads(overrides),
+        json.loads(overrides), save,
     )  # fmt: skip
     for row in rows:
         started = time.perf_counter()
