@@ -38,9 +38,7 @@ def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path | None]) -> Non
     """
     for path in outputs:
         if path.resolve() in {i.resolve() for i in inputs if i is not None}:
-            raise ValueError(
-                f"{path} is an input and would be written over. Another name is expected: -o new.png"
-            )
+            raise ValueError(f"{path} is an input and would be written over. Another name is expected: -o new.png")
         if path.suffix == ".json" and path.exists() and b'"hrdis"' not in path.read_bytes()[:100_000]:
             raise ValueError(f"{path} exists and is no record of this program. Another name is expected: -o new.png")
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import tyro
 from rich.console import Console
-from rich.table import Table
 
 from hrdis.solvers import SOLVERS, Solver
 
@@ -46,13 +45,12 @@ def _one(console: Console, name: str) -> None:
     cls, presets = SOLVERS[name]
     head = f"{name}: {cls.summary}\nneeds {_needs(cls)}; {cls.cost}; {cls.reference}\n"
     console.print(head, markup=False, soft_wrap=True)
+    usual = cls()
     names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
-    table = Table("setting", "default", *presets, box=None, pad_edge=False)
-    for field in names:
-        default = getattr(cls(), field)
-        values = [getattr(p, field) for p in presets.values()]
-        table.add_row(field, str(default), *(str(v) if v != default else "." for v in values))
-    console.print(table)
+    console.print("defaults: " + ", ".join(f"{n}={getattr(usual, n)}" for n in names) + "\n", markup=False)
+    for key, chosen in presets.items():
+        other = [f"{n}={getattr(chosen, n)}" for n in names if getattr(chosen, n) != getattr(usual, n)]
+        console.print(f"{key:24} {', '.join(other) or 'the defaults'}", markup=False, soft_wrap=True)
 
 
 def _needs(cls: type[Solver]) -> str:
