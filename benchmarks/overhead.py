@@ -68,7 +68,9 @@ def compare(solver: Solver, prior: UNetPrior, problem: Problem, rounds: int) -> 
             ratios.append(sum(steps) / sum(bare))
             calls += bare
     instant = UNetPrior(Instant(), prior.schedule, prior.prediction_type)
-    own = [cpu_seconds(lambda: hrdis.solve(solver, instant, problem, seeds=[0])) / solver.steps for _ in range(4 * rounds)]
+    own = [
+        cpu_seconds(lambda: hrdis.solve(solver, instant, problem, seeds=[0])) / solver.steps for _ in range(4 * rounds)
+    ]
     return Cost(statistics.median(ratios), min(ratios), max(ratios), statistics.median(calls), statistics.median(own))
 
 
@@ -105,7 +107,7 @@ def main(
     """
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
-    torch.manual_seed(0)
+    torch.manual_seed(0)  # noqa: TID251, the weights of a network that is only timed
     prior = UNetPrior(build_unet(SIZE), prediction_type="v_prediction")
     found: dict[str, dict[int, Cost]] = {}
     for side in sides:
@@ -122,9 +124,15 @@ def main(
             print(f"{side} {name}: {cost}", flush=True)
     call = {side: statistics.median(c[side].call for c in found.values()) for side in sides}
     header = ["solver", *(f"{side} x {side}" for side in sides)]
-    whole = [[name, *(f"{c.ratio:.3f} ({c.low:.3f} to {c.high:.3f})" for c in costs.values())] for name, costs in found.items()]
+    whole = [
+        [name, *(f"{c.ratio:.3f} ({c.low:.3f} to {c.high:.3f})" for c in costs.values())]
+        for name, costs in found.items()
+    ]
     whole.append(["one bare network call", *(f"{1000 * s:.0f} ms" for s in call.values())])
-    own = [[name, *(f"{1000 * c.own:.2f} ms, {1 + c.own / call[s]:.3f}" for s, c in costs.items())] for name, costs in found.items()]
+    own = [
+        [name, *(f"{1000 * c.own:.2f} ms, {1 + c.own / call[s]:.3f}" for s, c in costs.items())]
+        for name, costs in found.items()
+    ]
     for section, rows in ("overhead", whole), ("own", own):
         print(f"\n{section}\n{table(header, rows)}")
         if write:

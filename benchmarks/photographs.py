@@ -89,7 +89,11 @@ def restore(
         pieces = []
         for i in range(0, n, batch):
             part = range(i, min(i + batch, n))
-            A = problem.A if problem.A.observed is None else hrdis.operators.Inpainting(problem.A.mask[part.start : part.stop])
+            A = (
+                problem.A
+                if problem.A.observed is None
+                else hrdis.operators.Inpainting(problem.A.mask[part.start : part.stop])
+            )
             piece = Problem(problem.y[part.start : part.stop], A, problem.sigma_y)
             pieces.append(hrdis.solve(solver, prior, piece, seeds=[first_seed + 1000 * k + j for j in part]).x)
         out.append(torch.cat(pieces))
@@ -132,7 +136,9 @@ def non_local_means(sigma: float) -> Callable[[Picture, Picture], Picture]:
 
     def method(noisy: Picture, truth: Picture) -> Picture:
         tried = [
-            denoise_nl_means(noisy, h=h * sigma, sigma=sigma, patch_size=5, patch_distance=6, channel_axis=-1, fast_mode=True)
+            denoise_nl_means(
+                noisy, h=h * sigma, sigma=sigma, patch_size=5, patch_distance=6, channel_axis=-1, fast_mode=True
+            )
             for h in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
         ]
         return _best(tried, truth)

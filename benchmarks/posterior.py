@@ -213,8 +213,17 @@ def split(samples: Tensor, truth: tuple[Tensor, Tensor], basis: Tensor) -> tuple
         return v.mean().clamp(min=0).sqrt()
 
     bias, bias_error = jackknife(root, bias2)
-    ratio, ratio_error = jackknife(lambda pair: pair[:, 0].mean() / pair[:, 1].mean(), torch.stack([variance, exact], 1))
-    return bias, bias_error, bias / float(root(exact)) if exact.any() else float("nan"), float(root(variance)), ratio, ratio_error
+    ratio, ratio_error = jackknife(
+        lambda pair: pair[:, 0].mean() / pair[:, 1].mean(), torch.stack([variance, exact], 1)
+    )
+    return (
+        bias,
+        bias_error,
+        bias / float(root(exact)) if exact.any() else float("nan"),
+        float(root(variance)),
+        ratio,
+        ratio_error,
+    )
 
 
 def jackknife(statistic: Callable[[Tensor], Tensor], values: Tensor) -> tuple[float, float]:
@@ -337,7 +346,9 @@ def main(
     for case in cases():
         print(f"{case.prior_name}, {case.operator_name}, noise {case.sigma_y:g}", flush=True)
         rows += compare(case, solvers(solvers_to_run, case.sigma_y), measurements, seeds)
-    sections = {"summary": summary(rows)} | {name: report(rows, name) for name in ("pixelwise", "correlated", "mixture")}
+    sections = {"summary": summary(rows)} | {
+        name: report(rows, name) for name in ("pixelwise", "correlated", "mixture")
+    }
     if side:
         sections["batch"] = spread_by_batch(side)
     minutes = (time.process_time() - started) / 60

@@ -21,7 +21,18 @@ import torch
 import tyro
 from pages import ROOT, table
 from photographs import (
-    Baselines, Score, as_dict, bicubic, biharmonic, centre_crops, non_local_means, pictures, restore, score, scratched, sheet,
+    Baselines,
+    Score,
+    as_dict,
+    bicubic,
+    biharmonic,
+    centre_crops,
+    non_local_means,
+    pictures,
+    restore,
+    score,
+    scratched,
+    sheet,
     total_variation,
 )  # fmt: skip
 from torch import Tensor
@@ -197,7 +208,12 @@ def run(
     print(f"  {solver}", flush=True)
     if bench.pictures:
         start = problem.A.smooth(problem.y)
-        columns = {"truth": bench.small, "bicubic or biharmonic": start, f"{type(solver).__name__}, one": x[0], f"mean of {samples}": x.mean(0)}
+        columns = {
+            "truth": bench.small,
+            "bicubic or biharmonic": start,
+            f"{type(solver).__name__}, one": x[0],
+            f"mean of {samples}": x.mean(0),
+        }
         sheet({k: v[:: max(1, len(v) // 7)] for k, v in columns.items()}, bench.pictures / f"{task}-{name}.png", zoom=2)
     return found
 
@@ -262,7 +278,13 @@ def inpaint_hrdis(bench: Bench) -> None:
 def bounds(bench: Bench) -> None:
     """Pure noise at t = 999 stays bounded, and runs from 999 to 0 stay finite, with the paper's settings."""
     z = ImageRNG(range(8), "bounds").randn((3, 64, 64))
-    bench.check("largest magnitude of x0_hat on pure noise at t = 999", float(bench.prior(z, 999).x0_hat.abs().max()), 1.5, below=True, unit="")
+    bench.check(
+        "largest magnitude of x0_hat on pure noise at t = 999",
+        float(bench.prior(z, 999).x0_hat.abs().max()),
+        1.5,
+        below=True,
+        unit="",
+    )
     x = bench.small[:4, :, 32:96, 32:96]
     problem = hrdis.measure(hrdis.operators.SuperResolution(4), x)
     solvers = (hrdis.HRDIS(steps=50, start=999), hrdis.REDDiff(steps=50, start=999), hrdis.DDNM(steps=50, start=999))
@@ -316,7 +338,9 @@ def main(
     images: int = 0,
     samples: int = 8,
     batch: int = 4,
-    rows: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint=f"of {', '.join(ROWS)}; default: all")] = tuple(ROWS),
+    rows: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint=f"of {', '.join(ROWS)}; default: all")] = tuple(
+        ROWS
+    ),
     must: Literal["cpu", "gpu"] = "cpu",
     precision: Literal["fp32", "bf16"] = "fp32",
     overrides: str = "{}",

@@ -36,7 +36,13 @@ GRID: dict[str, dict[str, tuple[object, ...]]] = {
     "ddnm": {"start": (100, 200, 400, 600), "eta": (0.85, 1.0), "steps": (40,)},
 }
 AROUND: dict[str, dict[str, tuple[object, ...]]] = {
-    "hrdis": {"beta": (0.4,), "lambda_reg": (0.1, 0.5, 1.0), "weight": ("sqrt", "const"), "init": ("pinv",), "steps": (60,)},
+    "hrdis": {
+        "beta": (0.4,),
+        "lambda_reg": (0.1, 0.5, 1.0),
+        "weight": ("sqrt", "const"),
+        "init": ("pinv",),
+        "steps": (60,),
+    },
     "reddiff": {"lambda_reg": (0.1, 0.5), "weight": ("sqrt",)},
     "ddnm": {"eta": (0.5,), "steps": (20, 25, 100)},
 }
@@ -81,7 +87,11 @@ def measure(task: str, x: Tensor) -> tuple[Problem, Tensor]:
         problem = hrdis.measure(hrdis.operators.Identity(), x, hrdis.noise.Gaussian(25 / 255), seeds=range(n))
         return problem, problem.y
     freeform = [hrdis.operators.masks.freeform(side, side, index=i) for i in range(n)]
-    A = scratched(n, side) if task == "inpaint-scratches" else hrdis.operators.Inpainting(torch.stack(freeform)[:, None])
+    A = (
+        scratched(n, side)
+        if task == "inpaint-scratches"
+        else hrdis.operators.Inpainting(torch.stack(freeform)[:, None])
+    )
     problem = hrdis.measure(A, x)
     return problem, A.smooth(problem.y)
 
@@ -113,7 +123,11 @@ def _db(error: Tensor) -> Tensor:
 
 def brief(solver: Solver) -> str:
     """The solver as Python, without settings left at their defaults."""
-    changed = {f.name: getattr(solver, f.name) for f in fields(solver) if getattr(solver, f.name) != getattr(type(solver)(), f.name)}
+    changed = {
+        f.name: getattr(solver, f.name)
+        for f in fields(solver)
+        if getattr(solver, f.name) != getattr(type(solver)(), f.name)
+    }
     return f"{type(solver).__name__}({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
 
 
@@ -219,7 +233,9 @@ def main(
     for task in tasks:
         search = Search(model, task, random_crops(pictures(photos, images), side, 0), deadline, trials)
         chosen = {}
-        for name in (n for n in solvers if not (task == "denoise" and n == "ddnm")):  # DDNM is for noiseless measurements
+        for name in (
+            n for n in solvers if not (task == "denoise" and n == "ddnm")
+        ):  # DDNM is for noiseless measurements
             best = search.best(name, candidates(name, task), 1)
             chosen[name] = search.best(name, [*best, *around(best[0], name, task)], BEST) if best else []
         if confirm and any(chosen.values()):

@@ -27,12 +27,24 @@ from hrdis.solvers import Solver
 
 PAGE = DOCS / "tiling.md"
 TIMES = (20, 114, 300, 600, 900)  # noise over signal 0.08, 0.39, 1.3, 6.5, 61
-SETTINGS = ((128, 32), (128, 64), (256, 0), (256, 16), (256, 32), (256, 64), (256, 128), (512, 0), (512, 32), (512, 64), (512, 128))
+SETTINGS = (
+    (128, 32),
+    (128, 64),
+    (256, 0),
+    (256, 16),
+    (256, 32),
+    (256, 64),
+    (256, 128),
+    (512, 0),
+    (512, 32),
+    (512, 64),
+    (512, 128),
+)
 
 
 def borders(tiled: Tiled, n: int) -> list[int]:
     """First and last rows (or columns) of tiles inside a side of n pixels."""
-    starts = tiled._starts(n)  # noqa: SLF001
+    starts = tiled._starts(n)
     return sorted({*starts[1:], *(s + tiled.tile for s in starts[:-1])})
 
 
@@ -68,7 +80,9 @@ def predictions(prior: hrdis.Prior, x: Tensor) -> str:
     return table(["tile, overlap", *(f"t = {t}" for t in TIMES)], lines)
 
 
-def restorations(prior: hrdis.Prior, x: Tensor, solver: Solver, settings: Sequence[tuple[int, int]], picture: Path) -> str:
+def restorations(
+    prior: hrdis.Prior, x: Tensor, solver: Solver, settings: Sequence[tuple[int, int]], picture: Path
+) -> str:
     """x4 restorations of the picture, whole and in tiles: closeness, seams, and a picture of the differences."""
     problem = hrdis.measure(hrdis.operators.SuperResolution(4), x)
     whole = hrdis.solve(solver, prior, problem, seeds=[0]).x
@@ -152,7 +166,9 @@ def main(
     sections = {
         "costs": costs(prior, replace(preset, steps=memory_calls), threads),
         "predictions": predictions(model, x),
-        "restorations": restorations(model, x, replace(preset, steps=calls), settings, DOCS / "pictures" / "tiling.png"),
+        "restorations": restorations(
+            model, x, replace(preset, steps=calls), settings, DOCS / "pictures" / "tiling.png"
+        ),
     }
     for name, text in sections.items():
         print(f"\n{name}\n{text}")

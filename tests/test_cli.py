@@ -73,7 +73,22 @@ def run(*words: object) -> int:
 def test_restore_keeps_the_kind_of_picture(tmp_path: Path, prior: str, mode: str) -> None:
     given = photo(tmp_path / "in.png", mode)
     out = tmp_path / "out.png"
-    assert run("restore", given, "-o", out, "--task", "inpaint", "--mask", hole(tmp_path / "m.png"), "--prior", prior, *FAST) == 0
+    assert (
+        run(
+            "restore",
+            given,
+            "-o",
+            out,
+            "--task",
+            "inpaint",
+            "--mask",
+            hole(tmp_path / "m.png"),
+            "--prior",
+            prior,
+            *FAST,
+        )
+        == 0
+    )
     image = Image.open(out)
     assert image.size == (24, 20)
     assert image.mode == {"P": "RGB"}.get(mode, mode)
@@ -99,7 +114,10 @@ def test_restore_redraws_observed_pixels_when_asked(tmp_path: Path, prior: str) 
 @pytest.mark.parametrize(("task", "scale"), [("sr2", 2), ("sr4", 4), ("sr4-bicubic", 4)])
 def test_restore_enlarges(tmp_path: Path, prior: str, task: str, scale: int) -> None:
     out = tmp_path / "out.jpg"
-    assert run("restore", photo(tmp_path / "in.png", size=(13, 9)), "-o", out, "--task", task, "--prior", prior, *FAST) == 0
+    assert (
+        run("restore", photo(tmp_path / "in.png", size=(13, 9)), "-o", out, "--task", task, "--prior", prior, *FAST)
+        == 0
+    )
     assert Image.open(out).size == (13 * scale, 9 * scale)
 
 
@@ -116,7 +134,10 @@ def test_restore_takes_transparent_pixels_as_holes(tmp_path: Path, prior: str) -
     pixels[..., 3][pixels[..., 3] > 0] = 255
     Image.fromarray(pixels).save(tmp_path / "in.png")
     out = tmp_path / "out.jpg"
-    assert run("restore", tmp_path / "in.png", "-o", out, "--task", "inpaint", "--hole", "alpha", "--prior", prior, *FAST) == 0
+    assert (
+        run("restore", tmp_path / "in.png", "-o", out, "--task", "inpaint", "--hole", "alpha", "--prior", prior, *FAST)
+        == 0
+    )
     assert Image.open(out).mode == "RGB"
 
 
@@ -324,7 +345,9 @@ def test_degrade_adds_the_noise_it_was_told(tmp_path: Path) -> None:
         "train nowhere -o out",
     ],
 )
-def test_other_commands_refuse_bad_input(tmp_path: Path, words: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_other_commands_refuse_bad_input(
+    tmp_path: Path, words: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     photo(tmp_path / "in.png", size=(12, 12))
     assert run(*words.split()) == 2

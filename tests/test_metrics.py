@@ -25,13 +25,18 @@ def test_psnr_clamps_to_the_range() -> None:
 def test_psnr_pooled_is_of_the_mean_error() -> None:
     truth = torch.zeros(2, 1, 4, 4)
     x = truth + torch.tensor([0.2, 0.02]).reshape(2, 1, 1, 1)
-    assert metrics.psnr_pooled(x, truth) == pytest.approx(-10 * torch.tensor((0.01 + 0.0001) / 2).log10().item(), abs=1e-4)
+    assert metrics.psnr_pooled(x, truth) == pytest.approx(
+        -10 * torch.tensor((0.01 + 0.0001) / 2).log10().item(), abs=1e-4
+    )
 
 
 def test_psnr_agrees_with_scikit_image() -> None:
     skimage = pytest.importorskip("skimage.metrics")
     x, truth = pair()
-    want = [skimage.peak_signal_noise_ratio(((t + 1) / 2).numpy(), ((v + 1) / 2).numpy(), data_range=1) for v, t in zip(x, truth, strict=True)]
+    want = [
+        skimage.peak_signal_noise_ratio(((t + 1) / 2).numpy(), ((v + 1) / 2).numpy(), data_range=1)
+        for v, t in zip(x, truth, strict=True)
+    ]
     assert metrics.psnr(x, truth).tolist() == pytest.approx(want, rel=1e-10)
 
 

@@ -54,7 +54,9 @@ def test_embedded_prior_denoises(prior):
     assert float((prior(x_t, t).x0_hat - x0).norm()) < before / 2
 
 
-@pytest.mark.parametrize(("level", "gain"), [(0.05, 3.0), (0.1, 6.0)])  # measured: see docs/prior.md; the margin is for noise
+@pytest.mark.parametrize(
+    ("level", "gain"), [(0.05, 3.0), (0.1, 6.0)]
+)  # measured: see docs/prior.md; the margin is for noise
 def test_hrdis_denoises_a_photograph(level, gain):
     truth = hrdis.images.load(Path(str(resources.files("hrdis") / "pictures" / "chelsea.png")))[..., 96:160, 96:160]
     problem = hrdis.measure(hrdis.operators.Identity(), truth, hrdis.noise.Gaussian(level), seeds=[0])

@@ -422,7 +422,9 @@ def test_more_steps_than_times_are_refused(name):
 @pytest.mark.parametrize("name", SOLVERS)
 def test_a_start_above_the_schedule_is_refused(name):
     solver = replace(EVERY[name], start=1000)
-    with pytest.raises(ValueError, match=r"^(start is 1000\. A time from 0 to 999 is expected|The range \[0, 1001\) does not lie in)"):
+    with pytest.raises(
+        ValueError, match=r"^(start is 1000\. A time from 0 to 999 is expected|The range \[0, 1001\) does not lie in)"
+    ):
         hrdis.iterate(solver, Untouchable(), problem_for(solver), seeds=SEEDS)
 
 

@@ -62,8 +62,8 @@ def _inpaint(band: tuple[float, float], source: str) -> Task:
 
 def _sr(scale: int, kernel: str, source: str) -> Task:
     how = "block means" if kernel == "average" else "bicubic"
-    keys = (f"sr{scale}",) if kernel == "average" else (f"sr{scale}-bicubic", f"sr{scale}")
-    keys += ("sr4",) if scale > 4 else ()
+    own = [f"sr{scale}"] if kernel == "average" else [f"sr{scale}-bicubic", f"sr{scale}"]
+    keys = (*own, "sr4") if scale > 4 else tuple(own)
     return Task(
         f"enlarge {scale} times (the small picture is {how})",
         partial(_superres, scale=scale, kernel=kernel), keys, scale=scale, source=source,

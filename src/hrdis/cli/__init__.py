@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BadInput as error:
             return fail(args[0], error, 2)
         except BrokenPipeError:  # `hrdis solvers | head -1`: nobody is reading any more
-            sys.stdout = None  # type: ignore[assignment]
+            sys.stdout = None
             return 0
         except OSError as error:  # a full disk, a folder that vanished: files are whole or absent all the same
             return fail(args[0], f"{error}. What was finished is whole; nothing was left half written.", 1)

@@ -79,9 +79,7 @@ def _strokes(h: int, w: int, rng: np.random.Generator, flip: bool) -> np.ndarray
             angle = 2 * math.pi - angle if i % 2 == 0 else angle
             r = float(np.clip(rng.normal(reach, reach // 2), 0, 2 * reach))
             x, y = points[-1]
-            points.append(
-                (int(np.clip(x + r * math.cos(angle), 0, w)), int(np.clip(y + r * math.sin(angle), 0, h)))
-            )
+            points.append((int(np.clip(x + r * math.cos(angle), 0, w)), int(np.clip(y + r * math.sin(angle), 0, h))))
         width = max(1, int(rng.uniform(12, 40) * side))
         draw.line(points, fill=1, width=width)
         for x, y in points:
@@ -179,9 +177,7 @@ def from_file(path: str | Path, hole: Literal["white", "black", "alpha"] = "whit
         except (OSError, EOFError, ValueError):
             raise ValueError(f"{path} cannot be read as an array. A (h, w) array of 0 and 1 is expected.") from None
         if values.ndim != 2 or not np.isin(values, (0, 1)).all():
-            raise ValueError(
-                f"{path} holds an array of shape {values.shape}. A (h, w) array of 0 and 1 is expected."
-            )
+            raise ValueError(f"{path} holds an array of shape {values.shape}. A (h, w) array of 0 and 1 is expected.")
         bright = values.astype(np.float32)
     else:
         from PIL import Image, ImageOps

@@ -110,9 +110,7 @@ class GaussianMixture(Prior):
     weights: Tensor
     stds: Tensor
 
-    def __init__(
-        self, means: Tensor, weights: Tensor, stds: Tensor | float, schedule: Schedule | None = None
-    ):
+    def __init__(self, means: Tensor, weights: Tensor, stds: Tensor | float, schedule: Schedule | None = None):
         super().__init__()
         self.schedule = schedule or Schedule.linear()
         weights = torch.as_tensor(weights, dtype=torch.float64)
@@ -206,4 +204,3 @@ def _condition(prior: Gaussian, problem: Problem) -> list[tuple[Tensor, Tensor, 
         evidence = -0.5 * (quadratic + (2 * math.pi * eigenvalues).log().sum())
         out.append(((m + gain @ r).reshape(prior.mean.shape), (covariance + covariance.T) / 2, evidence))
     return out
-

@@ -119,9 +119,7 @@ def build_unet(config: dict[str, Any]) -> nn.Module:
     from diffusers import UNet2DModel
 
     if config.get("_class_name", "UNet2DModel") != "UNet2DModel":
-        raise ValueError(
-            f"The folder holds a {config['_class_name']}. A UNet2DModel is expected."
-        )
+        raise ValueError(f"The folder holds a {config['_class_name']}. A UNet2DModel is expected.")
     try:
         with torch.random.fork_rng(devices=[]):  # its random weights are about to be replaced: leave no trace
             net: Any = UNet2DModel(**{k: v for k, v in config.items() if not k.startswith("_")})

@@ -21,9 +21,7 @@ SOLVERS: dict[str, tuple[type[Solver], dict[str, Solver]]] = {
 }
 
 
-def preset(
-    solver: str, keys: Sequence[str], prior: str = "", noise: float = 0.0
-) -> tuple[str | None, Solver]:
+def preset(solver: str, keys: Sequence[str], prior: str = "", noise: float = 0.0) -> tuple[str | None, Solver]:
     """Choose a solver's settings: the most specific preset, else the class's defaults.
 
     Args:
