@@ -12,7 +12,16 @@ from toys import LINEAR, normal, pixels, rel
 
 import hrdis
 from hrdis.linalg import matrix
-from hrdis.operators import Function, Identity, Inpainting, LinearOperator, Problem, SuperResolution
+from hrdis.operators import (
+    Function,
+    Identity,
+    Inpainting,
+    LinearOperator,
+    Matrix,
+    Problem,
+    SuperResolution,
+    SVDOperator,
+)
 from hrdis.operators.inpaint import biharmonic
 
 SIZES = [(12, 12), (24, 12)]
@@ -30,7 +39,7 @@ every_dtype = pytest.mark.parametrize("dtype", list(TOLERANCE), ids=str)
 
 def test_every_exported_linear_operator_is_listed():
     exported = {c for c in vars(hrdis.operators).values() if isinstance(c, type) and issubclass(c, LinearOperator)}
-    assert exported - {LinearOperator} == {type(make(1, 1, 12, 12)) for make in LINEAR.values()}
+    assert exported - {LinearOperator, SVDOperator} == {type(make(1, 1, 12, 12)) for make in LINEAR.values()}
 
 
 @every_operator
@@ -89,6 +98,89 @@ def test_project_explains_y_and_moves_no_further_than_needed(name):
     assert rel(A(projected), y) < 1e-12
     # The move is orthogonal to the null space: it is A^+ of something.
     torch.testing.assert_close(A.pinv(A(projected - x)), projected - x, rtol=0, atol=1e-12)
+
+
+@every_operator
+def test_prox_is_the_regularised_solution(name):
+    shape = (1, 1, 12, 12)
+    A, x = LINEAR[name](*shape), normal(*shape)
+    y = A(normal(*shape, seed=1)) + 0.1
+    H, rho = matrix(A, shape[1:]), 0.3
+    left = H.T @ H + rho * torch.eye(H.shape[1], dtype=torch.float64)
+    expected = torch.linalg.solve(left, H.T @ y.flatten() + rho * x.flatten())
+    torch.testing.assert_close(A.prox(x, y, rho).flatten(), expected, rtol=0, atol=1e-6)  # conjugate gradient: 1e-6
+
+
+@every_operator
+def test_prox_without_regularisation_is_the_projection(name):
+    shape = (2, 1, 12, 12)
+    A, x = LINEAR[name](*shape), normal(*shape)
+    y = A(normal(*shape, seed=1))
+    assert torch.equal(A.prox(x, y, 0.0), A.project(x, y))
+
+
+# ---- every operator with a singular value decomposition -------------------------------------------
+
+SVD = [name for name, make in LINEAR.items() if isinstance(make(1, 1, 12, 12), SVDOperator)]
+every_svd = pytest.mark.parametrize("name", SVD)
+
+
+@every_svd
+@every_shape
+def test_svd_is_one_of_the_operator(name, shape):
+    A, x = LINEAR[name](*shape), normal(*shape)
+    torch.testing.assert_close(A.U(A.singulars(x) * A.Vt(x)), A(x), rtol=0, atol=1e-11)
+
+
+@every_svd
+@every_shape
+def test_v_is_unitary(name, shape):
+    A, x = LINEAR[name](*shape), normal(*shape)
+    spectrum = A.Vt(x)
+    torch.testing.assert_close(A.V(spectrum), x, rtol=0, atol=1e-11)
+    assert float(spectrum.abs().square().sum()) == pytest.approx(float(x.square().sum()), rel=1e-12)
+
+
+@every_svd
+@every_shape
+def test_u_is_unitary_on_the_range(name, shape):
+    A = LINEAR[name](*shape)
+    y = A(normal(*shape))
+    torch.testing.assert_close(A.U(A.Ut(y)), y, rtol=0, atol=1e-11)
+
+
+@every_svd
+def test_spectrum_of_a_measurement_is_zero_where_the_operator_is_blind(name):
+    shape = (2, 3, 12, 24)
+    A, x = LINEAR[name](*shape), normal(*shape)
+    y = normal(*A(x).shape, seed=1)  # not in the range
+    assert float((A.Ut(y).abs() * (A.singulars(x) == 0)).max()) == 0
+
+
+@every_svd
+def test_singular_values_are_those_of_the_matrix(name):
+    shape = (1, 3, 12, 12)
+    A, x = LINEAR[name](*shape), normal(*shape)
+    s = (A.singulars(x) * torch.ones_like(A.Vt(x)).real).flatten().sort(descending=True).values
+    assert bool((s >= 0).all())
+    expected = torch.linalg.svdvals(matrix(A, shape[1:]))
+    torch.testing.assert_close(s[: len(expected)], expected, rtol=0, atol=1e-12)
+    assert not bool(s[len(expected) :].any())
+
+
+@every_svd
+def test_filter_by_the_squared_singular_values_is_the_normal_map(name):
+    shape = (2, 3, 12, 12)
+    A, x = LINEAR[name](*shape), normal(*shape)
+    torch.testing.assert_close(A.filter(A.singulars(x) ** 2, x), A.normal(x), rtol=0, atol=1e-11)
+
+
+@every_svd
+@every_dtype
+def test_spectrum_has_the_precision_of_the_image(name, dtype):
+    A, x = LINEAR[name](2, 3, 12, 12), normal(2, 3, 12, 12, dtype=dtype)
+    spectrum = A.Vt(x)
+    assert {A.singulars(x).dtype, spectrum.real.dtype, A.V(spectrum).dtype, A.U(spectrum).dtype} == {dtype}
 
 
 @every_operator
@@ -539,3 +631,29 @@ def test_denoising_without_noise_warns():
 def test_denoising_with_noise_does_not_warn(recwarn):
     hrdis.Problem(torch.zeros(1, 1, 4, 4), Identity(), sigma_y=0.1)
     assert not recwarn.list
+
+
+# ---- matrices -------------------------------------------------------------------------------------
+
+
+def test_matrix_is_multiplied_with_flattened_images():
+    H, x = normal(5, 12), normal(2, 3, 2, 2)
+    torch.testing.assert_close(Matrix(H, (3, 2, 2))(x), torch.stack([H @ v.flatten() for v in x]))
+
+
+@pytest.mark.parametrize("shape", [(5, 11), (12,), (1, 5, 12)])
+def test_matrix_of_another_size_is_refused(shape):
+    with pytest.raises(ValueError, match=r"^The matrix has shape .* A finite \(m, 12\) matrix is expected"):
+        Matrix(torch.zeros(shape), (3, 2, 2))
+
+
+def test_conjugate_gradient_stands_in_for_a_missing_pseudo_inverse():
+    class OnlyAdjoint(LinearOperator):
+        def forward(self, x):
+            return 2 * x[..., ::2]
+
+        def adjoint(self, y):
+            return 2 * torch.stack([y, torch.zeros_like(y)], -1).flatten(-2)
+
+    y = normal(2, 1, 4, 2)
+    torch.testing.assert_close(OnlyAdjoint().pinv(y), OnlyAdjoint().adjoint(y) / 4, rtol=0, atol=1e-9)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import hrdis
-from hrdis.operators import Identity, Inpainting, LinearOperator, SuperResolution
+from hrdis.operators import Identity, Inpainting, LinearOperator, Matrix, SuperResolution
 
 # ---- random numbers -----------------------------------------------------------------------------
 
@@ -35,6 +35,12 @@ def pixels(*shape: int, seed: int = 0, keep: float = 0.6) -> Tensor:
     return mask
 
 
+def dense(m: int, n: int) -> Tensor:
+    """A random matrix with singular values between 1 and 2, so that nothing is lost to its condition."""
+    U, _, Vt = torch.linalg.svd(normal(m, n, seed=7), full_matrices=False)
+    return U @ torch.diag(torch.linspace(2, 1, m, dtype=torch.float64)) @ Vt
+
+
 #: name -> (b, c, h, w) -> operator; h and w are multiples of 12
 LINEAR: dict[str, Callable[[int, int, int, int], LinearOperator]] = {
     "identity": lambda b, c, h, w: Identity(),
@@ -47,6 +53,7 @@ LINEAR: dict[str, Callable[[int, int, int, int], LinearOperator]] = {
     "sr4": lambda b, c, h, w: SuperResolution(4),
     "sr2 bicubic": lambda b, c, h, w: SuperResolution(2, kernel="bicubic"),
     "sr4 bicubic": lambda b, c, h, w: SuperResolution(4, kernel="bicubic"),
+    "matrix": lambda b, c, h, w: Matrix(dense(c * h * w // 3, c * h * w), (c, h, w)),
 }
 
 # ---- priors -------------------------------------------------------------------------------------

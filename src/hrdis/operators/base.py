@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..linalg import cg
+
 Shape = tuple[int, ...]
 
 
@@ -62,7 +64,7 @@ class Operator(nn.Module, ABC):
 
 
 class LinearOperator(Operator):
-    """A linear operator: also has its adjoint, and ``pinv`` is exact."""
+    """A linear operator: also has its adjoint, and ``pinv`` is the Moore-Penrose inverse."""
 
     def for_image(self, i: int) -> "LinearOperator":
         return self
@@ -71,9 +73,101 @@ class LinearOperator(Operator):
     def adjoint(self, y: Tensor) -> Tensor:
         """A* y, with <A x, y> = <x, A* y>."""
 
+    def normal(self, x: Tensor) -> Tensor:
+        """A* A x."""
+        return self.adjoint(self(x))
+
+    def pinv(self, y: Tensor) -> Tensor:
+        """A^+ y by conjugate gradient on A* A x = A* y from 0; leaves override it where a closed form exists."""
+        b = self.adjoint(y)
+        return cg(self.normal, b, torch.zeros_like(b), steps=200)
+
     def project(self, x: Tensor, y: Tensor) -> Tensor:
         """The point closest to x among those that explain y: x - A^+(A x - y)."""
         return x - self.pinv(self(x) - y)
+
+    def prox(self, x: Tensor, y: Tensor, rho: float | Tensor) -> Tensor:
+        """argmin_v ||A v - y||^2 + rho ||v - x||^2, by conjugate gradient from x; rho = 0 is `project`."""
+        if float(rho) == 0:
+            return self.project(x, y)
+        return cg(lambda v: self.normal(v) + rho * v, self.adjoint(y) + rho * x, x, steps=200)
+
+
+class SVDOperator(LinearOperator):
+    """A linear operator with a singular value decomposition A = U diag(s) V*, whose factors are applied, never stored.
+
+    V is unitary on images. The spectrum V* x has one entry per singular value, those that are 0 included, in whatever
+    shape suits the operator; it may be complex, and real gains on it (the same for s and its twin) keep images real.
+    """
+
+    @abstractmethod
+    def singulars(self, x: Tensor) -> Tensor:
+        """s >= 0 for images like x, broadcastable to `Vt` (x); exactly 0 where A is blind. Real, on x's device."""
+
+    @abstractmethod
+    def V(self, spectrum: Tensor) -> Tensor:
+        """The image of a spectrum."""
+
+    @abstractmethod
+    def Vt(self, x: Tensor) -> Tensor:
+        """V* x: the spectrum of images."""
+
+    @abstractmethod
+    def U(self, spectrum: Tensor) -> Tensor:
+        """The measurement of a spectrum; entries where s = 0 are ignored."""
+
+    @abstractmethod
+    def Ut(self, y: Tensor) -> Tensor:
+        """U* y: the spectrum of measurements, 0 where s = 0."""
+
+    def filter(self, gain: Tensor, x: Tensor) -> Tensor:
+        """V diag(gain) V* x, for a gain that is a function of s: 1 - s^2 gives x - A* A x."""
+        return self.V(gain * self.Vt(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.U(self.singulars(x) * self.Vt(x))
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self.V(self._like(y) * self.Ut(y))
+
+    def pinv(self, y: Tensor) -> Tensor:
+        return self.V(reciprocal(self._like(y)) * self.Ut(y))
+
+    def prox(self, x: Tensor, y: Tensor, rho: float | Tensor) -> Tensor:
+        """argmin_v ||A v - y||^2 + rho ||v - x||^2 in closed form; rho = 0 is `project`."""
+        if float(rho) == 0:
+            return self.project(x, y)
+        s = self.singulars(x)
+        return self.V((s * self.Ut(y) + rho * self.Vt(x)) / (s**2 + rho))
+
+    def _like(self, y: Tensor) -> Tensor:
+        """The singular values for images whose measurements are like y."""
+        dtype = y.real.dtype if y.is_complex() else y.dtype
+        return self.singulars(torch.empty((), dtype=dtype, device=y.device).expand(self.image_shape(tuple(y.shape))))
+
+
+def reciprocal(s: Tensor) -> Tensor:
+    """1 / s where s > 0, else 0: the singular values of the pseudo-inverse."""
+    return torch.where(s > 0, 1 / s.where(s > 0, torch.ones_like(s)), torch.zeros_like(s))
+
+
+class BlindOperator(Operator):
+    """A family of operators A(x; theta) whose parameters, per image, are estimated along with the image."""
+
+    #: Adam's step length for each parameter.
+    rates: dict[str, float]
+
+    @abstractmethod
+    def start(self, y: Tensor) -> dict[str, Tensor]:
+        """A first guess of every parameter from the measurement, each with the image axis first."""
+
+    @abstractmethod
+    def apply(self, x: Tensor, theta: dict[str, Tensor]) -> Tensor:
+        """A(x; theta)."""
+
+    def valid(self, theta: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The nearest parameters that are allowed; by default all are."""
+        return theta
 
 
 class Function(Operator):

@@ -2,19 +2,25 @@
 
 from torch import Tensor
 
-from .base import LinearOperator
+from .base import SVDOperator
 
 
-class Identity(LinearOperator):
-    """A = I: y = x + noise. Only meaningful with noise; a noiseless problem warns."""
+class Identity(SVDOperator):
+    """A = I: y = x + noise, all singular values 1. Only meaningful with noise; a noiseless problem warns."""
 
     lossless = True
 
-    def forward(self, x: Tensor) -> Tensor:
+    def singulars(self, x: Tensor) -> Tensor:
+        return x.new_ones(())
+
+    def V(self, spectrum: Tensor) -> Tensor:
+        return spectrum
+
+    def Vt(self, x: Tensor) -> Tensor:
         return x
 
-    def adjoint(self, y: Tensor) -> Tensor:
-        return y
+    def U(self, spectrum: Tensor) -> Tensor:
+        return spectrum
 
-    def pinv(self, y: Tensor) -> Tensor:
+    def Ut(self, y: Tensor) -> Tensor:
         return y

@@ -7,13 +7,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..linalg import cg
-from .base import LinearOperator
+from .base import SVDOperator
 
 
-class Inpainting(LinearOperator):
+class Inpainting(SVDOperator):
     """A x = mask * x: observed pixels are kept, holes are 0 in y.
 
-    The adjoint and the pseudo-inverse are A itself. `hrdis.measure` puts no noise into holes.
+    The adjoint and the pseudo-inverse are A itself, and so are the singular values: U = V = I, s = mask. `hrdis.measure`
+    puts no noise into holes.
 
     Args:
         mask: 1 (True) = observed, 0 (False) = hole; (h, w), (c, h, w), or (b, 1 or c, h, w) with one mask per
@@ -83,6 +84,21 @@ class Inpainting(LinearOperator):
         return self(y)
 
     def pinv(self, y: Tensor) -> Tensor:
+        return self(y)
+
+    def singulars(self, x: Tensor) -> Tensor:
+        return self.mask.to(x)
+
+    def V(self, spectrum: Tensor) -> Tensor:
+        return spectrum
+
+    def Vt(self, x: Tensor) -> Tensor:
+        return x
+
+    def U(self, spectrum: Tensor) -> Tensor:
+        return self(spectrum)
+
+    def Ut(self, y: Tensor) -> Tensor:
         return self(y)
 
     def for_image(self, i: int) -> "Inpainting":

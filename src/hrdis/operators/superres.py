@@ -1,16 +1,15 @@
 """Super-resolution: block means, or bicubic with antialiasing."""
 
-from functools import lru_cache
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .base import LinearOperator, Shape
+from .separable import Separable
 
 
-class SuperResolution(LinearOperator):
+class SuperResolution(Separable):
     """Downscale by an integer: A x = K_h x K_w^T per channel, K of shape (n / scale, n).
 
     ``kernel="average"``: K averages blocks of ``scale`` samples; A A* = I / scale^2 and A^+ replicates.
@@ -43,14 +42,6 @@ class SuperResolution(LinearOperator):
     def extra_repr(self) -> str:
         return f"scale={self.scale}, kernel={self.kernel!r}"
 
-    def _separable(self, x: Tensor, which: Literal["down", "adjoint", "pinv"]) -> Tensor:
-        def factor(n: int) -> Tensor:
-            n = n if which == "down" else n * self.scale
-            return _factor(n, self.scale, self.kernel, which).to(x)
-
-        h, w = x.shape[-2:]
-        return factor(h) @ x @ factor(w).T
-
     def forward(self, x: Tensor) -> Tensor:
         h, w = x.shape[-2:]
         if h % self.scale or w % self.scale:
@@ -60,31 +51,18 @@ class SuperResolution(LinearOperator):
                 f"The image is {h} x {w}, no multiple of scale {self.scale}. "
                 f"Crop it to {near[0]} x {near[1]} or pad it to {above[0]} x {above[1]}."
             )
-        return self._separable(x, "down")
+        return super().forward(x)
 
-    def adjoint(self, y: Tensor) -> Tensor:
-        return self._separable(y, "adjoint")
+    def factor(self, n: int, axis: int) -> Tensor:
+        return _average(n, self.scale) if self.kernel == "average" else _bicubic(n, self.scale)
 
-    def pinv(self, y: Tensor) -> Tensor:
-        return self._separable(y, "pinv")
+    def side(self, m: int) -> int:
+        return m * self.scale
 
     def smooth(self, y: Tensor) -> Tensor:
         """Bicubic interpolation of y, moved to the nearest picture that explains y."""
         x = F.interpolate(y, scale_factor=self.scale, mode="bicubic", align_corners=False)
         return self.project(x, y)
-
-    def image_shape(self, y_shape: Shape) -> Shape:
-        return (*y_shape[:-2], y_shape[-2] * self.scale, y_shape[-1] * self.scale)
-
-
-@lru_cache(maxsize=64)
-def _factor(n: int, scale: int, kernel: str, which: str) -> Tensor:
-    """The one-dimensional factor for images of side n, or its transpose, or its pseudo-inverse; float64."""
-    with torch.inference_mode(False):  # kept for later callers, who may want a gradient
-        down = _average(n, scale) if kernel == "average" else _bicubic(n, scale)
-        if which == "down":
-            return down
-        return down.T.contiguous() if which == "adjoint" else torch.linalg.pinv(down)
 
 
 def _average(n: int, scale: int) -> Tensor:

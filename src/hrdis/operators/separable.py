@@ -1,0 +1,89 @@
+"""Operators that act on columns and rows apart: A x = K_h x K_w^T per channel."""
+
+from abc import abstractmethod
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from .base import Shape, SVDOperator
+
+ZERO = 1e-10  # singular values below this share of the largest are 0 (a float64 SVD leaves 1e-16)
+
+
+class Separable(SVDOperator):
+    """A x = K_h x K_w^T per channel, with its SVD from those of the two small matrices.
+
+    A leaf says what K is for a side of n pixels (`factor`) and, if it shrinks, which side a measurement came from
+    (`side`). Spectra have the shape of the image.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: dict[tuple[str, int, int], Tensor] = {}
+
+    @abstractmethod
+    def factor(self, n: int, axis: Literal[-2, -1]) -> Tensor:
+        """K for n pixels along an axis (-2: down a column, -1: along a row): float64, (m, n) with m <= n."""
+
+    def side(self, m: int) -> int:
+        """How many pixels gave m measurements along an axis; by default as many."""
+        return m
+
+    def image_shape(self, y_shape: Shape) -> Shape:
+        return (*y_shape[:-2], self.side(y_shape[-2]), self.side(y_shape[-1]))
+
+    # ---- without the decomposition ----------------------------------------------------------------
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._both("K", x, x.shape[-2:])
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self._both("Kt", y, self.image_shape(tuple(y.shape))[-2:])
+
+    def pinv(self, y: Tensor) -> Tensor:
+        return self._both("pinv", y, self.image_shape(tuple(y.shape))[-2:])
+
+    # ---- with it ----------------------------------------------------------------------------------
+
+    def singulars(self, x: Tensor) -> Tensor:
+        s_h, s_w = self._part("s", x.shape[-2], -2), self._part("s", x.shape[-1], -1)
+        return (s_h[:, None] * s_w).to(x)
+
+    def V(self, spectrum: Tensor) -> Tensor:
+        return self._both("V", spectrum, spectrum.shape[-2:])
+
+    def Vt(self, x: Tensor) -> Tensor:
+        return self._both("Vt", x, x.shape[-2:])
+
+    def U(self, spectrum: Tensor) -> Tensor:
+        return self._both("U", spectrum, spectrum.shape[-2:])
+
+    def Ut(self, y: Tensor) -> Tensor:
+        return self._both("Ut", y, self.image_shape(tuple(y.shape))[-2:])
+
+    # ---- the small matrices, made once per side ---------------------------------------------------
+
+    def _both(self, name: str, x: Tensor, size: Shape) -> Tensor:
+        """Apply a small matrix down the columns and along the rows of x; ``size`` is the image's."""
+        return self._part(name, size[0], -2).to(x) @ x @ self._part(name, size[1], -1).to(x).T
+
+    def _part(self, name: str, n: int, axis: Literal[-2, -1]) -> Tensor:
+        if (name, n, axis) not in self._kept:
+            with torch.inference_mode(False):  # kept for later callers, who may want a gradient
+                self._kept |= {(key, n, axis): M for key, M in self._parts(name, self.factor(n, axis)).items()}
+        return self._kept[name, n, axis]
+
+    def _parts(self, name: str, K: Tensor) -> dict[str, Tensor]:
+        if name in ("K", "Kt"):
+            return {"K": K, "Kt": K.T.contiguous()}
+        if name == "pinv":
+            return {"pinv": torch.linalg.pinv(K, rtol=ZERO)}
+        m, n = K.shape
+        U, s, Vt = torch.linalg.svd(K, full_matrices=True)
+        s = torch.cat([s, s.new_zeros(n - m)])
+        s = s.where(s > ZERO * s[0], torch.zeros_like(s))
+        Ut = torch.zeros(n, m, dtype=torch.float64)  # to a spectrum of n entries, 0 where s is
+        Ut[:m] = U.T
+        Ut[s == 0] = 0
+        return {"s": s, "V": Vt.T.contiguous(), "Vt": Vt, "Ut": Ut, "U": Ut.T.contiguous()}
