@@ -26,8 +26,13 @@ FLOORS = {
 }  # fmt: skip
 
 #: Files of one floor that may be imported by a neighbour: `load_prior` gives a name to what the file of the network
-#: reads, and a sheet of samples is a picture, whose ranges `images` alone knows.
-NEIGHBOURS = {("priors.checkpoints", "priors.unet"), ("uncertainty", "images")}
+#: reads, a sheet of samples is a picture, whose ranges `images` alone knows, and what acts on rows and columns apart
+#: is one kind of operator.
+NEIGHBOURS = {
+    ("priors.checkpoints", "priors.unet"),
+    ("uncertainty", "images"),
+    ("operators.superres", "operators.separable"),
+}
 NUMPY = {"rng", "operators.masks", "priors.exact"}  # random numbers and pictures come from numpy and Pillow
 RANDOM = [
     "rand",

@@ -16,6 +16,8 @@ from ..linalg import cg
 
 Shape = tuple[int, ...]
 
+ZERO = 1e-10  # singular values below this share of the largest are 0: a float64 SVD leaves 1e-16
+
 
 class Operator(nn.Module, ABC):
     """A measurement operator, possibly nonlinear.
@@ -162,7 +164,7 @@ class BlindOperator(Operator):
         """A first guess of every parameter from the measurement, each with the image axis first."""
 
     @abstractmethod
-    def apply(self, x: Tensor, theta: dict[str, Tensor]) -> Tensor:
+    def at(self, x: Tensor, theta: dict[str, Tensor]) -> Tensor:
         """A(x; theta)."""
 
     def valid(self, theta: dict[str, Tensor]) -> dict[str, Tensor]:

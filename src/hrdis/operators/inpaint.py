@@ -13,8 +13,7 @@ from .base import SVDOperator
 class Inpainting(SVDOperator):
     """A x = mask * x: observed pixels are kept, holes are 0 in y.
 
-    The adjoint and the pseudo-inverse are A itself, and so are the singular values: U = V = I, s = mask. `hrdis.measure`
-    puts no noise into holes.
+    The adjoint and the pseudo-inverse are A itself; U = V = I and s = mask. `hrdis.measure` puts no noise into holes.
 
     Args:
         mask: 1 (True) = observed, 0 (False) = hole; (h, w), (c, h, w), or (b, 1 or c, h, w) with one mask per

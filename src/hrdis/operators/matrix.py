@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from .base import Shape, SVDOperator
-from .separable import ZERO
+from .base import ZERO, Shape, SVDOperator
 
 
 class Matrix(SVDOperator):

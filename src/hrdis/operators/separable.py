@@ -6,9 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .base import Shape, SVDOperator
-
-ZERO = 1e-10  # singular values below this share of the largest are 0 (a float64 SVD leaves 1e-16)
+from .base import ZERO, Shape, SVDOperator
 
 
 class Separable(SVDOperator):
