@@ -19,7 +19,7 @@ from pages import DOCS, rewrite, table
 from torch import Tensor, nn
 
 import hrdis
-from hrdis.operators.base import Problem
+from hrdis.operators.problem import Problem
 from hrdis.priors.unet import UNetPrior, build_unet
 from hrdis.solvers import Solver
 

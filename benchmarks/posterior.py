@@ -23,7 +23,8 @@ from torch import Tensor
 
 import hrdis
 from hrdis.linalg import matrix
-from hrdis.operators.base import LinearOperator, Problem, Shape
+from hrdis.operators.base import LinearOperator, Shape
+from hrdis.operators.problem import Problem
 from hrdis.priors.exact import MixturePosterior
 from hrdis.rng import stream
 from hrdis.solvers import Solver

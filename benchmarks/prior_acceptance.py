@@ -38,7 +38,7 @@ from photographs import (
 from torch import Tensor
 
 import hrdis
-from hrdis.operators.base import Problem
+from hrdis.operators.problem import Problem
 from hrdis.rng import ImageRNG, stream
 from hrdis.solvers import Solver
 

@@ -24,7 +24,7 @@ from torch import Tensor
 
 import hrdis
 from hrdis.metrics import psnr
-from hrdis.operators.base import Problem
+from hrdis.operators.problem import Problem
 from hrdis.solvers import Solver
 
 CSV = DOCS / "data" / "presets.csv"

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from .noise import Noise
-from .operators.base import Function, Operator, Problem
+from .operators.base import Operator
+from .operators.problem import Function, Problem
 from .priors.base import Prediction, Prior
 from .rng import ImageRNG, Replay
 from .solvers.base import Solver, Step

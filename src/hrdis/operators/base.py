@@ -4,10 +4,7 @@ Images are (b, c, h, w) in [-1, 1]. Operators are deterministic: whatever is ran
 matrix) is drawn once, from a seed, when it is built. Noise is added elsewhere (`hrdis.noise`, `hrdis.measure`).
 """
 
-import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -170,103 +167,3 @@ class BlindOperator(Operator):
     def valid(self, theta: dict[str, Tensor]) -> dict[str, Tensor]:
         """The nearest parameters that are allowed; by default all are."""
         return theta
-
-
-class Function(Operator):
-    """Any differentiable callable ``x -> y`` as a nonlinear operator.
-
-    Args:
-        function: maps (b, c, h, w) to measurements with the image axis first, images independent.
-        shape: (c, h, w) of the images; by default that of y.
-        start: maps y to a starting picture; by default y itself where shapes agree, else mid-grey.
-
-    Example:
-        >>> A = Function(lambda x: x.clamp(-1, 0.2))
-        >>> A(torch.ones(1, 3, 8, 8)).max()
-        tensor(0.2000)
-    """
-
-    def __init__(
-        self,
-        function: Callable[[Tensor], Tensor],
-        shape: tuple[int, int, int] | None = None,
-        start: Callable[[Tensor], Tensor] | None = None,
-    ):
-        super().__init__()
-        self.function, self.shape, self.start = function, shape, start
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
-
-    def pinv(self, y: Tensor) -> Tensor:
-        """The starting picture: ``start(y)``, or y itself, or mid-grey when y is no picture of that shape."""
-        if self.start is not None:
-            return self.start(y)
-        shape = self.image_shape(tuple(y.shape))
-        return y if tuple(y.shape) == shape else y.new_zeros(shape)
-
-    def image_shape(self, y_shape: Shape) -> Shape:
-        return tuple(y_shape) if self.shape is None else (y_shape[0], *self.shape)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A measurement to be explained: y = A(x) + sigma_y z.
-
-    Args:
-        y: the measurement, the image axis first; never written to.
-        A: an `Operator`, or any callable ``x -> y`` (then nonlinear: see `Function`).
-        sigma_y: standard deviation of the noise, in units of y (twice that of a [0, 1] image); 0 is noiseless.
-
-    Raises:
-        TypeError: if y is no floating tensor or A cannot be called.
-        ValueError: if y is not finite, sigma_y is negative, or y is no measurement of A.
-    """
-
-    y: Tensor
-    A: Operator
-    sigma_y: float = 0.0
-
-    def __post_init__(self) -> None:
-        y, A = self.y, self.A
-        if not isinstance(y, Tensor) or not y.is_floating_point() or y.ndim < 2:
-            got = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
-            raise TypeError(f"y is {got}. A floating tensor whose first axis is the image is expected.")
-        if not callable(A):
-            raise TypeError(
-                f"A is a {type(A).__name__}. A hrdis Operator or a callable x -> y is expected: "
-                "Problem(y, hrdis.operators.SuperResolution(scale=4))."
-            )
-        if not isinstance(A, Operator):
-            object.__setattr__(self, "A", Function(A))
-        if not bool(torch.isfinite(y).all()):
-            bad = [i for i in range(len(y)) if not bool(torch.isfinite(y[i]).all())]
-            raise ValueError(
-                f"y is not finite (images {bad}). A measurement without NaN or infinite values is expected. "
-                "Where nothing was observed, use hrdis.operators.Inpainting and put 0 there."
-            )
-        if not (self.sigma_y >= 0 and self.sigma_y < float("inf")):
-            raise ValueError(f"sigma_y is {self.sigma_y}. A standard deviation >= 0 in units of y is expected.")
-        if self.A.lossless and self.sigma_y == 0:
-            warnings.warn(
-                f"{type(self.A).__name__} without noise leaves nothing to recover: y is the image. A noise level is "
-                "expected: Problem(y, A, sigma_y=0.1), or measure(A, x, noise=hrdis.noise.Gaussian(0.05), seeds=...).",
-                stacklevel=3,
-            )
-        self._check_shape()
-
-    def _check_shape(self) -> None:
-        shape = self.A.image_shape(tuple(self.y.shape))
-        with torch.no_grad():
-            measured = self.A(self.y.new_zeros(shape)).shape
-        if measured != self.y.shape:
-            raise ValueError(
-                f"y has shape {tuple(self.y.shape)}, but {type(self.A).__name__} gives {tuple(measured)} for images "
-                f"of shape {shape}. Build both at once: problem = hrdis.measure(A, x, seeds=...), or name the "
-                "image's shape: Problem(y, hrdis.operators.Function(A, shape=(c, h, w)))."
-            )
-
-    @property
-    def image_shape(self) -> Shape:
-        """Shape (b, c, h, w) of the images to recover."""
-        return self.A.image_shape(tuple(self.y.shape))

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ..linalg import matrix
-from ..operators.base import LinearOperator, Problem
+from ..operators.base import LinearOperator
+from ..operators.problem import Problem
 from ..rng import stream
 from ..schedule import Schedule
 from .base import Prediction, Prior

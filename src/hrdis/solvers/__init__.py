@@ -5,18 +5,18 @@
 
 from collections.abc import Sequence
 
-from . import ddnm, hrdis
+from . import cr, ddnm, hrdis, reddiff
 from .base import Solver as Solver
 from .base import Step as Step
+from .cr import CR as CR
 from .ddnm import DDNM as DDNM
-from .hrdis import CR as CR
 from .hrdis import HRDIS as HRDIS
-from .hrdis import REDDiff as REDDiff
+from .reddiff import REDDiff as REDDiff
 
 SOLVERS: dict[str, tuple[type[Solver], dict[str, Solver]]] = {
     "hrdis": (HRDIS, hrdis.PRESETS),
-    "reddiff": (REDDiff, hrdis.REDDIFF_PRESETS),
-    "cr": (CR, hrdis.CR_PRESETS),
+    "reddiff": (REDDiff, reddiff.PRESETS),
+    "cr": (CR, cr.PRESETS),
     "ddnm": (DDNM, ddnm.PRESETS),
 }
 

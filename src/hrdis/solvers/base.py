@@ -10,7 +10,8 @@ from typing import Any, ClassVar, TypeVar, cast, dataclass_transform
 import pydantic.dataclasses
 from torch import Tensor
 
-from ..operators.base import Operator, Problem
+from ..operators.base import Operator
+from ..operators.problem import Problem
 from ..priors.base import Prior
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule

@@ -7,7 +7,8 @@ import torch
 from pydantic import Field
 
 from ..linalg import rms
-from ..operators.base import LinearOperator, Problem
+from ..operators.base import LinearOperator
+from ..operators.problem import Problem
 from ..priors.base import Prior
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule, mix

@@ -1,4 +1,4 @@
-"""HRDIS, and its two limits RED-diff (beta = 1) and CR (beta = 0): one update, three names."""
+"""HRDIS: hybrid regularization. Its limits RED-diff (beta = 1) and CR (beta = 0) are one file each beside it."""
 
 from dataclasses import fields
 from itertools import pairwise
@@ -9,7 +9,8 @@ from pydantic import Field
 from torch import Tensor
 
 from ..linalg import rms
-from ..operators.base import Operator, Problem
+from ..operators.base import Operator
+from ..operators.problem import Problem
 from ..priors.base import Prior
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule, mix
@@ -32,8 +33,8 @@ ADAM_EPS = 1e-8 * 3 * 256**2
 
 
 @settings
-class _Settings(Solver):
-    """What the three names share."""
+class Family(Solver):
+    """What HRDIS shares with its limits: settings, grid, and the update of mu."""
 
     steps: Annotated[int, Field(ge=1)] = 100
     """Network calls."""
@@ -60,6 +61,10 @@ class _Settings(Solver):
     loss_reduction: Literal["per_image", "batch_mean"] = "per_image"
     """per_image: no image depends on its neighbours; batch_mean: the authors' loss."""
 
+    def shared(self) -> dict[str, Any]:
+        """These settings, to be handed on to HRDIS."""
+        return {f.name: getattr(self, f.name) for f in fields(Family)}
+
     def times(self, schedule: Schedule) -> list[int]:
         if self.grid == "stride":
             return schedule.stride(self.steps, None if self.start is None else self.start + 1)
@@ -68,7 +73,7 @@ class _Settings(Solver):
 
 @final
 @settings
-class HRDIS(_Settings):
+class HRDIS(Family):
     r"""Hybrid regularization: carry the network's noise from step to step, refreshed by a share beta.
 
     For t over the descending grid, with a_t = sqrt(alpha_bar_t), b_t = sqrt(1 - alpha_bar_t), sigma_t = b_t / a_t:
@@ -136,7 +141,7 @@ class HRDIS(_Settings):
                 n = mix(eps, rng.randn_like(mu), self.beta**0.5) if self.beta > 0 else eps  # Eq. 13
             _, eps = prior(q.diffuse(x, t, n), t)
 
-            r, data = _data_gradient(A, x, y)
+            r, data = data_gradient(A, x, y)
             if k > 0 or self.first_update:
                 weight = WEIGHTS[self.weight](q.sigma(t)).clamp(min=self.weight_min)
                 mu.grad = scale * (self.lambda_obs * data + self.lambda_reg * weight * (eps - n))  # Eq. 14
@@ -150,7 +155,7 @@ class HRDIS(_Settings):
         return ADAM_EPS if self.loss_reduction == "per_image" else 1e-8
 
 
-def _data_gradient(A: Operator, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def data_gradient(A: Operator, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Residual r = A(x) - y and (N_x / M) J^T r: the gradient of N_x times half the mean of squares, per image."""
     with torch.inference_mode(False), torch.enable_grad():  # the caller may be in inference mode, which has no graph
         x = x.detach().clone().requires_grad_()
@@ -159,64 +164,11 @@ def _data_gradient(A: Operator, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return r.detach(), gradient * (x[0].numel() / y[0].numel())
 
 
-@final
-@settings
-class REDDiff(_Settings):
-    """RED-diff: the same update with fresh noise in every step (HRDIS with beta = 1 and a first update).
-
-    Yields, Returns, Cost:
-        as `HRDIS`.
-
-    Reference:
-        Mardani, Song, Kautz, Vahdat, A Variational Perspective on Solving Inverse Problems with Diffusion Models,
-        ICLR 2024.
-
-    Differs from the official code:
-        NVlabs/RED-diff, commit 66482f2: as `HRDIS` (1) to (3).
-    """
-
-    summary: ClassVar[str] = "denoising regularization with fresh noise in every step"
-    cost: ClassVar[str] = "1 call per step, no network gradient"
-    reference: ClassVar[str] = "RED-diff, ICLR 2024"
-
-    steps: Annotated[int, Field(ge=1)] = 1000
-    """Network calls."""
-
-    def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
-        return HRDIS(beta=1.0, first_update=True, **_shared(self)).run(prior, problem, times, rng)
-
-
-@final
-@settings
-class CR(_Settings):
-    """Consistency regularization: the same update with the network's own noise only (HRDIS with beta = 0).
-
-    Deterministic after the first draw. Sharper than RED-diff but oversaturated, as the paper shows.
-
-    Yields, Returns, Cost:
-        as `HRDIS`.
-
-    Reference:
-        HRDIS, ICLR 2025: Section 3, Eq. 11-12; run as Algorithm 1 with beta = 0.
-    """
-
-    summary: ClassVar[str] = "consistency regularization: reuses the predicted noise alone"
-    cost: ClassVar[str] = "1 call per step, no network gradient"
-    reference: ClassVar[str] = "HRDIS, ICLR 2025 (ablation)"
-
-    def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
-        return HRDIS(beta=0.0, **_shared(self)).run(prior, problem, times, rng)
-
-
-def _shared(solver: _Settings) -> dict[str, Any]:
-    return {f.name: getattr(solver, f.name) for f in fields(_Settings)}
-
-
 # The paper's Table 5 and, for noise, its section C.2, on the authors' grid (150 becomes 167 calls). Rows "@default" are
 # for priors that `hrdis train` makes, searched on training photographs (docs/prior.md).
-_GENTLE: dict[str, Any] = {"steps": 100, "start": 100, "adam_eps": 1.0, "init": "smooth"}
-_NOISE05: dict[str, Any] = _GENTLE | {"lr": 0.5, "lambda_obs": 0.004}  # weak data: it is y that is wrong
-_NOISE10: dict[str, Any] = _GENTLE | {"lr": 0.5, "lambda_obs": 0.002, "start": 150}
+GENTLE: dict[str, Any] = {"steps": 100, "start": 100, "adam_eps": 1.0, "init": "smooth"}
+NOISE05: dict[str, Any] = GENTLE | {"lr": 0.5, "lambda_obs": 0.004}  # weak data: it is y that is wrong
+NOISE10: dict[str, Any] = GENTLE | {"lr": 0.5, "lambda_obs": 0.002, "start": 150}
 
 PRESETS: dict[str, Solver] = {
     "inpaint":               HRDIS(steps=150, grid="stride", lr=0.1, lambda_reg=0.25),
@@ -224,27 +176,9 @@ PRESETS: dict[str, Solver] = {
     "inpaint-noise10":       HRDIS(steps=150, grid="stride", lr=0.1, lambda_reg=0.25, lambda_obs=0.05, weight_min=2.0),
     "sr4":                   HRDIS(steps=100, grid="stride", lr=0.5, lambda_reg=0.20),
     "sr16":                  HRDIS(steps=100, grid="stride", lr=0.5, lambda_reg=0.20),
-    "inpaint@default":       HRDIS(**_GENTLE, lr=1.0),
-    "sr4@default":           HRDIS(**_GENTLE, lr=1.0),
-    "sr2@default":           HRDIS(**_GENTLE, lr=1.0),
-    "denoise-noise05@default": HRDIS(**_NOISE05),
-    "denoise-noise10@default": HRDIS(**_NOISE10),
-}  # fmt: skip
-
-# RED-diff as in its own repository's README.
-REDDIFF_PRESETS: dict[str, Solver] = {
-    "inpaint":               REDDiff(steps=1000, lr=0.25, lambda_reg=0.25),
-    "sr4":                   REDDiff(steps=1000, lr=0.1, lambda_reg=0.25),
-    "inpaint@default":       REDDiff(**_GENTLE, lr=0.5),
-    "sr4@default":           REDDiff(**_GENTLE, lr=0.5),
-    "sr2@default":           REDDiff(**_GENTLE, lr=0.5),
-    "denoise-noise05@default": REDDiff(**_NOISE05),
-    "denoise-noise10@default": REDDiff(**_NOISE10),
-}  # fmt: skip
-
-CR_PRESETS: dict[str, Solver] = {
-    "inpaint":               CR(steps=150, grid="stride", lr=0.1, lambda_reg=0.25),
-    "sr4":                   CR(steps=100, grid="stride", lr=0.5, lambda_reg=0.20),
-    "inpaint@default":       CR(**_GENTLE, lr=0.5),
-    "sr4@default":           CR(**_GENTLE, lr=0.5),
+    "inpaint@default":       HRDIS(**GENTLE, lr=1.0),
+    "sr4@default":           HRDIS(**GENTLE, lr=1.0),
+    "sr2@default":           HRDIS(**GENTLE, lr=1.0),
+    "denoise-noise05@default": HRDIS(**NOISE05),
+    "denoise-noise10@default": HRDIS(**NOISE10),
 }  # fmt: skip
