@@ -34,6 +34,9 @@ NEIGHBOURS = {
     ("operators.superres", "operators.separable"),
     ("solvers.reddiff", "solvers.hrdis"),
     ("solvers.cr", "solvers.hrdis"),
+    ("solvers.drddim", "solvers.hrdis"),
+    ("solvers.cmhrdis", "solvers.hrdis"),
+    ("solvers.blindhrdis", "solvers.hrdis"),
 }
 #: What a solver may know of operators and priors, and they of each other.
 INTERFACES = {"operators.base", "operators.problem", "priors.base"}

@@ -20,7 +20,27 @@ if TYPE_CHECKING:
     from .operators import Problem
     from .priors import Prior, load_prior
     from .schedule import Schedule
-    from .solvers import CR, DDNM, HRDIS, SOLVERS, REDDiff, Solver, Step
+    from .solvers import (
+        CMHRDIS,
+        CR,
+        DAPS,
+        DDNM,
+        DDRM,
+        DDS,
+        DPS,
+        DRDDIM,
+        FPS,
+        GDP,
+        HRDIS,
+        SOLVERS,
+        BlindHRDIS,
+        DDNMPlus,
+        DiffPIR,
+        PiGDM,
+        REDDiff,
+        Solver,
+        Step,
+    )
     from .tasks import TASKS
 
 _HOME = {
@@ -28,7 +48,10 @@ _HOME = {
     "rng": "rng", "schedule": "schedule", "solvers": "solvers", "tasks": "tasks", "uncertainty": "uncertainty",
     "Problem": "operators", "Prior": "priors", "load_prior": "priors", "Schedule": "schedule",
     "Result": "driver", "iterate": "driver", "measure": "driver", "solve": "driver",
-    "CR": "solvers", "DDNM": "solvers", "HRDIS": "solvers", "REDDiff": "solvers",
+    "HRDIS": "solvers", "REDDiff": "solvers", "CR": "solvers", "DRDDIM": "solvers", "CMHRDIS": "solvers",
+    "BlindHRDIS": "solvers", "DDRM": "solvers", "DPS": "solvers",
+    "PiGDM": "solvers", "DDNM": "solvers", "DDNMPlus": "solvers", "DDS": "solvers", "GDP": "solvers",
+    "FPS": "solvers", "DiffPIR": "solvers", "DAPS": "solvers",
     "SOLVERS": "solvers", "Solver": "solvers", "Step": "solvers", "TASKS": "tasks",
 }  # fmt: skip
 

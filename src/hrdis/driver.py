@@ -2,9 +2,8 @@
 
 import time
 import warnings
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -14,6 +13,7 @@ from .operators.base import Operator
 from .operators.problem import Function, Problem
 from .priors.base import Prediction, Prior
 from .rng import ImageRNG, Replay
+from .solvers import SOLVERS
 from .solvers.base import Solver, Step
 
 
@@ -27,6 +27,7 @@ class Result:
         nfe: network calls made.
         seconds: wall time of the whole run.
         times: the network times visited.
+        theta: parameters of the operator where the solver estimated them too (BlindHRDIS), the image axis first.
     """
 
     x: Tensor
@@ -34,6 +35,7 @@ class Result:
     nfe: int
     seconds: float
     times: tuple[int, ...]
+    theta: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def measure(
@@ -151,7 +153,8 @@ def _iterate(
     solver: Solver, prior: Prior, problem: Problem, times: list[int], source: ImageRNG | Replay
 ) -> Generator[Step, None, Result]:
     started = time.perf_counter()
-    counted, calls = _Counted(prior), sum(s < t for t, s in pairwise(times))
+    counted, calls = _Counted(prior), solver.calls(times, prior.schedule)
+    theta: Mapping[str, Tensor] = {}
     finite = torch.ones(len(problem.y), dtype=torch.bool)
     run = solver.run(counted, problem, times, source)
     while True:
@@ -161,11 +164,12 @@ def _iterate(
             x = end.value
             break
         finite = _still_finite(finite, step.x, f"at t = {step.t} (call {counted.calls} of {calls})")
+        theta = {name: value.clone() for name, value in step.theta.items()}
         yield step
     finite = _still_finite(finite, x, "in the last step")
     if isinstance(source, Replay):
         source.close()
-    return Result(x, finite, counted.calls, time.perf_counter() - started, tuple(times))
+    return Result(x, finite, counted.calls, time.perf_counter() - started, tuple(times), theta)
 
 
 def _still_finite(finite: torch.Tensor, x: Tensor, when: str) -> Tensor:
@@ -216,16 +220,16 @@ def check(solver: Solver, prior: Prior, problem: Problem) -> None:
         TypeError: if the operator lacks what the solver needs.
         ValueError: if there is noise the solver cannot explain, or the prior knows no such images.
     """
-    name = type(solver).__name__
-    if not isinstance(problem.A, solver.requires):
+    name, A = type(solver).__name__, problem.A
+    if not isinstance(A, solver.needs()):
         raise TypeError(
-            f"{name} needs a {solver.requires.__name__}, but A is a {type(problem.A).__name__}. "
-            "Use HRDIS or REDDiff, which take any differentiable operator."
+            f"{name} needs a {solver.needs().__name__}, but A is a {type(A).__name__}, which lacks "
+            f"{solver.needs().capability}. Solvers that can use it: {', '.join(_able(problem))}."
         )
     if solver.noiseless and problem.sigma_y > 0:
         raise ValueError(
             f"{name} is for noiseless measurements, but sigma_y is {problem.sigma_y:g}. "
-            "Use HRDIS or REDDiff, whose weights lambda_obs and lambda_reg balance noise against the prior."
+            f"Solvers that can use it: {', '.join(_able(problem))}."
         )
     channels = problem.image_shape[1]
     if prior.channels is not None and channels not in prior.channels:
@@ -233,3 +237,9 @@ def check(solver: Solver, prior: Prior, problem: Problem) -> None:
             f"The images have {channels} channels, but the prior {prior.name!r} takes "
             f"{' or '.join(map(str, prior.channels))}. Convert the images, or use another prior."
         )
+
+
+def _able(problem: Problem) -> list[str]:
+    """The solvers that can run on a problem at their defaults, by class name."""
+    able = (cls for cls, _ in SOLVERS.values() if isinstance(problem.A, cls().needs()))
+    return [cls.__name__ for cls in able if not (cls.noiseless and problem.sigma_y > 0)]

@@ -63,6 +63,11 @@ class ImageRNG:
             z = torch.stack([torch.randn(shape, generator=g, device=self.device) for g in self._generators])
         return z if like is None else z.to(like)
 
+    def rand(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """Draw uniformly from [0, 1) of shape ``(b, *shape)``, with dtype and device of ``like``; always on the CPU."""
+        draws = [s.random(tuple(shape), dtype=np.float32) for s in self._streams]
+        return torch.from_numpy(np.stack(draws)).to(like)
+
     def randn_like(self, x: Tensor) -> Tensor:
         """Draw N(0, 1) of the shape, dtype and device of ``x``, whose first axis is the image."""
         return self.randn(x.shape[1:], like=x)
@@ -99,6 +104,10 @@ class Replay:
             )
         self._used += 1
         return z if like is None else z.to(like)
+
+    def rand(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """Hand out the next recorded draw, of uniform numbers."""
+        return self.randn(shape, like)
 
     def randn_like(self, x: Tensor) -> Tensor:
         """Hand out the next recorded draw, which must have the shape of ``x``."""

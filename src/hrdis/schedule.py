@@ -81,6 +81,28 @@ class Schedule:
         """(x_t - sqrt(1 - alpha_bar[t]) eps) / sqrt(alpha_bar[t]): the clean image that eps implies."""
         return (x_t - self.noise(t) * eps) / self.signal(t)
 
+    # ---- one step of the reverse process, from time t to an earlier s ------------------------------
+
+    def ddim_share(self, t: int, s: int, eta: float) -> Tensor:
+        """Share of fresh noise in a DDIM step, for ``diffuse(x0_hat, s, mix(eps, z, share))``; 0-d float64.
+
+        eta sqrt(1 - alpha_bar[t] / alpha_bar[s]) / sqrt(1 - alpha_bar[t]): 1 with eta = 1 is ancestral sampling with
+        the small variance; 0 at s = -1, where nothing is noisy any more.
+        """
+        if s < 0:
+            return torch.zeros((), dtype=torch.float64)
+        return eta * ((1 - self[t] / self[s]) / (1 - self[t])).sqrt()
+
+    def ancestral(self, t: int, s: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights of x0_hat and x_t in the mean of q(x_s | x_t, x0_hat), and its standard deviation; 0-d float64.
+
+        With beta = 1 - alpha_bar[t] / alpha_bar[s]: sqrt(alpha_bar[s]) beta / (1 - alpha_bar[t]),
+        sqrt(1 - beta) (1 - alpha_bar[s]) / (1 - alpha_bar[t]), and sqrt(beta (1 - alpha_bar[s]) / (1 - alpha_bar[t])).
+        """
+        beta, rest = 1 - self[t] / self[s], 1 - self[t]
+        left = (1 - self[s]) / rest
+        return self.signal(s) * beta / rest, (1 - beta).sqrt() * left, (beta * left).sqrt()
+
     # ---- which times are visited: descending, ending in -1 --------------------------------------
 
     def uniform(self, steps: int, start: int | None = None) -> list[int]:
@@ -122,6 +144,36 @@ class Schedule:
         if skip == 0:
             raise ValueError(f"{steps} steps do not fit into [{end}, {start}). At most {start - end} are possible.")
         return [*reversed(range(end, start, skip)), -1]
+
+    def quadratic(self, steps: int, start: int | None = None) -> list[int]:
+        """DiffPIR's grid, densest at low noise: T - 1 - floor(T sqrt(i / (steps - 1))) for i = 0, 1, ..., then -1.
+
+        Args:
+            steps: the number of network calls.
+            start: the largest time, T - 1; by default the schedule's last.
+
+        Example:
+            >>> Schedule.linear().quadratic(5)
+            [999, 499, 292, 133, 0, -1]
+        """
+        top = self._top(start)
+        if steps == 1:
+            return [top, -1]
+        if not 1 <= steps <= top + 1:
+            raise ValueError(f"{steps} steps do not fit between time {top} and 0. At most {top + 1} are possible.")
+        times = [max(top - int((top + 1) * math.sqrt(i / (steps - 1))), 0) for i in range(steps)]
+        if len(set(times)) < steps:
+            raise ValueError(
+                f"{steps} steps are too many for a quadratic grid from time {top}, where {len(set(times))} of them "
+                "differ. Take fewer steps."
+            )
+        return [*times, -1]
+
+    def _top(self, start: int | None) -> int:
+        top = len(self) - 1 if start is None else start
+        if not 0 <= top < len(self):
+            raise ValueError(f"start is {start}. A time from 0 to {len(self) - 1} is expected.")
+        return top
 
     def travel(self, times: Sequence[int], length: int, repeat: int) -> list[int]:
         """Insert time travel into a descending grid: climb ``length`` points back, ``repeat`` - 1 times.

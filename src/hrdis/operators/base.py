@@ -5,6 +5,7 @@ matrix) is drawn once, from a seed, when it is built. Noise is added elsewhere (
 """
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,8 @@ class Operator(nn.Module, ABC):
     ``forward`` must treat images independently and be differentiable by autograd.
     """
 
+    #: What this kind of operator has and others lack, for messages.
+    capability: ClassVar[str] = "a forward map"
     #: 1 where an entry of y was observed, 0 where not, broadcastable to y; None means everything was.
     observed: Tensor | None = None
     #: Whether y alone determines x, so that without noise there is nothing to recover.
@@ -65,6 +68,8 @@ class Operator(nn.Module, ABC):
 class LinearOperator(Operator):
     """A linear operator: also has its adjoint, and ``pinv`` is the Moore-Penrose inverse."""
 
+    capability: ClassVar[str] = "an adjoint"
+
     def for_image(self, i: int) -> "LinearOperator":
         return self
 
@@ -98,6 +103,8 @@ class SVDOperator(LinearOperator):
     V is unitary on images. The spectrum V* x has one entry per singular value, those that are 0 included, in whatever
     shape suits the operator; it may be complex, and real gains on it (the same for s and its twin) keep images real.
     """
+
+    capability: ClassVar[str] = "a singular value decomposition"
 
     @abstractmethod
     def singulars(self, x: Tensor) -> Tensor:
@@ -152,6 +159,8 @@ def reciprocal(s: Tensor) -> Tensor:
 
 class BlindOperator(Operator):
     """A family of operators A(x; theta) whose parameters, per image, are estimated along with the image."""
+
+    capability: ClassVar[str] = "parameters to estimate"
 
     #: Adam's step length for each parameter.
     rates: dict[str, float]

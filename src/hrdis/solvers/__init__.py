@@ -5,19 +5,60 @@
 
 from collections.abc import Sequence
 
-from . import cr, ddnm, hrdis, reddiff
+from . import (
+    blindhrdis,
+    cmhrdis,
+    cr,
+    daps,
+    ddnm,
+    ddnmplus,
+    ddrm,
+    dds,
+    diffpir,
+    dps,
+    drddim,
+    fps,
+    gdp,
+    hrdis,
+    pigdm,
+    reddiff,
+)
 from .base import Solver as Solver
 from .base import Step as Step
+from .blindhrdis import BlindHRDIS as BlindHRDIS
+from .cmhrdis import CMHRDIS as CMHRDIS
 from .cr import CR as CR
+from .daps import DAPS as DAPS
 from .ddnm import DDNM as DDNM
+from .ddnmplus import DDNMPlus as DDNMPlus
+from .ddrm import DDRM as DDRM
+from .dds import DDS as DDS
+from .diffpir import DiffPIR as DiffPIR
+from .dps import DPS as DPS
+from .drddim import DRDDIM as DRDDIM
+from .fps import FPS as FPS
+from .gdp import GDP as GDP
 from .hrdis import HRDIS as HRDIS
+from .pigdm import PiGDM as PiGDM
 from .reddiff import REDDiff as REDDiff
 
 SOLVERS: dict[str, tuple[type[Solver], dict[str, Solver]]] = {
     "hrdis": (HRDIS, hrdis.PRESETS),
     "reddiff": (REDDiff, reddiff.PRESETS),
     "cr": (CR, cr.PRESETS),
+    "drddim": (DRDDIM, drddim.PRESETS),
+    "cmhrdis": (CMHRDIS, cmhrdis.PRESETS),
+    "blindhrdis": (BlindHRDIS, blindhrdis.PRESETS),
+    "ddrm": (DDRM, ddrm.PRESETS),
+    "dps": (DPS, dps.PRESETS),
+    "pigdm": (PiGDM, pigdm.PRESETS),
     "ddnm": (DDNM, ddnm.PRESETS),
+    "ddnmplus": (DDNMPlus, ddnmplus.PRESETS),
+    "dds": (DDS, dds.PRESETS),
+    "gdp": (GDP, gdp.PRESETS),
+    "fps": (FPS, fps.PRESETS),
+    "diffpir": (DiffPIR, diffpir.PRESETS),
+    "daps": (DAPS, daps.PRESETS),
 }
 
 

@@ -2,17 +2,20 @@
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import wraps
-from typing import Any, ClassVar, TypeVar, cast, dataclass_transform
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, TypeVar, cast, dataclass_transform
 
 import pydantic.dataclasses
+import torch
+from pydantic import Field
 from torch import Tensor
 
 from ..operators.base import Operator
 from ..operators.problem import Problem
-from ..priors.base import Prior
+from ..priors.base import Prediction, Prior
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule
 
@@ -64,11 +67,13 @@ class Step:
         t: the network time just visited.
         x: the answer so far, (b, c, h, w), detached.
         info: numbers per image, each (b,), left on the device.
+        theta: parameters of the operator where they are estimated too, the image axis first.
     """
 
     t: int
     x: Tensor
     info: Mapping[str, Tensor] = field(default_factory=dict)
+    theta: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 Run = Generator[Step, None, Tensor]
@@ -92,6 +97,46 @@ class Solver(ABC):
     def times(self, schedule: Schedule) -> list[int]:
         """The `for` line of the algorithm: network times in order of visit, ending in -1."""
 
+    def calls(self, times: list[int], schedule: Schedule) -> int:
+        """How many network calls a run over these times makes; by default one per move down."""
+        return sum(s < t for t, s in pairwise(times))
+
+    def needs(self) -> type[Operator]:
+        """What the operator must be for these settings; by default `requires`."""
+        return self.requires
+
     @abstractmethod
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
         """Yield a `Step` per network time and return the images."""
+
+
+@settings
+class Sampler(Solver):
+    """A solver that walks x_t down an even grid from noise: what most of the compared methods share."""
+
+    steps: Annotated[int, Field(ge=1)] = 100
+    """Network calls."""
+    start: Annotated[int, Field(ge=0)] | None = None
+    """Largest time visited; below the top, the run starts from the operator's smooth picture, diffused."""
+
+    def times(self, schedule: Schedule) -> list[int]:
+        return schedule.uniform(self.steps, self.start)
+
+    def first(self, problem: Problem, q: Schedule, t: int, z: Tensor) -> Tensor:
+        """x_T: pure noise z, or the smooth picture diffused to t where a run starts lower."""
+        return z if self.start is None else q.diffuse(problem.A.smooth(problem.y), t, z)
+
+
+def through_network(
+    prior: Prior, x_t: Tensor, t: int, objective: Callable[[Tensor], Tensor]
+) -> tuple[Prediction, Tensor, Tensor]:
+    """Call the network with a graph: its prediction, an objective of x0_hat per image (b,), and its gradient in x_t.
+
+    All three come back without a graph. The caller may be in inference mode, which has none.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        x_t = x_t.detach().clone().requires_grad_()
+        x0_hat, eps = prior(x_t, t)
+        value = objective(x0_hat)
+        (gradient,) = torch.autograd.grad(value.sum(), x_t)
+    return Prediction(x0_hat.detach(), eps.detach()), value.detach(), gradient

@@ -12,12 +12,12 @@ from ..operators.problem import Problem
 from ..priors.base import Prior
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule, mix
-from .base import Run, Solver, Step, settings
+from .base import Run, Sampler, Solver, Step, settings
 
 
 @final
 @settings
-class DDNM(Solver):
+class DDNM(Sampler):
     """Null-space projection of the denoised image, with time travel; noiseless measurements.
 
     For t to s over the grid (up again where it travels):
@@ -50,10 +50,6 @@ class DDNM(Solver):
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "DDNM, ICLR 2023"
 
-    steps: Annotated[int, Field(ge=1)] = 100
-    """Network calls (before time travel)."""
-    start: Annotated[int, Field(ge=0)] | None = None
-    """Largest time visited; below the top, the run starts from the operator's smooth picture, diffused."""
     eta: Annotated[float, Field(ge=0, le=1)] = 0.85
     """Share of fresh noise; 0 is deterministic."""
     length: Annotated[int, Field(ge=1)] = 1
@@ -67,10 +63,7 @@ class DDNM(Solver):
     @torch.no_grad()
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
         y, A, q = problem.y, problem.A, prior.schedule
-        x_t = rng.randn(problem.image_shape[1:], like=y)  # x_T ~ N(0, I)
-        if self.start is not None:
-            x_t = q.diffuse(A.smooth(y), times[0], x_t)
-        x0_hat = x_t
+        x0_hat = x_t = self.first(problem, q, times[0], rng.randn(problem.image_shape[1:], like=y))
         for t, s in pairwise(times):
             if s > t:  # travel back
                 x_t = q.diffuse(x0_hat, s, rng.randn_like(x_t))

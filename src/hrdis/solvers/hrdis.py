@@ -1,5 +1,6 @@
 """HRDIS: hybrid regularization. Its limits RED-diff (beta = 1) and CR (beta = 0) are one file each beside it."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, final
@@ -9,7 +10,6 @@ from pydantic import Field
 from torch import Tensor
 
 from ..linalg import rms
-from ..operators.base import Operator
 from ..operators.problem import Problem
 from ..priors.base import Prior
 from ..rng import ImageRNG, Replay
@@ -64,6 +64,25 @@ class Family(Solver):
     def shared(self) -> dict[str, Any]:
         """These settings, to be handed on to HRDIS."""
         return {f.name: getattr(self, f.name) for f in fields(Family)}
+
+    def begin(self, problem: Problem) -> tuple[Tensor, Callable[[Tensor, Tensor], None]]:
+        """mu where it starts, and Adam's update of it by the gradients of the data term and of the regularization."""
+        A, y = problem.A, problem.y
+        mu = (A.pinv(y) if self.init == "pinv" else A.smooth(y)).clone()  # y is never written to
+        per_image = self.loss_reduction == "per_image"
+        eps = self.adam_eps if self.adam_eps is not None else ADAM_EPS if per_image else 1e-8
+        adam = torch.optim.Adam([mu], lr=self.lr, betas=(0.9, 0.99), eps=eps)
+        scale = 1.0 if per_image else 1 / mu.numel()
+
+        def update(data: Tensor, regularization: Tensor) -> None:
+            mu.grad = scale * (self.lambda_obs * data + self.lambda_reg * regularization)
+            adam.step()
+
+        return mu, update
+
+    def strength(self, q: Schedule, t: int) -> Tensor:
+        """W(sigma_t), with its floor."""
+        return WEIGHTS[self.weight](q.sigma(t)).clamp(min=self.weight_min)
 
     def times(self, schedule: Schedule) -> list[int]:
         if self.grid == "stride":
@@ -128,9 +147,7 @@ class HRDIS(Family):
     @torch.no_grad()
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
         y, A, q = problem.y, problem.A, prior.schedule
-        mu = (A.pinv(y) if self.init == "pinv" else A.smooth(y)).clone()  # y is never written to
-        scale = 1.0 if self.loss_reduction == "per_image" else 1 / mu.numel()
-        adam = torch.optim.Adam([mu], lr=self.lr, betas=(0.9, 0.99), eps=self._eps())
+        mu, update = self.begin(problem)
         eps: Tensor | None = None
 
         for k, (t, _) in enumerate(pairwise(times)):
@@ -143,19 +160,12 @@ class HRDIS(Family):
 
             r, data = data_gradient(A, x, y)
             if k > 0 or self.first_update:
-                weight = WEIGHTS[self.weight](q.sigma(t)).clamp(min=self.weight_min)
-                mu.grad = scale * (self.lambda_obs * data + self.lambda_reg * weight * (eps - n))  # Eq. 14
-                adam.step()
+                update(data, self.strength(q, t) * (eps - n))  # Eq. 14
             yield Step(t, mu.clone(), {"residual": rms(r)})
         return mu
 
-    def _eps(self) -> float:
-        if self.adam_eps is not None:
-            return self.adam_eps
-        return ADAM_EPS if self.loss_reduction == "per_image" else 1e-8
 
-
-def data_gradient(A: Operator, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def data_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Residual r = A(x) - y and (N_x / M) J^T r: the gradient of N_x times half the mean of squares, per image."""
     with torch.inference_mode(False), torch.enable_grad():  # the caller may be in inference mode, which has no graph
         x = x.detach().clone().requires_grad_()

@@ -1,0 +1,96 @@
+"""Blind HRDIS: the operator's parameters are estimated along with the image."""
+
+from itertools import pairwise
+from typing import Annotated, ClassVar, final
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ..linalg import rms
+from ..operators.base import BlindOperator
+from ..operators.problem import Problem
+from ..priors.base import Prior
+from ..rng import ImageRNG, Replay
+from ..schedule import mix
+from .base import Run, Solver, Step, settings
+from .hrdis import Family, data_gradient
+
+
+@final
+@settings
+class BlindHRDIS(Family):
+    """HRDIS for y = A(x; theta): a gradient step on theta, then an HRDIS step on mu with the same operator.
+
+        theta = theta - Adam(grad_theta 1/2 ||y - A(mu; theta)||^2 / M)      at the operator's own rates
+        mu    = the step of `HRDIS` with A(.; theta)
+
+    Nothing moves in the first iteration. The paper (C.7) gives no rates, start or domain: they are the operator's.
+
+    Yields:
+        `Step` with x = mu, the residual, and theta.
+
+    Returns:
+        mu; theta is in `Result.theta`.
+
+    Draws:
+        as `HRDIS`.
+
+    Cost:
+        one network call per step, no derivative of the network.
+
+    Reference:
+        HRDIS, ICLR 2025: section C.7; its low-light model is GDP's (CVPR 2023).
+    """
+
+    requires: ClassVar = BlindOperator
+    summary: ClassVar[str] = "HRDIS that also estimates the operator's parameters"
+    cost: ClassVar[str] = "1 call per step, no network gradient"
+    reference: ClassVar[str] = "HRDIS, ICLR 2025 (section C.7, reconstructed)"
+
+    steps: Annotated[int, Field(ge=1)] = 300
+    """Network calls."""
+    beta: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Share of fresh noise (variance)."""
+
+    @torch.no_grad()
+    def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
+        y, q = problem.y, prior.schedule
+        A: BlindOperator = problem.A  # type: ignore[assignment]
+        mu, update = self.begin(problem)
+        theta = {name: value.clone() for name, value in A.start(y).items()}
+        groups = [{"params": [value], "lr": A.rates[name]} for name, value in theta.items()]
+        adam = torch.optim.Adam(groups, betas=(0.9, 0.99))
+        eps: Tensor | None = None
+        for k, (t, _) in enumerate(pairwise(times)):
+            x = mu + self.sigma_x0 * rng.randn_like(mu) if self.sigma_x0 > 0 else mu
+            if eps is None:
+                n = rng.randn_like(mu)
+            else:
+                n = mix(eps, rng.randn_like(mu), self.beta**0.5) if self.beta > 0 else eps
+            _, eps = prior(q.diffuse(x, t, n), t)
+            if k > 0:
+                for name, gradient in _parameter_gradients(A, x, y, theta).items():
+                    theta[name].grad = gradient
+                adam.step()
+                for name, value in A.valid(theta).items():
+                    theta[name].copy_(value)
+            r, data = data_gradient(lambda v: A.at(v, theta), x, y)
+            if k > 0:
+                update(data, self.strength(q, t) * (eps - n))
+            yield Step(t, mu.clone(), {"residual": rms(r)}, {name: v.clone() for name, v in theta.items()})
+        return mu
+
+
+def _parameter_gradients(A: BlindOperator, x: Tensor, y: Tensor, theta: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The gradient of half the mean squared residual of each image in its parameters."""
+    with torch.inference_mode(False), torch.enable_grad():
+        own = {name: value.detach().clone().requires_grad_() for name, value in theta.items()}
+        loss = 0.5 * (A.at(x.detach().clone(), own) - y.clone()).square().flatten(1).mean(1).sum()
+        gradients = torch.autograd.grad(loss, list(own.values()))
+    return dict(zip(own, gradients, strict=True))
+
+
+PRESETS: dict[str, Solver] = {
+    "lowlight": BlindHRDIS(steps=300, grid="stride", lr=0.1, lambda_reg=0.25),  # about 300 calls (C.7): here 334
+}

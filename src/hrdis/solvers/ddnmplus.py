@@ -1,0 +1,126 @@
+"""DDNM+: the null-space model for noisy measurements."""
+
+from itertools import pairwise
+from typing import Annotated, ClassVar, Literal, final
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ..linalg import rms
+from ..operators.base import LinearOperator, Operator, SVDOperator
+from ..operators.problem import Problem
+from ..priors.base import Prior
+from ..rng import ImageRNG, Replay
+from ..schedule import Schedule, mix
+from .base import Run, Sampler, Solver, Step, settings
+
+
+@final
+@settings
+class DDNMPlus(Sampler):
+    """DDNM for noisy measurements: as much of the residual as the noise of the step can hide, component by component.
+
+    With a = sqrt(alpha_bar_s), b = sqrt(1 - alpha_bar_s) and s_i the singular values, along the columns of V:
+
+        s_i = 0               lambda = 1                                     d1 = eta b      d2 = sqrt(1 - eta^2) b
+        b >= a sigma_y / s_i  lambda = 1                                     d1 = left       d2 = 0
+        b <  a sigma_y / s_i  lambda = s_i b sqrt(1 - eta^2) / (a sigma_y)   d1 = eta b      d2 = 0
+
+        left = sqrt(b^2 - (a sigma_y / s_i)^2)
+
+        x0_y = x0_hat - V lambda V* A^+ (A x0_hat - y)
+        x_s  = a x0_y + V (d1 V* z + d2 V* eps)
+
+    ``form="simplified"`` takes one lambda = min(1, b / (a sigma_y)) for all components, and needs A^+ only:
+
+        x_s  = a (x0_hat - lambda A^+ (A x0_hat - y)) + sqrt(b^2 - (a lambda sigma_y)^2) (sqrt(1 - eta^2) eps + eta z)
+
+    Without noise both are DDNM.
+
+    Yields:
+        `Step` with x = x0_y and the root mean square residual of the network's own estimate.
+
+    Draws:
+        x_T, then z per move (also per move up) except to s = -1.
+
+    Cost:
+        one network call per move down, no derivative of the network.
+
+    Reference:
+        Wang, Yu, Zhang, Zero-Shot Image Restoration Using Denoising Diffusion Null-Space Model, ICLR 2023, Section 3.3
+        and Appendix I.
+
+    Differs from the official code:
+        wyhuai/DDNM, commit 00b58ea: (1) V (d2 eps) there lacks V*, which is right for masks only; (2) its simplified
+        path takes alpha_bar for its square root and scales the noise once more.
+    """
+
+    requires: ClassVar = LinearOperator
+    summary: ClassVar[str] = "DDNM that knows the noise; linear"
+    cost: ClassVar[str] = "1 call per step, no network gradient"
+    reference: ClassVar[str] = "DDNM+, ICLR 2023"
+
+    eta: Annotated[float, Field(ge=0, le=1)] = 0.85
+    """Share of fresh noise where y says nothing; 0 is deterministic."""
+    length: Annotated[int, Field(ge=1)] = 1
+    """Time travel: how many grid points back."""
+    repeat: Annotated[int, Field(ge=1)] = 1
+    """Time travel: how often each stretch is walked; 1 means no travel."""
+    form: Literal["exact", "simplified"] = "exact"
+    """exact: per singular value; simplified: one share for all, for operators without a known SVD."""
+
+    def needs(self) -> type[Operator]:
+        return SVDOperator if self.form == "exact" else LinearOperator
+
+    def times(self, schedule: Schedule) -> list[int]:
+        return schedule.travel(schedule.uniform(self.steps, self.start), self.length, self.repeat)
+
+    @torch.no_grad()
+    def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
+        y, q = problem.y, prior.schedule
+        A: LinearOperator = problem.A  # type: ignore[assignment]
+        x0_hat = x_t = self.first(problem, q, times[0], rng.randn(problem.image_shape[1:], like=y))
+        move = self._exact if self.form == "exact" and problem.sigma_y > 0 else self._simplified
+        for t, s in pairwise(times):
+            if s > t:  # travel back
+                x_t = q.diffuse(x0_hat, s, rng.randn_like(x_t))
+                continue
+            x0_hat, eps = prior(x_t, t)
+            r = A(x0_hat) - y
+            z = rng.randn_like(x_t) if s >= 0 else torch.zeros_like(x_t)
+            correction, noise = move(problem, A.pinv(r), eps, z, q, s)
+            x0_y = x0_hat - correction
+            x_t = q.signal(s) * x0_y + noise
+            yield Step(t, x0_y, {"residual": rms(r)})
+        return x_t
+
+    def _exact(
+        self, problem: Problem, back: Tensor, eps: Tensor, z: Tensor, q: Schedule, s: int
+    ) -> tuple[Tensor, Tensor]:
+        """lambda A^+ r, and the noise of x_s."""
+        A: SVDOperator = problem.A  # type: ignore[assignment]
+        sv, a, b = A.singulars(z), q.signal(s), q.noise(s)
+        blind, hidden = sv == 0, sv * b >= a * problem.sigma_y
+        ratio = (sv * b / (a * problem.sigma_y)).clamp(max=1)  # 1 where the step's noise hides that of y
+        kept = torch.where(blind | hidden, torch.ones_like(sv), ratio * (1 - self.eta**2) ** 0.5)
+        left = (b**2 - (a * problem.sigma_y / sv.where(~blind, torch.ones_like(sv))) ** 2).clamp(min=0).sqrt()
+        d1 = torch.where(blind | ~hidden, (self.eta * b).to(sv), left)
+        d2 = torch.where(blind, ((1 - self.eta**2) ** 0.5 * b).to(sv), torch.zeros_like(sv))
+        return A.filter(kept, back), A.V(d1 * A.Vt(z) + d2 * A.Vt(eps))
+
+    def _simplified(
+        self, problem: Problem, back: Tensor, eps: Tensor, z: Tensor, q: Schedule, s: int
+    ) -> tuple[Tensor, Tensor]:
+        a, b, sigma_y = q.signal(s), q.noise(s), problem.sigma_y
+        kept = min(1.0, float(b / (a * sigma_y))) if sigma_y > 0 else 1.0
+        gamma = (b**2 - (a * kept * sigma_y) ** 2).clamp(min=0).sqrt()
+        return kept * back, gamma * mix(eps, z, self.eta)
+
+
+PRESETS: dict[str, Solver] = {
+    "sr2": DDNMPlus(),  # official: 100 steps, eta 0.85
+    "sr4": DDNMPlus(),
+    "inpaint": DDNMPlus(),
+    "denoise": DDNMPlus(),
+}
