@@ -1,6 +1,6 @@
 """Parity with the official implementations: recorded runs, replayed on their own noise.
 
-Tolerances. DDNM: rounding of float32 over 20 steps, and their table of alpha_bar is a float32 product; 1e-5 of the
+Tolerances. Samplers: rounding of float32 over 20 steps, and their table of alpha_bar is a float32 product; 1e-5 of the
 norm. HRDIS and RED-diff: Adam divides by the gradient's own size, and at high noise the gradient is a difference of two
 nearly equal numbers, so isolated pixels drift: 1e-7 of noise on the network's output moves 1e-5 to 1e-3 of the norm,
 mostly in a few percent of the pixels. So: median 1e-5, 95 % quantile 1e-3, norm 5e-3; `test_*_would_be_noticed` shows
@@ -20,7 +20,8 @@ import hrdis
 
 DATA = Path(__file__).parent / "data"
 ADAM = ["hrdis_inpaint", "hrdis_sr4", "reddiff_inpaint"]
-CASES = [*ADAM, "ddnm_svd_sr4"]
+SAMPLERS = ["ddnm_svd_sr4", "ddrm_sr4", "dps_orig_inpaint", "pigdm_inpaint"]
+CASES = [*ADAM, *SAMPLERS]
 
 
 def golden(case: str) -> SimpleNamespace:
@@ -35,6 +36,12 @@ def settings(case: str, hyper: dict) -> hrdis.Solver:
     """The run's hyperparameters by our names; those of Adam are the official form's."""
     if case.startswith("ddnm"):
         return hrdis.DDNM(eta=hyper["eta"])
+    if case.startswith("ddrm"):
+        return hrdis.DDRM(eta=hyper["eta"], eta_b=hyper["eta_b"])
+    if case.startswith("dps"):
+        return hrdis.DPS(zeta=hyper["scale"])
+    if case.startswith("pigdm"):
+        return hrdis.PiGDM(eta=hyper["eta"], weight=hyper["grad_term_weight"])
     official = {
         "lr": hyper["lr"],
         "lambda_obs": hyper["obs_weight"],
@@ -55,7 +62,8 @@ def replay(case: str, solver: hrdis.Solver | None = None, **changes) -> SimpleNa
     prior = Recorded(mixture)
     mask = getattr(g, "op_mask", None)
     A = hrdis.operators.SuperResolution(int(g.op_scale)) if mask is None else hrdis.operators.Inpainting(mask)
-    draws = [*([g.x_init] if case.startswith("ddnm") else []), *g.draws]
+    first = [getattr(g, "init_draw", g.x_init)] if case in SAMPLERS else []
+    draws = [*first, *g.draws]
     run = hrdis.iterate(
         solver, prior, hrdis.Problem(g.y, A), times=[*g.timesteps.tolist(), -1], rng=hrdis.rng.Replay(draws)
     )
@@ -117,20 +125,26 @@ def test_adam_result_is_the_image_after_the_last_update(runs, case):
     assert agrees(runs[case].result.x, runs[case].golden.mu_final)
 
 
+@pytest.mark.parametrize("case", SAMPLERS)
+def test_sampler_starts_where_it_was_recorded(runs, case):
+    assert rel(runs[case].prior.inputs[0], runs[case].golden.x_init) <= 1e-5
+
+
+@pytest.mark.parametrize("case", SAMPLERS)
 @pytest.mark.parametrize("k", [0, 1, 2])
-def test_ddnm_states_of_the_first_iterations(runs, k):
-    run = runs["ddnm_svd_sr4"]  # the state after iteration k is what the network sees next
+def test_sampler_states_of_the_first_iterations(runs, case, k):
+    run = runs[case]  # the state after iteration k is what the network sees next
     assert rel(run.prior.inputs[k + 1], run.golden.states_first3[k]) <= 1e-5
 
 
-def test_ddnm_state_after_ten_iterations(runs):
-    run = runs["ddnm_svd_sr4"]
-    assert rel(run.prior.inputs[10], run.golden.state_mid) <= 1e-5
+@pytest.mark.parametrize("case", SAMPLERS)
+def test_sampler_state_after_ten_iterations(runs, case):
+    assert rel(runs[case].prior.inputs[10], runs[case].golden.state_mid) <= 1e-5
 
 
-def test_ddnm_reconstruction(runs):
-    run = runs["ddnm_svd_sr4"]
-    assert rel(run.result.x, run.golden.recon) <= 1e-5
+@pytest.mark.parametrize("case", SAMPLERS)
+def test_sampler_reconstruction(runs, case):
+    assert rel(runs[case].result.x, runs[case].golden.recon) <= 1e-5
 
 
 # ---- our own loss is theirs, at batch 1 ---------------------------------------------------------
@@ -145,9 +159,9 @@ def test_per_image_loss_is_the_official_one_with_epsilon_scaled(runs):
 
 
 def test_default_epsilon_is_the_official_one_at_batch_1_and_256_pixels():
-    assert hrdis.HRDIS()._eps() == 1e-8 * 3 * 256 * 256 == pytest.approx(1.966e-3, rel=1e-3)
-    assert hrdis.HRDIS(loss_reduction="batch_mean")._eps() == 1e-8
-    assert hrdis.HRDIS(adam_eps=0.5)._eps() == hrdis.HRDIS(adam_eps=0.5, loss_reduction="batch_mean")._eps() == 0.5
+    assert hrdis.HRDIS().epsilon == 1e-8 * 3 * 256 * 256 == pytest.approx(1.966e-3, rel=1e-3)
+    assert hrdis.HRDIS(loss_reduction="batch_mean").epsilon == 1e-8
+    assert hrdis.HRDIS(adam_eps=0.5).epsilon == hrdis.HRDIS(adam_eps=0.5, loss_reduction="batch_mean").epsilon == 0.5
 
 
 # ---- small mistakes would be noticed ------------------------------------------------------------
@@ -198,9 +212,20 @@ def test_returning_the_image_before_the_last_update_would_be_noticed(runs, case)
     assert not agrees(runs[case].golden.recon, runs[case].golden.mu_final)
 
 
-@pytest.mark.parametrize("eta", [0.86, 0.84])
-def test_another_eta_would_be_noticed(eta):
-    assert rel(replay("ddnm_svd_sr4", eta=eta).result.x, golden("ddnm_svd_sr4").recon) > 10 * 1e-5
+@pytest.mark.parametrize(
+    ("case", "changes"),
+    [
+        ("ddnm_svd_sr4", {"eta": 0.86}),
+        ("ddrm_sr4", {"eta": 0.86}),
+        ("ddrm_sr4", {"eta_b": 0.99}),
+        ("pigdm_inpaint", {"eta": 0.99}),
+        ("pigdm_inpaint", {"grad_term_weight": 1.02}),  # a percent is 6e-5 here
+        ("dps_orig_inpaint", {"scale": 0.505}),
+    ],
+    ids=str,
+)
+def test_another_setting_of_a_sampler_would_be_noticed(case, changes):
+    assert rel(replay(case, **changes).result.x, golden(case).recon) > 10 * 1e-5
 
 
 def test_recorded_draws_cannot_be_left_over():

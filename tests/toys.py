@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import hrdis
-from hrdis.operators import Identity, Inpainting, LinearOperator, Matrix, SuperResolution
+from hrdis.operators import BlindOperator, Identity, Inpainting, LinearOperator, Matrix, SuperResolution
 
 # ---- random numbers -----------------------------------------------------------------------------
 
@@ -83,7 +83,7 @@ class Recorded(hrdis.Prior):
         self.times: list[int] = []
 
     def forward(self, x_t: Tensor, t: int) -> hrdis.priors.Prediction:
-        self.inputs.append(x_t.clone())
+        self.inputs.append(x_t.detach().clone())
         self.times.append(t)
         return self.prior(x_t, t)
 
@@ -102,6 +102,29 @@ class Pixelwise(hrdis.Prior):
         return hrdis.priors.Prediction(q.denoised(x_t, t, eps), eps)
 
 
+class Gain(BlindOperator):
+    """y = mask * g * x, a gain per image unknown: the smallest blind problem, with holes like the others."""
+
+    def __init__(self, mask: Tensor):
+        super().__init__()
+        self.mask, self.rates = mask, {"g": 0.02}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.at(x, {"g": x.new_full((len(x), 1, 1, 1), 0.5)})
+
+    def at(self, x: Tensor, theta: dict[str, Tensor]) -> Tensor:
+        return self.mask.to(x) * theta["g"] * x
+
+    def start(self, y: Tensor) -> dict[str, Tensor]:
+        return {"g": y.new_full((len(y), 1, 1, 1), 0.7)}
+
+    def pinv(self, y: Tensor) -> Tensor:
+        return self.mask.to(y) * y / 0.7
+
+    def for_image(self, i: int) -> "Gain":
+        return self if len(self.mask) == 1 else Gain(self.mask[i : i + 1])
+
+
 class Tape:
     """A source of noise that keeps what it gave, to be replayed."""
 
@@ -110,6 +133,10 @@ class Tape:
 
     def randn(self, shape, like=None) -> Tensor:
         self.draws.append(self.rng.randn(shape, like))
+        return self.draws[-1].clone()
+
+    def rand(self, shape, like) -> Tensor:
+        self.draws.append(self.rng.rand(shape, like))
         return self.draws[-1].clone()
 
     def randn_like(self, x: Tensor) -> Tensor:
@@ -144,6 +171,20 @@ VARIANTS: dict[str, hrdis.Solver] = {
     "ddnm, travel": hrdis.DDNM(steps=8, length=2, repeat=3),
     "ddnm, low start": hrdis.DDNM(steps=8, start=500),
     "ddnm, deterministic": hrdis.DDNM(steps=8, eta=0),
+    "drddim, three sub-steps": hrdis.DRDDIM(steps=8, substeps=3),
+    "drddim, its own noise": hrdis.DRDDIM(steps=8, beta=0),
+    "ddrm, low start": hrdis.DDRM(steps=8, start=500),
+    "ddrm, half of y": hrdis.DDRM(steps=8, eta_b=0.5),
+    "dps, ddim": hrdis.DPS(steps=8, form="ddim", eta=0.5),
+    "pigdm, soft": hrdis.PiGDM(steps=8, hard_replace=False),
+    "pigdm, deterministic": hrdis.PiGDM(steps=8, eta=0),
+    "ddnmplus, simplified": hrdis.DDNMPlus(steps=8, form="simplified"),
+    "ddnmplus, travel": hrdis.DDNMPlus(steps=8, length=2, repeat=3),
+    "dds, converged": hrdis.DDS(steps=8, cg_steps=50),
+    "gdp, the noisy image": hrdis.GDP(steps=8, guide="xt", kappa=0.05),
+    "fps, particles": hrdis.FPS(steps=8, particles=3),
+    "fps, low start": hrdis.FPS(steps=8, start=500),
+    "diffpir, deterministic": hrdis.DiffPIR(steps=8, zeta=0),
 }
 
 EVERY = SOLVERS | VARIANTS
@@ -159,12 +200,18 @@ def drain(run) -> tuple[list[hrdis.Step], hrdis.Result]:
             return steps, end.value
 
 
+def whole(solver: hrdis.Solver, y: Tensor) -> hrdis.Problem:
+    """The plainest problem a solver can take: all of the picture was seen."""
+    A = Identity() if isinstance(Identity(), solver.needs()) else Gain(torch.ones(1, 1, *y.shape[-2:]))
+    return hrdis.Problem(y, A)
+
+
 def problem_for(
     solver: hrdis.Solver, b: int = 3, c: int = 1, h: int = 8, w: int = 8, dtype: torch.dtype = torch.float64
 ) -> hrdis.Problem:
     """A noiseless problem that the solver can take; every image has a mask of its own where masks are possible."""
     x = mixture(c, h, w).means[torch.arange(b) % 3] + 0.2 * normal(b, c, h, w, seed=4)
-    for A in (Inpainting(pixels(b, 1, h, w, seed=5)), SuperResolution(2)):
-        if isinstance(A, solver.requires):
+    for A in (Inpainting(pixels(b, 1, h, w, seed=5)), Gain(pixels(b, 1, h, w, seed=5))):
+        if isinstance(A, solver.needs()):
             return hrdis.measure(A, x.to(dtype))
     raise AssertionError(f"{type(solver).__name__} requires a {solver.requires.__name__}; give it a problem here.")

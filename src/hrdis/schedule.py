@@ -156,7 +156,7 @@ class Schedule:
             >>> Schedule.linear().quadratic(5)
             [999, 499, 292, 133, 0, -1]
         """
-        top = self._top(start)
+        top = self.top(start)
         if steps == 1:
             return [top, -1]
         if not 1 <= steps <= top + 1:
@@ -169,7 +169,8 @@ class Schedule:
             )
         return [*times, -1]
 
-    def _top(self, start: int | None) -> int:
+    def top(self, start: int | None) -> int:
+        """The largest time of a run: ``start``, checked, or the schedule's last."""
         top = len(self) - 1 if start is None else start
         if not 0 <= top < len(self):
             raise ValueError(f"start is {start}. A time from 0 to {len(self) - 1} is expected.")

@@ -22,10 +22,13 @@ from .hrdis import Family, data_gradient
 class BlindHRDIS(Family):
     """HRDIS for y = A(x; theta): a gradient step on theta, then an HRDIS step on mu with the same operator.
 
-        theta = theta - Adam(grad_theta 1/2 ||y - A(mu; theta)||^2 / M)      at the operator's own rates
+        theta = theta - Adam(n_theta grad_theta 1/2 ||y - A(mu; theta)||^2 / M)      at the operator's own rates
         mu    = the step of `HRDIS` with A(.; theta)
 
-    Nothing moves in the first iteration. The paper (C.7) gives no rates, start or domain: they are the operator's.
+    with n_theta entries in a parameter: a number for the image is moved by the mean residual, a map pixel by pixel, at
+    any size. Adam's epsilon is 1e-5 of the residual, so that rounding moves nothing where mu starts as an
+    exact solution. Nothing moves in the first iteration. The paper (C.7) gives no rates, start or domain: they are the
+    operator's.
 
     Yields:
         `Step` with x = mu, the residual, and theta.
@@ -60,7 +63,7 @@ class BlindHRDIS(Family):
         mu, update = self.begin(problem)
         theta = {name: value.clone() for name, value in A.start(y).items()}
         groups = [{"params": [value], "lr": A.rates[name]} for name, value in theta.items()]
-        adam = torch.optim.Adam(groups, betas=(0.9, 0.99))
+        adam = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-5)
         eps: Tensor | None = None
         for k, (t, _) in enumerate(pairwise(times)):
             x = mu + self.sigma_x0 * rng.randn_like(mu) if self.sigma_x0 > 0 else mu
@@ -83,12 +86,12 @@ class BlindHRDIS(Family):
 
 
 def _parameter_gradients(A: BlindOperator, x: Tensor, y: Tensor, theta: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The gradient of half the mean squared residual of each image in its parameters."""
+    """The gradient of half the mean squared residual of each image in its parameters, times their number."""
     with torch.inference_mode(False), torch.enable_grad():
         own = {name: value.detach().clone().requires_grad_() for name, value in theta.items()}
         loss = 0.5 * (A.at(x.detach().clone(), own) - y.clone()).square().flatten(1).mean(1).sum()
         gradients = torch.autograd.grad(loss, list(own.values()))
-    return dict(zip(own, gradients, strict=True))
+    return {name: g * g[0].numel() for name, g in zip(own, gradients, strict=True)}
 
 
 PRESETS: dict[str, Solver] = {

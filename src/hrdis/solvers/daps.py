@@ -15,6 +15,8 @@ from ..rng import ImageRNG, Replay
 from ..schedule import Schedule
 from .base import Run, Solver, Step, settings
 
+SIGMA_MAX = 100.0  # the official configs' largest noise level, over signal
+
 
 @final
 @settings
@@ -55,8 +57,8 @@ class DAPS(Solver):
 
     steps: Annotated[int, Field(ge=1)] = 200
     """Noise levels, before those that fall on the same time are merged."""
-    sigma_max: Annotated[float, Field(gt=0)] = 100.0
-    """Largest noise level, over signal; a run that starts lower starts from the smooth picture."""
+    start: Annotated[int, Field(ge=0)] | None = None
+    """Largest time visited, by default the one of noise 100; below, the run starts from the smooth picture."""
     sigma_min: Annotated[float, Field(gt=0)] = 0.1
     """Lowest noise level."""
     ode_steps: Annotated[int, Field(ge=1)] = 5
@@ -69,7 +71,8 @@ class DAPS(Solver):
     """Standard deviation that the data term assumes, in units of y."""
 
     def times(self, schedule: Schedule) -> list[int]:
-        return [*_levels(schedule, self.sigma_max, self.sigma_min, self.steps), -1]
+        top = SIGMA_MAX if self.start is None else float(schedule.sigma(schedule.top(self.start)))
+        return [*_levels(schedule, top, min(self.sigma_min, top), self.steps), -1]
 
     def calls(self, times: list[int], schedule: Schedule) -> int:
         return sum(len(self._ode_times(schedule, t)) - 1 for t in times[:-1])
@@ -82,7 +85,7 @@ class DAPS(Solver):
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
         y, A, q = problem.y, problem.A, prior.schedule
         x = q.sigma(times[0]) * rng.randn(problem.image_shape[1:], like=y)
-        if times[0] < q.nearest(80.0):
+        if self.start is not None:
             x = A.smooth(y) + x
         for k, (t, s) in enumerate(pairwise(times)):
             for tau_t, tau_s in pairwise(self._ode_times(q, t)):

@@ -23,7 +23,8 @@ class DPS(Sampler):
         x0_hat = clamp(x0_hat(x_t), -1, 1)
         x_s    = ancestral(x_t, x0_hat) - zeta grad_{x_t} ||y - A x0_hat||
 
-    The norm is over one image. The gradient flows through the clamp: saturated pixels give none.
+    The norm is over one image, and over all of y: what stands in the holes of a mask counts (`hrdis.measure` puts
+    nothing there). The gradient flows through the clamp: saturated pixels give none.
     ``form="ddim"`` is RED-diff's version: DDIM steps without clamp, from x_T = sqrt(alpha_bar) A^+ y +
     sqrt(1 - alpha_bar) z. Its weight w is zeta / 2.
 

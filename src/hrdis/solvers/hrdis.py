@@ -69,16 +69,21 @@ class Family(Solver):
         """mu where it starts, and Adam's update of it by the gradients of the data term and of the regularization."""
         A, y = problem.A, problem.y
         mu = (A.pinv(y) if self.init == "pinv" else A.smooth(y)).clone()  # y is never written to
-        per_image = self.loss_reduction == "per_image"
-        eps = self.adam_eps if self.adam_eps is not None else ADAM_EPS if per_image else 1e-8
-        adam = torch.optim.Adam([mu], lr=self.lr, betas=(0.9, 0.99), eps=eps)
-        scale = 1.0 if per_image else 1 / mu.numel()
+        scale = 1.0 if self.loss_reduction == "per_image" else 1 / mu.numel()
+        adam = torch.optim.Adam([mu], lr=self.lr, betas=(0.9, 0.99), eps=self.epsilon)
 
         def update(data: Tensor, regularization: Tensor) -> None:
             mu.grad = scale * (self.lambda_obs * data + self.lambda_reg * regularization)
             adam.step()
 
         return mu, update
+
+    @property
+    def epsilon(self) -> float:
+        """Adam's epsilon."""
+        if self.adam_eps is not None:
+            return self.adam_eps
+        return ADAM_EPS if self.loss_reduction == "per_image" else 1e-8
 
     def strength(self, q: Schedule, t: int) -> Tensor:
         """W(sigma_t), with its floor."""
