@@ -110,7 +110,7 @@ def test_three_iterations_follow_algorithm_1():
         eps = PRIOR(Q.diffuse(mu, t, n), t).eps
         if k > 0:
             gradients.append(4 * A.adjoint(A(mu) - Y) + 0.25 * Q.sigma(t) * (eps - n))
-            mu = adam(MU, gradients, 0.1, hrdis.HRDIS()._eps())
+            mu = adam(MU, gradients, 0.1, hrdis.HRDIS().epsilon)
     found = hrdis.solve(hrdis.HRDIS(beta=beta), PRIOR, Problem(Y, A), times=[*times, -1], rng=Replay(draws)).x
     torch.testing.assert_close(found, mu, rtol=0, atol=1e-11)  # a small epsilon divides roundings by the gradient
 
@@ -212,7 +212,7 @@ def test_fresh_steps_take_fresh_noise_alone():
 @pytest.mark.parametrize(("reduction", "depends"), [("batch_mean", True), ("per_image", False)])
 def test_only_the_official_loss_depends_on_the_batch(reduction, depends):
     # The official epsilon, 1e-8, shows at 256 x 256 x 3 entries; at 64 entries, what is as large beside their mean
-    eps = {"batch_mean": hrdis.HRDIS()._eps() / 64, "per_image": None}[reduction]
+    eps = {"batch_mean": hrdis.HRDIS().epsilon / 64, "per_image": None}[reduction]
     solver = hrdis.HRDIS(steps=8, loss_reduction=reduction, adam_eps=eps)
     problem = problem_for(solver)
     together = hrdis.solve(solver, PRIOR, problem, seeds=[0, 1, 2]).x[:1]
@@ -223,7 +223,7 @@ def test_only_the_official_loss_depends_on_the_batch(reduction, depends):
 
 @pytest.mark.parametrize(("reduction", "depends"), [("batch_mean", True), ("per_image", False)])
 def test_only_the_official_loss_depends_on_the_size_of_the_image(reduction, depends):
-    eps = {"batch_mean": hrdis.HRDIS()._eps() / 64, "per_image": None}[reduction]
+    eps = {"batch_mean": hrdis.HRDIS().epsilon / 64, "per_image": None}[reduction]
     solver, mask = hrdis.HRDIS(steps=8, loss_reduction=reduction, adam_eps=eps), pixels(8, 8)
     y, tape = mask * normal(1, 1, 8, 8), Tape([0])
     small = hrdis.solve(solver, Pixelwise(), Problem(y, Inpainting(mask)), rng=tape).x
