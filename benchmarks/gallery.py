@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import tyro
 from pages import DOCS, rewrite, table
-from photographs import biharmonic, bicubic, centre_crops, pictures, scratched
+from photographs import bicubic, biharmonic, centre_crops, pictures, scratched
 from torch import Tensor
 
 import hrdis
