@@ -28,7 +28,7 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
 
 
 class ImageRNG:
-    """Standard normal noise for a batch of images, each from a stream of its own.
+    """Standard normal (or uniform) noise for a batch of images, each from a stream of its own.
 
     Args:
         seeds: one integer per image; image i's numbers depend on ``(seeds[i], name)`` only.
@@ -51,11 +51,7 @@ class ImageRNG:
     def randn(self, shape: Sequence[int], like: Tensor | None = None) -> Tensor:
         """Draw N(0, 1) of shape ``(b, *shape)``, with dtype and device of ``like`` if it is given."""
         shape = tuple(shape)
-        if like is not None and len(like) != len(self.seeds):
-            raise ValueError(
-                f"The batch holds {len(like)} images, but this generator has {len(self.seeds)} seeds. "
-                f"One seed per image is expected: ImageRNG(seeds=range({len(like)}), name=...)."
-            )
+        self._check(like)
         if self.device.type == "cpu":
             draws = [s.standard_normal(shape, dtype=np.float32) for s in self._streams]
             z = torch.from_numpy(np.stack(draws))
@@ -66,6 +62,30 @@ class ImageRNG:
     def randn_like(self, x: Tensor) -> Tensor:
         """Draw N(0, 1) of the shape, dtype and device of ``x``, whose first axis is the image."""
         return self.randn(x.shape[1:], like=x)
+
+    def rand(self, shape: Sequence[int], like: Tensor | None = None) -> Tensor:
+        """Draw U[0, 1) of shape ``(b, *shape)``, float64 with 53 random bits, on the device of ``like`` if given.
+
+        Never cast: a float32 of 1 - 1e-9 is 1, which no quantile function takes.
+        """
+        self._check(like)
+        if self.device.type == "cpu":
+            u = torch.stack([torch.from_numpy(s.random(tuple(shape))) for s in self._streams])
+        else:
+            u = torch.stack(
+                [
+                    torch.rand(tuple(shape), generator=g, dtype=torch.float64, device=self.device)
+                    for g in self._generators
+                ]
+            )
+        return u if like is None else u.to(like.device)
+
+    def _check(self, like: Tensor | None) -> None:
+        if like is not None and len(like) != len(self.seeds):
+            raise ValueError(
+                f"The batch holds {len(like)} images, but this generator has {len(self.seeds)} seeds. "
+                f"One seed per image is expected: ImageRNG(seeds=range({len(like)}), name=...)."
+            )
 
 
 class Replay:
@@ -85,6 +105,15 @@ class Replay:
 
     def randn(self, shape: Sequence[int], like: Tensor | None = None) -> Tensor:
         """Hand out the next recorded draw, which must have the shape ``(b, *shape)``."""
+        z = self._next(shape, like)
+        return z if like is None else z.to(like)
+
+    def rand(self, shape: Sequence[int], like: Tensor | None = None) -> Tensor:
+        """Hand out the next recorded draw, in [0, 1), in float64 as `ImageRNG.rand` does."""
+        u = self._next(shape, like).double()
+        return u if like is None else u.to(like.device)
+
+    def _next(self, shape: Sequence[int], like: Tensor | None) -> Tensor:
         if self._used == len(self._draws):
             raise ValueError(
                 f"The solver asked for draw {self._used + 1}, but only {len(self._draws)} were recorded. "
@@ -98,7 +127,7 @@ class Replay:
                 "Check the order of the recorded draws."
             )
         self._used += 1
-        return z if like is None else z.to(like)
+        return z
 
     def randn_like(self, x: Tensor) -> Tensor:
         """Hand out the next recorded draw, which must have the shape of ``x``."""
