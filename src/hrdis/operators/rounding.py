@@ -142,9 +142,6 @@ class Quantization(_Rounds):
     Cost:
         none to speak of.
 
-    Reference:
-        Kawar et al., Denoising Diffusion Restoration Models, NeurIPS 2022, arXiv 2201.11793, names such tasks.
-
     Example:
         >>> Quantization(1)(torch.tensor([-0.8, 0.3]).reshape(1, 1, 1, 2)).flatten()
         tensor([-1.,  1.])
