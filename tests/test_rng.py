@@ -117,9 +117,9 @@ def test_uniform_draws_never_change_between_releases():
     torch.testing.assert_close(ImageRNG([0, 1], "measure").rand((2,)), expected, rtol=0, atol=1e-15)
 
 
-def test_uniform_draws_are_never_cast():
-    u = ImageRNG([0], "test").rand((2, 2), like=torch.zeros(1, 2, 2, dtype=torch.float32))
-    assert u.dtype == torch.float64
+def test_uniform_draws_are_neither_cast_nor_moved():
+    u = ImageRNG([0], "test").rand((2, 2), like=torch.zeros(1, 2, 2, dtype=torch.float32, device="meta"))
+    assert (u.dtype, u.device.type) == (torch.float64, "cpu")
 
 
 def test_uniform_source_refuses_another_batch():

@@ -123,20 +123,21 @@ class Poisson:
         return (2 if self.scale is None else self.scale) * sqrt(0.5 / (PHOTONS * self.rate))
 
     def add(self, y: Tensor, rng: ImageRNG | Replay) -> Tensor:
-        """Draw uniform numbers once and turn them into counts."""
+        """Draw uniform numbers once and turn them into counts, in float64 where the numbers are drawn."""
         photons = PHOTONS * self.rate
         if self.scale is None:
             _check_picture(y, "Poisson", "Poisson(rate, scale=...) for y >= 0")
-            u = ((y.double() + 1) / 2).clamp(0, 1)
-            counts = poisson_quantile(rng.rand(y.shape[1:], like=y), photons * u)
-            return (2 * counts / photons - 1).clamp(-1, 1).to(y)
-        if float(y.min()) < 0:
+        elif float(y.min()) < 0:
             raise ValueError(
                 f"y holds negative values (down to {float(y.min()):.3g}), which count no photons. y >= 0 is expected "
                 "with scale=. Use Gaussian(sigma)."
             )
-        counts = poisson_quantile(rng.rand(y.shape[1:], like=y), photons / self.scale * y.double())
-        return (self.scale / photons * counts).to(y)
+        draw = rng.rand(y.shape[1:], like=y)
+        v = y.to(draw.device).double()
+        u = ((v + 1) / 2).clamp(0, 1) if self.scale is None else v / self.scale
+        u = poisson_quantile(draw, photons * u) / photons
+        noisy = (2 * u - 1).clamp(-1, 1) if self.scale is None else self.scale * u
+        return noisy.to(y)
 
     def describe(self) -> str:
         """The level at mid-grey in both ranges."""

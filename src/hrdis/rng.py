@@ -64,21 +64,18 @@ class ImageRNG:
         return self.randn(x.shape[1:], like=x)
 
     def rand(self, shape: Sequence[int], like: Tensor | None = None) -> Tensor:
-        """Draw U[0, 1) of shape ``(b, *shape)``, float64 with 53 random bits, on the device of ``like`` if given.
+        """Draw U[0, 1) of shape ``(b, *shape)`` for the batch ``like``: float64 with 53 random bits, left on the CPU.
 
-        Never cast: a float32 of 1 - 1e-9 is 1, which no quantile function takes.
+        Neither cast nor moved: a float32 of 1 - 1e-9 is 1, which no quantile function takes, and not every device
+        knows float64. A source that draws on another device leaves them there.
         """
         self._check(like)
         if self.device.type == "cpu":
-            u = torch.stack([torch.from_numpy(s.random(tuple(shape))) for s in self._streams])
-        else:
-            u = torch.stack(
-                [
-                    torch.rand(tuple(shape), generator=g, dtype=torch.float64, device=self.device)
-                    for g in self._generators
-                ]
-            )
-        return u if like is None else u.to(like.device)
+            return torch.stack([torch.from_numpy(s.random(tuple(shape))) for s in self._streams])
+        where = self.device
+        return torch.stack(
+            [torch.rand(tuple(shape), generator=g, dtype=torch.float64, device=where) for g in self._generators]
+        )
 
     def _check(self, like: Tensor | None) -> None:
         if like is not None and len(like) != len(self.seeds):
@@ -109,9 +106,8 @@ class Replay:
         return z if like is None else z.to(like)
 
     def rand(self, shape: Sequence[int], like: Tensor | None = None) -> Tensor:
-        """Hand out the next recorded draw, in [0, 1), in float64 as `ImageRNG.rand` does."""
-        u = self._next(shape, like).double()
-        return u if like is None else u.to(like.device)
+        """Hand out the next recorded draw, in [0, 1), in float64 and where it was recorded."""
+        return self._next(shape, like).double()
 
     def _next(self, shape: Sequence[int], like: Tensor | None) -> Tensor:
         if self._used == len(self._draws):

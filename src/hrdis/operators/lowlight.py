@@ -49,21 +49,22 @@ class LowLight(BlindOperator):
     #: f stays within these bounds while it is estimated.
     bounds = (1e-3, 1e3)
 
-    f: Tensor | None
+    f: float | Tensor | None
     M: Tensor | None
 
     def __init__(self, f: float | Tensor | None = None, M: Tensor | None = None):
         super().__init__()
-        if f is not None:
-            f = torch.as_tensor(f, dtype=None if isinstance(f, Tensor) else torch.float64)
-            wrong = [v for v in f.flatten().tolist() if not (isfinite(v) and v > 0)]
-            if wrong:
-                raise ValueError(f"f is {wrong[0]}. A finite number > 0 is expected: LowLight(f=0.25).")
+        wrong = [v for v in _numbers(f) if not (isfinite(v) and v > 0)]
+        if wrong:
+            raise ValueError(f"f is {wrong[0]}. A finite number > 0 is expected: LowLight(f=0.25).")
+        if isinstance(f, Tensor):
             if tuple(f.shape) not in ((), (f.numel(),), (f.numel(), 1, 1, 1)):
                 raise ValueError(
                     f"f has shape {tuple(f.shape)}. One number, or one per image, is expected: LowLight(f.reshape(-1))."
                 )
-            f = f.reshape(-1, 1, 1, 1)
+            self.register_buffer("f", f.reshape(-1, 1, 1, 1))
+        else:
+            self.f = f
         if M is not None:
             if not isinstance(M, Tensor) or M.ndim != 4 or M.shape[1] != 1:
                 got = f"shape {tuple(M.shape)}" if isinstance(M, Tensor) else type(M).__name__
@@ -72,11 +73,10 @@ class LowLight(BlindOperator):
                 )
             if not bool(torch.isfinite(M).all()):
                 raise ValueError("M holds NaN or infinite values. Finite values in units of [0, 1] are expected.")
-        self.register_buffer("f", f)
         self.register_buffer("M", M)
 
     def extra_repr(self) -> str:
-        f = "unknown" if self.f is None else ", ".join(f"{v:g}" for v in self.f.flatten().tolist()[:4])
+        f = ", ".join(f"{v:g}" for v in _numbers(self.f)[:4]) or "unknown"
         return f"f={f}, M={'none' if self.M is None else tuple(self.M.shape)}"
 
     def forward(self, x: Tensor) -> Tensor:
@@ -120,12 +120,15 @@ class LowLight(BlindOperator):
         return 2 * (((y + 1) / 2 - theta["M"]) / theta["f"]).clamp(0, 1) - 1
 
     def for_image(self, i: int) -> "LowLight":
-        f, M = (v if v is None or len(v) == 1 else v[i : i + 1] for v in (self.f, self.M))
-        return LowLight(f, M)
+        f, M = (v[i : i + 1] if isinstance(v, Tensor) and len(v) > 1 else v for v in (self.f, self.M))
+        return LowLight(f, M)  # type: ignore[arg-type]
 
     def _given(self, x: Tensor) -> dict[str, Tensor]:
-        one = x.new_ones(1, 1, 1, 1)
-        return {
-            "f": one if self.f is None else self.f.to(x),
-            "M": 0 * one if self.M is None else self.M.to(x),
-        }
+        f = self.f.to(x) if isinstance(self.f, Tensor) else x.new_full((1, 1, 1, 1), 1 if self.f is None else self.f)
+        return {"f": f, "M": x.new_zeros(1, 1, 1, 1) if self.M is None else self.M.to(x)}
+
+
+def _numbers(f: float | Tensor | None) -> list[float]:
+    if f is None:
+        return []
+    return f.flatten().tolist() if isinstance(f, Tensor) else [f]

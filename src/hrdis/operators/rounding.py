@@ -74,9 +74,6 @@ class JPEG(_Rounds):
 
     luminance: Tensor
     chrominance: Tensor
-    cosines: Tensor
-    to_ycc: Tensor
-    to_rgb: Tensor
 
     def __init__(self, quality: int, rounding: Rounding = "ste"):
         super().__init__(rounding)
@@ -88,10 +85,10 @@ class JPEG(_Rounds):
             table = ((torch.tensor(base) * scale + 50) // 100).clamp(1, 255)
             self.register_buffer(name, table.reshape(8, 8))
         rows = [[sqrt((2 if k else 1) / 8) * cos(pi * (2 * n + 1) * k / 16) for n in range(8)] for k in range(8)]
-        self.register_buffer("cosines", torch.tensor(rows, dtype=torch.float64), persistent=False)
-        to_ycc = torch.tensor(YCC, dtype=torch.float64)
-        self.register_buffer("to_ycc", to_ycc, persistent=False)
-        self.register_buffer("to_rgb", torch.linalg.inv(to_ycc), persistent=False)
+        # Constants in float64, and no buffers: not every device knows float64.
+        self.cosines = torch.tensor(rows, dtype=torch.float64)
+        self.to_ycc = torch.tensor(YCC, dtype=torch.float64)
+        self.to_rgb = torch.linalg.inv(self.to_ycc)
 
     def extra_repr(self) -> str:
         return f"quality={self.quality}, rounding={self.rounding!r}"
