@@ -216,6 +216,12 @@ def test_noise_of_pictures_refuses_values_of_no_picture(noise):
         hrdis.measure(lambda x: 8 * x, torch.ones(1, 1, 4, 4), noise, seeds=[0])
 
 
+@pytest.mark.parametrize("noise", [Poisson(), Poisson(scale=2.0), Speckle()], ids=str)
+def test_noise_of_pictures_refuses_complex_measurements(noise):
+    with pytest.raises(TypeError, match=r"^y is torch\.complex64, .*\. Use Gaussian\(sigma\)\."):
+        noise.add(torch.zeros(1, 1, 4, 4) * 1j, ImageRNG([0], "test"))
+
+
 def test_poisson_with_a_scale_serves_phase_retrieval():
     x = (0.3 * normal(1, 1, 8, 8)).clamp(-1, 1)
     problem = hrdis.measure(hrdis.operators.PhaseRetrieval(), x, Poisson(1.0, scale=5.0), seeds=[0])

@@ -90,6 +90,7 @@ class Poisson:
     Raises:
         ValueError: for a rate or scale that is not positive, or, on use, a y that is no picture (it leaves
             [-1.5, 1.5]) without a scale, or has negative entries with one.
+        TypeError: on use, for a complex y.
 
     Reference:
         Chung et al., Diffusion Posterior Sampling, ICLR 2023, arXiv 2209.14687.
@@ -125,6 +126,8 @@ class Poisson:
     def add(self, y: Tensor, rng: ImageRNG | Replay) -> Tensor:
         """Draw uniform numbers once and turn them into counts, in float64 where the numbers are drawn."""
         photons = PHOTONS * self.rate
+        if y.is_complex():
+            raise TypeError(f"y is {y.dtype}, which counts no photons. Real values are expected. Use Gaussian(sigma).")
         if self.scale is None:
             _check_picture(y, "Poisson", "Poisson(rate, scale=...) for y >= 0")
         elif float(y.min()) < 0:
@@ -159,6 +162,7 @@ class Speckle:
 
     Raises:
         ValueError: for a negative sigma, or, on use, a y that is no picture (it leaves [-1.5, 1.5]).
+        TypeError: on use, for a complex y.
 
     Reference:
         HRDIS, ICLR 2025, appendix C.2, names the level; that it belongs to [0, 1] is inferred from its tables.
@@ -222,6 +226,8 @@ def _both(sigma_y: float) -> str:
 
 
 def _check_picture(y: Tensor, name: str, instead: str) -> None:
+    if y.is_complex():
+        raise TypeError(f"y is {y.dtype}, but {name} noise is defined for pictures in [-1, 1]. Use {instead}.")
     if y.numel() and float(y.abs().max()) > 1.5:
         raise ValueError(
             f"y reaches {float(y.abs().max()):.3g}, but {name} noise is defined for pictures in [-1, 1]. "
