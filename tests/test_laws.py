@@ -27,11 +27,14 @@ FLOORS = {
 
 #: Files of one floor that may be imported by a neighbour: `load_prior` gives a name to what the file of the network
 #: reads, a sheet of samples is a picture, whose ranges `images` alone knows, and what acts on rows and columns apart
-#: is one kind of operator.
+#: is one kind of operator. A problem takes deepinv's operators for ours.
 NEIGHBOURS = {
     ("priors.checkpoints", "priors.unet"),
     ("uncertainty", "images"),
     ("operators.superres", "operators.separable"),
+    ("operators.problem", "operators.adopt"),
+    ("operators.problem", "operators.deepinv"),
+    ("operators.adopt", "operators.deepinv"),
     ("solvers.reddiff", "solvers.hrdis"),
     ("solvers.cr", "solvers.hrdis"),
 }

@@ -9,8 +9,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from .noise import Noise
+from .noise import Gaussian, Noise
+from .operators.adopt import is_physics, noise_level
 from .operators.base import Operator
+from .operators.deepinv import from_deepinv
 from .operators.problem import Function, Problem
 from .priors.base import Prediction, Prior
 from .rng import ImageRNG, Replay
@@ -47,7 +49,7 @@ def measure(
     """Simulate y = A(x) + noise; no noise is put where nothing is observed.
 
     Args:
-        A: an operator, or any callable.
+        A: an operator, any callable, or a deepinv ``Physics``, whose own noise level counts where ``noise`` is None.
         x: (b, c, h, w) in [-1, 1].
         noise: e.g. ``hrdis.noise.Gaussian(0.05)``; None is noiseless.
         seeds: one per image; image i's noise depends on ``seeds[i]`` only. Needed where there is noise.
@@ -61,6 +63,10 @@ def measure(
     """
     operator = A if isinstance(A, Operator) else Function(A, shape=tuple(getattr(x, "shape", ())[1:]))
     operator.check(x)
+    if is_physics(A):
+        operator = from_deepinv(A, (x.shape[1], x.shape[2], x.shape[3]))
+        if noise is None and (sigma := noise_level(A)) > 0:
+            noise = Gaussian(operator.noise_scale * sigma, "[-1,1]")
     if x.abs().max() > 1.5:
         warnings.warn(
             f"x reaches {float(x.abs().max()):.3g}; images are expected in [-1, 1]. "
