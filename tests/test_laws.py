@@ -19,7 +19,7 @@ FLOORS = {
     "operators": 1, "noise": 1, "priors": 1,
     "solvers": 2, "tasks": 2,
     "driver": 3,
-    "images": 4, "metrics": 4, "uncertainty": 4,
+    "images": 4, "metrics": 4, "uncertainty": 4, "interop": 4, "check": 4,
     "training": 5, "bench": 5,
     "cli": 6, "web": 6,
     "__main__": 7,

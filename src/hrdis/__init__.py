@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import images, metrics, noise, operators, priors, rng, schedule
+    from . import images, interop, metrics, noise, operators, priors, rng, schedule
+    from .check import check_operator
     from .driver import Result, iterate, measure, solve
     from .operators import Problem
     from .priors import Prior, load_prior
@@ -29,6 +30,7 @@ _HOME = {
     "Problem": "operators", "Prior": "priors", "load_prior": "priors", "Schedule": "schedule",
     "Result": "driver", "iterate": "driver", "measure": "driver", "solve": "driver",
     "CR": "solvers", "DDNM": "solvers", "HRDIS": "solvers", "REDDiff": "solvers",
+    "check_operator": "check", "interop": "interop",
     "SOLVERS": "solvers", "Solver": "solvers", "Step": "solvers", "TASKS": "tasks",
 }  # fmt: skip
 
