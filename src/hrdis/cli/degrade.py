@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import tyro
+from torch import Tensor
 
 import hrdis
 from hrdis import images
 from hrdis.driver import measure
 from hrdis.noise import Gaussian
 from hrdis.operators import Inpainting
+from hrdis.operators.deepinv import Theirs
 from hrdis.tasks import TASKS
 
+from . import plugin
 from .parsing import check_outputs, checking, choose, parse, peek
 from .progress import say
 
@@ -25,9 +29,12 @@ Examples:
   hrdis degrade photo.jpg --task sr4 -o small.png
   hrdis degrade photo.jpg --task inpaint-20-30 --seed 3 -o torn.png      (writes torn-mask.png too)
   hrdis degrade photo.jpg --task denoise --noise 0.1 -o noisy.png
+  hrdis degrade photo.jpg --operator my.py:make -o y.npy                 (your own; see `hrdis check-operator --help`)
 
 Holes are painted grey, and the mask is written beside OUT, white where a hole is. A picture whose sides are no
 multiples of the scale is cropped at the right and the bottom, and the command says so. A record OUT.json is written.
+--operator executes the python file: run none that you do not trust. What its operator gives is written as a picture if
+it is one, or as it is, the image axis first, if OUT ends in .npy.
 """
 
 
@@ -39,8 +46,10 @@ class Degrade:
     """The good picture."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Where the damaged picture goes."""
-    task: str
+    task: str = ""
     """How to damage it; `hrdis tasks` lists the names."""
+    operator: str = ""
+    """FILE.py:NAME, an operator of your own instead of a task; the file is executed."""
     noise: float = 0.0
     """Standard deviation of the noise to add, for pixel values from 0 to 1."""
     seed: int = 0
@@ -52,17 +61,32 @@ def main(argv: Sequence[str]) -> int:
     choose("task", name, TASKS)
     args: Any = parse(Degrade, argv, "degrade", HELP)
     with checking():
+        plugin.task_or_operator(args)
         picture = images.read(args.image)
-        images.check_output(args.output, transparent=picture.alpha is not None)
+        noise = Gaussian(args.noise) if args.noise != 0 else None
+        check_outputs([args.output, args.output.with_suffix(".json")], [args.image])
+        if args.operator:
+            y = _own(args, picture, noise)
+        else:
+            images.check_output(args.output, transparent=picture.alpha is not None)
+    if args.operator:
+        if args.output.suffix == ".npy":
+            plugin.write_array(args.output, y)
+        else:
+            images.write(args.output, picture.with_image(y))
+        return _record(args, [str(args.output)])
+    return _task(args, picture, noise)
+
+
+def _task(args: Any, picture: images.Picture, noise: Gaussian | None) -> int:
+    with checking():
         task = TASKS[args.task]
         mask_file = args.output.with_name(f"{args.output.stem}-mask.png")
-        extra = [mask_file] if task.mask else []
-        check_outputs([args.output, *extra, args.output.with_suffix(".json")], [args.image])
+        check_outputs([mask_file] if task.mask else [], [args.image])
         h, w = (n - n % task.scale for n in picture.size)
         if min(h, w) == 0:
             raise ValueError(f"{args.image} is smaller than {task.scale} pixels. A larger picture is expected.")
         A = task.build(h, w, args.seed, 0)
-        noise = Gaussian(args.noise) if args.noise != 0 else None
     x = picture.x[..., :h, :w]
     if (h, w) != picture.size:
         say(f"cropped to {w} x {h}, multiples of {task.scale}")
@@ -73,11 +97,41 @@ def main(argv: Sequence[str]) -> int:
     if isinstance(A, Inpainting):
         images.save(mask_file, images.from_unit(1 - A.mask))
         files.append(str(mask_file))
+    return _record(args, files)
+
+
+def _own(args: Any, picture: images.Picture, noise: Gaussian | None) -> Tensor:
+    """What an operator of the user's own gives, in [-1, 1] where it is written as a picture."""
+    array = args.output.suffix == ".npy"
+    if array:
+        images.check_folder(args.output.parent)
+    else:
+        images.check_output(args.output, transparent=picture.alpha is not None)
+    c, h, w = picture.x.shape[1:]
+    A = plugin.load(args.operator, (c, h, w))
+    with plugin.running(args.operator), torch.no_grad():
+        y, clean = measure(A, picture.x, noise, seeds=[args.seed]).y, A(picture.x)
+        if isinstance(A, Theirs):
+            y, clean = A.to_theirs(y), images.from_unit(A.to_theirs(clean))
+    if array:
+        return y
+    if not plugin.is_picture(clean):
+        raise ValueError(
+            f"{args.operator} gives shape {tuple(clean.shape)}, values from {float(clean.min()):.3g} to "
+            f"{float(clean.max()):.3g}, which is no picture. A .npy file is expected: "
+            f"-o {args.output.with_suffix('.npy')}"
+        )
+    return images.from_unit(y) if isinstance(A, Theirs) else y
+
+
+def _record(args: Any, files: list[str]) -> int:
     record = {
         "hrdis": hrdis.__version__,
         "image": str(args.image),
-        "task": args.task,
-        "noise": {"[0,1]": args.noise, "[-1,1]": problem.sigma_y},
+        "task": args.task or None,
+        "operator": args.operator or None,
+        "operator_sha256": plugin.digest(args.operator),
+        "noise": {"[0,1]": args.noise, "[-1,1]": 2 * args.noise},
         "seed": args.seed,
         "files": files,
     }
