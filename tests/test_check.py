@@ -186,6 +186,24 @@ def test_function_that_is_float32_only_is_tried_in_float32():
     assert "does not take float64" in report.notes[0]
 
 
+def test_operator_whose_adjoint_is_float32_only_is_tried_in_float32():
+    kept = torch.ones(6, 12)
+    A = faulty(adjoint=lambda self, y: Half.adjoint(self, y) + 0 * (y @ kept), forward=lambda self, x: x[..., ::2])
+    report = check_operator(A, SHAPE)
+    assert report.passed, str(report)
+    assert "does not take float64" in report.notes[0]
+
+
+def test_ill_conditioned_blur_is_no_fault_of_its_author():
+    kernel = torch.tensor([1.0, 4, 6, 4, 1]).double() / 16
+
+    def blur(x):
+        return F.conv2d(x, kernel.to(x)[None, None, None], padding=(0, 2))
+
+    report = check_operator(hrdis.operators.LinearFunction(blur, SHAPE), SHAPE)
+    assert report.passed, str(report)
+
+
 def test_operator_is_not_changed():
     A = Inpainting(pixels(12, 12))
     check_operator(A, SHAPE)

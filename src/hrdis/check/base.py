@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..operators.base import Operator
+from ..operators.base import LinearOperator, Operator
 from ..rng import ImageRNG
 
 EXACT = 1e-5  # float32 rounding in a long sum; what is wrong is wrong by far more
@@ -115,7 +115,10 @@ class Trial:
         try:
             A = copy.deepcopy(self.A).double()
             with torch.no_grad():
-                wide = A(self.x().double()).dtype == torch.float64
+                y = A(self.x().double())
+                wide = y.dtype == torch.float64
+                if wide and isinstance(A, LinearOperator):
+                    A.adjoint(y)
         except Exception as error:  # anybody's code
             self.notes.append(
                 f"A does not take float64 images ({said(error)}); float32 was used here. Exact tests need float64."
