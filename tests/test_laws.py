@@ -18,8 +18,8 @@ FLOORS = {
     "schedule": 0, "rng": 0, "linalg": 0,
     "operators": 1, "noise": 1, "priors": 1,
     "solvers": 2, "tasks": 2,
-    "driver": 3,
-    "images": 4, "metrics": 4, "uncertainty": 4,
+    "driver": 3, "simulate": 3,
+    "images": 4, "metrics": 4, "uncertainty": 4, "interop": 4, "check": 4,
     "training": 5, "bench": 5,
     "cli": 6, "web": 6,
     "__main__": 7,
@@ -27,11 +27,14 @@ FLOORS = {
 
 #: Files of one floor that may be imported by a neighbour: `load_prior` gives a name to what the file of the network
 #: reads, a sheet of samples is a picture, whose ranges `images` alone knows, and what acts on rows and columns apart
-#: is one kind of operator.
+#: is one kind of operator. A problem takes deepinv's operators for ours.
 NEIGHBOURS = {
     ("priors.checkpoints", "priors.unet"),
     ("uncertainty", "images"),
     ("operators.superres", "operators.separable"),
+    ("operators.problem", "operators.adopt"),
+    ("operators.problem", "operators.deepinv"),
+    ("operators.adopt", "operators.deepinv"),
     ("solvers.reddiff", "solvers.hrdis"),
     ("solvers.cr", "solvers.hrdis"),
     ("solvers.drddim", "solvers.hrdis"),

@@ -227,7 +227,9 @@ def test_operator_moves_with_to(name):
     """The meta device computes shapes without memory, and refuses tensors that stayed behind."""
     A = LINEAR[name](2, 3, 12, 12).to("meta")
     y = A(torch.zeros(2, 3, 12, 12, device="meta"))
-    assert {y.device.type, A.adjoint(y).device.type, A.pinv(y).device.type} == {"meta"}
+    assert {y.device.type, A.adjoint(y).device.type} == {"meta"}
+    if type(A).pinv is not LinearOperator.pinv:  # conjugate gradient looks at numbers, and the meta device has none
+        assert A.pinv(y).device.type == "meta"
 
 
 @every_operator

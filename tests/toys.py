@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 import hrdis
@@ -16,6 +17,7 @@ from hrdis.operators import (
     BlindOperator,
     Identity,
     Inpainting,
+    LinearFunction,
     LinearOperator,
     LowLight,
     Matrix,
@@ -66,6 +68,7 @@ LINEAR: dict[str, Callable[[int, int, int, int], LinearOperator]] = {
     "sr4": lambda b, c, h, w: SuperResolution(4),
     "sr2 bicubic": lambda b, c, h, w: SuperResolution(2, kernel="bicubic"),
     "sr4 bicubic": lambda b, c, h, w: SuperResolution(4, kernel="bicubic"),
+    "any linear function": lambda b, c, h, w: LinearFunction(lambda x: F.avg_pool2d(x, 2), (c, h, w)),
     "matrix": lambda b, c, h, w: Matrix(dense(c * h * w // 3, c * h * w), (c, h, w)),
 }
 

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import images, metrics, noise, operators, priors, rng, schedule
-    from .driver import Result, iterate, measure, solve
+    from . import images, interop, metrics, noise, operators, priors, rng, schedule
+    from .check import check_operator
+    from .driver import Result, iterate, solve
     from .operators import Problem
     from .priors import Prior, load_prior
     from .schedule import Schedule
+    from .simulate import measure
     from .solvers import (
         CMHRDIS,
         CR,
@@ -47,11 +49,12 @@ _HOME = {
     "images": "images", "metrics": "metrics", "noise": "noise", "operators": "operators", "priors": "priors",
     "rng": "rng", "schedule": "schedule", "solvers": "solvers", "tasks": "tasks", "uncertainty": "uncertainty",
     "Problem": "operators", "Prior": "priors", "load_prior": "priors", "Schedule": "schedule",
-    "Result": "driver", "iterate": "driver", "measure": "driver", "solve": "driver",
+    "Result": "driver", "iterate": "driver", "measure": "simulate", "solve": "driver",
     "HRDIS": "solvers", "REDDiff": "solvers", "CR": "solvers", "DRDDIM": "solvers", "CMHRDIS": "solvers",
     "BlindHRDIS": "solvers", "DDRM": "solvers", "DPS": "solvers",
     "PiGDM": "solvers", "DDNM": "solvers", "DDNMPlus": "solvers", "DDS": "solvers", "GDP": "solvers",
     "FPS": "solvers", "DiffPIR": "solvers", "DAPS": "solvers",
+    "check_operator": "check", "interop": "interop",
     "SOLVERS": "solvers", "Solver": "solvers", "Step": "solvers", "TASKS": "tasks",
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The one driver: measure an image, run a solver, count what it does."""
+"""The one driver: run a solver, step by step or to its end, and count what it does."""
 
 import time
 import warnings
@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .noise import Noise
-from .operators.base import Operator
-from .operators.problem import Function, Problem
+from .operators.problem import Problem
 from .priors.base import Prediction, Prior
-from .rng import ImageRNG, Replay
+from .rng import ImageRNG, Replay, source
 from .solvers import SOLVERS
 from .solvers.base import Solver, Step
 
@@ -36,53 +34,6 @@ class Result:
     seconds: float
     times: tuple[int, ...]
     theta: Mapping[str, Tensor] = field(default_factory=dict)
-
-
-def measure(
-    A: Operator | Callable[[Tensor], Tensor],
-    x: Tensor,
-    noise: Noise | None = None,
-    *,
-    seeds: Sequence[int] | None = None,
-    rng: Replay | None = None,
-) -> Problem:
-    """Simulate y = A(x) + noise; no noise is put where nothing is observed.
-
-    Args:
-        A: an operator, or any callable.
-        x: (b, c, h, w) in [-1, 1].
-        noise: e.g. ``hrdis.noise.Gaussian(0.05)``; None is noiseless.
-        seeds: one per image; image i's noise depends on ``seeds[i]`` only. Needed where there is noise.
-        rng: recorded draws instead of seeds.
-
-    Returns:
-        the `Problem` with y and sigma_y in units of y.
-
-    Raises:
-        TypeError, ValueError: if x cannot be measured by A, seeds do not match the batch, or the noise is defined
-            for pictures and y is none.
-    """
-    operator = A if isinstance(A, Operator) else Function(A, shape=tuple(getattr(x, "shape", ())[1:]))
-    operator.check(x)
-    if getattr(noise, "pictures_only", False) and not operator.picture:
-        raise ValueError(
-            f"{type(operator).__name__} measures no picture, but {type(noise).__name__} noise is defined for pictures "
-            "in [-1, 1]. Use Gaussian(sigma), or, for y >= 0, Poisson(rate, scale=...)."
-        )
-    if x.abs().max() > 1.5:
-        warnings.warn(
-            f"x reaches {float(x.abs().max()):.3g}; images are expected in [-1, 1]. "
-            "For values in [0, 1] or 0..255 use 2 * x - 1 or x / 127.5 - 1.",
-            stacklevel=2,
-        )
-    with torch.no_grad():
-        y = operator(x)
-        if noise is None:
-            return Problem(y.clone(), operator, 0.0)
-        noisy = noise.add(y, _source(seeds, rng, len(x), "measure"))
-        if operator.observed is not None:
-            noisy = torch.where(operator.observed.to(y.device).bool(), noisy, y)
-        return Problem(noisy, operator, noise.sigma_y)
 
 
 def iterate(
@@ -111,10 +62,10 @@ def iterate(
     Warns:
         RuntimeWarning: naming images that became non-finite, and when.
     """
-    source = _source(seeds, rng, len(problem.y), "solve")
+    draws = source(seeds, rng, len(problem.y), "solve")
     times = solver.times(prior.schedule) if times is None else _checked(times, prior)
     check(solver, prior, problem)
-    return _iterate(solver, prior, problem, times, source)
+    return _iterate(solver, prior, problem, times, draws)
 
 
 def solve(
@@ -189,23 +140,6 @@ def _still_finite(finite: torch.Tensor, x: Tensor, when: str) -> Tensor:
             stacklevel=4,
         )
     return finite & now
-
-
-def _source(seeds: Sequence[int] | None, rng: ImageRNG | Replay | None, batch: int, name: str) -> ImageRNG | Replay:
-    if rng is not None and seeds is None:
-        return rng
-    if seeds is None or rng is not None:
-        raise ValueError(
-            f"Either seeds or rng is expected, and {'none' if seeds is None else 'both'} was given. "
-            f"Give one seed per image: seeds=range({batch})."
-        )
-    if not hasattr(seeds, "__len__"):
-        raise TypeError(f"seeds is {seeds!r}. One seed per image is expected: seeds=range({batch}).")
-    if len(seeds) != batch:
-        raise ValueError(
-            f"seeds has {len(seeds)} entries for a batch of {batch}. Give one seed per image: seeds=range({batch})."
-        )
-    return ImageRNG(seeds, name)
 
 
 def _checked(times: Sequence[int], prior: Prior) -> list[int]:

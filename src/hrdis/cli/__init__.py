@@ -10,6 +10,7 @@ COMMANDS = {
     "restore": "restore a damaged picture: fill holes, enlarge, denoise",
     "degrade": "damage a good picture, to try the others on",
     "train": "make a prior from a folder of your own pictures",
+    "check-operator": "try an operator of your own: is it right, and which solvers can use it?",
     "solvers": "list the solvers: what they need, what they cost, where they come from",
     "tasks": "list the tasks",
     "prior": "list priors, or show one's card",
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.showwarning = lambda message, *_: print(f"hrdis {args[0]}: {message}", file=sys.stderr)
         try:
             command = choose("command", args[0], COMMANDS)
-            return int(import_module(f".{command}", __name__).main(args[1:]))
+            return int(import_module(f".{command.replace('-', '_')}", __name__).main(args[1:]))
         except BadInput as error:
             return fail(args[0], error, 2)
         except BrokenPipeError:  # `hrdis solvers | head -1`: nobody is reading any more

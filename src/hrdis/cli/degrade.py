@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import torch
 import tyro
+from torch import Tensor
 
 import hrdis
 from hrdis import images
-from hrdis.driver import measure
 from hrdis.noise import Gaussian, Poisson, Speckle
 from hrdis.operators import Inpainting
+from hrdis.operators.deepinv import Theirs
+from hrdis.simulate import measure
 from hrdis.tasks import TASKS
 
+from . import plugin
 from .parsing import check_outputs, check_picture, checking, choose, parse, peek
 from .progress import say
 
@@ -26,11 +30,16 @@ Examples:
   hrdis degrade photo.jpg --task inpaint-20-30 --seed 3 -o torn.png      (writes torn-mask.png too)
   hrdis degrade photo.jpg --task denoise --noise 0.1 -o noisy.png
   hrdis degrade photo.jpg --task denoise --noise-kind poisson --noise 1 -o grainy.png
+  hrdis degrade photo.jpg --operator my.py:make -o y.npy                 (your own; see `hrdis check-operator --help`)
 
 Holes are painted grey, and the mask is written beside OUT, white where a hole is. A picture whose sides are no
 multiples of what the task needs is cropped at the right and the bottom, and the command says so. A record OUT.json
-is written.
+is written. --operator executes the python file: run none that you do not trust. What its operator gives is written as
+a picture if it is one, or as it is, the image axis first, if OUT ends in .npy.
 """
+
+
+AnyNoise = Gaussian | Poisson | Speckle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +50,10 @@ class Degrade:
     """The good picture."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Where the damaged picture goes."""
-    task: str
+    task: str = ""
     """How to damage it; `hrdis tasks` lists the names."""
+    operator: str = ""
+    """FILE.py:NAME, an operator of your own instead of a task; the file is executed."""
     noise: float = 0.0
     """Level of the noise to add: its standard deviation for pixel values from 0 to 1 (gaussian), as a share of the
     pixel value (speckle), or the rate of the photons (poisson: 1 counts 255 at white, and more is less noise)."""
@@ -57,19 +68,34 @@ def main(argv: Sequence[str]) -> int:
     choose("task", name, TASKS)
     args: Any = parse(Degrade, argv, "degrade", HELP)
     with checking():
+        plugin.task_or_operator(args)
         picture = images.read(args.image)
-        images.check_output(args.output, transparent=picture.alpha is not None)
+        noise = _noise(args.noise_kind, args.noise)
+        check_outputs([args.output, args.output.with_suffix(".json")], [args.image])
+        if args.operator:
+            y = _own(args, picture, noise)
+        else:
+            images.check_output(args.output, transparent=picture.alpha is not None)
+    if args.operator:
+        if args.output.suffix == ".npy":
+            plugin.write_array(args.output, y)
+        else:
+            images.write(args.output, picture.with_image(y))
+        return _record(args, noise, [str(args.output)])
+    return _task(args, picture, noise)
+
+
+def _task(args: Any, picture: images.Picture, noise: AnyNoise | None) -> int:
+    with checking():
         task = TASKS[args.task]
         mask_file = args.output.with_name(f"{args.output.stem}-mask.png")
-        extra = [mask_file] if task.mask else []
-        check_outputs([args.output, *extra, args.output.with_suffix(".json")], [args.image])
+        check_outputs([mask_file] if task.mask else [], [args.image])
         side = max(task.scale, task.multiple)
         h, w = (n - n % side for n in picture.size)
         if min(h, w) == 0:
             raise ValueError(f"{args.image} is smaller than {side} pixels. A larger picture is expected.")
         A = task.build(h, w, args.seed, 0)
         check_picture(args.task, A)
-        noise = _noise(args.noise_kind, args.noise)
     x = picture.x[..., :h, :w]
     if (h, w) != picture.size:
         say(f"cropped to {w} x {h}, multiples of {side}")
@@ -80,15 +106,46 @@ def main(argv: Sequence[str]) -> int:
     if isinstance(A, Inpainting):
         images.save(mask_file, images.from_unit(1 - A.mask))
         files.append(str(mask_file))
+    return _record(args, noise, files)
+
+
+def _own(args: Any, picture: images.Picture, noise: AnyNoise | None) -> Tensor:
+    """What an operator of the user's own gives, in [-1, 1] where it is written as a picture."""
+    array = args.output.suffix == ".npy"
+    if array:
+        images.check_folder(args.output.parent)
+    else:
+        images.check_output(args.output, transparent=picture.alpha is not None)
+    c, h, w = picture.x.shape[1:]
+    A = plugin.load(args.operator, (c, h, w))
+    with plugin.running(args.operator), torch.no_grad():
+        y, clean = measure(A, picture.x, noise, seeds=[args.seed]).y, A(picture.x)
+        if isinstance(A, Theirs):
+            y, clean = A.to_theirs(y), images.from_unit(A.to_theirs(clean))
+    if array:
+        return y
+    if not plugin.is_picture(clean):
+        raise ValueError(
+            f"{args.operator} gives shape {tuple(clean.shape)}, values from {float(clean.min()):.3g} to "
+            f"{float(clean.max()):.3g}, which is no picture. A .npy file is expected: "
+            f"-o {args.output.with_suffix('.npy')}"
+        )
+    return images.from_unit(y) if isinstance(A, Theirs) else y
+
+
+def _record(args: Any, noise: AnyNoise | None, files: list[str]) -> int:
+    sigma_y = 0.0 if noise is None else noise.sigma_y
     record = {
         "hrdis": hrdis.__version__,
         "image": str(args.image),
-        "task": args.task,
+        "task": args.task or None,
+        "operator": args.operator or None,
+        "operator_sha256": plugin.digest(args.operator),
         "noise": {
             "kind": args.noise_kind,
             "level": args.noise,
-            "[0,1]": problem.sigma_y / 2,
-            "[-1,1]": problem.sigma_y,
+            "[0,1]": sigma_y / 2,
+            "[-1,1]": sigma_y,
         },
         "seed": args.seed,
         "files": files,
@@ -100,7 +157,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _noise(kind: str, level: float) -> Gaussian | Poisson | Speckle | None:
+def _noise(kind: str, level: float) -> AnyNoise | None:
     if kind == "gaussian":
         return Gaussian(level) if level != 0 else None
     if level == 0:

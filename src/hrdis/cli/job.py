@@ -19,6 +19,7 @@ from hrdis.priors import Prior
 from hrdis.priors.checkpoints import weights_sha256
 from hrdis.solvers import Solver
 
+from . import plugin
 from .progress import bar
 
 
@@ -90,7 +91,9 @@ class Job:
             "mask": None if args.mask is None else str(args.mask),
             "mask_sha256": _sha256(args.mask),
             "hole": args.hole,
-            "task": args.task,
+            "task": args.task or None,
+            "operator": args.operator or None,
+            "operator_sha256": plugin.digest(args.operator),
             "noise": {"[0,1]": args.noise, "[-1,1]": self.problem.sigma_y},
             "solver": args.solver,
             "preset": key,

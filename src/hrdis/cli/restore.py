@@ -8,18 +8,21 @@ from typing import Annotated, Any, Literal
 
 import torch
 import tyro
+from torch import Tensor
 
 from hrdis import images
 from hrdis.driver import check
 from hrdis.noise import Gaussian
 from hrdis.operators import Inpainting, Operator, Problem, masks
+from hrdis.operators.deepinv import Theirs
 from hrdis.priors import Tiled, load_prior
 from hrdis.priors.checkpoints import presets_of
 from hrdis.solvers import SOLVERS, preset
 from hrdis.tasks import TASKS, Task
 
+from . import plugin
 from .job import Job, outputs
-from .parsing import check_outputs, check_picture, checking, choose, number, parse, peek
+from .parsing import check_outputs, check_picture, checking, choose, fail, number, parse, peek
 from .progress import say
 
 HELP = """\
@@ -30,9 +33,13 @@ Examples:
   hrdis restore torn.png --task inpaint --mask holes.png -o whole.png --samples 4
   hrdis restore noisy.png --task denoise --noise 0.1 -o clean.png --solver reddiff --steps 60
 
+  hrdis restore y.npy --operator my.py:make -o whole.png          (your own; see `hrdis check-operator --help`)
+
 The mask is a picture of the same size: white where a hole is to be filled (see --hole). --noise is the standard
 deviation of the noise for pixel values from 0 to 1 (25 of 255 is 0.1). Beside OUT a record OUT.json says what was
 done; with --samples K the other samples, their mean, a map of where they differ, and a contact sheet are written too.
+--operator executes the python file: run none that you do not trust. Its measurement is a picture, or an array (.npy,
+.pt, .safetensors) of one measurement with the image axis first, in its own units. The settings start from those of sr4.
 The last group lists the settings of the chosen solver; their defaults fit the task and the prior.
 """
 
@@ -45,11 +52,15 @@ class Restore:
     """Options of ``hrdis restore``."""
 
     image: tyro.conf.Positional[Path]
-    """The damaged picture: PNG, JPEG, WebP, TIFF or BMP; any size, grey, colour or transparent."""
+    """The damaged picture: PNG, JPEG, WebP, TIFF or BMP; any size, grey, colour or transparent. Or an array."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Where the restored picture goes; the suffix chooses the format."""
-    task: str
+    task: str = ""
     """What is wrong with the picture; `hrdis tasks` lists the names."""
+    operator: str = ""
+    """FILE.py:NAME, an operator of your own instead of a task; the file is executed."""
+    size: tuple[int, int] | None = None
+    """Height and width of the restored picture, for an --operator that asks for them; by default those of IMAGE."""
     mask: Path | None = None
     """A picture (or .npy array of 0 and 1) of the same size that shows the holes; needed for inpainting."""
     hole: Literal["white", "black", "alpha"] = "white"
@@ -81,14 +92,22 @@ def main(argv: Sequence[str]) -> int:
     solver = choose("solver", peek(argv, "--solver", "hrdis"), SOLVERS)
     task = peek(argv, "--task", "inpaint")
     task = choose("task", task, TASKS) if wanted or task in TASKS else "inpaint"
+    task = "sr4" if peek(argv, "--operator", "") else task  # whose presets suit what nobody has tuned for
     with checking():
         noise = number(peek(argv, "--noise", "0"), "--noise")
     key, settings = preset(solver, TASKS[task].presets, presets_of(peek(argv, "--prior", "default")), noise)
     args: Any = parse(Restore, argv, "restore", HELP, settings=settings)
     with checking():
-        job = prepare(args, TASKS[args.task])
-    say(f"{args.task} with {args.solver} (preset {key or 'none'}), {len(job.times) - 1} network calls a sample")
-    samples, nfe, seconds = job.run()
+        plugin.task_or_operator(args)
+        job = prepare(args, TASKS.get(args.task))
+    calls = len(job.times) - 1
+    say(f"{args.task or args.operator} with {args.solver} (preset {key or 'none'}), {calls} network calls a sample")
+    try:
+        samples, nfe, seconds = job.run()
+    except Exception as error:
+        if not args.operator:
+            raise
+        return fail("restore", plugin.explain(args.operator, error), 1)
     if not bool(torch.isfinite(samples).all()):
         say(
             "hrdis restore: the restoration became NaN or infinite; nothing was written. The steps are too large for "
@@ -105,41 +124,80 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def prepare(args: Any, task: Task) -> Job:
-    """Read, check and load everything; raises ValueError or TypeError before any work."""
+def prepare(args: Any, task: Task | None) -> Job:
+    """Read, check and load everything; raises ValueError or TypeError before any work. Without a task: --operator."""
     if args.samples < 1:
         raise ValueError(f"--samples is {args.samples}. At least 1 is expected.")
     if not 0 <= args.noise < 1:
         raise ValueError(f"--noise is {args.noise}. A standard deviation from 0 to 1 is expected: --noise 0.05")
     if args.task == "denoise" and args.noise == 0:
         raise ValueError("--task denoise needs the strength of the noise: --noise 0.1 (25 of 255).")
-    picture = images.read(args.image)
-    images.check_output(args.output, transparent=picture.alpha is not None and args.hole != "alpha")
-    check_outputs(outputs(args.output, args.samples), [args.image, args.mask])
-    h, w = picture.size
-    if h * w * task.scale**2 > images.MAX_PIXELS:
-        raise ValueError(
-            f"Enlarged {task.scale} times, {args.image} has {h * w * task.scale**2 / 1e6:.0f} megapixels. At most "
-            f"{images.MAX_PIXELS // 1_000_000} are expected. Crop it, or use a smaller scale: --task sr2"
-        )
-    operator = _operator(args, task, picture)
-    check_picture(args.task, operator)
-    prior = load_prior(args.prior, dtype=DTYPES[args.precision], device=_device(args.device))
     if args.tile < 64:
         raise ValueError(f"--tile is {args.tile}. At least 64 pixels are expected: --tile 512")
-    # Grey is restored in colour and averaged: the network knows noise that differs between channels.
-    y = picture.x if prior.channels is None or picture.x.shape[1] == 3 else picture.x.expand(-1, 3, -1, -1)
-    y = y.to(_device(args.device))
-    y = operator(y) if isinstance(operator, Inpainting) else y.clone()
-    problem = Problem(y, operator.to(y.device), Gaussian(args.noise).sigma_y)
+    own = task is None and args.image.suffix in plugin.ARRAYS
+    picture = None if own else images.read(args.image)
+    y = plugin.read_array(args.image) if picture is None else picture.x
+    transparent = picture is not None and picture.alpha is not None
+    images.check_output(args.output, transparent=transparent and args.hole != "alpha")
+    check_outputs(outputs(args.output, args.samples), [args.image, args.mask])
+    if task is not None:
+        _check_pixels(args, y.shape[-2] * task.scale, y.shape[-1] * task.scale)
+        operator = _operator(args, task, y.shape[-2], y.shape[-1])
+        check_picture(args.task, operator)
+    device = _device(args.device)
+    prior = load_prior(args.prior, dtype=DTYPES[args.precision], device=device)
+    if picture is not None and y.shape[1] == 1 and prior.channels is not None:
+        # Grey is restored in colour and averaged: the network knows noise that differs between channels.
+        y = y.expand(-1, 3, -1, -1)
+    y = y.to(device)
+    if task is None:
+        problem = _own(args, y, picture is not None)
+        picture = picture or images.Picture(torch.zeros(problem.image_shape))
+    else:
+        y = operator(y) if isinstance(operator, Inpainting) else y.clone()
+        problem = Problem(y, operator.to(device), Gaussian(args.noise).sigma_y)
+    assert picture is not None
     settings = args.settings
     tiled = Tiled(prior, args.tile, args.overlap)
     check(settings, tiled, problem)
     return Job(args, picture, problem, tiled, settings, settings.times(prior.schedule))
 
 
-def _operator(args: Any, task: Task, picture: images.Picture) -> Operator:
-    h, w = picture.size
+def _check_pixels(args: Any, h: int, w: int) -> None:
+    if h * w > images.MAX_PIXELS:
+        raise ValueError(
+            f"Restored, {args.image} has {h * w / 1e6:.0f} megapixels. At most {images.MAX_PIXELS // 1_000_000} are "
+            "expected. Crop it, or use a smaller scale: --task sr2"
+        )
+
+
+def _own(args: Any, y: Tensor, is_picture: bool) -> Problem:
+    """The problem of an operator of the user's own."""
+    if args.mask is not None:
+        raise ValueError("--mask is given, but --operator takes none. Build the mask into the operator.")
+    if args.size is None and y.ndim != 4:
+        raise ValueError(
+            f"{args.image} has shape {tuple(y.shape)}, which does not tell the size of the picture. "
+            "Height and width are expected: --size 64 64"
+        )
+    h, w = args.size or y.shape[-2:]
+    A = plugin.load(args.operator, (y.shape[1] if y.ndim == 4 and y.shape[1] in (1, 3) else 3, h, w)).to(y.device)
+    if isinstance(A, Theirs):
+        y = A.from_theirs(images.to_unit(y) if is_picture else y)
+    shape = A.image_shape(tuple(y.shape))
+    _check_pixels(args, *shape[-2:])
+    with plugin.running(args.operator):
+        with torch.no_grad():
+            measured = tuple(A(y.new_zeros(shape)).shape)
+        if measured != tuple(y.shape):
+            raise ValueError(
+                f"{args.image} has shape {tuple(y.shape)}, but {args.operator} gives {measured} for a picture of "
+                f"{shape[-2]} x {shape[-1]}. Height and width of the restored picture are expected: --size 64 64"
+            )
+        return Problem(y, A, Gaussian(args.noise).sigma_y)
+
+
+def _operator(args: Any, task: Task, h: int, w: int) -> Operator:
     if not task.mask:
         if args.mask is not None:
             raise ValueError(f"--mask is given, but the task {args.task!r} takes none. Use --task inpaint.")

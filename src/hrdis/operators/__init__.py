@@ -5,9 +5,11 @@ from .base import BlindOperator as BlindOperator
 from .base import LinearOperator as LinearOperator
 from .base import Operator as Operator
 from .base import SVDOperator as SVDOperator
+from .deepinv import from_deepinv as from_deepinv
 from .hdr import HDR as HDR
 from .identity import Identity as Identity
 from .inpaint import Inpainting as Inpainting
+from .linear_function import LinearFunction as LinearFunction
 from .lowlight import LowLight as LowLight
 from .matrix import Matrix as Matrix
 from .nonlinear_blur import NonlinearBlur as NonlinearBlur

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .adopt import adopt, is_physics
 from .base import Operator, Shape
+from .deepinv import Theirs
 
 
 class Function(Operator):
@@ -53,8 +55,11 @@ class Problem:
 
     Args:
         y: the measurement, the image axis first; never written to.
-        A: an `Operator`, or any callable ``x -> y`` (then nonlinear: see `Function`).
-        sigma_y: standard deviation of the noise, in units of y (twice that of a [0, 1] image); 0 is noiseless.
+        A: an `Operator`, or any callable ``x -> y`` (then nonlinear: see `Function`), or a deepinv ``Physics``. With
+            the last, y and sigma_y are given as deepinv has them, for images in [0, 1]; the problem then holds them as
+            we do (``y`` = 2 y - A 1 and ``sigma_y`` = 2 sigma for a linear one), and solutions are in [-1, 1].
+        sigma_y: standard deviation of the noise, in units of y (twice that of a [0, 1] image); 0, the default, is
+            noiseless. The default of a deepinv ``Physics`` is its ``noise_model.sigma``.
 
     Raises:
         TypeError: if y is no floating tensor or A cannot be called.
@@ -63,13 +68,20 @@ class Problem:
 
     y: Tensor
     A: Operator
-    sigma_y: float = 0.0
+    sigma_y: float = None  # type: ignore[assignment]  # a float once the problem is made
 
     def __post_init__(self) -> None:
         y, A = self.y, self.A
         if not isinstance(y, Tensor) or not y.is_floating_point() or y.ndim < 2:
             got = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
             raise TypeError(f"y is {got}. A floating tensor whose first axis is the image is expected.")
+        if is_physics(A):
+            y, A, sigma_y = adopt(y, A, self.sigma_y)
+            object.__setattr__(self, "y", y)
+            object.__setattr__(self, "A", A)
+            object.__setattr__(self, "sigma_y", sigma_y)
+        elif self.sigma_y is None:
+            object.__setattr__(self, "sigma_y", 0.0)
         if not callable(A):
             raise TypeError(
                 f"A is a {type(A).__name__}. A hrdis Operator or a callable x -> y is expected: "
@@ -98,10 +110,13 @@ class Problem:
         with torch.no_grad():
             measured = self.A(self.y.new_zeros(shape)).shape
         if measured != self.y.shape:
+            named = "hrdis.operators.Function(A, shape=(c, h, w))"
+            if isinstance(self.A, Theirs):
+                named = "hrdis.operators.from_deepinv(physics, (c, h, w))"
             raise ValueError(
                 f"y has shape {tuple(self.y.shape)}, but {type(self.A).__name__} gives {tuple(measured)} for images "
                 f"of shape {shape}. Build both at once: problem = hrdis.measure(A, x, seeds=...), or name the "
-                "image's shape: Problem(y, hrdis.operators.Function(A, shape=(c, h, w)))."
+                f"image's shape: Problem(y, {named})."
             )
 
     @property
