@@ -66,7 +66,7 @@ class DAPS(Solver):
     langevin_steps: Annotated[int, Field(ge=1)] = 100
     """Langevin steps per level."""
     lr: Annotated[float, Field(gt=0)] = 1e-4
-    """Langevin step length at the first level."""
+    """Langevin step length at the first level; above tau^2 / ||A||^2 it diverges."""
     tau: Annotated[float, Field(gt=0)] = 0.01
     """Standard deviation that the data term assumes, in units of y."""
 

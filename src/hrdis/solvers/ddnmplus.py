@@ -56,7 +56,7 @@ class DDNMPlus(Sampler):
         path takes alpha_bar for its square root and scales the noise once more.
     """
 
-    requires: ClassVar = LinearOperator
+    requires: ClassVar = SVDOperator
     summary: ClassVar[str] = "DDNM that knows the noise; linear"
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "DDNM+, ICLR 2023"
@@ -71,7 +71,7 @@ class DDNMPlus(Sampler):
     """exact: per singular value; simplified: one share for all, for operators without a known SVD."""
 
     def needs(self) -> type[Operator]:
-        return SVDOperator if self.form == "exact" else LinearOperator
+        return self.requires if self.form == "exact" else LinearOperator
 
     def times(self, schedule: Schedule) -> list[int]:
         return schedule.travel(schedule.uniform(self.steps, self.start), self.length, self.repeat)
