@@ -6,25 +6,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import tyro
 
 import hrdis
 from hrdis import images
 from hrdis.driver import measure
 from hrdis.noise import Gaussian
-from hrdis.operators import Inpainting
+from hrdis.operators import Blur, Inpainting
 from hrdis.tasks import TASKS
 
-from .parsing import check_outputs, checking, choose, parse, peek
+from .parsing import check_outputs, check_picture, checking, choose, parse, peek
 from .progress import say
 
 HELP = """\
-Damage a good picture: cut holes, shrink, add noise.
+Damage a good picture: cut holes, shrink, blur, take the colours, add noise.
 
 Examples:
   hrdis degrade photo.jpg --task sr4 -o small.png
   hrdis degrade photo.jpg --task inpaint-20-30 --seed 3 -o torn.png      (writes torn-mask.png too)
   hrdis degrade photo.jpg --task denoise --noise 0.1 -o noisy.png
+  hrdis degrade photo.jpg --task deblur-motion -o shaken.png             (writes shaken-kernel.npy too)
 
 Holes are painted grey, and the mask is written beside OUT, white where a hole is. A picture whose sides are no
 multiples of the scale is cropped at the right and the bottom, and the command says so. A record OUT.json is written.
@@ -44,7 +46,7 @@ class Degrade:
     noise: float = 0.0
     """Standard deviation of the noise to add, for pixel values from 0 to 1."""
     seed: int = 0
-    """Seed of the mask and the noise."""
+    """Seed of the mask, the kernel and the noise."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -55,24 +57,32 @@ def main(argv: Sequence[str]) -> int:
         picture = images.read(args.image)
         images.check_output(args.output, transparent=picture.alpha is not None)
         task = TASKS[args.task]
-        mask_file = args.output.with_name(f"{args.output.stem}-mask.png")
-        extra = [mask_file] if task.mask else []
+        check_picture(args.task, task)
+        mask_file, kernel_file = (
+            args.output.with_name(f"{args.output.stem}-{end}") for end in ("mask.png", "kernel.npy")
+        )
+        extra = [mask_file] if task.mask else [kernel_file] if task.kernel else []
         check_outputs([args.output, *extra, args.output.with_suffix(".json")], [args.image])
         h, w = (n - n % task.scale for n in picture.size)
         if min(h, w) == 0:
             raise ValueError(f"{args.image} is smaller than {task.scale} pixels. A larger picture is expected.")
-        A = task.build(h, w, args.seed, 0)
+        A = (task.photo or task.build)(h, w, args.seed, 0)
         noise = Gaussian(args.noise) if args.noise != 0 else None
-    x = picture.x[..., :h, :w]
+        x = picture.x[..., :h, :w]
+        problem = measure(A, x, noise, seeds=[args.seed])
     if (h, w) != picture.size:
         say(f"cropped to {w} x {h}, multiples of {task.scale}")
-    problem = measure(A, x, noise, seeds=[args.seed])
-    cropped = picture if picture.alpha is None else images.Picture(x, picture.alpha[:h, :w], picture.bits, picture.icc)
-    images.write(args.output, cropped.with_image(problem.y))
+    icc = picture.icc if problem.y.shape[1] == x.shape[1] else None  # a profile of colours does not fit grey
+    alpha = None if picture.alpha is None else picture.alpha[:h, :w]
+    images.write(args.output, images.Picture(x, alpha, picture.bits, icc).with_image(problem.y))
     files = [str(args.output)]
     if isinstance(A, Inpainting):
         images.save(mask_file, images.from_unit(1 - A.mask))
         files.append(str(mask_file))
+    if task.kernel and isinstance(A, Blur):
+        kernel = A.kernel.numpy()
+        images.write_atomically(kernel_file, lambda f: np.save(f, kernel))
+        files.append(str(kernel_file))
     record = {
         "hrdis": hrdis.__version__,
         "image": str(args.image),

@@ -6,7 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+if TYPE_CHECKING:
+    from hrdis.tasks import Task
 
 T = TypeVar("T")
 
@@ -41,6 +44,19 @@ def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path | None]) -> Non
             raise ValueError(f"{path} is an input and would be written over. Another name is expected: -o new.png")
         if path.suffix == ".json" and path.exists() and b'"hrdis"' not in path.read_bytes()[:100_000]:
             raise ValueError(f"{path} exists and is no record of this program. Another name is expected: -o new.png")
+
+
+def check_picture(name: str, task: "Task") -> None:
+    """Raise unless what the task measures is a picture, which a file can hold.
+
+    Raises:
+        ValueError: naming the way that takes any measurement.
+    """
+    if not task.picture:
+        raise ValueError(
+            f"The task {name!r} measures numbers that are no picture, and this command reads and writes pictures. "
+            f"In Python: hrdis.measure(hrdis.TASKS[{name!r}].build(h, w, 0, 0), x), then hrdis.solve."
+        )
 
 
 def number(text: str, option: str) -> float:

@@ -2,33 +2,37 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
 import tyro
+from torch import Tensor
 
 from hrdis import images
 from hrdis.driver import check
 from hrdis.noise import Gaussian
-from hrdis.operators import Inpainting, Operator, Problem, masks
-from hrdis.priors import Tiled, load_prior
+from hrdis.operators import Blur, Colorization, Inpainting, Operator, Problem, kernels, masks
+from hrdis.priors import Prior, Tiled, load_prior
 from hrdis.priors.checkpoints import presets_of
 from hrdis.solvers import SOLVERS, preset
 from hrdis.tasks import TASKS, Task
 
 from .job import Job, outputs
-from .parsing import check_outputs, checking, choose, number, parse, peek
+from .parsing import check_outputs, check_picture, checking, choose, number, parse, peek
 from .progress import say
 
 HELP = """\
-Restore a damaged picture: fill holes, enlarge, remove noise.
+Restore a damaged picture: fill holes, enlarge, sharpen, colour, remove noise.
 
 Examples:
   hrdis restore small.jpg --task sr4 -o large.png
   hrdis restore torn.png --task inpaint --mask holes.png -o whole.png --samples 4
   hrdis restore noisy.png --task denoise --noise 0.1 -o clean.png --solver reddiff --steps 60
+  hrdis restore blurred.png --task deblur-gauss --noise 0.01 -o sharp.png
+  hrdis restore shaken.png --task deblur-motion --kernel shaken-kernel.npy -o sharp.png
+  hrdis restore grey.jpg --task colorize -o coloured.png
 
 The mask is a picture of the same size: white where a hole is to be filled (see --hole). --noise is the standard
 deviation of the noise for pixel values from 0 to 1 (25 of 255 is 0.1). Beside OUT a record OUT.json says what was
@@ -54,6 +58,8 @@ class Restore:
     """A picture (or .npy array of 0 and 1) of the same size that shows the holes; needed for inpainting."""
     hole: Literal["white", "black", "alpha"] = "white"
     """What marks a hole in the mask; alpha means transparent, and then the picture may be its own mask."""
+    kernel: Path | None = None
+    """The blur kernel, a .npy array or a picture (bright = heavy) of odd sides; needed for deblur-motion."""
     noise: float = 0.0
     """Standard deviation of the noise in the picture, for pixel values from 0 to 1."""
     solver: str = "hrdis"
@@ -113,9 +119,10 @@ def prepare(args: Any, task: Task) -> Job:
         raise ValueError(f"--noise is {args.noise}. A standard deviation from 0 to 1 is expected: --noise 0.05")
     if args.task == "denoise" and args.noise == 0:
         raise ValueError("--task denoise needs the strength of the noise: --noise 0.1 (25 of 255).")
+    check_picture(args.task, task)
     picture = images.read(args.image)
     images.check_output(args.output, transparent=picture.alpha is not None and args.hole != "alpha")
-    check_outputs(outputs(args.output, args.samples), [args.image, args.mask])
+    check_outputs(outputs(args.output, args.samples), [args.image, args.mask, args.kernel])
     h, w = picture.size
     if h * w * task.scale**2 > images.MAX_PIXELS:
         raise ValueError(
@@ -126,10 +133,8 @@ def prepare(args: Any, task: Task) -> Job:
     prior = load_prior(args.prior, dtype=DTYPES[args.precision], device=_device(args.device))
     if args.tile < 64:
         raise ValueError(f"--tile is {args.tile}. At least 64 pixels are expected: --tile 512")
-    # Grey is restored in colour and averaged: the network knows noise that differs between channels.
-    y = picture.x if prior.channels is None or picture.x.shape[1] == 3 else picture.x.expand(-1, 3, -1, -1)
+    y, picture = _measurement(picture, operator, prior)
     y = y.to(_device(args.device))
-    y = operator(y) if isinstance(operator, Inpainting) else y.clone()
     problem = Problem(y, operator.to(y.device), Gaussian(args.noise).sigma_y)
     settings = args.settings
     tiled = Tiled(prior, args.tile, args.overlap)
@@ -137,12 +142,30 @@ def prepare(args: Any, task: Task) -> Job:
     return Job(args, picture, problem, tiled, settings, settings.times(prior.schedule))
 
 
+def _measurement(picture: images.Picture, A: Operator, prior: Prior) -> tuple[Tensor, images.Picture]:
+    """What of the picture is the measurement, and the picture without what the restored one cannot keep."""
+    grey = picture.x.shape[1] == 1
+    if isinstance(A, Colorization):
+        return (picture.x.clone(), replace(picture, icc=None)) if grey else (A(picture.x), picture)
+    # Grey is restored in colour and averaged: the network knows noise that differs between channels.
+    y = picture.x.expand(-1, 3, -1, -1) if grey and prior.channels is not None else picture.x
+    return A(y) if isinstance(A, Inpainting) else y.clone(), picture
+
+
 def _operator(args: Any, task: Task, picture: images.Picture) -> Operator:
     h, w = picture.size
+    if args.kernel is not None and not task.kernel:
+        raise ValueError(f"--kernel is given, but the task {args.task!r} takes none. Use --task deblur-motion.")
     if not task.mask:
         if args.mask is not None:
             raise ValueError(f"--mask is given, but the task {args.task!r} takes none. Use --task inpaint.")
-        return task.build(h, w, 0, 0)
+        if task.kernel:
+            if args.kernel is None:
+                raise ValueError(
+                    f"The task {args.task!r} needs the kernel of the blur: --kernel kernel.npy (or a picture of it)."
+                )
+            return Blur(kernels.from_file(args.kernel))
+        return (task.photo or task.build)(h, w, 0, 0)
     source = args.image if args.mask is None and args.hole == "alpha" else args.mask
     if source is None:
         raise ValueError(

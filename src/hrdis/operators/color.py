@@ -72,3 +72,7 @@ class Colorization(SVDOperator):
 
     def Ut(self, y: Tensor) -> Tensor:
         return torch.cat([y, torch.zeros_like(y), torch.zeros_like(y)], 1)
+
+    def smooth(self, y: Tensor) -> Tensor:
+        """The grey picture y in all three channels, which explains y; ``pinv`` is tinted unless weights are equal."""
+        return y.expand(-1, 3, -1, -1) / sum(WEIGHTS[self.weights])
