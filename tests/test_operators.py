@@ -321,13 +321,20 @@ def bicubic_matrix(n: int, f: int) -> torch.Tensor:
     return K
 
 
-@pytest.mark.parametrize("scale", [2, 4, 8])
+@pytest.mark.parametrize("scale", [2, 4, 8, 16])
 @pytest.mark.parametrize("blocks", [1, 2, 5])  # one output sample: mirrored several times
 def test_bicubic_is_the_separable_product_of_the_stretched_cubic(scale, blocks):
     h, w = blocks * scale, 3 * scale
     x = normal(2, 3, h, w)
     expected = bicubic_matrix(h, scale) @ x @ bicubic_matrix(w, scale).T
     torch.testing.assert_close(SuperResolution(scale, kernel="bicubic")(x), expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("kernel", ["average", "bicubic"])
+@pytest.mark.parametrize("scale", [2, 4, 8, 16])
+def test_pinv_explains_y_at_every_scale_of_the_papers(scale, kernel):
+    A, y = SuperResolution(scale, kernel=kernel), normal(1, 3, 4, 6)
+    torch.testing.assert_close(A(A.pinv(y)), y, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [2, 4])

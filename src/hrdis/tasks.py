@@ -156,7 +156,7 @@ TASKS: dict[str, Task] = {
         _walsh, ("cs-walsh4", "cs25", "cs"), source="DDRM", picture=False,
     ),
     "colorize": Task(
-        "give a grey picture its colours", partial(_colorize, weights="mean"), ("colorize", "sr4"), source="DDRM",
+        "give a grey picture its colours", partial(_colorize, weights="mean"), ("colorize",), source="DDRM",
         photo=partial(_colorize, weights="bt601"),
     ),
     "deblur-gauss": _deblur("a Gaussian blur of 3 pixels", _gauss, "deblur-gauss", "DPS"),

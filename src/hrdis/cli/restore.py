@@ -135,7 +135,7 @@ def prepare(args: Any, task: Task) -> Job:
         raise ValueError(f"--tile is {args.tile}. At least 64 pixels are expected: --tile 512")
     y, picture = _measurement(picture, operator, prior)
     y = y.to(_device(args.device))
-    problem = Problem(y, operator.to(y.device), Gaussian(args.noise).sigma_y)
+    problem = Problem(y, operator.float().to(y.device), Gaussian(args.noise).sigma_y)
     settings = args.settings
     tiled = Tiled(prior, args.tile, args.overlap)
     check(settings, tiled, problem)
