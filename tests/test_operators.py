@@ -63,7 +63,7 @@ def test_adjoint_is_the_adjoint(name, shape, dtype):
 @every_dtype
 def test_pinv_gives_a_picture_with_the_same_measurement(name, shape, dtype):
     A, x = LINEAR[name](*shape), normal(*shape, dtype=dtype)
-    assert rel(A(A.pinv(A(x))), A(x)) <= 4 * LINEAR[name].condition * TOLERANCE[dtype]  # three applications
+    assert rel(A(A.pinv(A(x))), A(x)) <= 10 * (LINEAR[name].condition / 3) * TOLERANCE[dtype]  # three applications
 
 
 @every_operator
