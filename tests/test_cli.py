@@ -199,6 +199,49 @@ def test_restore_runs_large_pictures_in_tiles(tmp_path: Path, prior: str) -> Non
     assert Image.open(out).size == (160, 100)
 
 
+# ---- blur and colours ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", ["deblur-gauss", "deblur-motion", "deblur-uniform", "deblur-aniso", "colorize"])
+def test_degrade_then_restore_at_any_size(tmp_path: Path, prior: str, task: str) -> None:
+    good, damaged, out = photo(tmp_path / "good.png", size=(53, 42)), tmp_path / "bad.png", tmp_path / "out.png"
+    assert run("degrade", good, "--task", task, "-o", damaged) == 0
+    words = ["--kernel", tmp_path / "bad-kernel.npy"] if task == "deblur-motion" else []
+    assert run("restore", damaged, "--task", task, "-o", out, "--prior", prior, "--samples", "2", *words, *FAST) == 0
+    assert Image.open(out).size == (53, 42)
+    assert Image.open(out).mode == "RGB"
+    assert Image.open(damaged).mode == ("L" if task == "colorize" else "RGB")
+    record = json.loads((tmp_path / "out.json").read_text())
+    assert (record["kernel_sha256"] is None) == (task != "deblur-motion")
+
+
+@pytest.mark.parametrize(("given", "restored"), [("L", "RGB"), ("I;16", "RGB"), ("RGB", "RGB"), ("RGBA", "RGBA")])
+def test_restore_gives_colours_to_pictures_of_any_kind(tmp_path: Path, prior: str, given: str, restored: str) -> None:
+    out = tmp_path / "out.png"
+    assert (
+        run("restore", photo(tmp_path / "in.png", given), "-o", out, "--task", "colorize", "--prior", prior, *FAST) == 0
+    )
+    assert Image.open(out).mode == restored
+
+
+def test_profile_of_a_grey_picture_is_not_copied_to_a_coloured_one(tmp_path: Path, prior: str) -> None:
+    Image.new("L", (20, 16), 90).save(tmp_path / "in.png", icc_profile=b"a grey profile")
+    run("restore", tmp_path / "in.png", "-o", tmp_path / "out.png", "--task", "colorize", "--prior", prior, *FAST)
+    Image.new("RGB", (20, 16), (90, 80, 70)).save(tmp_path / "rgb.png", icc_profile=b"a profile of colours")
+    run("degrade", tmp_path / "rgb.png", "-o", tmp_path / "grey.png", "--task", "colorize")
+    run("degrade", tmp_path / "rgb.png", "-o", tmp_path / "blurred.png", "--task", "deblur-uniform")
+    assert "icc_profile" not in Image.open(tmp_path / "out.png").info
+    assert "icc_profile" not in Image.open(tmp_path / "grey.png").info
+    assert "icc_profile" in Image.open(tmp_path / "blurred.png").info
+
+
+def test_restore_sharpens_grey_pictures_to_grey_ones(tmp_path: Path, prior: str) -> None:
+    out = tmp_path / "out.png"
+    words = ["--task", "deblur-uniform", "--prior", prior, *FAST]
+    assert run("restore", photo(tmp_path / "in.png", "L"), "-o", out, *words) == 0
+    assert Image.open(out).mode == "L"
+
+
 # ---- bad input: one message, status 2, nothing written -------------------------------------------
 
 BAD = {
@@ -221,6 +264,16 @@ BAD = {
     "in.png --task sr4 --noise 0.1 --solver ddnm": "noiseless",
     "in.png --task sr4 --mask m.png": "takes none",
     "in.png --task inpaint": "needs a mask",
+    "in.png --task cs25": "The task 'cs25' measures numbers that are no picture",
+    "in.png --task cs-walsh4": "The task 'cs-walsh4' measures numbers that are no picture",
+    "in.png --task deblur-motion": "needs the kernel of the blur",
+    "in.png --task deblur-motion --kernel missing.npy": "missing.npy does not exist",
+    "in.png --task deblur-motion --kernel text.png": "cannot be read",
+    "in.png --task deblur-motion --kernel m.png": "holds a kernel of 200 x 200",
+    "in.png --task deblur-gauss --kernel m.png": "takes none",
+    "out-2.png --task deblur-gauss --mask m.png": "takes none",
+    "thin.png --task deblur-gauss": "too small to be mirrored",
+    "in.png --task deblur-motion --kernel m.png -o m.png": "m.png is an input",
     "in.png --task inpaint --mask missing.png": "missing.png does not exist",
     "in.png --task inpaint --mask text.png": "is no picture",
     "in.png --task inpaint --mask wide.png": "Both must agree",
@@ -256,6 +309,7 @@ def test_bad_input_is_refused(
     hole(tmp_path / "wide.png", (201, 200))
     Image.new("L", (200, 200), 255).save(tmp_path / "white.png")
     photo(tmp_path / "out-2.png")
+    photo(tmp_path / "thin.png", size=(40, 8))
     Image.new("L", (1000, 1000)).save(tmp_path / "big.png")
     (tmp_path / "notes.json").write_text("{}")
     (tmp_path / "empty.npy").write_bytes(b"")
@@ -382,6 +436,8 @@ def test_measurement_that_is_no_picture_is_refused(
         "degrade in.png --task sr16 -o out.png",
         "degrade in.png --task sr4 --noise -1 -o out.png",
         "degrade in.png --task sr4 -o in.png",
+        "degrade in.png --task cs10 -o out.png",
+        "degrade in.png --task deblur-gauss -o out.png",
         "demo --out in.png/x",
         "prior show nowhere",
         "solvers nowhere",

@@ -15,7 +15,8 @@ pytestmark = [
 
 @pytest.mark.parametrize("name", LINEAR)
 def test_operator_measures_alike_on_both_devices(name):
-    A, x = LINEAR[name](2, 3, 12, 12), normal(2, 3, 12, 12)
+    shape = LINEAR[name].fit(2, 3, 12, 12)
+    A, x = LINEAR[name](*shape), normal(*shape)
     expected = A(x), A.adjoint(A(x)), A.pinv(A(x)), A.smooth(A(x))
     A, x = A.to("cuda"), x.to("cuda")
     found = A(x), A.adjoint(A(x)), A.pinv(A(x)), A.smooth(A(x))

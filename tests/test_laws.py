@@ -26,8 +26,8 @@ FLOORS = {
 }  # fmt: skip
 
 #: Files of one floor that may be imported by a neighbour: `load_prior` gives a name to what the file of the network
-#: reads, a sheet of samples is a picture, whose ranges `images` alone knows, and what acts on rows and columns apart
-#: is one kind of operator. A problem takes deepinv's operators for ours.
+#: reads, a sheet of samples is a picture, whose ranges `images` alone knows, what acts on rows and columns apart is one
+#: kind of operator, and whatever takes a kernel checks it alike. A problem takes deepinv's operators for ours.
 NEIGHBOURS = {
     ("priors.checkpoints", "priors.unet"),
     ("uncertainty", "images"),
@@ -35,6 +35,9 @@ NEIGHBOURS = {
     ("operators.problem", "operators.adopt"),
     ("operators.problem", "operators.deepinv"),
     ("operators.adopt", "operators.deepinv"),
+    ("operators.blur_separable", "operators.separable"),
+    ("operators.blur_separable", "operators.kernels"),
+    ("operators.blur", "operators.kernels"),
     ("solvers.reddiff", "solvers.hrdis"),
     ("solvers.cr", "solvers.hrdis"),
     ("solvers.drddim", "solvers.hrdis"),

@@ -246,3 +246,65 @@ def test_pickled_array_is_refused(tmp_path):
     np.save(tmp_path / "mask.npy", np.array([[{}]], dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match="cannot be read as an array"):
         masks.from_file(tmp_path / "mask.npy")
+
+
+# ---- Palette's file -----------------------------------------------------------------------------
+
+
+def packed(path, band=(0.1, 0.2), n=3, size=16, **others):
+    """A file in Palette's layout, with n free-form masks of its band; returns the holes."""
+    holes = np.stack([1 - masks.freeform(size, size, band, index=k).numpy() for k in range(n)]).astype(np.uint8)
+    key = f"{100 * band[0]:.0f}-{100 * band[1]:.0f}% freeform"
+    np.savez(path, **{key: np.packbits(holes.reshape(-1))}, **others)
+    return torch.from_numpy(holes).float()
+
+
+@pytest.mark.parametrize("band", BANDS)
+def test_palette_masks_are_the_complement_of_the_packed_bits(tmp_path, band):
+    holes = packed(tmp_path / "m.npz", band)
+    for k in range(3):
+        assert torch.equal(masks.palette(tmp_path / "m.npz", band, k, size=16), 1 - holes[k])
+
+
+@pytest.mark.parametrize(("index", "offset", "mask"), [(0, 3, 0), (4, 0, 1), (1, 1, 2), (2, 3, 2)])
+def test_palette_mask_number_wraps_around(tmp_path, index, offset, mask):
+    holes = packed(tmp_path / "m.npz")
+    assert torch.equal(masks.palette(tmp_path / "m.npz", index=index, offset=offset, size=16), 1 - holes[mask])
+
+
+def test_palette_masks_are_of_256_pixels_by_default(tmp_path):
+    holes = packed(tmp_path / "m.npz", n=1, size=256)
+    assert torch.equal(masks.palette(tmp_path / "m.npz"), 1 - holes[0])
+
+
+def test_palette_lists_the_bands_of_a_file_that_lacks_one(tmp_path):
+    packed(tmp_path / "m.npz", others=np.zeros(1))
+    with pytest.raises(ValueError, match=r"has no '20-30% freeform'\. It holds '10-20% freeform', 'others'\."):
+        masks.palette(tmp_path / "m.npz", (0.2, 0.3))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.zeros(31, np.uint8), np.zeros(33, np.uint8), np.zeros(0, np.uint8), np.zeros((1, 32), np.uint8), np.ones(32)],
+)
+def test_palette_refuses_bits_that_make_no_mask(tmp_path, values):
+    np.savez(tmp_path / "m.npz", **{"10-20% freeform": values})
+    with pytest.raises(ValueError, match=r"A row of bytes is expected, 32 for each mask of 16 x 16 pixels\."):
+        masks.palette(tmp_path / "m.npz", size=16)
+
+
+def test_palette_refuses_a_mask_outside_its_band(tmp_path):
+    np.savez(tmp_path / "m.npz", **{"10-20% freeform": np.full(32, 255, np.uint8)})
+    with pytest.raises(ValueError, match=r"^Mask 0 of '10-20% freeform' in .* hides 100\.0% of the picture, outside"):
+        masks.palette(tmp_path / "m.npz", size=16)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"words", b"array"])
+def test_palette_refuses_what_is_no_such_file(tmp_path, content):
+    if content == b"array":
+        np.save(tmp_path / "m.npy", np.zeros(3))
+        content = (tmp_path / "m.npy").read_bytes()
+    if content is not None:
+        (tmp_path / "m.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"cannot be read\. Palette's imagenet_freeform_masks\.npz is expected\."):
+        masks.palette(tmp_path / "m.npz")

@@ -28,10 +28,17 @@ SIZES = [(12, 12), (24, 12)]
 # One rounding per operation: 1e-6 is some ten units in the last place of float32, 1e-12 of float64.
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
 
+SHAPES = [(b, c, h, w) for b in (1, 3) for c in (1, 3) for h, w in SIZES]
+
+
+def with_shapes(names):
+    """Every operator with every shape that it can take, each once."""
+    pairs = {(name, LINEAR[name].fit(*shape)) for name in names for shape in SHAPES}
+    return pytest.mark.parametrize(("name", "shape"), sorted(pairs), ids=str)
+
+
 every_operator = pytest.mark.parametrize("name", LINEAR)
-every_shape = pytest.mark.parametrize(
-    "shape", [(b, c, h, w) for b in (1, 3) for c in (1, 3) for h, w in SIZES], ids=str
-)
+every_operator_and_shape = with_shapes(LINEAR)
 every_dtype = pytest.mark.parametrize("dtype", list(TOLERANCE), ids=str)
 
 # ---- every linear operator ----------------------------------------------------------------------
@@ -39,11 +46,10 @@ every_dtype = pytest.mark.parametrize("dtype", list(TOLERANCE), ids=str)
 
 def test_every_exported_linear_operator_is_listed():
     exported = {c for c in vars(hrdis.operators).values() if isinstance(c, type) and issubclass(c, LinearOperator)}
-    assert exported - {LinearOperator, SVDOperator} == {type(make(1, 1, 12, 12)) for make in LINEAR.values()}
+    assert exported - {LinearOperator, SVDOperator} == {type(row(*row.fit(1, 1, 12, 12))) for row in LINEAR.values()}
 
 
-@every_operator
-@every_shape
+@every_operator_and_shape
 @every_dtype
 def test_adjoint_is_the_adjoint(name, shape, dtype):
     A, x = LINEAR[name](*shape), normal(*shape, dtype=dtype)
@@ -53,25 +59,25 @@ def test_adjoint_is_the_adjoint(name, shape, dtype):
     assert abs(forward - backward) <= TOLERANCE[dtype] * float(Ax.norm() * y.norm())
 
 
-@every_operator
-@every_shape
+@every_operator_and_shape
 @every_dtype
 def test_pinv_gives_a_picture_with_the_same_measurement(name, shape, dtype):
     A, x = LINEAR[name](*shape), normal(*shape, dtype=dtype)
-    assert rel(A(A.pinv(A(x))), A(x)) <= 10 * TOLERANCE[dtype]  # three applications, condition number < 3
+    assert rel(A(A.pinv(A(x))), A(x)) <= 10 * (LINEAR[name].condition / 3) * TOLERANCE[dtype]  # three applications
 
 
 @every_operator
 def test_pinv_is_the_pseudo_inverse_of_the_matrix(name):
-    A = LINEAR[name](1, 1, 12, 12)
-    H = matrix(A, (1, 12, 12))
-    found = matrix(A.pinv, tuple(A(torch.zeros(1, 1, 12, 12)).shape[1:]))
+    shape = LINEAR[name].fit(1, 1, 12, 12)
+    A = LINEAR[name](*shape)
+    H = matrix(A, shape[1:])
+    found = matrix(A.pinv, tuple(A(torch.zeros(shape)).shape[1:]))
     torch.testing.assert_close(found, torch.linalg.pinv(H), rtol=0, atol=1e-12)
 
 
 @every_operator
 def test_gradient_of_half_the_squared_residual_is_the_adjoint_of_the_residual(name):
-    shape = (2, 3, 12, 12)
+    shape = LINEAR[name].fit(2, 3, 12, 12)
     A, x = LINEAR[name](*shape), normal(*shape).requires_grad_()
     y = normal(*A(x).shape, seed=1)
     (gradient,) = torch.autograd.grad(0.5 * (y - A(x)).square().sum(), x)
@@ -81,7 +87,7 @@ def test_gradient_of_half_the_squared_residual_is_the_adjoint_of_the_residual(na
 @every_operator
 @pytest.mark.parametrize("what", ["forward", "adjoint", "pinv"])
 def test_operator_is_linear(name, what):
-    shape = (2, 3, 12, 12)
+    shape = LINEAR[name].fit(2, 3, 12, 12)
     A = LINEAR[name](*shape)
     f = getattr(A, what)
     u = normal(*shape) if what == "forward" else A(normal(*shape))
@@ -91,7 +97,7 @@ def test_operator_is_linear(name, what):
 
 @every_operator
 def test_project_explains_y_and_moves_no_further_than_needed(name):
-    shape = (2, 1, 12, 12)
+    shape = LINEAR[name].fit(2, 1, 12, 12)
     A, x = LINEAR[name](*shape), normal(*shape)
     y = A(normal(*shape, seed=1))
     projected = A.project(x, y)
@@ -102,7 +108,7 @@ def test_project_explains_y_and_moves_no_further_than_needed(name):
 
 @every_operator
 def test_prox_is_the_regularised_solution(name):
-    shape = (1, 1, 12, 12)
+    shape = LINEAR[name].fit(1, 1, 12, 12)
     A, x = LINEAR[name](*shape), normal(*shape)
     y = A(normal(*shape, seed=1)) + 0.1
     H, rho = matrix(A, shape[1:]), 0.3
@@ -113,7 +119,7 @@ def test_prox_is_the_regularised_solution(name):
 
 @every_operator
 def test_prox_without_regularisation_is_the_projection(name):
-    shape = (2, 1, 12, 12)
+    shape = LINEAR[name].fit(2, 1, 12, 12)
     A, x = LINEAR[name](*shape), normal(*shape)
     y = A(normal(*shape, seed=1))
     assert torch.equal(A.prox(x, y, 0.0), A.project(x, y))
@@ -121,19 +127,18 @@ def test_prox_without_regularisation_is_the_projection(name):
 
 # ---- every operator with a singular value decomposition -------------------------------------------
 
-SVD = [name for name, make in LINEAR.items() if isinstance(make(1, 1, 12, 12), SVDOperator)]
+SVD = [name for name, row in LINEAR.items() if isinstance(row(*row.fit(1, 1, 12, 12)), SVDOperator)]
 every_svd = pytest.mark.parametrize("name", SVD)
+every_svd_and_shape = with_shapes(SVD)
 
 
-@every_svd
-@every_shape
+@every_svd_and_shape
 def test_svd_is_one_of_the_operator(name, shape):
     A, x = LINEAR[name](*shape), normal(*shape)
     torch.testing.assert_close(A.U(A.singulars(x) * A.Vt(x)), A(x), rtol=0, atol=1e-11)
 
 
-@every_svd
-@every_shape
+@every_svd_and_shape
 def test_v_is_unitary(name, shape):
     A, x = LINEAR[name](*shape), normal(*shape)
     spectrum = A.Vt(x)
@@ -141,8 +146,7 @@ def test_v_is_unitary(name, shape):
     assert float(spectrum.abs().square().sum()) == pytest.approx(float(x.square().sum()), rel=1e-12)
 
 
-@every_svd
-@every_shape
+@every_svd_and_shape
 def test_u_is_unitary_on_the_range(name, shape):
     A = LINEAR[name](*shape)
     y = A(normal(*shape))
@@ -151,7 +155,7 @@ def test_u_is_unitary_on_the_range(name, shape):
 
 @every_svd
 def test_spectrum_of_a_measurement_is_zero_where_the_operator_is_blind(name):
-    shape = (2, 3, 12, 24)
+    shape = LINEAR[name].fit(2, 3, 12, 24)
     A, x = LINEAR[name](*shape), normal(*shape)
     y = normal(*A(x).shape, seed=1)  # not in the range
     assert float((A.Ut(y).abs() * (A.singulars(x) == 0)).max()) == 0
@@ -159,7 +163,7 @@ def test_spectrum_of_a_measurement_is_zero_where_the_operator_is_blind(name):
 
 @every_svd
 def test_singular_values_are_those_of_the_matrix(name):
-    shape = (1, 3, 12, 12)
+    shape = LINEAR[name].fit(1, 3, 12, 12)
     A, x = LINEAR[name](*shape), normal(*shape)
     s = (A.singulars(x) * torch.ones_like(A.Vt(x)).real).flatten().sort(descending=True).values
     assert bool((s >= 0).all())
@@ -170,7 +174,7 @@ def test_singular_values_are_those_of_the_matrix(name):
 
 @every_svd
 def test_filter_by_the_squared_singular_values_is_the_normal_map(name):
-    shape = (2, 3, 12, 12)
+    shape = LINEAR[name].fit(2, 3, 12, 12)
     A, x = LINEAR[name](*shape), normal(*shape)
     torch.testing.assert_close(A.filter(A.singulars(x) ** 2, x), A.normal(x), rtol=0, atol=1e-11)
 
@@ -178,7 +182,8 @@ def test_filter_by_the_squared_singular_values_is_the_normal_map(name):
 @every_svd
 @every_dtype
 def test_spectrum_has_the_precision_of_the_image(name, dtype):
-    A, x = LINEAR[name](2, 3, 12, 12), normal(2, 3, 12, 12, dtype=dtype)
+    shape = LINEAR[name].fit(2, 3, 12, 12)
+    A, x = LINEAR[name](*shape), normal(*shape, dtype=dtype)
     spectrum = A.Vt(x)
     assert {A.singulars(x).dtype, spectrum.real.dtype, A.V(spectrum).dtype, A.U(spectrum).dtype} == {dtype}
 
@@ -186,16 +191,15 @@ def test_spectrum_has_the_precision_of_the_image(name, dtype):
 @every_operator
 @pytest.mark.parametrize("what", ["pinv", "smooth"])
 def test_starting_picture_explains_y(name, what):
-    shape = (2, 3, 12, 24)
+    shape = LINEAR[name].fit(2, 3, 12, 24)
     A = LINEAR[name](*shape)
     y = A(normal(*shape))
     start = getattr(A, what)(y)
     assert tuple(start.shape) == shape
-    assert rel(A(start), y) < 1e-12
+    assert rel(A(start), y) < (1 if what == "smooth" and LINEAR[name].rough else 1e-12)
 
 
-@every_operator
-@every_shape
+@every_operator_and_shape
 def test_image_shape_inverts_the_shape_of_the_measurement(name, shape):
     A = LINEAR[name](*shape)
     assert A.image_shape(tuple(A(torch.zeros(shape)).shape)) == shape
@@ -204,7 +208,7 @@ def test_image_shape_inverts_the_shape_of_the_measurement(name, shape):
 @every_operator
 @pytest.mark.parametrize("what", ["forward", "adjoint", "pinv", "smooth"])
 def test_image_is_treated_alike_in_any_batch(name, what):
-    shape = (3, 3, 12, 12)
+    shape = LINEAR[name].fit(3, 3, 12, 12)
     A = LINEAR[name](*shape)
     u = normal(*shape) if what == "forward" else A(normal(*shape))
     together = getattr(A, what)(u)
@@ -217,7 +221,8 @@ def test_image_is_treated_alike_in_any_batch(name, what):
 @every_operator
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
 def test_operator_keeps_the_dtype_of_its_argument(name, dtype):
-    A, x = LINEAR[name](2, 3, 12, 12), normal(2, 3, 12, 12, dtype=dtype)
+    shape = LINEAR[name].fit(2, 3, 12, 12)
+    A, x = LINEAR[name](*shape), normal(*shape, dtype=dtype)
     y = A(x)
     assert {y.dtype, A.adjoint(y).dtype, A.pinv(y).dtype} == {dtype}
 
@@ -225,16 +230,16 @@ def test_operator_keeps_the_dtype_of_its_argument(name, dtype):
 @every_operator
 def test_operator_moves_with_to(name):
     """The meta device computes shapes without memory, and refuses tensors that stayed behind."""
-    A = LINEAR[name](2, 3, 12, 12).to("meta")
-    y = A(torch.zeros(2, 3, 12, 12, device="meta"))
-    assert {y.device.type, A.adjoint(y).device.type} == {"meta"}
-    if type(A).pinv is not LinearOperator.pinv:  # conjugate gradient looks at numbers, and the meta device has none
-        assert A.pinv(y).device.type == "meta"
+    shape = LINEAR[name].fit(2, 3, 12, 12)
+    A = LINEAR[name](*shape).to("meta")
+    y = A(torch.zeros(shape, device="meta"))
+    backward = [A.adjoint] if LINEAR[name].iterative else [A.adjoint, A.pinv]
+    assert {y.device.type, *(f(y).device.type for f in backward)} == {"meta"}
 
 
 @every_operator
 def test_operator_does_not_write_into_its_argument(name):
-    shape = (2, 3, 12, 12)
+    shape = LINEAR[name].fit(2, 3, 12, 12)
     A, x = LINEAR[name](*shape), normal(*shape)
     before = x.clone()
     y = A(x).clone()
@@ -247,7 +252,8 @@ def test_operator_does_not_write_into_its_argument(name):
 
 @every_operator
 def test_operator_gives_the_same_measurement_twice(name):
-    A, x = LINEAR[name](2, 3, 12, 12), normal(2, 3, 12, 12)
+    shape = LINEAR[name].fit(2, 3, 12, 12)
+    A, x = LINEAR[name](*shape), normal(*shape)
     assert torch.equal(A(x), A(x))
 
 
@@ -267,7 +273,7 @@ def test_operator_gives_the_same_measurement_twice(name):
 )
 def test_check_refuses_what_is_no_batch_of_images(name, x, error, message):
     with pytest.raises(error, match=message):
-        LINEAR[name](1, 1, 12, 12).check(x)
+        LINEAR[name](*LINEAR[name].fit(1, 1, 12, 12)).check(x)
 
 
 # ---- super-resolution by block means ------------------------------------------------------------
@@ -315,13 +321,20 @@ def bicubic_matrix(n: int, f: int) -> torch.Tensor:
     return K
 
 
-@pytest.mark.parametrize("scale", [2, 4, 8])
+@pytest.mark.parametrize("scale", [2, 4, 8, 16])
 @pytest.mark.parametrize("blocks", [1, 2, 5])  # one output sample: mirrored several times
 def test_bicubic_is_the_separable_product_of_the_stretched_cubic(scale, blocks):
     h, w = blocks * scale, 3 * scale
     x = normal(2, 3, h, w)
     expected = bicubic_matrix(h, scale) @ x @ bicubic_matrix(w, scale).T
     torch.testing.assert_close(SuperResolution(scale, kernel="bicubic")(x), expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("kernel", ["average", "bicubic"])
+@pytest.mark.parametrize("scale", [2, 4, 8, 16])
+def test_pinv_explains_y_at_every_scale_of_the_papers(scale, kernel):
+    A, y = SuperResolution(scale, kernel=kernel), normal(1, 3, 4, 6)
+    torch.testing.assert_close(A(A.pinv(y)), y, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [2, 4])

@@ -19,9 +19,10 @@ Q = hrdis.Schedule.linear()
     "solver", [hrdis.DDNM(steps=6), hrdis.DDNM(steps=6, length=2, repeat=2), hrdis.DDNM(steps=6, eta=0)], ids=str
 )
 def test_result_explains_the_measurement(name, solver):
-    A = LINEAR[name](2, 1, 12, 12)
-    y = A(0.5 * normal(2, 1, 12, 12))
-    x = hrdis.solve(solver, mixture(1, 12, 12), Problem(y, A), seeds=[0, 1]).x
+    shape = LINEAR[name].fit(2, 1, 12, 12)
+    A = LINEAR[name](*shape)
+    y = A(0.5 * normal(*shape))
+    x = hrdis.solve(solver, mixture(*shape[1:]), Problem(y, A), seeds=[0, 1]).x
     torch.testing.assert_close(A(x), y, rtol=0, atol=1e-12)
 
 

@@ -4,7 +4,7 @@ A new operator or solver is tested by being listed here (operators: `LINEAR`) or
 """
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -12,9 +12,16 @@ from torch import Tensor
 
 import hrdis
 from hrdis.operators import (
+    CT,
     HDR,
     JPEG,
+    MRI,
     BlindOperator,
+    Blur,
+    CircularBlur,
+    Colorization,
+    Composition,
+    CompressedSensing,
     Identity,
     Inpainting,
     LinearFunction,
@@ -24,7 +31,9 @@ from hrdis.operators import (
     Operator,
     PhaseRetrieval,
     Quantization,
+    SeparableBlur,
     SuperResolution,
+    WalshHadamard,
 )
 
 # ---- random numbers -----------------------------------------------------------------------------
@@ -56,20 +65,98 @@ def dense(m: int, n: int) -> Tensor:
     return U @ torch.diag(torch.linspace(2, 1, m, dtype=torch.float64)) @ Vt
 
 
-#: name -> (b, c, h, w) -> operator; h and w are multiples of 12
-LINEAR: dict[str, Callable[[int, int, int, int], LinearOperator]] = {
-    "identity": lambda b, c, h, w: Identity(),
-    "inpaint": lambda b, c, h, w: Inpainting(pixels(h, w)),
-    "inpaint, a mask per image": lambda b, c, h, w: Inpainting(pixels(b, 1, h, w)),
-    "inpaint, a mask per channel": lambda b, c, h, w: Inpainting(pixels(c, h, w)),
-    "sr1": lambda b, c, h, w: SuperResolution(1),
-    "sr2": lambda b, c, h, w: SuperResolution(2),
-    "sr3": lambda b, c, h, w: SuperResolution(3),
-    "sr4": lambda b, c, h, w: SuperResolution(4),
-    "sr2 bicubic": lambda b, c, h, w: SuperResolution(2, kernel="bicubic"),
-    "sr4 bicubic": lambda b, c, h, w: SuperResolution(4, kernel="bicubic"),
-    "any linear function": lambda b, c, h, w: LinearFunction(lambda x: F.avg_pool2d(x, 2), (c, h, w)),
-    "matrix": lambda b, c, h, w: Matrix(dense(c * h * w // 3, c * h * w), (c, h, w)),
+def sensitivities(n: int, h: int, w: int) -> Tensor:
+    """Smooth complex coil maps with sum |S_i|^2 between 1 and 2."""
+    v, u = torch.meshgrid(torch.linspace(-1, 1, h).double(), torch.linspace(-1, 1, w).double(), indexing="ij")
+    angles = 2 * torch.pi * torch.arange(n)[:, None, None] / n
+    maps = torch.polar(1 + 0.3 * (u * angles.cos() + v * angles.sin()), u * angles.sin() + angles)
+    return maps / n**0.5
+
+
+MILD = torch.tensor([[0.0, 0.06, 0.02], [0.1, 0.7, 0.03], [0.01, 0.05, 0.03]])  # a blur that loses little, no symmetry
+TAPS = torch.tensor([0.15, 0.6, 0.25])
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of `LINEAR`: how to make an operator for images of a shape, and which shapes it can take.
+
+    Args:
+        make: (b, c, h, w) to the operator.
+        channels: what c may be.
+        sizes: what (h, w) may be; None means any multiples of 12.
+        iterative: pinv is found by conjugate gradient, which must look at numbers to know when to stop.
+        rough: the operator's smooth picture does not claim to explain y.
+        condition: bound of the ratio of the largest to the smallest non-zero singular value.
+    """
+
+    make: Callable[[int, int, int, int], LinearOperator]
+    channels: tuple[int, ...] = (1, 3)
+    sizes: tuple[tuple[int, int], ...] | None = None
+    iterative: bool = False
+    rough: bool = False
+    condition: float = 3
+
+    def __call__(self, b: int, c: int, h: int, w: int) -> LinearOperator:
+        return self.make(b, c, h, w)
+
+    def fit(self, b: int, c: int, h: int, w: int) -> tuple[int, int, int, int]:
+        """The shape (b, c, h, w) itself if it can be taken, else the nearest in kind."""
+        c = c if c in self.channels else self.channels[0]
+        return (b, c, h, w) if self.sizes is None or (h, w) in self.sizes else (b, c, *self.sizes[0])
+
+
+#: every exported linear operator; h and w are multiples of 12 unless the row says otherwise
+LINEAR: dict[str, Row] = {
+    "identity": Row(lambda b, c, h, w: Identity()),
+    "inpaint": Row(lambda b, c, h, w: Inpainting(pixels(h, w))),
+    "inpaint, a mask per image": Row(lambda b, c, h, w: Inpainting(pixels(b, 1, h, w))),
+    "inpaint, a mask per channel": Row(lambda b, c, h, w: Inpainting(pixels(c, h, w))),
+    "sr1": Row(lambda b, c, h, w: SuperResolution(1)),
+    "sr2": Row(lambda b, c, h, w: SuperResolution(2)),
+    "sr3": Row(lambda b, c, h, w: SuperResolution(3)),
+    "sr4": Row(lambda b, c, h, w: SuperResolution(4)),
+    "sr2 bicubic": Row(lambda b, c, h, w: SuperResolution(2, kernel="bicubic")),
+    "sr4 bicubic": Row(lambda b, c, h, w: SuperResolution(4, kernel="bicubic")),
+    "any linear function": Row(
+        lambda b, c, h, w: LinearFunction(lambda x: F.avg_pool2d(x, 2), (c, h, w)), iterative=True
+    ),
+    "matrix": Row(lambda b, c, h, w: Matrix(dense(c * h * w // 3, c * h * w), (c, h, w))),
+    "cs": Row(lambda b, c, h, w: CompressedSensing(0.3, block=4)),
+    "cs, everything": Row(lambda b, c, h, w: CompressedSensing(1.0, block=4)),
+    "cs, a matrix": Row(lambda b, c, h, w: CompressedSensing(matrix=torch.linalg.qr(normal(9, 5)).Q.T, block=3)),
+    "walsh": Row(lambda b, c, h, w: WalshHadamard(4), sizes=((16, 16), (8, 8))),
+    "walsh, sequency": Row(lambda b, c, h, w: WalshHadamard(2, order="sequency"), sizes=((8, 8),)),
+    "colorize": Row(lambda b, c, h, w: Colorization(), channels=(3,)),
+    "colorize, bt601": Row(lambda b, c, h, w: Colorization("bt601"), channels=(3,)),
+    "blur": Row(lambda b, c, h, w: Blur(MILD), iterative=True, rough=True),
+    "blur, replicate": Row(lambda b, c, h, w: Blur(MILD, "replicate"), iterative=True, rough=True),
+    "blur, zero": Row(lambda b, c, h, w: Blur(MILD, "zero"), iterative=True, rough=True),
+    "circular blur": Row(lambda b, c, h, w: CircularBlur(MILD)),
+    "circular blur, blind": Row(lambda b, c, h, w: CircularBlur(torch.ones(3, 3) / 9), condition=20),
+    "separable blur": Row(lambda b, c, h, w: SeparableBlur(TAPS, TAPS.flip(0), threshold=0), condition=30),
+    "separable blur, cut": Row(lambda b, c, h, w: SeparableBlur(TAPS, threshold=0.5), condition=4),
+    "mri": Row(lambda b, c, h, w: MRI(pixels(h, w)), channels=(2,)),
+    "mri, a mask per image": Row(lambda b, c, h, w: MRI(pixels(b, 1, h, w)), channels=(2,)),
+    "mri, columns": Row(lambda b, c, h, w: MRI(pixels(1, w)[0]), channels=(2,)),
+    "mri, coils": Row(
+        lambda b, c, h, w: MRI(torch.ones(h, w), sensitivities(3, h, w)), channels=(2,), iterative=True, rough=True
+    ),
+    "mri, coils and a mask per image": Row(
+        lambda b, c, h, w: MRI(pixels(b, 1, h, w), sensitivities(3, h, w).expand(b, -1, -1, -1)),
+        channels=(2,),
+        sizes=((6, 4),),
+        iterative=True,
+        rough=True,
+        condition=20,
+    ),
+    "ct": Row(lambda b, c, h, w: CT(12, 6), channels=(1,), sizes=((6, 6),), iterative=True, rough=True, condition=50),
+    "blur, then sr2": Row(
+        lambda b, c, h, w: Composition(CircularBlur(MILD), SuperResolution(2)), iterative=True, rough=True
+    ),
+    "inpaint, then blur": Row(
+        lambda b, c, h, w: Composition(Inpainting(pixels(b, 1, h, w)), Blur(MILD)), iterative=True, rough=True
+    ),
 }
 
 #: name -> (b, c, h, w) -> operator; h and w are multiples of 16

@@ -7,15 +7,24 @@ from functools import partial
 from .operators import (
     HDR,
     JPEG,
+    Blur,
+    Colorization,
+    CompressedSensing,
     Identity,
     Inpainting,
     LowLight,
     Operator,
     PhaseRetrieval,
     Quantization,
+    SeparableBlur,
     SuperResolution,
+    WalshHadamard,
+    kernels,
     masks,
 )
+
+#: (h, w, seed, index) to an operator for images of that size.
+Build = Callable[[int, int, int, int], Operator]
 
 
 @dataclass(frozen=True)
@@ -30,15 +39,20 @@ class Task:
         scale: how much larger the restored picture is.
         multiple: what the sides of a picture must be multiples of, besides the scale.
         source: who measures like this.
+        kernel: whether a damaged picture needs its blur kernel beside it.
+        photo: like ``build``, for somebody's photograph where that differs: it goes on beyond its borders, and programs
+            that turn photographs grey weigh the colours.
     """
 
     summary: str
-    build: Callable[[int, int, int, int], Operator]
+    build: Build
     presets: tuple[str, ...]
     mask: bool = False
     scale: int = 1
     multiple: int = 1
     source: str = ""
+    kernel: bool = False
+    photo: Build | None = None
 
 
 def _freeform(h: int, w: int, seed: int, index: int, *, band: tuple[float, float]) -> Operator:
@@ -69,6 +83,31 @@ def _plain(h: int, w: int, seed: int, index: int, *, make: Callable[[], Operator
     return make()
 
 
+def _sensing(h: int, w: int, seed: int, index: int, *, rate: float) -> Operator:
+    return CompressedSensing(rate, seed)
+
+
+def _walsh(h: int, w: int, seed: int, index: int) -> Operator:
+    return WalshHadamard(4, seed)
+
+
+def _colorize(h: int, w: int, seed: int, index: int, *, weights: str) -> Operator:
+    return Colorization(weights)  # type: ignore[arg-type]
+
+
+def _gauss(h: int, w: int, seed: int, index: int) -> Operator:
+    return Blur(kernels.gaussian(61, 3.0))
+
+
+def _motion(h: int, w: int, seed: int, index: int) -> Operator:
+    return Blur(kernels.motion(61, 0.5, seed, index))
+
+
+def _separable(h: int, w: int, seed: int, index: int, *, name: str, mirrored: bool) -> Operator:
+    kernel_h, kernel_w = kernels.separable(name)
+    return Blur(kernel_h[:, None] * kernel_w) if mirrored else SeparableBlur(kernel_h, kernel_w)
+
+
 def _inpaint(band: tuple[float, float], source: str) -> Task:
     low, high = (f"{100 * b:.0f}" for b in band)
     return Task(
@@ -85,6 +124,19 @@ def _sr(scale: int, kernel: str, source: str) -> Task:
         f"enlarge {scale} times (the small picture is {how})",
         partial(_superres, scale=scale, kernel=kernel), keys, scale=scale, source=source,
     )  # fmt: skip
+
+
+def _cs(rate: float, source: str) -> Task:
+    name = f"cs{100 * rate:.0f}"
+    return Task(
+        f"recover blocks from {100 * rate:.0f} % random combinations of their pixels",
+        partial(_sensing, rate=rate), (name, "cs"), source=source,
+    )  # fmt: skip
+
+
+def _deblur(what: str, build: Build, key: str, source: str, photo: Build | None = None, kernel: bool = False) -> Task:
+    # "sr4" last: of the presets there are, those for a measurement that is a coarser picture
+    return Task(f"undo {what}", build, (key, "deblur", "sr4"), source=source, photo=photo, kernel=kernel)
 
 
 TASKS: dict[str, Task] = {
@@ -128,4 +180,26 @@ TASKS: dict[str, Task] = {
         partial(_plain, make=partial(LowLight, 0.25)),
         ("lowlight",),
     ),
-}
+    "cs25": _cs(0.25, "HRDIS, ImageNet"),
+    "cs10": _cs(0.1, "HRDIS, FFHQ"),
+    "cs-walsh4": Task(
+        "recover a square from a quarter of its Walsh-Hadamard coefficients",
+        _walsh, ("cs-walsh4", "cs25", "cs"), source="DDRM",
+    ),
+    "colorize": Task(
+        "give a grey picture its colours", partial(_colorize, weights="mean"), ("colorize",), source="DDRM",
+        photo=partial(_colorize, weights="bt601"),
+    ),
+    "deblur-gauss": _deblur("a Gaussian blur of 3 pixels", _gauss, "deblur-gauss", "DPS"),
+    "deblur-motion": _deblur(
+        "a camera's shake (or any blur) whose kernel is known", _motion, "deblur-motion", "DPS", kernel=True
+    ),
+    "deblur-uniform": _deblur(
+        "a mean over 9 x 9 pixels", partial(_separable, name="uniform9", mirrored=False), "deblur-uniform", "DDRM",
+        photo=partial(_separable, name="uniform9", mirrored=True),
+    ),
+    "deblur-aniso": _deblur(
+        "a blur of 9 pixels along rows, 1 down columns", partial(_separable, name="aniso", mirrored=False),
+        "deblur-aniso", "DDRM", photo=partial(_separable, name="aniso", mirrored=True),
+    ),
+}  # fmt: skip

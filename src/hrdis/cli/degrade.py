@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
 import tyro
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 import hrdis
 from hrdis import images
 from hrdis.noise import Gaussian, Poisson, Speckle
-from hrdis.operators import Inpainting
+from hrdis.operators import Blur, Inpainting
 from hrdis.operators.deepinv import Theirs
 from hrdis.simulate import measure
 from hrdis.tasks import TASKS
@@ -23,12 +24,13 @@ from .parsing import check_outputs, check_picture, checking, choose, parse, peek
 from .progress import say
 
 HELP = """\
-Damage a good picture: cut holes, shrink, add noise.
+Damage a good picture: cut holes, shrink, blur, take the colours, add noise.
 
 Examples:
   hrdis degrade photo.jpg --task sr4 -o small.png
   hrdis degrade photo.jpg --task inpaint-20-30 --seed 3 -o torn.png      (writes torn-mask.png too)
   hrdis degrade photo.jpg --task denoise --noise 0.1 -o noisy.png
+  hrdis degrade photo.jpg --task deblur-motion -o shaken.png             (writes shaken-kernel.npy too)
   hrdis degrade photo.jpg --task denoise --noise-kind poisson --noise 1 -o grainy.png
   hrdis degrade photo.jpg --operator my.py:make -o y.npy                 (your own; see `hrdis check-operator --help`)
 
@@ -60,7 +62,7 @@ class Degrade:
     noise_kind: Literal["gaussian", "poisson", "speckle"] = "gaussian"
     """What kind of noise to add."""
     seed: int = 0
-    """Seed of the mask and the noise."""
+    """Seed of the mask, the kernel and the noise."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -88,24 +90,31 @@ def main(argv: Sequence[str]) -> int:
 def _task(args: Any, picture: images.Picture, noise: AnyNoise | None) -> int:
     with checking():
         task = TASKS[args.task]
-        mask_file = args.output.with_name(f"{args.output.stem}-mask.png")
-        check_outputs([mask_file] if task.mask else [], [args.image])
+        mask_file, kernel_file = (
+            args.output.with_name(f"{args.output.stem}-{end}") for end in ("mask.png", "kernel.npy")
+        )
+        check_outputs([mask_file] if task.mask else [kernel_file] if task.kernel else [], [args.image])
         side = max(task.scale, task.multiple)
         h, w = (n - n % side for n in picture.size)
         if min(h, w) == 0:
             raise ValueError(f"{args.image} is smaller than {side} pixels. A larger picture is expected.")
-        A = task.build(h, w, args.seed, 0)
+        A = (task.photo or task.build)(h, w, args.seed, 0)
         check_picture(args.task, A)
-    x = picture.x[..., :h, :w]
+        x = picture.x[..., :h, :w]
+        problem = measure(A, x, noise, seeds=[args.seed])
     if (h, w) != picture.size:
         say(f"cropped to {w} x {h}, multiples of {side}")
-    problem = measure(A, x, noise, seeds=[args.seed])
-    cropped = picture if picture.alpha is None else images.Picture(x, picture.alpha[:h, :w], picture.bits, picture.icc)
-    images.write(args.output, cropped.with_image(problem.y))
+    icc = picture.icc if problem.y.shape[1] == x.shape[1] else None  # a profile of colours does not fit grey
+    alpha = None if picture.alpha is None else picture.alpha[:h, :w]
+    images.write(args.output, images.Picture(x, alpha, picture.bits, icc).with_image(problem.y))
     files = [str(args.output)]
     if isinstance(A, Inpainting):
         images.save(mask_file, images.from_unit(1 - A.mask))
         files.append(str(mask_file))
+    if task.kernel and isinstance(A, Blur):
+        kernel = A.kernel.numpy()
+        images.write_atomically(kernel_file, lambda f: np.save(f, kernel))
+        files.append(str(kernel_file))
     return _record(args, noise, files)
 
 

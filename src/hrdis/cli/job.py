@@ -47,10 +47,15 @@ class Job:
         return torch.cat(samples), nfe, time.perf_counter() - started
 
     def _finish(self, x: Tensor) -> Tensor:
-        A, grey = self.problem.A, self.picture.x.shape[1] == 1
+        A = self.problem.A
         if not self.args.redraw and isinstance(A, Inpainting) and self.problem.sigma_y == 0:
             x = A.project(x, self.problem.y)
-        return x.mean(1, keepdim=True) if grey else x
+        return x.mean(1, keepdim=True) if self._grey else x
+
+    @property
+    def _grey(self) -> bool:
+        """Whether the restored picture is grey: the given one is, and not for want of its colours."""
+        return self.picture.x.shape[1] == 1 and self.problem.y.shape[1] == self.problem.image_shape[1]
 
     def write(self, samples: Tensor) -> list[str]:
         """Write the pictures; returns their names."""
@@ -78,8 +83,9 @@ class Job:
 
     def _given(self) -> Tensor:
         """The damaged picture at the size of the restored one."""
-        x = self.problem.A.pinv(self.problem.y).cpu()
-        return x.mean(1, keepdim=True) if self.picture.x.shape[1] == 1 else x
+        y, shape = self.problem.y, self.problem.image_shape
+        x = (y.expand(shape) if y.shape[-2:] == shape[-2:] else self.problem.A.pinv(y)).cpu()
+        return x.mean(1, keepdim=True) if self._grey else x
 
     def record(self, key: str | None, files: list[str], nfe: int, seconds: float) -> dict[str, Any]:
         """What was done, enough to do it again."""
@@ -94,6 +100,8 @@ class Job:
             "task": args.task or None,
             "operator": args.operator or None,
             "operator_sha256": plugin.digest(args.operator),
+            "kernel": None if args.kernel is None else str(args.kernel),
+            "kernel_sha256": _sha256(args.kernel),
             "noise": {"[0,1]": args.noise, "[-1,1]": self.problem.sigma_y},
             "solver": args.solver,
             "preset": key,

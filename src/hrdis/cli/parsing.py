@@ -46,12 +46,16 @@ def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path | None]) -> Non
             raise ValueError(f"{path} exists and is no record of this program. Another name is expected: -o new.png")
 
 
-def check_picture(task: str, operator: "Operator") -> None:
-    """Raise unless what the task measures can be read from and written to a picture file."""
+def check_picture(name: str, operator: "Operator") -> None:
+    """Raise unless what a task measures is a picture, which a file can hold.
+
+    Raises:
+        ValueError: naming the way that takes any measurement.
+    """
     if not operator.picture:
         raise ValueError(
-            f"What --task {task} measures is no picture, so it fits into no picture file. Another task is expected; "
-            f"from Python: A = hrdis.TASKS[{task!r}].build(h, w, 0, 0); hrdis.measure(A, x)."
+            f"The task {name!r} measures numbers that are no picture, and this command reads and writes pictures. "
+            f"In Python: hrdis.measure(hrdis.TASKS[{name!r}].build(h, w, 0, 0), x), then hrdis.solve."
         )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,9 +13,9 @@ from torch import Tensor
 from hrdis import images
 from hrdis.driver import check
 from hrdis.noise import Gaussian
-from hrdis.operators import Inpainting, Operator, Problem, masks
+from hrdis.operators import Blur, Colorization, Inpainting, Operator, Problem, kernels, masks
 from hrdis.operators.deepinv import Theirs
-from hrdis.priors import Tiled, load_prior
+from hrdis.priors import Prior, Tiled, load_prior
 from hrdis.priors.checkpoints import presets_of
 from hrdis.solvers import SOLVERS, preset
 from hrdis.tasks import TASKS, Task
@@ -26,12 +26,15 @@ from .parsing import check_outputs, check_picture, checking, choose, fail, numbe
 from .progress import say
 
 HELP = """\
-Restore a damaged picture: fill holes, enlarge, remove noise.
+Restore a damaged picture: fill holes, enlarge, sharpen, colour, remove noise.
 
 Examples:
   hrdis restore small.jpg --task sr4 -o large.png
   hrdis restore torn.png --task inpaint --mask holes.png -o whole.png --samples 4
   hrdis restore noisy.png --task denoise --noise 0.1 -o clean.png --solver reddiff --steps 60
+  hrdis restore blurred.png --task deblur-gauss --noise 0.01 -o sharp.png
+  hrdis restore shaken.png --task deblur-motion --kernel shaken-kernel.npy -o sharp.png
+  hrdis restore grey.jpg --task colorize -o coloured.png
 
   hrdis restore y.npy --operator my.py:make -o whole.png          (your own; see `hrdis check-operator --help`)
 
@@ -65,6 +68,8 @@ class Restore:
     """A picture (or .npy array of 0 and 1) of the same size that shows the holes; needed for inpainting."""
     hole: Literal["white", "black", "alpha"] = "white"
     """What marks a hole in the mask; alpha means transparent, and then the picture may be its own mask."""
+    kernel: Path | None = None
+    """The blur kernel, a .npy array or a picture (bright = heavy) of odd sides; needed for deblur-motion."""
     noise: float = 0.0
     """Standard deviation of the noise in the picture, for pixel values from 0 to 1."""
     solver: str = "hrdis"
@@ -139,24 +144,20 @@ def prepare(args: Any, task: Task | None) -> Job:
     y = plugin.read_array(args.image) if picture is None else picture.x
     transparent = picture is not None and picture.alpha is not None
     images.check_output(args.output, transparent=transparent and args.hole != "alpha")
-    check_outputs(outputs(args.output, args.samples), [args.image, args.mask])
+    check_outputs(outputs(args.output, args.samples), [args.image, args.mask, args.kernel])
     if task is not None:
         _check_pixels(args, y.shape[-2] * task.scale, y.shape[-1] * task.scale)
         operator = _operator(args, task, y.shape[-2], y.shape[-1])
         check_picture(args.task, operator)
     device = _device(args.device)
     prior = load_prior(args.prior, dtype=DTYPES[args.precision], device=device)
-    if picture is not None and y.shape[1] == 1 and prior.channels is not None:
-        # Grey is restored in colour and averaged: the network knows noise that differs between channels.
-        y = y.expand(-1, 3, -1, -1)
-    y = y.to(device)
     if task is None:
-        problem = _own(args, y, picture is not None)
+        problem = _own(args, _coloured(y, prior, picture is not None).to(device), picture is not None)
         picture = picture or images.Picture(torch.zeros(problem.image_shape))
     else:
-        y = operator(y) if isinstance(operator, Inpainting) else y.clone()
-        problem = Problem(y, operator.to(device), Gaussian(args.noise).sigma_y)
-    assert picture is not None
+        assert picture is not None
+        y, picture = _measurement(picture, operator, prior)
+        problem = Problem(y.to(device), operator.float().to(device), Gaussian(args.noise).sigma_y)
     settings = args.settings
     tiled = Tiled(prior, args.tile, args.overlap)
     check(settings, tiled, problem)
@@ -197,11 +198,33 @@ def _own(args: Any, y: Tensor, is_picture: bool) -> Problem:
         return Problem(y, A, Gaussian(args.noise).sigma_y)
 
 
+def _coloured(y: Tensor, prior: Prior, is_picture: bool) -> Tensor:
+    """Grey is restored in colour and averaged: the network knows noise that differs between channels."""
+    return y.expand(-1, 3, -1, -1) if is_picture and y.shape[1] == 1 and prior.channels is not None else y
+
+
+def _measurement(picture: images.Picture, A: Operator, prior: Prior) -> tuple[Tensor, images.Picture]:
+    """What of the picture is the measurement, and the picture without what the restored one cannot keep."""
+    if isinstance(A, Colorization):
+        grey = picture.x.shape[1] == 1
+        return (picture.x.clone(), replace(picture, icc=None)) if grey else (A(picture.x), picture)
+    y = _coloured(picture.x, prior, True)
+    return A(y) if isinstance(A, Inpainting) else y.clone(), picture
+
+
 def _operator(args: Any, task: Task, h: int, w: int) -> Operator:
+    if args.kernel is not None and not task.kernel:
+        raise ValueError(f"--kernel is given, but the task {args.task!r} takes none. Use --task deblur-motion.")
     if not task.mask:
         if args.mask is not None:
             raise ValueError(f"--mask is given, but the task {args.task!r} takes none. Use --task inpaint.")
-        return task.build(h, w, 0, 0)
+        if task.kernel:
+            if args.kernel is None:
+                raise ValueError(
+                    f"The task {args.task!r} needs the kernel of the blur: --kernel kernel.npy (or a picture of it)."
+                )
+            return Blur(kernels.from_file(args.kernel))
+        return (task.photo or task.build)(h, w, 0, 0)
     source = args.image if args.mask is None and args.hole == "alpha" else args.mask
     if source is None:
         raise ValueError(

@@ -1,21 +1,36 @@
 """Measurement operators."""
 
+from . import kernels as kernels
+from . import kspace as kspace
 from . import masks as masks
 from .base import BlindOperator as BlindOperator
 from .base import LinearOperator as LinearOperator
 from .base import Operator as Operator
 from .base import SVDOperator as SVDOperator
+from .blur import Blur as Blur
+from .blur import CircularBlur as CircularBlur
+from .blur_separable import SeparableBlur as SeparableBlur
+from .color import Colorization as Colorization
+from .composition import Chain as Chain
+from .composition import Composition as Composition
+from .composition import LinearChain as LinearChain
+from .ct import CT as CT
 from .deepinv import from_deepinv as from_deepinv
+from .hadamard import WalshHadamard as WalshHadamard
 from .hdr import HDR as HDR
 from .identity import Identity as Identity
 from .inpaint import Inpainting as Inpainting
 from .linear_function import LinearFunction as LinearFunction
 from .lowlight import LowLight as LowLight
 from .matrix import Matrix as Matrix
+from .mri import MRI as MRI
+from .mri import MultiCoilMRI as MultiCoilMRI
+from .mri import SingleCoilMRI as SingleCoilMRI
 from .nonlinear_blur import NonlinearBlur as NonlinearBlur
 from .phase import PhaseRetrieval as PhaseRetrieval
 from .problem import Function as Function
 from .problem import Problem as Problem
 from .rounding import JPEG as JPEG
 from .rounding import Quantization as Quantization
+from .sensing import CompressedSensing as CompressedSensing
 from .superres import SuperResolution as SuperResolution

@@ -15,6 +15,7 @@ from ..linalg import cg
 Shape = tuple[int, ...]
 
 ZERO = 1e-10  # singular values below this share of the largest are 0: a float64 SVD leaves 1e-16
+STEPS = 200  # of conjugate gradient, where there is no closed form
 
 
 class Operator(nn.Module, ABC):
@@ -41,7 +42,10 @@ class Operator(nn.Module, ABC):
         """The pseudo-inverse of y if A is linear, otherwise a documented starting picture."""
 
     def smooth(self, y: Tensor) -> Tensor:
-        """A smooth picture that explains y, the start for priors that know little; by default ``pinv(y)``."""
+        """A smooth picture that explains y, exactly or nearly: the start for priors that know little.
+
+        By default ``pinv(y)``; a leaf that stays short of explaining y says so.
+        """
         return self.pinv(y)
 
     def image_shape(self, y_shape: Shape) -> Shape:
@@ -84,9 +88,13 @@ class LinearOperator(Operator):
         return self.adjoint(self(x))
 
     def pinv(self, y: Tensor) -> Tensor:
-        """A^+ y by conjugate gradient on A* A x = A* y from 0; leaves override it where a closed form exists."""
-        b = self.adjoint(y)
-        return cg(self.normal, b, torch.zeros_like(b), steps=200)
+        """A^+ y by conjugate gradient on A* A x = A* y from 0; leaves override it where a closed form exists.
+
+        At most 200 steps: singular values below some 1/100 of the largest are recovered in part only, which
+        keeps noise from being blown up.
+        """
+        b = self.adjoint(wide(y))
+        return cg(self.normal, b, torch.zeros_like(b), STEPS, tolerance(b)).to(y.dtype)
 
     def project(self, x: Tensor, y: Tensor) -> Tensor:
         """The point closest to x among those that explain y: x - A^+(A x - y)."""
@@ -96,7 +104,7 @@ class LinearOperator(Operator):
         """argmin_v ||A v - y||^2 + rho ||v - x||^2, by conjugate gradient from x; rho = 0 is `project`."""
         if float(rho) == 0:
             return self.project(x, y)
-        return cg(lambda v: self.normal(v) + rho * v, self.adjoint(y) + rho * x, x, steps=200)
+        return cg(lambda v: self.normal(v) + rho * v, self.adjoint(y) + rho * x, x, STEPS, tolerance(x))
 
 
 class SVDOperator(LinearOperator):
@@ -157,6 +165,16 @@ class SVDOperator(LinearOperator):
 def reciprocal(s: Tensor) -> Tensor:
     """1 / s where s > 0, else 0: the singular values of the pseudo-inverse."""
     return torch.where(s > 0, 1 / s.where(s > 0, torch.ones_like(s)), torch.zeros_like(s))
+
+
+def wide(x: Tensor) -> Tensor:
+    """x in float32 at least: half precisions have no Fourier transform, and no room for sums."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def tolerance(x: Tensor) -> float:
+    """The relative residual at which conjugate gradient has done what the precision of x allows."""
+    return 1e-14 if x.dtype == torch.float64 else 1e-6
 
 
 class BlindOperator(Operator):

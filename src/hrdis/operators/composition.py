@@ -1,0 +1,112 @@
+"""Operators one after the other."""
+
+from torch import Tensor, nn
+
+from .base import LinearOperator, Operator, Shape
+
+
+def Composition(*operators: Operator) -> "Chain":
+    """Apply operators from left to right: ``Composition(A, B)`` measures B(A(x)).
+
+    Args:
+        operators: two or more; each takes what the one before it gives.
+
+    Returns:
+        `LinearChain` if all are linear, else `Chain`.
+
+    Raises:
+        TypeError: if one of them is no operator.
+        ValueError: if there are fewer than two.
+
+    Example:
+        >>> import torch
+        >>> from hrdis.operators import Colorization, SuperResolution
+        >>> Composition(Colorization(), SuperResolution(2))(torch.ones(1, 3, 8, 8)).shape
+        torch.Size([1, 1, 4, 4])
+    """
+    for A in operators:
+        if not isinstance(A, Operator):
+            raise TypeError(
+                f"A {type(A).__name__} is to be composed. Operators are expected; a callable becomes one by "
+                "hrdis.operators.Function(f, shape=(c, h, w))."
+            )
+    if len(operators) < 2:
+        raise ValueError(f"{len(operators)} operators are to be composed. Two or more are expected: Composition(A, B).")
+    return LinearChain(*operators) if all(isinstance(A, LinearOperator) for A in operators) else Chain(*operators)
+
+
+class Chain(Operator):
+    """A_n(... A_2(A_1(x))): what `Composition` makes of operators of which one is not linear.
+
+    ``pinv`` and ``smooth`` apply those of the parts in reverse order: a starting picture, no inverse.
+
+    Cost:
+        the sum of the parts'.
+    """
+
+    def __init__(self, *operators: Operator):
+        super().__init__()
+        self.operators = nn.ModuleList(operators)
+        self.lossless = all(A.lossless for A in operators)
+        self.picture = operators[-1].picture
+
+    @property
+    def parts(self) -> list[Operator]:
+        """The operators, the first to be applied first."""
+        return [A for A in self.operators if isinstance(A, Operator)]
+
+    @property
+    def observed(self) -> Tensor | None:  # type: ignore[override]
+        return self.parts[-1].observed
+
+    def for_image(self, i: int) -> "Chain":
+        own = [A.for_image(i) for A in self.parts]
+        return self if all(a is b for a, b in zip(own, self.parts, strict=True)) else type(self)(*own)
+
+    def image_shape(self, y_shape: Shape) -> Shape:
+        for A in reversed(self.parts):
+            y_shape = A.image_shape(y_shape)
+        return y_shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        for A in self.parts:
+            x = A(x)
+        return x
+
+    def pinv(self, y: Tensor) -> Tensor:
+        """The parts' ``pinv`` in reverse order."""
+        for A in reversed(self.parts):
+            y = A.pinv(y)
+        return y
+
+    def smooth(self, y: Tensor) -> Tensor:
+        """The parts' ``smooth`` in reverse order; it need not explain y."""
+        for A in reversed(self.parts):
+            y = A.smooth(y)
+        return y
+
+
+class LinearChain(Chain, LinearOperator):
+    """A_n ... A_2 A_1: what `Composition` makes of linear operators.
+
+    The adjoint is A_1* A_2* ... A_n*, exactly. The pseudo-inverse of a product is not the product of the
+    pseudo-inverses, so ``pinv`` runs conjugate gradient; ``smooth`` applies the parts' in reverse order, a cheap
+    approximation, and the better start where the parts lose much.
+
+    Cost:
+        the sum of the parts'; up to 400 times that for ``pinv``.
+    """
+
+    def for_image(self, i: int) -> "LinearChain":
+        own = super().for_image(i)
+        assert isinstance(own, LinearChain)
+        return own
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        for A in reversed(self.parts):
+            assert isinstance(A, LinearOperator)
+            y = A.adjoint(y)
+        return y
+
+    def pinv(self, y: Tensor) -> Tensor:
+        return LinearOperator.pinv(self, y)
