@@ -420,7 +420,7 @@ def test_measurement_that_is_no_picture_is_refused(
     tmp_path: Path, command: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(command, photo(tmp_path / "in.png", size=(16, 16)), "--task", "phase", "-o", tmp_path / "out.png") == 2
-    assert "What --task phase measures is no picture" in capfd.readouterr().err
+    assert "The task 'phase' measures numbers that are no picture" in capfd.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["in.png"]
 
 

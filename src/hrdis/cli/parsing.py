@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 if TYPE_CHECKING:
+    import torch
+
     from hrdis.operators import Operator
 
 T = TypeVar("T")
@@ -115,3 +117,17 @@ def parse(cls: type[T], argv: Sequence[str], command: str, description: str, **d
 def _first_line(value: object) -> str:
     name = type(value).__name__
     return f"{name}: {(type(value).__doc__ or '').splitlines()[0]}"
+
+
+def pick_device(name: str) -> "torch.device":
+    """The device of that name, tried; "auto" is a GPU if there is one."""
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"--device {name} cannot be used ({str(error).splitlines()[0]}). Use --device cpu.") from None
+    return device

@@ -22,7 +22,7 @@ from hrdis.tasks import TASKS, Task
 
 from . import plugin
 from .job import Job, outputs
-from .parsing import check_outputs, check_picture, checking, choose, fail, number, parse, peek
+from .parsing import check_outputs, check_picture, checking, choose, fail, number, parse, peek, pick_device
 from .progress import say
 
 HELP = """\
@@ -149,7 +149,7 @@ def prepare(args: Any, task: Task | None) -> Job:
         _check_pixels(args, y.shape[-2] * task.scale, y.shape[-1] * task.scale)
         operator = _operator(args, task, y.shape[-2], y.shape[-1])
         check_picture(args.task, operator)
-    device = _device(args.device)
+    device = pick_device(args.device)
     prior = load_prior(args.prior, dtype=DTYPES[args.precision], device=device)
     if task is None:
         problem = _own(args, _coloured(y, prior, picture is not None).to(device), picture is not None)
@@ -240,14 +240,3 @@ def _operator(args: Any, task: Task, h: int, w: int) -> Operator:
             "Both must agree; nothing is resized in silence."
         )
     return Inpainting(mask)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"--device {name} cannot be used ({str(error).splitlines()[0]}). Use --device cpu.") from None
-    return device
