@@ -26,12 +26,13 @@ FLOORS = {
 }  # fmt: skip
 
 #: Files of one floor that may be imported by a neighbour: `load_prior` gives a name to what the file of the network
-#: reads, a sheet of samples is a picture, whose ranges `images` alone knows, and what acts on rows and columns apart
-#: is one kind of operator.
+#: reads, a sheet of samples is a picture, whose ranges `images` alone knows, what acts on rows and columns apart
+#: is one kind of operator, and the fill of holes is a file's worth of linear algebra.
 NEIGHBOURS = {
     ("priors.checkpoints", "priors.unet"),
     ("uncertainty", "images"),
     ("operators.superres", "operators.separable"),
+    ("operators.inpaint", "operators.biharmonic"),
     ("solvers.reddiff", "solvers.hrdis"),
     ("solvers.cr", "solvers.hrdis"),
     ("solvers.drddim", "solvers.hrdis"),
