@@ -18,7 +18,7 @@ FLOORS = {
     "schedule": 0, "rng": 0, "linalg": 0,
     "operators": 1, "noise": 1, "priors": 1,
     "solvers": 2, "tasks": 2,
-    "driver": 3,
+    "checks": 3, "driver": 3,
     "images": 4, "metrics": 4, "uncertainty": 4,
     "training": 5, "bench": 5,
     "cli": 6, "web": 6,
@@ -27,9 +27,10 @@ FLOORS = {
 
 #: Files of one floor that may be imported by a neighbour: `load_prior` gives a name to what the file of the network
 #: reads, a sheet of samples is a picture, whose ranges `images` alone knows, what acts on rows and columns apart
-#: is one kind of operator, and the fill of holes is a file's worth of linear algebra.
+#: is one kind of operator, the fill of holes is linear algebra, and what the driver refuses is a file of messages.
 NEIGHBOURS = {
     ("priors.checkpoints", "priors.unet"),
+    ("driver", "checks"),
     ("uncertainty", "images"),
     ("operators.superres", "operators.separable"),
     ("operators.inpaint", "operators.biharmonic"),

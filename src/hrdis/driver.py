@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from .checks import check, check_arguments, check_measured, check_times, noise_source
 from .noise import Noise
 from .operators.base import Operator
 from .operators.problem import Function, Problem
 from .priors.base import Prediction, Prior
 from .rng import ImageRNG, Replay
-from .solvers import SOLVERS
 from .solvers.base import Solver, Step
 
 
@@ -61,6 +61,7 @@ def measure(
     Raises:
         TypeError, ValueError: if x cannot be measured by A, or seeds do not match the batch.
     """
+    check_measured(A, x, noise)
     operator = A if isinstance(A, Operator) else Function(A, shape=tuple(getattr(x, "shape", ())[1:]))
     operator.check(x)
     if x.abs().max() > 1.5:
@@ -73,7 +74,7 @@ def measure(
         y = operator(x)
         if noise is None:
             return Problem(y.clone(), operator, 0.0)
-        noisy = noise.add(y, _source(seeds, rng, len(x), "measure"))
+        noisy = noise.add(y, noise_source(seeds, rng, len(x), "measure"))
         if operator.observed is not None:
             noisy = torch.where(operator.observed.to(y.device).bool(), noisy, y)
         return Problem(noisy, operator, noise.sigma_y)
@@ -99,14 +100,15 @@ def iterate(
         rng: a noise source instead of seeds, e.g. ``hrdis.rng.Replay([...])``.
 
     Raises:
-        TypeError: if the operator lacks what the solver needs.
+        TypeError: if an argument is no solver, prior or problem, or the operator lacks what the solver needs.
         ValueError: for seeds, times or channels that do not fit; all before the first network call.
 
     Warns:
         RuntimeWarning: naming images that became non-finite, and when.
     """
-    source = _source(seeds, rng, len(problem.y), "solve")
-    times = solver.times(prior.schedule) if times is None else _checked(times, prior)
+    check_arguments(solver, prior, problem)
+    source = noise_source(seeds, rng, len(problem.y), "solve")
+    times = solver.times(prior.schedule) if times is None else check_times(times, prior)
     check(solver, prior, problem)
     return _iterate(solver, prior, problem, times, source)
 
@@ -183,63 +185,3 @@ def _still_finite(finite: torch.Tensor, x: Tensor, when: str) -> Tensor:
             stacklevel=4,
         )
     return finite & now
-
-
-def _source(seeds: Sequence[int] | None, rng: ImageRNG | Replay | None, batch: int, name: str) -> ImageRNG | Replay:
-    if rng is not None and seeds is None:
-        return rng
-    if seeds is None or rng is not None:
-        raise ValueError(
-            f"Either seeds or rng is expected, and {'none' if seeds is None else 'both'} was given. "
-            f"Give one seed per image: seeds=range({batch})."
-        )
-    if not hasattr(seeds, "__len__"):
-        raise TypeError(f"seeds is {seeds!r}. One seed per image is expected: seeds=range({batch}).")
-    if len(seeds) != batch:
-        raise ValueError(
-            f"seeds has {len(seeds)} entries for a batch of {batch}. Give one seed per image: seeds=range({batch})."
-        )
-    return ImageRNG(seeds, name)
-
-
-def _checked(times: Sequence[int], prior: Prior) -> list[int]:
-    times = [int(t) for t in times]
-    inside = len(times) >= 2 and times[-1] == -1 and min(times[:-1]) >= 0 and max(times) < len(prior.schedule)
-    if not inside or times[1] > times[0]:
-        raise ValueError(
-            f"times is {times[:3]}...{times[-2:]}. Network times from 0 to {len(prior.schedule) - 1}, descending at "
-            "first and ending in -1 (clean), are expected: times=[950, 900, ..., 0, -1]."
-        )
-    return times
-
-
-def check(solver: Solver, prior: Prior, problem: Problem) -> None:
-    """Raise unless the solver can run on the problem with the prior; `iterate` and `solve` do it first.
-
-    Raises:
-        TypeError: if the operator lacks what the solver needs.
-        ValueError: if there is noise the solver cannot explain, or the prior knows no such images.
-    """
-    name, A = type(solver).__name__, problem.A
-    if not isinstance(A, solver.needs()):
-        raise TypeError(
-            f"{name} needs a {solver.needs().__name__}, but A is a {type(A).__name__}, which lacks "
-            f"{solver.needs().capability}. Solvers that can use it: {', '.join(_able(problem))}."
-        )
-    if solver.noiseless and problem.sigma_y > 0:
-        raise ValueError(
-            f"{name} is for noiseless measurements, but sigma_y is {problem.sigma_y:g}. "
-            f"Solvers that can use it: {', '.join(_able(problem))}."
-        )
-    channels = problem.image_shape[1]
-    if prior.channels is not None and channels not in prior.channels:
-        raise ValueError(
-            f"The images have {channels} channels, but the prior {prior.name!r} takes "
-            f"{' or '.join(map(str, prior.channels))}. Convert the images, or use another prior."
-        )
-
-
-def _able(problem: Problem) -> list[str]:
-    """The solvers that can run on a problem at their defaults, by class name."""
-    able = (cls for cls, _ in SOLVERS.values() if isinstance(problem.A, cls().needs()))
-    return [cls.__name__ for cls in able if not (cls.noiseless and problem.sigma_y > 0)]

@@ -10,7 +10,7 @@ import torch
 import tyro
 
 from hrdis import images
-from hrdis.driver import check
+from hrdis.checks import check
 from hrdis.noise import Gaussian
 from hrdis.operators import Inpainting, Operator, Problem, masks
 from hrdis.priors import Tiled, load_prior
