@@ -332,8 +332,51 @@ def test_degrade_adds_the_noise_it_was_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "level", "deviation"),
+    [("poisson", 1.0, (0.5 / 255) ** 0.5), ("speckle", 0.1, 0.05), ("gaussian", 0.1, 0.1)],
+)
+def test_degrade_adds_noise_of_a_kind(
+    tmp_path: Path, kind: str, level: float, deviation: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (100, 100), (128, 128, 128)).save(tmp_path / "in.png")
+    words = ["--task", "denoise", "--noise-kind", kind, "--noise", level, "-o", tmp_path / "out.png"]
+    assert run("degrade", tmp_path / "in.png", *words) == 0
+    noise = images.to_unit(images.load(tmp_path / "out.png")) - 128 / 255
+    assert float(noise.std()) == pytest.approx(deviation, rel=0.03)  # as above
+    record = json.loads((tmp_path / "out.json").read_text())["noise"]
+    assert (record["kind"], record["level"]) == (kind, level)
+    assert record["[-1,1]"] == 2 * record["[0,1]"] == pytest.approx(2 * deviation)
+    assert f"{kind} noise" in capsys.readouterr().err.lower()
+
+
+@pytest.mark.parametrize(
+    ("task", "size"), [("jpeg10", (32, 16)), ("hdr", (37, 21)), ("quantize", (37, 21)), ("lowlight", (37, 21))]
+)
+def test_degrade_then_restore_without_a_mask(tmp_path: Path, prior: str, task: str, size: tuple[int, int]) -> None:
+    good, bad, out = photo(tmp_path / "good.png", size=(37, 21)), tmp_path / "bad.png", tmp_path / "out.png"
+    assert run("degrade", good, "--task", task, "-o", bad) == 0
+    assert Image.open(bad).size == size
+    assert not np.array_equal(np.asarray(Image.open(bad)), np.asarray(Image.open(good).crop((0, 0, *size))))
+    assert run("restore", bad, "--task", task, "-o", out, "--prior", prior, *FAST) == 0
+    assert Image.open(out).size == size
+
+
+@pytest.mark.parametrize("command", ["degrade", "restore"])
+def test_measurement_that_is_no_picture_is_refused(
+    tmp_path: Path, command: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(command, photo(tmp_path / "in.png", size=(16, 16)), "--task", "phase", "-o", tmp_path / "out.png") == 2
+    assert "What --task phase measures is no picture" in capfd.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["in.png"]
+
+
+@pytest.mark.parametrize(
     "words",
     [
+        "degrade in.png --task denoise --noise-kind poisson -o out.png",
+        "degrade in.png --task denoise --noise-kind speckle --noise -1 -o out.png",
+        "degrade in.png --task jpeg10 -o out.png",
+        "restore in.png --task jpeg10 -o out.png",
         "degrade missing.png --task sr4 -o out.png",
         "degrade in.png --task sr5 -o out.png",
         "degrade in.png --task sr16 -o out.png",

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from toys import EVERY, LINEAR, mixture, normal, problem_for
+from toys import EVERY, LINEAR, NONLINEAR, mixture, normal, problem_for
 
 import hrdis
 from hrdis.operators import Problem
@@ -22,6 +22,26 @@ def test_operator_measures_alike_on_both_devices(name):
     for f, e in zip(found, expected, strict=True):
         assert f.device.type == "cuda"
         torch.testing.assert_close(f.cpu(), e, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", NONLINEAR)
+def test_nonlinear_operator_measures_alike_on_both_devices(name):
+    A, x = NONLINEAR[name](2, 3, 16, 16), 0.3 * normal(2, 3, 16, 16)
+    expected = A(x), A.pinv(A(x))
+    there = A.to("cuda")
+    found = there(x.to("cuda")), there.pinv(expected[0].to("cuda"))
+    for f, e in zip(found, expected, strict=True):
+        assert f.device.type == "cuda"
+        # all but a few values, which rounding errors may tip to the next step
+        assert float(((f.cpu() - e).abs() > 1e-10).double().mean()) < 0.01
+
+
+@pytest.mark.parametrize("noise", [hrdis.noise.Poisson(), hrdis.noise.Speckle()], ids=str)
+def test_noise_is_the_same_on_both_devices(noise):
+    y = (0.3 * normal(2, 3, 16, 16)).clamp(-1, 1)
+    here, there = (noise.add(v, hrdis.rng.ImageRNG([0, 1], "test")) for v in (y, y.to("cuda")))
+    assert there.device.type == "cuda"
+    torch.testing.assert_close(there.cpu(), here, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", EVERY)

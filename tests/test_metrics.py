@@ -62,6 +62,59 @@ def test_ssim_refuses_tiny_images() -> None:
         metrics.ssim(torch.zeros(1, 3, 8, 20), torch.zeros(1, 3, 8, 20))
 
 
+AMBIGUOUS = {
+    "none": lambda x: x,
+    "negative": lambda x: -x,
+    "turned": lambda x: x.flip(-1, -2),
+    "both": lambda x: -x.flip(-1, -2),
+}
+
+
+@pytest.mark.parametrize("how", ["global", "per_channel"])
+@pytest.mark.parametrize("change", AMBIGUOUS)
+def test_align_undoes_what_phase_retrieval_cannot_tell(how: str, change: str) -> None:
+    x, truth = pair()
+    assert torch.equal(metrics.align(AMBIGUOUS[change](x), truth, how), x)
+
+
+def test_align_treats_images_apart() -> None:
+    x, truth = pair()
+    assert torch.equal(metrics.align(torch.stack([-x[0], x[1].flip(-1, -2)]), truth, "global"), x)
+
+
+def test_align_treats_channels_apart_when_asked() -> None:
+    x, truth = pair()
+    mixed = torch.cat([-x[:, :1], x[:, 1:2].flip(-1, -2), x[:, 2:]], 1)
+    assert torch.equal(metrics.align(mixed, truth, "per_channel"), x)
+    assert not torch.equal(metrics.align(mixed, truth, "global"), x)
+
+
+def test_align_without_sign_only_turns() -> None:
+    x, truth = pair()
+    assert torch.equal(metrics.align(x.flip(-1, -2), truth, "global", sign=False), x)
+    assert float(metrics.psnr(metrics.align(-x, truth, "global", sign=False), truth).max()) < 20
+
+
+def test_align_does_nothing_unless_asked() -> None:
+    x, truth = pair()
+    assert metrics.align(-x, truth).equal(-x)
+
+
+def test_align_never_lowers_the_score() -> None:
+    x, truth = pair()
+    before = metrics.psnr(-x, truth)
+    whole, apart = (metrics.psnr(metrics.align(-x, truth, how), truth) for how in ("global", "per_channel"))
+    assert bool((whole >= before).all()) and bool((apart >= whole).all())
+
+
+def test_align_refuses_another_way() -> None:
+    x, truth = pair()
+    with pytest.raises(ValueError, match=r"^how is 'best'\. 'none', 'global' or 'per_channel' is expected\."):
+        metrics.align(x, truth, "best")
+    with pytest.raises(ValueError, match=r"^x has shape \(1, 3, 32, 32\), the truth \(2, 3, 32, 32\)\."):
+        metrics.align(x[:1], truth, "global")
+
+
 def test_summary_is_the_mean_and_the_deviation() -> None:
     samples = torch.stack([torch.full((3, 4, 5), v) for v in (-0.5, 0.5)])
     summary = uncertainty.summarise(samples)

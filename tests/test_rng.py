@@ -91,6 +91,55 @@ def test_source_leaves_global_generators_alone():
     assert (np.random.get_state()[1] == numpy_before).all()
 
 
+# ---- uniform numbers ----------------------------------------------------------------------------
+
+
+def test_uniform_draws_fill_the_unit_interval_evenly():
+    u = ImageRNG([0], "test").rand((100_000,))
+    assert u.dtype == torch.float64
+    assert 0 <= float(u.min()) < float(u.max()) < 1
+    counts = torch.histc(u, 10, 0, 1) / 10_000 - 1
+    assert float(counts.abs().max()) < 5 / 10_000**0.5 * 0.9**0.5  # five standard errors
+
+
+@given(st.lists(st.integers(0, 2**63), min_size=1, max_size=5), st.data())
+def test_image_draws_the_same_uniform_numbers_in_any_company(seeds, data):
+    i = data.draw(st.integers(0, len(seeds) - 1))
+    alone, together = ImageRNG([seeds[i]], "test"), ImageRNG(seeds, "test")
+    for shape in ((3, 2), (4,)):
+        assert torch.equal(alone.rand(shape)[0], together.rand(shape)[i])
+
+
+def test_uniform_draws_never_change_between_releases():
+    expected = torch.tensor(
+        [[0.592887020013423, 0.9295174260577855], [0.5303763957566047, 0.7544582238957851]], dtype=torch.float64
+    )
+    torch.testing.assert_close(ImageRNG([0, 1], "measure").rand((2,)), expected, rtol=0, atol=1e-15)
+
+
+def test_uniform_draws_are_neither_cast_nor_moved():
+    u = ImageRNG([0], "test").rand((2, 2), like=torch.zeros(1, 2, 2, dtype=torch.float32, device="meta"))
+    assert (u.dtype, u.device.type) == (torch.float64, "cpu")
+
+
+def test_uniform_source_refuses_another_batch():
+    with pytest.raises(ValueError, match=r"^The batch holds 3 images, but this generator has 2 seeds\."):
+        ImageRNG([0, 1], "test").rand((2,), like=torch.zeros(3, 2))
+
+
+def test_replay_hands_out_uniform_draws_in_the_same_order():
+    rng = Replay([torch.zeros(1, 2), torch.full((1, 2), 0.25), torch.ones(1, 2)])
+    assert torch.equal(rng.randn((2,)), torch.zeros(1, 2))
+    assert torch.equal(rng.rand((2,)), torch.full((1, 2), 0.25, dtype=torch.float64))
+    assert torch.equal(rng.randn((2,)), torch.ones(1, 2))
+    rng.close()
+
+
+def test_replay_refuses_a_uniform_draw_of_another_shape():
+    with pytest.raises(ValueError, match=r"^Draw 1 has shape \(2, 2\), but the solver asked for"):
+        Replay([torch.zeros(2, 2)]).rand((3,), like=torch.zeros(2, 3))
+
+
 # ---- replay -------------------------------------------------------------------------------------
 
 

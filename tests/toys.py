@@ -10,7 +10,20 @@ import torch
 from torch import Tensor
 
 import hrdis
-from hrdis.operators import BlindOperator, Identity, Inpainting, LinearOperator, Matrix, SuperResolution
+from hrdis.operators import (
+    HDR,
+    JPEG,
+    BlindOperator,
+    Identity,
+    Inpainting,
+    LinearOperator,
+    LowLight,
+    Matrix,
+    Operator,
+    PhaseRetrieval,
+    Quantization,
+    SuperResolution,
+)
 
 # ---- random numbers -----------------------------------------------------------------------------
 
@@ -54,6 +67,20 @@ LINEAR: dict[str, Callable[[int, int, int, int], LinearOperator]] = {
     "sr2 bicubic": lambda b, c, h, w: SuperResolution(2, kernel="bicubic"),
     "sr4 bicubic": lambda b, c, h, w: SuperResolution(4, kernel="bicubic"),
     "matrix": lambda b, c, h, w: Matrix(dense(c * h * w // 3, c * h * w), (c, h, w)),
+}
+
+#: name -> (b, c, h, w) -> operator; h and w are multiples of 16
+NONLINEAR: dict[str, Callable[[int, int, int, int], Operator]] = {
+    "phase": lambda b, c, h, w: PhaseRetrieval(),
+    "phase, [0, 1]": lambda b, c, h, w: PhaseRetrieval(oversample=1.3, data_range="[0,1]"),
+    "phase, padded": lambda b, c, h, w: PhaseRetrieval(padding=(3, 4)),
+    "hdr": lambda b, c, h, w: HDR(),
+    "jpeg": lambda b, c, h, w: JPEG(30),
+    "jpeg, hard": lambda b, c, h, w: JPEG(30, rounding="hard"),
+    "quantize": lambda b, c, h, w: Quantization(3),
+    "quantize, hard": lambda b, c, h, w: Quantization(3, rounding="hard"),
+    "low light": lambda b, c, h, w: LowLight(),
+    "low light, given": lambda b, c, h, w: LowLight(0.3 + 0.1 * pixels(b, 1)[:, 0], 0.1 * pixels(b, 1, h, w)),
 }
 
 # ---- priors -------------------------------------------------------------------------------------

@@ -59,11 +59,17 @@ def measure(
         the `Problem` with y and sigma_y in units of y.
 
     Raises:
-        TypeError, ValueError: if x cannot be measured by A, or seeds do not match the batch.
+        TypeError, ValueError: if x cannot be measured by A, seeds do not match the batch, or the noise is defined
+            for pictures and y is none.
     """
     check_measured(A, x, noise)
     operator = A if isinstance(A, Operator) else Function(A, shape=tuple(getattr(x, "shape", ())[1:]))
     operator.check(x)
+    if getattr(noise, "pictures_only", False) and not operator.picture:
+        raise ValueError(
+            f"{type(operator).__name__} measures no picture, but {type(noise).__name__} noise is defined for pictures "
+            "in [-1, 1]. Use Gaussian(sigma), or, for y >= 0, Poisson(rate, scale=...)."
+        )
     if x.abs().max() > 1.5:
         warnings.warn(
             f"x reaches {float(x.abs().max()):.3g}; images are expected in [-1, 1]. "

@@ -1,5 +1,7 @@
 """How close two images are. Images come in [-1, 1]; metrics are defined on [0, 1], clamped."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -43,6 +45,42 @@ def ssim(x: Tensor, truth: Tensor) -> Tensor:
     c1, c2 = 0.01**2, 0.03**2
     score = ((2 * mx * my + c1) * (2 * cov + c2)) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
     return score.reshape(len(x), -1).mean(1)
+
+
+def align(
+    x: Tensor, truth: Tensor, how: Literal["none", "global", "per_channel"] = "none", sign: bool = True
+) -> Tensor:
+    """The image closest to the truth among those that phase retrieval cannot tell from x.
+
+    They are x, -x (the photographic negative), and both turned by 180 degrees; closest in the mean squared error.
+    Circular shifts are left out: the known support excludes them, except for images with grey margins. Scores of
+    aligned images use the truth and must say so.
+
+    Args:
+        x, truth: (b, c, h, w) in [-1, 1].
+        how: ``"none"`` returns x; ``"global"`` chooses for all channels at once, ``"per_channel"`` for each.
+        sign: whether negatives count; False for `PhaseRetrieval` with ``data_range="[0,1]"``, whose sign is known.
+
+    Raises:
+        ValueError: for another ``how``, or images of different shapes.
+
+    Example:
+        >>> x = torch.linspace(-1, 0.5, 4).reshape(1, 1, 2, 2)
+        >>> torch.equal(align(-x.flip(-1, -2), x, "global"), x)
+        True
+    """
+    if how not in ("none", "global", "per_channel"):
+        raise ValueError(f"how is {how!r}. 'none', 'global' or 'per_channel' is expected.")
+    if x.shape != truth.shape:
+        raise ValueError(f"x has shape {tuple(x.shape)}, the truth {tuple(truth.shape)}. Both must agree.")
+    if how == "none":
+        return x
+    turned = x.flip(-1, -2)
+    candidates = torch.stack([x, turned, -x, -turned] if sign else [x, turned])  # (k, b, c, h, w)
+    axes = (-3, -2, -1) if how == "global" else (-2, -1)
+    error = (candidates - truth).double().square().mean(axes, keepdim=True)
+    best = error.argmin(0, keepdim=True)
+    return candidates.gather(0, best.expand(1, *x.shape))[0]
 
 
 def _unit(x: Tensor) -> Tensor:

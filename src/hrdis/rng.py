@@ -28,7 +28,7 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
 
 
 class ImageRNG:
-    """Standard normal noise for a batch of images, each from a stream of its own.
+    """Standard normal (or uniform) noise for a batch of images, each from a stream of its own.
 
     Args:
         seeds: one integer per image; image i's numbers depend on ``(seeds[i], name)`` only.
@@ -51,11 +51,7 @@ class ImageRNG:
     def randn(self, shape: Sequence[int], like: Tensor | None = None) -> Tensor:
         """Draw N(0, 1) of shape ``(b, *shape)``, with dtype and device of ``like`` if it is given."""
         shape = tuple(shape)
-        if like is not None and len(like) != len(self.seeds):
-            raise ValueError(
-                f"The batch holds {len(like)} images, but this generator has {len(self.seeds)} seeds. "
-                f"One seed per image is expected: ImageRNG(seeds=range({len(like)}), name=...)."
-            )
+        self._check(like)
         if self.device.type == "cpu":
             draws = [s.standard_normal(shape, dtype=np.float32) for s in self._streams]
             z = torch.from_numpy(np.stack(draws))
@@ -63,14 +59,30 @@ class ImageRNG:
             z = torch.stack([torch.randn(shape, generator=g, device=self.device) for g in self._generators])
         return z if like is None else z.to(like)
 
-    def rand(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        """Draw uniformly from [0, 1) of shape ``(b, *shape)``, with dtype and device of ``like``; always on the CPU."""
-        draws = [s.random(tuple(shape), dtype=np.float32) for s in self._streams]
-        return torch.from_numpy(np.stack(draws)).to(like)
-
     def randn_like(self, x: Tensor) -> Tensor:
         """Draw N(0, 1) of the shape, dtype and device of ``x``, whose first axis is the image."""
         return self.randn(x.shape[1:], like=x)
+
+    def rand(self, shape: Sequence[int], like: Tensor | None = None) -> Tensor:
+        """Draw U[0, 1) of shape ``(b, *shape)`` for the batch ``like``: float64 with 53 random bits, left on the CPU.
+
+        Neither cast nor moved: a float32 of 1 - 1e-9 is 1, which no quantile function takes, and not every device
+        knows float64. A source that draws on another device leaves them there.
+        """
+        self._check(like)
+        if self.device.type == "cpu":
+            return torch.stack([torch.from_numpy(s.random(tuple(shape))) for s in self._streams])
+        where = self.device
+        return torch.stack(
+            [torch.rand(tuple(shape), generator=g, dtype=torch.float64, device=where) for g in self._generators]
+        )
+
+    def _check(self, like: Tensor | None) -> None:
+        if like is not None and len(like) != len(self.seeds):
+            raise ValueError(
+                f"The batch holds {len(like)} images, but this generator has {len(self.seeds)} seeds. "
+                f"One seed per image is expected: ImageRNG(seeds=range({len(like)}), name=...)."
+            )
 
 
 class Replay:
@@ -90,6 +102,14 @@ class Replay:
 
     def randn(self, shape: Sequence[int], like: Tensor | None = None) -> Tensor:
         """Hand out the next recorded draw, which must have the shape ``(b, *shape)``."""
+        z = self._next(shape, like)
+        return z if like is None else z.to(like)
+
+    def rand(self, shape: Sequence[int], like: Tensor | None = None) -> Tensor:
+        """Hand out the next recorded draw, in [0, 1), in float64 and where it was recorded."""
+        return self._next(shape, like).double()
+
+    def _next(self, shape: Sequence[int], like: Tensor | None) -> Tensor:
         if self._used == len(self._draws):
             raise ValueError(
                 f"The solver asked for draw {self._used + 1}, but only {len(self._draws)} were recorded. "
@@ -103,11 +123,7 @@ class Replay:
                 "Check the order of the recorded draws."
             )
         self._used += 1
-        return z if like is None else z.to(like)
-
-    def rand(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        """Hand out the next recorded draw, of uniform numbers."""
-        return self.randn(shape, like)
+        return z
 
     def randn_like(self, x: Tensor) -> Tensor:
         """Hand out the next recorded draw, which must have the shape of ``x``."""

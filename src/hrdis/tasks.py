@@ -4,7 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from .operators import Identity, Inpainting, Operator, SuperResolution, masks
+from .operators import (
+    HDR,
+    JPEG,
+    Identity,
+    Inpainting,
+    LowLight,
+    Operator,
+    PhaseRetrieval,
+    Quantization,
+    SuperResolution,
+    masks,
+)
 
 
 @dataclass(frozen=True)
@@ -17,6 +28,7 @@ class Task:
         presets: keys of solver presets that fit, the most specific first.
         mask: whether a damaged picture needs a mask beside it.
         scale: how much larger the restored picture is.
+        multiple: what the sides of a picture must be multiples of, besides the scale.
         source: who measures like this.
     """
 
@@ -25,6 +37,7 @@ class Task:
     presets: tuple[str, ...]
     mask: bool = False
     scale: int = 1
+    multiple: int = 1
     source: str = ""
 
 
@@ -50,6 +63,10 @@ def _superres(h: int, w: int, seed: int, index: int, *, scale: int, kernel: str)
 
 def _identity(h: int, w: int, seed: int, index: int) -> Operator:
     return Identity()
+
+
+def _plain(h: int, w: int, seed: int, index: int, *, make: Callable[[], Operator]) -> Operator:
+    return make()
 
 
 def _inpaint(band: tuple[float, float], source: str) -> Task:
@@ -89,4 +106,26 @@ TASKS: dict[str, Task] = {
     "sr2-bicubic": _sr(2, "bicubic", "DPS"),
     "sr4-bicubic": _sr(4, "bicubic", "DPS"),
     "sr8-bicubic": _sr(8, "bicubic", "DPS"),
+    "phase": Task(
+        "find a picture from the magnitudes of its Fourier transform (from Python only)",
+        partial(_plain, make=PhaseRetrieval),
+        ("phase",),
+        source="HRDIS, FFHQ",
+    ),
+    "hdr": Task("undo a doubled contrast that clipped", partial(_plain, make=HDR), ("hdr",), source="HRDIS"),
+    "jpeg10": Task(
+        "undo JPEG compression at quality 10 (sides: multiples of 16)",
+        partial(_plain, make=partial(JPEG, 10)),
+        ("jpeg10", "jpeg"),
+        multiple=16,
+        source="RED-diff",
+    ),
+    "quantize": Task(
+        "smooth the steps of 8 levels a channel", partial(_plain, make=partial(Quantization, 3)), ("quantize",)
+    ),
+    "lowlight": Task(
+        "brighten a picture taken with a quarter of the light",
+        partial(_plain, make=partial(LowLight, 0.25)),
+        ("lowlight",),
+    ),
 }

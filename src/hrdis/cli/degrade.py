@@ -4,18 +4,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
 import hrdis
 from hrdis import images
 from hrdis.driver import measure
-from hrdis.noise import Gaussian
+from hrdis.noise import Gaussian, Poisson, Speckle
 from hrdis.operators import Inpainting
 from hrdis.tasks import TASKS
 
-from .parsing import check_outputs, checking, choose, parse, peek
+from .parsing import check_outputs, check_picture, checking, choose, parse, peek
 from .progress import say
 
 HELP = """\
@@ -25,9 +25,11 @@ Examples:
   hrdis degrade photo.jpg --task sr4 -o small.png
   hrdis degrade photo.jpg --task inpaint-20-30 --seed 3 -o torn.png      (writes torn-mask.png too)
   hrdis degrade photo.jpg --task denoise --noise 0.1 -o noisy.png
+  hrdis degrade photo.jpg --task denoise --noise-kind poisson --noise 1 -o grainy.png
 
 Holes are painted grey, and the mask is written beside OUT, white where a hole is. A picture whose sides are no
-multiples of the scale is cropped at the right and the bottom, and the command says so. A record OUT.json is written.
+multiples of what the task needs is cropped at the right and the bottom, and the command says so. A record OUT.json
+is written.
 """
 
 
@@ -42,7 +44,10 @@ class Degrade:
     task: str
     """How to damage it; `hrdis tasks` lists the names."""
     noise: float = 0.0
-    """Standard deviation of the noise to add, for pixel values from 0 to 1."""
+    """Level of the noise to add: its standard deviation for pixel values from 0 to 1 (gaussian), as a share of the
+    pixel value (speckle), or the rate of the photons (poisson: 1 counts 255 at white, and more is less noise)."""
+    noise_kind: Literal["gaussian", "poisson", "speckle"] = "gaussian"
+    """What kind of noise to add."""
     seed: int = 0
     """Seed of the mask and the noise."""
 
@@ -58,14 +63,16 @@ def main(argv: Sequence[str]) -> int:
         mask_file = args.output.with_name(f"{args.output.stem}-mask.png")
         extra = [mask_file] if task.mask else []
         check_outputs([args.output, *extra, args.output.with_suffix(".json")], [args.image])
-        h, w = (n - n % task.scale for n in picture.size)
+        side = max(task.scale, task.multiple)
+        h, w = (n - n % side for n in picture.size)
         if min(h, w) == 0:
-            raise ValueError(f"{args.image} is smaller than {task.scale} pixels. A larger picture is expected.")
+            raise ValueError(f"{args.image} is smaller than {side} pixels. A larger picture is expected.")
         A = task.build(h, w, args.seed, 0)
-        noise = Gaussian(args.noise) if args.noise != 0 else None
+        check_picture(args.task, A)
+        noise = _noise(args.noise_kind, args.noise)
     x = picture.x[..., :h, :w]
     if (h, w) != picture.size:
-        say(f"cropped to {w} x {h}, multiples of {task.scale}")
+        say(f"cropped to {w} x {h}, multiples of {side}")
     problem = measure(A, x, noise, seeds=[args.seed])
     cropped = picture if picture.alpha is None else images.Picture(x, picture.alpha[:h, :w], picture.bits, picture.icc)
     images.write(args.output, cropped.with_image(problem.y))
@@ -77,12 +84,26 @@ def main(argv: Sequence[str]) -> int:
         "hrdis": hrdis.__version__,
         "image": str(args.image),
         "task": args.task,
-        "noise": {"[0,1]": args.noise, "[-1,1]": problem.sigma_y},
+        "noise": {
+            "kind": args.noise_kind,
+            "level": args.noise,
+            "[0,1]": problem.sigma_y / 2,
+            "[-1,1]": problem.sigma_y,
+        },
         "seed": args.seed,
         "files": files,
     }
     images.write_atomically(
         args.output.with_suffix(".json"), lambda f: f.write(json.dumps(record, indent=2).encode() + b"\n")
     )
-    say("Wrote " + ", ".join(files))
+    say((f"{noise.describe()}. " if noise is not None else "") + "Wrote " + ", ".join(files))
     return 0
+
+
+def _noise(kind: str, level: float) -> Gaussian | Poisson | Speckle | None:
+    if kind == "gaussian":
+        return Gaussian(level) if level != 0 else None
+    if level == 0:
+        usual = "1" if kind == "poisson" else "0.1"
+        raise ValueError(f"--noise-kind {kind} needs its level. A number > 0 is expected: --noise {usual}")
+    return Poisson(level) if kind == "poisson" else Speckle(level)

@@ -6,7 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+if TYPE_CHECKING:
+    from hrdis.operators import Operator
 
 T = TypeVar("T")
 
@@ -41,6 +44,15 @@ def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path | None]) -> Non
             raise ValueError(f"{path} is an input and would be written over. Another name is expected: -o new.png")
         if path.suffix == ".json" and path.exists() and b'"hrdis"' not in path.read_bytes()[:100_000]:
             raise ValueError(f"{path} exists and is no record of this program. Another name is expected: -o new.png")
+
+
+def check_picture(task: str, operator: "Operator") -> None:
+    """Raise unless what the task measures can be read from and written to a picture file."""
+    if not operator.picture:
+        raise ValueError(
+            f"What --task {task} measures is no picture, so it fits into no picture file. Another task is expected; "
+            f"from Python: A = hrdis.TASKS[{task!r}].build(h, w, 0, 0); hrdis.measure(A, x)."
+        )
 
 
 def number(text: str, option: str) -> float:

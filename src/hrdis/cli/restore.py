@@ -19,7 +19,7 @@ from hrdis.solvers import SOLVERS, preset
 from hrdis.tasks import TASKS, Task
 
 from .job import Job, outputs
-from .parsing import check_outputs, checking, choose, number, parse, peek
+from .parsing import check_outputs, check_picture, checking, choose, number, parse, peek
 from .progress import say
 
 HELP = """\
@@ -123,6 +123,7 @@ def prepare(args: Any, task: Task) -> Job:
             f"{images.MAX_PIXELS // 1_000_000} are expected. Crop it, or use a smaller scale: --task sr2"
         )
     operator = _operator(args, task, picture)
+    check_picture(args.task, operator)
     prior = load_prior(args.prior, dtype=DTYPES[args.precision], device=_device(args.device))
     if args.tile < 64:
         raise ValueError(f"--tile is {args.tile}. At least 64 pixels are expected: --tile 512")

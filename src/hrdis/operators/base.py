@@ -29,6 +29,8 @@ class Operator(nn.Module, ABC):
     observed: Tensor | None = None
     #: Whether y alone determines x, so that without noise there is nothing to recover.
     lossless: bool = False
+    #: Whether y is a picture in [-1, 1]: it can be saved as one, and carry noise that is defined for pictures.
+    picture: bool = True
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:

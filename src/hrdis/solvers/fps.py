@@ -95,7 +95,7 @@ class FPS(Sampler):
                 x_t = torch.stack([_condition(A, *mz, y_s, q_s, v_s) for mz in zip(m, draw(), strict=True)])
                 if M > 1:
                     weights = torch.stack([_log_weight(A, m_k, y_s, q_s, v_s) for m_k in m], 1).softmax(1)
-                    x_t = _resample(x_t, weights, rng.rand((M,), like=problem.y))
+                    x_t = _resample(x_t, weights, rng.rand((M,), like=problem.y).to(problem.y))
             yield Step(t, seen, {"residual": rms(A(seen) - problem.y)})
         return x_t[0].clone()
 
