@@ -62,6 +62,7 @@ class DAPS(Solver):
         20
     """
 
+    noise: ClassVar[str] = "assumed"
     summary: ClassVar[str] = "ODE denoising, then Langevin steps with the measurement; any operator"
     cost: ClassVar[str] = "5 calls per level, no network gradient"
     reference: ClassVar[str] = "DAPS, CVPR 2025"

@@ -56,6 +56,7 @@ class DDNM(Sampler):
 
     requires: ClassVar = LinearOperator
     noiseless: ClassVar = True
+    noise: ClassVar[str] = "noiseless"
     summary: ClassVar[str] = "null-space projection of the denoised image; noiseless, linear"
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "DDNM, ICLR 2023"

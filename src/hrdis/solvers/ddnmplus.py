@@ -68,6 +68,7 @@ class DDNMPlus(Sampler):
     """
 
     requires: ClassVar = LinearOperator
+    noise: ClassVar[str] = "known"
     summary: ClassVar[str] = "DDNM that knows the noise; linear"
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "DDNM+, ICLR 2023"

@@ -61,6 +61,7 @@ class DDRM(Sampler):
     """
 
     requires: ClassVar = SVDOperator
+    noise: ClassVar[str] = "known"
     summary: ClassVar[str] = "sampling in the singular vectors of A, which knows the noise; needs an SVD"
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "DDRM, NeurIPS 2022"

@@ -55,6 +55,7 @@ class DDS(Sampler):
     """
 
     requires: ClassVar = LinearOperator
+    noise: ClassVar[str] = "switch"
     summary: ClassVar[str] = "conjugate gradient towards y after each call; linear"
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "DDS, ICLR 2024"

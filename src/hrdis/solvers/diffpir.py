@@ -57,6 +57,7 @@ class DiffPIR(Sampler):
     """
 
     requires: ClassVar = LinearOperator
+    noise: ClassVar[str] = "known"
     summary: ClassVar[str] = "proximal step towards y after each call; linear"
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "DiffPIR, CVPRW 2023"

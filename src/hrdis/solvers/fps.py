@@ -64,6 +64,7 @@ class FPS(Sampler):
     """
 
     requires: ClassVar = SVDOperator
+    noise: ClassVar[str] = "known"
     summary: ClassVar[str] = "particle filter along a diffused measurement; exact as particles grow; needs an SVD"
     cost: ClassVar[str] = "1 call on M particles per step, no network gradient"
     reference: ClassVar[str] = "FPS-SMC, ICLR 2024"

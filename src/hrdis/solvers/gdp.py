@@ -57,6 +57,7 @@ class GDP(Sampler):
         20
     """
 
+    noise: ClassVar[str] = "ignored"
     summary: ClassVar[str] = "ancestral sampling with the residual's gradient at the estimate; no network gradient"
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "GDP, CVPR 2023"
