@@ -269,7 +269,8 @@ def main(
             chosen[name] = search.best(name, [*best, *around(best[0], name, task)], BEST) if best else []
         if confirm and any(chosen.values()):
             again = Search(model, task, random_crops(pictures(photos, confirm), side, 1), end, trials)
-            for name, shortlist in chosen.items():
+            for i, (name, shortlist) in enumerate(chosen.items()):
+                again.deadline = end - (end - time.perf_counter()) * (1 - 1 / (len(chosen) - i))
                 print(name, [brief(s) for s in again.best(name, [*shortlist, beat(task, name)], 1)])
 
 

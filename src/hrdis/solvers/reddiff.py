@@ -8,7 +8,7 @@ from ..operators.problem import Problem
 from ..priors.base import Prior
 from ..rng import ImageRNG, Replay
 from .base import Run, Solver, settings
-from .hrdis import GENTLE, HRDIS, NOISE05, NOISE10, Family
+from .hrdis import GENTLE, HRDIS, NOISE05, NOISE10, NOISY, Family
 
 
 @final
@@ -61,13 +61,17 @@ class REDDiff(Family):
         return HRDIS(beta=1.0, first_update=True, **self.shared()).run(prior, problem, times, rng)
 
 
-# RED-diff as in its own repository's README.
+# RED-diff as in its own repository's README; rows "@default" as HRDIS's, searched on training photographs.
 PRESETS: dict[str, Solver] = {
     "inpaint":               REDDiff(steps=1000, lr=0.25, lambda_reg=0.25),
     "sr4":                   REDDiff(steps=1000, lr=0.1, lambda_reg=0.25),
     "inpaint@default":       REDDiff(**GENTLE, lr=0.5),
     "sr4@default":           REDDiff(**GENTLE, lr=0.5),
     "sr2@default":           REDDiff(**GENTLE, lr=0.5),
+    "sr4-noise05@default":     REDDiff(**NOISY | {"lr": 0.25}, start=100, lambda_obs=0.04),
+    "sr4-noise10@default":     REDDiff(**NOISY, start=100, lambda_obs=0.01),
+    "inpaint-noise05@default": REDDiff(**NOISY | {"lr": 0.25}, start=60, lambda_obs=0.02),
+    "inpaint-noise10@default": REDDiff(**NOISY, start=60, lambda_obs=0.02),
     "denoise-noise05@default": REDDiff(**NOISE05),
     "denoise-noise10@default": REDDiff(**NOISE10),
 }  # fmt: skip
