@@ -31,6 +31,9 @@ class DPS(Sampler):
     Yields:
         `Step` with x = x0_hat before guidance (the answer in the last step) and the root mean square residual.
 
+    Returns:
+        x_t after the last step, (b, c, h, w), unclamped.
+
     Draws:
         x_T, then z per step except to s = -1 (with form="ddim": where eta > 0).
 
@@ -46,6 +49,14 @@ class DPS(Sampler):
         DPS2022/diffusion-posterior-sampling, commit effbde7: (1) norms per image, there one over the batch; (2) the
         variance is the small one, sqrt(beta~): a learned variance is not asked for. NVlabs/RED-diff, commit 66482f2
         (form="ddim"): per image as there.
+
+    Example:
+        >>> import torch, hrdis
+        >>> prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
+        >>> A, noise = hrdis.operators.SuperResolution(2), hrdis.noise.Gaussian(0.05)
+        >>> problem = hrdis.measure(A, torch.ones(1, 1, 8, 8) / 2, noise, seeds=[0])
+        >>> hrdis.solve(DPS(steps=20), prior, problem, seeds=[0]).nfe
+        20
     """
 
     summary: ClassVar[str] = "ancestral sampling with the residual's gradient through the network"

@@ -184,6 +184,7 @@ def data_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[
 GENTLE: dict[str, Any] = {"steps": 100, "start": 100, "adam_eps": 1.0, "init": "smooth"}
 NOISE05: dict[str, Any] = GENTLE | {"lr": 0.5, "lambda_obs": 0.004}  # weak data: it is y that is wrong
 NOISE10: dict[str, Any] = GENTLE | {"lr": 0.5, "lambda_obs": 0.002, "start": 150}
+NOISY: dict[str, Any] = {"steps": 40, "lr": 0.5, "adam_eps": 1.0, "init": "smooth"}  # docs/prior.md, "Noisy"
 
 PRESETS: dict[str, Solver] = {
     "inpaint":               HRDIS(steps=150, grid="stride", lr=0.1, lambda_reg=0.25),
@@ -194,6 +195,10 @@ PRESETS: dict[str, Solver] = {
     "inpaint@default":       HRDIS(**GENTLE, lr=1.0),
     "sr4@default":           HRDIS(**GENTLE, lr=1.0),
     "sr2@default":           HRDIS(**GENTLE, lr=1.0),
+    "sr4-noise05@default":     HRDIS(**NOISY, start=250, lambda_obs=0.01),
+    "sr4-noise10@default":     HRDIS(**NOISY | {"steps": 100}, start=300, lambda_obs=0.004),
+    "inpaint-noise05@default": HRDIS(**NOISY, start=150, lambda_obs=0.02),
+    "inpaint-noise10@default": HRDIS(**NOISY, start=300, lambda_obs=0.02),
     "denoise-noise05@default": HRDIS(**NOISE05),
     "denoise-noise10@default": HRDIS(**NOISE10),
 }  # fmt: skip

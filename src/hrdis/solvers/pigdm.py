@@ -32,6 +32,9 @@ class PiGDM(Sampler):
     Yields:
         `Step` with x = x0_hat (the answer in the last step) and the root mean square residual of the network's own.
 
+    Returns:
+        the last DDIM step's x0_hat, guided, (b, c, h, w), unclamped.
+
     Draws:
         z for x_T = sqrt(alpha_bar) A^+ y + sqrt(1 - alpha_bar) z, then z per step where eta > 0, except to s = -1.
 
@@ -46,9 +49,18 @@ class PiGDM(Sampler):
     Differs from the official code:
         NVlabs/RED-diff, commit 66482f2 (the paper's own is not public): (1) it reads sigma_y and ignores it, here the
         paper's noisy form is taken; (2) its replacement of observed pixels by y is done without noise only.
+
+    Example:
+        >>> import torch, hrdis
+        >>> prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
+        >>> A, noise = hrdis.operators.SuperResolution(2), hrdis.noise.Gaussian(0.05)
+        >>> problem = hrdis.measure(A, torch.ones(1, 1, 8, 8) / 2, noise, seeds=[0])
+        >>> hrdis.solve(PiGDM(steps=20), prior, problem, seeds=[0]).nfe
+        20
     """
 
     requires: ClassVar = LinearOperator
+    noise: ClassVar[str] = "known"
     summary: ClassVar[str] = "DDIM guided by the pseudo-inverse through the network; linear"
     cost: ClassVar[str] = "1 call and 1 backward pass per step"
     reference: ClassVar[str] = "PiGDM, ICLR 2023"
