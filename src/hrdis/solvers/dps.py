@@ -39,7 +39,7 @@ class DPS(Sampler):
 
     Cost:
         one network call and one backward pass through it per step: memory of the activations. The norm grows with the
-        image, so that zeta belongs to a size (256 x 256 in the presets).
+        image, so that zeta belongs to a size (256 x 256 in the papers' presets) unless `reference_side` names one.
 
     Reference:
         Chung, Kim, McCann, Klasky, Ye, Diffusion Posterior Sampling for General Noisy Inverse Problems, ICLR 2023,
@@ -71,6 +71,8 @@ class DPS(Sampler):
     """ancestral: the authors'; ddim: RED-diff's."""
     eta: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Share of fresh noise of a DDIM step (form="ddim")."""
+    reference_side: Annotated[int, Field(ge=1)] | None = None
+    """Guide as an image of this side would be guided, whatever its size: zeta then does not depend on it."""
 
     @torch.no_grad()
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
@@ -80,6 +82,8 @@ class DPS(Sampler):
         if self.form == "ddim" and self.start is None:
             x_t = q.diffuse(A.pinv(y), times[0], z)
         clamped = self.form == "ancestral"
+        side = (z[0].numel() / z.shape[1]) ** 0.5
+        zeta = self.zeta * (side / self.reference_side if self.reference_side else 1.0)
 
         def distance(x0_hat: Tensor) -> Tensor:
             return norm(y - A(x0_hat.clamp(-1, 1) if clamped else x0_hat))
@@ -88,7 +92,7 @@ class DPS(Sampler):
             (x0_hat, eps), d, gradient = through_network(prior, x_t, t, distance)
             x0_hat = x0_hat.clamp(-1, 1) if clamped else x0_hat
             step = self._ancestral if clamped else self._ddim
-            x_t = step(q, t, s, x_t, x0_hat, eps, rng) - self.zeta * gradient
+            x_t = step(q, t, s, x_t, x0_hat, eps, rng) - zeta * gradient
             yield Step(t, x0_hat if s >= 0 else x_t.clone(), {"residual": d / y[0].numel() ** 0.5})
         return x_t
 
