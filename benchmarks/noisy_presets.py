@@ -1,8 +1,8 @@
-"""What the presets for noisy measurements gain over those for none, on training photographs that found neither.
+"""What the presets for noisy measurements gain over those for none, on training photographs.
 
     python benchmarks/noisy_presets.py --photos FOLDER                # rewrites a table of docs/prior.md
 
-The presets are found by benchmarks/search_presets.py, on other crops of such photographs.
+The presets are found by benchmarks/search_presets.py, on other crops.
 """
 
 import time
