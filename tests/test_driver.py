@@ -80,7 +80,9 @@ def test_recorded_noise_too_short_is_refused():
 
 def test_noiseless_solver_refuses_noise():
     problem = Problem(torch.zeros(1, 1, 8, 8), Identity(), 0.1)
-    with pytest.raises(ValueError, match=r"^DDNM is for noiseless measurements, but sigma_y is 0.1\. Solvers that can use it: HRDIS, "):
+    with pytest.raises(
+        ValueError, match=r"^DDNM is for noiseless measurements, but sigma_y is 0.1\. Solvers that can use it: HRDIS, "
+    ):
         hrdis.iterate(hrdis.DDNM(steps=3), Pixelwise(), problem, seeds=[0])
 
 
