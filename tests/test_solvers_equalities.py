@@ -45,7 +45,7 @@ ALL_SHARED = {
     "lambda_obs": 0.5,
     "lambda_reg": 0.3,
     "weight": "sqrt",
-    "weight_min": 0.1,
+    "weight_min": 1.0,
     "sigma_x0": 0.01,
     "adam_eps": 0.01,
     "init": "smooth",
