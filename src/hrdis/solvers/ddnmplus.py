@@ -45,7 +45,8 @@ class DDNMPlus(Sampler):
         x0_y of the last call, (b, c, h, w), unclamped.
 
     Draws:
-        x_T, then z per move (also per move up) except to s = -1.
+        x_T, then z per move (also per move up) while its factor is not zero: not at s = -1, and not with eta = 0 in
+        the simplified form or without noise.
 
     Cost:
         one network call per move down, no derivative of the network.
@@ -100,7 +101,8 @@ class DDNMPlus(Sampler):
                 continue
             x0_hat, eps = prior(x_t, t)
             r = A(x0_hat) - y
-            z = rng.randn_like(x_t) if s >= 0 else torch.zeros_like(x_t)
+            fresh = s >= 0 and (self.eta > 0 or move == self._exact)
+            z = rng.randn_like(x_t) if fresh else torch.zeros_like(x_t)
             correction, noise = move(problem, A.pinv(r), eps, z, q, s)
             x0_y = x0_hat - correction
             x_t = q.signal(s) * x0_y + noise

@@ -140,7 +140,8 @@ def _log_weight(A: SVDOperator, m: Tensor, y: Tensor, q: float, v: float) -> Ten
 
 def _resample(x: Tensor, weights: Tensor, u: Tensor) -> Tensor:
     """Draw each image's particles anew, with replacement: x (M, b, ...), weights (b, M), uniform u (b, M)."""
-    chosen = torch.searchsorted(weights.cumsum(1), u.contiguous()).clamp(max=weights.shape[1] - 1)
+    # right: u = 0 must not choose a particle of weight 0; the clamp catches a sum that rounds below u
+    chosen = torch.searchsorted(weights.cumsum(1), u.contiguous(), right=True).clamp(max=weights.shape[1] - 1)
     return torch.stack([x[chosen[:, k], torch.arange(x.shape[1], device=x.device)] for k in range(len(x))])
 
 
