@@ -1,7 +1,7 @@
 """PiGDM: pseudo-inverse guidance."""
 
 from itertools import pairwise
-from typing import Annotated, ClassVar, final
+from typing import Annotated, ClassVar, Literal, final
 
 import torch
 from pydantic import Field
@@ -25,6 +25,10 @@ class PiGDM(Sampler):
         v   = A* (A A* + sigma_y^2 / r_t^2 I)^-1 (y - A x0_hat)           (sigma_y > 0, with r_t^2 = 1 - alpha_bar_t)
         g   = grad_{x_t} <v, x0_hat>                                      (v held still)
         x_s = DDIM(x0_hat, eps) + weight sqrt(alpha_bar_s alpha_bar_t) g
+
+    ``form="score"`` takes g for what it stands for, r_t^2 times the gradient of log p(y | x_t), and conditions the
+    estimate: x0_hat += weight g / sqrt(alpha_bar_t), eps follows, and x_s = DDIM(x0_hat, eps). It is exact for a standard
+    normal image, and does not pull harder the more steps there are.
 
     On noiseless masks ``hard_replace`` puts the observed pixels into x0_hat, as the public code does: the result then
     satisfies A x = y.
@@ -69,6 +73,8 @@ class PiGDM(Sampler):
     """Share of fresh noise of a DDIM step; 0 is deterministic."""
     weight: Annotated[float, Field(ge=0)] = 1.0
     """Strength of the guidance, 1 in the paper."""
+    form: Literal["paper", "score"] = "paper"
+    """paper: the guidance as printed, added to every step; score: as a gradient of log p(y | x_t)."""
     hard_replace: bool = True
     """On noiseless masks, put the observed pixels into x0_hat and guide the others only."""
 
@@ -90,6 +96,10 @@ class PiGDM(Sampler):
             r = A(x0_hat) - y
             if mask is not None:
                 x0_hat, g = mask * y + (1 - mask) * x0_hat, (1 - mask) * g
+            elif self.form == "score":
+                x0_hat = x0_hat + self.weight / q.signal(t) * g
+                eps = (x_t - q.signal(t) * x0_hat) / q.noise(t)
+                g = torch.zeros_like(g)
             share = q.ddim_share(t, s, self.eta)
             n = mix(eps, rng.randn_like(x_t), share) if share > 0 else eps
             x_t = q.diffuse(x0_hat, s, n) + self.weight * q.signal(s) * q.signal(t) * g
