@@ -29,8 +29,8 @@ Values = dict[str, tuple[object, ...]]
 LOW = (60, 100, 200)
 GRID: dict[str, Values] = {
     "ddrm": {"start": (100, 200, 400), "eta": (0.85, 1.0), "steps": (40,)},
-    "dps": {"start": LOW, "zeta": (0.3, 1.0, 3.0), "steps": (40, 100), "reference_side": (64,)},
-    "pigdm": {"start": LOW, "weight": (0.1, 0.3, 1.0), "steps": (10, 40)},
+    "dps": {"start": (100, 200), "zeta": (0.3, 1.0, 3.0), "steps": (40, 100), "reference_side": (64,)},
+    "pigdm": {"start": (100, 200), "weight": (0.5, 1.0), "steps": (40,), "form": ("paper", "score"), "hard_replace": (True, False)},
     "ddnm": {"start": (100, 200, 400), "eta": (0.85, 1.0), "steps": (40,)},
     "ddnmplus": {"start": (100, 200, 400), "eta": (0.85, 1.0), "steps": (40,)},
     "dds": {"start": (100, 200, 400), "eta": (0.85, 1.0), "gamma": (1.0, 5.0), "steps": (40,)},
