@@ -61,7 +61,7 @@ def test_every_solver_for_linear_operators_takes_it(name):
         pytest.skip(f"{name} requires a {cls.requires.__name__}")
     problem = hrdis.Problem(A(0.3 * normal(2, *SHAPE)), A)
     with torch.inference_mode(False):
-        solver = hrdis.DAPS(steps=8, lr=1e-5) if name == "daps" else short(cls())  # its steps are for gains up to 1
+        solver = hrdis.DAPS(steps=8, lr=1e-6) if name == "daps" else short(cls())  # its steps are for gains up to 1
         assert bool(hrdis.solve(solver, gaussian(*SHAPE), problem, seeds=[0, 1]).finite.all())
 
 
