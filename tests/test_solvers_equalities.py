@@ -288,3 +288,40 @@ def test_missing_pixels_tend_to_their_exact_variance_with_more_calls(name):
 def test_fresh_noise_of_a_fixed_share_narrows_missing_pixels(solver):
     """eta = 0.85 and c = 0.95 as published are not exact, with however many calls."""
     assert 0.5 < missing_variance(solver) < 0.8
+
+
+# ---- draws ------------------------------------------------------------------------------------------
+
+#: solver, level of noise, draws in a run of three calls: what is multiplied by zero is not drawn
+DRAWS = [
+    (hrdis.DDRM(), 0.1, 3),
+    (hrdis.DDRM(eta=0), 0.1, 3),  # what y says is noisy still
+    (hrdis.DDNMPlus(eta=0), 0.1, 3),
+    (hrdis.DDNMPlus(eta=0), 0.0, 1),
+    (hrdis.DDNMPlus(eta=0, form="simplified"), 0.1, 1),
+    (hrdis.DDNMPlus(form="simplified"), 0.1, 3),
+    (hrdis.DDS(), 0.1, 3),
+    (hrdis.DDS(eta=0), 0.1, 1),
+    (hrdis.PiGDM(), 0.1, 3),
+    (hrdis.PiGDM(eta=0), 0.1, 1),
+    (hrdis.DPS(), 0.1, 3),
+    (hrdis.DPS(form="ddim"), 0.1, 3),
+    (hrdis.DPS(form="ddim", eta=0), 0.1, 1),
+    (hrdis.GDP(), 0.1, 3),
+    (hrdis.DiffPIR(), 0.1, 3),
+    (hrdis.DiffPIR(zeta=0), 0.1, 1),
+    (hrdis.FPS(), 0.1, 3 + 3),
+    (hrdis.FPS(particles=2), 0.1, 3 + 3 + 2),
+    (hrdis.DAPS(langevin_steps=4, lr=1e-6), 0.1, 1 + 3 * 4 + 2),
+    (hrdis.DRDDIM(), 0.1, 3 + 2),
+    (hrdis.DRDDIM(beta=0), 0.1, 3),
+    (hrdis.DRDDIM(sigma_x0=0.1), 0.1, 3 + 3 + 2),
+]
+
+
+@pytest.mark.parametrize(("solver", "sigma_y", "draws"), DRAWS, ids=lambda v: str(v).lower())
+def test_draws_are_those_of_the_recipe(solver, sigma_y, draws):
+    tape = Tape([0, 1])
+    problem = measured(SuperResolution(2), sigma_y)
+    hrdis.solve(solver, PRIOR, problem, times=[900, 500, 100, -1], rng=tape)
+    assert len(tape.draws) == draws

@@ -21,6 +21,9 @@ from .base import Run, Sampler, Solver, Step, settings
 class FPS(Sampler):
     """Filter x_t along a diffused measurement; with M > 1 particles, resample by how well each predicts it.
 
+    More particles come closer to the posterior of the *chain* with steps m + sqrt(q_s) z. That chain itself narrows what
+    was not observed as long as c is not small (docs/posterior.md): x0_hat stands for all that x_t leaves open.
+
     With q_s = c (1 - alpha_bar_s), v_s = alpha_bar_s sigma_y^2, and y_s the measurement diffused by noise A z:
 
         y_s  = sqrt(alpha_bar_s) y + sqrt(1 - c) (b_s / b_t) (y_t - sqrt(alpha_bar_t) y) + sqrt(c) b_s A z
@@ -65,7 +68,7 @@ class FPS(Sampler):
 
     requires: ClassVar = SVDOperator
     noise: ClassVar[str] = "known"
-    summary: ClassVar[str] = "particle filter along a diffused measurement; exact as particles grow; needs an SVD"
+    summary: ClassVar[str] = "particle filter along a diffused measurement; needs an SVD"
     cost: ClassVar[str] = "1 call on M particles per step, no network gradient"
     reference: ClassVar[str] = "FPS-SMC, ICLR 2024"
 
