@@ -26,25 +26,21 @@ from hrdis.solvers import Solver
 
 Values = dict[str, tuple[object, ...]]
 
-LOW = (60, 100, 200)
+LOW = (100, 200)
 GRID: dict[str, Values] = {
-    "ddrm": {"start": (100, 200, 400), "eta": (0.85, 1.0), "steps": (40,)},
-    "dps": {"start": (100, 200), "zeta": (0.3, 1.0, 3.0), "steps": (40, 100), "reference_side": (64,)},
-    "pigdm": {"start": (100, 200), "weight": (0.5, 1.0), "steps": (40,), "form": ("paper", "score"), "hard_replace": (True, False)},
-    "ddnm": {"start": (100, 200, 400), "eta": (0.85, 1.0), "steps": (40,)},
-    "ddnmplus": {"start": (100, 200, 400), "eta": (0.85, 1.0), "steps": (40,)},
-    "dds": {"start": (100, 200, 400), "eta": (0.85, 1.0), "gamma": (1.0, 5.0), "steps": (40,)},
-    "gdp": {"start": LOW, "kappa": (0.03, 0.1, 0.3, 1.0), "steps": (40,)},
-    "fps": {"start": (100, 200, 400), "c": (0.95, 0.99), "steps": (40,)},
-    "diffpir": {"start": (100, 200, 400), "zeta": (0.3, 1.0), "lam": (1.0, 4.0, 8.0), "steps": (40,)},
+    "ddrm": {"start": LOW, "eta": (0.85, 1.0), "steps": (40,)},
+    "ddnm": {"start": LOW, "eta": (0.85, 1.0), "steps": (40,)},
+    "ddnmplus": {"start": LOW, "eta": (0.85, 1.0), "steps": (40,)},
+    "dds": {"start": LOW, "eta": (1.0,), "gamma": (1.0, 5.0), "steps": (40,)},
+    "diffpir": {"start": LOW, "zeta": (0.3, 1.0), "lam": (1.0, 8.0), "steps": (40,)},
+    "fps": {"start": LOW, "c": (0.95, 0.99), "steps": (40,)},
+    "gdp": {"start": (100,), "kappa": (0.1, 0.3, 1.0), "steps": (40,)},
+    "pigdm": {"start": (100, 200), "form": ("paper", "score"), "hard_replace": (False, True), "steps": (40,)},
+    "dps": {"start": (100,), "zeta": (1.0, 3.0, 10.0), "steps": (40,), "reference_side": (64,)},
     "daps": {
-        "start": LOW, "lr": (1e-5, 5e-5), "tau": (0.01, 0.05), "steps": (10,), "ode_steps": (4,), "langevin_steps": (20,),
-        "sigma_min": (0.02, 0.1),
+        "start": (100, 200), "lr": (5e-5,), "tau": (0.01, 0.05), "steps": (10,), "ode_steps": (4,),
+        "langevin_steps": (20,), "sigma_min": (0.02,),
     },
-    "cr": {"start": (60, 100), "lr": (0.25, 0.5), "steps": (40,), "adam_eps": (1.0,), "init": ("smooth",), "lambda_obs": (1.0, 0.01)},
-    "drddim": {"start": (60, 100), "lr": (0.5, 1.0), "steps": (40,), "adam_eps": (1.0,), "init": ("smooth",), "lambda_obs": (1.0, 0.01)},
-    "hrdis": {"start": (60, 100, 200), "lr": (0.5, 1.0), "steps": (100,), "adam_eps": (1.0,), "init": ("smooth",), "lambda_obs": (1.0, 0.02, 0.004)},
-    "reddiff": {"start": (60, 100, 200), "lr": (0.5, 1.0), "steps": (100,), "adam_eps": (1.0,), "init": ("smooth",), "lambda_obs": (1.0, 0.02, 0.004)},
 }  # fmt: skip
 
 
