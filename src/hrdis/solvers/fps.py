@@ -21,8 +21,8 @@ from .base import Run, Sampler, Solver, Step, settings
 class FPS(Sampler):
     """Filter x_t along a diffused measurement; with M > 1 particles, resample by how well each predicts it.
 
-    More particles come closer to the posterior of the *chain* with steps m + sqrt(q_s) z. That chain itself narrows
-    what was not observed as long as c is not small (docs/posterior.md): x0_hat stands for all that x_t leaves open.
+    More particles come closer to what the filter aims at, which is not the posterior (docs/posterior.md): its steps
+    narrow what was not observed unless c is small, and every y_s counts as a measurement with noise of its own.
 
     With q_s = c (1 - alpha_bar_s), v_s = alpha_bar_s sigma_y^2, and y_s the measurement diffused by noise A z:
 
