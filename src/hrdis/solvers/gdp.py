@@ -1,7 +1,7 @@
 """GDP: generative diffusion prior."""
 
 from itertools import pairwise
-from typing import Annotated, ClassVar, Literal, final
+from typing import Annotated, Any, ClassVar, Literal, final
 
 import torch
 from pydantic import Field
@@ -103,6 +103,8 @@ def _official(scale: float, guide: Literal["x0", "xt"] = "x0") -> GDP:
     return GDP(kappa=scale / (2 * 3 * 256**2), guide=guide)
 
 
+_LOW: dict[str, Any] = {"steps": 40, "start": 100}  # where a small prior knows what it sees
+
 PRESETS: dict[str, Solver] = {
     "sr4": _official(2000),  # the official scripts' strengths at 256 x 256
     "sr2": _official(2000),
@@ -111,4 +113,9 @@ PRESETS: dict[str, Solver] = {
     "colorize": _official(6000),
     "hdr": _official(80000),
     "cs": _official(4000),  # nobody says: our choice
+    "sr2@default": GDP(**_LOW, kappa=0.3),  # "@default": searched on training photographs, docs/choosing.md
+    "sr4@default": GDP(**_LOW, kappa=0.3),
+    "inpaint@default": GDP(**_LOW, kappa=1.0),
+    "sr4-noise05@default": GDP(**_LOW, kappa=0.1),
+    "denoise@default": GDP(**_LOW, kappa=0.1),
 }
