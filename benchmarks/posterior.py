@@ -4,9 +4,9 @@
     python benchmarks/posterior.py --solvers hrdis cr --seeds 64 --no-write
 
 Priors whose posterior is known in closed form take the place of the network (`hrdis.priors.Gaussian` and
-`GaussianMixture`), in float64. For each of several measurements y every solver runs from many seeds, and its
-samples are compared with the posterior of that y. Solvers come from ``hrdis.SOLVERS``: one that is added there
-joins the tables, unless its operator does not fit.
+`GaussianMixture`), in float64. For each of several measurements y every solver draws many samples, which are
+compared with the posterior of that y. Solvers come from ``hrdis.SOLVERS``: one that is added there joins the tables,
+unless its operator does not fit. Where a run is affine in its draws, its variance is had exactly, without sampling.
 """
 
 import csv
@@ -23,7 +23,7 @@ from torch import Tensor
 
 import hrdis
 from hrdis.linalg import matrix
-from hrdis.operators.base import LinearOperator, Shape
+from hrdis.operators.base import LinearOperator
 from hrdis.operators.problem import Problem
 from hrdis.priors.exact import MixturePosterior
 from hrdis.rng import stream
@@ -33,35 +33,57 @@ SIDE, SMALL_SIDE = 8, 4  # images of 64 pixels; 16 for the mixture, whose modes 
 PROJECTIONS = 128
 PAGE = DOCS / "posterior.md"
 
-PAPER = {  # the paper's settings, all with 100 calls; RED-diff also with its own 1000
-    "hrdis": {"HRDIS": hrdis.HRDIS()},
-    "reddiff": {"RED-diff": hrdis.REDDiff(steps=100), "RED-diff, 1000 calls": hrdis.REDDiff()},
-    "cr": {"CR": hrdis.CR()},
+NOISES = (0.0, 0.05, 0.3)
+PARTICLES = (1, 4, 16, 64)
+CALLS = (25, 100, 400)
+
+LEFT_OUT = ("blindhrdis", "cmhrdis")  # estimates an operator; is HRDIS on every prior that is not a consistency model
+
+#: What a method is built to return: a posterior sample, a picture that explains y, or the best picture (MAP-like).
+AIMS = {
+    "sample": ("ddrm", "dps", "pigdm", "ddnmplus", "fps", "daps"),
+    "fits y": ("ddnm", "dds", "gdp"),
+    "MAP-like": ("hrdis", "reddiff", "cr", "drddim", "diffpir"),
 }
-NOISY = {"lambda_obs": 0.1, "weight_min": 2.0}  # the paper's for Gaussian noise of 0.05 in [0, 1], which is 0.1 here
+
+NOISY = {"lambda_obs": 0.1, "weight_min": 2.0}  # HRDIS's for Gaussian noise of 0.05 in [0, 1], which is 0.1 here
 
 
-class Dense(LinearOperator):
-    """y = M x for a random matrix M of shape (m, n), entries N(0, 1/n)."""
+def settings(n: int, sigma_y: float) -> dict[str, dict[str, Solver]]:
+    """By solver and label, for images of n entries: the papers' with 100 calls where they say so, scaled where named."""
+    size = (n / (3 * 256**2)) ** 0.5  # DPS moves an image by zeta in all: less per pixel in a larger one
+    tau = 2**0.5 * sigma_y if sigma_y > 0 else 0.01  # DAPS: its data term lacks the 1/2
+    noisy = {"HRDIS, noisy settings": hrdis.HRDIS(**NOISY)} if sigma_y > 0 else {}
+    return {
+        "hrdis": {"HRDIS": hrdis.HRDIS()} | noisy,
+        "reddiff": {"RED-diff": hrdis.REDDiff(steps=100)},
+        "drddim": {"DR+DDIM": hrdis.DRDDIM()},
+        "dps": {"DPS": hrdis.DPS(zeta=0.3 * size), "DPS, stronger": hrdis.DPS(zeta=3.0 * size)},
+        "ddnmplus": {"DDNM+": hrdis.DDNMPlus(), "DDNM+, simplified": hrdis.DDNMPlus(form="simplified")},
+        "gdp": {
+            "GDP-x0": hrdis.GDP(),
+            "GDP-x0, stronger": hrdis.GDP(kappa=0.05),
+            "GDP-xt": hrdis.GDP(guide="xt"),
+        },
+        "fps": {"FPS, 1 particle": hrdis.FPS(steps=200, clamp=False)},
+        "daps": {"DAPS": hrdis.DAPS(steps=20, tau=tau, lr=0.2 * tau**2)},
+    }
 
-    def __init__(self, m: int, shape: tuple[int, int, int], seed: int):
-        super().__init__()
-        n = torch.Size(shape).numel()
-        entries = stream(seed, "dense operator").standard_normal((m, n)) / n**0.5
-        self.shape, self.M = shape, torch.from_numpy(entries)
-        self.M_pinv = torch.linalg.pinv(self.M)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x.flatten(1) @ self.M.T.to(x)
+class Stream:
+    """Noise for all images from one stream: what a sample is worth does not depend on it, and it is tenfold faster."""
 
-    def adjoint(self, y: Tensor) -> Tensor:
-        return (y @ self.M.to(y)).reshape(-1, *self.shape)
+    def __init__(self, seed: int):
+        self.rng = stream(seed, "posterior")
 
-    def pinv(self, y: Tensor) -> Tensor:
-        return (y @ self.M_pinv.T.to(y)).reshape(-1, *self.shape)
+    def randn(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        return torch.from_numpy(self.rng.standard_normal((len(like), *shape), dtype="float32")).to(like)
 
-    def image_shape(self, y_shape: Shape) -> Shape:
-        return (y_shape[0], *self.shape)
+    def rand(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        return torch.from_numpy(self.rng.random((len(like), *shape), dtype="float32")).to(like)
+
+    def randn_like(self, x: Tensor) -> Tensor:
+        return self.randn(x.shape[1:], x)
 
 
 @dataclass(frozen=True)
@@ -85,6 +107,7 @@ class Row:
     operator: str
     sigma_y: float
     solver: str
+    aim: str
     calls: int
     bias_unseen: float
     bias_unseen_error: float
@@ -107,14 +130,14 @@ class Row:
 # ---- what is sampled ------------------------------------------------------------------------------
 
 
-def cases(noises: Sequence[float] = (0.0, 0.1)) -> Iterator[Case]:
+def cases(noises: Sequence[float] = NOISES) -> Iterator[Case]:
     """Three priors times three operators times the noise levels."""
     for name, side in {"pixelwise": SIDE, "correlated": SIDE, "mixture": SMALL_SIDE}.items():
         shape, n = (1, side, side), side * side
         operators: dict[str, LinearOperator] = {
             "inpainting, 50 %": hrdis.operators.Inpainting(hrdis.operators.masks.random_pixels(side, side, 0.5)),
             "average pooling x2": hrdis.operators.SuperResolution(2),
-            "random matrix, 50 %": Dense(n // 2, shape, seed=0),
+            "random matrix, 50 %": dense(n // 2, shape, seed=0),
         }
         for operator_name, A in operators.items():
             H = matrix(A, shape)
@@ -126,21 +149,28 @@ def cases(noises: Sequence[float] = (0.0, 0.1)) -> Iterator[Case]:
                 yield Case(name, operator_name, prior, A, sigma_y, seen, unseen)
 
 
+def dense(m: int, shape: tuple[int, int, int], seed: int) -> hrdis.operators.Matrix:
+    """y = M x for a random matrix M of shape (m, n), entries N(0, 1/n)."""
+    n = torch.Size(shape).numel()
+    entries = stream(seed, "dense operator").standard_normal((m, n)) / n**0.5
+    return hrdis.operators.Matrix(torch.from_numpy(entries), shape)
+
+
 def gaussian(side: int, correlated: bool) -> hrdis.Prior:
-    """Standard deviation 0.5 around a smooth mean; correlated: exp(-distance / 3 pixels)."""
+    """Standard deviation 0.3 around a smooth mean; correlated: exp(-distance / 3 pixels)."""
     u = torch.linspace(0, torch.pi, side, dtype=torch.float64).cos()
-    mean = 0.4 * torch.outer(u, u)[None]
+    mean = 0.3 * torch.outer(u, u)[None]
     if not correlated:
-        return hrdis.priors.Gaussian(mean, 0.25)
+        return hrdis.priors.Gaussian(mean, 0.09)
     at = torch.cartesian_prod(torch.arange(side), torch.arange(side)).double()
-    return hrdis.priors.Gaussian(mean, 0.25 * (-torch.cdist(at, at) / 3).exp())
+    return hrdis.priors.Gaussian(mean, 0.09 * (-torch.cdist(at, at) / 3).exp())
 
 
 def mixture(side: int, seen: Tensor, unseen: Tensor) -> hrdis.Prior:
     """Three narrow modes, far apart where A is blind and hardly where it sees: their posteriors stay multimodal."""
     u = torch.from_numpy(stream(0, "mixture means").standard_normal((3, side * side)))
-    means = 0.1 * u @ seen.T @ seen + 0.6 * u @ unseen.T @ unseen
-    return hrdis.priors.GaussianMixture(means.reshape(3, 1, side, side), torch.tensor([0.5, 0.3, 0.2]), 0.2)
+    means = 0.05 * u @ seen.T @ seen + 0.35 * u @ unseen.T @ unseen
+    return hrdis.priors.GaussianMixture(means.reshape(3, 1, side, side), torch.tensor([0.5, 0.3, 0.2]), 0.12)
 
 
 def draw(prior: hrdis.Prior, count: int, seed: int) -> Tensor:
@@ -151,18 +181,20 @@ def draw(prior: hrdis.Prior, count: int, seed: int) -> Tensor:
     return MixturePosterior(modes, prior.weights).sample(count, seed)
 
 
-def solvers(names: Sequence[str], sigma_y: float) -> dict[str, tuple[str, Solver]]:
+def solvers(names: Sequence[str], n: int, sigma_y: float) -> dict[str, Solver]:
     """The settings to run, by the label in the table."""
     out = {}
     for name in names:
         cls, _ = hrdis.SOLVERS[name]
-        if cls.noiseless and sigma_y > 0:
-            continue
-        for label, solver in PAPER.get(name, {cls.__name__: cls()}).items():
-            out[label] = solver
-            if sigma_y > 0 and name == "hrdis":
-                out["HRDIS, noisy settings"] = cls(**NOISY)
+        if name not in LEFT_OUT and not (cls.noiseless and sigma_y > 0):
+            out |= settings(n, sigma_y).get(name, {cls.__name__: cls(steps=100)})
     return out
+
+
+def aim(solver: Solver) -> str:
+    """What a method is built to return; "-" for one that `AIMS` does not know."""
+    names = {cls: name for name, (cls, _) in hrdis.SOLVERS.items()}
+    return next((a for a, members in AIMS.items() if names[type(solver)] in members), "-")
 
 
 # ---- how it is compared ---------------------------------------------------------------------------
@@ -180,18 +212,19 @@ def compare(case: Case, named: dict[str, Solver], measurements: int, seeds: int)
     many = Problem(problem.y.repeat_interleave(seeds, 0), case.A, problem.sigma_y)
     rows = []
     for label, solver in named.items():
+        noisy = not solver.noiseless  # the batch is tried at the first level of noise that a solver can take
         try:
-            result = hrdis.solve(solver, case.prior, many, seeds=range(measurements * seeds))
+            result = hrdis.solve(solver, case.prior, many, rng=Stream(0))
         except TypeError as error:
             print(f"  {label} left out: {error}")
             continue
         samples = result.x.reshape(measurements, seeds, -1)
         rows.append(
             Row(
-                case.prior_name, case.operator_name, case.sigma_y, label, result.nfe,
+                case.prior_name, case.operator_name, case.sigma_y, label, aim(solver), result.nfe,
                 *split(samples, truth, case.unseen), *split(samples, truth, case.seen),
                 *jackknife(lambda w: w.mean(), sliced_w2(samples, exact[0])), float(floor.mean()),
-                batch_difference(solver, case.prior, many, result.x),
+                batch_difference(solver, case.prior, many) if case.prior_name == "correlated" and case.sigma_y == NOISES[noisy] else 0.0,
             )
         )  # fmt: skip
     return rows
@@ -241,17 +274,112 @@ def sliced_w2(a: Tensor, b: Tensor) -> Tensor:
     return ((a @ theta).sort(1).values - (b @ theta).sort(1).values).square().mean((1, 2)).sqrt()
 
 
-def batch_difference(solver: Solver, prior: hrdis.Prior, many: Problem, x: Tensor) -> float:
-    """Largest change of a pixel when the first images run in a batch of 16, and alone."""
-    alone = 4 if len(solver.times(prior.schedule)) <= 201 else 1
+def batch_difference(solver: Solver, prior: hrdis.Prior, many: Problem) -> float:
+    """Largest change of a pixel between running images in a batch of 16, and alone."""
 
     def run(first: int, count: int) -> Tensor:
         part = Problem(many.y[first : first + count], many.A, many.sigma_y)
         return hrdis.solve(solver, prior, part, seeds=range(first, first + count)).x
 
-    pieces = [run(0, 16)] + [run(i, 1) for i in range(alone)]
-    wanted = [x[:16]] + [x[i : i + 1] for i in range(alone)]
-    return max(float((a - b).abs().max()) for a, b in zip(pieces, wanted, strict=True))
+    together, alone = run(0, 16), 2 if len(solver.times(prior.schedule)) <= 201 else 1
+    return max(float((together[i] - run(i, 1)[0]).abs().max()) for i in range(alone))
+
+
+# ---- particles, and what is exact -------------------------------------------------------------------
+
+
+def by_particles(measurements: int, seeds: int) -> str:
+    """FPS by the number of particles: variance ratio where A sees, and sliced W2 over its floor."""
+    lines = []
+    for case in cases(NOISES[1:]):
+        if case.prior_name != "pixelwise" and "pooling" not in case.operator_name:
+            runs = {f"M = {M}": hrdis.FPS(steps=100, particles=M, clamp=False) for M in PARTICLES}
+            rows = compare(case, runs, measurements, seeds)
+            lines.append([
+                f"{case.prior_name}, {case.operator_name}, noise {case.sigma_y:g}",
+                *(with_error(r.variance_ratio_seen, r.variance_ratio_seen_error) for r in rows),
+                *(with_error(r.sliced_w2 / r.sliced_w2_floor, r.sliced_w2_error / r.sliced_w2_floor) for r in rows),
+            ])  # fmt: skip
+    return table(["measurement", *(f"variance seen, M = {M}" for M in PARTICLES),
+                  *(f"W2 / floor, M = {M}" for M in PARTICLES)], lines)  # fmt: skip
+
+
+def coefficients(solver: Solver, prior: hrdis.Prior, problem: Problem, pixel: int) -> tuple[Tensor, Tensor]:
+    """The result without noise, (c, h, w), and what a unit of each draw at a pixel adds to it, (draws, c, h, w).
+
+    For solvers whose result is affine in their draws: no clamp, no resampling, a Gaussian prior.
+    """
+    count = _Counter()
+    x = hrdis.solve(solver, prior, problem, rng=count).x[0]
+    units = torch.zeros(count.draws, count.draws, *problem.image_shape[1:], dtype=x.dtype)
+    units.flatten(2)[range(count.draws), range(count.draws), pixel] = 1
+    many = Problem(problem.y.repeat_interleave(count.draws, 0), problem.A, problem.sigma_y)
+    return x, hrdis.solve(solver, prior, many, rng=hrdis.rng.Replay(units)).x - x
+
+
+class _Counter(Stream):
+    """No noise at all, counted."""
+
+    def __init__(self) -> None:
+        self.draws = 0
+
+    def randn(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        self.draws += 1
+        return like.new_zeros(len(like), *shape)
+
+
+def exactness_unseen() -> str:
+    """A missing pixel, independent of the others: variance over the exact one, by the number of calls; no sampling."""
+    prior = hrdis.priors.Gaussian(torch.zeros(1, 1, 2), 0.09)
+    problem = Problem(torch.tensor([[[[0.2, 0.0]]]]).double(), hrdis.operators.Inpainting(torch.tensor([[1, 0]])))
+    runs: dict[str, Callable[[int], Solver]] = {
+        "DDNM, DDNM+, DDS, DDRM, eta 0.85": lambda n: hrdis.DDNM(steps=n),
+        "the same, eta 0": lambda n: hrdis.DDNM(steps=n, eta=0),
+        "PiGDM, eta 1": lambda n: hrdis.PiGDM(steps=n),
+        "PiGDM, eta 0": lambda n: hrdis.PiGDM(steps=n, eta=0),
+        "FPS, c 0.95": lambda n: hrdis.FPS(steps=n, clamp=False),
+        "FPS, c 0.05": lambda n: hrdis.FPS(steps=n, c=0.05, clamp=False),
+    }
+    alike = [hrdis.DDNM(steps=25), hrdis.DDNMPlus(steps=25), hrdis.DDS(steps=25), hrdis.DDRM(steps=25)]
+    ratios = [float(coefficients(s, prior, problem, 1)[1][..., 1].square().sum() / 0.09) for s in alike]
+    assert max(ratios) - min(ratios) < 1e-9, ratios  # the first line speaks for all four
+    return table(
+        ["missing pixel", *(f"{n} calls" for n in CALLS)],
+        [
+            [
+                name,
+                *(
+                    f"{float(coefficients(make(n), prior, problem, 1)[1][..., 1].square().sum() / 0.09):.3f}"
+                    for n in CALLS
+                ),
+            ]
+            for name, make in runs.items()
+        ],
+    )
+
+
+def exactness_seen() -> str:
+    """Denoising, y = x + noise, unit prior: the gain on y and the variance, each over the exact one; no sampling."""
+    lines = []
+    for sigma_y in NOISES[1:]:
+        prior = hrdis.priors.Gaussian(torch.zeros(1, 1, 1), 1.0)
+        problem = Problem(torch.ones(1, 1, 1, 1).double(), hrdis.operators.Identity(), sigma_y)
+        runs: dict[str, Callable[[int], Solver]] = {
+            "DDRM": lambda n: hrdis.DDRM(steps=n),
+            "PiGDM": lambda n: hrdis.PiGDM(steps=n),
+            "DDNM+": lambda n: hrdis.DDNMPlus(steps=n),
+            "DDNM+, simplified": lambda n: hrdis.DDNMPlus(steps=n, form="simplified"),
+            "DDS": lambda n: hrdis.DDS(steps=n),
+            "FPS, 1 particle": lambda n: hrdis.FPS(steps=n, clamp=False),
+        }
+        for name, make in runs.items():
+            cells = []
+            for n in CALLS:
+                x, units = coefficients(make(n), prior, problem, 0)
+                gain, variance = float(x) * (1 + sigma_y**2), float(units.square().sum()) * (1 + 1 / sigma_y**2)
+                cells.append(f"{gain:.3f}, {variance:.3f}")
+            lines.append([f"noise {sigma_y:g}, {name}", *cells])
+    return table(["denoising: gain, variance", *(f"{n} calls" for n in CALLS)], lines)
 
 
 # ---- the authors' loss at their image size ----------------------------------------------------------
@@ -315,20 +443,21 @@ def summary(rows: list[Row]) -> str:
             return f"{sum(values) / len(values):.2f}" if values else "-"
 
         lines.append([
-            label, own[0].calls, mean([r.bias_unseen_per_std for r in single]), mean([r.variance_ratio_unseen for r in single]),
+            label, own[0].aim, own[0].calls, mean([r.bias_unseen_per_std for r in single]), mean([r.variance_ratio_unseen for r in single]),
             mean([r.variance_ratio_unseen for r in own if r.prior == "mixture"]), mean([r.bias_seen_per_std for r in noisy]),
-            mean([r.variance_ratio_seen for r in noisy]), mean([r.sliced_w2 / r.sliced_w2_floor for r in own]),
+            mean([r.variance_ratio_seen for r in noisy]),
+            *(mean([r.sliced_w2 / r.sliced_w2_floor for r in own if r.sigma_y == noise]) for noise in NOISES),
             f"{max(r.batch_difference for r in own):.0e}",
         ])  # fmt: skip
-    header = ["solver", "calls", "bias unseen / std", "variance ratio unseen, Gaussian", "the same, mixture",
-              "bias seen / std, noisy", "variance ratio seen, noisy", "sliced W2 / floor", "batch 1, 16, all: largest difference"]  # fmt: skip
+    header = ["solver", "aim", "calls", "bias unseen / std", "variance ratio unseen, Gaussian", "the same, mixture",
+              "bias seen / std, noisy", "variance ratio seen, noisy", *(f"W2 / floor, noise {noise:g}" for noise in NOISES), "batch 1 against 16"]  # fmt: skip
     return table(header, lines)
 
 
 def main(
     solvers_to_run: Annotated[tuple[str, ...], tyro.conf.arg(name="solvers")] = tuple(hrdis.SOLVERS),
     measurements: int = 8,
-    seeds: int = 200,
+    seeds: int = 60,
     side: int = 256,
     write: bool = True,
 ) -> None:
@@ -345,21 +474,32 @@ def main(
     warnings.filterwarnings("ignore", "x reaches")  # Gaussian priors do not end at 1
     started, rows = time.process_time(), []
     for case in cases():
-        print(f"{case.prior_name}, {case.operator_name}, noise {case.sigma_y:g}", flush=True)
-        rows += compare(case, solvers(solvers_to_run, case.sigma_y), measurements, seeds)
-    sections = {"summary": summary(rows)} | {
-        name: report(rows, name) for name in ("pixelwise", "correlated", "mixture")
-    }
-    if side:
-        sections["batch"] = spread_by_batch(side)
-    minutes = (time.process_time() - started) / 60
-    sections["run"] = f"{measurements} measurements per case, {seeds} samples each; {minutes:.0f} minutes of one core."
-    for name, text in sections.items():
-        print(f"\n{name}\n{text}")
-        if write:
-            rewrite(PAGE, name, text)
+        minutes = (time.process_time() - started) / 60
+        print(f"{case.prior_name}, {case.operator_name}, noise {case.sigma_y:g} ({minutes:.1f} min)", flush=True)
+        named = solvers(solvers_to_run, case.seen.shape[1], case.sigma_y)
+        rows += compare(case, named, measurements, seeds)
     if write:
         write_csv(rows)
+    later: dict[str, Callable[[], str]] = {
+        "summary": lambda: summary(rows),
+        **{name: lambda name=name: report(rows, name) for name in ("pixelwise", "correlated", "mixture")},
+        "unseen": exactness_unseen,
+        "seen": exactness_seen,
+    }
+    if "fps" in solvers_to_run:
+        later["particles"] = lambda: by_particles(4, seeds)
+    if side:
+        later["batch"] = lambda: spread_by_batch(side)
+
+    def run() -> str:
+        minutes = (time.process_time() - started) / 60
+        return f"{measurements} measurements per case, {seeds} samples each; {minutes:.0f} minutes of one core."
+
+    for name, text in (later | {"run": run}).items():
+        made = text()
+        print(f"\n{name}\n{made}", flush=True)
+        if write:
+            rewrite(PAGE, name, made)
 
 
 def write_csv(rows: list[Row]) -> None:

@@ -2,6 +2,8 @@
 
     python benchmarks/search_presets.py --photos FOLDER                               # the embedded prior, all tasks
     python benchmarks/search_presets.py --photos FOLDER --tasks sr4 --solvers hrdis --minutes 10
+    python benchmarks/search_presets.py --photos FOLDER --tasks sr4-noise05 sr4-noise10 inpaint-noise05 inpaint-noise10 \
+        --solvers hrdis reddiff --images 6 --minutes 15                               # noisy measurements
 
 Three rounds: a grid over the settings that matter most (where a run starts, how far a step goes), one setting at a time
 around the best of it, and the best few again on other pictures. Every trial becomes a line of docs/data/presets.csv; a
@@ -49,6 +51,13 @@ AROUND: dict[str, dict[str, tuple[object, ...]]] = {
 NOISY = {  # under noise the data weight matters more than the step; the floor of the weight is the paper's
     "start": (60, 100, 200), "lambda_obs": (0.03, 0.1, 0.3, 1.0),
 }  # fmt: skip
+MEASURED = {  # noisy enlarging and filling: where a run starts, and how far y is to be believed
+    "hrdis": {"start": (150, 300), "lambda_obs": (0.004, 0.02)},
+    "reddiff": {"start": (60, 100), "lambda_obs": (0.004, 0.02)},
+}
+MEASURED_AROUND: dict[str, tuple[object, ...]] = {
+    "lr": (0.25, 1.0), "start": (100, 200, 400), "lambda_obs": (0.01, 0.04), "lambda_reg": (0.5,), "steps": (100,),
+}  # fmt: skip
 PAPER = {  # the paper's settings, for comparison: from pure noise, Adam as published
     "hrdis": hrdis.HRDIS(steps=100),
     "reddiff": hrdis.REDDiff(steps=100),
@@ -79,9 +88,11 @@ class Trial:
 def measure(task: str, x: Tensor) -> tuple[Problem, Tensor]:
     """The task's measurement of the crops, and its baseline picture."""
     n, side = len(x), x.shape[-1]
+    task, level = split(task)
+    noise = hrdis.noise.Gaussian(level) if level else None
     if task.startswith("sr"):
         A: hrdis.operators.LinearOperator = hrdis.operators.SuperResolution(int(task[2:]))
-        problem = hrdis.measure(A, x)
+        problem = hrdis.measure(A, x, noise, seeds=range(n))
         return problem, bicubic(problem.y, A.scale)
     if task == "denoise":
         problem = hrdis.measure(hrdis.operators.Identity(), x, hrdis.noise.Gaussian(25 / 255), seeds=range(n))
@@ -92,8 +103,21 @@ def measure(task: str, x: Tensor) -> tuple[Problem, Tensor]:
         if task == "inpaint-scratches"
         else hrdis.operators.Inpainting(torch.stack(freeform)[:, None])
     )
-    problem = hrdis.measure(A, x)
+    problem = hrdis.measure(A, x, noise, seeds=range(n))
     return problem, A.smooth(problem.y)
+
+
+def split(task: str) -> tuple[str, float]:
+    """A task and the noise of its measurement, for images in [0, 1]: "sr4-noise05" is ("sr4", 0.05)."""
+    name, _, level = task.partition("-noise")
+    return name, float(level or 0) / 100
+
+
+def beat(task: str, name: str) -> Solver:
+    """What a search has to beat: the paper's settings; under noise, the preset there is for none."""
+    if not split(task)[1]:
+        return PAPER[name]
+    return hrdis.SOLVERS[name][1][f"{split(task)[0].removesuffix('-scratches')}@default"]
 
 
 def try_out(solver: Solver, prior: hrdis.Prior, problem: Problem, truth: Tensor) -> dict[str, float]:
@@ -132,9 +156,11 @@ def brief(solver: Solver) -> str:
 
 
 def candidates(name: str, task: str) -> Iterator[Solver]:
-    """The paper's settings, then the grid."""
-    yield PAPER[name]
+    """What there is to beat, then the grid."""
+    yield beat(task, name)
     base, grid = BASE[name], GRID[name]
+    if split(task)[1]:
+        base, grid = replace(base, steps=40, lr=0.5), MEASURED[name]
     if task == "denoise":
         base, grid = replace(base, steps=40, lr=0.5, weight_min=2.0), NOISY
     for chosen in itertools.product(*grid.values()):
@@ -143,7 +169,7 @@ def candidates(name: str, task: str) -> Iterator[Solver]:
 
 def around(solver: Solver, name: str, task: str) -> Iterator[Solver]:
     """One setting at a time changed from ``solver``."""
-    options = dict(AROUND[name])
+    options = MEASURED_AROUND if split(task)[1] else dict(AROUND[name])
     if task == "denoise":
         options |= {"lr": (0.1, 0.2, 1.0), "weight_min": (0.0, 1.0, 4.0), "lambda_obs": ()}
     for key, values in options.items():
@@ -193,10 +219,11 @@ class Search:
         """dB of the mean of 8 over the baseline, less what one sample loses against it; PSNR and pooled PSNR averaged.
 
         A criterion of one sample alone rewards doing nothing: the smooth start is hard to beat by anything sharp.
+        Under noise the start is easily beaten, and the gains of one sample and of the mean are averaged.
         """
         base = self.baseline.psnr + self.baseline.pooled
         one, mean = ((found[f"psnr_{of}"] + found[f"pooled_{of}"] - base) / 2 for of in ("one", "mean_of_8"))
-        return mean + min(0.0, one)
+        return (one + mean) / 2 if split(self.task)[1] else mean + min(0.0, one)
 
     def best(self, name: str, solvers: Iterable[Solver], count: int) -> list[Solver]:
         """Try them all; the best by `gain`."""
@@ -219,7 +246,8 @@ def main(
     Args:
         photos: training photographs.
         prior: "default" or a folder.
-        tasks: of sr2, sr4, sr8, inpaint-scratches, inpaint (free-form holes), denoise (noise of 25/255).
+        tasks: of sr2, sr4, sr8, inpaint-scratches, inpaint (free-form holes), denoise (noise of 25/255); with -noise05,
+            -noise10 behind it: measured with noise of 0.05, 0.10 for images in [0, 1].
         solvers: of hrdis, reddiff, ddnm.
         images: pictures of the search, one crop of each.
         confirm: other pictures, on which the best settings are compared again; 0 leaves it out.
@@ -230,18 +258,20 @@ def main(
     deadline = time.perf_counter() + 60 * minutes
     model = hrdis.load_prior(prior, dtype=torch.bfloat16)
     trials = read()
-    for task in tasks:
-        search = Search(model, task, random_crops(pictures(photos, images), side, 0), deadline, trials)
+    for k, task in enumerate(tasks):
+        end = time.perf_counter() + (deadline - time.perf_counter()) / (len(tasks) - k)  # every task has its share
+        search = Search(model, task, random_crops(pictures(photos, images), side, 0), end, trials)
         chosen = {}
-        for name in (
-            n for n in solvers if not (task == "denoise" and n == "ddnm")
-        ):  # DDNM is for noiseless measurements
+        names = [n for n in solvers if n != "ddnm" or not (task == "denoise" or split(task)[1])]  # it knows no noise
+        for i, name in enumerate(names):  # a quarter of the time is for the other pictures
+            search.deadline = end - (end - time.perf_counter()) * (1 - 0.75 / (len(names) - i))
             best = search.best(name, candidates(name, task), 1)
             chosen[name] = search.best(name, [*best, *around(best[0], name, task)], BEST) if best else []
         if confirm and any(chosen.values()):
-            again = Search(model, task, random_crops(pictures(photos, confirm), side, 1), deadline, trials)
-            for name, shortlist in chosen.items():
-                print(name, [brief(s) for s in again.best(name, [*shortlist, PAPER[name]], 1)])
+            again = Search(model, task, random_crops(pictures(photos, confirm), side, 1), end, trials)
+            for i, (name, shortlist) in enumerate(chosen.items()):
+                again.deadline = end - (end - time.perf_counter()) * (1 - 1 / (len(chosen) - i))
+                print(name, [brief(s) for s in again.best(name, [*shortlist, beat(task, name)], 1)])
 
 
 def read() -> list[Trial]:

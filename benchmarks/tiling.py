@@ -1,6 +1,7 @@
 """What tiles change: differences from the whole image, seams, memory and time of a large restoration.
 
     python benchmarks/tiling.py --photo PICTURE                       # the embedded prior; rewrites docs/tiling.md
+    python benchmarks/tiling.py --photo PICTURE --sections restorations --crop 512 768 --calls 10    # in a few minutes
 
 The picture is one the prior was not trained on. Memory is the peak of a process of its own for every setting.
 """
@@ -86,6 +87,7 @@ def restorations(
     """x4 restorations of the picture, whole and in tiles: closeness, seams, and a picture of the differences."""
     problem = hrdis.measure(hrdis.operators.SuperResolution(4), x)
     whole = hrdis.solve(solver, prior, problem, seeds=[0]).x
+    print("whole done", flush=True)
     rows, panels = [["whole", f"{float(psnr(whole, x)):.3f}", "", "", ""]], [("whole", whole)]
     for tile, overlap in settings:
         tiled = Tiled(prior, tile, overlap)
@@ -144,7 +146,14 @@ def costs(prior: str, solver: Solver, threads: int) -> str:
 
 
 def main(
-    photo: Path, prior: str = "default", calls: int = 20, memory_calls: int = 3, threads: int = 1, write: bool = True
+    photo: Path,
+    prior: str = "default",
+    calls: int = 20,
+    memory_calls: int = 3,
+    threads: int = 1,
+    sections: tuple[str, ...] = ("costs", "predictions", "restorations"),
+    crop: tuple[int, int] | None = None,
+    write: bool = True,
 ) -> None:
     """Compare tiled with whole-image runs.
 
@@ -154,23 +163,27 @@ def main(
         calls: network calls of the restorations that are compared.
         memory_calls: network calls of those whose time and memory are taken.
         threads: CPU threads.
+        sections: of costs, predictions, restorations.
+        crop: height and width of the part of the picture to take, from its middle.
         write: rewrite docs/tiling.md and its picture.
     """
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
     model = hrdis.load_prior(prior)
     x = hrdis.images.load(photo)
-    x = x[..., : x.shape[-2] // 8 * 8, : x.shape[-1] // 8 * 8]
+    h, w = crop or x.shape[-2:]
+    top, left = (x.shape[-2] - h) // 2, (x.shape[-1] - w) // 2
+    x = x[..., top : top + h // 8 * 8, left : left + w // 8 * 8]
     preset = hrdis.SOLVERS["hrdis"][1]["sr4@default"]
-    settings = ((256, 0), (256, 32), (256, 64), (512, 0), (512, 64))
-    sections = {
-        "costs": costs(prior, replace(preset, steps=memory_calls), threads),
-        "predictions": predictions(model, x),
-        "restorations": restorations(
-            model, x, replace(preset, steps=calls), settings, DOCS / "pictures" / "tiling.png"
-        ),
+    settings = ((256, 0), (256, 64), (512, 64))
+    picture = DOCS / "pictures" / "tiling.png"
+    measured = {
+        "costs": lambda: costs(prior, replace(preset, steps=memory_calls), threads),
+        "predictions": lambda: predictions(model, x),
+        "restorations": lambda: restorations(model, x, replace(preset, steps=calls), settings, picture),
     }
-    for name, text in sections.items():
+    for name in sections:
+        text = measured[name]()
         print(f"\n{name}\n{text}")
         if write:
             rewrite(PAGE, name, text)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -500,6 +501,56 @@ def test_lists_name_everything(capsys: pytest.CaptureFixture[str]) -> None:
     run("tasks")
     said = capsys.readouterr().out
     assert all(name in said for name in [*hrdis.SOLVERS, *hrdis.TASKS])
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_solvers_fit_the_terminal_and_every_word_is_explained(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import hrdis
+
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert run("solvers") == 0
+    table, legend = capsys.readouterr().out.split("\n\n", 1)
+    rows = {line.split()[0]: line for line in table.splitlines() if line[0] != " "}
+    assert max(map(len, f"{table}\n{legend}".splitlines())) <= width
+    for name, (cls, _) in hrdis.SOLVERS.items():
+        assert cls.reference.split(" (")[0] in rows[name]
+        assert rows[name].split()[2] == cls.noise
+        assert f"{rows[name].split()[1]}: " in legend.replace("\n       ", " ")
+        assert f"{cls.noise}: " in legend.replace("\n       ", " ")
+        assert cls.noiseless == (cls.noise == "noiseless")
+
+
+@pytest.mark.parametrize("name", ["hrdis", "cmhrdis", "daps"])
+def test_one_solver_is_shown_with_its_settings_and_presets(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    import hrdis
+
+    assert run("solvers", name) == 0
+    said, (cls, presets) = capsys.readouterr().out, hrdis.SOLVERS[name]
+    assert all(f"--{f.name.replace('_', '-')} " in said for f in fields(cls))  # type: ignore[arg-type]
+    assert all(f"  {key} " in said for key in presets)
+
+
+def test_help_shows_the_settings_of_one_solver_only(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run("restore", "--solver", "ddrm", "--help")
+    said = capsys.readouterr().out
+    assert "--eta-b" in said and "--beta" not in said and "--particles" not in said
+
+
+def test_settings_of_another_solver_are_taken(tmp_path: Path, prior: str) -> None:
+    words = ("--task", "sr4", "--prior", prior, "--solver", "ddrm", "--eta", "0.5", "--steps", "3")
+    assert run("restore", photo(tmp_path / "in.png"), "-o", tmp_path / "out.png", *words) == 0
+    assert json.loads((tmp_path / "out.json").read_text())["settings"]["eta"] == 0.5
+
+
+def test_setting_of_another_solver_is_refused_with_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run("restore", "in.png", "-o", "out.png", "--task", "sr4", "--solver", "ddrm", "--etta", "0.5")
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert "--etta" in said and "--eta FLOAT" in said
 
 
 def test_prior_show_prints_the_card(prior: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ FLOORS = {
     "schedule": 0, "rng": 0, "linalg": 0,
     "operators": 1, "noise": 1, "priors": 1,
     "solvers": 2, "tasks": 2,
-    "driver": 3, "simulate": 3,
+    "arguments": 3, "driver": 3, "simulate": 3,
     "images": 4, "metrics": 4, "uncertainty": 4, "interop": 4, "check": 4,
     "restarts": 4,
     "training": 5, "bench": 5,
@@ -28,10 +28,12 @@ FLOORS = {
 
 #: Files of one floor that may be imported by a neighbour: `load_prior` gives a name to what the file of the network
 #: reads, a sheet of samples is a picture, whose ranges `images` alone knows, what acts on rows and columns apart is one
-#: kind of operator, and whatever takes a kernel checks it alike. A problem takes deepinv's operators for ours. The best
-#: of several runs is chosen by a metric.
+#: kind of operator, whatever takes a kernel checks it alike, the fill of holes is linear algebra, and what the driver
+#: refuses is a file of messages. A problem takes deepinv's operators for ours. The best of runs is chosen by a metric.
 NEIGHBOURS = {
     ("priors.checkpoints", "priors.unet"),
+    ("driver", "arguments"),
+    ("simulate", "arguments"),
     ("uncertainty", "images"),
     ("restarts", "metrics"),
     ("operators.superres", "operators.separable"),
@@ -41,6 +43,7 @@ NEIGHBOURS = {
     ("operators.blur_separable", "operators.separable"),
     ("operators.blur_separable", "operators.kernels"),
     ("operators.blur", "operators.kernels"),
+    ("operators.inpaint", "operators.biharmonic"),
     ("solvers.reddiff", "solvers.hrdis"),
     ("solvers.cr", "solvers.hrdis"),
     ("solvers.drddim", "solvers.hrdis"),

@@ -1,5 +1,6 @@
 """What every solver must do, over ``hrdis.SOLVERS`` with all presets, and over the other paths through them."""
 
+import inspect
 import math
 import re
 from dataclasses import FrozenInstanceError, fields, replace
@@ -31,6 +32,25 @@ def solve(
 
 def descents(times) -> int:
     return sum(s < t for t, s in pairwise(times))
+
+
+# ---- docstrings ---------------------------------------------------------------------------------
+
+#: The sections of a solver's docstring, in this order, after the algorithm in formulas (indented twice).
+SECTIONS = ["Yields", "Returns", "Draws", "Cost", "Reference", "Differs from the official code", "Example"]
+
+
+@pytest.mark.parametrize("name", hrdis.SOLVERS)
+def test_solver_docstring_follows_the_template(name):
+    text = inspect.getdoc(hrdis.SOLVERS[name][0])
+    found = re.findall(r"^([A-Z][\w ]+):$", text, re.MULTILINE)
+    assert [section for section in found if section in SECTIONS] == SECTIONS
+    head = text.split("\nYields:\n")[0]
+    assert re.match(r"[A-Z].*\.$", head.splitlines()[0])
+    assert re.search(r"^    .* = .*$", head, re.MULTILINE), "no formula"
+    for section in SECTIONS:
+        assert re.search(rf"^{section}:\n    \S", text, re.MULTILINE), f"{section} is empty"
+    assert "    >>> " in text.split("\nExample:\n")[1]
 
 
 # ---- results ------------------------------------------------------------------------------------

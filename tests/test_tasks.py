@@ -191,3 +191,12 @@ def test_most_specific_preset_is_chosen(table, keys, prior, noise, chosen):
     key, solver = preset("toy", keys, prior, noise)
     assert key == chosen
     assert solver == (table[chosen] if chosen else hrdis.HRDIS())
+
+
+@pytest.mark.parametrize("solver", ["hrdis", "reddiff"])
+@pytest.mark.parametrize("task", ["sr4", "sr4-bicubic", "sr8", "inpaint", "inpaint-scratches", "denoise"])
+@pytest.mark.parametrize(("noise", "level"), [(0.02, "05"), (0.05, "05"), (0.1, "10")])
+def test_noise_chooses_a_preset_of_the_embedded_prior_that_doubts_the_measurement(task, solver, noise, level):
+    key, settings = preset(solver, TASKS[task].presets, "default", noise)
+    assert key.endswith(f"-noise{level}@default")
+    assert settings.lambda_obs < 0.1

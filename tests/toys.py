@@ -294,6 +294,7 @@ VARIANTS: dict[str, hrdis.Solver] = {
     "ddrm, half of y": hrdis.DDRM(steps=8, eta_b=0.5),
     "dps, ddim": hrdis.DPS(steps=8, form="ddim", eta=0.5),
     "pigdm, soft": hrdis.PiGDM(steps=8, hard_replace=False),
+    "pigdm, score": hrdis.PiGDM(steps=8, hard_replace=False, form="score"),
     "pigdm, deterministic": hrdis.PiGDM(steps=8, eta=0),
     "ddnmplus, simplified": hrdis.DDNMPlus(steps=8, form="simplified"),
     "ddnmplus, travel": hrdis.DDNMPlus(steps=8, length=2, repeat=3),

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from .arguments import check, check_arguments, check_times, noise_source
 from .operators.problem import Problem
 from .priors.base import Prediction, Prior
-from .rng import ImageRNG, Replay, source
-from .solvers import SOLVERS
+from .rng import ImageRNG, Replay
 from .solvers.base import Solver, Step
 
 
@@ -56,14 +56,15 @@ def iterate(
         rng: a noise source instead of seeds, e.g. ``hrdis.rng.Replay([...])``.
 
     Raises:
-        TypeError: if the operator lacks what the solver needs.
+        TypeError: if an argument is no solver, prior or problem, or the operator lacks what the solver needs.
         ValueError: for seeds, times or channels that do not fit; all before the first network call.
 
     Warns:
         RuntimeWarning: naming images that became non-finite, and when.
     """
-    draws = source(seeds, rng, len(problem.y), "solve")
-    times = solver.times(prior.schedule) if times is None else _checked(times, prior)
+    check_arguments(solver, prior, problem)
+    draws = noise_source(seeds, rng, len(problem.y), "solve")
+    times = solver.times(prior.schedule) if times is None else check_times(times, prior)
     check(solver, prior, problem)
     return _iterate(solver, prior, problem, times, draws)
 
@@ -140,46 +141,3 @@ def _still_finite(finite: torch.Tensor, x: Tensor, when: str) -> Tensor:
             stacklevel=4,
         )
     return finite & now
-
-
-def _checked(times: Sequence[int], prior: Prior) -> list[int]:
-    times = [int(t) for t in times]
-    inside = len(times) >= 2 and times[-1] == -1 and min(times[:-1]) >= 0 and max(times) < len(prior.schedule)
-    if not inside or times[1] > times[0]:
-        raise ValueError(
-            f"times is {times[:3]}...{times[-2:]}. Network times from 0 to {len(prior.schedule) - 1}, descending at "
-            "first and ending in -1 (clean), are expected: times=[950, 900, ..., 0, -1]."
-        )
-    return times
-
-
-def check(solver: Solver, prior: Prior, problem: Problem) -> None:
-    """Raise unless the solver can run on the problem with the prior; `iterate` and `solve` do it first.
-
-    Raises:
-        TypeError: if the operator lacks what the solver needs.
-        ValueError: if there is noise the solver cannot explain, or the prior knows no such images.
-    """
-    name, A = type(solver).__name__, problem.A
-    if not isinstance(A, solver.needs()):
-        raise TypeError(
-            f"{name} needs a {solver.needs().__name__}, but A is a {type(A).__name__}, which lacks "
-            f"{solver.needs().capability}. Solvers that can use it: {', '.join(_able(problem))}."
-        )
-    if solver.noiseless and problem.sigma_y > 0:
-        raise ValueError(
-            f"{name} is for noiseless measurements, but sigma_y is {problem.sigma_y:g}. "
-            f"Solvers that can use it: {', '.join(_able(problem))}."
-        )
-    channels = problem.image_shape[1]
-    if prior.channels is not None and channels not in prior.channels:
-        raise ValueError(
-            f"The images have {channels} channels, but the prior {prior.name!r} takes "
-            f"{' or '.join(map(str, prior.channels))}. Convert the images, or use another prior."
-        )
-
-
-def _able(problem: Problem) -> list[str]:
-    """The solvers that can run on a problem at their defaults, by class name."""
-    able = (cls for cls, _ in SOLVERS.values() if isinstance(problem.A, cls().needs()))
-    return [cls.__name__ for cls in able if not (cls.noiseless and problem.sigma_y > 0)]

@@ -136,21 +136,3 @@ class Replay:
                 f"{len(self._draws) - self._used} of {len(self._draws)} recorded draws were never used. "
                 "The solver makes fewer draws with these settings: check steps= and times=."
             )
-
-
-def source(seeds: Sequence[int] | None, rng: ImageRNG | Replay | None, batch: int, name: str) -> ImageRNG | Replay:
-    """The noise of a call: streams of one seed per image, or what is given instead; exactly one of them is expected."""
-    if rng is not None and seeds is None:
-        return rng
-    if seeds is None or rng is not None:
-        raise ValueError(
-            f"Either seeds or rng is expected, and {'none' if seeds is None else 'both'} was given. "
-            f"Give one seed per image: seeds=range({batch})."
-        )
-    if not hasattr(seeds, "__len__"):
-        raise TypeError(f"seeds is {seeds!r}. One seed per image is expected: seeds=range({batch}).")
-    if len(seeds) != batch:
-        raise ValueError(
-            f"seeds has {len(seeds)} entries for a batch of {batch}. Give one seed per image: seeds=range({batch})."
-        )
-    return ImageRNG(seeds, name)

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from .arguments import check_measured, noise_source
 from .noise import Gaussian, Noise
 from .operators.adopt import is_physics, noise_level
 from .operators.base import Operator
 from .operators.deepinv import from_deepinv
 from .operators.problem import Function, Problem
-from .rng import Replay, source
+from .rng import Replay
 
 
 def measure(
@@ -38,6 +39,7 @@ def measure(
         TypeError, ValueError: if x cannot be measured by A, seeds do not match the batch, or the noise is defined
             for pictures and y is none.
     """
+    check_measured(A, x, noise)
     operator = A if isinstance(A, Operator) else Function(A, shape=tuple(getattr(x, "shape", ())[1:]))
     operator.check(x)
     if is_physics(A):
@@ -59,7 +61,7 @@ def measure(
         y = operator(x)
         if noise is None:
             return Problem(y.clone(), operator, 0.0)
-        noisy = noise.add(y, source(seeds, rng, len(x), "measure"))
+        noisy = noise.add(y, noise_source(seeds, rng, len(x), "measure"))
         if operator.observed is not None:
             noisy = torch.where(operator.observed.to(y.device).bool(), noisy, y)
         return Problem(noisy, operator, noise.sigma_y)

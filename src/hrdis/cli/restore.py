@@ -11,7 +11,7 @@ import tyro
 from torch import Tensor
 
 from hrdis import images
-from hrdis.driver import check
+from hrdis.arguments import check
 from hrdis.noise import Gaussian
 from hrdis.operators import Blur, Colorization, Inpainting, Operator, Problem, kernels, masks
 from hrdis.operators.deepinv import Theirs

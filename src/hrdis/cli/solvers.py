@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import tyro
 from rich.console import Console
+from rich.table import Table
 
 from hrdis.solvers import SOLVERS, Solver
 
 from .parsing import choose, parse
 
 HELP = """\
-List the solvers: what they need of the measurement, what they cost, their presets and their source.
+List the solvers: what they need of the measurement, what they make of its noise, what they cost, where they come from.
 
 Examples:
   hrdis solvers
@@ -28,32 +30,66 @@ class Solvers:
     """Show this solver's settings and presets."""
 
 
+LEGEND = """
+needs  any: an operator or a callable x -> y; linear: with an adjoint; SVD: with
+       singular vectors in closed form; blind: with unknown parameters
+noise  known: told its level; weights: by the weights of its presets; switch:
+       noisy or not; assumed: one fixed level; ignored: none in mind;
+       noiseless: refuses all other measurements
+
+`hrdis solvers NAME` shows the settings and presets of one."""
+
+WIDE = 116  # columns from which the table also says what a solver does
+KINDS = {"Operator": "any", "LinearOperator": "linear", "SVDOperator": "SVD", "BlindOperator": "blind"}
+
+
 def main(argv: Sequence[str]) -> int:
     args: Any = parse(Solvers, argv, "solvers", HELP)
     console = Console(highlight=False)
     if args.name:
         _one(console, choose("solver", args.name, SOLVERS))
         return 0
-    for name, (cls, presets) in SOLVERS.items():
-        console.print(f"{name:9} {cls.summary}", markup=False, soft_wrap=True)
-        console.print(f"{'':9} needs {_needs(cls)}; {cls.cost}; {cls.reference}", markup=False, soft_wrap=True)
-        console.print(f"{'':9} presets: {', '.join(presets)}\n", markup=False, soft_wrap=True)
+    wide = console.width >= WIDE
+    table = Table(box=None, pad_edge=False)
+    for header in ("solver", "needs", "noise", "per step", "source"):
+        table.add_column(header, no_wrap=True)
+    if wide:
+        table.add_column("what it does")
+    for name, (cls, _) in SOLVERS.items():
+        cost, source = cls.cost.split(",")[0].replace(" per step", ""), cls.reference.split(" (")[0]
+        table.add_row(name, _needs(cls), cls.noise, cost, source, *([cls.summary] if wide else []))
+    console.print(table)
+    console.print(LEGEND, markup=False, soft_wrap=True)
     return 0
 
 
 def _one(console: Console, name: str) -> None:
     cls, presets = SOLVERS[name]
-    head = f"{name}: {cls.summary}\nneeds {_needs(cls)}; {cls.cost}; {cls.reference}\n"
-    console.print(head, markup=False, soft_wrap=True)
     usual = cls()
     names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
-    console.print("defaults: " + ", ".join(f"{n}={getattr(usual, n)}" for n in names) + "\n", markup=False)
+    print_ = partial(console.print, markup=False)
+    print_(f"{name}: {cls.summary}\n")
+    print_(_columns([["needs", _needs(cls)], ["noise", cls.noise], ["cost", cls.cost], ["source", cls.reference]]))
+    print_("\nsettings and their defaults")
+    print_(_columns([[f"  --{n.replace('_', '-')}", str(getattr(usual, n))] for n in names]))
+    print_("\npresets: what differs from the defaults" if presets else "\nno presets")
+    rows = []
     for key, chosen in presets.items():
         other = [f"{n}={getattr(chosen, n)}" for n in names if getattr(chosen, n) != getattr(usual, n)]
-        console.print(f"{key:24} {', '.join(other) or 'the defaults'}", markup=False, soft_wrap=True)
+        rows.append([f"  {key}", ", ".join(other) or "nothing"])
+    print_(_columns(rows))
+    print_(f"\n`hrdis restore --solver {name} --help` says what each setting does.")
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> Table:
+    """Rows without a frame; the last column is folded at words."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for row in rows:
+        table.add_row(*row)
+    if table.columns:
+        table.columns[0].no_wrap = True
+    return table
 
 
 def _needs(cls: type[Solver]) -> str:
-    return {"Operator": "any operator", "LinearOperator": "a linear operator"}.get(
-        cls.requires.__name__, f"a {cls.requires.__name__}"
-    )
+    return KINDS.get(cls().needs().__name__, cls().needs().__name__)

@@ -2,12 +2,10 @@
 
 import warnings
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ..linalg import cg
 from .base import SVDOperator
+from .biharmonic import biharmonic
 
 
 class Inpainting(SVDOperator):
@@ -106,40 +104,3 @@ class Inpainting(SVDOperator):
     def smooth(self, y: Tensor) -> Tensor:
         """The biharmonic fill: observed pixels as measured, holes with the least squared Laplacian."""
         return biharmonic(self(y), self.mask.to(y).expand_as(y))
-
-
-def biharmonic(y: Tensor, mask: Tensor, steps: int = 1000) -> Tensor:
-    """Fill the holes of y (mask = 0) by minimising the sum of squared Laplacians (reflecting border).
-
-    Solved by conjugate gradient on the holes, from a coarse-to-fine fill; ``steps`` bounds the work where holes
-    are very large, and the picture is then smooth but not quite biharmonic.
-    """
-    hole = 1 - mask
-    start = mask * y + hole * _pyramid(mask * y, mask)
-
-    def bending(x: Tensor) -> Tensor:
-        return hole * _laplacian(_laplacian(x))
-
-    correction = cg(lambda v: bending(hole * v), -bending(start), torch.zeros_like(y), steps, tolerance=1e-4)
-    return start + hole * correction
-
-
-def _laplacian(x: Tensor) -> Tensor:
-    """The five-point Laplacian with a mirrored border; symmetric, so that its square is positive semidefinite."""
-    p = F.pad(x, (1, 1, 1, 1), mode="replicate")
-    return p[..., 1:-1, 2:] + p[..., 1:-1, :-2] + p[..., 2:, 1:-1] + p[..., :-2, 1:-1] - 4 * x
-
-
-def _pyramid(y: Tensor, mask: Tensor) -> Tensor:
-    """Fill holes with averages over ever larger blocks of what was observed, from the finest that knows any."""
-    if bool((mask.flatten(2).sum(2) == mask[0, 0].numel()).all()) or min(y.shape[-2:]) == 1:
-        known = mask.flatten(2).sum(2).clamp(min=1)
-        mean = (y.flatten(2).sum(2) / known)[..., None, None]
-        return mask * y + (1 - mask) * mean
-    size = y.shape[-2:]
-    weight = F.avg_pool2d(mask, 2, ceil_mode=True)
-    coarse = F.avg_pool2d(y, 2, ceil_mode=True) / weight.clamp(min=1e-6)
-    seen = (weight > 0).to(y)
-    filled = _pyramid(coarse * seen, seen)
-    up = F.interpolate(filled, size=size, mode="bilinear", align_corners=False)
-    return mask * y + (1 - mask) * up

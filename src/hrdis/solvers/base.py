@@ -28,6 +28,7 @@ def settings(cls: type[T]) -> type[T]:
 
     Raises (on construction):
         ValueError: naming every field that is out of bounds or unknown, and what was expected.
+        TypeError: for a setting without a name.
     """
     config = pydantic.ConfigDict(extra="forbid")
     made: Any = pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=config)(cls)
@@ -35,17 +36,23 @@ def settings(cls: type[T]) -> type[T]:
 
     @wraps(checked)
     def __init__(self: T, *args: object, **values: object) -> None:
+        if args:
+            first = fields(made)[0].name
+            raise TypeError(
+                f"{cls.__name__} got {args[0]!r} without a name. Settings are given by name: "
+                f"{cls.__name__}({first}={args[0]!r})."
+            )
         try:
-            checked(self, *args, **values)
+            checked(self, **values)
         except pydantic.ValidationError as error:
-            raise ValueError(_explain(cls.__name__, error, [f.name for f in fields(made)])) from None
+            raise ValueError(_explain(cls.__name__, error, {f.name: f.default for f in fields(made)})) from None
 
     made.__init__ = __init__
     return cast("type[T]", made)
 
 
-def _explain(name: str, error: pydantic.ValidationError, known: list[str]) -> str:
-    """One sentence per field that was refused."""
+def _explain(name: str, error: pydantic.ValidationError, known: Mapping[str, object]) -> str:
+    """What is wrong with each field that was refused, and its default."""
     lines = []
     for e in error.errors():
         where = str(e["loc"][0]) if e["loc"] else "settings"
@@ -55,7 +62,8 @@ def _explain(name: str, error: pydantic.ValidationError, known: list[str]) -> st
             lines.append(f"{name} has no setting {where!r}. Valid names: {', '.join(known)}.{hint}")
         else:
             expected = e["msg"][0].lower() + e["msg"][1:]
-            lines.append(f"{name}: {where} is {e['input']!r}, but {expected}.")
+            usual = f" The default is {name}({where}={known[where]!r})." if where in known else ""
+            lines.append(f"{name}: {where} is {e['input']!r}, but {expected}.{usual}")
     return " ".join(dict.fromkeys(lines))
 
 
@@ -89,6 +97,7 @@ class Solver(ABC):
 
     requires: ClassVar[type[Operator]] = Operator  # type: ignore[type-abstract]
     noiseless: ClassVar[bool] = False  # whether it can explain noiseless measurements only
+    noise: ClassVar[str] = "weights"  # what becomes of the level of the noise: one of the words of `hrdis solvers`
     summary: ClassVar[str] = ""
     cost: ClassVar[str] = ""
     reference: ClassVar[str] = ""

@@ -14,7 +14,7 @@ from ..priors.base import Prior
 from ..rng import ImageRNG, Replay
 from ..schedule import mix
 from .base import Run, Solver, Step, settings
-from .hrdis import Family, data_gradient
+from .hrdis import GENTLE, Family, data_gradient
 
 
 @final
@@ -96,4 +96,5 @@ def _parameter_gradients(A: BlindOperator, x: Tensor, y: Tensor, theta: dict[str
 
 PRESETS: dict[str, Solver] = {
     "lowlight": BlindHRDIS(steps=300, grid="stride", lr=0.1, lambda_reg=0.25),  # about 300 calls (C.7): here 334
+    "lowlight@default": BlindHRDIS(**GENTLE, lr=1.0, lambda_reg=0.1),
 }

@@ -16,16 +16,40 @@ from .hrdis import HRDIS, Family
 class CMHRDIS(Family):
     """HRDIS whose denoised image is the output of a consistency model (a reconstruction).
 
-    With x0_hat = f(x_t, t), eps = (x_t - sqrt(alpha_bar_t) x0_hat) / sqrt(1 - alpha_bar_t) and the hybrid noise n, the
-    pull is lambda_reg (mu - x0_hat). Since sigma_t (eps - n) = mu - x0_hat for every prior, this *is* `HRDIS` on a
-    prior that hands out f; what is left to say is where it may start: consistency models are trained for noise up to 80
-    times the signal, which is t = 929.
+    With the hybrid noise n of `HRDIS` and x_t = a_t mu + b_t n, in its symbols:
 
-    Yields, Returns, Draws, Cost:
-        as `HRDIS`.
+        x0_hat = f(x_t, t)
+        g      = -lambda_obs (N_x / M) J^T (y - A mu) + lambda_reg W(sigma_t) / sigma_t (mu - x0_hat)
+        mu     = mu - Adam(g)                                  (no update in the first iteration)
+
+    Since sigma_t (eps - n) = mu - x0_hat for every prior, this *is* `HRDIS` on a prior that hands out f; what is left
+    to say is where it may start: consistency models are trained for noise up to 80 times the signal, which is t = 929.
+
+    Yields:
+        `Step` with x = mu after the update and the root mean square residual of y before it.
+
+    Returns:
+        mu after its last update, (b, c, h, w), unclamped.
+
+    Draws:
+        per step z_x if sigma_x0 > 0, then z if the step takes fresh noise (beta > 0, or the first step).
+
+    Cost:
+        one network call per step, no derivative of the network, memory of one call.
 
     Reference:
         HRDIS, ICLR 2025: section C.5 (qualitative; no code).
+
+    Differs from the official code:
+        no code was published for it.
+
+    Example:
+        >>> import torch, hrdis
+        >>> prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
+        >>> A, noise = hrdis.operators.SuperResolution(2), hrdis.noise.Gaussian(0.05)
+        >>> problem = hrdis.measure(A, torch.ones(1, 1, 8, 8) / 2, noise, seeds=[0])
+        >>> hrdis.solve(CMHRDIS(steps=20), prior, problem, seeds=[0]).nfe
+        20
     """
 
     summary: ClassVar[str] = "HRDIS on a consistency model"

@@ -34,6 +34,9 @@ class DAPS(Solver):
     Yields:
         `Step` with x = v after the Langevin steps and its root mean square residual.
 
+    Returns:
+        v of the last level, (b, c, h, w), unclamped.
+
     Draws:
         x_T, then per level z for each Langevin step, and z for the next level except to s = -1.
 
@@ -49,8 +52,17 @@ class DAPS(Solver):
         zhangbingliang2019/DAPS, commit 098df6b: (1) noise levels are the nearest ones of the prior's own schedule,
         where the network was trained, instead of interpolated times; (2) a run that diverges is named, there it
         returns zeros. As there, the data term has no 1/2.
+
+    Example:
+        >>> import torch, hrdis
+        >>> prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
+        >>> A, noise = hrdis.operators.SuperResolution(2), hrdis.noise.Gaussian(0.05)
+        >>> problem = hrdis.measure(A, torch.ones(1, 1, 8, 8) / 2, noise, seeds=[0])
+        >>> hrdis.solve(DAPS(steps=4, langevin_steps=10), prior, problem, seeds=[0]).nfe
+        20
     """
 
+    noise: ClassVar[str] = "assumed"
     summary: ClassVar[str] = "ODE denoising, then Langevin steps with the measurement; any operator"
     cost: ClassVar[str] = "5 calls per level, no network gradient"
     reference: ClassVar[str] = "DAPS, CVPR 2025"

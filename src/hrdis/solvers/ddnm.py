@@ -30,6 +30,9 @@ class DDNM(Sampler):
     Yields:
         `Step` with x = x0_y and the root mean square residual of the network's own estimate.
 
+    Returns:
+        x0_y of the last call, (b, c, h, w), unclamped.
+
     Draws:
         x_T, then z per move (also per move up) while its factor is not zero: not at s = -1, not with eta = 0.
 
@@ -42,10 +45,18 @@ class DDNM(Sampler):
     Differs from the official code:
         wyhuai/DDNM, commit 00b58ea: the "simplified" path there scales the noise by sqrt(1 - alpha_bar_s^2) once
         more; here it does not. Climbing re-noises the last unprojected estimate, as the code does.
+
+    Example:
+        >>> import torch, hrdis
+        >>> prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
+        >>> problem = hrdis.measure(hrdis.operators.SuperResolution(2), torch.ones(1, 1, 8, 8) / 2, seeds=[0])
+        >>> hrdis.solve(DDNM(steps=20), prior, problem, seeds=[0]).nfe
+        20
     """
 
     requires: ClassVar = LinearOperator
     noiseless: ClassVar = True
+    noise: ClassVar[str] = "noiseless"
     summary: ClassVar[str] = "null-space projection of the denoised image; noiseless, linear"
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "DDNM, ICLR 2023"

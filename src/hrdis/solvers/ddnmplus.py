@@ -41,8 +41,12 @@ class DDNMPlus(Sampler):
     Yields:
         `Step` with x = x0_y and the root mean square residual of the network's own estimate.
 
+    Returns:
+        x0_y of the last call, (b, c, h, w), unclamped.
+
     Draws:
-        x_T, then z per move (also per move up) except to s = -1.
+        x_T, then z per move (also per move up) while its factor is not zero: not at s = -1, and not with eta = 0 in
+        the simplified form or without noise.
 
     Cost:
         one network call per move down, no derivative of the network.
@@ -54,9 +58,18 @@ class DDNMPlus(Sampler):
     Differs from the official code:
         wyhuai/DDNM, commit 00b58ea: (1) V (d2 eps) there lacks V*, which is right for masks only; (2) its simplified
         path takes alpha_bar for its square root and scales the noise once more.
+
+    Example:
+        >>> import torch, hrdis
+        >>> prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
+        >>> A, noise = hrdis.operators.SuperResolution(2), hrdis.noise.Gaussian(0.05)
+        >>> problem = hrdis.measure(A, torch.ones(1, 1, 8, 8) / 2, noise, seeds=[0])
+        >>> hrdis.solve(DDNMPlus(steps=20), prior, problem, seeds=[0]).nfe
+        20
     """
 
     requires: ClassVar = SVDOperator
+    noise: ClassVar[str] = "known"
     summary: ClassVar[str] = "DDNM that knows the noise; linear"
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "DDNM+, ICLR 2023"
@@ -88,7 +101,8 @@ class DDNMPlus(Sampler):
                 continue
             x0_hat, eps = prior(x_t, t)
             r = A(x0_hat) - y
-            z = rng.randn_like(x_t) if s >= 0 else torch.zeros_like(x_t)
+            fresh = s >= 0 and (self.eta > 0 or move == self._exact)
+            z = rng.randn_like(x_t) if fresh else torch.zeros_like(x_t)
             correction, noise = move(problem, A.pinv(r), eps, z, q, s)
             x0_y = x0_hat - correction
             x_t = q.signal(s) * x0_y + noise

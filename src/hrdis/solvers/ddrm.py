@@ -50,9 +50,18 @@ class DDRM(Sampler):
         bahjat-kawar/ddrm, commit 32b6b3c: (1) s_i = 0 is tested first; there, zeros kept inside S (masks, thresholded
         blurs) take the second rule under noise, and missing pixels copy the measurement's noise; (2) a tie
         s_i w = sigma_y takes the second rule, there the first; (3) one draw per step instead of three.
+
+    Example:
+        >>> import torch, hrdis
+        >>> prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
+        >>> A, noise = hrdis.operators.SuperResolution(2), hrdis.noise.Gaussian(0.05)
+        >>> problem = hrdis.measure(A, torch.ones(1, 1, 8, 8) / 2, noise, seeds=[0])
+        >>> hrdis.solve(DDRM(steps=20), prior, problem, seeds=[0]).nfe
+        20
     """
 
     requires: ClassVar = SVDOperator
+    noise: ClassVar[str] = "known"
     summary: ClassVar[str] = "sampling in the singular vectors of A, which knows the noise; needs an SVD"
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "DDRM, NeurIPS 2022"

@@ -29,6 +29,9 @@ class DDS(Sampler):
     Yields:
         `Step` with x = x0_y and the root mean square residual of the network's own estimate.
 
+    Returns:
+        x0_y of the last call, (b, c, h, w), unclamped.
+
     Draws:
         x_T, then z per step where eta > 0, except to s = -1.
 
@@ -41,9 +44,18 @@ class DDS(Sampler):
     Differs from the official code:
         HJ-harry/DDS, commit 509b140: (1) the last x0_y is returned; there it gets one more call as if it still were
         noisy; (2) step sizes of CG per image, guarded, with a relative tolerance; there over the whole batch.
+
+    Example:
+        >>> import torch, hrdis
+        >>> prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
+        >>> A, noise = hrdis.operators.SuperResolution(2), hrdis.noise.Gaussian(0.05)
+        >>> problem = hrdis.measure(A, torch.ones(1, 1, 8, 8) / 2, noise, seeds=[0])
+        >>> hrdis.solve(DDS(steps=20), prior, problem, seeds=[0]).nfe
+        20
     """
 
     requires: ClassVar = LinearOperator
+    noise: ClassVar[str] = "switch"
     summary: ClassVar[str] = "conjugate gradient towards y after each call; linear"
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "DDS, ICLR 2024"

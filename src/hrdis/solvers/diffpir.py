@@ -29,6 +29,9 @@ class DiffPIR(Sampler):
     Yields:
         `Step` with x = x0_y and the root mean square residual of x0_hat.
 
+    Returns:
+        x0_y of the last call, (b, c, h, w), unclamped.
+
     Draws:
         x_T, then z per step where zeta > 0, except to s = -1.
 
@@ -43,9 +46,18 @@ class DiffPIR(Sampler):
         yuanzhi-zhu/DiffPIR, commit 111d26e: (1) starts from noise, or with `start` from the operator's smooth picture,
         diffused; there from y, diffused by what its own noise leaves; (2) no last call that does not reach the result.
         The mixture of units in rho_t (noise of [0, 1], images in [-1, 1]) is kept: it is part of what lam means.
+
+    Example:
+        >>> import torch, hrdis
+        >>> prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
+        >>> A, noise = hrdis.operators.SuperResolution(2), hrdis.noise.Gaussian(0.05)
+        >>> problem = hrdis.measure(A, torch.ones(1, 1, 8, 8) / 2, noise, seeds=[0])
+        >>> hrdis.solve(DiffPIR(steps=20), prior, problem, seeds=[0]).nfe
+        20
     """
 
     requires: ClassVar = LinearOperator
+    noise: ClassVar[str] = "known"
     summary: ClassVar[str] = "proximal step towards y after each call; linear"
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "DiffPIR, CVPRW 2023"

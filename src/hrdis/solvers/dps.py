@@ -31,12 +31,15 @@ class DPS(Sampler):
     Yields:
         `Step` with x = x0_hat before guidance (the answer in the last step) and the root mean square residual.
 
+    Returns:
+        x_t after the last step, (b, c, h, w), unclamped.
+
     Draws:
         x_T, then z per step except to s = -1 (with form="ddim": where eta > 0).
 
     Cost:
         one network call and one backward pass through it per step: memory of the activations. The norm grows with the
-        image, so that zeta belongs to a size (256 x 256 in the presets).
+        image, so that zeta belongs to a size (256 x 256 in the papers' presets) unless `reference_side` names one.
 
     Reference:
         Chung, Kim, McCann, Klasky, Ye, Diffusion Posterior Sampling for General Noisy Inverse Problems, ICLR 2023,
@@ -46,6 +49,14 @@ class DPS(Sampler):
         DPS2022/diffusion-posterior-sampling, commit effbde7: (1) norms per image, there one over the batch; (2) the
         variance is the small one, sqrt(beta~): a learned variance is not asked for. NVlabs/RED-diff, commit 66482f2
         (form="ddim"): per image as there.
+
+    Example:
+        >>> import torch, hrdis
+        >>> prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
+        >>> A, noise = hrdis.operators.SuperResolution(2), hrdis.noise.Gaussian(0.05)
+        >>> problem = hrdis.measure(A, torch.ones(1, 1, 8, 8) / 2, noise, seeds=[0])
+        >>> hrdis.solve(DPS(steps=20), prior, problem, seeds=[0]).nfe
+        20
     """
 
     summary: ClassVar[str] = "ancestral sampling with the residual's gradient through the network"
@@ -60,6 +71,8 @@ class DPS(Sampler):
     """ancestral: the authors'; ddim: RED-diff's."""
     eta: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Share of fresh noise of a DDIM step (form="ddim")."""
+    reference_side: Annotated[int, Field(ge=1)] | None = None
+    """Guide as an image of this side would be guided, whatever its size: zeta then does not depend on it."""
 
     @torch.no_grad()
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
@@ -69,6 +82,8 @@ class DPS(Sampler):
         if self.form == "ddim" and self.start is None:
             x_t = q.diffuse(A.pinv(y), times[0], z)
         clamped = self.form == "ancestral"
+        side = (z[0].numel() / z.shape[1]) ** 0.5
+        zeta = self.zeta * (side / self.reference_side if self.reference_side else 1.0)
 
         def distance(x0_hat: Tensor) -> Tensor:
             return norm(y - A(x0_hat.clamp(-1, 1) if clamped else x0_hat))
@@ -77,7 +92,7 @@ class DPS(Sampler):
             (x0_hat, eps), d, gradient = through_network(prior, x_t, t, distance)
             x0_hat = x0_hat.clamp(-1, 1) if clamped else x0_hat
             step = self._ancestral if clamped else self._ddim
-            x_t = step(q, t, s, x_t, x0_hat, eps, rng) - self.zeta * gradient
+            x_t = step(q, t, s, x_t, x0_hat, eps, rng) - zeta * gradient
             yield Step(t, x0_hat if s >= 0 else x_t.clone(), {"residual": d / y[0].numel() ** 0.5})
         return x_t
 

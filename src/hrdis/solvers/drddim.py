@@ -28,8 +28,11 @@ class DRDDIM(Family):
 
     The paper gives this ablation one sentence (C.3, Table 8): counts and parameters are ours. One sub-step is RED-diff.
 
-    Yields, Returns:
-        as `HRDIS`.
+    Yields:
+        `Step` with x = mu after the update and the root mean square residual of y before it.
+
+    Returns:
+        mu after its last update, (b, c, h, w), unclamped.
 
     Draws:
         per step z_x if sigma_x0 > 0, then z, then z per further sub-step if beta > 0.
@@ -39,6 +42,17 @@ class DRDDIM(Family):
 
     Reference:
         HRDIS, ICLR 2025: section C.3.
+
+    Differs from the official code:
+        no code was published for it.
+
+    Example:
+        >>> import torch, hrdis
+        >>> prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
+        >>> A, noise = hrdis.operators.SuperResolution(2), hrdis.noise.Gaussian(0.05)
+        >>> problem = hrdis.measure(A, torch.ones(1, 1, 8, 8) / 2, noise, seeds=[0])
+        >>> hrdis.solve(DRDDIM(steps=20), prior, problem, seeds=[0]).nfe
+        39
     """
 
     summary: ClassVar[str] = "RED-diff with a target of several DDIM calls"

@@ -53,9 +53,18 @@ class FPS(Sampler):
         ZehaoDou-official/FPS-SMC-2023, commit 008e7f7: (1) sigma_y is the problem's, there 0.05; (2) times are not one
         step off; (3) x_T has the factor 1 / v_T for every operator, and a draw per particle; (4) weights in closed
         form; (5) q_s is not padded.
+
+    Example:
+        >>> import torch, hrdis
+        >>> prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
+        >>> A, noise = hrdis.operators.SuperResolution(2), hrdis.noise.Gaussian(0.05)
+        >>> problem = hrdis.measure(A, torch.ones(1, 1, 8, 8) / 2, noise, seeds=[0])
+        >>> hrdis.solve(FPS(steps=20, particles=4), prior, problem, seeds=[0]).nfe
+        20
     """
 
     requires: ClassVar = SVDOperator
+    noise: ClassVar[str] = "known"
     summary: ClassVar[str] = "particle filter along a diffused measurement; exact as particles grow; needs an SVD"
     cost: ClassVar[str] = "1 call on M particles per step, no network gradient"
     reference: ClassVar[str] = "FPS-SMC, ICLR 2024"
@@ -131,7 +140,8 @@ def _log_weight(A: SVDOperator, m: Tensor, y: Tensor, q: float, v: float) -> Ten
 
 def _resample(x: Tensor, weights: Tensor, u: Tensor) -> Tensor:
     """Draw each image's particles anew, with replacement: x (M, b, ...), weights (b, M), uniform u (b, M)."""
-    chosen = torch.searchsorted(weights.cumsum(1), u.contiguous()).clamp(max=weights.shape[1] - 1)
+    # right: u = 0 must not choose a particle of weight 0; the clamp catches a sum that rounds below u
+    chosen = torch.searchsorted(weights.cumsum(1), u.contiguous(), right=True).clamp(max=weights.shape[1] - 1)
     return torch.stack([x[chosen[:, k], torch.arange(x.shape[1], device=x.device)] for k in range(len(x))])
 
 

@@ -31,6 +31,9 @@ class GDP(Sampler):
     Yields:
         `Step` with x = x0_hat (the answer in the last step) and the root mean square residual of q.
 
+    Returns:
+        x_t after the last step, (b, c, h, w), unclamped.
+
     Draws:
         x_T, then z per step except to s = -1.
 
@@ -44,8 +47,17 @@ class GDP(Sampler):
         Fayeben/GenerativeDiffusionPrior, commit b34494c: (1) its "xt" script for inpainting is the x0 one; (2) an
         optimizer that gets no gradient is left out; (3) the variance is the small one. As there, and unlike the
         paper, the guidance is not multiplied by the step's variance.
+
+    Example:
+        >>> import torch, hrdis
+        >>> prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
+        >>> A, noise = hrdis.operators.SuperResolution(2), hrdis.noise.Gaussian(0.05)
+        >>> problem = hrdis.measure(A, torch.ones(1, 1, 8, 8) / 2, noise, seeds=[0])
+        >>> hrdis.solve(GDP(steps=20), prior, problem, seeds=[0]).nfe
+        20
     """
 
+    noise: ClassVar[str] = "ignored"
     summary: ClassVar[str] = "ancestral sampling with the residual's gradient at the estimate; no network gradient"
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "GDP, CVPR 2023"

@@ -191,8 +191,10 @@ def data_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[
 GENTLE: dict[str, Any] = {"steps": 100, "start": 100, "adam_eps": 1.0, "init": "smooth"}
 NOISE05: dict[str, Any] = GENTLE | {"lr": 0.5, "lambda_obs": 0.004}  # weak data: it is y that is wrong
 NOISE10: dict[str, Any] = GENTLE | {"lr": 0.5, "lambda_obs": 0.002, "start": 150}
+NOISY: dict[str, Any] = {"steps": 40, "lr": 0.5, "adam_eps": 1.0, "init": "smooth"}  # docs/prior.md, "Noisy"
 INPAINT: dict[str, Any] = {"steps": 150, "grid": "stride", "lr": 0.1, "lambda_reg": 0.25}
 NONLINEAR: dict[str, Any] = {"steps": 100, "grid": "stride", "lr": 0.1, "lambda_reg": 0.25, "lambda_obs": 0.02}
+FAR: dict[str, Any] = {"steps": 100, "start": 400, "lr": 0.05, "init": "smooth"}  # Adam: mu has far to go
 SENSING: dict[str, Any] = {"steps": 300, "grid": "stride", "lr": 0.5, "lambda_reg": 0.20}
 STRONG: dict[str, Any] = INPAINT | {"lambda_obs": 0.05, "weight_min": 2.0}
 
@@ -218,6 +220,23 @@ PRESETS: dict[str, Solver] = {
     "inpaint@default":       HRDIS(**GENTLE, lr=1.0),
     "sr4@default":           HRDIS(**GENTLE, lr=1.0),
     "sr2@default":           HRDIS(**GENTLE, lr=1.0),
+    "sr4-noise05@default":     HRDIS(**NOISY, start=250, lambda_obs=0.01),
+    "sr4-noise10@default":     HRDIS(**NOISY | {"steps": 100}, start=300, lambda_obs=0.004),
+    "inpaint-noise05@default": HRDIS(**NOISY, start=150, lambda_obs=0.02),
+    "inpaint-noise10@default": HRDIS(**NOISY, start=300, lambda_obs=0.02),
     "denoise-noise05@default": HRDIS(**NOISE05),
     "denoise-noise10@default": HRDIS(**NOISE10),
+    "deblur@default":          HRDIS(**GENTLE, lr=1.0, lambda_reg=0.05),
+    "deblur-noise05@default":  HRDIS(**GENTLE, lr=1.0, lambda_obs=0.1),
+    "deblur-noise10@default":  HRDIS(**GENTLE, lr=1.0, lambda_obs=0.05),
+    "cs25@default":            HRDIS(**FAR),
+    "cs10@default":            HRDIS(**FAR, lambda_reg=1.0),
+    "cs-walsh4@default":       HRDIS(**GENTLE, lr=1.0),
+    "hdr@default":             HRDIS(**FAR | {"lr": 0.02}),
+    "hdr-noise05@default":     HRDIS(**NOISE05),
+    "jpeg@default":            HRDIS(**GENTLE | {"start": 150}, lr=0.5, lambda_obs=0.1),
+    "quantize@default":        HRDIS(**GENTLE, lr=0.5, lambda_obs=0.1),
+    "colorize@default":        HRDIS(**GENTLE, lr=1.0),
+    "colorize-noise05@default": HRDIS(**GENTLE, lr=0.5, lambda_obs=0.02),
+    "lowlight@default":        HRDIS(**GENTLE, lr=1.0),
 }  # fmt: skip

@@ -8,7 +8,7 @@ from ..operators.problem import Problem
 from ..priors.base import Prior
 from ..rng import ImageRNG, Replay
 from .base import Run, Solver, settings
-from .hrdis import GENTLE, HRDIS, NOISE05, NOISE10, Family
+from .hrdis import GENTLE, HRDIS, NOISE05, NOISE10, NOISY, Family
 
 
 @final
@@ -16,8 +16,23 @@ from .hrdis import GENTLE, HRDIS, NOISE05, NOISE10, Family
 class REDDiff(Family):
     """RED-diff: the same update with fresh noise in every step (HRDIS with beta = 1 and a first update).
 
-    Yields, Returns, Cost:
-        as `HRDIS`.
+    For t over the descending grid, in the symbols of `HRDIS`:
+
+        eps = eps_theta(a_t mu + b_t z, t)
+        g   = -lambda_obs (N_x / M) J^T (y - A mu) + lambda_reg W(sigma_t) (eps - z)
+        mu  = mu - Adam(g)
+
+    Yields:
+        `Step` with x = mu after the update and the root mean square residual of y before it.
+
+    Returns:
+        mu after its last update, (b, c, h, w), unclamped.
+
+    Draws:
+        per step z_x if sigma_x0 > 0, then z.
+
+    Cost:
+        one network call per step, no derivative of the network, memory of one call.
 
     Reference:
         Mardani, Song, Kautz, Vahdat, A Variational Perspective on Solving Inverse Problems with Diffusion Models,
@@ -25,6 +40,14 @@ class REDDiff(Family):
 
     Differs from the official code:
         NVlabs/RED-diff, commit 66482f2: as `HRDIS` (1) to (3).
+
+    Example:
+        >>> import torch, hrdis
+        >>> prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
+        >>> A, noise = hrdis.operators.SuperResolution(2), hrdis.noise.Gaussian(0.05)
+        >>> problem = hrdis.measure(A, torch.ones(1, 1, 8, 8) / 2, noise, seeds=[0])
+        >>> hrdis.solve(REDDiff(steps=20), prior, problem, seeds=[0]).nfe
+        20
     """
 
     summary: ClassVar[str] = "denoising regularization with fresh noise in every step"
@@ -39,7 +62,8 @@ class REDDiff(Family):
 
 
 # RED-diff as in its own repository's README (HDR, phase retrieval and nonlinear deblurring: its scripts). The HRDIS
-# authors' fork runs nonlinear deblurring otherwise: data weight 0.02, W = const, down to 100.
+# authors' fork runs nonlinear deblurring otherwise: data weight 0.02, W = const, down to 100. Rows "@default" as
+# HRDIS's, searched on training photographs.
 PRESETS: dict[str, Solver] = {
     "inpaint":               REDDiff(steps=1000, lr=0.25, lambda_reg=0.25),
     "sr4":                   REDDiff(steps=1000, lr=0.1, lambda_reg=0.25),
@@ -50,6 +74,10 @@ PRESETS: dict[str, Solver] = {
     "inpaint@default":       REDDiff(**GENTLE, lr=0.5),
     "sr4@default":           REDDiff(**GENTLE, lr=0.5),
     "sr2@default":           REDDiff(**GENTLE, lr=0.5),
+    "sr4-noise05@default":     REDDiff(**NOISY | {"lr": 0.25}, start=100, lambda_obs=0.04),
+    "sr4-noise10@default":     REDDiff(**NOISY, start=100, lambda_obs=0.01),
+    "inpaint-noise05@default": REDDiff(**NOISY | {"lr": 0.25}, start=60, lambda_obs=0.02),
+    "inpaint-noise10@default": REDDiff(**NOISY, start=60, lambda_obs=0.02),
     "denoise-noise05@default": REDDiff(**NOISE05),
     "denoise-noise10@default": REDDiff(**NOISE10),
 }  # fmt: skip

@@ -1,0 +1,158 @@
+"""What is checked before the first network call: one clear message for whatever cannot run."""
+
+from collections.abc import Iterable, Sequence
+
+from torch import Tensor
+
+from .operators.problem import Problem
+from .priors.base import Prior
+from .rng import ImageRNG, Replay
+from .solvers import SOLVERS
+from .solvers.base import Solver
+
+CALL = "hrdis.solve(solver, prior, problem, seeds=...)"
+
+
+def check_arguments(solver: object, prior: object, problem: object) -> None:
+    """Raise unless the arguments of `iterate` and `solve` are what they should be, in their order.
+
+    Raises:
+        TypeError: for a class or a name instead of an object, swapped arguments, or anything else.
+    """
+    given: dict[str, tuple[object, type]] = {
+        "solver": (solver, Solver), "prior": (prior, Prior), "problem": (problem, Problem),
+    }  # fmt: skip
+    wrong = [name for name, (value, kind) in given.items() if not isinstance(value, kind)]
+    misplaced = [(name, there) for name in wrong for there in wrong if isinstance(given[name][0], given[there][1])]
+    if misplaced:
+        name, there = misplaced[0]
+        raise TypeError(f"The {there} was given in the place of the {name}. {CALL} is expected, in this order.")
+    if not isinstance(solver, Solver):
+        raise TypeError(f"solver is {_shown(solver)}. A solver is expected: {_meant(solver)}")
+    if not isinstance(prior, Prior):
+        raise TypeError(f"prior is {_shown(prior)}. A prior is expected: {_loaded(prior)}")
+    if not isinstance(problem, Problem):
+        raise TypeError(
+            f"problem is {_shown(problem)}. A measurement with its operator is expected: "
+            "hrdis.Problem(y, A), or hrdis.measure(A, x, seeds=[0])."
+        )
+
+
+def check_measured(A: object, x: object, noise: object) -> None:
+    """Raise unless A can be an operator and noise a noise; x is left to the operator.
+
+    Raises:
+        TypeError: for swapped arguments, a class instead of an operator, a number instead of a noise.
+    """
+    if isinstance(A, Tensor) and not isinstance(x, Tensor):
+        raise TypeError("The image was given in the place of A. hrdis.measure(A, x) is expected, in this order.")
+    if isinstance(A, type) or not callable(A):
+        made = f"{A.__name__}(...)" if isinstance(A, type) else "hrdis.operators.SuperResolution(scale=4)"
+        raise TypeError(f"A is {_shown(A)}. An operator or a callable x -> y is expected: hrdis.measure({made}, x).")
+    if noise is not None and (isinstance(noise, type) or not (hasattr(noise, "add") and hasattr(noise, "sigma_y"))):
+        level = noise if isinstance(noise, int | float) else 0.05
+        raise TypeError(
+            f"noise is {_shown(noise)}. A noise with its level is expected: noise=hrdis.noise.Gaussian({level})."
+        )
+
+
+def _shown(value: object) -> str:
+    """A value in a message: numbers and names as they are, classes as such, of all else the type."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return repr(value) if value is None or isinstance(value, str | int | float) else f"a {type(value).__name__}"
+
+
+def _meant(solver: object) -> str:
+    """How the solver that was probably meant is made."""
+    if isinstance(solver, type) and issubclass(solver, Solver):
+        return f"an object made from it, {solver.__name__}()."
+    name = solver.lower().replace("-", "") if isinstance(solver, str) else ""
+    return f"hrdis.{SOLVERS[name][0].__name__ if name in SOLVERS else 'HRDIS'}()."
+
+
+def _loaded(prior: object) -> str:
+    """How the prior that was probably meant is loaded."""
+    if isinstance(prior, str):
+        return f"hrdis.load_prior({prior!r})."
+    if isinstance(prior, type) and issubclass(prior, Prior):
+        return f"an object made from it, {prior.__name__}(...)."
+    return 'hrdis.load_prior("default").'
+
+
+def noise_source(
+    seeds: Sequence[int] | None, rng: ImageRNG | Replay | None, batch: int, name: str
+) -> ImageRNG | Replay:
+    """Where a run draws from: a stream per seed, or the given source.
+
+    Raises:
+        TypeError, ValueError: unless there is one seed per image, or a source instead.
+    """
+    if rng is not None and seeds is None:
+        if not hasattr(rng, "randn_like"):
+            raise TypeError(f"rng is {_shown(rng)}. A source of noise is expected: rng=hrdis.rng.Replay([...]).")
+        return rng
+    if seeds is None or rng is not None:
+        raise ValueError(
+            f"Either seeds or rng is expected, and {'none' if seeds is None else 'both'} was given. "
+            f"Give one seed per image: seeds=range({batch})."
+        )
+    if not hasattr(seeds, "__len__") or isinstance(seeds, str):
+        raise TypeError(f"seeds is {seeds!r}. One seed per image is expected: seeds=range({batch}).")
+    if not all(hasattr(seed, "__index__") for seed in seeds):
+        raise TypeError(f"seeds is {seeds!r}. Whole numbers are expected, one per image: seeds=range({batch}).")
+    if len(seeds) != batch:
+        raise ValueError(
+            f"seeds has {len(seeds)} entries for a batch of {batch}. Give one seed per image: seeds=range({batch})."
+        )
+    return ImageRNG(seeds, name)
+
+
+def check_times(times: Sequence[int], prior: Prior) -> list[int]:
+    """The network times as a list.
+
+    Raises:
+        TypeError, ValueError: unless they are numbers that descend at first, lie on the schedule and end in -1.
+    """
+    if not isinstance(times, Iterable):
+        raise TypeError(f"times is {times!r}. Network times in order are expected: times=[950, 900, ..., 0, -1].")
+    times = [int(t) for t in times]
+    inside = len(times) >= 2 and times[-1] == -1 and min(times[:-1]) >= 0 and max(times) < len(prior.schedule)
+    if not inside or times[1] > times[0]:
+        raise ValueError(
+            f"times is {times[:3]}...{times[-2:]}. Network times from 0 to {len(prior.schedule) - 1}, descending at "
+            "first and ending in -1 (clean), are expected: times=[950, 900, ..., 0, -1]."
+        )
+    return times
+
+
+def check(solver: Solver, prior: Prior, problem: Problem) -> None:
+    """Raise unless the solver can run on the problem with the prior; `iterate` and `solve` do it first.
+
+    Raises:
+        TypeError: if the operator lacks what the solver needs.
+        ValueError: if there is noise the solver cannot explain, or the prior knows no such images.
+    """
+    name, A = type(solver).__name__, problem.A
+    if not isinstance(A, solver.needs()):
+        raise TypeError(
+            f"{name} needs a {solver.needs().__name__}, but A is a {type(A).__name__}, which lacks "
+            f"{solver.needs().capability}. Solvers that can use it: {', '.join(_able(problem))}."
+        )
+    if solver.noiseless and problem.sigma_y > 0:
+        raise ValueError(
+            f"{name} is for noiseless measurements, but sigma_y is {problem.sigma_y:g}. "
+            f"Solvers that can use it: {', '.join(_able(problem))}."
+        )
+    channels = problem.image_shape[1]
+    if prior.channels is not None and channels not in prior.channels:
+        raise ValueError(
+            f"The images have {channels} channels, but the prior {prior.name!r} takes "
+            f"{' or '.join(map(str, prior.channels))}. Convert the images, or use another prior."
+        )
+
+
+def _able(problem: Problem) -> list[str]:
+    """The solvers that can run on a problem at their defaults, by class name."""
+    able = (cls for cls, _ in SOLVERS.values() if isinstance(problem.A, cls().needs()))
+    return [cls.__name__ for cls in able if not (cls.noiseless and problem.sigma_y > 0)]
