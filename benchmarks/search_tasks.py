@@ -62,7 +62,8 @@ TRIED: dict[tuple[str, str], list[Solver]] = {
     ("quantize", "none"): gentle(start=(40, 100), lr=(0.5,), lambda_obs=(0.1,)) + free(start=(100,), lr=(0.01,)),
     ("denoise", "poisson"): gentle(start=(100,), lr=(0.5,), lambda_obs=(0.002, 0.004)),
     ("denoise", "speckle"): gentle(start=(100,), lr=(0.5,), lambda_obs=(0.002, 0.004)),
-    ("cs25", "0.05"): gentle(start=(200,), lr=(1.0,), lambda_obs=(0.05, 0.2)),
+    ("cs25", "0.05"): gentle(start=(200,), lr=(1.0,), lambda_obs=(0.05, 0.2))
+    + free(start=(400,), lr=(0.05,), lambda_obs=(0.005, 0.05, 0.2)) + free(start=(400,), lr=(0.05,), lambda_obs=(0.05,), lambda_reg=(2.0,)),
     ("hdr", "0.05"): gentle(start=(100,), lr=(0.5,), lambda_obs=(0.002,)),
     ("inpaint-random", "none"): gentle(start=(100, 200), lr=(1.0,)) + free(start=(200, 400), lr=(0.02,)),
     ("sr8", "none"): gentle(start=(100, 200), lr=(1.0,)) + free(start=(300,), lr=(0.02,)),

@@ -140,7 +140,13 @@ def row(task: str, noise: str, prior: hrdis.Prior, x: Tensor, samples: int) -> t
         task, noise, method, key or "none", len(result.times) - 1, *(s.psnr for s in scores), *(s.ssim for s in scores),
         time.perf_counter() - began,
     )  # fmt: skip
-    return made, [x[0], start[0], answer[0], found[0, 0], found[:, 0].mean(0)]
+    i = shown(x)
+    return made, [x[i], start[i], answer[i], found[0, i], found[:, i].mean(0)]
+
+
+def shown(x: Tensor) -> int:
+    """The crop with the most contrast, for the picture."""
+    return int(x.flatten(1).std(1).argmax())
 
 
 def mean_score(scores: list[Score]) -> Score:
@@ -264,7 +270,7 @@ def lowlight(prior: hrdis.Prior, x: Tensor) -> tuple[str, list[Tensor]]:
             ])  # fmt: skip
             print("lowlight", lines[-1], flush=True)
             if f == 0.25 and name != "0":
-                tiles = [x[0], y[0], answer[0], result.x[0], told[0]]
+                tiles = [v[shown(x)] for v in (x, y, answer, result.x, told)]
     head = [
         "f", "M", "error of f: start", "error of f: found", "M: rms error", "dark", "gamma 0.45", "start", f"blind (`{key}`)",
         "told f and M", "SSIM: start", "blind",
@@ -302,9 +308,10 @@ def draw(tiles: dict[str, list[Tensor]], zoom: int = 2) -> None:
 
 
 def cases(tasks: Iterable[str]) -> list[tuple[str, str]]:
-    """(task, noise), in the order of work: every task without noise, then the noisy ones."""
+    """(task, noise): first the tasks that are tried with noise, too."""
     chosen = [t for t in hrdis.TASKS if t not in ALONE and (t in tasks or not tasks)]
-    return [(t, "none") for t in chosen if t != "denoise"] + [(t, n) for t in chosen for n in NOISY.get(t, ())]
+    chosen.sort(key=lambda t: t not in NOISY)
+    return [(t, n) for t in chosen for n in (() if t == "denoise" else ("none",)) + NOISY.get(t, ())]
 
 
 def main(
@@ -334,15 +341,6 @@ def main(
         "over a sample by nature."
     )
     page = Page(about, write)
-    for task, noise in cases(tasks):
-        made, tiles = row(task, noise, model, x, samples)
-        page.rows.append(made)
-        page.tiles[f"{task}, {CALLED[noise]}" if noise != "none" else task] = tiles
-        print(
-            f"{task:18} {noise:8} start {made.psnr_start:.2f} classical {made.psnr_classical:.2f} one {made.psnr_one:.2f} "
-            f"mean {made.psnr_mean:.2f} unaware {made.psnr_unaware:.2f}  {made.preset}  {made.seconds:.0f} s", flush=True,
-        )  # fmt: skip
-        page.save()
     if not tasks or "lowlight" in tasks:
         page.sections["lowlight"], tiles = lowlight(model, x)
         page.tiles["lowlight, f = 0.25, M a ramp;, last: told f and M"] = tiles
@@ -352,6 +350,15 @@ def main(
         page.save()
     if not tasks or "phase" in tasks:
         page.sections["phase"] = phase(model, x, runs)
+        page.save()
+    for task, noise in cases(tasks):
+        made, tiles = row(task, noise, model, x, samples)
+        page.rows.append(made)
+        page.tiles[f"{task}, {CALLED[noise]}" if noise != "none" else task] = tiles
+        print(
+            f"{task:18} {noise:8} start {made.psnr_start:.2f} classical {made.psnr_classical:.2f} one {made.psnr_one:.2f} "
+            f"mean {made.psnr_mean:.2f} unaware {made.psnr_unaware:.2f}  {made.preset}  {made.seconds:.0f} s", flush=True,
+        )  # fmt: skip
         page.save()
 
 
