@@ -416,6 +416,24 @@ def test_degrade_then_restore_without_a_mask(tmp_path: Path, prior: str, task: s
     assert Image.open(out).size == size
 
 
+def test_dark_picture_is_brightened_by_a_blind_solver_that_records_how_dark_it_was(tmp_path: Path, prior: str) -> None:
+    good, dark, out = photo(tmp_path / "good.png"), tmp_path / "dark.png", tmp_path / "out.png"
+    assert run("degrade", good, "--task", "lowlight", "-o", dark) == 0
+    assert run("restore", dark, "--task", "lowlight", "-o", out, "--prior", prior, *FAST, "--samples", "2") == 0
+    record = json.loads((tmp_path / "out.json").read_text())
+    assert record["solver"] == "blindhrdis"
+    assert len(record["estimated"]["f"]) == 2
+    assert all(f == pytest.approx(0.25, rel=0.3) for f in record["estimated"]["f"])  # mid-grey on average
+
+
+def test_solver_that_estimates_nothing_is_told_how_dark_a_picture_is(tmp_path: Path, prior: str) -> None:
+    dark, out = photo(tmp_path / "dark.png"), tmp_path / "out.png"
+    words = ["--task", "lowlight", "--solver", "hrdis", "--prior", prior, *FAST]
+    assert run("restore", dark, "-o", out, *words) == 0
+    record = json.loads((tmp_path / "out.json").read_text())
+    assert (record["solver"], record["estimated"]) == ("hrdis", {})
+
+
 @pytest.mark.parametrize("command", ["degrade", "restore"])
 def test_measurement_that_is_no_picture_is_refused(
     tmp_path: Path, command: str, capfd: pytest.CaptureFixture[str]

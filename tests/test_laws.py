@@ -20,6 +20,7 @@ FLOORS = {
     "solvers": 2, "tasks": 2,
     "arguments": 3, "driver": 3, "simulate": 3,
     "images": 4, "metrics": 4, "uncertainty": 4, "interop": 4, "check": 4,
+    "restarts": 4,
     "training": 5, "bench": 5,
     "cli": 6, "web": 6,
     "__main__": 7,
@@ -28,12 +29,13 @@ FLOORS = {
 #: Files of one floor that may be imported by a neighbour: `load_prior` gives a name to what the file of the network
 #: reads, a sheet of samples is a picture, whose ranges `images` alone knows, what acts on rows and columns apart is one
 #: kind of operator, whatever takes a kernel checks it alike, the fill of holes is linear algebra, and what the driver
-#: refuses is a file of messages. A problem takes deepinv's operators for ours.
+#: refuses is a file of messages. A problem takes deepinv's operators for ours. The best of runs is chosen by a metric.
 NEIGHBOURS = {
     ("priors.checkpoints", "priors.unet"),
     ("driver", "arguments"),
     ("simulate", "arguments"),
     ("uncertainty", "images"),
+    ("restarts", "metrics"),
     ("operators.superres", "operators.separable"),
     ("operators.problem", "operators.adopt"),
     ("operators.problem", "operators.deepinv"),

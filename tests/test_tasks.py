@@ -104,6 +104,57 @@ def test_every_solver_has_settings_for_every_task(name):
         assert isinstance(preset(solver, TASKS[name].presets)[1], cls)
 
 
+def test_operator_of_a_dark_photograph_is_not_told_how_dark():
+    task = TASKS["lowlight"]
+    assert (task.solver, task.build(8, 8, 0, 0).f, task.blind(8, 8, 0, 0).f) == ("blindhrdis", 0.25, None)
+
+
+@every_task
+def test_solver_of_a_task_can_run_on_its_operator(name):
+    task = TASKS[name]
+    cls, _ = SOLVERS[task.solver]
+    assert isinstance((task.blind or task.build)(64, 64, 0, 0), cls.requires)
+
+
+# ---- the paper's table ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("solver", "key", "calls", "top", "bottom"),
+    [
+        ("hrdis", "inpaint", 167, 996, 0), ("hrdis", "sr4", 100, 990, 0), ("hrdis", "cs25", 334, 999, 0),
+        ("hrdis", "cs10", 334, 999, 0), ("hrdis", "phase", 500, 998, 0), ("hrdis", "hdr", 100, 990, 0),
+        ("hrdis", "deblur-nonlinear", 100, 991, 100), ("hrdis", "inpaint-poisson", 167, 996, 0),
+        ("blindhrdis", "lowlight", 334, 999, 0), ("reddiff", "phase", 1000, 999, 0),
+    ],
+)  # fmt: skip
+def test_presets_of_the_paper_visit_the_times_of_the_authors(solver, key, calls, top, bottom):
+    times = SOLVERS[solver][1][key].times(hrdis.Schedule.linear())
+    assert (len(times) - 1, times[0], times[-2]) == (calls, top, bottom)
+
+
+@pytest.mark.parametrize(
+    ("noise", "kind", "key", "lambda_obs"),
+    [
+        (0.05, "gaussian", "inpaint-noise05", 0.1),
+        (0.1, "gaussian", "inpaint-noise10", 0.05),
+        (hrdis.noise.Poisson(1.0).sigma_y / 2, "poisson", "inpaint-poisson", 0.05),
+        (hrdis.noise.Speckle(0.1).sigma_y / 2, "speckle", "inpaint-speckle", 0.05),
+    ],
+)
+def test_noise_chooses_the_data_weight_of_the_paper(noise, kind, key, lambda_obs):
+    chosen, solver = preset("hrdis", TASKS["inpaint"].presets, "", noise, kind)
+    assert (chosen, solver.lambda_obs, solver.weight_min) == (key, lambda_obs, 2.0)
+
+
+def test_run_can_end_before_clean():
+    schedule = hrdis.Schedule.linear()
+    times = hrdis.HRDIS(steps=5, start=500, end=100).times(schedule)
+    assert times == [500, 400, 300, 200, 100, -1]
+    with pytest.raises(ValueError, match=r"^A run from time 50 cannot end at 100\."):
+        hrdis.HRDIS(steps=5, start=50, end=100).times(schedule)
+
+
 @every_task
 def test_task_has_a_summary(name):
     assert TASKS[name].summary

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .driver import Result, iterate, solve
     from .operators import Problem
     from .priors import Prior, load_prior
+    from .restarts import Best, best_of
     from .schedule import Schedule
     from .simulate import measure
     from .solvers import (
@@ -54,7 +55,7 @@ _HOME = {
     "BlindHRDIS": "solvers", "DDRM": "solvers", "DPS": "solvers",
     "PiGDM": "solvers", "DDNM": "solvers", "DDNMPlus": "solvers", "DDS": "solvers", "GDP": "solvers",
     "FPS": "solvers", "DiffPIR": "solvers", "DAPS": "solvers",
-    "check_operator": "check", "interop": "interop",
+    "Best": "restarts", "best_of": "restarts", "check_operator": "check", "interop": "interop",
     "SOLVERS": "solvers", "Solver": "solvers", "Step": "solvers", "TASKS": "tasks",
 }  # fmt: skip
 

@@ -42,6 +42,7 @@ class Task:
         kernel: whether a damaged picture needs its blur kernel beside it.
         photo: like ``build``, for somebody's photograph where that differs: it goes on beyond its borders, and programs
             that turn photographs grey weigh the colours.
+        blind: like ``build``, without the parameters that solvers for unknown ones estimate.
     """
 
     summary: str
@@ -53,6 +54,12 @@ class Task:
     source: str = ""
     kernel: bool = False
     photo: Build | None = None
+    blind: Build | None = None
+
+    @property
+    def solver(self) -> str:
+        """The solver ``hrdis restore`` takes unless told otherwise."""
+        return "blindhrdis" if self.blind else "hrdis"
 
 
 def _freeform(h: int, w: int, seed: int, index: int, *, band: tuple[float, float]) -> Operator:
@@ -176,9 +183,10 @@ TASKS: dict[str, Task] = {
         "smooth the steps of 8 levels a channel", partial(_plain, make=partial(Quantization, 3)), ("quantize",)
     ),
     "lowlight": Task(
-        "brighten a picture taken with a quarter of the light",
+        "brighten a picture taken with too little light (simulated: a quarter of it)",
         partial(_plain, make=partial(LowLight, 0.25)),
         ("lowlight",),
+        blind=partial(_plain, make=LowLight),
     ),
     "cs25": _cs(0.25, "HRDIS, ImageNet"),
     "cs10": _cs(0.1, "HRDIS, FFHQ"),

@@ -24,6 +24,16 @@ from .progress import bar
 
 
 @dataclass(frozen=True)
+class Found:
+    """What the runs of a job gave: samples (k, c, h, w) on the CPU, and numbers the solver estimated, per sample."""
+
+    samples: Tensor
+    calls: int
+    seconds: float
+    estimated: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
 class Job:
     """Everything a restoration needs: the options, the picture as a problem, the prior, the solver and its times."""
 
@@ -34,9 +44,10 @@ class Job:
     solver: Solver
     times: list[int]
 
-    def run(self) -> tuple[Tensor, int, float]:
-        """Draw the samples one after the other: (k, c, h, w) on the CPU, network calls, seconds."""
+    def run(self) -> Found:
+        """Draw the samples one after the other."""
         samples, nfe, started = [], 0, time.perf_counter()
+        estimated: dict[str, list[float]] = {}
         calls = len(self.times) - 1
         with bar(self.args.samples * calls) as advance:
             for k in range(self.args.samples):
@@ -44,7 +55,10 @@ class Job:
                 result = solve(self.solver, self.prior, self.problem, seeds=seeds, on_step=lambda _: advance())
                 samples.append(self._finish(result.x).cpu())
                 nfe += result.nfe
-        return torch.cat(samples), nfe, time.perf_counter() - started
+                for name, value in result.theta.items():
+                    if value.numel() == 1:  # a number for the picture; maps would swell the record
+                        estimated.setdefault(name, []).append(float(value))
+        return Found(torch.cat(samples), nfe, time.perf_counter() - started, estimated)
 
     def _finish(self, x: Tensor) -> Tensor:
         A = self.problem.A
@@ -87,7 +101,7 @@ class Job:
         x = (y.expand(shape) if y.shape[-2:] == shape[-2:] else self.problem.A.pinv(y)).cpu()
         return x.mean(1, keepdim=True) if self._grey else x
 
-    def record(self, key: str | None, files: list[str], nfe: int, seconds: float) -> dict[str, Any]:
+    def record(self, key: str | None, files: list[str], found: Found) -> dict[str, Any]:
         """What was done, enough to do it again."""
         args = self.args
         return {
@@ -110,8 +124,9 @@ class Job:
             "prior_sha256": weights_sha256(args.prior),
             "seeds": list(range(args.seed, args.seed + args.samples)),
             "times": self.times,
-            "network_calls": nfe,
-            "seconds": round(seconds, 2),
+            "network_calls": found.calls,
+            "seconds": round(found.seconds, 2),
+            "estimated": found.estimated,
             "precision": args.precision,
             "device": str(self.problem.y.device),
             "threads": torch.get_num_threads(),

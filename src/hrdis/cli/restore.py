@@ -35,6 +35,7 @@ Examples:
   hrdis restore blurred.png --task deblur-gauss --noise 0.01 -o sharp.png
   hrdis restore shaken.png --task deblur-motion --kernel shaken-kernel.npy -o sharp.png
   hrdis restore grey.jpg --task colorize -o coloured.png
+  hrdis restore dark.jpg --task lowlight -o bright.png            (OUT.json holds the exposure it found)
 
   hrdis restore y.npy --operator my.py:make -o whole.png          (your own; see `hrdis check-operator --help`)
 
@@ -72,8 +73,8 @@ class Restore:
     """The blur kernel, a .npy array or a picture (bright = heavy) of odd sides; needed for deblur-motion."""
     noise: float = 0.0
     """Standard deviation of the noise in the picture, for pixel values from 0 to 1."""
-    solver: str = "hrdis"
-    """The algorithm; `hrdis solvers` lists the names."""
+    solver: str = ""
+    """The algorithm; `hrdis solvers` lists the names. By default hrdis, or blindhrdis for the task lowlight."""
     prior: str = "default"
     """The diffusion model: 'default', or a folder made by `hrdis train` or diffusers."""
     samples: int = 1
@@ -94,38 +95,38 @@ class Restore:
 
 def main(argv: Sequence[str]) -> int:
     wanted = not {"-h", "--help"} & set(argv)
-    solver = choose("solver", peek(argv, "--solver", "hrdis"), SOLVERS)
     task = peek(argv, "--task", "inpaint")
     task = choose("task", task, TASKS) if wanted or task in TASKS else "inpaint"
     task = "sr4" if peek(argv, "--operator", "") else task  # whose presets suit what nobody has tuned for
+    solver = choose("solver", peek(argv, "--solver", TASKS[task].solver), SOLVERS)
     with checking():
         noise = number(peek(argv, "--noise", "0"), "--noise")
     key, settings = preset(solver, TASKS[task].presets, presets_of(peek(argv, "--prior", "default")), noise)
-    args: Any = parse(Restore, argv, "restore", HELP, settings=settings)
+    args: Any = replace(parse(Restore, argv, "restore", HELP, settings=settings), solver=solver)
     with checking():
         plugin.task_or_operator(args)
         job = prepare(args, TASKS.get(args.task))
     calls = len(job.times) - 1
     say(f"{args.task or args.operator} with {args.solver} (preset {key or 'none'}), {calls} network calls a sample")
     try:
-        samples, nfe, seconds = job.run()
+        found = job.run()
     except Exception as error:
         if not args.operator:
             raise
         return fail("restore", plugin.explain(args.operator, error), 1)
-    if not bool(torch.isfinite(samples).all()):
+    if not bool(torch.isfinite(found.samples).all()):
         say(
             "hrdis restore: the restoration became NaN or infinite; nothing was written. The steps are too large for "
             "this picture: lower --lr, or leave the settings to their preset."
         )
         return 1
-    files = job.write(samples)
-    record = job.record(key, files, nfe, seconds)
+    files = job.write(found.samples)
+    record = job.record(key, files, found)
     images.write_atomically(
         args.output.with_suffix(".json"),
         lambda f: f.write(json.dumps(record, indent=2, allow_nan=False).encode() + b"\n"),
     )
-    say(f"{seconds:.1f} s. Wrote " + ", ".join(files))
+    say(f"{found.seconds:.1f} s. Wrote " + ", ".join(files))
     return 0
 
 
@@ -224,6 +225,8 @@ def _operator(args: Any, task: Task, h: int, w: int) -> Operator:
                     f"The task {args.task!r} needs the kernel of the blur: --kernel kernel.npy (or a picture of it)."
                 )
             return Blur(kernels.from_file(args.kernel))
+        if task.blind is not None and args.solver == task.solver:  # any other is told what `build` knows
+            return task.blind(h, w, 0, 0)
         return (task.photo or task.build)(h, w, 0, 0)
     source = args.image if args.mask is None and args.hole == "alpha" else args.mask
     if source is None:

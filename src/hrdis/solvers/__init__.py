@@ -62,7 +62,9 @@ SOLVERS: dict[str, tuple[type[Solver], dict[str, Solver]]] = {
 }
 
 
-def preset(solver: str, keys: Sequence[str], prior: str = "", noise: float = 0.0) -> tuple[str | None, Solver]:
+def preset(
+    solver: str, keys: Sequence[str], prior: str = "", noise: float = 0.0, kind: str = "gaussian"
+) -> tuple[str | None, Solver]:
     """Choose a solver's settings: the most specific preset, else the class's defaults.
 
     Args:
@@ -70,12 +72,13 @@ def preset(solver: str, keys: Sequence[str], prior: str = "", noise: float = 0.0
         keys: preset keys of the task, the most specific first (``Task.presets``).
         prior: its ``presets``; "sr4@default" goes before "sr4" for "default".
         noise: level for images in [0, 1]; above 0, "inpaint-noise05" (up to 0.05) or "inpaint-noise10" go first.
+        kind: of the noise; "inpaint-poisson" goes before both for "poisson", as "inpaint-speckle" for "speckle".
 
     Returns:
         the key chosen (None if there was none to choose) and the settings.
     """
     cls, presets = SOLVERS[solver]
-    levels = [f"-noise{'05' if noise <= 0.05 else '10'}", "-noise05", ""] if noise > 0 else [""]
+    levels = [f"-{kind}", f"-noise{'05' if noise <= 0.05 else '10'}", "-noise05", ""] if noise > 0 else [""]
     for at in (f"@{prior}", "") if prior else ("",):
         for key in keys:
             for level in levels:

@@ -14,7 +14,7 @@ from ..priors.base import Prior
 from ..rng import ImageRNG, Replay
 from ..schedule import mix
 from .base import Run, Solver, Step, settings
-from .hrdis import Family, data_gradient
+from .hrdis import GENTLE, Family, data_gradient
 
 
 @final
@@ -34,26 +34,16 @@ class BlindHRDIS(Family):
         `Step` with x = mu, the residual, and theta.
 
     Returns:
-        mu after its last update, (b, c, h, w), unclamped; theta is in `Result.theta`.
+        mu; theta is in `Result.theta`.
 
     Draws:
-        per step z_x if sigma_x0 > 0, then z if the step takes fresh noise (beta > 0, or the first step).
+        as `HRDIS`.
 
     Cost:
         one network call per step, no derivative of the network.
 
     Reference:
         HRDIS, ICLR 2025: section C.7; its low-light model is GDP's (CVPR 2023).
-
-    Differs from the official code:
-        no code was published for it.
-
-    Example:
-        >>> import torch, hrdis
-        >>> prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
-        >>> problem = hrdis.measure(hrdis.operators.LowLight(f=0.5), torch.ones(1, 1, 8, 8) / 2, seeds=[0])
-        >>> sorted(hrdis.solve(BlindHRDIS(steps=20), prior, problem, seeds=[0]).theta)
-        ['M', 'f']
     """
 
     requires: ClassVar = BlindOperator
@@ -106,4 +96,5 @@ def _parameter_gradients(A: BlindOperator, x: Tensor, y: Tensor, theta: dict[str
 
 PRESETS: dict[str, Solver] = {
     "lowlight": BlindHRDIS(steps=300, grid="stride", lr=0.1, lambda_reg=0.25),  # about 300 calls (C.7): here 334
+    "lowlight@default": BlindHRDIS(**GENTLE, lr=1.0, lambda_reg=0.1),
 }

@@ -61,10 +61,16 @@ class REDDiff(Family):
         return HRDIS(beta=1.0, first_update=True, **self.shared()).run(prior, problem, times, rng)
 
 
-# RED-diff as in its own repository's README; rows "@default" as HRDIS's, searched on training photographs.
+# RED-diff as in its own repository's README (HDR, phase retrieval and nonlinear deblurring: its scripts). The HRDIS
+# authors' fork runs nonlinear deblurring otherwise: data weight 0.02, W = const, down to 100. Rows "@default" as
+# HRDIS's, searched on training photographs.
 PRESETS: dict[str, Solver] = {
     "inpaint":               REDDiff(steps=1000, lr=0.25, lambda_reg=0.25),
     "sr4":                   REDDiff(steps=1000, lr=0.1, lambda_reg=0.25),
+    "hdr":                   REDDiff(steps=1000, lr=0.5, lambda_reg=0.25),
+    "phase":                 REDDiff(steps=1000, lr=0.5, lambda_reg=0.25),
+    "deblur-nonlinear":      REDDiff(steps=1000, lr=0.5, lambda_reg=0.25),
+    "inpaint-noise10":       REDDiff(steps=1000, lr=0.25, lambda_reg=1.0),
     "inpaint@default":       REDDiff(**GENTLE, lr=0.5),
     "sr4@default":           REDDiff(**GENTLE, lr=0.5),
     "sr2@default":           REDDiff(**GENTLE, lr=0.5),
