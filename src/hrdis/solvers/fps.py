@@ -21,8 +21,9 @@ from .base import Run, Sampler, Solver, Step, settings
 class FPS(Sampler):
     """Filter x_t along a diffused measurement; with M > 1 particles, resample by how well each predicts it.
 
-    More particles come closer to what the filter aims at, which is not the posterior (docs/posterior.md): its steps
-    narrow what was not observed unless c is small, and every y_s counts as a measurement with noise of its own.
+    Without noise and with a small c (0.3), more particles come to the posterior (docs/posterior.md). With the published
+    c the steps narrow what was not observed, and under noise every y_s counts as a measurement with noise of its own:
+    there more particles lead away.
 
     With q_s = c (1 - alpha_bar_s), v_s = alpha_bar_s sigma_y^2, and y_s the measurement diffused by noise A z:
 
