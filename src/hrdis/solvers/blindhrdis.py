@@ -34,16 +34,26 @@ class BlindHRDIS(Family):
         `Step` with x = mu, the residual, and theta.
 
     Returns:
-        mu; theta is in `Result.theta`.
+        mu after its last update, (b, c, h, w), unclamped; theta is in `Result.theta`.
 
     Draws:
-        as `HRDIS`.
+        per step z_x if sigma_x0 > 0, then z if the step takes fresh noise (beta > 0, or the first step).
 
     Cost:
         one network call per step, no derivative of the network.
 
     Reference:
         HRDIS, ICLR 2025: section C.7; its low-light model is GDP's (CVPR 2023).
+
+    Differs from the official code:
+        no code was published for it.
+
+    Example:
+        >>> import torch, hrdis
+        >>> prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
+        >>> problem = hrdis.measure(hrdis.operators.LowLight(f=0.5), torch.ones(1, 1, 8, 8) / 2, seeds=[0])
+        >>> sorted(hrdis.solve(BlindHRDIS(steps=20), prior, problem, seeds=[0]).theta)
+        ['M', 'f']
     """
 
     requires: ClassVar = BlindOperator
