@@ -187,7 +187,7 @@ def main(
                 0.0,
             )
         )
-        given = problem.A.pinv(problem.y)
+        given = problem.y if problem.y.shape == x.shape else problem.A.pinv(problem.y)
         one: list[tuple[str, Tensor | None]] = [
             (f"{case.name}\ntruth", x[0]),
             ("given", given[0]),

@@ -189,7 +189,7 @@ def data_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[
 # On the authors' grid, where 150 become 167 calls and 300 become 334. Rows "@default" are for priors that `hrdis train`
 # makes, searched on training photographs (docs/prior.md, docs/tasks.md).
 GENTLE: dict[str, Any] = {"steps": 100, "start": 100, "adam_eps": 1.0, "init": "smooth"}
-NOISE05: dict[str, Any] = GENTLE | {"lr": 0.5, "lambda_obs": 0.004}  # weak data: it is y that is wrong
+NOISE05: dict[str, Any] = GENTLE | {"lr": 0.5, "lambda_obs": 0.01}  # weak data: it is y that is wrong
 NOISE10: dict[str, Any] = GENTLE | {"lr": 0.5, "lambda_obs": 0.002, "start": 150}
 NOISY: dict[str, Any] = {"steps": 40, "lr": 0.5, "adam_eps": 1.0, "init": "smooth"}  # docs/prior.md, "Noisy"
 INPAINT: dict[str, Any] = {"steps": 150, "grid": "stride", "lr": 0.1, "lambda_reg": 0.25}

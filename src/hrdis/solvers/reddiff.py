@@ -8,7 +8,7 @@ from ..operators.problem import Problem
 from ..priors.base import Prior
 from ..rng import ImageRNG, Replay
 from .base import Run, Solver, settings
-from .hrdis import GENTLE, HRDIS, NOISE05, NOISE10, NOISY, Family
+from .hrdis import GENTLE, HRDIS, NOISY, Family
 
 
 @final
@@ -78,6 +78,6 @@ PRESETS: dict[str, Solver] = {
     "sr4-noise10@default":     REDDiff(**NOISY, start=100, lambda_obs=0.01),
     "inpaint-noise05@default": REDDiff(**NOISY | {"lr": 0.25}, start=60, lambda_obs=0.02),
     "inpaint-noise10@default": REDDiff(**NOISY, start=60, lambda_obs=0.02),
-    "denoise-noise05@default": REDDiff(**NOISE05),
-    "denoise-noise10@default": REDDiff(**NOISE10),
+    "denoise-noise05@default": REDDiff(**GENTLE | {"steps": 50, "start": 60}, lr=0.5, lambda_obs=0.05),
+    "denoise-noise10@default": REDDiff(**GENTLE | {"steps": 50, "start": 60}, lr=0.5, lambda_obs=0.02),
 }  # fmt: skip
