@@ -443,7 +443,7 @@ def refused(name: str, error: type[Exception], message: str, problem: Problem | 
 def test_operator_that_lacks_what_the_solver_needs_is_refused(name):
     solver = type(EVERY[name]).__name__
     kind = EVERY[name].needs()
-    message = rf"^{solver} needs a {kind.__name__}, but A is a Function, which lacks {kind.capability}\. "
+    message = rf"^{solver} needs an? {kind.__name__}, but A is a Function, which lacks {kind.capability}\. "
     message += "Solvers that can use it: HRDIS, REDDiff, CR, .*DPS"
     refused(name, TypeError, message, Problem(torch.zeros(3, 1, 8, 8), torch.square))
 

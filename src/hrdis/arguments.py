@@ -135,8 +135,9 @@ def check(solver: Solver, prior: Prior, problem: Problem) -> None:
     """
     name, A = type(solver).__name__, problem.A
     if not isinstance(A, solver.needs()):
+        kind = solver.needs().__name__
         raise TypeError(
-            f"{name} needs a {solver.needs().__name__}, but A is a {type(A).__name__}, which lacks "
+            f"{name} needs {'an' if kind.startswith('S') else 'a'} {kind}, but A is a {type(A).__name__}, which lacks "
             f"{solver.needs().capability}. Solvers that can use it: {', '.join(_able(problem))}."
         )
     if solver.noiseless and problem.sigma_y > 0:

@@ -128,4 +128,5 @@ def _name(A: Operator) -> str:
 
 
 def _why_not(A: Operator, cls: type[Solver]) -> str:
-    return "" if isinstance(A, cls.requires) else f"needs a {cls.requires.__name__}"
+    kind = cls.requires.__name__
+    return "" if isinstance(A, cls.requires) else f"needs {'an' if kind.startswith('S') else 'a'} {kind}"
