@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 import tyro
 from pages import DOCS
-from photographs import bicubic, pictures, random_crops, restore, score, scratched
+from photographs import Score, bicubic, pictures, random_crops, restore, score, scratched
 from torch import Tensor
 
 import hrdis
@@ -179,6 +179,17 @@ def around(solver: Solver, name: str, task: str) -> Iterator[Solver]:
                 yield replace(solver, **{key: value})
 
 
+def gain(found: dict[str, float], baseline: Score, noisy: bool) -> float:
+    """dB of the mean of 8 over the baseline, less what one sample loses against it; PSNR and pooled PSNR averaged.
+
+    A criterion of one sample alone rewards doing nothing: the smooth start is hard to beat by anything sharp.
+    Under noise the start is easily beaten, and the gains of one sample and of the mean are averaged.
+    """
+    base = baseline.psnr + baseline.pooled
+    one, mean = ((found[f"psnr_{of}"] + found[f"pooled_{of}"] - base) / 2 for of in ("one", "mean_of_8"))
+    return (one + mean) / 2 if noisy else mean + min(0.0, one)
+
+
 @dataclass
 class Search:
     """Trials of one prior on one task's crops; stops trying at the deadline."""
@@ -216,14 +227,8 @@ class Search:
         return trial
 
     def gain(self, found: dict[str, float]) -> float:
-        """dB of the mean of 8 over the baseline, less what one sample loses against it; PSNR and pooled PSNR averaged.
-
-        A criterion of one sample alone rewards doing nothing: the smooth start is hard to beat by anything sharp.
-        Under noise the start is easily beaten, and the gains of one sample and of the mean are averaged.
-        """
-        base = self.baseline.psnr + self.baseline.pooled
-        one, mean = ((found[f"psnr_{of}"] + found[f"pooled_{of}"] - base) / 2 for of in ("one", "mean_of_8"))
-        return (one + mean) / 2 if split(self.task)[1] else mean + min(0.0, one)
+        """See `gain`."""
+        return gain(found, self.baseline, noisy=split(self.task)[1] > 0)
 
     def best(self, name: str, solvers: Iterable[Solver], count: int) -> list[Solver]:
         """Try them all; the best by `gain`."""

@@ -19,7 +19,7 @@ import tyro
 from gallery import CASES, Case
 from pages import DOCS
 from photographs import pictures, random_crops, score
-from search_presets import brief, try_out
+from search_presets import brief, gain, try_out
 
 import hrdis
 from hrdis.solvers import Solver
@@ -51,12 +51,6 @@ def candidates(name: str) -> Iterator[Solver]:
         yield cls(**dict(zip(values, chosen, strict=True)))  # type: ignore[call-arg]
 
 
-def gain(found: dict[str, float], psnr: float, pooled: float, noisy: bool) -> float:
-    """As in search_presets.py: dB of the mean of 8 over the classical picture, less what one sample loses against it."""
-    one, mean = ((found[f"psnr_{of}"] + found[f"pooled_{of}"] - psnr - pooled) / 2 for of in ("one", "mean_of_8"))
-    return (one + mean) / 2 if noisy else mean + min(0.0, one)
-
-
 def search(case: Case, name: str, prior: hrdis.Prior, x: torch.Tensor) -> list[list[object]]:
     """Try a solver's grid on a problem; rows, the best first."""
     n, side = len(x), x.shape[-1]
@@ -71,7 +65,7 @@ def search(case: Case, name: str, prior: hrdis.Prior, x: torch.Tensor) -> list[l
         except (TypeError, ValueError) as error:
             print(f"{case.name}, {name}: {error}")
             return []
-        value = gain(found, base.psnr, base.pooled, case.noise > 0)
+        value = gain(found, base, noisy=case.noise > 0)
         rows.append([case.name, name, brief(solver), f"{value:.3f}", f"{found['psnr_one'] - base.psnr:.3f}",
                      f"{found['psnr_mean_of_8'] - base.psnr:.3f}", f"{time.perf_counter() - started:.1f}"])  # fmt: skip
     rows = sorted((r for r in rows if r[3] != "nan"), key=lambda r: -float(str(r[3])))

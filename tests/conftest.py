@@ -22,3 +22,13 @@ def _global_state_is_left_alone():
     assert torch.is_grad_enabled() == before[0]
     assert torch.get_default_dtype() == before[1]
     assert torch.equal(torch.random.get_rng_state(), before[2]), "something drew from torch's global generator"
+
+
+@pytest.fixture(scope="session")
+def deepinv():
+    """The real package, where it can be imported."""
+    try:
+        import deepinv
+    except Exception as error:  # torchvision, which it imports, fails with more than ImportError
+        pytest.skip(f"deepinv cannot be imported here: {error}")
+    return deepinv

@@ -390,15 +390,6 @@ def test_plain_callables_are_not_taken_for_a_physics():
 # ---- the real package -----------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def deepinv():
-    try:
-        import deepinv
-    except Exception as error:  # torchvision, which it imports, fails with more than ImportError
-        pytest.skip(f"deepinv cannot be imported here: {error}")
-    return deepinv
-
-
 def convolved(x):
     """Circular convolution with the middle of the kernel at the pixel, written for this test."""
     kernel = CENTRED.to(x)

@@ -109,15 +109,6 @@ def test_exports_are_plain_modules_elsewhere(monkeypatch):
 # ---- the real package ------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def deepinv():
-    try:
-        import deepinv
-    except Exception as error:  # torchvision, which it imports, fails with more than ImportError
-        pytest.skip(f"deepinv cannot be imported here: {error}")
-    return deepinv
-
-
 def test_real_package_takes_our_reconstructor(deepinv):
     physics = deepinv.physics.Inpainting(SHAPE, MASK.float(), noise_model=deepinv.physics.GaussianNoise(0.05))
     x = (0.3 * normal(2, *SHAPE)).float()
