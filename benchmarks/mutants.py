@@ -50,6 +50,11 @@ SHARED = {  # for the names that hand their settings on to HRDIS
 LAST = {"if s >= 0 and self.eta > 0:": ["if s > 0 and self.eta > 0:", "if self.eta > 0:", "if s >= 0:"]}
 
 MUTANTS: dict[str, dict[str, list[str]]] = {
+    "base": {  # the gradient that HRDIS's family and GDP share
+        "0.5 * r.abs().square().sum()": ["r.abs().square().sum()", "0.5 * r.abs().square().mean()"],
+        "gradient * (x[0].numel() / y[0].numel())": ["gradient", "-gradient * (x[0].numel() / y[0].numel())"],
+        "(x[0].numel() / y[0].numel())": ["(y[0].numel() / x[0].numel())"],
+    },
     "hrdis": {
         "3 * 256**2": ["256**2"],
         "self.beta**0.5": ["self.beta", "(1 - self.beta) ** 0.5"],
@@ -60,8 +65,6 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
         "betas=(0.9, 0.99)": ["betas=(0.9, 0.999)", "betas=(0.99, 0.99)"],
         'A.pinv(y) if self.init == "pinv" else A.smooth(y)': ["A.pinv(y)", "A.smooth(y)"],
         ").clone()  # y is never written to": [")"],
-        "0.5 * r.abs().square().sum()": ["r.abs().square().sum()", "0.5 * r.abs().square().mean()"],
-        "gradient * (x[0].numel() / y[0].numel())": ["gradient", "-gradient * (x[0].numel() / y[0].numel())"],
         ".clamp(min=self.weight_min)": ["", ".clamp(max=self.weight_min)"],
         "self.lambda_obs * data": ["data", "self.lambda_reg * data"],
         "Step(t, mu.clone()": ["Step(t, mu"],
@@ -226,8 +229,6 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
         "(2 * x_t[0].numel())": ["x_t[0].numel()", "(2 * x_t.numel())"],
         'self.guide == "x0"': ['self.guide == "xt"'],
         "return r, A.pinv(r)": ["return r, A.adjoint(r)", "return r, 2 * A.pinv(r)"],
-        "0.5 * r.abs()": ["r.abs()"],
-        "(x[0].numel() / r[0].numel())": ["1.0", "(r[0].numel() / x[0].numel())"],
         "on_x0 * x0_hat + on_xt * x_t": ["on_xt * x0_hat + on_x0 * x_t", "on_x0 * x0_hat"],
         "x_t + std * rng": ["x_t + std**2 * rng", "x_t - std * rng"],
         "            if s >= 0:": ["            if s > 0:", "            if True:"],
@@ -282,7 +283,7 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
 
 # ---- the tests that should notice -------------------------------------------------------------------
 
-OWN = {"hrdis": ["test_solvers_hrdis.py"], "reddiff": ["test_solvers_hrdis.py"], "cr": ["test_solvers_hrdis.py"],
+OWN = {"base": ["test_solvers_hrdis.py"], "hrdis": ["test_solvers_hrdis.py"], "reddiff": ["test_solvers_hrdis.py"], "cr": ["test_solvers_hrdis.py"],
        "ddnm": ["test_solvers_ddnm.py"]}  # fmt: skip
 FORMULAS = ["test_solvers_formulas.py", "test_solvers_equalities.py"]
 WIDER = ["test_solvers_common.py", "test_solvers_posterior.py"]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import Tensor
-from toys import LINEAR, SOLVERS, Recorded, Tape, dense, mixture, normal, pixels, problem_for
+from toys import LINEAR, SOLVERS, Recorded, Tape, dense, gaussian, mixture, normal, pixels, problem_for
 
 import hrdis
 from hrdis.operators import Inpainting, Matrix, SuperResolution
@@ -325,3 +325,11 @@ def test_draws_are_those_of_the_recipe(solver, sigma_y, draws):
     problem = measured(SuperResolution(2), sigma_y)
     hrdis.solve(solver, PRIOR, problem, times=[900, 500, 100, -1], rng=tape)
     assert len(tape.draws) == draws
+
+
+@pytest.mark.parametrize("name", ["ddrm", "dps", "pigdm", "ddnm", "ddnmplus", "dds", "gdp", "fps", "diffpir"])
+def test_sampler_still_draws_on_its_way_to_time_0(name):
+    """Time 0 is noisy, only -1 is clean: x_T (FPS: y's path too), and noise for the step to 0."""
+    tape, solver = Tape([0]), hrdis.SOLVERS[name][0]()
+    hrdis.solve(solver, gaussian(), problem_for(solver, b=1, h=4, w=4), times=[500, 0, -1], rng=tape)
+    assert len(tape.draws) == (4 if name == "fps" else 2)

@@ -149,3 +149,12 @@ def through_network(
         value = objective(x0_hat)
         (gradient,) = torch.autograd.grad(value.sum(), x_t)
     return Prediction(x0_hat.detach(), eps.detach()), value.detach(), gradient
+
+
+def data_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Residual r = A(x) - y and (N_x / M) J^T r: the gradient of N_x times half the mean of squares, per image."""
+    with torch.inference_mode(False), torch.enable_grad():  # the caller may be in inference mode, which has no graph
+        x = x.detach().clone().requires_grad_()
+        r = A(x) - y
+        (gradient,) = torch.autograd.grad(0.5 * r.abs().square().sum(), x)
+    return r.detach(), gradient * (x[0].numel() / y[0].numel())

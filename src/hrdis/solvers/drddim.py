@@ -11,8 +11,8 @@ from ..operators.problem import Problem
 from ..priors.base import Prior
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule, mix
-from .base import Run, Solver, Step, settings
-from .hrdis import GENTLE, Family, data_gradient
+from .base import Run, Solver, Step, data_gradient, settings
+from .hrdis import GENTLE, Family
 
 
 @final

@@ -12,7 +12,7 @@ from ..operators.base import LinearOperator, Operator
 from ..operators.problem import Problem
 from ..priors.base import Prior
 from ..rng import ImageRNG, Replay
-from .base import Run, Sampler, Solver, Step, settings
+from .base import Run, Sampler, Solver, Step, data_gradient, settings
 
 
 @final
@@ -92,11 +92,7 @@ def _gradient(A: Operator, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     if isinstance(A, LinearOperator):
         r = A(x) - y
         return r, A.pinv(r)  # A^+ A is a projection: (A^+ A)^T A^+ r = A^+ r
-    with torch.inference_mode(False), torch.enable_grad():
-        x = x.detach().clone().requires_grad_()
-        r = A(x) - y
-        (g,) = torch.autograd.grad(0.5 * r.abs().square().sum(), x)
-    return r.detach(), g * (x[0].numel() / r[0].numel())
+    return data_gradient(A, x, y)
 
 
 def _official(scale: float, guide: Literal["x0", "xt"] = "x0") -> GDP:

@@ -14,7 +14,7 @@ from ..operators.problem import Problem
 from ..priors.base import Prior
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule, mix
-from .base import Run, Solver, Step, settings
+from .base import Run, Solver, Step, data_gradient, settings
 
 Weight = Literal["linear", "sqrt", "square", "log", "trunc_linear", "power2over3", "const"]
 
@@ -175,15 +175,6 @@ class HRDIS(Family):
                 update(data, self.strength(q, t) * (eps - n))  # Eq. 14
             yield Step(t, mu.clone(), {"residual": rms(r)})
         return mu
-
-
-def data_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Residual r = A(x) - y and (N_x / M) J^T r: the gradient of N_x times half the mean of squares, per image."""
-    with torch.inference_mode(False), torch.enable_grad():  # the caller may be in inference mode, which has no graph
-        x = x.detach().clone().requires_grad_()
-        r = A(x) - y
-        (gradient,) = torch.autograd.grad(0.5 * r.abs().square().sum(), x)
-    return r.detach(), gradient * (x[0].numel() / y[0].numel())
 
 
 # On the authors' grid, where 150 become 167 calls and 300 become 334. Rows "@default" are for priors that `hrdis train`
