@@ -1,5 +1,6 @@
 """Priors by name: the one inside the package, and folders made by `hrdis train` or diffusers."""
 
+from collections.abc import Callable
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
@@ -13,6 +14,12 @@ from .unet import UNetPrior
 def embedded_folder() -> Path:
     """Where the embedded prior's files lie."""
     return Path(str(resources.files("hrdis") / "weights" / "default"))
+
+
+#: What may stand before the colon of a prior's name, and what reads the rest: (rest, dtype) to a prior on the CPU.
+LOADERS: dict[str, Callable[[str, torch.dtype], Prior]] = {
+    "diffusers": UNetPrior.load,
+}
 
 
 def load_prior(
@@ -33,13 +40,17 @@ def load_prior(
         >>> load_prior("default").name
         'default'
     """
-    folder = _folder(name)
-    if not folder.is_dir():
-        raise ValueError(
-            f"There is no prior {str(name)!r}. 'default' or a folder with config.json, scheduler_config.json and "
-            "diffusion_pytorch_model.safetensors is expected: hrdis.load_prior('default')."
-        )
-    prior = UNetPrior.load(folder, dtype, name="default" if str(name) == "default" else folder.name)
+    scheme, _, rest = str(name).partition(":")
+    if rest and scheme in LOADERS:
+        prior = LOADERS[scheme](rest, dtype)
+    else:
+        folder = _folder(name)
+        if not folder.is_dir():
+            raise ValueError(
+                f"There is no prior {str(name)!r}. 'default' or a folder with config.json, scheduler_config.json and "
+                "diffusion_pytorch_model.safetensors is expected: hrdis.load_prior('default')."
+            )
+        prior = UNetPrior.load(folder, dtype, name="default" if str(name) == "default" else folder.name)
     prior.presets = presets_of(name)
     return prior.to(device)
 
