@@ -35,6 +35,15 @@ def test_tiles_change_nothing_in_float32_either():
     torch.testing.assert_close(tiled.eps, whole.eps, rtol=0, atol=1e-6)
 
 
+def test_tiles_blend_the_learned_variance():
+    class Learned(Pixelwise):
+        def forward(self, x_t, t):
+            return Prediction(*super().forward(x_t, t), x_t.tanh())
+
+    x = normal(2, 1, 40, 33)
+    torch.testing.assert_close(Tiled(Learned(), 16, 4, batch=3)(x, 300).v, x.tanh(), rtol=0, atol=1e-12)
+
+
 @given(st.integers(1, 400), tiles)
 def test_tiles_cover_a_side_with_at_least_the_overlap(n, tile):
     side, overlap = tile

@@ -132,14 +132,23 @@ def test_answer_for_a_grey_image_is_the_mean_of_the_channels():
     torch.testing.assert_close(eps, torch.full((2, 1, 8, 8), 3.0).double(), rtol=0, atol=1e-14)
 
 
-def test_learned_variance_is_dropped():
-    net = Stub(lambda x: torch.cat([x, 1e6 * torch.ones_like(x)], dim=1))
-    x = normal(2, 3, 8, 8)
-    assert torch.equal(UNetPrior(net)(x, 5).eps, x)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_learned_variance_comes_beside_the_pair(channels):
+    net = Stub(lambda x: torch.cat([x, 0.5 * torch.ones_like(x)], dim=1))
+    x = normal(2, channels, 8, 8)
+    found = UNetPrior(net)(x, 5)
+    x0_hat, eps = found
+    torch.testing.assert_close(eps, x, rtol=0, atol=1e-14)
+    assert torch.equal(found.v, torch.full_like(x, 0.5)) and x0_hat.shape == x.shape
 
 
-def test_learned_variance_of_a_real_network_is_dropped():
-    assert UNetPrior(unet(out_channels=6), multiple=2)(normal(1, 3, 8, 8, dtype=torch.float32), 5).eps.shape[1] == 3
+def test_network_without_learned_variance_gives_none():
+    assert UNetPrior(Stub(lambda x: x))(normal(2, 3, 8, 8), 5).v is None
+
+
+def test_learned_variance_of_a_real_network_has_the_shape_of_the_image():
+    found = UNetPrior(unet(out_channels=6), multiple=2)(normal(1, 3, 8, 8, dtype=torch.float32), 5)
+    assert found.eps.shape == found.v.shape == (1, 3, 8, 8)
 
 
 def test_bf16_network_hands_back_float32():

@@ -100,6 +100,18 @@ def test_nearest_refuses_what_is_no_noise_level(sigma):
         LINEAR.nearest(sigma)
 
 
+@pytest.mark.parametrize(("v", "share"), [(-1.0, 0.0), (0.0, 0.5), (1.0, 1.0)])
+def test_learned_variance_runs_from_the_small_one_to_beta_on_a_logarithmic_scale(v, share):
+    small = LINEAR.ancestral(500, 400)[2]
+    beta = 1 - LINEAR[500] / LINEAR[400]
+    std = LINEAR.ancestral(500, 400, torch.tensor(v).double())[2]
+    torch.testing.assert_close(std, (share * beta.log() / 2 + (1 - share) * small.log()).exp(), rtol=1e-12, atol=0)
+
+
+def test_learned_variance_is_zero_towards_the_clean_image():
+    assert float(LINEAR.ancestral(0, -1, torch.tensor(0.7).double())[2]) == 0
+
+
 # ---- forward noise ------------------------------------------------------------------------------
 
 

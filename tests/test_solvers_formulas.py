@@ -449,6 +449,32 @@ def ancestral(t: int, s: int) -> tuple[float, float, float]:
     return a(s) * beta / rest, (1 - beta) ** 0.5 * left, (beta * left) ** 0.5
 
 
+class Learned(hrdis.Prior):
+    """The prior, with a variance that differs from pixel to pixel."""
+
+    v = torch.linspace(-1, 1, N).double().reshape(SHAPE)
+    schedule = Q
+
+    def forward(self, x_t, t):
+        x0_hat, eps = PRIOR(x_t, t)
+        return hrdis.priors.Prediction(x0_hat, eps, self.v.expand_as(x_t))
+
+
+@pytest.mark.parametrize("solver", [hrdis.DPS(zeta=0.7), hrdis.GDP(kappa=0.05)], ids=["dps", "gdp"])
+def test_learned_variance_scales_the_fresh_noise(solver):
+    toy = Toy(OPERATORS["average"])
+    x_T, z, rest = (normal(2, *SHAPE, seed=k) for k in range(3))
+    first = []
+    for prior in (Learned(), PRIOR):
+        seen = Recorded(prior)
+        hrdis.solve(solver, seen, toy.problem, times=TIMES, rng=Replay([x_T, z, rest]))
+        first.append(seen.inputs[1].flatten(1))
+    beta, (_, _, small) = 1 - float(Q[900]) / float(Q[500]), ancestral(900, 500)
+    f = (Learned.v.flatten() + 1) / 2
+    std = beta ** (f / 2) * small ** (1 - f)
+    torch.testing.assert_close(first[0] - first[1], (std - small) * z.flatten(1), rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("form", ["ancestral", "ddim"])
 @pytest.mark.parametrize("sigma_y", [0.0, 0.3])
 @every_operator

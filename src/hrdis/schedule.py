@@ -93,15 +93,23 @@ class Schedule:
             return torch.zeros((), dtype=torch.float64)
         return eta * ((1 - self[t] / self[s]) / (1 - self[t])).sqrt()
 
-    def ancestral(self, t: int, s: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Weights of x0_hat and x_t in the mean of q(x_s | x_t, x0_hat), and its standard deviation; 0-d float64.
+    def ancestral(self, t: int, s: int, v: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights of x0_hat and x_t in the mean of q(x_s | x_t, x0_hat), and a standard deviation; 0-d float64.
 
         With beta = 1 - alpha_bar[t] / alpha_bar[s]: sqrt(alpha_bar[s]) beta / (1 - alpha_bar[t]),
         sqrt(1 - beta) (1 - alpha_bar[s]) / (1 - alpha_bar[t]), and sqrt(beta (1 - alpha_bar[s]) / (1 - alpha_bar[t])).
+
+        A network that learned the variance says with v in [-1, 1], per pixel, where it lies between that one (-1) and
+        beta (1), on a logarithmic scale: std^2 = beta^f small^(1 - f) with f = (v + 1) / 2 (Nichol and Dhariwal 2021,
+        Eq. 15). At s = -1 the small one is 0, and so is the answer.
         """
         beta, rest = 1 - self[t] / self[s], 1 - self[t]
         left = (1 - self[s]) / rest
-        return self.signal(s) * beta / rest, (1 - beta).sqrt() * left, (beta * left).sqrt()
+        std = (beta * left).sqrt()
+        if v is not None:
+            f = (v + 1) / 2
+            std = beta.sqrt() ** f * std ** (1 - f) if s >= 0 else torch.zeros_like(v)
+        return self.signal(s) * beta / rest, (1 - beta).sqrt() * left, std
 
     # ---- which times are visited: descending, ending in -1 --------------------------------------
 

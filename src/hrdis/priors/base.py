@@ -1,6 +1,7 @@
 """What a diffusion prior is: a schedule and a noise estimate."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -8,11 +9,30 @@ from torch import Tensor, nn
 from ..schedule import Schedule
 
 
-class Prediction(NamedTuple):
-    """Two forms of one estimate: x_t = sqrt(alpha_bar) x0_hat + sqrt(1 - alpha_bar) eps."""
-
+class _Estimates(NamedTuple):
     x0_hat: Tensor
     eps: Tensor
+
+
+class Prediction(_Estimates):
+    """Two forms of one estimate: x_t = sqrt(alpha_bar) x0_hat + sqrt(1 - alpha_bar) eps; unpacks as this pair.
+
+    Args:
+        x0_hat, eps: (b, c, h, w).
+        v: of the same shape, where a network learned the variance of its steps too (ADM's 6 channels), else None:
+            in [-1, 1], 1 for the largest variance (`Schedule.ancestral`).
+    """
+
+    v: Tensor | None
+
+    def __new__(cls, x0_hat: Tensor, eps: Tensor, v: Tensor | None = None) -> "Prediction":
+        made = super().__new__(cls, x0_hat, eps)
+        made.v = v
+        return made
+
+    def map(self, f: Callable[[Tensor], Tensor]) -> "Prediction":
+        """f of each part."""
+        return Prediction(f(self.x0_hat), f(self.eps), None if self.v is None else f(self.v))
 
 
 class Prior(nn.Module, ABC):

@@ -39,19 +39,24 @@ class Tiled(Prior):
         h, w = x_t.shape[-2:]
         if h <= self.tile and w <= self.tile:
             return self.prior(x_t, t)
-        eps, total = torch.zeros_like(x_t), x_t.new_zeros(h, w)
+        eps, v, total = torch.zeros_like(x_t), torch.zeros_like(x_t), x_t.new_zeros(h, w)
+        learned = False
         corners = [(top, left) for top in self._starts(h) for left in self._starts(w)]
         th, tw = min(self.tile, h), min(self.tile, w)
         window = torch.outer(self._ramp(th, h), self._ramp(tw, w)).to(x_t)
         for i in range(0, len(corners), self.batch):
             group = corners[i : i + self.batch]
             tiles = torch.cat([x_t[..., top : top + th, left : left + tw] for top, left in group])
-            estimates = self.prior(tiles, t).eps.split(len(x_t))
-            for (top, left), estimate in zip(group, estimates, strict=True):
-                eps[..., top : top + th, left : left + tw] += window * estimate
-                total[top : top + th, left : left + tw] += window
+            found = self.prior(tiles, t)
+            for i, (top, left) in enumerate(group):
+                here = (..., slice(top, top + th), slice(left, left + tw))
+                eps[here] += window * found.eps.split(len(x_t))[i]
+                total[here] += window
+                if found.v is not None:
+                    v[here] += window * found.v.split(len(x_t))[i]
+                    learned = True
         eps = eps / total
-        return Prediction(self.schedule.denoised(x_t, t, eps), eps)
+        return Prediction(self.schedule.denoised(x_t, t, eps), eps, v / total if learned else None)
 
     def _starts(self, n: int) -> list[int]:
         """First pixels of the tiles along a side: evenly spread, overlapping by at least ``overlap``."""

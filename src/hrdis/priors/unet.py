@@ -18,8 +18,8 @@ class UNetPrior(Prior):
     """A noise-predicting network behind `Prior`'s one call.
 
     The network sees the image padded by reflection to a multiple of what its levels halve; grey images are
-    replicated to three channels and the answer is averaged back; a second half of output channels (learned
-    variance) is dropped. From the output o the two estimates are
+    replicated to three channels and the answer is averaged back; a second half of output channels is the learned
+    variance, `Prediction.v`. From the output o the two estimates are
 
         epsilon:  eps = o,                             x0_hat = (x_t - b o) / a
         v:        x0_hat = a x_t - b o,                eps = a o + b x_t
@@ -62,20 +62,21 @@ class UNetPrior(Prior):
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         a, b = self.schedule.signal(t), self.schedule.noise(t)
-        out = self._predict(x_t, t)
+        out, v = self._predict(x_t, t)
         if self.prediction_type == "epsilon":
-            return Prediction((x_t - b * out) / a, out)
-        return Prediction(a * x_t - b * out, a * out + b * x_t)
+            return Prediction((x_t - b * out) / a, out, v)
+        return Prediction(a * x_t - b * out, a * out + b * x_t, v)
 
-    def _predict(self, x_t: Tensor, t: int) -> Tensor:
+    def _predict(self, x_t: Tensor, t: int) -> tuple[Tensor, Tensor | None]:
         c, h, w = x_t.shape[1:]
         grey = c == 1 and self.channels == (1, 3)
         x = x_t.expand(-1, 3, -1, -1) if grey else x_t
         x = _pad(x, -h % self.multiple, -w % self.multiple)
         x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
         out = self.net(x, torch.full((len(x),), t, device=x.device))
-        out = getattr(out, "sample", out)[:, : x.shape[1], :h, :w].to(x_t.dtype)
-        return out.mean(1, keepdim=True) if grey else out
+        parts = getattr(out, "sample", out)[..., :h, :w].to(x_t.dtype).split(x.shape[1], dim=1)
+        parts = [part.mean(1, keepdim=True) for part in parts] if grey else parts
+        return parts[0], parts[1] if len(parts) > 1 else None
 
     # ---- files: a diffusers folder --------------------------------------------------------------
 

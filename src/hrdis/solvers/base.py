@@ -145,10 +145,10 @@ def through_network(
     """
     with torch.inference_mode(False), torch.enable_grad():
         x_t = x_t.detach().clone().requires_grad_()
-        x0_hat, eps = prior(x_t, t)
-        value = objective(x0_hat)
+        prediction = prior(x_t, t)
+        value = objective(prediction.x0_hat)
         (gradient,) = torch.autograd.grad(value.sum(), x_t)
-    return Prediction(x0_hat.detach(), eps.detach()), value.detach(), gradient
+    return prediction.map(Tensor.detach), value.detach(), gradient
 
 
 def data_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,7 @@ class DPS(Sampler):
         x0_hat = clamp(x0_hat(x_t), -1, 1)
         x_s    = ancestral(x_t, x0_hat) - zeta grad_{x_t} ||y - A x0_hat||
 
+    The ancestral step has the variance that the network learned, where it learned one (ADM), else the small one.
     The norm is over one image, and over all of y: what stands in the holes of a mask counts (`hrdis.measure` puts
     nothing there). The gradient flows through the clamp: saturated pixels give none.
     ``form="ddim"`` is RED-diff's version: DDIM steps without clamp, from x_T = sqrt(alpha_bar) A^+ y +
@@ -46,9 +47,9 @@ class DPS(Sampler):
         Algorithm 1.
 
     Differs from the official code:
-        DPS2022/diffusion-posterior-sampling, commit effbde7: (1) norms per image, there one over the batch; (2) the
-        variance is the small one, sqrt(beta~): a learned variance is not asked for. NVlabs/RED-diff, commit 66482f2
-        (form="ddim"): per image as there.
+        DPS2022/diffusion-posterior-sampling, commit effbde7: (1) norms per image, there one over the batch; (2) no
+        noise is drawn for a diffused y, which it leaves unused. NVlabs/RED-diff, commit 66482f2 (form="ddim"): per
+        image as there.
 
     Example:
         >>> import torch, hrdis
@@ -89,25 +90,26 @@ class DPS(Sampler):
             return norm(y - A(x0_hat.clamp(-1, 1) if clamped else x0_hat))
 
         for t, s in pairwise(times):
-            (x0_hat, eps), d, gradient = through_network(prior, x_t, t, distance)
-            x0_hat = x0_hat.clamp(-1, 1) if clamped else x0_hat
-            step = self._ancestral if clamped else self._ddim
-            x_t = step(q, t, s, x_t, x0_hat, eps, rng) - zeta * gradient
+            found, d, gradient = through_network(prior, x_t, t, distance)
+            x0_hat = found.x0_hat.clamp(-1, 1) if clamped else found.x0_hat
+            if clamped:
+                moved = self._ancestral(q, t, s, x_t, x0_hat, found.v, rng)
+            else:
+                moved = self._ddim(q, t, s, x0_hat, found.eps, rng)
+            x_t = moved - zeta * gradient
             yield Step(t, x0_hat if s >= 0 else x_t.clone(), {"residual": d / y[0].numel() ** 0.5})
         return x_t
 
     def _ancestral(
-        self, q: Schedule, t: int, s: int, x_t: Tensor, x0_hat: Tensor, eps: Tensor, rng: ImageRNG | Replay
+        self, q: Schedule, t: int, s: int, x_t: Tensor, x0_hat: Tensor, v: Tensor | None, rng: ImageRNG | Replay
     ) -> Tensor:
-        on_x0, on_xt, std = q.ancestral(t, s)
+        on_x0, on_xt, std = q.ancestral(t, s, v)
         mean = on_x0 * x0_hat + on_xt * x_t
         return mean + std * rng.randn_like(x_t) if s >= 0 else mean
 
-    def _ddim(
-        self, q: Schedule, t: int, s: int, x_t: Tensor, x0_hat: Tensor, eps: Tensor, rng: ImageRNG | Replay
-    ) -> Tensor:
+    def _ddim(self, q: Schedule, t: int, s: int, x0_hat: Tensor, eps: Tensor, rng: ImageRNG | Replay) -> Tensor:
         share = q.ddim_share(t, s, self.eta)
-        return q.diffuse(x0_hat, s, mix(eps, rng.randn_like(x_t), share) if share > 0 else eps)
+        return q.diffuse(x0_hat, s, mix(eps, rng.randn_like(x0_hat), share) if share > 0 else eps)
 
 
 _LOW: dict[str, Any] = {"steps": 40, "start": 100, "reference_side": 64}

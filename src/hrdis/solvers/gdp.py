@@ -20,6 +20,7 @@ from .base import Run, Sampler, Solver, Step, data_gradient, settings
 class GDP(Sampler):
     """Ancestral sampling, pulled towards the measurement without a derivative of the network.
 
+    The ancestral step has the variance that the network learned, where it learned one (ADM), else the small one.
     With q = x0_hat (clamped to [-1, 1]) or q = x_t:
 
         x_s = ancestral(x_t, x0_hat) - kappa (A^+ A)^T A^+ (A q - y)      (A linear)
@@ -45,8 +46,8 @@ class GDP(Sampler):
 
     Differs from the official code:
         Fayeben/GenerativeDiffusionPrior, commit b34494c: (1) its "xt" script for inpainting is the x0 one; (2) an
-        optimizer that gets no gradient is left out; (3) the variance is the small one. As there, and unlike the
-        paper, the guidance is not multiplied by the step's variance.
+        optimizer that gets no gradient is left out. As there, and unlike the paper, the guidance is not multiplied by
+        the step's variance.
 
     Example:
         >>> import torch, hrdis
@@ -77,9 +78,10 @@ class GDP(Sampler):
         x_t = self.first(problem, q, times[0], rng.randn(problem.image_shape[1:], like=y))
         kappa = self.kappa if self.scale is None else self.scale / (2 * x_t[0].numel())
         for t, s in pairwise(times):
-            x0_hat = prior(x_t, t).x0_hat.clamp(-1, 1)
+            found = prior(x_t, t)
+            x0_hat = found.x0_hat.clamp(-1, 1)
             r, g = _gradient(A, x0_hat if self.guide == "x0" else x_t, y)
-            on_x0, on_xt, std = q.ancestral(t, s)
+            on_x0, on_xt, std = q.ancestral(t, s, found.v)
             x_t = on_x0 * x0_hat + on_xt * x_t - kappa * g
             if s >= 0:
                 x_t = x_t + std * rng.randn_like(x_t)
