@@ -400,6 +400,7 @@ def settings() -> list[Setting]:
         ours("DDRM", "default", s.DDRM(steps=CALLS)),
         ours("DPS", "default", s.DPS(steps=CALLS)),
         ours("DPS", "default, 1000 calls", s.DPS(steps=1000)),
+        ours("moment matching", "MMPS, default (3 CG steps)", s.MMPS(steps=CALLS)),
         ours("PiGDM", "default", s.PiGDM(steps=CALLS)),
         ours("PiGDM", 'form="score"', s.PiGDM(steps=CALLS, form="score")),
         ours("PiGDM", "default, 1000 calls", s.PiGDM(steps=1000)),

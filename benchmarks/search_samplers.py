@@ -36,6 +36,7 @@ GRID: dict[str, Values] = {
     "fps": {"start": LOW, "c": (0.95, 0.99), "steps": (40,)},
     "gdp": {"start": (100,), "kappa": (0.1, 0.3, 1.0), "steps": (40,)},
     "pigdm": {"start": (100, 200), "form": ("paper", "score"), "hard_replace": (False, True), "steps": (40,)},
+    "mmps": {"start": (100, 200), "cg_steps": (1, 3), "steps": (40,)},
     "dps": {"start": (100,), "zeta": (1.0, 3.0, 10.0), "steps": (40,), "reference_side": (64,)},
     "daps": {
         "start": (100, 200), "lr": (5e-5,), "tau": (0.01, 0.05), "steps": (10,), "ode_steps": (4,),

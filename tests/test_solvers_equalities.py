@@ -207,6 +207,7 @@ MASKED = {
     "pigdm": hrdis.PiGDM(steps=8),
     "dds": hrdis.DDS(steps=8),
     "diffpir": hrdis.DiffPIR(steps=8),
+    "mmps": hrdis.MMPS(steps=8),
 }
 
 
@@ -244,11 +245,11 @@ class Spy(hrdis.Prior):
 
 
 @pytest.mark.parametrize("name", SOLVERS)
-def test_network_is_differentiated_by_dps_and_pigdm_only(name):
+def test_network_is_differentiated_by_dps_pigdm_and_mmps_only(name):
     spy, solver = Spy(), SOLVERS[name]
     with torch.enable_grad():
         hrdis.solve(solver, spy, problem_for(solver), seeds=[0, 1, 2])
-    assert spy.asked == {isinstance(solver, hrdis.DPS | hrdis.PiGDM)}
+    assert spy.asked == {isinstance(solver, hrdis.DPS | hrdis.PiGDM | hrdis.MMPS)}
 
 
 # ---- how far theory reaches: independent pixels, none observed, ever finer steps ------------------------
@@ -260,6 +261,8 @@ EXACT = {
     "ddrm": lambda n: hrdis.DDRM(steps=n, eta=0),
     "pigdm": lambda n: hrdis.PiGDM(steps=n, eta=0),
     "pigdm, ancestral": lambda n: hrdis.PiGDM(steps=n, eta=1),
+    "mmps": lambda n: hrdis.MMPS(steps=n, eta=0),
+    "mmps, ancestral": lambda n: hrdis.MMPS(steps=n),
 }
 
 
@@ -304,6 +307,8 @@ DRAWS = [
     (hrdis.DDS(eta=0), 0.1, 1),
     (hrdis.PiGDM(), 0.1, 3),
     (hrdis.PiGDM(eta=0), 0.1, 1),
+    (hrdis.MMPS(), 0.1, 3),
+    (hrdis.MMPS(eta=0), 0.1, 1),
     (hrdis.DPS(), 0.1, 3),
     (hrdis.DPS(form="ddim"), 0.1, 3),
     (hrdis.DPS(form="ddim", eta=0), 0.1, 1),
@@ -327,7 +332,7 @@ def test_draws_are_those_of_the_recipe(solver, sigma_y, draws):
     assert len(tape.draws) == draws
 
 
-@pytest.mark.parametrize("name", ["ddrm", "dps", "pigdm", "ddnm", "ddnmplus", "dds", "gdp", "fps", "diffpir"])
+@pytest.mark.parametrize("name", ["ddrm", "dps", "pigdm", "ddnm", "ddnmplus", "dds", "gdp", "fps", "diffpir", "mmps"])
 def test_sampler_still_draws_on_its_way_to_time_0(name):
     """Time 0 is noisy, only -1 is clean: x_T (FPS: y's path too), and noise for the step to 0."""
     tape, solver = Tape([0]), hrdis.SOLVERS[name][0]()

@@ -449,6 +449,30 @@ def ancestral(t: int, s: int) -> tuple[float, float, float]:
     return a(s) * beta / rest, (1 - beta) ** 0.5 * left, (beta * left) ** 0.5
 
 
+@pytest.mark.parametrize("eta", [0.0, 0.6, 1.0])
+@pytest.mark.parametrize("sigma_y", [0.0, 0.3])
+@every_operator
+def test_mmps_steps_to_the_exact_mean_given_the_state_and_the_measurement(operator, sigma_y, eta):
+    toy = Toy(OPERATORS[operator], sigma_y)
+    # 200 steps of conjugate gradient converge: singular values of 3 to 0.05 are far apart
+    states, draws, steps = follow(hrdis.MMPS(eta=eta, cg_steps=200), toy)
+    draws, y, H = [z.flatten(1) for z in draws], toy.y.flatten(1), toy.H
+    x = draws.pop(0)
+    expected = [x]
+    for (t, s), step in zip(pairwise(TIMES), steps, strict=True):
+        x0_hat = denoise(x, t)[0]
+        V = b(t) ** 2 * C @ torch.linalg.inv(a(t) ** 2 * C + b(t) ** 2 * EYE)  # Cov[x | x_t] of a Gaussian image
+        gain = V @ H.T @ torch.linalg.pinv(H @ V @ H.T + sigma_y**2 * torch.eye(len(H)).double(), rtol=1e-12)
+        x0_y = x0_hat + (y - x0_hat @ H.T) @ gain.T
+        eps = (x - a(t) * x0_y) / b(t)
+        share = 0.0 if s < 0 else eta * (b(s) / b(t)) * (1 - float(Q[t]) / float(Q[s])) ** 0.5 / b(s)
+        n = (1 - share**2) ** 0.5 * eps + share * draws.pop(0) if share > 0 else eps
+        torch.testing.assert_close(step.x.flatten(1), x0_y, rtol=0, atol=1e-6)
+        x = a(s) * x0_y + b(s) * n if s >= 0 else x0_y
+        expected.append(x)
+    same(states, expected, atol=1e-6)  # conjugate gradient stops at 1e-6 of y
+
+
 class Learned(hrdis.Prior):
     """The prior, with a variance that differs from pixel to pixel."""
 

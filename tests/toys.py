@@ -296,6 +296,8 @@ VARIANTS: dict[str, hrdis.Solver] = {
     "pigdm, soft": hrdis.PiGDM(steps=8, hard_replace=False),
     "pigdm, score": hrdis.PiGDM(steps=8, hard_replace=False, form="score"),
     "pigdm, deterministic": hrdis.PiGDM(steps=8, eta=0),
+    "mmps, converged": hrdis.MMPS(steps=8, cg_steps=50),
+    "mmps, deterministic": hrdis.MMPS(steps=8, eta=0),
     "ddnmplus, simplified": hrdis.DDNMPlus(steps=8, form="simplified"),
     "ddnmplus, travel": hrdis.DDNMPlus(steps=8, length=2, repeat=3),
     "dds, converged": hrdis.DDS(steps=8, cg_steps=50),

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         FPS,
         GDP,
         HRDIS,
+        MMPS,
         SOLVERS,
         BlindHRDIS,
         DDNMPlus,
@@ -54,7 +55,7 @@ _HOME = {
     "HRDIS": "solvers", "REDDiff": "solvers", "CR": "solvers", "DRDDIM": "solvers", "CMHRDIS": "solvers",
     "BlindHRDIS": "solvers", "DDRM": "solvers", "DPS": "solvers",
     "PiGDM": "solvers", "DDNM": "solvers", "DDNMPlus": "solvers", "DDS": "solvers", "GDP": "solvers",
-    "FPS": "solvers", "DiffPIR": "solvers", "DAPS": "solvers",
+    "FPS": "solvers", "DiffPIR": "solvers", "DAPS": "solvers", "MMPS": "solvers",
     "Best": "restarts", "best_of": "restarts", "check_operator": "check", "interop": "interop",
     "SOLVERS": "solvers", "Solver": "solvers", "Step": "solvers", "TASKS": "tasks",
 }  # fmt: skip

@@ -20,6 +20,7 @@ from . import (
     fps,
     gdp,
     hrdis,
+    mmps,
     pigdm,
     reddiff,
 )
@@ -39,6 +40,7 @@ from .drddim import DRDDIM as DRDDIM
 from .fps import FPS as FPS
 from .gdp import GDP as GDP
 from .hrdis import HRDIS as HRDIS
+from .mmps import MMPS as MMPS
 from .pigdm import PiGDM as PiGDM
 from .reddiff import REDDiff as REDDiff
 
@@ -58,6 +60,7 @@ SOLVERS: dict[str, tuple[type[Solver], dict[str, Solver]]] = {
     "gdp": (GDP, gdp.PRESETS),
     "fps": (FPS, fps.PRESETS),
     "diffpir": (DiffPIR, diffpir.PRESETS),
+    "mmps": (MMPS, mmps.PRESETS),
     "daps": (DAPS, daps.PRESETS),
 }
 

@@ -151,6 +151,22 @@ def through_network(
     return prediction.map(Tensor.detach), value.detach(), gradient
 
 
+def transposed_jacobian(prior: Prior, x_t: Tensor, t: int) -> tuple[Prediction, Callable[[Tensor], Tensor]]:
+    """Call the network with a graph: its prediction, without one, and v -> J^T v for the Jacobian J of x0_hat in x_t.
+
+    The graph lives as long as the function. The caller may be in inference mode, which has none.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        x_t = x_t.detach().clone().requires_grad_()
+        prediction = prior(x_t, t)
+
+    def pull(v: Tensor) -> Tensor:
+        with torch.inference_mode(False), torch.enable_grad():
+            return torch.autograd.grad(prediction.x0_hat, x_t, v.clone(), retain_graph=True)[0]
+
+    return prediction.map(Tensor.detach), pull
+
+
 def data_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Residual r = A(x) - y and (N_x / M) J^T r: the gradient of N_x times half the mean of squares, per image."""
     with torch.inference_mode(False), torch.enable_grad():  # the caller may be in inference mode, which has no graph
