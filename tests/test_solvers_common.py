@@ -378,6 +378,7 @@ BAD = {
     "form": ["diagonal"],
     "scale": [-1],
     "kappa": [-1],
+    "rate": [0, -1],
     "guide": ["y"],
     "c": [0, 1],
     "particles": [0],

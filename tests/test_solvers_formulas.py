@@ -915,3 +915,31 @@ def test_blindhrdis_follows_its_formula(settings):
     assert clipped and draws == []
     torch.testing.assert_close(result.x.flatten(1), mu, rtol=0, atol=1e-8)
     torch.testing.assert_close(result.theta["g"].flatten(1), g, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("guide", ["x0", "xt"])
+def test_blind_gdp_follows_its_formula(guide):
+    y = 0.3 * normal(2, *SHAPE, seed=71).abs() + 0.1 * torch.tensor([1.0, 6.0]).reshape(2, 1, 1, 1)
+    times, tape, kappa, rate = [800, 500, 200, 20, -1], Tape([0, 1]), 0.05, 3.0
+    solver = hrdis.GDP(guide=guide, kappa=kappa, blind=True, rate=rate)
+    steps, result = drain(hrdis.iterate(solver, PRIOR, Problem(y, Dim()), times=times, rng=tape))
+    draws, target = [z.flatten(1) for z in tape.draws], y.flatten(1)
+    x, g, m = draws.pop(0), torch.full((2, 1), 0.5).double(), torch.zeros(2, N).double()
+    for k, (t, s) in enumerate(pairwise(times)):
+        x0_hat = denoise(x, t)[0].clamp(-1, 1)
+        held = x0_hat if guide == "x0" else x
+        r = g * (held + 1) / 2 + m - target
+        on_x0, on_xt, std = ancestral(t, s)
+        x = on_x0 * x0_hat + on_xt * x - kappa * r * g / 2 + (std * draws.pop(0) if s >= 0 else 0)
+        # a quarter of the mean square: r is twice what it is in [0, 1]
+        g = (g - rate * (r * (held + 1) / 2).mean(1, keepdim=True) / 2).clamp(0.02, 0.6)
+        m = m - rate * r / N / 2
+        torch.testing.assert_close(steps[k].theta["g"].flatten(1), g, rtol=0, atol=1e-8)
+        torch.testing.assert_close(steps[k].theta["m"].flatten(1), m, rtol=0, atol=1e-8)
+    assert draws == [] and float((g - 0.5).abs().min()) > 1e-4
+    torch.testing.assert_close(result.x.flatten(1), x, rtol=0, atol=1e-8)
+
+
+def test_blind_gdp_needs_parameters_to_estimate():
+    with pytest.raises(TypeError, match=r"^GDP needs a BlindOperator, but A is an? Identity"):
+        hrdis.solve(hrdis.GDP(steps=2, blind=True), PRIOR, Problem(normal(1, *SHAPE), Identity(), 0.1), seeds=[0])

@@ -302,6 +302,7 @@ VARIANTS: dict[str, hrdis.Solver] = {
     "ddnmplus, travel": hrdis.DDNMPlus(steps=8, length=2, repeat=3),
     "dds, converged": hrdis.DDS(steps=8, cg_steps=50),
     "gdp, the noisy image": hrdis.GDP(steps=8, guide="xt", kappa=0.05),
+    "gdp, blind": hrdis.GDP(steps=8, blind=True, kappa=0.05),
     "fps, particles": hrdis.FPS(steps=8, particles=3),
     "fps, low start": hrdis.FPS(steps=8, start=500),
     "diffpir, deterministic": hrdis.DiffPIR(steps=8, zeta=0),

@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..operators.base import Operator
+from ..operators.base import BlindOperator, Operator
 from ..operators.problem import Problem
 from ..priors.base import Prediction, Prior
 from ..rng import ImageRNG, Replay
@@ -174,3 +174,12 @@ def data_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[
         r = A(x) - y
         (gradient,) = torch.autograd.grad(0.5 * r.abs().square().sum(), x)
     return r.detach(), gradient * (x[0].numel() / y[0].numel())
+
+
+def parameter_gradients(A: BlindOperator, x: Tensor, y: Tensor, theta: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The gradient of half the mean squared residual y - A(x; theta) of each image in every parameter."""
+    with torch.inference_mode(False), torch.enable_grad():
+        own = {name: value.detach().clone().requires_grad_() for name, value in theta.items()}
+        loss = 0.5 * (A.at(x.detach().clone(), own) - y.clone()).square().flatten(1).mean(1).sum()
+        gradients = torch.autograd.grad(loss, list(own.values()))
+    return dict(zip(own, gradients, strict=True))

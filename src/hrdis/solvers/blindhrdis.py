@@ -13,7 +13,7 @@ from ..operators.problem import Problem
 from ..priors.base import Prior
 from ..rng import ImageRNG, Replay
 from ..schedule import mix
-from .base import Run, Solver, Step, data_gradient, settings
+from .base import Run, Solver, Step, data_gradient, parameter_gradients, settings
 from .hrdis import GENTLE, Family
 
 
@@ -83,8 +83,8 @@ class BlindHRDIS(Family):
                 n = mix(eps, rng.randn_like(mu), self.beta**0.5) if self.beta > 0 else eps
             _, eps = prior(q.diffuse(x, t, n), t)
             if k > 0:
-                for name, gradient in _parameter_gradients(A, x, y, theta).items():
-                    theta[name].grad = gradient
+                for name, gradient in parameter_gradients(A, x, y, theta).items():
+                    theta[name].grad = gradient * gradient[0].numel()
                 adam.step()
                 for name, value in A.valid(theta).items():
                     theta[name].copy_(value)
@@ -93,15 +93,6 @@ class BlindHRDIS(Family):
                 update(data, self.strength(q, t) * (eps - n))
             yield Step(t, mu.clone(), {"residual": rms(r)}, {name: v.clone() for name, v in theta.items()})
         return mu
-
-
-def _parameter_gradients(A: BlindOperator, x: Tensor, y: Tensor, theta: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The gradient of half the mean squared residual of each image in its parameters, times their number."""
-    with torch.inference_mode(False), torch.enable_grad():
-        own = {name: value.detach().clone().requires_grad_() for name, value in theta.items()}
-        loss = 0.5 * (A.at(x.detach().clone(), own) - y.clone()).square().flatten(1).mean(1).sum()
-        gradients = torch.autograd.grad(loss, list(own.values()))
-    return {name: g * g[0].numel() for name, g in zip(own, gradients, strict=True)}
 
 
 PRESETS: dict[str, Solver] = {

@@ -1,5 +1,6 @@
 """GDP: generative diffusion prior."""
 
+from functools import partial
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, final
 
@@ -8,11 +9,11 @@ from pydantic import Field
 from torch import Tensor
 
 from ..linalg import rms
-from ..operators.base import LinearOperator, Operator
+from ..operators.base import BlindOperator, LinearOperator, Operator
 from ..operators.problem import Problem
 from ..priors.base import Prior
 from ..rng import ImageRNG, Replay
-from .base import Run, Sampler, Solver, Step, data_gradient, settings
+from .base import Run, Sampler, Solver, Step, data_gradient, parameter_gradients, settings
 
 
 @final
@@ -26,7 +27,12 @@ class GDP(Sampler):
         x_s = ancestral(x_t, x0_hat) - kappa (A^+ A)^T A^+ (A q - y)      (A linear)
         x_s = ancestral(x_t, x0_hat) - kappa (N_x / M) J^T (A(q) - y)     (otherwise)
 
-    with N_x entries in an image and M in y. The authors' strength s, for images in [0, 1] and a mean over the image, is
+    with N_x entries in an image and M in y. ``blind=True`` estimates the parameters theta of a `BlindOperator` too, by
+    plain gradient steps at the same q, from the operator's own start:
+
+        theta = theta - rate grad_theta mean (y - A(q; theta))^2 / 4              (images in [0, 1]: the authors' loss)
+
+    The authors' strength s, for images in [0, 1] and a mean over the image, is
     kappa = s / (2 N_x): 4000 at 3 x 256 x 256 is 0.0102.
 
     Yields:
@@ -46,7 +52,9 @@ class GDP(Sampler):
 
     Differs from the official code:
         Fayeben/GenerativeDiffusionPrior, commit b34494c: (1) its "xt" script for inpainting is the x0 one; (2) an
-        optimizer that gets no gradient is left out. As there, and unlike the paper, the guidance is not multiplied by
+        optimizer that gets no gradient is left out; (3) its blind low-light script draws f from N(0, 1) / 100 and M
+        from U(0, 1) / 10^4 and guides every patch of 256 x 256 pixels twice a step: here theta starts where the
+        operator says, and one pass covers the image. As there, and unlike the paper, the guidance is not multiplied by
         the step's variance.
 
     Example:
@@ -71,21 +79,35 @@ class GDP(Sampler):
     """Strength per pixel, s / (2 N_x), which does not."""
     guide: Literal["x0", "xt"] = "x0"
     """What is held against the measurement: the denoised image, or the noisy one."""
+    blind: bool = False
+    """Also estimate the operator's parameters, as for low light."""
+    rate: Annotated[float, Field(gt=0)] = 1.0
+    """Step length of the parameters (blind=True); 1 in the authors' script."""
+
+    def needs(self) -> type[Operator]:
+        return BlindOperator if self.blind else self.requires
 
     @torch.no_grad()
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
         y, A, q = problem.y, problem.A, prior.schedule
         x_t = self.first(problem, q, times[0], rng.randn(problem.image_shape[1:], like=y))
         kappa = self.kappa if self.scale is None else self.scale / (2 * x_t[0].numel())
+        theta = A.start(y) if self.blind and isinstance(A, BlindOperator) else {}
         for t, s in pairwise(times):
             found = prior(x_t, t)
             x0_hat = found.x0_hat.clamp(-1, 1)
-            r, g = _gradient(A, x0_hat if self.guide == "x0" else x_t, y)
+            held = x0_hat if self.guide == "x0" else x_t
+            if theta and isinstance(A, BlindOperator):
+                r, g = data_gradient(partial(A.at, theta=theta), held, y)
+                slope = parameter_gradients(A, held, y, theta)  # of half the mean square: a quarter is half of it
+                theta = A.valid({name: v - self.rate * slope[name] / 2 for name, v in theta.items()})
+            else:
+                r, g = _gradient(A, held, y)
             on_x0, on_xt, std = q.ancestral(t, s, found.v)
             x_t = on_x0 * x0_hat + on_xt * x_t - kappa * g
             if s >= 0:
                 x_t = x_t + std * rng.randn_like(x_t)
-            yield Step(t, x0_hat if s >= 0 else x_t.clone(), {"residual": rms(r)})
+            yield Step(t, x0_hat if s >= 0 else x_t.clone(), {"residual": rms(r)}, theta)
         return x_t
 
 
@@ -110,6 +132,7 @@ PRESETS: dict[str, Solver] = {
     "deblur": _official(6000),
     "colorize": _official(6000),
     "hdr": _official(80000),
+    "lowlight": GDP(kappa=80000 / (2 * 3 * 256**2), blind=True),  # the official script for low light
     "cs": _official(4000),  # nobody says: our choice
     "sr2@default": GDP(**_LOW, kappa=0.3),  # "@default": searched on training photographs, docs/choosing.md
     "sr4@default": GDP(**_LOW, kappa=0.3),
