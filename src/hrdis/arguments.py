@@ -1,5 +1,6 @@
 """What is checked before the first network call: one clear message for whatever cannot run."""
 
+import difflib
 from collections.abc import Iterable, Sequence
 
 from torch import Tensor
@@ -11,6 +12,14 @@ from .solvers import SOLVERS
 from .solvers.base import Solver
 
 CALL = "hrdis.solve(solver, prior, problem, seeds=...)"
+
+
+def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
+    """What to say of a name that is none of the valid ones: all of them, and the likeliest."""
+    valid = list(valid)
+    near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"unknown {kind} {name!r}. Valid names: {', '.join(valid)}.{hint}"
 
 
 def check_arguments(solver: object, prior: object, problem: object) -> None:

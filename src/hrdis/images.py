@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from PIL import Image
+
+T = TypeVar("T")
 
 #: Larger pictures are refused before they are decoded (a small file can unpack to gigabytes).
 MAX_PIXELS = 64_000_000
@@ -61,7 +63,14 @@ def read(path: str | Path) -> Picture:
     Raises:
         ValueError: if the file is missing, empty, truncated, no picture, or larger than `MAX_PIXELS`.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import ImageOps
+
+    return decode(path, lambda image: from_pil(ImageOps.exif_transpose(image)))
+
+
+def decode(path: str | Path, convert: Callable[["Image.Image"], T]) -> T:
+    """Open a picture with Pillow and return what ``convert`` makes of it; errors as those of `read`."""
+    from PIL import Image, UnidentifiedImageError
 
     path = Path(path)
     if not path.is_file():
@@ -80,7 +89,7 @@ def read(path: str | Path) -> Picture:
                         f"{MAX_PIXELS // 1_000_000} megapixels are expected. Scale or crop it first."
                     )
                 image.load()
-                return _picture(ImageOps.exif_transpose(image))
+                return convert(image)
     except UnidentifiedImageError:
         raise ValueError(
             f"{path} is no picture that can be read. PNG, JPEG, WebP, TIFF or BMP is expected, whatever the "
@@ -94,7 +103,8 @@ def read(path: str | Path) -> Picture:
         raise ValueError(f"{path} cannot be decoded ({error}). It is truncated or damaged: copy it again.") from None
 
 
-def _picture(image: "Image.Image") -> Picture:
+def from_pil(image: "Image.Image") -> Picture:
+    """One of Pillow's images, of any mode."""
     kept = image.mode in ("RGB", "RGBA", "P", "L", "LA", "I;16")  # elsewhere the colours change their space
     icc = image.info.get("icc_profile") if kept else None
     if image.mode.startswith("I") or image.mode == "F":

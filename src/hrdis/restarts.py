@@ -100,12 +100,17 @@ def best_of(
     return Best(x, chosen, table, "residual" if truth is None else "truth", tuple(own), tuple(results))
 
 
-def _score(result: Result, problem: Problem, truth: Tensor | None, how: str, sign: bool) -> Tensor:
+def residual(result: Result, problem: Problem) -> Tensor:
+    """Root mean square of A(x) - y of each image, (b,), with the parameters of A that the solver found."""
+    A = problem.A
     with torch.no_grad():
-        if truth is None:
-            A = problem.A
-            y = A.at(result.x, dict(result.theta)) if isinstance(A, BlindOperator) and result.theta else A(result.x)
-            score = rms((y - problem.y).abs())
-        else:
-            score = psnr(align(result.x, truth.to(result.x), how, sign), truth.to(result.x))  # type: ignore[arg-type]
+        y = A.at(result.x, dict(result.theta)) if isinstance(A, BlindOperator) and result.theta else A(result.x)
+    return rms((y - problem.y).abs()).cpu()
+
+
+def _score(result: Result, problem: Problem, truth: Tensor | None, how: str, sign: bool) -> Tensor:
+    if truth is None:
+        score = residual(result, problem)
+    else:
+        score = psnr(align(result.x, truth.to(result.x), how, sign), truth.to(result.x))  # type: ignore[arg-type]
     return score.cpu().where(result.finite, torch.nan)

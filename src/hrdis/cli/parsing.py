@@ -1,6 +1,5 @@
 """What the commands share: names with suggestions, options from dataclasses, one message per error."""
 
-import difflib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -74,9 +73,9 @@ def choose(kind: str, name: str, valid: Iterable[str]) -> str:
     valid = list(valid)
     if name in valid:
         return name
-    near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise BadInput(f"unknown {kind} {name!r}. Valid names: {', '.join(valid)}.{hint}")
+    from hrdis.arguments import unknown
+
+    raise BadInput(unknown(kind, name, valid))
 
 
 def peek(argv: Sequence[str], option: str, default: str) -> str:

@@ -98,6 +98,7 @@ class Solver(ABC):
     requires: ClassVar[type[Operator]] = Operator  # type: ignore[type-abstract]
     noiseless: ClassVar[bool] = False  # whether it can explain noiseless measurements only
     noise: ClassVar[str] = "weights"  # what becomes of the level of the noise: one of the words of `hrdis solvers`
+    differentiates: ClassVar[bool] = False  # whether a step goes back through the network
     summary: ClassVar[str] = ""
     cost: ClassVar[str] = ""
     reference: ClassVar[str] = ""

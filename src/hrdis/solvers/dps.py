@@ -62,6 +62,7 @@ class DPS(Sampler):
 
     summary: ClassVar[str] = "ancestral sampling with the residual's gradient through the network"
     cost: ClassVar[str] = "1 call and 1 backward pass per step"
+    differentiates: ClassVar[bool] = True
     reference: ClassVar[str] = "DPS, ICLR 2023"
 
     steps: Annotated[int, Field(ge=1)] = 1000

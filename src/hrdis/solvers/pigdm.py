@@ -67,6 +67,7 @@ class PiGDM(Sampler):
     noise: ClassVar[str] = "known"
     summary: ClassVar[str] = "DDIM guided by the pseudo-inverse through the network; linear"
     cost: ClassVar[str] = "1 call and 1 backward pass per step"
+    differentiates: ClassVar[bool] = True
     reference: ClassVar[str] = "PiGDM, ICLR 2023"
 
     eta: Annotated[float, Field(ge=0, le=1)] = 1.0

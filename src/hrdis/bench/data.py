@@ -1,0 +1,173 @@
+"""The pictures of a benchmark: which they are, and how they are brought to size."""
+
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import images
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+#: Shipped with the package, in the order in which a limit takes them.
+SHIPPED = ("chelsea.png", "astronaut.jpg", "china.jpg", "coffee.jpg", "flower.jpg", "rocket.jpg", "retina.jpg",
+           "hubble.jpg")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the data.
+
+    Args:
+        name: its path in the data, for people.
+        path: where it lies.
+        sha256: of the file.
+        index: its place in the whole list, whatever part of it is used: it chooses a random mask.
+        label: its class, where a list says so.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    index: int
+    label: int | None = None
+
+    def record(self) -> dict[str, Any]:
+        """What `config.json` keeps: no path of this machine."""
+        return {"name": self.name, "sha256": self.sha256, "index": self.index, "label": self.label}
+
+
+def shipped() -> Path:
+    """The folder of the photographs that come with the package."""
+    return Path(str(resources.files("hrdis") / "pictures"))
+
+
+def find(folder: Path | None = None, listed: Path | None = None, limit: int | None = None) -> list[Picture]:
+    """The pictures to use, hashed.
+
+    Args:
+        folder: searched with its subfolders, sorted by path; None for the shipped photographs.
+        listed: lines ``wnid/file label`` (ImageNet's form; the label may be left out), files relative to the folder,
+            where they may also lie without their ``wnid/``. They are taken in the order of the lines.
+        limit: how many of the first ones.
+
+    Raises:
+        ValueError: for a folder without pictures, a list that is none, or a file that is missing or damaged.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"The limit is {limit}. At least one picture is expected: --limit 1")
+    if folder is None:
+        if listed is not None:
+            raise ValueError(f"{listed} lists files of a folder that is not given. A folder is expected: --data FOLDER")
+        found = [(name, shipped() / name, None) for name in SHIPPED]
+    elif not folder.is_dir():
+        what = "is a file" if folder.is_file() else "does not exist"
+        raise ValueError(f"{folder} {what}. A folder of pictures is expected: --data FOLDER")
+    else:
+        found = _of_folder(folder) if listed is None else _of_list(folder, listed)
+    return [
+        Picture(name, path, _checked(path), index, label) for index, (name, path, label) in enumerate(found[:limit])
+    ]
+
+
+Found = list[tuple[str, Path, int | None]]
+
+
+def _of_folder(folder: Path) -> Found:
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in images.SUFFIXES and p.is_file())
+    if not files:
+        raise ValueError(
+            f"There is no picture in {folder}. Files ending in {', '.join(images.SUFFIXES)} are expected there or in "
+            "its subfolders: --data FOLDER"
+        )
+    return [(p.relative_to(folder).as_posix(), p, None) for p in files]
+
+
+def _of_list(folder: Path, listed: Path) -> Found:
+    try:
+        lines = listed.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"The list {listed} cannot be read ({error}). Lines 'wnid/file label' are expected: --list FILE"
+        ) from None
+    found: Found = []
+    for number, line in enumerate(lines, 1):
+        name, _, label = line.strip().rpartition(" ")
+        if not name:
+            name, label = label, ""
+        if not name:
+            continue
+        if label and not label.isdigit():
+            raise ValueError(f"Line {number} of {listed} is {line!r}. 'wnid/file label' is expected, label a number.")
+        paths = [folder / name, folder / Path(name).name]
+        path = next((p for p in paths if p.is_file()), None)
+        if path is None:
+            raise ValueError(f"{name}, line {number} of {listed}, is not in {folder}. The folder of the list's files is "
+                             "expected: --data FOLDER")  # fmt: skip
+        found.append((name, path, int(label) if label else None))
+    if not found:
+        raise ValueError(f"The list {listed} is empty. Lines 'wnid/file label' are expected: --list FILE")
+    return found
+
+
+def _checked(path: Path) -> str:
+    """The SHA-256 of a picture's file, which can be decoded."""
+    images.decode(path, lambda image: None)
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def prepare(path: Path, size: int, crop: int) -> Tensor:
+    """Read a picture as guided-diffusion does (and thereby the papers): (1, 3, h, w) in [-1, 1], on the 256 levels.
+
+    While the shorter side has twice the size or more, halve both with a box filter; scale the shorter side to the size
+    with Pillow's bicubic filter (the other is rounded); cut out the centre. Rotations in EXIF are not applied, as there.
+
+    Args:
+        path: of any mode; converted to RGB first.
+        size: side of the result; 0 takes the picture as it is (FFHQ at 256 x 256).
+        crop: side of the centre to cut out of that; 0 takes all of it.
+
+    Raises:
+        ValueError: if the file cannot be read, or is smaller than the crop.
+    """
+    pixels = images.decode(path, lambda image: np.asarray(_sized(_rgb(image), size)))
+    if size:
+        pixels = _centre(pixels, size)
+    if crop:
+        if crop > min(pixels.shape[:2]):
+            raise ValueError(
+                f"{path} has {pixels.shape[0]} x {pixels.shape[1]} pixels, less than the crop of {crop}. "
+                f"A smaller one is expected: --crop {min(pixels.shape[:2])}"
+            )
+        pixels = _centre(pixels, crop)
+    x = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float() / 255
+    return images.from_unit(x)[None]
+
+
+def _rgb(image: "Image.Image") -> "Image.Image":
+    if image.mode.startswith(("I", "F")):  # Pillow would cut 16 bits off at 255
+        return images.to_pil(replace(images.from_pil(image), bits=8)).convert("RGB")
+    return image.convert("RGB")
+
+
+def _sized(image: "Image.Image", size: int) -> "Image.Image":
+    from PIL.Image import Resampling
+
+    if not size:
+        return image
+    while min(image.size) >= 2 * size:
+        image = image.resize((image.width // 2, image.height // 2), Resampling.BOX)
+    scale = size / min(image.size)
+    return image.resize((round(image.width * scale), round(image.height * scale)), Resampling.BICUBIC)
+
+
+def _centre(pixels: "np.ndarray[Any, Any]", side: int) -> "np.ndarray[Any, Any]":
+    top, left = ((n - side) // 2 for n in pixels.shape[:2])
+    return pixels[top : top + side, left : left + side]
+
