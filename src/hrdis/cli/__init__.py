@@ -9,6 +9,7 @@ COMMANDS = {
     "demo": "restore a photograph that comes with the package, before / after / truth side by side",
     "restore": "restore a damaged picture: fill holes, enlarge, denoise",
     "degrade": "damage a good picture, to try the others on",
+    "bench": "rerun the paper's tables and figures, or your own plan",
     "train": "make a prior from a folder of your own pictures",
     "check-operator": "try an operator of your own: is it right, and which solvers can use it?",
     "solvers": "list the solvers: what they need, what they cost, where they come from",

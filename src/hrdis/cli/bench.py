@@ -1,0 +1,238 @@
+"""``hrdis bench``: rerun the paper's tables and figures, or a plan."""
+
+import platform
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+import tyro
+
+import hrdis
+from hrdis.bench import data, estimate, planfile
+from hrdis.bench.figures import FIGURES
+from hrdis.bench.plan import TASKS, Feasible, Network, Options, Plan, expand, file_sha256, model_cell, narrowed, wanted
+from hrdis.bench.problems import load_blur
+from hrdis.bench.run import DTYPES, Work
+from hrdis.bench.store import Store
+from hrdis.bench.tables import TABLES, Table
+from hrdis.priors import Prior, load_prior
+from hrdis.priors.checkpoints import weights_sha256
+from hrdis.solvers import SOLVERS
+
+from .parsing import checking, choose, parse, pick_device
+from .progress import bar, say
+
+HELP = """\
+Rerun tables and figures of the paper, or a plan of your own, on the photographs that come with the package or yours.
+
+Examples:
+  hrdis bench --table 9 --limit 1 -o runs/table-9
+  hrdis bench --table 1..12 --figure 5 9 17 21 --dry-run
+  hrdis bench --table 1 9 --data imagenet/val --list dgp_top1k.txt --dataset imagenet --prior PRIOR -o runs/imagenet
+  hrdis bench --table 2 10 --data ffhq256 --size 0 --dataset ffhq --prior PRIOR --device cuda --batch 8 -o runs/ffhq
+  hrdis bench examples/plan.yaml -o runs/plan
+
+Without --data the photographs of the package are restored, without --prior by the embedded prior: nothing that can be
+compared with the paper one to one. The folder RUN receives a line per restoration and its picture; the same command
+continues what was stopped, by Ctrl-C or a kill, and repeats nothing.
+"""
+
+SMALL = 64  # the side that small priors know
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Options of ``hrdis bench``."""
+
+    plan: tyro.conf.Positional[Path | None] = None
+    """A plan (YAML) instead of tables; see examples/plan.yaml."""
+    table: tuple[str, ...] = ()
+    """Tables of the paper: 1 to 12, or 1..12."""
+    figure: tuple[str, ...] = ()
+    """Figures of the paper: 5, 9, 17, 21."""
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """The folder of the run."""
+    prior: str | None = None
+    """The prior; by default the embedded one."""
+    data: Path | None = None
+    """A folder of pictures, taken in the order of their paths; by default those of the package."""
+    list: Path | None = None
+    """Which pictures of it, in ImageNet's form: lines `wnid/file label`."""
+    dataset: Literal["imagenet", "ffhq", "lol"] | None = None
+    """Which of the paper's data sets the pictures are: columns of others are left out."""
+    limit: int | None = None
+    """Take so many pictures."""
+    size: int | None = None
+    """Scale and crop pictures to this side as the papers do (256); 0 takes them as they are."""
+    crop: int | None = None
+    """Use the centre of this side only: 0 is all of it, the default; 64 for priors that know small patches."""
+    presets: Literal["auto", "paper", "default"] | None = None
+    """Whose settings: paper: the papers', default: those for small priors, auto: those that fit the prior."""
+    precision: Literal["fp32", "bf16", "fp16"] | None = None
+    """What the network runs in (fp32)."""
+    seeds: int | None = None
+    """Samples per picture."""
+    batch: int | None = None
+    """Pictures per network call."""
+    tasks: tuple[str, ...] = ()
+    """Only these tasks of what was asked for."""
+    solvers: tuple[str, ...] = ()
+    """Only these solvers, or rows by their label."""
+    bkse: Path | None = None
+    """Weights of the nonlinear blur (GOPRO_wVAE.pth); without them its cells are reported as missing."""
+    device: str = "auto"
+    """cpu, cuda, or auto."""
+    retry_failed: bool = False
+    """Do again what failed."""
+    dry_run: bool = False
+    """Say what would be done and what it costs; nothing is written."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that has been checked."""
+
+    plan: Plan
+    prior: Prior
+    work: Work
+    shape: tuple[int, int, int]
+
+
+def main(argv: Sequence[str]) -> int:
+    args: Any = parse(Bench, argv, "bench", HELP)
+    asked, args = gather(args)
+    with checking():
+        if args.output is None and not args.dry_run:
+            raise ValueError("No folder for the run was given. One is expected: -o runs/mine (or --dry-run)")
+        ready = prepare(args, asked)
+        for text in dict.fromkeys(f"left out: {m['column']}, {m['row']}: {m['reason']}" for m in ready.plan.config["missing"]):
+            say(text)
+        if args.dry_run:
+            show(ready)
+            return 0
+        config = ready.plan.config | {"provenance": provenance(args, argv, ready.work)}
+        store = Store.create(args.output, config)
+    return run(args, ready, store)
+
+
+def gather(args: Any) -> tuple[list[tuple[Table, str]], Any]:
+    """The tables that are asked for, and the options with what a plan file adds to them."""
+    numbers = [int(n) for n in _numbers(args.table, "table", TABLES)]
+    drawn = [int(n) for n in _numbers(args.figure, "figure", FIGURES)]
+    asked = wanted(numbers, drawn)
+    own: dict[str, Any] = {}
+    if args.plan is not None:
+        with checking():
+            said = planfile.read(args.plan)
+        asked.append((said.table, ""))
+        own = {"data": said.folder, "list": said.listed, "limit": said.limit, "bkse": said.bkse, "prior": said.prior}
+        own |= said.options
+    with checking():
+        if not asked:
+            raise ValueError("Nothing was asked for. A table, a figure or a plan is expected: --table 9, or PLAN.yaml")
+    names = {*TASKS, *(c.name for table, _ in asked for c in table.columns)}
+    labels = {*SOLVERS, *(m.label for table, _ in asked for m in table.methods)}
+    for kind, given, valid in (("task", args.tasks, names), ("solver", args.solvers, labels)):
+        for name in given:
+            choose(kind, name, sorted(valid))
+    chosen = {name: value for name, value in own.items() if getattr(args, name) is None and value is not None}
+    return asked, replace(args, **chosen)
+
+
+def prepare(args: Any, asked: Sequence[tuple[Table, str]]) -> Prepared:
+    """Load and check everything; raises ValueError or TypeError before any work."""
+    name = args.prior or "default"
+    device = pick_device(args.device)
+    prior = load_prior(name, dtype=DTYPES[args.precision or "fp32"], device=device)
+    network = Network(prior.name, weights_sha256(name), prior.presets, prior.schedule)
+    given = {f.name: getattr(args, f.name) for f in fields(Options) if getattr(args, f.name) is not None}  # type: ignore[arg-type]
+    if "crop" not in given and name == "default":
+        given["crop"] = SMALL
+    options = Options(**given)
+    blur = load_blur(args.bkse)
+    pictures = data.find(args.data, args.list, args.limit)
+    model = model_cell(options, network, pictures[0])
+    truth = data.prepare(pictures[0].path, options.size, options.crop)
+    tables = [(narrowed(table, args.tasks, args.solvers, options.dataset), note) for table, note in asked]
+    feasible = Feasible(truth.to(device), prior, blur, model)
+    plan = expand(tables, pictures, options, network, feasible, file_sha256(args.bkse))
+    if not plan.units and any(table.columns for table, _ in asked):
+        left = "; ".join(dict.fromkeys(m["reason"] for m in plan.config["missing"])) or "no task and solver are left"
+        raise ValueError(f"Nothing can be run: {left}. Drop --tasks, --solvers or --dataset, or give what is missing.")
+    plan.config["shipped"] = {"data": args.data is None, "prior": name == "default"}
+    files = {p.sha256: str(p.path) for p in pictures}
+    work = Work(name, options.precision, str(device), files, None if args.bkse is None else str(args.bkse),
+                plan.config["timed"])  # fmt: skip
+    return Prepared(plan, prior, work, (truth.shape[1], truth.shape[2], truth.shape[3]))
+
+
+def run(args: Any, ready: Prepared, store: Store) -> int:
+    """Do what is left to do, in this process."""
+    with checking(), store.at_work():
+        done = store.finished(args.retry_failed)
+        units = [unit for unit in ready.plan.units if any(cell.key not in done for cell in unit.cells)]
+        todo, failed = sum(len(unit.cells) for unit in units), 0
+        say(f"{ready.plan.config['cells']} cells, {todo} to do, in {args.output}")
+        worker = ready.work.open(store)
+        with bar(todo, "restorations") as advance:
+            for unit in units:
+                for row in worker(unit):
+                    if row["key"] not in done:
+                        store.append(row)
+                        failed += row["status"] != "ok"
+                    advance()
+    say(f"Done: {ready.plan.config['cells']} cells" + (f", {failed} of them failed: see the report" if failed else ""))
+    return 0
+
+
+def show(ready: Prepared) -> None:
+    """The table of a dry run."""
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+    cost = estimate.time_network(ready.plan.units, ready.prior, ready.shape)
+    rows = estimate.lines(ready.plan.units, ready.prior, cost)
+    grid = Grid("task", "noise", "row", "preset", box=None, pad_edge=False)
+    for name in ("cells", "network calls", "time"):
+        grid.add_column(name, justify="right")
+    for r in rows:
+        grid.add_row(r.task, r.noise, r.group, r.preset or "none", str(r.cells), str(r.calls), duration(r.seconds))
+    console = Console(highlight=False)
+    console.print(grid)
+    size = " x ".join(map(str, ready.shape[1:]))
+    memory = "" if cost.memory is None else f", {cost.memory / 2**20:.0f} MiB more than before"
+    console.print(
+        f"\n{sum(r.cells for r in rows)} cells, {sum(r.calls for r in rows)} network calls of "
+        f"{1000 * cost.forward:.1f} ms ({size}, forward{memory}): about {duration(sum(r.seconds for r in rows))}.",
+        markup=False,
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def provenance(args: Any, argv: Sequence[str], work: Work) -> dict[str, Any]:
+    """Where and by what a run was made; may differ when it is continued."""
+    return {
+        "command": "hrdis bench " + shlex.join(argv), "hrdis": hrdis.__version__, "torch": torch.__version__,
+        "python": platform.python_version(), "platform": platform.platform(), "device": work.device,
+        "threads": torch.get_num_threads(), "prior": work.prior, "data": None if args.data is None else str(args.data),
+        "list": None if args.list is None else str(args.list), "bkse": work.bkse,
+    }  # fmt: skip
+
+
+def _numbers(words: Sequence[str], kind: str, valid: "dict[int, Table]") -> list[str]:
+    """Numbers and ranges a..b, each once and in order."""
+    found = []
+    for word in words:
+        span = re.fullmatch(r"(\d+)(?:\.\.|-)(\d+)", word)
+        found += [str(n) for n in valid if int(span[1]) <= n <= int(span[2])] if span else [word]
+    return [choose(kind, n, map(str, valid)) for n in dict.fromkeys(found)]
