@@ -20,6 +20,9 @@ SHIPPED = ("chelsea.png", "astronaut.jpg", "china.jpg", "coffee.jpg", "flower.jp
            "hubble.jpg")  # fmt: skip
 
 
+Found = list[tuple[str, Path, int | None]]
+
+
 @dataclass(frozen=True)
 class Picture:
     """A picture of the data.
@@ -65,7 +68,7 @@ def find(folder: Path | None = None, listed: Path | None = None, limit: int | No
     if folder is None:
         if listed is not None:
             raise ValueError(f"{listed} lists files of a folder that is not given. A folder is expected: --data FOLDER")
-        found = [(name, shipped() / name, None) for name in SHIPPED]
+        found: Found = [(name, shipped() / name, None) for name in SHIPPED]
     elif not folder.is_dir():
         what = "is a file" if folder.is_file() else "does not exist"
         raise ValueError(f"{folder} {what}. A folder of pictures is expected: --data FOLDER")
@@ -74,9 +77,6 @@ def find(folder: Path | None = None, listed: Path | None = None, limit: int | No
     return [
         Picture(name, path, _checked(path), index, label) for index, (name, path, label) in enumerate(found[:limit])
     ]
-
-
-Found = list[tuple[str, Path, int | None]]
 
 
 def _of_folder(folder: Path) -> Found:
@@ -108,8 +108,10 @@ def _of_list(folder: Path, listed: Path) -> Found:
         paths = [folder / name, folder / Path(name).name]
         path = next((p for p in paths if p.is_file()), None)
         if path is None:
-            raise ValueError(f"{name}, line {number} of {listed}, is not in {folder}. The folder of the list's files is "
-                             "expected: --data FOLDER")  # fmt: skip
+            raise ValueError(
+                f"{name}, line {number} of {listed}, is not in {folder}. The folder of the list's files is expected: "
+                "--data FOLDER"
+            )
         found.append((name, path, int(label) if label else None))
     if not found:
         raise ValueError(f"The list {listed} is empty. Lines 'wnid/file label' are expected: --list FILE")
@@ -126,7 +128,7 @@ def prepare(path: Path, size: int, crop: int) -> Tensor:
     """Read a picture as guided-diffusion does (and thereby the papers): (1, 3, h, w) in [-1, 1], on the 256 levels.
 
     While the shorter side has twice the size or more, halve both with a box filter; scale the shorter side to the size
-    with Pillow's bicubic filter (the other is rounded); cut out the centre. Rotations in EXIF are not applied, as there.
+    with Pillow's bicubic filter (the other is rounded); cut out the centre. EXIF rotations are not applied, as there.
 
     Args:
         path: of any mode; converted to RGB first.
@@ -170,4 +172,3 @@ def _sized(image: "Image.Image", size: int) -> "Image.Image":
 def _centre(pixels: "np.ndarray[Any, Any]", side: int) -> "np.ndarray[Any, Any]":
     top, left = ((n - side) // 2 for n in pixels.shape[:2])
     return pixels[top : top + side, left : left + side]
-

@@ -12,7 +12,12 @@ class _Watched(Prior):
     def __init__(self, prior: Prior):
         super().__init__()
         self.prior = prior
-        self.schedule, self.channels, self.name, self.presets = prior.schedule, prior.channels, prior.name, prior.presets
+        self.schedule, self.channels, self.name, self.presets = (
+            prior.schedule,
+            prior.channels,
+            prior.name,
+            prior.presets,
+        )
         self.seen: Tensor | None = None
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:

@@ -1,5 +1,7 @@
 """The most memory that something needed, in bytes: of the device, or of the process."""
 
+import ctypes
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -12,9 +14,8 @@ class Peak:
     """Around a piece of work on one device.
 
     Attributes:
-        allocated: on CUDA the most that tensors took; elsewhere by how much the process grew at its largest over what
-            it took before, None where the system does not tell (only Linux does). Memory that the process already
-            held and used again does not count, so the figure is a lower bound.
+        allocated: on CUDA the most that tensors took; elsewhere by how much the process grew at its largest, after it
+            has given back what it did not need before; None where the system does not tell (only Linux does).
         reserved: on CUDA the most that the allocator held, else None.
     """
 
@@ -34,6 +35,7 @@ class Peak:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         else:
+            _give_back()
             self._before = resident("VmRSS") if _forget_peak() else None
         return self
 
@@ -52,6 +54,12 @@ def resident(name: str) -> int | None:
     except (OSError, StopIteration):
         return None
     return int(line.split()[1]) * 1024
+
+
+def _give_back() -> None:
+    """Return free memory to the system, or what is used again would not count (glibc only)."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _forget_peak() -> bool:

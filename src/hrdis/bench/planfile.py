@@ -12,7 +12,7 @@
     bkse: GOPRO_wVAE.pth                    # paths are relative to this file
     prior: default
     metrics: [PSNR, SSIM, LPIPS]
-    size: 256                               # and every other setting of `hrdis.bench.plan.Options`
+    size: 256                               # and every other setting of `hrdis.bench.methods.Options`
 
 Only tasks and solvers must be there. What the command line says goes before what the file says.
 """
@@ -27,12 +27,12 @@ import yaml
 
 from ..arguments import unknown
 from ..solvers import SOLVERS
-from .plan import Options
+from .methods import Options
 from .problems import ALL, noise_of
 from .tables import Column, Method, Table
 
 METRICS = ("PSNR", "SSIM", "LPIPS", "FID", "KID", "CA", "diversity")
-OPTIONS = tuple(f.name for f in fields(Options))  # type: ignore[arg-type]
+OPTIONS = tuple(f.name for f in fields(Options))
 KEYS = ("tasks", "noise", "solvers", "images", "bkse", "prior", "metrics", "title", *OPTIONS)
 
 
@@ -58,13 +58,17 @@ def read(path: Path) -> PlanFile:
     try:
         said = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}). A plan is expected: hrdis bench PLAN.yaml") from None
+        raise ValueError(
+            f"{path} cannot be read ({error.strerror}). A plan is expected: hrdis bench PLAN.yaml"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no YAML ({' '.join(str(error).split())}). See examples/plan.yaml") from None
     said = _mapping(said, str(path), KEYS)
     for key in ("tasks", "solvers"):
         if not said.get(key):
-            raise ValueError(f"{path} has no {key}. A list of names is expected: {key}: [{'sr4' if key == 'tasks' else 'hrdis'}]")
+            raise ValueError(
+                f"{path} has no {key}. A list of names is expected: {key}: [{'sr4' if key == 'tasks' else 'hrdis'}]"
+            )
     images = _mapping(said.get("images", {}), f"images of {path}", ("folder", "list", "limit"))
     limit = images.get("limit")
     if limit is not None and (not isinstance(limit, int) or limit < 1):

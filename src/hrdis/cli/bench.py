@@ -4,6 +4,7 @@ import platform
 import re
 import shlex
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,10 +13,11 @@ import torch
 import tyro
 
 import hrdis
-from hrdis.bench import data, estimate, planfile
+from hrdis.bench import data, planfile
 from hrdis.bench.figures import FIGURES
-from hrdis.bench.plan import TASKS, Feasible, Network, Options, Plan, expand, file_sha256, model_cell, narrowed, wanted
-from hrdis.bench.problems import load_blur
+from hrdis.bench.methods import Feasible, Network, Options
+from hrdis.bench.plan import Plan, expand, file_sha256, model_cell, narrowed, wanted
+from hrdis.bench.problems import ALL, load_blur
 from hrdis.bench.run import DTYPES, Work
 from hrdis.bench.store import Store
 from hrdis.bench.tables import TABLES, Table
@@ -23,6 +25,7 @@ from hrdis.priors import Prior, load_prior
 from hrdis.priors.checkpoints import weights_sha256
 from hrdis.solvers import SOLVERS
 
+from .bench_estimate import show
 from .parsing import checking, choose, parse, pick_device
 from .progress import bar, say
 
@@ -109,10 +112,12 @@ def main(argv: Sequence[str]) -> int:
         if args.output is None and not args.dry_run:
             raise ValueError("No folder for the run was given. One is expected: -o runs/mine (or --dry-run)")
         ready = prepare(args, asked)
-        for text in dict.fromkeys(f"left out: {m['column']}, {m['row']}: {m['reason']}" for m in ready.plan.config["missing"]):
+        for text in dict.fromkeys(
+            f"left out: {m['column']}, {m['row']}: {m['reason']}" for m in ready.plan.config["missing"]
+        ):
             say(text)
         if args.dry_run:
-            show(ready)
+            show(ready.plan.units, ready.prior, ready.shape)
             return 0
         config = ready.plan.config | {"provenance": provenance(args, argv, ready.work)}
         store = Store.create(args.output, config)
@@ -134,7 +139,7 @@ def gather(args: Any) -> tuple[list[tuple[Table, str]], Any]:
     with checking():
         if not asked:
             raise ValueError("Nothing was asked for. A table, a figure or a plan is expected: --table 9, or PLAN.yaml")
-    names = {*TASKS, *(c.name for table, _ in asked for c in table.columns)}
+    names = {*ALL, *(c.name for table, _ in asked for c in table.columns)}
     labels = {*SOLVERS, *(m.label for table, _ in asked for m in table.methods)}
     for kind, given, valid in (("task", args.tasks, names), ("solver", args.solvers, labels)):
         for name in given:
@@ -149,8 +154,8 @@ def prepare(args: Any, asked: Sequence[tuple[Table, str]]) -> Prepared:
     device = pick_device(args.device)
     prior = load_prior(name, dtype=DTYPES[args.precision or "fp32"], device=device)
     network = Network(prior.name, weights_sha256(name), prior.presets, prior.schedule)
-    given = {f.name: getattr(args, f.name) for f in fields(Options) if getattr(args, f.name) is not None}  # type: ignore[arg-type]
-    if "crop" not in given and name == "default":
+    given = {f.name: getattr(args, f.name) for f in fields(Options) if getattr(args, f.name) is not None}
+    if "crop" not in given and prior.presets == "default":
         given["crop"] = SMALL
     options = Options(**given)
     blur = load_blur(args.bkse)
@@ -172,7 +177,9 @@ def prepare(args: Any, asked: Sequence[tuple[Table, str]]) -> Prepared:
 
 def run(args: Any, ready: Prepared, store: Store) -> int:
     """Do what is left to do, in this process."""
-    with checking(), store.at_work():
+    with ExitStack() as stack:
+        with checking():
+            stack.enter_context(store.at_work())
         done = store.finished(args.retry_failed)
         units = [unit for unit in ready.plan.units if any(cell.key not in done for cell in unit.cells)]
         todo, failed = sum(len(unit.cells) for unit in units), 0
@@ -187,36 +194,6 @@ def run(args: Any, ready: Prepared, store: Store) -> int:
                     advance()
     say(f"Done: {ready.plan.config['cells']} cells" + (f", {failed} of them failed: see the report" if failed else ""))
     return 0
-
-
-def show(ready: Prepared) -> None:
-    """The table of a dry run."""
-    from rich.console import Console
-    from rich.table import Table as Grid
-
-    cost = estimate.time_network(ready.plan.units, ready.prior, ready.shape)
-    rows = estimate.lines(ready.plan.units, ready.prior, cost)
-    grid = Grid("task", "noise", "row", "preset", box=None, pad_edge=False)
-    for name in ("cells", "network calls", "time"):
-        grid.add_column(name, justify="right")
-    for r in rows:
-        grid.add_row(r.task, r.noise, r.group, r.preset or "none", str(r.cells), str(r.calls), duration(r.seconds))
-    console = Console(highlight=False)
-    console.print(grid)
-    size = " x ".join(map(str, ready.shape[1:]))
-    memory = "" if cost.memory is None else f", {cost.memory / 2**20:.0f} MiB more than before"
-    console.print(
-        f"\n{sum(r.cells for r in rows)} cells, {sum(r.calls for r in rows)} network calls of "
-        f"{1000 * cost.forward:.1f} ms ({size}, forward{memory}): about {duration(sum(r.seconds for r in rows))}.",
-        markup=False,
-    )
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def provenance(args: Any, argv: Sequence[str], work: Work) -> dict[str, Any]:

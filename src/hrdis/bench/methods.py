@@ -1,0 +1,100 @@
+"""How a method is set for a task: what every plan may say, whose presets are taken, and what cannot be run at all."""
+
+import warnings
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from ..arguments import check
+from ..operators.nonlinear_blur import BKSE
+from ..priors.base import Prior
+from ..schedule import Schedule
+from ..solvers import SOLVERS, Solver
+from ..solvers.base import settings
+from .cells import Cell
+from .problems import NONLINEAR, chosen, pose
+from .tables import Column, Method
+
+Presets = Literal["auto", "paper", "default"]
+
+
+@settings
+class Options:
+    """What a plan has beside its tables: everything that changes a number."""
+
+    size: Annotated[int, Field(ge=0)] = 256
+    """Scale and crop pictures to this side as the papers do; 0 takes them as they are."""
+    crop: Annotated[int, Field(ge=0)] = 0
+    """Use the centre of this side only; 0: all of it."""
+    presets: Presets = "auto"
+    """paper: the papers' settings, for the papers' networks; default: those for small priors; auto: what fits."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """What the network runs in."""
+    seeds: Annotated[int, Field(ge=1)] = 1
+    """Samples per picture, all of one measurement; phase retrieval takes at least 4."""
+    batch: Annotated[int, Field(ge=1)] = 1
+    """Pictures per network call."""
+    dataset: str = ""
+    """Which of the papers' data sets the pictures are (imagenet, ffhq, lol); others' columns are left out."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """The prior of a plan: its name for people, its hash, and whose presets fit."""
+
+    name: str
+    sha256: str
+    presets: str
+    schedule: Schedule
+
+
+def settle(column: Column, method: Method, options: Options, network: Network) -> tuple[str | None, Solver]:
+    """The settings of a method on a task: its preset, and what replaces it; the preset's key goes into the row."""
+    prior = {"auto": network.presets, "paper": "", "default": "default"}[options.presets]
+    presets = SOLVERS[method.solver][1]
+    if method.preset is not None and method.preset not in presets:
+        raise ValueError(f"{method.solver} has no preset {method.preset!r}. One of {', '.join(presets)} is expected.")
+    key, solver = chosen(method.solver, column.task, column.noise, prior)
+    if method.preset is not None:
+        key, solver = method.preset, presets[method.preset]
+    given = dict(method.settings)
+    if "epsilon" in given:
+        given |= _spaced(solver, given.pop("epsilon"), len(network.schedule))
+    return key, replace(solver, **given)  # type: ignore[type-var]
+
+
+def _spaced(solver: Solver, epsilon: float, length: int) -> dict[str, Any]:
+    """Settings whose times are epsilon apart, on a scale where all times are 1."""
+    names = {f.name for f in fields(solver)}  # type: ignore[arg-type]
+    if not {"steps", "start"} <= names or not 0 < epsilon <= 1:
+        raise ValueError(
+            f"epsilon is {epsilon} for {type(solver).__name__}. A distance of times in (0, 1] is expected, for a "
+            "solver with steps and start."
+        )
+    start: int | None = solver.start  # type: ignore[attr-defined]
+    steps = round(1 / epsilon) if start is None else round(start / (length * epsilon)) + 1
+    steps = max(1, min(steps, length if start is None else start + 1))
+    return {"steps": steps} | ({"grid": "uniform"} if "grid" in names else {})
+
+
+class Feasible:
+    """Which method can be run on which task, tried on the first picture; the reason where not, else empty."""
+
+    def __init__(self, truth: Tensor, prior: Prior, blur: BKSE | None, cell: Cell):
+        self.truth, self.prior, self.blur, self.cell = truth, prior, blur, cell
+
+    def why_not(self, column: Column, method: Method, solver: Solver) -> str:
+        """One sentence, or nothing."""
+        if column.task == NONLINEAR and self.blur is None:
+            return "no weights of the nonlinear blur were given: --bkse GOPRO_wVAE.pth"
+        here = replace(self.cell, task=column.task, noise=column.noise, solver=method.solver)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                check(solver, self.prior, pose([here], self.truth, self.blur))
+            solver.times(self.prior.schedule)
+        except (ValueError, TypeError) as error:
+            return str(error)
+        return ""
