@@ -8,13 +8,12 @@ from pydantic import Field
 from torch import Tensor
 
 from ..arguments import check
-from ..operators.nonlinear_blur import BKSE
 from ..priors.base import Prior
 from ..schedule import Schedule
 from ..solvers import SOLVERS, Solver
 from ..solvers.base import settings
 from .cells import Cell
-from .problems import NONLINEAR, chosen, pose
+from .problems import NONLINEAR, Poser, chosen
 from .tables import Column, Method
 
 Presets = Literal["auto", "paper", "default"]
@@ -82,18 +81,18 @@ def _spaced(solver: Solver, epsilon: float, length: int) -> dict[str, Any]:
 class Feasible:
     """Which method can be run on which task, tried on the first picture; the reason where not, else empty."""
 
-    def __init__(self, truth: Tensor, prior: Prior, blur: BKSE | None, cell: Cell):
-        self.truth, self.prior, self.blur, self.cell = truth, prior, blur, cell
+    def __init__(self, truth: Tensor, prior: Prior, poser: Poser, cell: Cell):
+        self.truth, self.prior, self.poser, self.cell = truth, prior, poser, cell
 
     def why_not(self, column: Column, method: Method, solver: Solver) -> str:
         """One sentence, or nothing."""
-        if column.task == NONLINEAR and self.blur is None:
+        if column.task == NONLINEAR and self.poser.blur is None:
             return "no weights of the nonlinear blur were given: --bkse GOPRO_wVAE.pth"
         here = replace(self.cell, task=column.task, noise=column.noise, solver=method.solver)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                check(solver, self.prior, pose([here], self.truth, self.blur))
+                check(solver, self.prior, self.poser.pose([here], self.truth))
             solver.times(self.prior.schedule)
         except (ValueError, TypeError) as error:
             return str(error)

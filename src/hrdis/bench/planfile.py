@@ -133,7 +133,8 @@ def _list(value: object) -> list[Any]:
 def _names(value: object, kind: str, valid: "Mapping[str, Any] | tuple[str, ...]") -> list[str]:
     for name in (names := [str(v) for v in _list(value)]):
         if name not in valid:
-            raise ValueError(unknown(kind, name, valid).capitalize())
+            text = unknown(kind, name, valid)
+            raise ValueError(text[0].upper() + text[1:])
     return names
 
 

@@ -67,33 +67,58 @@ def load_blur(file: str | Path | None) -> BKSE | None:
     return None if file is None else NonlinearBlur(file).network
 
 
-def build(task: str, h: int, w: int, indices: Sequence[int], blur: BKSE | None) -> Operator:
-    """The operator for a batch of images at these places of the data; one mask for each."""
-    if task == NONLINEAR and blur is not None:
-        return NonlinearBlur(blur, seed=0, index=indices[0])
-    operators = [ALL[task].build(h, w, 0, index) for index in (indices if ALL[task].mask else indices[:1])]
-    if len(operators) > 1:
-        return Inpainting(torch.cat([A.mask for A in operators if isinstance(A, Inpainting)]))
-    return operators[0]
+class Poser:
+    """Measures the pictures of units. Every solver, and every seed, faces the same y.
 
-
-def pose(cells: Sequence[Cell], truth: Tensor, blur: BKSE | None = None) -> Problem:
-    """Measure the pictures of a unit. Every solver, and every seed, faces the same y.
+    Operators without random parts of their own per picture, and the last problem, are kept: building one can take
+    longer than a short run.
 
     Args:
-        cells: they agree in task and noise.
-        truth: (b, 3, h, w) in [-1, 1], where the solver runs.
-        blur: the network of the nonlinear blur.
-
-    Raises:
-        ValueError, TypeError: if pictures of this size cannot be measured so.
+        blur: the network of the nonlinear blur, if there is one.
     """
-    task, (h, w) = cells[0].task, truth.shape[-2:]
-    A = build(task, h, w, [cell.index for cell in cells], blur).to(truth.device)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # an identity without noise says that it is one
-        problem = measure(A, truth, noise_of(cells[0].noise), seeds=[cell.draw_seed("measure") for cell in cells])
-    blind = ALL[task].blind
-    if blind is not None and cells[0].solver == ALL[task].solver:  # any other is told what it does not estimate
-        return Problem(problem.y, blind(h, w, 0, 0), problem.sigma_y)
-    return problem
+
+    def __init__(self, blur: BKSE | None = None):
+        self.blur = blur
+        self._operators: dict[object, Operator] = {}
+        self._last: tuple[object, Problem] | None = None
+
+    def pose(self, cells: Sequence[Cell], truth: Tensor) -> Problem:
+        """The problem of a unit.
+
+        Args:
+            cells: they agree in task and noise.
+            truth: (b, 3, h, w) in [-1, 1], where the solver runs; the pictures of the cells.
+
+        Raises:
+            ValueError, TypeError: if pictures of this size cannot be measured so.
+        """
+        task, noise = cells[0].task, cells[0].noise
+        blind = ALL[task].blind if cells[0].solver == ALL[task].solver else None  # any other is told what it lacks
+        where = (cells[0].size, cells[0].crop, *truth.shape, truth.device)
+        name = (task, noise, blind, where, *((cell.image_sha256, cell.index) for cell in cells))
+        if self._last is None or self._last[0] != name:
+            problem = self._measured(cells, truth)
+            if blind is not None:
+                problem = Problem(problem.y, blind(*truth.shape[-2:], 0, 0), problem.sigma_y)
+            self._last = name, problem
+        return self._last[1]
+
+    def _measured(self, cells: Sequence[Cell], truth: Tensor) -> Problem:
+        A = self._operator(cells[0].task, truth, [cell.index for cell in cells])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # an identity without noise says that it is one
+            return measure(A, truth, noise_of(cells[0].noise), seeds=[cell.draw_seed("measure") for cell in cells])
+
+    def _operator(self, task: str, truth: Tensor, indices: Sequence[int]) -> Operator:
+        (h, w), build = truth.shape[-2:], ALL[task].build
+        if task == NONLINEAR and self.blur is not None:
+            return NonlinearBlur(self.blur, seed=0, index=indices[0]).to(truth.device)
+        if ALL[task].mask:
+            masks = [A.mask for A in (build(h, w, 0, index) for index in indices) if isinstance(A, Inpainting)]
+            return Inpainting(torch.cat(masks)).to(truth.device)
+        if task in ALONE:
+            return build(h, w, 0, indices[0]).to(truth.device)
+        name = (task, h, w, truth.device)
+        if name not in self._operators:
+            self._operators[name] = build(h, w, 0, 0).to(truth.device)
+        return self._operators[name]

@@ -18,7 +18,6 @@ import hrdis
 from .. import images, metrics
 from ..driver import Result, solve
 from ..operators import PhaseRetrieval, Problem
-from ..operators.nonlinear_blur import BKSE
 from ..priors import Prior, load_prior
 from ..restarts import residual
 from ..solvers import Solver
@@ -26,7 +25,7 @@ from .cells import Cell, Unit
 from .data import prepare
 from .film import Film
 from .memory import Peak
-from .problems import load_blur, pose
+from .problems import Poser, load_blur
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SMALL = 11  # below this many pixels a side SSIM is not defined
@@ -64,14 +63,14 @@ class Work:
     def open(self, pictures: Pictures) -> "Worker":
         """Load the prior; one per worker."""
         prior = load_prior(self.prior, dtype=DTYPES[self.precision], device=self.device)
-        return Worker(self, pictures, prior, load_blur(self.bkse))
+        return Worker(self, pictures, prior, Poser(load_blur(self.bkse)))
 
 
 class Worker:
     """Does units, one after the other; a unit that fails becomes rows with its error."""
 
-    def __init__(self, work: Work, pictures: Pictures, prior: Prior, blur: BKSE | None):
-        self.work, self.pictures, self.prior, self.blur = work, pictures, prior, blur
+    def __init__(self, work: Work, pictures: Pictures, prior: Prior, poser: Poser):
+        self.work, self.pictures, self.prior, self.poser = work, pictures, prior, poser
         self.device = torch.device(work.device)
         self.name = f"{socket.gethostname()}-{os.getpid()}"
         self._warm: dict[str, float] = {}
@@ -91,7 +90,7 @@ class Worker:
     def _rows(self, unit: Unit) -> list[Row]:
         cells = unit.cells
         truth = torch.cat([self._load(cell) for cell in cells])
-        problem = pose(cells, truth.to(self.device), self.blur)
+        problem = self.poser.pose(cells, truth.to(self.device))
         solver, seeds = cells[0].method(), [cell.draw_seed() for cell in cells]
         call = self._warm_up(cells[0], solver, problem, seeds) if self.work.timed else None
         film = Film(cells[0].frames, solver, self.prior)

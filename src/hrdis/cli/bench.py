@@ -17,7 +17,7 @@ from hrdis.bench import data, planfile
 from hrdis.bench.figures import FIGURES
 from hrdis.bench.methods import Feasible, Network, Options
 from hrdis.bench.plan import Plan, expand, file_sha256, model_cell, narrowed, wanted
-from hrdis.bench.problems import ALL, load_blur
+from hrdis.bench.problems import ALL, Poser, load_blur
 from hrdis.bench.run import DTYPES, Work
 from hrdis.bench.store import Store
 from hrdis.bench.tables import TABLES, Table
@@ -158,12 +158,11 @@ def prepare(args: Any, asked: Sequence[tuple[Table, str]]) -> Prepared:
     if "crop" not in given and prior.presets == "default":
         given["crop"] = SMALL
     options = Options(**given)
-    blur = load_blur(args.bkse)
     pictures = data.find(args.data, args.list, args.limit)
     model = model_cell(options, network, pictures[0])
     truth = data.prepare(pictures[0].path, options.size, options.crop)
     tables = [(narrowed(table, args.tasks, args.solvers, options.dataset), note) for table, note in asked]
-    feasible = Feasible(truth.to(device), prior, blur, model)
+    feasible = Feasible(truth.to(device), prior, Poser(load_blur(args.bkse)), model)
     plan = expand(tables, pictures, options, network, feasible, file_sha256(args.bkse))
     if not plan.units and any(table.columns for table, _ in asked):
         left = "; ".join(dict.fromkeys(m["reason"] for m in plan.config["missing"])) or "no task and solver are left"
