@@ -114,7 +114,7 @@ def _iterate(
     counted, calls = _Counted(prior), solver.calls(times, prior.schedule)
     theta: Mapping[str, Tensor] = {}
     finite = torch.ones(len(problem.y), dtype=torch.bool)
-    run = solver.run(counted, problem, times, source)
+    run = solver.run(counted, problem.rescaled(), times, source)
     while True:
         try:
             step = next(run)

@@ -10,7 +10,7 @@ from .arguments import check_measured, noise_source
 from .noise import Gaussian, Noise
 from .operators.adopt import is_physics, noise_level
 from .operators.base import Operator
-from .operators.deepinv import from_deepinv
+from .operators.deepinv import Theirs, from_deepinv
 from .operators.problem import Function, Problem
 from .rng import Replay
 
@@ -28,7 +28,8 @@ def measure(
     Args:
         A: an operator, any callable, or a deepinv ``Physics``, whose own noise level counts where ``noise`` is None.
         x: (b, c, h, w) in [-1, 1].
-        noise: e.g. ``hrdis.noise.Gaussian(0.05)``; None is noiseless.
+        noise: e.g. ``hrdis.noise.Gaussian(0.05)``; None is noiseless. Levels are for measurements of images in
+            [-1, 1]: half of them on a linear ``Physics``, whose problem holds half of A.
         seeds: one per image; image i's noise depends on ``seeds[i]`` only. Needed where there is noise.
         rng: recorded draws instead of seeds.
 
@@ -45,7 +46,7 @@ def measure(
     if is_physics(A):
         operator = from_deepinv(A, (x.shape[1], x.shape[2], x.shape[3]))
         if noise is None and (sigma := noise_level(A)) > 0:
-            noise = Gaussian(operator.noise_scale * sigma, "[-1,1]")
+            noise = Gaussian(sigma / _scale(operator), "[-1,1]")
     if getattr(noise, "pictures_only", False) and not operator.picture:
         raise ValueError(
             f"{type(operator).__name__} measures no picture, but {type(noise).__name__} noise is defined for pictures "
@@ -61,7 +62,13 @@ def measure(
         y = operator(x)
         if noise is None:
             return Problem(y.clone(), operator, 0.0)
-        noisy = noise.add(y, noise_source(seeds, rng, len(x), "measure"))
+        scale = _scale(operator)
+        noisy = scale * noise.add(y / scale, noise_source(seeds, rng, len(x), "measure"))
         if operator.observed is not None:
             noisy = torch.where(operator.observed.to(y.device).bool(), noisy, y)
-        return Problem(noisy, operator, noise.sigma_y)
+        return Problem(noisy, operator, scale * noise.sigma_y)
+
+
+def _scale(A: Operator) -> float:
+    """What A's measurements are multiplied with, beside those of an operator of ours: 1/2 on deepinv's linear ones."""
+    return A.scale if isinstance(A, Theirs) else 1.0

@@ -196,7 +196,7 @@ def _own(args: Any, y: Tensor, is_picture: bool) -> Problem:
                 f"{args.image} has shape {tuple(y.shape)}, but {args.operator} gives {measured} for a picture of "
                 f"{shape[-2]} x {shape[-1]}. Height and width of the restored picture are expected: --size 64 64"
             )
-        return Problem(y, A, Gaussian(args.noise).sigma_y)
+        return Problem(y, A, Gaussian(args.noise).sigma_y * (A.scale if isinstance(A, Theirs) else 1))
 
 
 def _coloured(y: Tensor, prior: Prior, is_picture: bool) -> Tensor:

@@ -19,9 +19,9 @@ def is_physics(A: object) -> bool:
 
 
 def adopt(y: Tensor, physics: Any, sigma: float | None) -> tuple[Tensor, "Theirs", float]:
-    """deepinv's y, physics and sigma as ours; without a sigma, that of its noise model."""
+    """deepinv's y and physics as ours, and sigma as it is; without a sigma, that of its noise model."""
     A = from_deepinv(physics, image_shape(y, physics))
-    return A.from_theirs(y), A, A.noise_scale * (noise_level(physics) if sigma is None else sigma)
+    return A.from_theirs(y), A, noise_level(physics) if sigma is None else sigma
 
 
 def image_shape(y: Tensor, physics: Any) -> tuple[int, int, int]:

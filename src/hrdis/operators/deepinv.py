@@ -2,10 +2,13 @@
 
 Images there are u in [0, 1], here x = 2 u - 1 in [-1, 1]. For a linear A and y = A u + sigma z
 
-    2 y - A 1 = A x + 2 sigma z,
+    y - A 1 / 2 = (A / 2) x + sigma z,
 
-so the same A serves once y is moved: ``from_theirs`` (y) = 2 y - A 1, with twice the noise. A nonlinear A becomes
+so A / 2 serves once y is moved: ``from_theirs`` (y) = y - A 1 / 2, and sigma stays theirs. A nonlinear A becomes
 x -> A((x + 1) / 2), and y and sigma stay as they are. ``hrdis.Problem(y, physics)`` does all of it.
+
+Settings of solvers weigh measurements of images in [-1, 1]: there a half of A would count as a quarter of the data. The
+operator knows its ``scale``, and `Problem.rescaled`, which the driver asks for, is 2 y - A 1 = A x + 2 sigma z.
 """
 
 from typing import Any
@@ -30,8 +33,8 @@ def from_deepinv(physics: Any, shape: tuple[int, int, int]) -> "Theirs":
         shape: (c, h, w) of the images.
 
     Returns:
-        an operator for images in [-1, 1], with ``from_theirs(y)`` and ``to_theirs(y)`` between deepinv's y and ours,
-        and ``noise_scale``, what their sigma is multiplied with.
+        an operator for images in [-1, 1], with ``from_theirs(y)`` and ``to_theirs(y)`` between deepinv's y and ours.
+        The standard deviation of the noise is the same for both.
 
     Raises:
         TypeError: if there is no method A, or A gives no tensor of real numbers.
@@ -39,7 +42,7 @@ def from_deepinv(physics: Any, shape: tuple[int, int, int]) -> "Theirs":
 
     Example:
         A = from_deepinv(physics, (3, 64, 64))
-        problem = hrdis.Problem(A.from_theirs(y), A, sigma_y=A.noise_scale * 0.05)  # or hrdis.Problem(y, physics)
+        problem = hrdis.Problem(A.from_theirs(y), A, sigma_y=0.05)  # or hrdis.Problem(y, physics)
     """
     if not callable(getattr(physics, "A", None)):
         raise TypeError(
@@ -74,13 +77,18 @@ def from_deepinv(physics: Any, shape: tuple[int, int, int]) -> "Theirs":
 
 
 class Theirs(Operator):
-    """What the three kinds share: where images and measurements lie."""
+    """What the three kinds share: where images and measurements lie.
 
-    noise_scale = 2.0
+    ``scale`` is 1/2 for what is linear: y = scale A x + noise of their sigma.
+    """
 
-    def __init__(self, physics: Any, shape: Shape):
+    def __init__(self, physics: Any, shape: Shape, scale: float = 0.5):
         super().__init__()
-        self.physics, self.shape = physics, tuple(shape)
+        self.physics, self.shape, self.scale = physics, tuple(shape), scale
+
+    def whole(self) -> "Theirs":
+        """A itself, not its half: what measures images in [-1, 1] as one of ours does."""
+        return type(self)(self.physics, self.shape, 1.0)
 
     def extra_repr(self) -> str:
         return f"{type(self.physics).__name__}, shape={self.shape}"
@@ -89,12 +97,12 @@ class Theirs(Operator):
         return (y_shape[0], *self.shape)
 
     def from_theirs(self, y: Tensor) -> Tensor:
-        """Our y of deepinv's: 2 y - A 1."""
-        return 2 * y - self._white(y)
+        """Our y of deepinv's: y - A 1 / 2."""
+        return 2 * self.scale * y - self._white(y)
 
     def to_theirs(self, y: Tensor) -> Tensor:
-        """deepinv's y of ours: (y + A 1) / 2."""
-        return (y + self._white(y)) / 2
+        """deepinv's y of ours: y + A 1 / 2."""
+        return (y + self._white(y)) / (2 * self.scale)
 
     def _white(self, y: Tensor) -> Tensor:
         with torch.no_grad():
@@ -104,7 +112,8 @@ class Theirs(Operator):
 class Nonlinear(Theirs):
     """x -> A((x + 1) / 2); y and sigma are deepinv's own."""
 
-    noise_scale = 1.0
+    def __init__(self, physics: Any, shape: Shape, scale: float = 1.0):
+        super().__init__(physics, shape, scale)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.physics.A((x + 1) / 2)
@@ -127,21 +136,24 @@ class Nonlinear(Theirs):
 
 
 class Linear(Theirs, LinearOperator):
-    """A and ``A_adjoint``, on images in [-1, 1]."""
+    """A / 2 and ``A_adjoint`` / 2, on images in [-1, 1]."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.physics.A(x)
+        return self.scale * self.physics.A(x)
 
     def adjoint(self, y: Tensor) -> Tensor:
-        return self.physics.A_adjoint(y)
+        return self.scale * self.physics.A_adjoint(y)
 
 
 class Decomposed(Theirs, SVDOperator):
-    """A = U diag(mask) V*, where signs and phases of the mask go to U."""
+    """A / 2 = U diag(mask / 2) V*, where signs and phases of the mask go to U."""
 
-    def __init__(self, physics: Any, shape: Shape, only: int | None = None):
-        super().__init__(physics, shape)
+    def __init__(self, physics: Any, shape: Shape, scale: float = 0.5, only: int | None = None):
+        super().__init__(physics, shape, scale)
         self.only = only  # the image whose mask this is, where each has its own
+
+    def whole(self) -> "Decomposed":
+        return Decomposed(self.physics, self.shape, 1.0, self.only)
 
     @property
     def mask(self) -> Tensor:
@@ -162,10 +174,11 @@ class Decomposed(Theirs, SVDOperator):
 
     def for_image(self, i: int) -> "Decomposed":
         mask = self.mask
-        return Decomposed(self.physics, self.shape, i) if mask.ndim == len(self.shape) + 1 and len(mask) > 1 else self
+        own = mask.ndim == len(self.shape) + 1 and len(mask) > 1
+        return Decomposed(self.physics, self.shape, self.scale, i) if own else self
 
     def singulars(self, x: Tensor) -> Tensor:
-        s = self.mask.abs()
+        s = self.scale * self.mask.abs()
         rounding = max(ZERO, 10 * torch.finfo(s.dtype).eps)
         return s.where(s > rounding * s.max(), torch.zeros_like(s)).to(x)
 
@@ -215,6 +228,7 @@ def _is_svd(A: Decomposed, u: Tensor, v: Tensor) -> bool:
         s = A.singulars(u)
         symmetric = _near(A.filter(s, u).flatten() @ v.flatten(), u.flatten() @ A.filter(s, v).flatten())
         whole = _near(A.V(A.Vt(u)), u)
-        return whole and symmetric and _near(A(u), A.physics.A(u)) and _near(A.adjoint(A(u)), A.physics.A_adjoint(A(u)))
+        y = A.physics.A(u)
+        return whole and symmetric and _near(A(u), A.scale * y) and _near(A.adjoint(y), A.scale * A.physics.A_adjoint(y))
     except (AttributeError, TypeError, RuntimeError, ValueError, NotImplementedError):
         return False

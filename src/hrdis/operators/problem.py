@@ -57,7 +57,7 @@ class Problem:
         y: the measurement, the image axis first; never written to.
         A: an `Operator`, or any callable ``x -> y`` (then nonlinear: see `Function`), or a deepinv ``Physics``. With
             the last, y and sigma_y are given as deepinv has them, for images in [0, 1]; the problem then holds them as
-            we do (``y`` = 2 y - A 1 and ``sigma_y`` = 2 sigma for a linear one), and solutions are in [-1, 1].
+            we do (``y`` = y - A 1 / 2 and A / 2 for a linear one; sigma stays), and solutions are in [-1, 1].
         sigma_y: standard deviation of the noise, in units of y (twice that of a [0, 1] image); 0, the default, is
             noiseless. The default of a deepinv ``Physics`` is its ``noise_model.sigma``.
 
@@ -118,6 +118,12 @@ class Problem:
                 f"of shape {shape}. Build both at once: problem = hrdis.measure(A, x, seeds=...), or name the "
                 f"image's shape: Problem(y, {named})."
             )
+
+    def rescaled(self) -> "Problem":
+        """The same problem on the scale that settings of solvers expect: 2 y, A and 2 sigma_y where A is half of theirs."""
+        if not isinstance(self.A, Theirs) or self.A.scale == 1:
+            return self
+        return Problem(self.y / self.A.scale, self.A.whole(), self.sigma_y / self.A.scale)
 
     @property
     def image_shape(self) -> Shape:
