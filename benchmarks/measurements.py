@@ -1,6 +1,8 @@
 """Every task's measurement of a batch of crops, and a classical answer to it: what the scripts about tasks share."""
 
+import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor
 
 import hrdis
 from hrdis import operators
+from hrdis.operators.nonlinear_blur import BKSE
 from hrdis.operators.problem import Problem
 
 NOISES: dict[str, hrdis.noise.Noise | None] = {
@@ -18,17 +21,46 @@ NOISES: dict[str, hrdis.noise.Noise | None] = {
     "poisson": hrdis.noise.Poisson(1.0),
     "speckle": hrdis.noise.Speckle(0.1),
 }
-DARK = 0.25  # f of the low-light task
+SCANS = ("mri4", "ct60")  # of grey pictures
+
+
+def task_of(name: str) -> hrdis.tasks.Task:
+    """A task; with random weights where it needs some, for the published ones cannot be shipped."""
+    task = hrdis.TASKS[name]
+    return task.with_weights(_random_weights()) if task.weights else task
+
+
+@lru_cache
+def _random_weights() -> dict[str, Tensor]:
+    """For the blurring network: random numbers that keep the size of what passes through."""
+    with torch.device("meta"):
+        shapes = {k: v.shape for k, v in BKSE().state_dict().items()}
+    rng, state = hrdis.rng.stream(0, "random blur"), {}
+    for key, shape in shapes.items():
+        fan = math.prod(shape[1:]) / (4 if ".up." in key else 1)
+        std = 0.3 / fan**0.5 if ".conv2." in key else 1 / fan**0.5
+        state[key] = torch.from_numpy(std * rng.standard_normal(tuple(shape), dtype="float32"))
+    return state
+
+
+def grey(x: Tensor) -> Tensor:
+    """Grey pictures (..., 3, h, w) of coloured ones."""
+    return x.mean(-3, keepdim=True).expand_as(x)
 
 
 def measured(task: str, x: Tensor, noise: str = "none") -> Problem:
-    """The task's measurement of crops (n, 3, h, w), a mask for each; blind where the task is."""
+    """The task's measurement of crops (n, 3, h, w), a mask for each; blind where the task is.
+
+    Of scans one grey picture, three times over: the prior takes colours, and three equal ones are a grey picture.
+    """
     n, (h, w) = len(x), x.shape[-2:]
-    build = hrdis.TASKS[task].build
+    build = task_of(task).build
     A = build(h, w, 0, 0)
     if hrdis.TASKS[task].mask:
         A = operators.Inpainting(torch.cat([build(h, w, 0, i).mask for i in range(n)]))  # type: ignore[arg-type]
-    problem = hrdis.measure(A, x, NOISES[noise], seeds=range(n))
+    problem = hrdis.measure(A, x if task not in SCANS else x.mean(1, keepdim=True), NOISES[noise], seeds=range(n))
+    if task in SCANS:
+        return Problem(problem.y.repeat(1, 3, *[1] * (problem.y.ndim - 2)), A, problem.sigma_y)
     if task == "lowlight":  # the answer must not be among what the solver is told
         problem = Problem(problem.y, operators.LowLight(), problem.sigma_y)
     return problem
@@ -59,8 +91,8 @@ def classical(task: str, problem: Problem, noise: str = "none") -> tuple[str, Te
         return ("biharmonic, total variation", _each(x, lambda v: _tv(v, sigma))) if sigma else ("biharmonic", x)
     if task == "denoise":
         return "non-local means", _each(y, lambda v: _nlm(v, sigma))
-    if task.startswith(("deblur", "cs")):
-        return "total variation", _tv_inverse(problem, max(sigma, 0.02 if task.startswith("cs") else 0.005))
+    if task.startswith(("deblur", "cs", *SCANS)):
+        return "total variation", _tv_inverse(problem, max(sigma, 0.005 if task.startswith("deblur") else 0.02))
     if task in ("jpeg10", "quantize"):
         strength = 0.03 if task == "jpeg10" else 0.04
         return "total variation", _each(y, lambda v: _tv(v, max(sigma, strength)))

@@ -89,11 +89,9 @@ def restore(
         pieces = []
         for i in range(0, n, batch):
             part = range(i, min(i + batch, n))
-            A = (
-                problem.A
-                if problem.A.observed is None
-                else hrdis.operators.Inpainting(problem.A.mask[part.start : part.stop])
-            )
+            A = problem.A
+            if isinstance(A, hrdis.operators.Inpainting):
+                A = hrdis.operators.Inpainting(A.mask[part.start : part.stop])
             piece = Problem(problem.y[part.start : part.stop], A, problem.sigma_y)
             pieces.append(hrdis.solve(solver, prior, piece, seeds=[first_seed + 1000 * k + j for j in part]).x)
         out.append(torch.cat(pieces))

@@ -1,23 +1,28 @@
 """Every task and every noise with HRDIS and the embedded prior, on photographs it was never trained on.
 
-    python benchmarks/tasks.py --photos FOLDER                       # rewrites docs/tasks.md, its picture and its table
+    python benchmarks/tasks.py --photos FOLDER                  # rewrites docs/tasks.md, its picture and its table
+    python benchmarks/tasks.py --photos FOLDER --minutes 9      # as far as it gets; another call goes on from there
+    python benchmarks/tasks.py --photos FOLDER --shard 0/2      # half of the rows, beside another process with 1/2
     python benchmarks/tasks.py --photos FOLDER --images 1 --samples 2 --tasks hdr phase lowlight --no-write
 
 The starting picture, one classical method, one sample and the mean of several; the preset for the noise beside the one
-for none; phase retrieval seed by seed; photographs darkened by an exposure that the solver has to find. Everything is
-written after every row, so a run that is stopped leaves a page that says less.
+for none; phase retrieval seed by seed; photographs darkened by an exposure that the solver has to find. Every row and
+section is a file of the run folder as soon as it is there, with a digest of what it depends on (weights, crops,
+settings): a row whose digest is still the same is not run again.
 """
 
 import csv
+import hashlib
+import json
 import time
 import warnings
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 import tyro
-from measurements import NOISES, classical, kind, level, measured
+from measurements import NOISES, SCANS, classical, grey, kind, level, measured
 from pages import DOCS, rewrite, table
 from photographs import Score, pictures, random_crops, score
 from torch import Tensor
@@ -30,16 +35,8 @@ from hrdis.solvers import Solver, preset
 
 PAGE, PICTURE, CSV = DOCS / "tasks.md", DOCS / "pictures" / "tasks.png", DOCS / "data" / "tasks.csv"
 ALONE = ("phase", "lowlight")  # have tables of their own
-NOISY = {  # beside every task without noise
-    "denoise": ("0.05", "0.1", "poisson", "speckle"),
-    "inpaint": ("0.05", "0.1", "poisson", "speckle"),
-    "sr4": ("0.05", "0.1", "poisson", "speckle"),
-    "deblur-gauss": ("0.05", "0.1", "poisson", "speckle"),
-    "cs25": ("0.05", "0.1"),
-    "hdr": ("0.05",),
-    "colorize": ("0.05",),
-    "inpaint-random": ("0.05",),
-}
+BY_NETWORK = "deblur-nonlinear"  # of 128 x 128 pixels
+SLOW = (BY_NETWORK, "ct60")  # two crops, two samples
 CALLED = {
     "none": "none",
     "0.05": "Gaussian 0.05",
@@ -73,32 +70,61 @@ class Row:
 
 
 @dataclass
-class Page:
-    """What has been measured so far."""
+class Run:
+    """What has been measured so far: a folder with a file per row and per section."""
 
-    about: str
-    write: bool
-    rows: list[Row] = field(default_factory=list)
-    tiles: dict[str, list[Tensor]] = field(default_factory=dict)
-    sections: dict[str, str] = field(default_factory=dict)
+    folder: Path
+    digest: str  # of weights, crops and numbers of samples
 
-    def save(self) -> None:
-        """Page, picture, and the rows as CSV."""
-        if not self.write:
-            return
-        rewrite(PAGE, "run", self.about)
-        if self.rows:
-            rewrite(PAGE, "table", quality(self.rows))
-            rewrite(PAGE, "noise", awareness(self.rows))
-            with CSV.open("w", newline="") as file:
-                out = csv.DictWriter(file, [*Row.__dataclass_fields__])
-                out.writeheader()
-                out.writerows(
-                    {k: f"{v:.5g}" if isinstance(v, float) else v for k, v in asdict(r).items()} for r in self.rows
-                )
-        for name, text in self.sections.items():
-            rewrite(PAGE, name, text)
-        draw(self.tiles)
+    def known(self, name: str, settings: object) -> dict[str, object] | None:
+        """What was found for a row or a section with these settings; None where nothing was yet."""
+        file = self.folder / f"{name}.json"
+        found = json.loads(file.read_text()) if file.exists() else {}
+        return found if found.get("digest") == self.key(settings) else None
+
+    def key(self, settings: object) -> str:
+        """A digest of all that a result depends on."""
+        return hashlib.sha256(f"{self.digest} {settings!r}".encode()).hexdigest()[:16]
+
+    def keep(self, name: str, settings: object, tiles: list[Tensor], **found: object) -> None:
+        """Write a result, its pictures first."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if tiles:
+            torch.save(torch.stack([v.expand(3, -1, -1) for v in tiles]).half(), self.folder / f"{name}.pt")
+        part = self.folder / f"{name}.part"
+        part.write_text(json.dumps(found | {"digest": self.key(settings)}))
+        part.replace(self.folder / f"{name}.json")
+
+    def page(self, about: str, wanted: Iterable[tuple[str, str]]) -> None:
+        """Rewrite page, picture and CSV from all that is there."""
+        rows, tiles = [], {}
+        for task, noise in wanted:
+            found = self.known(f"{task}-{noise}", choices(task, noise))
+            if found:
+                rows.append(Row(**found["row"]))  # type: ignore[arg-type]
+                caption = f"{task}, {CALLED[noise]}" if noise != "none" else task
+                tiles[caption] = list(torch.load(self.folder / f"{task}-{noise}.pt").float())
+        rewrite(PAGE, "run", about)
+        rewrite(PAGE, "table", quality(rows))
+        rewrite(PAGE, "noise", awareness(rows))
+        with CSV.open("w", newline="") as file:
+            out = csv.DictWriter(file, [*Row.__dataclass_fields__])
+            out.writeheader()
+            out.writerows({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in asdict(r).items()} for r in rows)
+        for name, (_, settings) in SECTIONS.items():
+            if found := self.known(name, settings()):
+                rewrite(PAGE, name, str(found["text"]))
+        if self.known("lowlight", SECTIONS["lowlight"][1]()):
+            tiles["lowlight, f = 0.25, M a ramp;, last: told f and M"] = list(
+                torch.load(self.folder / "lowlight.pt").float()
+            )
+        draw(
+            {
+                k: v
+                for k, v in tiles.items()
+                if v[0].shape[-1] <= 64 and ("Gaussian 0.05" in k or "," not in k or "f =" in k)
+            }
+        )
 
 
 # ---- rows -----------------------------------------------------------------------------------------------
@@ -123,17 +149,18 @@ def sampled(solver: Solver, prior: hrdis.Prior, problem: Problem, k: int) -> tup
 def row(task: str, noise: str, prior: hrdis.Prior, x: Tensor, samples: int) -> tuple[Row, list[Tensor]]:
     """Measure, restore, score."""
     began = time.perf_counter()
-    problem, keys = measured(task, x, noise), hrdis.TASKS[task].presets
-    start = problem.A.smooth(problem.y)
+    problem = measured(task, x, noise)
+    finish, x = (grey, grey(x)) if task in SCANS else (lambda v: v, x)
+    start = finish(problem.A.smooth(problem.y))
     method, answer = classical(task, problem, noise)
-    key, solver = preset("hrdis", keys, "default", level(noise), kind(noise))
+    (key, solver), (key_without, without) = choices(task, noise)
     found, result = sampled(solver, prior, problem, samples)
-    key_without, without = preset("hrdis", keys, "default")
+    found, answer = finish(found), finish(answer)
     nan = Score(*[float("nan")] * 3)
     unaware = nan
     if noise != "none":
         same = key_without == key
-        unaware = score(found[0] if same else sampled(without, prior, problem, 1)[0][0], x)
+        unaware = score(found[0] if same else finish(sampled(without, prior, problem, 1)[0][0]), x)
     one, mean = mean_score([score(v, x) for v in found]), score(found.mean(0), x)
     scores = [score(start, x), score(answer, x), one, mean, unaware]
     made = Row(
@@ -142,6 +169,12 @@ def row(task: str, noise: str, prior: hrdis.Prior, x: Tensor, samples: int) -> t
     )  # fmt: skip
     i = shown(x)
     return made, [x[i], start[i], answer[i], found[0, i], found[:, i].mean(0)]
+
+
+def choices(task: str, noise: str) -> tuple[tuple[str | None, Solver], tuple[str | None, Solver]]:
+    """The preset for the noise and the one for none, each with its key."""
+    keys = hrdis.TASKS[task].presets
+    return preset("hrdis", keys, "default", level(noise), kind(noise)), preset("hrdis", keys, "default")
 
 
 def shown(x: Tensor) -> int:
@@ -192,27 +225,38 @@ def awareness(rows: list[Row]) -> str:
 # ---- the paper's noisy presets ----------------------------------------------------------------------------
 
 
-def paper(prior: hrdis.Prior, x: Tensor) -> str:
+def factors(solver: Solver) -> dict[str, Solver]:
+    """The paper's preset for a noise, and what one thing at a time changed makes of it."""
+    return {
+        "as in the paper": solver,
+        **{f"start at t = {t}": replace(solver, start=t) for t in (400, 200, 100)},  # type: ignore[call-arg]
+        "data weight 1": replace(solver, lambda_obs=1.0),  # type: ignore[call-arg]
+        "no floor under the weight": replace(solver, weight_min=0.0),  # type: ignore[call-arg]
+        "Adam's epsilon 1 (momentum)": replace(solver, adam_eps=1.0),  # type: ignore[call-arg]
+        "start at 200 and momentum": replace(solver, start=200, adam_eps=1.0),  # type: ignore[call-arg]
+    }
+
+
+def paper(prior: hrdis.Prior, x: Tensor, runs: int) -> tuple[str, list[Tensor]]:
     """Inpainting noisy pictures with the paper's presets, from pure noise: section C.2 against Table 5."""
-    lines = []
+    keys, lines = hrdis.TASKS["inpaint"].presets, []
+    names = ["its preset without noise", *factors(hrdis.HRDIS())]
+    columns = []
     for noise in ("0.05", "0.1", "poisson", "speckle"):
-        problem, keys = measured("inpaint", x, noise), hrdis.TASKS["inpaint"].presets
-        (without, a), (key, b) = preset("hrdis", keys), preset("hrdis", keys, "", level(noise), kind(noise))
-        plain, aware = (score(sampled(s, prior, problem, 1)[0][0], x) for s in (a, b))
-        numbers = [plain.psnr, aware.psnr, aware.psnr - plain.psnr]
-        lines.append([
-            CALLED[noise], f"`{without}`", f"`{key}`", f"{numbers[0]:.2f}", f"{numbers[1]:.2f}", f"{numbers[2]:+.2f}",
-            f"{plain.ssim:.3f}", f"{aware.ssim:.3f}",
-        ])  # fmt: skip
-        print("paper", lines[-1], flush=True)
-    head = ["noise", "without", "for the noise", "PSNR without", "PSNR for", "gain, dB", "SSIM without", "SSIM for"]
-    return table(head, lines)
+        problem = measured("inpaint", x, noise)
+        (_, a), (_, b) = preset("hrdis", keys), preset("hrdis", keys, "", level(noise), kind(noise))
+        columns.append([score(sampled(s, prior, problem, 1)[0][0], x) for s in (a, *factors(b).values())])
+        print("paper", noise, [f"{v.psnr:.2f}" for v in columns[-1]], flush=True)
+    lines = [
+        [name, *(f"{column[i].psnr:.2f} ({column[i].ssim:.3f})" for column in columns)] for i, name in enumerate(names)
+    ]
+    return table(["settings", *(CALLED[noise] for noise in ("0.05", "0.1", "poisson", "speckle"))], lines), []
 
 
 # ---- phase retrieval ----------------------------------------------------------------------------------------
 
 
-def phase(prior: hrdis.Prior, x: Tensor, runs: int) -> str:
+def phase(prior: hrdis.Prior, x: Tensor, runs: int) -> tuple[str, list[Tensor]]:
     """Single runs and the best of them, by residual and by the truth, for both ranges of the operator."""
     lines = []
     for span in ("[-1,1]", "[0,1]"):
@@ -239,13 +283,13 @@ def phase(prior: hrdis.Prior, x: Tensor, runs: int) -> str:
         "range", "preset", f"runs above {SUCCESS:g} dB", f"pictures, best of {runs} by residual", "one run, not aligned",
         "one run, aligned", "best by residual, aligned", "best by the truth, aligned", "residual, rms",
     ]  # fmt: skip
-    return table(head, lines)
+    return table(head, lines), []
 
 
 # ---- low light ------------------------------------------------------------------------------------------------
 
 
-def lowlight(prior: hrdis.Prior, x: Tensor) -> tuple[str, list[Tensor]]:
+def lowlight(prior: hrdis.Prior, x: Tensor, runs: int) -> tuple[str, list[Tensor]]:
     """Photographs darkened by a known f, with and without a map M; the solver is told neither."""
     n, _, h, w = x.shape
     lines, tiles = [], []
@@ -308,58 +352,91 @@ def draw(tiles: dict[str, list[Tensor]], zoom: int = 2) -> None:
 
 
 def cases(tasks: Iterable[str]) -> list[tuple[str, str]]:
-    """(task, noise): first the tasks that are tried with noise, too."""
+    """(task, noise), noise by noise; Poisson and speckle where a picture is measured."""
     chosen = [t for t in hrdis.TASKS if t not in ALONE and (t in tasks or not tasks)]
-    chosen.sort(key=lambda t: t not in NOISY)
-    return [(t, n) for t in chosen for n in (() if t == "denoise" else ("none",)) + NOISY.get(t, ())]
+    return [(t, n) for n in CALLED for t in chosen if _makes_sense(t, n)]
+
+
+def _makes_sense(task: str, noise: str) -> bool:
+    if task == BY_NETWORK:
+        return noise in ("none", "0.05")
+    no_picture = task.startswith("cs") or task in SCANS
+    return not (task == "denoise" and noise == "none") and not (no_picture and noise in ("poisson", "speckle"))
+
+
+def _best_phase() -> object:
+    return preset("hrdis", hrdis.TASKS["phase"].presets, "default")
+
+
+def _blind() -> object:
+    return preset("blindhrdis", hrdis.TASKS["lowlight"].presets, "default"), operators.lowlight.WHITE_SHARE
+
+
+def _paper() -> object:
+    keys = hrdis.TASKS["inpaint"].presets
+    return [factors(preset("hrdis", keys, "", level(n), kind(n))[1]) for n in ("0.05", "0.1")]
+
+
+#: Tables of their own: how each is made, and the settings it depends on.
+SECTIONS = {"lowlight": (lowlight, _blind), "paper": (paper, _paper), "phase": (phase, _best_phase)}
 
 
 def main(
     photos: Path, prior: str = "default", tasks: tuple[str, ...] = (), images: int = 4, samples: int = 8,
-    runs: int = 4, side: int = 64, write: bool = True,
+    runs: int = 4, side: int = 64, write: bool = True, minutes: float = 600, shard: str = "0/1",
+    folder: Path = Path("runs/tasks"),
 ) -> None:  # fmt: skip
     """Measure.
 
     Args:
         photos: photographs the prior has never seen.
         prior: "default" or a folder.
-        tasks: names of tasks, "paper" for the paper's noisy presets; by default everything.
+        tasks: names of tasks, "paper" for the paper's noisy presets, "page" for no new row; by default everything.
         images: pictures, one crop of each.
         samples: of which the mean is taken.
         runs: of phase retrieval, per picture.
-        side: of the crops; a multiple of 32, or compressed sensing has no blocks.
+        side: of the crops; a power of two and a multiple of 32, or compressed sensing has no blocks.
         write: rewrite the page, its picture and the CSV.
+        minutes: begin no row after so long.
+        shard: i/n, every n-th row from the i-th on, for one of n processes that share the folder.
+        folder: where rows are kept.
     """
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", message="Identity without noise")
+    deadline = time.perf_counter() + 60 * minutes
+    own, of = (int(v) for v in shard.split("/"))
     model = hrdis.load_prior(prior, dtype=torch.bfloat16)
     files = pictures(photos, images)
     x = random_crops(files, side, 0)
+    content = b"".join(p.float().numpy().tobytes() for p in (*model.parameters(), x))
+    run = Run(folder, f"{hashlib.sha256(content).hexdigest()} {samples} {runs}")
     about = (
         f"{len(x)} photographs ({', '.join(f.stem for f in files)}), one {side} x {side} crop of each, the network in bf16; "
         f"the mean is of {samples} samples. PSNR in dB, means over pictures; the best of a line is bold, and a mean has an advantage "
-        "over a sample by nature."
+        f"over a sample by nature. Scans are of grey pictures. ct60: two of the crops, the mean of 2. {BY_NETWORK}: random weights, "
+        "not the published ones, of two 128 x 128 crops, the mean of 2."
     )
-    page = Page(about, write)
-    if not tasks or "lowlight" in tasks:
-        page.sections["lowlight"], tiles = lowlight(model, x)
-        page.tiles["lowlight, f = 0.25, M a ramp;, last: told f and M"] = tiles
-        page.save()
-    if not tasks or "paper" in tasks:
-        page.sections["paper"] = paper(model, x)
-        page.save()
-    if not tasks or "phase" in tasks:
-        page.sections["phase"] = phase(model, x, runs)
-        page.save()
-    for task, noise in cases(tasks):
-        made, tiles = row(task, noise, model, x, samples)
-        page.rows.append(made)
-        page.tiles[f"{task}, {CALLED[noise]}" if noise != "none" else task] = tiles
+    work = [(name, "") for name in SECTIONS if not tasks or name in tasks] + cases(tasks)
+    for task, noise in work[own::of]:
+        if time.perf_counter() > deadline:
+            break
+        name = f"{task}-{noise}" if noise else task
+        settings = choices(task, noise) if noise else SECTIONS[task][1]()
+        if run.known(name, settings):
+            continue
+        if not noise:
+            text, tiles = SECTIONS[task][0](model, x, runs)
+            run.keep(name, settings, tiles, text=text)
+            continue
+        own_x = random_crops(files[1::2], 128, 0) if task == BY_NETWORK else x[1::2] if task in SLOW else x
+        made, tiles = row(task, noise, model, own_x, 2 if task in SLOW else samples)
+        run.keep(name, settings, tiles, row=asdict(made))
         print(
             f"{task:18} {noise:8} start {made.psnr_start:.2f} classical {made.psnr_classical:.2f} one {made.psnr_one:.2f} "
             f"mean {made.psnr_mean:.2f} unaware {made.psnr_unaware:.2f}  {made.preset}  {made.seconds:.0f} s", flush=True,
         )  # fmt: skip
-        page.save()
+    if write:
+        run.page(about, cases(()))
 
 
 if __name__ == "__main__":

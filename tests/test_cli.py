@@ -1,5 +1,6 @@
 """The command line, end to end, with a small random network where quality does not matter."""
 
+import hashlib
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from toys import random_weights
 
 from hrdis import cli, images
 from hrdis.priors.unet import build_unet
@@ -216,6 +218,28 @@ def test_degrade_then_restore_at_any_size(tmp_path: Path, prior: str, task: str)
     assert (record["kernel_sha256"] is None) == (task != "deblur-motion")
 
 
+def test_degrade_then_restore_by_a_network_of_given_weights(
+    tmp_path: Path, prior: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    good, bad, out = photo(tmp_path / "good.png", size=(150, 128)), tmp_path / "bad.png", tmp_path / "out.png"
+    weights = tmp_path / "bkse.pth"
+    torch.save(random_weights(), weights)
+    words = ["--task", "deblur-nonlinear", "--weights", weights]
+    assert run("degrade", good, *words, "--seed", "3", "-o", bad) == 0
+    assert Image.open(bad).size == (128, 128)
+    assert not np.array_equal(np.asarray(Image.open(bad)), np.asarray(Image.open(good))[:, :128])
+    kernel = tmp_path / "bad-kernel.npy"
+    assert np.load(kernel).shape == (1, 512, 1, 1)
+    settings = ["--prior", prior, "--samples", "1", *FAST]
+    assert run("restore", bad, *words, "--kernel", kernel, "-o", out, *settings) == 0
+    record = json.loads((tmp_path / "out.json").read_text())
+    assert record["weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert "seed 0" not in capfd.readouterr().err
+    assert run("restore", bad, *words, "-o", tmp_path / "guess.png", *settings) == 0
+    assert "taken to be that of seed 0" in capfd.readouterr().err
+    assert not np.array_equal(np.asarray(Image.open(tmp_path / "guess.png")), np.asarray(Image.open(out)))
+
+
 @pytest.mark.parametrize(("given", "restored"), [("L", "RGB"), ("I;16", "RGB"), ("RGB", "RGB"), ("RGBA", "RGBA")])
 def test_restore_gives_colours_to_pictures_of_any_kind(tmp_path: Path, prior: str, given: str, restored: str) -> None:
     out = tmp_path / "out.png"
@@ -267,6 +291,12 @@ BAD = {
     "in.png --task inpaint": "needs a mask",
     "in.png --task cs25": "The task 'cs25' measures numbers that are no picture",
     "in.png --task cs-walsh4": "The task 'cs-walsh4' measures numbers that are no picture",
+    "in.png --task mri4": "The task 'mri4' measures numbers that are no picture",
+    "in.png --task ct60": "The task 'ct60' measures numbers that are no picture",
+    "in.png --task deblur-nonlinear": "needs the weights of its network",
+    "in.png --task deblur-nonlinear --weights missing.pth": "There is no file missing.pth",
+    "in.png --task deblur-nonlinear --weights text.png": "cannot be read as weights",
+    "in.png --task sr4 --weights text.png": "has no network",
     "in.png --task deblur-motion": "needs the kernel of the blur",
     "in.png --task deblur-motion --kernel missing.npy": "missing.npy does not exist",
     "in.png --task deblur-motion --kernel text.png": "cannot be read",
@@ -457,6 +487,8 @@ def test_measurement_that_is_no_picture_is_refused(
         "degrade in.png --task sr4 -o in.png",
         "degrade in.png --task cs10 -o out.png",
         "degrade in.png --task deblur-gauss -o out.png",
+        "degrade in.png --task deblur-nonlinear -o out.png",
+        "degrade in.png --task sr4 --weights in.png -o out.png",
         "demo --out in.png/x",
         "prior show nowhere",
         "solvers nowhere",

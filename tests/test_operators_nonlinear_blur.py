@@ -1,11 +1,9 @@
 """The blurring network: its keys, its latents, and its errors. Weights are random here."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
-from toys import rel
+from toys import random_weights, rel
 
 import hrdis
 from hrdis.operators import NonlinearBlur
@@ -14,15 +12,7 @@ from hrdis.operators.nonlinear_blur import BKSE
 
 @pytest.fixture(scope="module")
 def weights() -> dict[str, torch.Tensor]:
-    """Random numbers that keep the size of what passes through."""
-    with torch.device("meta"):
-        shapes = {k: v.shape for k, v in BKSE().state_dict().items()}
-    rng, state = hrdis.rng.stream(0, "random blur"), {}
-    for key, shape in shapes.items():
-        fan = math.prod(shape[1:]) / (4 if ".up." in key else 1)
-        std = 0.3 / fan**0.5 if ".conv2." in key else 1 / fan**0.5
-        state[key] = torch.from_numpy(std * rng.standard_normal(tuple(shape), dtype=np.float32))
-    return state
+    return random_weights()
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +97,7 @@ def test_latents_are_fixed_by_seed_and_place(network, x):
 
 
 def test_latents_have_the_published_spread(network):
-    k = NonlinearBlur(network)._kernel(8, 2, 2)
+    k = NonlinearBlur(network).latents(8, 256, 256)
     assert tuple(k.shape) == (8, 512, 2, 2)
     assert float(k.std()) == pytest.approx(1.2, abs=5 * 1.2 / (2 * k.numel()) ** 0.5)  # five standard errors
 

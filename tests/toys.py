@@ -5,7 +5,10 @@ A new operator or solver is tested by being listed here (operators: `LINEAR`) or
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from math import prod
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,9 +35,12 @@ from hrdis.operators import (
     PhaseRetrieval,
     Quantization,
     SeparableBlur,
+    Slices,
     SuperResolution,
     WalshHadamard,
 )
+from hrdis.operators.nonlinear_blur import BKSE
+from hrdis.tasks import TASKS, Task
 
 # ---- random numbers -----------------------------------------------------------------------------
 
@@ -151,6 +157,10 @@ LINEAR: dict[str, Row] = {
         condition=20,
     ),
     "ct": Row(lambda b, c, h, w: CT(12, 6), channels=(1,), sizes=((6, 6),), iterative=True, rough=True, condition=50),
+    "mri, of a picture": Row(lambda b, c, h, w: Slices(MRI(pixels(h, w)), channels=2), iterative=True),
+    "ct, of a picture": Row(
+        lambda b, c, h, w: Slices(CT(12, 6)), sizes=((6, 6),), iterative=True, rough=True, condition=50
+    ),
     "blur, then sr2": Row(
         lambda b, c, h, w: Composition(CircularBlur(MILD), SuperResolution(2)), iterative=True, rough=True
     ),
@@ -158,6 +168,27 @@ LINEAR: dict[str, Row] = {
         lambda b, c, h, w: Composition(Inpainting(pixels(b, 1, h, w)), Blur(MILD)), iterative=True, rough=True
     ),
 }
+
+
+@lru_cache
+def random_weights() -> dict[str, Tensor]:
+    """For the blurring network: random numbers that keep the size of what passes through."""
+    with torch.device("meta"):
+        shapes = {k: v.shape for k, v in BKSE().state_dict().items()}
+    rng, state = hrdis.rng.stream(0, "random blur"), {}
+    for key, shape in shapes.items():
+        fan = prod(shape[1:]) / (4 if ".up." in key else 1)
+        std = 0.3 / fan**0.5 if ".conv2." in key else 1 / fan**0.5
+        state[key] = torch.from_numpy(std * rng.standard_normal(tuple(shape), dtype=np.float32))
+    return state
+
+
+@lru_cache
+def ready(name: str) -> Task:
+    """A task; with random weights where it needs some."""
+    task = TASKS[name]
+    return task.with_weights(random_weights()) if task.weights else task
+
 
 #: name -> (b, c, h, w) -> operator; h and w are multiples of 16
 NONLINEAR: dict[str, Callable[[int, int, int, int], Operator]] = {

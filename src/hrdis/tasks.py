@@ -1,27 +1,36 @@
 """The measurement settings the papers name, by name."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
+
+from torch import Tensor
 
 from .operators import (
+    CT,
     HDR,
     JPEG,
+    MRI,
     Blur,
     Colorization,
     CompressedSensing,
     Identity,
     Inpainting,
     LowLight,
+    NonlinearBlur,
     Operator,
     PhaseRetrieval,
     Quantization,
     SeparableBlur,
+    Slices,
     SuperResolution,
     WalshHadamard,
     kernels,
+    kspace,
     masks,
-)
+)  # fmt: skip
+from .operators.nonlinear_blur import BKSE, ORIGIN
 
 #: (h, w, seed, index) to an operator for images of that size.
 Build = Callable[[int, int, int, int], Operator]
@@ -43,6 +52,7 @@ class Task:
         photo: like ``build``, for somebody's photograph where that differs: it goes on beyond its borders, and programs
             that turn photographs grey weigh the colours.
         blind: like ``build``, without the parameters that solvers for unknown ones estimate.
+        weights: whether the operator is a network whose weights somebody has to give: see `with_weights`.
     """
 
     summary: str
@@ -55,6 +65,17 @@ class Task:
     kernel: bool = False
     photo: Build | None = None
     blind: Build | None = None
+    weights: bool = False
+
+    def with_weights(self, weights: str | Path | Mapping[str, Tensor]) -> "Task":
+        """The same task with the weights of its network, a file or a state dict, read once for all its operators.
+
+        Raises:
+            ValueError: for a task without a network, or as `NonlinearBlur` for weights that do not fit.
+        """
+        if not self.weights:
+            raise ValueError("This task takes no weights. Only deblur-nonlinear measures by a network.")
+        return replace(self, build=partial(self.build, network=NonlinearBlur(weights).network))
 
     @property
     def solver(self) -> str:
@@ -113,6 +134,23 @@ def _motion(h: int, w: int, seed: int, index: int) -> Operator:
 def _separable(h: int, w: int, seed: int, index: int, *, name: str, mirrored: bool) -> Operator:
     kernel_h, kernel_w = kernels.separable(name)
     return Blur(kernel_h[:, None] * kernel_w) if mirrored else SeparableBlur(kernel_h, kernel_w)
+
+
+def _nonlinear(h: int, w: int, seed: int, index: int, *, network: BKSE | None = None) -> Operator:
+    if network is None:
+        raise ValueError(
+            f"The task 'deblur-nonlinear' needs the weights of its network: --weights FILE, or "
+            f"TASKS['deblur-nonlinear'].with_weights(FILE). {ORIGIN}."
+        )
+    return NonlinearBlur(network, seed, index=index)
+
+
+def _mri(h: int, w: int, seed: int, index: int) -> Operator:
+    return Slices(MRI(kspace.columns(w, 4, seed=seed)), channels=2)
+
+
+def _ct(h: int, w: int, seed: int, index: int) -> Operator:
+    return Slices(CT(60, size=h))
 
 
 def _inpaint(band: tuple[float, float], source: str) -> Task:
@@ -187,6 +225,17 @@ TASKS: dict[str, Task] = {
         partial(_plain, make=partial(LowLight, 0.25)),
         ("lowlight",),
         blind=partial(_plain, make=LowLight),
+    ),
+    "deblur-nonlinear": Task(
+        "undo a blur that a network makes, its latent kernel known (sides: multiples of 128)", _nonlinear,
+        ("deblur-nonlinear", "deblur", "sr4"), multiple=128, source="HRDIS, FFHQ", weights=True,
+    ),
+    "mri4": Task(
+        "a picture as a scanner sees it, a quarter of the columns of its Fourier transform (from Python only)",
+        _mri, ("mri4", "mri"), source="InverseBench",
+    ),
+    "ct60": Task(
+        "a square picture from X-rays along 60 directions (from Python only)", _ct, ("ct60", "ct"), source="DDS"
     ),
     "cs25": _cs(0.25, "HRDIS, ImageNet"),
     "cs10": _cs(0.1, "HRDIS, FFHQ"),

@@ -14,12 +14,13 @@ from torch import Tensor
 import hrdis
 from hrdis import images
 from hrdis.noise import Gaussian, Poisson, Speckle
-from hrdis.operators import Blur, Inpainting
+from hrdis.operators import Blur, Inpainting, NonlinearBlur
 from hrdis.operators.deepinv import Theirs
 from hrdis.simulate import measure
 from hrdis.tasks import TASKS
 
 from . import plugin
+from .measured import with_weights
 from .parsing import check_outputs, check_picture, checking, choose, parse, peek
 from .progress import say
 
@@ -31,6 +32,7 @@ Examples:
   hrdis degrade photo.jpg --task inpaint-20-30 --seed 3 -o torn.png      (writes torn-mask.png too)
   hrdis degrade photo.jpg --task denoise --noise 0.1 -o noisy.png
   hrdis degrade photo.jpg --task deblur-motion -o shaken.png             (writes shaken-kernel.npy too)
+  hrdis degrade photo.jpg --task deblur-nonlinear --weights GOPRO_wVAE.pth -o blurred.png    (and blurred-kernel.npy)
   hrdis degrade photo.jpg --task denoise --noise-kind poisson --noise 1 -o grainy.png
   hrdis degrade photo.jpg --operator my.py:make -o y.npy                 (your own; see `hrdis check-operator --help`)
 
@@ -56,6 +58,8 @@ class Degrade:
     """How to damage it; `hrdis tasks` lists the names."""
     operator: str = ""
     """FILE.py:NAME, an operator of your own instead of a task; the file is executed."""
+    weights: Path | None = None
+    """Weights of the network that blurs (.pth, .pt, .safetensors); needed for deblur-nonlinear."""
     noise: float = 0.0
     """Level of the noise to add: its standard deviation for pixel values from 0 to 1 (gaussian), as a share of the
     pixel value (speckle), or the rate of the photons (poisson: 1 counts 255 at white, and more is less noise)."""
@@ -75,6 +79,8 @@ def main(argv: Sequence[str]) -> int:
         noise = _noise(args.noise_kind, args.noise)
         check_outputs([args.output, args.output.with_suffix(".json")], [args.image])
         if args.operator:
+            if args.weights is not None:
+                raise ValueError("--weights is given, but --operator takes none. Load them in the operator's file.")
             y = _own(args, picture, noise)
         else:
             images.check_output(args.output, transparent=picture.alpha is not None)
@@ -89,11 +95,12 @@ def main(argv: Sequence[str]) -> int:
 
 def _task(args: Any, picture: images.Picture, noise: AnyNoise | None) -> int:
     with checking():
-        task = TASKS[args.task]
+        task = with_weights(args.task, TASKS[args.task], args.weights)
         mask_file, kernel_file = (
             args.output.with_name(f"{args.output.stem}-{end}") for end in ("mask.png", "kernel.npy")
         )
-        check_outputs([mask_file] if task.mask else [kernel_file] if task.kernel else [], [args.image])
+        extra = [mask_file] if task.mask else [kernel_file] if task.kernel or task.weights else []
+        check_outputs(extra, [args.image, args.weights])
         side = max(task.scale, task.multiple)
         h, w = (n - n % side for n in picture.size)
         if min(h, w) == 0:
@@ -111,8 +118,8 @@ def _task(args: Any, picture: images.Picture, noise: AnyNoise | None) -> int:
     if isinstance(A, Inpainting):
         images.save(mask_file, images.from_unit(1 - A.mask))
         files.append(str(mask_file))
-    if task.kernel and isinstance(A, Blur):
-        kernel = A.kernel.numpy()
+    if isinstance(A, NonlinearBlur) or (task.kernel and isinstance(A, Blur)):
+        kernel = (A.latents(1, h, w) if isinstance(A, NonlinearBlur) else A.kernel).numpy()
         images.write_atomically(kernel_file, lambda f: np.save(f, kernel))
         files.append(str(kernel_file))
     return _record(args, noise, files)
@@ -148,6 +155,7 @@ def _record(args: Any, noise: AnyNoise | None, files: list[str]) -> int:
         "hrdis": hrdis.__version__,
         "image": str(args.image),
         "task": args.task or None,
+        "weights": None if args.weights is None else str(args.weights),
         "operator": args.operator or None,
         "operator_sha256": plugin.digest(args.operator),
         "noise": {

@@ -116,6 +116,8 @@ class Job:
             "operator_sha256": plugin.digest(args.operator),
             "kernel": None if args.kernel is None else str(args.kernel),
             "kernel_sha256": _sha256(args.kernel),
+            "weights": None if args.weights is None else str(args.weights),
+            "weights_sha256": _sha256(args.weights),
             "noise": {"[0,1]": args.noise, "[-1,1]": self.problem.sigma_y},
             "solver": args.solver,
             "preset": key,

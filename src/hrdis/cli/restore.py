@@ -13,7 +13,7 @@ from torch import Tensor
 from hrdis import images
 from hrdis.arguments import check
 from hrdis.noise import Gaussian
-from hrdis.operators import Blur, Colorization, Inpainting, Operator, Problem, kernels, masks
+from hrdis.operators import Colorization, Inpainting, Operator, Problem
 from hrdis.operators.deepinv import Theirs
 from hrdis.priors import Prior, Tiled, load_prior
 from hrdis.priors.checkpoints import presets_of
@@ -22,6 +22,7 @@ from hrdis.tasks import TASKS, Task
 
 from . import plugin
 from .job import Job, outputs
+from .measured import operator_of
 from .parsing import check_outputs, check_picture, checking, choose, fail, number, parse, peek, pick_device
 from .progress import say
 
@@ -34,6 +35,7 @@ Examples:
   hrdis restore noisy.png --task denoise --noise 0.1 -o clean.png --solver reddiff --steps 60
   hrdis restore blurred.png --task deblur-gauss --noise 0.01 -o sharp.png
   hrdis restore shaken.png --task deblur-motion --kernel shaken-kernel.npy -o sharp.png
+  hrdis restore blurred.png --task deblur-nonlinear --weights GOPRO_wVAE.pth --kernel blurred-kernel.npy -o sharp.png
   hrdis restore grey.jpg --task colorize -o coloured.png
   hrdis restore dark.jpg --task lowlight -o bright.png            (OUT.json holds the exposure it found)
 
@@ -70,7 +72,10 @@ class Restore:
     hole: Literal["white", "black", "alpha"] = "white"
     """What marks a hole in the mask; alpha means transparent, and then the picture may be its own mask."""
     kernel: Path | None = None
-    """The blur kernel, a .npy array or a picture (bright = heavy) of odd sides; needed for deblur-motion."""
+    """The blur kernel, a .npy array or a picture (bright = heavy) of odd sides; needed for deblur-motion. For
+    deblur-nonlinear the latent of the network's blur, a .npy array (1, 512, h / 128, w / 128)."""
+    weights: Path | None = None
+    """Weights of the network that blurs (.pth, .pt, .safetensors); needed for deblur-nonlinear."""
     noise: float = 0.0
     """Standard deviation of the noise in the picture, for pixel values from 0 to 1."""
     solver: str = ""
@@ -145,10 +150,10 @@ def prepare(args: Any, task: Task | None) -> Job:
     y = plugin.read_array(args.image) if picture is None else picture.x
     transparent = picture is not None and picture.alpha is not None
     images.check_output(args.output, transparent=transparent and args.hole != "alpha")
-    check_outputs(outputs(args.output, args.samples), [args.image, args.mask, args.kernel])
+    check_outputs(outputs(args.output, args.samples), [args.image, args.mask, args.kernel, args.weights])
     if task is not None:
         _check_pixels(args, y.shape[-2] * task.scale, y.shape[-1] * task.scale)
-        operator = _operator(args, task, y.shape[-2], y.shape[-1])
+        operator = operator_of(args, task, y.shape[-2], y.shape[-1])
         check_picture(args.task, operator)
     device = pick_device(args.device)
     prior = load_prior(args.prior, dtype=DTYPES[args.precision], device=device)
@@ -177,6 +182,8 @@ def _own(args: Any, y: Tensor, is_picture: bool) -> Problem:
     """The problem of an operator of the user's own."""
     if args.mask is not None:
         raise ValueError("--mask is given, but --operator takes none. Build the mask into the operator.")
+    if args.weights is not None:
+        raise ValueError("--weights is given, but --operator takes none. Load them in the file of the operator.")
     if args.size is None and y.ndim != 4:
         raise ValueError(
             f"{args.image} has shape {tuple(y.shape)}, which does not tell the size of the picture. "
@@ -211,35 +218,3 @@ def _measurement(picture: images.Picture, A: Operator, prior: Prior) -> tuple[Te
         return (picture.x.clone(), replace(picture, icc=None)) if grey else (A(picture.x), picture)
     y = _coloured(picture.x, prior, True)
     return A(y) if isinstance(A, Inpainting) else y.clone(), picture
-
-
-def _operator(args: Any, task: Task, h: int, w: int) -> Operator:
-    if args.kernel is not None and not task.kernel:
-        raise ValueError(f"--kernel is given, but the task {args.task!r} takes none. Use --task deblur-motion.")
-    if not task.mask:
-        if args.mask is not None:
-            raise ValueError(f"--mask is given, but the task {args.task!r} takes none. Use --task inpaint.")
-        if task.kernel:
-            if args.kernel is None:
-                raise ValueError(
-                    f"The task {args.task!r} needs the kernel of the blur: --kernel kernel.npy (or a picture of it)."
-                )
-            return Blur(kernels.from_file(args.kernel))
-        if task.blind is not None and args.solver == task.solver:  # any other is told what `build` knows
-            return task.blind(h, w, 0, 0)
-        return (task.photo or task.build)(h, w, 0, 0)
-    source = args.image if args.mask is None and args.hole == "alpha" else args.mask
-    if source is None:
-        raise ValueError(
-            f"The task {args.task!r} needs a mask: --mask holes.png (white where a hole is to be filled), "
-            "or --hole alpha if the holes are transparent."
-        )
-    if source.suffix != ".npy":
-        images.read(source)  # the same checks and messages as for the picture
-    mask = masks.from_file(source, args.hole)
-    if mask.shape != (h, w):
-        raise ValueError(
-            f"The mask {source} is {mask.shape[1]} x {mask.shape[0]}, the picture {w} x {h} (width x height). "
-            "Both must agree; nothing is resized in silence."
-        )
-    return Inpainting(mask)

@@ -33,4 +33,5 @@ from .problem import Problem as Problem
 from .rounding import JPEG as JPEG
 from .rounding import Quantization as Quantization
 from .sensing import CompressedSensing as CompressedSensing
+from .slices import Slices as Slices
 from .superres import SuperResolution as SuperResolution

@@ -229,6 +229,8 @@ def _is_svd(A: Decomposed, u: Tensor, v: Tensor) -> bool:
         symmetric = _near(A.filter(s, u).flatten() @ v.flatten(), u.flatten() @ A.filter(s, v).flatten())
         whole = _near(A.V(A.Vt(u)), u)
         y = A.physics.A(u)
-        return whole and symmetric and _near(A(u), A.scale * y) and _near(A.adjoint(y), A.scale * A.physics.A_adjoint(y))
+        return (
+            whole and symmetric and _near(A(u), A.scale * y) and _near(A.adjoint(y), A.scale * A.physics.A_adjoint(y))
+        )
     except (AttributeError, TypeError, RuntimeError, ValueError, NotImplementedError):
         return False

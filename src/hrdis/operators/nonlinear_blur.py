@@ -91,7 +91,7 @@ class NonlinearBlur(Operator):
                 f"The image is {h} x {w}. Multiples of {SIDE} are expected. "
                 f"Crop it to {down[0]} x {down[1]} or pad it to {up[0]} x {up[1]}."
             )
-        k = self._kernel(len(x), h // SIDE, w // SIDE)
+        k = self.latents(len(x), h, w)
         own = next(self.network.parameters())  # the network runs in its own precision
         blurred = self.network((x.to(own) + 1) / 2, k.to(own).expand(len(x), -1, -1, -1))
         return (2 * blurred - 1).clamp(-1, 1).to(x)
@@ -105,7 +105,9 @@ class NonlinearBlur(Operator):
         latent = self.latent if self.latent is None or len(self.latent) == 1 else self.latent[i : i + 1]
         return NonlinearBlur(self.network, self.seed, latent, self.resample, self.start, self.index + i)
 
-    def _kernel(self, b: int, h: int, w: int) -> Tensor:
+    def latents(self, b: int, h: int, w: int) -> Tensor:
+        """The latent kernels of b images of h x w pixels, (b or 1, 512, h / 128, w / 128)."""
+        h, w = h // SIDE, w // SIDE
         if self.latent is not None:
             if len(self.latent) not in (1, b) or tuple(self.latent.shape[-2:]) != (h, w):
                 raise ValueError(

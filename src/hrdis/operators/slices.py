@@ -1,0 +1,76 @@
+"""Scanners that know neither colours nor, at times, real numbers, on pictures: channel by channel."""
+
+import torch
+from torch import Tensor
+
+from .base import LinearOperator, Shape
+
+
+class Slices(LinearOperator):
+    """Every channel of a picture measured on its own, as the first channel of what another operator measures.
+
+    What takes one channel (`CT`) sees each channel as an image; what takes a real and an imaginary part (`MRI`) sees
+    it as the real part, with phase zero. Measurements of (b, c, h, w) are (b, c, ...), the dots being what the operator
+    makes of one image. A picture so becomes something to scan, and a prior of photographs can fill what was not.
+
+    Args:
+        operator: linear, the same for every image.
+        channels: how many it takes; those after the first are 0.
+
+    Raises:
+        TypeError: if the operator is not linear.
+        ValueError: if it takes no channel, or, on use, what the operator raises.
+
+    Cost:
+        the operator's, once per channel.
+
+    Example:
+        >>> from hrdis.operators import MRI, kspace
+        >>> Slices(MRI(kspace.columns(32, acceleration=4)), channels=2)(torch.zeros(1, 3, 32, 32)).shape
+        torch.Size([1, 3, 2, 32, 32])
+    """
+
+    picture = False
+
+    def __init__(self, operator: LinearOperator, channels: int = 1):
+        super().__init__()
+        if not isinstance(operator, LinearOperator):
+            raise TypeError(
+                f"operator is a {type(operator).__name__}. A linear operator is expected: Slices(CT(60, size=64))."
+            )
+        if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
+            raise ValueError(f"channels is {channels!r}. 1 (CT) or 2 (MRI) is expected: Slices(operator, channels=2).")
+        self.operator, self.channels = operator, channels
+
+    def extra_repr(self) -> str:
+        return f"channels={self.channels}"
+
+    @property
+    def observed(self) -> Tensor | None:  # type: ignore[override]
+        own = self.operator.observed
+        return None if own is None else own[:, None]
+
+    def image_shape(self, y_shape: Shape) -> Shape:
+        return (*y_shape[:2], *self.operator.image_shape((y_shape[0] * y_shape[1], *y_shape[2:]))[2:])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._join(self.operator(self._split(x)), len(x))
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self._first(self.operator.adjoint(y.flatten(0, 1)), len(y))
+
+    def smooth(self, y: Tensor) -> Tensor:
+        """The operator's own, where it sees all there is; else ``pinv``, which knows that the other channels are 0."""
+        return self._first(self.operator.smooth(y.flatten(0, 1)), len(y)) if self.channels == 1 else self.pinv(y)
+
+    def _split(self, x: Tensor) -> Tensor:
+        """(b, c, h, w) to (b c, channels, h, w), all but the first of them 0."""
+        one = x.flatten(0, 1)[:, None]
+        return torch.cat([one, one.new_zeros(len(one), self.channels - 1, *one.shape[2:])], 1)
+
+    def _join(self, y: Tensor, b: int) -> Tensor:
+        return y.unflatten(0, (b, len(y) // b))
+
+    def _first(self, x: Tensor, b: int) -> Tensor:
+        """(b c, channels, h, w) to (b, c, h, w)."""
+        return x[:, 0].unflatten(0, (b, len(x) // b))
