@@ -75,7 +75,8 @@ class Task:
         """
         if not self.weights:
             raise ValueError("This task takes no weights. Only deblur-nonlinear measures by a network.")
-        return replace(self, build=partial(self.build, network=NonlinearBlur(weights).network))
+        build: Callable[..., Operator] = self.build
+        return replace(self, build=partial(build, network=NonlinearBlur(weights).network))
 
     @property
     def solver(self) -> str:
