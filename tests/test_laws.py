@@ -29,9 +29,15 @@ FLOORS = {
 #: Files of one floor that may be imported by a neighbour: `load_prior` gives a name to what the file of the network
 #: reads, a sheet of samples is a picture, whose ranges `images` alone knows, what acts on rows and columns apart is one
 #: kind of operator, whatever takes a kernel checks it alike, the fill of holes is linear algebra, and what the driver
-#: refuses is a file of messages. A problem takes deepinv's operators for ours. The best of runs is chosen by a metric.
+#: refuses is a file of messages. A latent diffusion model is a network, whose decoder is composed with the measurement.
+#: A problem takes deepinv's operators for ours. The best of runs is chosen by a metric.
 NEIGHBOURS = {
     ("priors.checkpoints", "priors.unet"),
+    ("priors.checkpoints", "priors.latent_files"),
+    ("priors.latent", "priors.unet"),
+    ("priors.latent", "operators.composition"),
+    ("priors.latent_files", "priors.latent"),
+    ("priors.latent_files", "priors.unet"),
     ("driver", "arguments"),
     ("simulate", "arguments"),
     ("uncertainty", "images"),

@@ -135,18 +135,30 @@ def check_times(times: Sequence[int], prior: Prior) -> list[int]:
     return times
 
 
-def check(solver: Solver, prior: Prior, problem: Problem) -> None:
+def check(solver: Solver, prior: Prior, problem: Problem) -> Problem:
     """Raise unless the solver can run on the problem with the prior; `iterate` and `solve` do it first.
+
+    Returns:
+        the problem in the prior's space, which is what the solver is to run on.
 
     Raises:
         TypeError: if the operator lacks what the solver needs.
         ValueError: if there is noise the solver cannot explain, or the prior knows no such images.
     """
-    name, A = type(solver).__name__, problem.A
-    if not isinstance(A, solver.needs()):
+    channels = problem.image_shape[1]
+    if prior.channels is not None and channels not in prior.channels:
+        raise ValueError(
+            f"The images have {channels} channels, but the prior {prior.name!r} takes "
+            f"{' or '.join(map(str, prior.channels))}. Convert the images, or use another prior."
+        )
+    name, A = type(solver).__name__, f"A is a {type(problem.A).__name__}, which"
+    if prior.latent:
+        A = f"the prior {prior.name!r} works on latents, and its decoder followed by a {type(problem.A).__name__}"
+    problem = prior.pull(problem)
+    if not isinstance(problem.A, solver.needs()):
         kind = solver.needs().__name__
         raise TypeError(
-            f"{name} needs {'an' if kind.startswith('S') else 'a'} {kind}, but A is a {type(A).__name__}, which lacks "
+            f"{name} needs {'an' if kind.startswith('S') else 'a'} {kind}, but {A} lacks "
             f"{solver.needs().capability}. Solvers that can use it: {', '.join(_able(problem))}."
         )
     if solver.noiseless and problem.sigma_y > 0:
@@ -154,12 +166,7 @@ def check(solver: Solver, prior: Prior, problem: Problem) -> None:
             f"{name} is for noiseless measurements, but sigma_y is {problem.sigma_y:g}. "
             f"Solvers that can use it: {', '.join(_able(problem))}."
         )
-    channels = problem.image_shape[1]
-    if prior.channels is not None and channels not in prior.channels:
-        raise ValueError(
-            f"The images have {channels} channels, but the prior {prior.name!r} takes "
-            f"{' or '.join(map(str, prior.channels))}. Convert the images, or use another prior."
-        )
+    return problem
 
 
 def _able(problem: Problem) -> list[str]:

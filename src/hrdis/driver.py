@@ -4,11 +4,13 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
 from .arguments import check, check_arguments, check_times, noise_source
+from .operators.base import Shape
 from .operators.problem import Problem
 from .priors.base import Prediction, Prior
 from .rng import ImageRNG, Replay
@@ -65,8 +67,7 @@ def iterate(
     check_arguments(solver, prior, problem)
     draws = noise_source(seeds, rng, len(problem.y), "solve")
     times = solver.times(prior.schedule) if times is None else check_times(times, prior)
-    check(solver, prior, problem)
-    return _iterate(solver, prior, problem, times, draws)
+    return _iterate(solver, prior, check(solver, prior, problem), problem.image_shape, times, draws)
 
 
 def solve(
@@ -107,11 +108,24 @@ class _Counted(Prior):
         return self.prior(x_t, t)
 
 
+class _Decoded(Step):
+    """A step of a prior of latents: x is their picture, made when it is first looked at."""
+
+    def __init__(self, step: Step, decode: Callable[[Tensor], Tensor]):
+        vars(self).update(t=step.t, info=step.info, theta=step.theta, latents=step.x, decode=decode)
+
+    @cached_property
+    def x(self) -> Tensor:
+        found: Tensor = vars(self)["decode"](vars(self)["latents"])
+        return found
+
+
 def _iterate(
-    solver: Solver, prior: Prior, problem: Problem, times: list[int], source: ImageRNG | Replay
+    solver: Solver, prior: Prior, problem: Problem, shape: Shape, times: list[int], source: ImageRNG | Replay
 ) -> Generator[Step, None, Result]:
     started = time.perf_counter()
     counted, calls = _Counted(prior), solver.calls(times, prior.schedule)
+    decode = partial(prior.picture, shape=shape)
     theta: Mapping[str, Tensor] = {}
     finite = torch.ones(len(problem.y), dtype=torch.bool)
     run = solver.run(counted, problem.rescaled(), times, source)
@@ -123,7 +137,8 @@ def _iterate(
             break
         finite = _still_finite(finite, step.x, f"at t = {step.t} (call {counted.calls} of {calls})")
         theta = {name: value.clone() for name, value in step.theta.items()}
-        yield step
+        yield _Decoded(step, decode) if prior.latent else step
+    x = decode(x)
     finite = _still_finite(finite, x, "in the last step")
     if isinstance(source, Replay):
         source.close()

@@ -73,6 +73,11 @@ def as_deepinv_denoiser(prior: Prior) -> Any:
         one call of the network per distinct time among the images.
     """
     _check_prior(prior, "as_deepinv_denoiser(hrdis.load_prior('default'))")
+    if prior.latent:
+        raise TypeError(
+            f"The prior {prior.name!r} works on latents, and does not denoise pictures. A prior of pictures is "
+            "expected; solvers take both: as_deepinv_reconstructor(hrdis.HRDIS(), prior)."
+        )
 
     class HRDISDenoiser(_base("Denoiser")):  # type: ignore[misc]
         def __init__(self) -> None:

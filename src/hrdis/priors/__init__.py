@@ -5,5 +5,6 @@ from .base import Prior as Prior
 from .checkpoints import load_prior as load_prior
 from .exact import Gaussian as Gaussian
 from .exact import GaussianMixture as GaussianMixture
+from .latent import LatentPrior as LatentPrior
 from .tiled import Tiled as Tiled
 from .unet import UNetPrior as UNetPrior

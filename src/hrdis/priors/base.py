@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from ..operators.base import Shape
+from ..operators.problem import Problem
 from ..schedule import Schedule
 
 
@@ -38,16 +40,21 @@ class Prediction(_Estimates):
 class Prior(nn.Module, ABC):
     """A diffusion model of images, of any size unless its docstring says otherwise.
 
+    One that models something else (`LatentPrior`) says how problems come into its space, by `pull`, and pictures out
+    of it, by `picture`; solvers then work in that space, and the driver turns what they find into pictures.
+
     Attributes:
         schedule: how noise grows with t.
         channels: image channels the prior accepts; None means any.
         name: for records and messages.
+        latent: whether it models something else than the pictures themselves.
         presets: which solver presets fit, e.g. "default" for the rows "...@default"; empty for the papers' own.
     """
 
     schedule: Schedule
     channels: tuple[int, ...] | None = None
     name: str = "custom"
+    latent: bool = False
     presets: str = ""
 
     @abstractmethod
@@ -61,3 +68,11 @@ class Prior(nn.Module, ABC):
         Returns:
             (x0_hat, eps), of the shape, dtype and device of x_t; nothing is clipped.
         """
+
+    def pull(self, problem: Problem) -> Problem:
+        """The problem in the prior's space; by default that of pictures, and the problem itself."""
+        return problem
+
+    def picture(self, x: Tensor, shape: Shape) -> Tensor:
+        """The pictures of a shape (b, c, h, w) that x, of the prior's space, stands for; by default x itself."""
+        return x

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from .base import Prior
+from .latent_files import load_latent, weight_files
 from .unet import UNetPrior
 
 
@@ -19,6 +20,7 @@ def embedded_folder() -> Path:
 #: What may stand before the colon of a prior's name, and what reads the rest: (rest, dtype) to a prior on the CPU.
 LOADERS: dict[str, Callable[[str, torch.dtype], Prior]] = {
     "diffusers": UNetPrior.load,
+    "latent": load_latent,
 }
 
 
@@ -29,7 +31,8 @@ def load_prior(
 
     Args:
         name: ``"default"``, the small model inside the package; a folder made by `hrdis train` or
-            diffusers; or the same folder behind ``"diffusers:"``.
+            diffusers; or the same folder behind ``"diffusers:"``; or ``"latent:"`` and the folder of a diffusers
+            pipeline of latent diffusion, with unet/, vae/ and scheduler/ in it.
         dtype: precision the network runs in; what it returns has the caller's.
         device: where it runs.
 
@@ -64,7 +67,10 @@ def presets_of(name: str | Path) -> str:
 
 
 def weights_sha256(name: str | Path = "default") -> str:
-    """The SHA-256 of a prior's weights file, for records."""
+    """The SHA-256 of a prior's weights file, for records; where there are several, of their hashes in order."""
+    if str(name).startswith("latent:"):
+        each = [sha256(file.read_bytes()).digest() for file in weight_files(str(name).removeprefix("latent:"))]
+        return sha256(b"".join(each)).hexdigest()
     return sha256((_folder(name) / "diffusion_pytorch_model.safetensors").read_bytes()).hexdigest()
 
 

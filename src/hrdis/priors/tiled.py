@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from ..operators.base import Shape
+from ..operators.problem import Problem
 from .base import Prediction, Prior
 
 
@@ -14,7 +16,7 @@ class Tiled(Prior):
 
     Args:
         prior: what runs on a tile.
-        tile: side of a tile in pixels; images up to this size run whole.
+        tile: side of a tile in pixels (of latents, for a prior of these); images up to this size run whole.
         overlap: how far neighbouring tiles overlap, in pixels, < tile.
         batch: tiles per network call.
 
@@ -33,7 +35,7 @@ class Tiled(Prior):
             raise ValueError(f"batch is {batch}. At least one tile per call is expected.")
         self.prior, self.tile, self.overlap, self.batch = prior, tile, overlap, batch
         self.schedule, self.channels = prior.schedule, prior.channels
-        self.name, self.presets = prior.name, prior.presets
+        self.name, self.presets, self.latent = prior.name, prior.presets, prior.latent
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         h, w = x_t.shape[-2:]
@@ -57,6 +59,12 @@ class Tiled(Prior):
                     learned = True
         eps = eps / total
         return Prediction(self.schedule.denoised(x_t, t, eps), eps, v / total if learned else None)
+
+    def pull(self, problem: Problem) -> Problem:
+        return self.prior.pull(problem)
+
+    def picture(self, x: Tensor, shape: Shape) -> Tensor:
+        return self.prior.picture(x, shape)
 
     def _starts(self, n: int) -> list[int]:
         """First pixels of the tiles along a side: evenly spread, overlapping by at least ``overlap``."""

@@ -1,6 +1,7 @@
 """A diffusers `UNet2DModel` as a prior: any image size, epsilon or v prediction, its own precision."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -71,7 +72,7 @@ class UNetPrior(Prior):
         c, h, w = x_t.shape[1:]
         grey = c == 1 and self.channels == (1, 3)
         x = x_t.expand(-1, 3, -1, -1) if grey else x_t
-        x = _pad(x, -h % self.multiple, -w % self.multiple)
+        x = pad(x, -h % self.multiple, -w % self.multiple)
         x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
         out = self.net(x, torch.full((len(x),), t, device=x.device))
         parts = getattr(out, "sample", out)[..., :h, :w].to(x_t.dtype).split(x.shape[1], dim=1)
@@ -91,8 +92,8 @@ class UNetPrior(Prior):
             ValueError: if a file is missing or unreadable, or weights and configuration disagree.
         """
         folder = Path(folder)
-        config = _read_json(folder / "config.json")
-        scheduler = _read_json(folder / "scheduler_config.json")
+        config = read_json(folder / "config.json")
+        scheduler = read_json(folder / "scheduler_config.json")
         net = build_unet(config)
         load_weights(net, folder / "diffusion_pytorch_model.safetensors")
         return cls(
@@ -104,7 +105,7 @@ class UNetPrior(Prior):
         )
 
 
-def _pad(x: Tensor, below: int, right: int) -> Tensor:
+def pad(x: Tensor, below: int, right: int) -> Tensor:
     """Pad at the bottom and the right by reflection, in as many turns as a small image needs."""
     while below or right:
         b, r = min(below, max(x.shape[-2] - 1, 0)), min(right, max(x.shape[-1] - 1, 0))
@@ -115,15 +116,21 @@ def _pad(x: Tensor, below: int, right: int) -> Tensor:
     return x
 
 
-def build_unet(config: dict[str, Any]) -> nn.Module:
-    """Make a diffusers `UNet2DModel` from its configuration (imports diffusers, seconds)."""
-    from diffusers import UNet2DModel
+def build_unet(config: dict[str, Any], kinds: Sequence[str] = ("UNet2DModel",)) -> nn.Module:
+    """Make a diffusers network from its configuration (imports diffusers, seconds).
 
-    if config.get("_class_name", "UNet2DModel") != "UNet2DModel":
-        raise ValueError(f"The folder holds a {config['_class_name']}. A UNet2DModel is expected.")
+    Args:
+        config: what its config.json holds; without ``_class_name``, the first of the kinds.
+        kinds: classes that are expected.
+    """
+    import diffusers
+
+    kind = config.get("_class_name", kinds[0])
+    if kind not in kinds:
+        raise ValueError(f"The folder holds a {kind}. A {' or '.join(kinds)} is expected.")
     try:
         with torch.random.fork_rng(devices=[]):  # its random weights are about to be replaced: leave no trace
-            net: Any = UNet2DModel(**{k: v for k, v in config.items() if not k.startswith("_")})
+            net: Any = getattr(diffusers, kind)(**{k: v for k, v in config.items() if not k.startswith("_")})
     except (TypeError, ValueError) as error:
         raise ValueError(f"The folder's config.json describes no network that diffusers can make ({error}).") from None
     return cast(nn.Module, net)
@@ -140,6 +147,8 @@ def load_weights(net: nn.Module, file: Path) -> None:
         raise ValueError(f"{file} does not exist. A folder made by `hrdis train` or diffusers holds it.") from None
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{file} cannot be read ({error}). It is truncated or no safetensors file.") from None
+    if hasattr(net, "_fix_state_dict_keys_on_load"):  # attention was named otherwise in diffusers' early files
+        net._fix_state_dict_keys_on_load(state)  # type: ignore[operator]
     own = net.state_dict()
     missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     other = sorted(k for k in own.keys() & state.keys() if own[k].shape != state[k].shape)
@@ -165,7 +174,12 @@ def schedule_of(config: dict[str, Any], where: object = "the scheduler") -> Sche
     raise ValueError(f"{where} has beta_schedule {kind!r}. 'linear' or 'scaled_linear' is expected.")
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """A configuration file of a prior.
+
+    Raises:
+        ValueError: if it is missing or holds no JSON object.
+    """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

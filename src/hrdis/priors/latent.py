@@ -1,0 +1,230 @@
+"""Latent diffusion: a prior of what an encoder makes of pictures, and the decoder in front of the measurement."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..operators.base import BlindOperator, Operator, Shape
+from ..operators.composition import Composition
+from ..operators.problem import Problem
+from ..schedule import Schedule
+from .base import Prediction, Prior
+from .unet import pad
+
+
+class LatentPrior(Prior):
+    r"""A diffusion model of latents z, and the autoencoder that turns them into pictures x = D(z).
+
+    Solvers work on u = z / bound, and explain y by A(D(bound u)): the driver pulls every problem through the decoder,
+    and hands out pictures. Solvers take their variable for a picture: they clamp it to [-1, 1], and their step lengths
+    are in these units. Latents of unit variance reach 4, hence ``bound``. What was diffused to
+    z_t = a_t z + b_t n is, up to a factor, u diffused by the same n on a schedule of less noise,
+
+        sigma'_t = sigma_t / bound,    u_t = a'_t u + b'_t n = a'_t / (a_t bound) z_t,
+
+    so that the network is an exact prior of u on that schedule, which is ``schedule`` here; times keep their meaning.
+
+    What is linear in the picture is not in the latent: solvers that need an adjoint, a pseudo-inverse or singular
+    values are refused, and those that need a gradient alone can run (docs/latent.md).
+
+    Pictures of any size: what the autoencoder cannot halve evenly is padded by reflection, decoded and cropped, and
+    what was cropped is not measured.
+
+    Args:
+        prior: of the latents as the network was trained on them (scaled and shifted), e.g.
+            ``UNetPrior(unet, schedule, "v_prediction")``; for large latents `Tiled` around it.
+        vae: diffusers' ``AutoencoderKL``, ``VQModel`` or ``AutoencoderTiny``, or a module with ``encode`` and
+            ``decode``. Frozen; runs in its own precision. Its configuration names the scale and the shift of latents.
+        bound: what entries of the latents hardly exceed in magnitude; 1 leaves them as they are.
+        factor: pixels along the side of a latent; by default from the configuration.
+        checkpoint: keep less of the decoder's graph and compute it twice (diffusers' gradient checkpointing).
+        name: for records and messages.
+
+    Raises:
+        TypeError: if prior or vae is none.
+        ValueError: if the prior takes other channels than the latents have, or the bound is not positive.
+
+    Cost:
+        the network's call, on the latent; per gradient of the data term one call and one backward pass of the decoder,
+        whose activations are kept; a call of it for the result, and for every `Step` whose picture is looked at.
+
+    Example:
+        >>> from torch import nn
+        >>> class Same(nn.Module):
+        ...     def encode(self, x): return x
+        ...     def decode(self, z): return z
+        >>> import hrdis
+        >>> latents = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 1.0)
+        >>> problem = hrdis.measure(hrdis.operators.SuperResolution(2), torch.ones(1, 1, 8, 8) / 2, seeds=[0])
+        >>> hrdis.solve(hrdis.HRDIS(steps=20), LatentPrior(latents, Same()), problem, seeds=[0]).x.shape
+        torch.Size([1, 1, 8, 8])
+    """
+
+    latent = True
+
+    def __init__(
+        self,
+        prior: Prior,
+        vae: nn.Module,
+        bound: float = 4.0,
+        factor: int | None = None,
+        checkpoint: bool = False,
+        name: str | None = None,
+    ):
+        super().__init__()
+        if not isinstance(prior, Prior):
+            raise TypeError(
+                f"prior is a {type(prior).__name__}. A prior of the latents is expected: "
+                "LatentPrior(hrdis.priors.UNetPrior(unet, schedule), vae)."
+            )
+        if not (callable(getattr(vae, "encode", None)) and callable(getattr(vae, "decode", None))):
+            raise TypeError(
+                f"vae is a {type(vae).__name__}, without encode or decode. An autoencoder is expected: "
+                "diffusers.AutoencoderKL.from_pretrained(folder, subfolder='vae')."
+            )
+        if not bound > 0:
+            raise ValueError(f"bound is {bound}. A positive number that latents hardly exceed is expected: bound=4.")
+        channels = _config(vae).get("latent_channels")
+        if channels is not None and prior.channels is not None and channels not in prior.channels:
+            raise ValueError(
+                f"The latents have {channels} channels, but the prior {prior.name!r} takes "
+                f"{' or '.join(map(str, prior.channels))}. A network and an autoencoder of one model are expected."
+            )
+        self.prior, self.vae, self.bound, self.factor = prior, vae.eval().requires_grad_(False), bound, factor
+        if checkpoint:
+            vae.enable_gradient_checkpointing()  # type: ignore[operator]
+        self.schedule = prior.schedule if bound == 1 else _quieter(prior.schedule, bound)
+        made = _config(vae).get("out_channels")
+        self.channels = None if made is None else (1, 3) if made == 3 else (made,)
+        self.name = name or prior.name
+
+    def forward(self, x_t: Tensor, t: int) -> Prediction:
+        """The estimate for latents divided by ``bound``, on ``schedule``; a learned variance belongs to the network's
+        own schedule and is left out where the bound is not 1."""
+        if self.bound == 1:
+            return self.prior(x_t, t)
+        found = self.prior(self.prior.schedule.signal(t) * self.bound / self.schedule.signal(t) * x_t, t)
+        return Prediction(found.x0_hat / self.bound, found.eps)
+
+    def pull(self, problem: Problem) -> Problem:
+        decoder = self.decoder(problem.image_shape)
+        blind = isinstance(problem.A, BlindOperator)
+        A = BlindDecoded(decoder, problem.A) if blind else Composition(decoder, problem.A)  # type: ignore[arg-type]
+        return Problem(problem.y, A, problem.sigma_y)
+
+    @torch.no_grad()
+    def picture(self, x: Tensor, shape: Shape) -> Tensor:
+        return self.decoder(shape)(x)
+
+    @torch.no_grad()
+    def latents(self, x: Tensor) -> Tensor:
+        """What solvers would see of pictures x: their encoding over ``bound``; it should hardly leave [-1, 1]."""
+        return self.decoder(tuple(x.shape)).pinv(x)
+
+    def decoder(self, shape: Shape) -> "Decoder":
+        """The decoder to pictures of a shape (b, c, h, w)."""
+        return Decoder(self.vae, (shape[1], shape[2], shape[3]), self.bound, self.factor)
+
+
+class Decoder(Operator):
+    """x = D(bound u / scale + shift), cropped to the picture: the nonlinear operator in front of the measurement.
+
+    ``pinv`` encodes: a start, no inverse. A posterior of the encoder is replaced by its mode.
+
+    Args:
+        vae: as for `LatentPrior`.
+        shape: (c, h, w) of the pictures; one channel is the mean of the decoder's three.
+        bound: units of the latents.
+        factor: pixels along the side of a latent.
+    """
+
+    def __init__(self, vae: nn.Module, shape: tuple[int, int, int], bound: float = 1.0, factor: int | None = None):
+        super().__init__()
+        config = _config(vae)
+        self.vae, self.shape, self.factor = vae, shape, factor or _factor(config)
+        self.latent_channels = config.get("latent_channels", shape[0])
+        self.grey = shape[0] == 1 and config.get("out_channels", 1) == 3
+        self.shift = _each(config.get("shift_factor") or 0.0)
+        self.scale = _each((config.get("scaling_factor") or 1.0) / bound)
+        if config.get("latents_mean") is not None and config.get("latents_std") is not None:
+            self.shift = _each(config["latents_mean"])
+            self.scale = self.scale / _each(config["latents_std"])
+
+    def forward(self, x: Tensor) -> Tensor:
+        _, h, w = self.shape
+        z = x / self.scale.to(x) + self.shift.to(x)
+        out = self.vae.decode(z.to(self._dtype(x)))  # type: ignore[operator]
+        picture = getattr(out, "sample", out)[..., :h, :w].to(x.dtype)
+        return picture.mean(1, keepdim=True) if self.grey else picture
+
+    def pinv(self, y: Tensor) -> Tensor:
+        """The latent of a picture, padded by reflection to what the encoder can halve."""
+        x = y.expand(-1, 3, -1, -1) if self.grey else y
+        x = pad(x, -x.shape[-2] % self.factor, -x.shape[-1] % self.factor)
+        out: Any = self.vae.encode(x.to(self._dtype(y)))  # type: ignore[operator]
+        z = out.latent_dist.mode() if hasattr(out, "latent_dist") else getattr(out, "latents", out)
+        return (z.to(y.dtype) - self.shift.to(y)) * self.scale.to(y)
+
+    def image_shape(self, y_shape: Shape) -> Shape:
+        h, w = (-(-side // self.factor) for side in y_shape[-2:])
+        return (y_shape[0], self.latent_channels, h, w)
+
+    def _dtype(self, x: Tensor) -> torch.dtype:
+        return next((p.dtype for p in self.vae.parameters()), x.dtype)
+
+
+class BlindDecoded(BlindOperator):
+    """A blind operator after a decoder."""
+
+    def __init__(self, decoder: Decoder, A: BlindOperator):
+        super().__init__()
+        self.decoder, self.A, self.rates = decoder, A, A.rates
+        self.picture = A.picture
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.A(self.decoder(x))
+
+    def at(self, x: Tensor, theta: dict[str, Tensor]) -> Tensor:
+        return self.A.at(self.decoder(x), theta)
+
+    def start(self, y: Tensor) -> dict[str, Tensor]:
+        return self.A.start(y)
+
+    def valid(self, theta: dict[str, Tensor]) -> dict[str, Tensor]:
+        return self.A.valid(theta)
+
+    def pinv(self, y: Tensor) -> Tensor:
+        """The latent of the blind operator's starting picture."""
+        return self.decoder.pinv(self.A.pinv(y))
+
+    def smooth(self, y: Tensor) -> Tensor:
+        return self.decoder.pinv(self.A.smooth(y))
+
+    def image_shape(self, y_shape: Shape) -> Shape:
+        return self.decoder.image_shape(self.A.image_shape(y_shape))
+
+    def for_image(self, i: int) -> "BlindDecoded":
+        own = self.A.for_image(i)
+        return self if own is self.A else BlindDecoded(self.decoder, own)  # type: ignore[arg-type]
+
+
+def _config(vae: nn.Module) -> dict[str, Any]:
+    return dict(getattr(vae, "config", {}))
+
+
+def _factor(config: dict[str, Any]) -> int:
+    """Pixels along the side of a latent: every level but the last halves."""
+    levels = config.get("block_out_channels") or config.get("encoder_block_out_channels") or (1,)
+    return int(2 ** (len(levels) - 1))
+
+
+def _each(values: float | list[float]) -> Tensor:
+    """A number for all channels, or one for each, to be broadcast over latents."""
+    return torch.as_tensor(values, dtype=torch.float64).reshape(-1, 1, 1)
+
+
+def _quieter(q: Schedule, bound: float) -> Schedule:
+    """The schedule of x / bound where q is that of x: sigma / bound at every time."""
+    signal = q.alpha_bar * bound**2
+    return Schedule(signal / (signal + 1 - q.alpha_bar))
