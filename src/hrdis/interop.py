@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .driver import solve
 from .operators.problem import Problem
 from .priors.base import Prior
+from .priors.denoiser import levels_of, prior_as_denoiser
 from .solvers.base import Solver
 
 
@@ -52,14 +53,14 @@ def as_deepinv_reconstructor(solver: Solver, prior: Prior, seeds: int | Sequence
     return HRDISReconstructor()
 
 
-def as_deepinv_denoiser(prior: Prior) -> Any:
+def as_deepinv_denoiser(prior: Prior, interpolate: bool = False) -> Any:
     """A prior as deepinv's ``Denoiser``: ``denoiser(u, sigma)`` is the mean of the clean image given u.
 
-    Noise of sigma in [0, 1] is noise of 2 sigma in [-1, 1]; the network is asked at the time whose noise over signal
-    comes nearest, x0_hat(sqrt(alpha_bar_t) (2 u - 1), t), and nothing is interpolated.
+    `hrdis.priors.prior_as_denoiser` in their range: noise of sigma in [0, 1] is noise of 2 sigma in [-1, 1].
 
     Args:
         prior: see `hrdis.load_prior`.
+        interpolate: between the two times next to a level, at the cost of a second call; else the nearest answers.
 
     Returns:
         a module (a subclass of ``deepinv.models.Denoiser`` where that can be imported) with ``forward(u, sigma)``,
@@ -70,7 +71,7 @@ def as_deepinv_denoiser(prior: Prior) -> Any:
         ValueError: on use, for a sigma that is negative, not finite, or neither one number nor one per image.
 
     Cost:
-        one call of the network per distinct time among the images.
+        one call of the network per distinct level among the images, two where it interpolates.
     """
     _check_prior(prior, "as_deepinv_denoiser(hrdis.load_prior('default'))")
     if prior.latent:
@@ -82,31 +83,13 @@ def as_deepinv_denoiser(prior: Prior) -> Any:
     class HRDISDenoiser(_base("Denoiser")):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
-            self.prior = prior
+            self.prior, self.denoise = prior, prior_as_denoiser(prior, interpolate)
 
         def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
-            levels = _levels(sigma, len(x))
-            times = [self.prior.schedule.nearest(2 * s) if s > 0 else -1 for s in levels]
-            out = x.clone()
-            for t in sorted(set(times) - {-1}):
-                here = torch.tensor([i for i, time in enumerate(times) if time == t], device=x.device)
-                x0_hat, _ = self.prior(self.prior.schedule.signal(t) * (2 * x[here] - 1), t)
-                out = out.index_copy(0, here, (x0_hat + 1) / 2)
-            return out
+            levels = levels_of(sigma, len(x), "for images in [0, 1]", "denoiser(x, 0.05)")
+            return (self.denoise(2 * x - 1, 2 * torch.tensor(levels, dtype=torch.float64)) + 1) / 2
 
     return HRDISDenoiser()
-
-
-def _levels(sigma: float | Tensor, batch: int) -> list[float]:
-    levels = torch.as_tensor(sigma, dtype=torch.float64).flatten().tolist()
-    if len(levels) not in (1, batch):
-        raise ValueError(
-            f"sigma holds {len(levels)} levels for {batch} images. One number, or one per image, is expected: "
-            "denoiser(x, 0.05)."
-        )
-    if not all(0 <= s < float("inf") for s in levels):
-        raise ValueError(f"sigma is {levels}. Noise levels >= 0 for images in [0, 1] are expected: denoiser(x, 0.05).")
-    return levels * batch if len(levels) == 1 else levels
 
 
 def _check_prior(prior: object, example: str) -> None:
