@@ -29,10 +29,19 @@ FLOORS = {
 #: Files of one floor that may be imported by a neighbour: `load_prior` gives a name to what the file of the network
 #: reads, a sheet of samples is a picture, whose ranges `images` alone knows, what acts on rows and columns apart is one
 #: kind of operator, whatever takes a kernel checks it alike, the fill of holes is linear algebra, and what the driver
-#: refuses is a file of messages. A latent diffusion model is a network, whose decoder is composed with the measurement.
-#: A problem takes deepinv's operators for ours. The best of runs is chosen by a metric.
+#: refuses is a file of messages. Other people's models are networks and denoisers behind one bridge, and a
+#: latent one is a network whose decoder is composed with the measurement. A problem takes deepinv's operators for
+#: ours. The best of runs is chosen by a metric.
 NEIGHBOURS = {
-    ("priors.checkpoints", "priors.unet"),
+    ("priors.checkpoints", "priors.pipelines"),
+    ("priors.checkpoints", "priors.hub"),
+    ("priors.unet", "priors.weights"),
+    ("priors.pipelines", "priors.denoiser"),
+    ("priors.pipelines", "priors.hub"),
+    ("priors.pipelines", "priors.unet"),
+    ("priors.azula", "priors.denoiser"),
+    ("priors.adopt", "priors.azula"),
+    ("priors.adopt", "priors.pipelines"),
     ("priors.checkpoints", "priors.latent_files"),
     ("priors.latent", "priors.unet"),
     ("priors.latent", "operators.composition"),
@@ -285,7 +294,7 @@ def test_law_of_floors_refuses(module, source):
     [
         ("operators.inpaint", "from ..linalg import cg\nfrom .base import LinearOperator"),
         ("priors.exact", "from ..operators.problem import Problem"),
-        ("priors.checkpoints", "from .unet import UNetPrior"),
+        ("priors.checkpoints", "from .pipelines import load_diffusers"),
         ("solvers.__init__", "from . import ddnm, hrdis"),
         ("tasks", "from .operators import masks"),
         ("driver", "from .solvers.base import Solver"),

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from .operators.problem import Problem
 from .priors.base import Prior
+from .priors.pipelines import is_unet
 from .rng import ImageRNG, Replay
 from .solvers import SOLVERS
 from .solvers.base import Solver
@@ -86,6 +87,8 @@ def _loaded(prior: object) -> str:
         return f"hrdis.load_prior({prior!r})."
     if isinstance(prior, type) and issubclass(prior, Prior):
         return f"an object made from it, {prior.__name__}(...)."
+    if is_unet(prior):
+        return "hrdis.priors.from_diffusers(unet, scheduler), with the scheduler it was trained with."
     return 'hrdis.load_prior("default").'
 
 
@@ -143,8 +146,10 @@ def check(solver: Solver, prior: Prior, problem: Problem) -> Problem:
 
     Raises:
         TypeError: if the operator lacks what the solver needs.
-        ValueError: if there is noise the solver cannot explain, or the prior knows no such images.
+        ValueError: if there is noise the solver cannot explain, or the prior knows no such images
+            or was told no class.
     """
+    prior.check_label()
     channels = problem.image_shape[1]
     if prior.channels is not None and channels not in prior.channels:
         raise ValueError(

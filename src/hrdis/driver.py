@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from .arguments import check, check_arguments, check_times, noise_source
 from .operators.base import Shape
 from .operators.problem import Problem
+from .priors.adopt import adopt
 from .priors.base import Prediction, Prior
 from .rng import ImageRNG, Replay
 from .solvers.base import Solver, Step
@@ -51,7 +53,8 @@ def iterate(
 
     Args:
         solver: settings of an algorithm, e.g. ``hrdis.HRDIS(steps=100)``.
-        prior: see `hrdis.load_prior`.
+        prior: see `hrdis.load_prior`; or what `hrdis.priors.adopt` takes for one: a pair of a diffusers UNet2DModel
+            and its scheduler, a pipeline of both, an azula denoiser.
         problem: see `hrdis.measure` and `hrdis.Problem`.
         seeds: one integer per image; image i's result depends on ``seeds[i]`` only, never on its neighbours.
         times: network times in order, ending in -1, instead of the solver's own.
@@ -64,6 +67,7 @@ def iterate(
     Warns:
         RuntimeWarning: naming images that became non-finite, and when.
     """
+    prior = cast(Prior, adopt(prior))
     check_arguments(solver, prior, problem)
     draws = noise_source(seeds, rng, len(problem.y), "solve")
     times = solver.times(prior.schedule) if times is None else check_times(times, prior)

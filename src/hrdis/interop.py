@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from .driver import solve
 from .operators.problem import Problem
+from .priors.adopt import adopt
 from .priors.base import Prior
 from .priors.denoiser import levels_of, prior_as_denoiser
 from .solvers.base import Solver
@@ -38,7 +39,7 @@ def as_deepinv_reconstructor(solver: Solver, prior: Prior, seeds: int | Sequence
             f"solver is a {type(solver).__name__}. Settings of a solver are expected: "
             "as_deepinv_reconstructor(hrdis.HRDIS(steps=100), prior)."
         )
-    _check_prior(prior, "as_deepinv_reconstructor(solver, hrdis.load_prior('default'))")
+    prior = _prior(prior, "as_deepinv_reconstructor(solver, hrdis.load_prior('default'))")
 
     class HRDISReconstructor(_base("Reconstructor")):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -73,7 +74,7 @@ def as_deepinv_denoiser(prior: Prior, interpolate: bool = False) -> Any:
     Cost:
         one call of the network per distinct level among the images, two where it interpolates.
     """
-    _check_prior(prior, "as_deepinv_denoiser(hrdis.load_prior('default'))")
+    prior = _prior(prior, "as_deepinv_denoiser(hrdis.load_prior('default'))")
     if prior.latent:
         raise TypeError(
             f"The prior {prior.name!r} works on latents, and does not denoise pictures. A prior of pictures is "
@@ -92,9 +93,11 @@ def as_deepinv_denoiser(prior: Prior, interpolate: bool = False) -> Any:
     return HRDISDenoiser()
 
 
-def _check_prior(prior: object, example: str) -> None:
+def _prior(prior: object, example: str) -> Prior:
+    prior = adopt(prior)
     if not isinstance(prior, Prior):
         raise TypeError(f"prior is a {type(prior).__name__}. A hrdis Prior is expected: {example}.")
+    return prior
 
 
 def _base(name: str) -> type[nn.Module]:

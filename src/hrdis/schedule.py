@@ -38,6 +38,17 @@ class Schedule:
         beta = torch.linspace(first, last, length, dtype=torch.float64)
         return cls((1 - beta).cumprod(0))
 
+    @classmethod
+    def cosine(cls, length: int = 1000) -> "Schedule":
+        """The schedule of improved DDPM and of guided-diffusion's 64 x 64 network (Nichol and Dhariwal 2021, Eq. 17).
+
+        beta = min(0.999, 1 - f((t + 1) / T) / f(t / T)) with f(u) = cos^2((u + 0.008) / 1.008 pi / 2).
+        """
+        u = torch.arange(length + 1, dtype=torch.float64) / length
+        f = torch.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
+        beta = (1 - f[1:] / f[:-1]).clamp(max=0.999)
+        return cls((1 - beta).cumprod(0))
+
     def __len__(self) -> int:
         return len(self.alpha_bar)
 

@@ -123,6 +123,7 @@ class Job:
             "preset": key,
             "settings": TypeAdapter(type(self.solver)).dump_python(self.solver, mode="json"),
             "prior": args.prior,
+            "label": args.label,
             "prior_sha256": weights_sha256(args.prior),
             "seeds": list(range(args.seed, args.seed + args.samples)),
             "times": self.times,

@@ -81,7 +81,9 @@ class Restore:
     solver: str = ""
     """The algorithm; `hrdis solvers` lists the names. By default hrdis, or blindhrdis for the task lowlight."""
     prior: str = "default"
-    """The diffusion model: 'default', or a folder made by `hrdis train` or diffusers."""
+    """The diffusion model: 'default', a folder made by `hrdis train` or diffusers, or diffusers:HUB/ID."""
+    label: int | None = None
+    """The class of the picture, a number from 0; for class-conditional models only."""
     samples: int = 1
     """How many restorations to draw, to see what is certain and what was invented."""
     seed: int = 0
@@ -156,7 +158,7 @@ def prepare(args: Any, task: Task | None) -> Job:
         operator = operator_of(args, task, y.shape[-2], y.shape[-1])
         check_picture(args.task, operator)
     device = pick_device(args.device)
-    prior = load_prior(args.prior, dtype=DTYPES[args.precision], device=device)
+    prior = load_prior(args.prior, label=args.label, dtype=DTYPES[args.precision], device=device)
     if task is None:
         problem = _own(args, _coloured(y, prior, picture is not None).to(device), picture is not None)
         picture = picture or images.Picture(torch.zeros(problem.image_shape))

@@ -2,8 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple
+from copy import copy
+from typing import NamedTuple, Self
 
+import torch
 from torch import Tensor, nn
 
 from ..operators.base import Shape
@@ -48,6 +50,8 @@ class Prior(nn.Module, ABC):
         channels: image channels the prior accepts; None means any.
         name: for records and messages.
         latent: whether it models something else than the pictures themselves.
+        classes: how many classes a class-conditional model was trained with; None for all others.
+        label: the class of all images, 0 to classes - 1; see `labelled`.
         presets: which solver presets fit, e.g. "default" for the rows "...@default"; empty for the papers' own.
     """
 
@@ -55,6 +59,8 @@ class Prior(nn.Module, ABC):
     channels: tuple[int, ...] | None = None
     name: str = "custom"
     latent: bool = False
+    classes: int | None = None
+    label: int | None = None
     presets: str = ""
 
     @abstractmethod
@@ -76,3 +82,40 @@ class Prior(nn.Module, ABC):
     def picture(self, x: Tensor, shape: Shape) -> Tensor:
         """The pictures of a shape (b, c, h, w) that x, of the prior's space, stands for; by default x itself."""
         return x
+
+    def labelled(self, label: int | None) -> Self:
+        """This prior, told that every image is of one class; the weights are shared, None takes the label away.
+
+        Raises:
+            ValueError: if the model knows no classes, or not this one.
+        """
+        if label is not None and self.classes is None:
+            raise ValueError(
+                f"The prior {self.name!r} was trained without classes, but label is {label!r}. "
+                "It is loaded without one: hrdis.load_prior(name)."
+            )
+        if label is not None and (isinstance(label, bool) or label not in range(self.classes or 0)):
+            raise ValueError(
+                f"label is {label!r}. A class of the prior {self.name!r}, a whole number from 0 to "
+                f"{(self.classes or 0) - 1}, is expected: prior.labelled(0)."
+            )
+        other = copy(self)
+        other.label = label
+        return other
+
+    def check_label(self) -> None:
+        """Raise unless a class-conditional model has been told the class.
+
+        Raises:
+            ValueError: if it has not.
+        """
+        if self.classes is not None and self.label is None:
+            raise ValueError(
+                f"The prior {self.name!r} was trained on {self.classes} classes and was told none. The class of the "
+                "images is expected: hrdis.load_prior(name, label=0), or prior.labelled(0)."
+            )
+
+    def labels_of(self, x: Tensor) -> Tensor | None:
+        """The label of each image, (b,), for the network; None where it knows no classes."""
+        self.check_label()
+        return None if self.label is None else torch.full((len(x),), self.label, device=x.device)

@@ -1,15 +1,16 @@
-"""Priors by name: the one inside the package, and folders made by `hrdis train` or diffusers."""
+"""Priors by name: the one inside the package, folders of `hrdis train` or diffusers, models of the hub."""
 
 from collections.abc import Callable
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from importlib import resources
 from pathlib import Path
 
 import torch
 
 from .base import Prior
+from .hub import fetched
 from .latent_files import load_latent, weight_files
-from .unet import UNetPrior
+from .pipelines import load_consistency, load_diffusers, load_edm, parts, weights_in
 
 
 def embedded_folder() -> Path:
@@ -19,25 +20,35 @@ def embedded_folder() -> Path:
 
 #: What may stand before the colon of a prior's name, and what reads the rest: (rest, dtype) to a prior on the CPU.
 LOADERS: dict[str, Callable[[str, torch.dtype], Prior]] = {
-    "diffusers": UNetPrior.load,
+    "diffusers": load_diffusers,
+    "edm": load_edm,
+    "consistency": load_consistency,
     "latent": load_latent,
 }
 
 
 def load_prior(
-    name: str | Path = "default", *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
+    name: str | Path = "default",
+    *,
+    label: int | None = None,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
 ) -> Prior:
     """Load a prior, frozen and in eval mode.
 
     Args:
-        name: ``"default"``, the small model inside the package; a folder made by `hrdis train` or
-            diffusers; or the same folder behind ``"diffusers:"``; or ``"latent:"`` and the folder of a diffusers
-            pipeline of latent diffusion, with unet/, vae/ and scheduler/ in it.
+        name: ``"default"``, the small model inside the package; a folder made by `hrdis train` or diffusers; or a
+            scheme and what it reads. ``"diffusers:"`` and a folder or hub id, e.g.
+            ``"diffusers:google/ddpm-celebahq-256"``, whose scheduler tells noise predictors, EDM networks and
+            consistency models apart; ``"edm:"`` and ``"consistency:"`` say it where the scheduler does not.
+            ``"latent:"`` and the folder of a pipeline of latent diffusion, with unet/, vae/ and scheduler/ in it.
+        label: the class of all images, for a class-conditional model; `Prior.labelled` changes it.
         dtype: precision the network runs in; what it returns has the caller's.
         device: where it runs.
 
     Raises:
-        ValueError: if there is no such prior, or its files are damaged; random weights are never returned.
+        ValueError: if there is no such prior, its files are damaged, or the label is missing or unknown; random
+            weights are never returned.
 
     Example:
         >>> load_prior("default").name
@@ -51,10 +62,13 @@ def load_prior(
         if not folder.is_dir():
             raise ValueError(
                 f"There is no prior {str(name)!r}. 'default' or a folder with config.json, scheduler_config.json and "
-                "diffusion_pytorch_model.safetensors is expected: hrdis.load_prior('default')."
+                "diffusion_pytorch_model.safetensors is expected: hrdis.load_prior('default'); or one of the hub by "
+                "its id: hrdis.load_prior('diffusers:google/ddpm-celebahq-256')."
             )
-        prior = UNetPrior.load(folder, dtype, name="default" if str(name) == "default" else folder.name)
+        prior = load_diffusers(folder, dtype, name="default" if str(name) == "default" else folder.name)
     prior.presets = presets_of(name)
+    prior = prior.labelled(label)
+    prior.check_label()
     return prior.to(device)
 
 
@@ -68,14 +82,24 @@ def presets_of(name: str | Path) -> str:
 
 def weights_sha256(name: str | Path = "default") -> str:
     """The SHA-256 of a prior's weights file, for records; where there are several, of their hashes in order."""
+    path = _folder(name)
     if str(name).startswith("latent:"):
-        each = [sha256(file.read_bytes()).digest() for file in weight_files(str(name).removeprefix("latent:"))]
-        return sha256(b"".join(each)).hexdigest()
-    return sha256((_folder(name) / "diffusion_pytorch_model.safetensors").read_bytes()).hexdigest()
+        return sha256(b"".join(bytes.fromhex(_digest(file)) for file in weight_files(path))).hexdigest()
+    return _digest(path if path.is_file() else weights_in(parts(path)[0]))
+
+
+def _digest(file: Path) -> str:
+    with open(file, "rb") as content:
+        return file_digest(content, "sha256").hexdigest()
 
 
 def _folder(name: str | Path) -> Path:
-    return embedded_folder() if str(name) == "default" else Path(str(name).removeprefix("diffusers:")).expanduser()
+    """Where a prior lies: its folder or file; that of a hub's model once it has been fetched."""
+    if str(name) == "default":
+        return embedded_folder()
+    scheme, _, rest = str(name).partition(":")
+    where = rest if rest and scheme in LOADERS else str(name)
+    return fetched(where) or Path(where).expanduser()
 
 
 def card(name: str | Path = "default") -> str:

@@ -17,8 +17,9 @@ from .base import Prediction, Prior
 #: Standard deviation of training images in [-1, 1], as EDM has it.
 SIGMA_DATA = 0.5
 
-#: (x, sigma) to the clean image: x (b, c, h, w), sigma (b,) of its dtype on its device, in units of the image.
-Denoise = Callable[[Tensor, Tensor], Tensor]
+#: (x, sigma) to the clean image: x (b, c, h, w), sigma (b,) of its dtype on its device, in units of the image. One
+#: that knows classes is called with a third argument, their numbers, (b,).
+Denoise = Callable[..., Tensor]
 
 
 class DenoiserPrior(Prior):
@@ -35,6 +36,7 @@ class DenoiserPrior(Prior):
         schedule: which levels the times stand for; any, since a denoiser has none of its own. Linear by default.
         sigma_min, sigma_max: the levels D knows.
         channels: image channels D accepts; None for any.
+        classes: how many classes D knows; None for one that takes no label. See `Prior.labelled`.
         name: for records and messages.
 
     Raises:
@@ -58,6 +60,7 @@ class DenoiserPrior(Prior):
         sigma_min: float = 0.002,
         sigma_max: float = 80.0,
         channels: tuple[int, ...] | None = None,
+        classes: int | None = None,
         name: str = "custom",
     ):
         super().__init__()
@@ -69,7 +72,7 @@ class DenoiserPrior(Prior):
         self.denoise = denoise.eval().requires_grad_(False) if isinstance(denoise, nn.Module) else denoise
         self.schedule = schedule or Schedule.linear()
         self.sigma_min, self.sigma_max = sigma_min, sigma_max
-        self.channels, self.name = channels, name
+        self.channels, self.classes, self.name = channels, classes, name
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         s = self.schedule.sigma(t)
@@ -78,7 +81,8 @@ class DenoiserPrior(Prior):
         return Prediction(x0_hat, (x - x0_hat) / s)
 
     def _at(self, x: Tensor, sigma: float) -> Tensor:
-        return self.denoise(x, x.new_full((len(x),), sigma))
+        label = self.labels_of(x)
+        return self.denoise(x, x.new_full((len(x),), sigma), *([] if label is None else [label]))
 
 
 def clamped(denoise: Callable[[Tensor, float], Tensor], x: Tensor, sigma: float, low: float, high: float) -> Tensor:
@@ -109,10 +113,10 @@ class Preconditioned(nn.Module):
         super().__init__()
         self.F, self.coefficients = F, coefficients
 
-    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+    def forward(self, x: Tensor, sigma: Tensor, *label: Tensor) -> Tensor:
         c_skip, c_out, c_in, c_noise = self.coefficients(sigma)
         wide = (-1, *[1] * (x.ndim - 1))
-        return c_skip.reshape(wide) * x + c_out.reshape(wide) * self.F(c_in.reshape(wide) * x, c_noise)
+        return c_skip.reshape(wide) * x + c_out.reshape(wide) * self.F(c_in.reshape(wide) * x, c_noise, *label)
 
 
 def edm(F: Denoise, sigma_data: float = SIGMA_DATA, log_scale: float = 0.25) -> Preconditioned:
@@ -121,7 +125,7 @@ def edm(F: Denoise, sigma_data: float = SIGMA_DATA, log_scale: float = 0.25) -> 
         c_skip = d^2 / (s^2 + d^2),  c_out = s d / sqrt(s^2 + d^2),  c_in = 1 / sqrt(s^2 + d^2),  c_noise = ln(s) / 4
 
     Args:
-        F: called with (b, c, h, w) and c_noise (b,).
+        F: called with (b, c, h, w) and c_noise (b,), and labels (b,) where it knows classes.
         sigma_data: standard deviation of the training images.
         log_scale: c_noise over ln(s); 250 in the networks of OpenAI's consistency_models.
     """
@@ -143,7 +147,7 @@ def consistency(
     and c_in as in `edm`. What comes out is one clean image that fits x, sharper than the mean of all of them.
 
     Args:
-        F: called with (b, c, h, w) and c_noise (b,).
+        F: called with (b, c, h, w) and c_noise (b,), and labels (b,) where it knows classes.
         sigma_data: standard deviation of the training images.
         sigma_min: the level at which the network is the identity.
         log_scale: c_noise over ln(s).

@@ -1,9 +1,9 @@
-"""A diffusers `UNet2DModel` as a prior: any image size, epsilon or v prediction, its own precision."""
+"""A diffusers `UNet2DModel` as a prior: any image size; noise, v or image prediction; its own precision; labels."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +11,47 @@ from torch import Tensor, nn
 
 from ..schedule import Schedule
 from .base import Prediction, Prior
+from .weights import differences, layout, recognised, stream
 
-PredictionType = Literal["epsilon", "v_prediction"]
+PredictionType = Literal["epsilon", "v_prediction", "sample"]
+
+
+class Network(nn.Module):
+    """A network that sees images of any size, grey ones too, in its own precision: frozen, in eval mode.
+
+    Args:
+        net: called as ``net(x, time).sample`` or ``net(x, time)``, x of shape (b, c, h, w), time of shape (b,); with
+            ``class_labels=``, (b,), where its configuration has ``num_class_embeds``.
+        multiple: images are padded by reflection to a multiple of this.
+    """
+
+    def __init__(self, net: nn.Module, multiple: int = 8):
+        super().__init__()
+        self.net, self.multiple = net.eval().requires_grad_(False), multiple
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        config = dict(getattr(net, "config", {}))
+        self.width: int = config.get("in_channels", 3)
+        self.classes: int | None = config.get("num_class_embeds")
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of the images it can see."""
+        return (1, 3) if self.width == 3 else (self.width,)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision the network runs in; images keep the caller's."""
+        return next(self.net.parameters()).dtype
+
+    def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
+        """What the network says of x, (b, k c, h, w), of a grey image the mean of the three channels."""
+        b, c, h, w = x.shape
+        grey = c == 1 and self.width == 3
+        shown = pad(x.expand(-1, 3, -1, -1) if grey else x, -h % self.multiple, -w % self.multiple)
+        shown = shown.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        out = self.net(shown, time, **({} if label is None else {"class_labels": label}))
+        out = getattr(out, "sample", out)[..., :h, :w].to(x.dtype)
+        return out.reshape(b, -1, 3, h, w).mean(2) if grey else out
 
 
 class UNetPrior(Prior):
@@ -24,11 +63,12 @@ class UNetPrior(Prior):
 
         epsilon:  eps = o,                             x0_hat = (x_t - b o) / a
         v:        x0_hat = a x_t - b o,                eps = a o + b x_t
+        sample:   x0_hat = o,                          eps = (x_t - a o) / b
 
     with a = sqrt(alpha_bar_t), b = sqrt(1 - alpha_bar_t).
 
     Args:
-        net: called as ``net(x, t).sample`` or ``net(x, t)``, x of shape (b, c, h, w), t of shape (b,).
+        net: see `Network`.
         schedule: what the network was trained with.
         prediction_type: what it predicts.
         multiple: image sides are padded to a multiple of this.
@@ -47,62 +87,40 @@ class UNetPrior(Prior):
         name: str = "custom",
     ):
         super().__init__()
-        if prediction_type not in ("epsilon", "v_prediction"):
-            raise ValueError(f"prediction_type is {prediction_type!r}. 'epsilon' or 'v_prediction' is expected.")
-        self.net = net.eval().requires_grad_(False)
-        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if prediction_type not in get_args(PredictionType):
+            raise ValueError(
+                f"prediction_type is {prediction_type!r}. 'epsilon', 'v_prediction' or 'sample' is expected."
+            )
+        self.network = Network(net, multiple)
         self.schedule = schedule or Schedule.linear()
-        self.prediction_type, self.multiple, self.name = prediction_type, multiple, name
-        channels = dict(getattr(net, "config", {})).get("in_channels", 3)
-        self.channels = (1, 3) if channels == 3 else (channels,)
+        self.prediction_type, self.name = prediction_type, name
+        self.channels, self.classes = self.network.channels, self.network.classes
+
+    @property
+    def net(self) -> nn.Module:
+        """The network itself."""
+        return self.network.net
+
+    @property
+    def multiple(self) -> int:
+        """Image sides are padded to a multiple of this."""
+        return self.network.multiple
 
     @property
     def dtype(self) -> torch.dtype:
         """The precision the network runs in; states keep the caller's."""
-        return next(self.net.parameters()).dtype
+        return self.network.dtype
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         a, b = self.schedule.signal(t), self.schedule.noise(t)
-        out, v = self._predict(x_t, t)
+        time = torch.full((len(x_t),), t, device=x_t.device)
+        out, *rest = self.network(x_t, time, self.labels_of(x_t)).split(x_t.shape[1], dim=1)
+        v = rest[0] if rest else None
         if self.prediction_type == "epsilon":
             return Prediction((x_t - b * out) / a, out, v)
+        if self.prediction_type == "sample":
+            return Prediction(out, (x_t - a * out) / b, v)
         return Prediction(a * x_t - b * out, a * out + b * x_t, v)
-
-    def _predict(self, x_t: Tensor, t: int) -> tuple[Tensor, Tensor | None]:
-        c, h, w = x_t.shape[1:]
-        grey = c == 1 and self.channels == (1, 3)
-        x = x_t.expand(-1, 3, -1, -1) if grey else x_t
-        x = pad(x, -h % self.multiple, -w % self.multiple)
-        x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        out = self.net(x, torch.full((len(x),), t, device=x.device))
-        parts = getattr(out, "sample", out)[..., :h, :w].to(x_t.dtype).split(x.shape[1], dim=1)
-        parts = [part.mean(1, keepdim=True) for part in parts] if grey else parts
-        return parts[0], parts[1] if len(parts) > 1 else None
-
-    # ---- files: a diffusers folder --------------------------------------------------------------
-
-    @classmethod
-    def load(cls, folder: str | Path, dtype: torch.dtype = torch.float32, name: str | None = None) -> "UNetPrior":
-        """Read ``config.json``, ``diffusion_pytorch_model.safetensors`` and ``scheduler_config.json``.
-
-        Weights are copied out of the file, so that a loaded model equals the saved one bit for bit (tensors
-        mapped from a file are not aligned, and change the last bits of a convolution).
-
-        Raises:
-            ValueError: if a file is missing or unreadable, or weights and configuration disagree.
-        """
-        folder = Path(folder)
-        config = read_json(folder / "config.json")
-        scheduler = read_json(folder / "scheduler_config.json")
-        net = build_unet(config)
-        load_weights(net, folder / "diffusion_pytorch_model.safetensors")
-        return cls(
-            nn.Module.to(net, dtype),  # diffusers' own .to warns about precisions that do not concern this network
-            schedule_of(scheduler, folder / "scheduler_config.json"),
-            scheduler.get("prediction_type", "epsilon"),
-            multiple=2 ** (len(net.config["block_out_channels"]) - 1),  # type: ignore[index]
-            name=name or folder.name,
-        )
 
 
 def pad(x: Tensor, below: int, right: int) -> Tensor:
@@ -137,33 +155,42 @@ def build_unet(config: dict[str, Any], kinds: Sequence[str] = ("UNet2DModel",)) 
 
 
 def load_weights(net: nn.Module, file: Path) -> None:
-    """Copy a safetensors file into a network, every key and shape checked."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    """Give a network the weights of a .safetensors, .bin or .pt file, every name and shape checked; no code is run.
 
-    try:
-        state = load_file(file)
-    except FileNotFoundError:
-        raise ValueError(f"{file} does not exist. A folder made by `hrdis train` or diffusers holds it.") from None
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{file} cannot be read ({error}). It is truncated or no safetensors file.") from None
-    if hasattr(net, "_fix_state_dict_keys_on_load"):  # attention was named otherwise in diffusers' early files
-        net._fix_state_dict_keys_on_load(state)  # type: ignore[operator]
-    own = net.state_dict()
-    missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    other = sorted(k for k in own.keys() & state.keys() if own[k].shape != state[k].shape)
-    if missing or unexpected or other:
-        raise ValueError(
-            f"{file} does not fit its config.json: {len(missing)} keys missing {missing[:3]}, "
-            f"{len(unexpected)} unexpected {unexpected[:3]}, {len(other)} of another shape {other[:3]}."
-        )
-    net.load_state_dict(state)
+    Names of attention in diffusers' early files (query, key, value, proj_attn) become those of today, as its own
+    loader renames them. The tensors are fresh copies: ones mapped from a file are not aligned, and change the last
+    bits of a convolution.
+
+    Raises:
+        ValueError: if the file is missing, damaged, needs code, or does not fit.
+    """
+    found = layout(file, " beside its config.json, as `hrdis train` and diffusers write it.")
+    names = {old: old for old in found}
+    if hasattr(net, "_fix_state_dict_keys_on_load"):
+        net._fix_state_dict_keys_on_load(names)  # type: ignore[operator]
+    own = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
+    if wrong := differences({new: found[old] for new, old in names.items()}, own):
+        raise ValueError(f"{file} does not fit its config.json: {wrong}. {recognised(found, file)}".rstrip())
+    renamed = {old: new for new, old in names.items()}
+    net.load_state_dict({renamed[old]: tensor for old, tensor in stream(file)}, strict=True, assign=True)
 
 
 def schedule_of(config: dict[str, Any], where: object = "the scheduler") -> Schedule:
-    """The `Schedule` of a diffusers scheduler configuration: linear or scaled-linear betas."""
+    """The `Schedule` of a diffusers scheduler configuration: linear, scaled-linear or cosine betas.
+
+    What concerns only diffusers' own sampling is not used: ``clip_sample``, ``thresholding``, ``variance_type``,
+    ``timestep_spacing``.
+
+    Raises:
+        ValueError: for other betas, or where all signal is gone at the top (``rescale_betas_zero_snr``).
+    """
     first, last = config.get("beta_start", 1e-4), config.get("beta_end", 0.02)
     length, kind = config.get("num_train_timesteps", 1000), config.get("beta_schedule", "linear")
+    if config.get("rescale_betas_zero_snr"):
+        raise ValueError(
+            f"{where} has rescale_betas_zero_snr: at the last time nothing of the image is left, which no schedule "
+            "here can say. A network trained without it is expected."
+        )
     if config.get("trained_betas"):
         return Schedule((1 - torch.tensor(config["trained_betas"], dtype=torch.float64)).cumprod(0))
     if kind == "linear":
@@ -171,7 +198,11 @@ def schedule_of(config: dict[str, Any], where: object = "the scheduler") -> Sche
     if kind == "scaled_linear":
         beta = torch.linspace(first**0.5, last**0.5, length, dtype=torch.float64) ** 2
         return Schedule((1 - beta).cumprod(0))
-    raise ValueError(f"{where} has beta_schedule {kind!r}. 'linear' or 'scaled_linear' is expected.")
+    if kind == "squaredcos_cap_v2":
+        return Schedule.cosine(length)
+    raise ValueError(
+        f"{where} has beta_schedule {kind!r}. 'linear', 'scaled_linear' or 'squaredcos_cap_v2' is expected."
+    )
 
 
 def read_json(file: Path) -> dict[str, Any]:

@@ -1,0 +1,143 @@
+"""diffusers' models as priors: from a folder, from the hub, or from objects; noise predictors, EDM and consistency."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from .base import Prior
+from .denoiser import DenoiserPrior, consistency, edm
+from .hub import folder_of
+from .unet import Network, UNetPrior, build_unet, load_weights, read_json, schedule_of
+
+Kind = Literal["edm", "consistency"]
+
+#: What a folder's weights may be called, the best first.
+WEIGHTS = (
+    "diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.fp16.safetensors",
+    "diffusion_pytorch_model.bin",
+    "diffusion_pytorch_model.fp16.bin",
+)
+
+
+def load_diffusers(
+    where: str | Path, dtype: torch.dtype = torch.float32, name: str | None = None, kind: Kind | None = None
+) -> Prior:
+    """Read a `UNet2DModel` and its scheduler from a folder or the hub; no code is run, and every weight comes from it.
+
+    The folder holds config.json, the weights and scheduler_config.json, as `hrdis train` writes them, or is that of a
+    pipeline, with unet/ and scheduler/. Its scheduler says what the network predicts: see `from_diffusers`. Sides of
+    images may be any; attention at sizes other than the training's runs, but was not trained for it.
+
+    Args:
+        where: a folder, or a hub id such as "google/ddpm-celebahq-256".
+        dtype: precision the network runs in.
+        name: for records; the folder's by default.
+        kind: the preconditioning of the network, where the scheduler does not say.
+
+    Raises:
+        ValueError: if a file is missing, damaged, needs code or is of another model, or the hub cannot be reached.
+    """
+    folder = folder_of(where)
+    unet, scheduler = parts(folder)
+    config = read_json(scheduler)
+    options = read_json(unet / "config.json")
+    with torch.device("meta"):  # no weights of its own, so that none can stay random
+        net = build_unet(options)
+    load_weights(net, weights_in(unet))
+    net = nn.Module.to(net, dtype)  # diffusers' own .to warns about precisions that do not concern this network
+    return _prior(net, config, str(scheduler), name or Path(str(where)).name, kind)
+
+
+def load_edm(where: str, dtype: torch.dtype = torch.float32) -> Prior:
+    """`load_diffusers` for a raw EDM network, whatever its scheduler."""
+    return load_diffusers(where, dtype, kind="edm")
+
+
+def load_consistency(where: str, dtype: torch.dtype = torch.float32) -> Prior:
+    """`load_diffusers` for a consistency model, whatever its scheduler."""
+    return load_diffusers(where, dtype, kind="consistency")
+
+
+def from_diffusers(unet: nn.Module, scheduler: Any, name: str = "custom", kind: Kind | None = None) -> Prior:
+    """A live `UNet2DModel` with its scheduler as a prior; the network is frozen and shared, not copied.
+
+    The scheduler's class and configuration say what the network is: ``EDMEulerScheduler`` and
+    ``EDMDPMSolverMultistepScheduler`` a raw EDM network, ``CMStochasticIterativeScheduler`` a consistency model, all
+    that have betas a predictor of noise, v or image. What they clip or threshold while sampling is not done here.
+
+    Args:
+        unet: a diffusers ``UNet2DModel``.
+        scheduler: a diffusers scheduler, or its configuration.
+        name: for records and messages.
+        kind: the preconditioning of the network, where the scheduler does not say.
+
+    Raises:
+        TypeError: if unet is no such network, or scheduler no scheduler.
+        ValueError: for a scheduler without betas that is none of these, or what else cannot be a prior.
+
+    Example:
+        >>> from_diffusers("unet", None)
+        Traceback (most recent call last):
+        TypeError: unet is a str. A diffusers UNet2DModel is expected: from_diffusers(unet, scheduler).
+    """
+    if not is_unet(unet):
+        raise TypeError(
+            f"unet is a {type(unet).__name__}. A diffusers UNet2DModel is expected: from_diffusers(unet, scheduler)."
+        )
+    config = scheduler if isinstance(scheduler, Mapping) else getattr(scheduler, "config", None)
+    if not isinstance(config, Mapping):
+        raise TypeError(
+            f"scheduler is a {type(scheduler).__name__}. The diffusers scheduler that the network was trained with is "
+            "expected: from_diffusers(unet, scheduler)."
+        )
+    config = dict(config)
+    if not isinstance(scheduler, Mapping):
+        config["_class_name"] = type(scheduler).__name__
+    return _prior(unet, config, "The scheduler", name, kind)
+
+
+def is_unet(value: object) -> bool:
+    """Whether a value is diffusers' `UNet2DModel`, without importing diffusers."""
+    return any(c.__name__ == "UNet2DModel" and c.__module__.startswith("diffusers.") for c in type(value).__mro__)
+
+
+def parts(folder: Path) -> tuple[Path, Path]:
+    """Where the network lies in a folder, and the file of its scheduler: beside each other, or as in a pipeline."""
+    unet = folder / "unet" if (folder / "unet").is_dir() else folder
+    scheduler = folder / "scheduler" if (folder / "scheduler").is_dir() else folder
+    return unet, scheduler / "scheduler_config.json"
+
+
+def weights_in(folder: Path) -> Path:
+    """The file with a network's weights: the first of `WEIGHTS` that is there."""
+    return next((folder / name for name in WEIGHTS if (folder / name).is_file()), folder / WEIGHTS[0])
+
+
+def _prior(net: nn.Module, config: Mapping[str, Any], where: str, name: str, kind: Kind | None) -> Prior:
+    """The prior that a scheduler's configuration makes of a network."""
+    scheduler = str(config.get("_class_name", ""))
+    multiple = 2 ** (len(net.config["block_out_channels"]) - 1)  # type: ignore[index]
+    predicts = config.get("prediction_type", "epsilon")
+    cm = scheduler == "CMStochasticIterativeScheduler"
+    if kind is None and (cm or scheduler.startswith("EDM")):
+        kind = "consistency" if cm else "edm"
+    if kind is None:
+        if scheduler and not any(key in config for key in ("beta_schedule", "beta_start", "trained_betas")):
+            raise ValueError(
+                f"{where} is a {scheduler}, which has no betas. A scheduler of DDPM's kind, EDM's or that of "
+                "consistency models is expected; flow matching and score models in continuous time are not priors here."
+            )
+        return UNetPrior(net, schedule_of(dict(config), where), predicts, multiple, name)
+    if predicts != "epsilon":
+        raise ValueError(f"{where} has prediction_type {predicts!r}. 'epsilon' is expected of an EDM network.")
+    network = Network(net, multiple)
+    told = 250.0 if cm or kind == "consistency" else 0.25
+    low, high, data = (float(config.get(f"sigma_{k}", v)) for k, v in (("min", 0.002), ("max", 80), ("data", 0.5)))
+    D = edm(network, data, told) if kind == "edm" else consistency(network, data, low, told)
+    return DenoiserPrior(
+        D, sigma_min=low, sigma_max=high, channels=network.channels, classes=network.classes, name=name
+    )
