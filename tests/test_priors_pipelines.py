@@ -18,7 +18,7 @@ from toys import normal
 
 import hrdis
 from hrdis.priors import DenoiserPrior, UNetPrior, from_diffusers, load_prior
-from hrdis.priors.checkpoints import weights_sha256
+from hrdis.priors.checkpoints import presets_of, weights_sha256
 
 Q = hrdis.Schedule.linear()
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -413,50 +413,79 @@ def hub(tmp_path):
     server.server_close()
 
 
-def run(code: str, tmp_path: Path, **env: str) -> subprocess.CompletedProcess:
-    """In a process of its own: huggingface_hub reads its settings when it is imported."""
-    keep = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy") and not k.startswith("HF_")}
-    env = keep | {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1"} | env
-    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120)
+@pytest.fixture
+def at(tmp_path, monkeypatch):
+    """Point huggingface_hub at an address, with an empty cache; what its environment variables do in a new process."""
+    from huggingface_hub import constants
+
+    def point(address: str, offline: bool = False) -> None:
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.partition("/{repo_id}")
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + template[1] + template[2])
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+    return point
 
 
-LOAD = """
-import hrdis, torch
-prior = hrdis.load_prior("diffusers:me/small")
-from hrdis.priors.checkpoints import weights_sha256, presets_of
-name = "diffusers:me/small"
-print(prior.name, type(prior).__name__, weights_sha256(name)[:8], repr(presets_of(name)))
-"""
-
-
-def test_model_of_the_hub_is_fetched_once_and_then_needs_no_network(tmp_path, hub):
+def test_model_of_the_hub_is_fetched_once_and_then_needs_no_network(hub, at):
     address, handler = hub
-    first = run(LOAD, tmp_path, HF_ENDPOINT=address)
-    assert first.returncode == 0, first.stderr
-    assert first.stdout.startswith("small DenoiserPrior ") and first.stdout.endswith("''\n")
+    at(address)
+    first = load_prior("diffusers:me/small")
+    assert first.name == "small" and isinstance(first, DenoiserPrior)
+    restored(first)
     got = {path.split("/", 5)[-1] for path in handler.asked if "/resolve/" in path}
     assert "run_me.py" not in got and "unet/diffusion_pytorch_model.safetensors" in got
     handler.asked.clear()
-    again = run(LOAD, tmp_path, HF_ENDPOINT=address, HF_HUB_OFFLINE="1")
-    assert again.stdout == first.stdout, again.stderr
+    at(address, offline=True)
+    again = load_prior("diffusers:me/small")
+    assert torch.equal(again(X, 300).eps, first(X, 300).eps)
+    assert len(weights_sha256("diffusers:me/small")) == 64 and presets_of("diffusers:me/small") == ""
     assert not handler.asked
 
 
+def test_model_of_the_hub_without_safetensors_is_read_without_code(hub, at, tmp_path):
+    address, handler = hub
+    torch.save(unet().state_dict(), tmp_path / "weights")
+    del handler.files["unet/diffusion_pytorch_model.safetensors"]
+    handler.files["unet/diffusion_pytorch_model.bin"] = (tmp_path / "weights").read_bytes()
+    at(address)
+    assert torch.equal(
+        load_prior("diffusers:me/small")(X, 300).eps, load_prior(f"edm:{tmp_path / 'remote'}")(X, 300).eps
+    )
+
+
 @pytest.mark.parametrize("offline", [True, False])
-def test_hub_that_cannot_be_reached_says_what_to_do(tmp_path, offline):
-    env = {"HF_HUB_OFFLINE": "1"} if offline else {}
-    code = "import hrdis\ntry: hrdis.load_prior('diffusers:me/small')\nexcept ValueError as e: print(e)"
-    found = run(code, tmp_path, HF_ENDPOINT="http://127.0.0.1:9", **env)  # nobody listens on port 9
-    assert found.stdout.startswith("The model 'me/small' is not on this computer and cannot be fetched: "), found.stderr
-    assert "hf download me/small --local-dir small" in found.stdout
-    assert found.stdout.endswith("hrdis.load_prior('diffusers:small').\n")
-    assert ("HF_HUB_OFFLINE is set" in found.stdout) == offline
+def test_hub_that_cannot_be_reached_says_what_to_do(at, offline):
+    at("http://127.0.0.1:9", offline)  # nobody listens on port 9
+    with pytest.raises(ValueError, match=r"^The model 'me/small' is not on this computer and cannot be fe") as found:
+        load_prior("diffusers:me/small")
+    assert "hf download me/small --local-dir small" in str(found.value)
+    assert str(found.value).endswith("hrdis.load_prior('diffusers:small').")
+    assert ("HF_HUB_OFFLINE is set" in str(found.value)) == offline
 
 
-def test_unknown_model_of_the_hub_is_refused(tmp_path, hub):
-    code = "import hrdis\ntry: hrdis.load_prior('diffusers:me/none')\nexcept ValueError as e: print(e)"
-    found = run(code, tmp_path, HF_ENDPOINT=hub[0])
-    assert found.stdout.startswith("There is no folder 'me/none', and no model of that id on http://127"), found.stderr
+def test_unknown_model_of_the_hub_is_refused(hub, at):
+    at(hub[0])
+    with pytest.raises(ValueError, match=r"^There is no folder 'me/none', and no model of that id on http://127"):
+        load_prior("diffusers:me/none")
+
+
+@pytest.mark.slow
+def test_environment_variables_of_the_hub_are_respected(tmp_path, hub):
+    """In processes of their own: huggingface_hub reads its settings when it is imported."""
+    keep = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy") and not k.startswith("HF_")}
+    env = keep | {"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": hub[0]}
+    code = "import hrdis; print(hrdis.load_prior('diffusers:me/small').name)"
+    for offline in ("0", "1"):
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=env | {"HF_HUB_OFFLINE": offline}, capture_output=True, text=True,
+            timeout=200,
+        )  # fmt: skip
+        assert done.stdout == "small\n", done.stderr
+        asked, hub[1].asked[:] = list(hub[1].asked), []
+        assert bool(asked) == (offline == "0")
 
 
 def test_what_is_neither_folder_nor_id_is_refused(tmp_path):
