@@ -1,6 +1,7 @@
 """Weight files that other people made, read without running code and looked at before memory is spent on them."""
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -106,7 +107,8 @@ def _unpickled(file: str | Path, device: str) -> dict[str, Tensor]:
     with _reading(file):
         # Mapped, "meta" reads no weights at all; files older than torch 1.6 are no zip archives and cannot be.
         mapped = device == "meta" and zipfile.is_zipfile(file)
-        state = torch.load(file, map_location=device, weights_only=True, mmap=mapped)
+        with warnings.catch_warnings(action="ignore"):  # of pickles newer than it expects, which it then refuses
+            state = torch.load(file, map_location=device, weights_only=True, mmap=mapped)
     if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
         inside = ", ".join(map(repr, list(state)[:5])) if isinstance(state, dict) else type(state).__name__
         raise ValueError(
@@ -125,11 +127,17 @@ class _reading:
     def __enter__(self) -> None:
         pass
 
+    def _of_code(self) -> tuple[str, ...]:
+        """Words of the errors of torch's reader that a pickle of more than tensors causes."""
+        with open(self.file, "rb") as content:
+            pickled = content.read(1) == b"\x80"
+        return ("GLOBAL", "global", "callable", "operand") if pickled else ("GLOBAL", "global", "callable")
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if error is None or not isinstance(error, Exception) or isinstance(error, MemoryError):
             return
-        reason = " ".join(str(error).split())
-        if isinstance(error, pickle.UnpicklingError) and any(w in reason for w in ("GLOBAL", "global", "callable")):
+        reason = " ".join(str(error).split()).rpartition("WeightsUnpickler error: ")[-1]
+        if isinstance(error, pickle.UnpicklingError) and any(word in reason for word in self._of_code()):
             raise ValueError(
                 f"{self.file} needs code to be read, so it was not. A dictionary of plain tensors is expected. If you "
                 "trust its origin, convert it once where it may run code: "
