@@ -29,9 +29,9 @@ FLOORS = {
 #: Files of one floor that may be imported by a neighbour: `load_prior` gives a name to what the file of the network
 #: reads, a sheet of samples is a picture, whose ranges `images` alone knows, what acts on rows and columns apart is one
 #: kind of operator, whatever takes a kernel checks it alike, the fill of holes is linear algebra, and what the driver
-#: refuses is a file of messages. Other people's models are networks and denoisers behind one bridge, and a
-#: latent one is a network whose decoder is composed with the measurement. A problem takes deepinv's operators for
-#: ours. The best of runs is chosen by a metric.
+#: refuses is a file of messages. Other people's models are networks and denoisers behind one bridge; networks under
+#: other names are read by one reader into one class, and a latent one has its decoder composed with the measurement.
+#: A problem takes deepinv's operators for ours. The best of runs is chosen by a metric.
 NEIGHBOURS = {
     ("priors.checkpoints", "priors.pipelines"),
     ("priors.checkpoints", "priors.hub"),
@@ -47,6 +47,21 @@ NEIGHBOURS = {
     ("priors.latent", "operators.composition"),
     ("priors.latent_files", "priors.latent"),
     ("priors.latent_files", "priors.unet"),
+    ("priors.checkpoints", "priors.adm"),
+    ("priors.checkpoints", "priors.ddpm_original"),
+    ("priors.adm", "priors.adm_presets"),
+    ("priors.adm", "priors.adm_shapes"),
+    ("priors.adm_shapes", "priors.adm_presets"),
+    ("priors.adm_shapes", "priors.weights"),
+    ("priors.adm", "priors.conversion"),
+    ("priors.adm", "priors.denoiser"),
+    ("priors.adm", "priors.unet"),
+    ("priors.adm", "priors.weights"),
+    ("priors.ddpm_original", "priors.conversion"),
+    ("priors.ddpm_original", "priors.unet"),
+    ("priors.ddpm_original", "priors.weights"),
+    ("priors.conversion", "priors.unet"),
+    ("priors.conversion", "priors.weights"),
     ("driver", "arguments"),
     ("simulate", "arguments"),
     ("uncertainty", "images"),

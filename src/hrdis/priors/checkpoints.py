@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from . import adm, ddpm_original
 from .base import Prior
 from .hub import fetched
 from .latent_files import load_latent, weight_files
@@ -24,6 +25,8 @@ LOADERS: dict[str, Callable[[str, torch.dtype], Prior]] = {
     "edm": load_edm,
     "consistency": load_consistency,
     "latent": load_latent,
+    **adm.LOADERS,
+    **ddpm_original.LOADERS,
 }
 
 
