@@ -8,7 +8,7 @@ from networks import adm, adm_state
 from toys import normal
 
 import hrdis
-from hrdis.priors.adm import adm_to_unet2d, as_prior, load, split_qkv, unet_config
+from hrdis.priors.adm import adm_to_unet2d, as_prior, load, names, split_qkv, unet_config
 from hrdis.priors.adm_presets import PRESETS, REFUSED, Preset, Structure
 from hrdis.priors.adm_shapes import guess, structure_of
 from hrdis.priors.conversion import convert
@@ -105,6 +105,22 @@ def test_wrong_order_of_the_attention_rows_changes_the_output(right, wrong):
     assert gap(net, state, order=right, structure=structure) > 1e-3
 
 
+@pytest.mark.parametrize(
+    "option",
+    [{"norm_eps": 1e-2}, {"flip_sin_to_cos": False}, {"freq_shift": 1}, {"attention_head_dim": 32}, {"act_fn": "gelu"}],
+    ids=str,
+)
+def test_another_option_would_change_the_output(option):
+    """Each option of the network matters, so the tests above see it."""
+    state, structure = small()
+    preset = Preset(structure=structure, qkv_order="legacy", head_channels=16)
+    net = convert(
+        unet_config(preset) | option, names(structure), shapes(state), state.items(), what="it",
+        split=lambda rows: split_qkv(rows, "legacy", 16),
+    )  # fmt: skip
+    assert gap(net, state, order="legacy", structure=structure) > 1e-4
+
+
 def test_middle_attention_has_its_norm():
     """diffusers leaves it out with scale-shift unless told; the keys would differ, and so would the picture."""
     state, structure = small()
@@ -198,8 +214,6 @@ def test_attention_and_resampling_sit_where_the_published_network_has_them(name)
 
 
 def _single_targets(structure):
-    from hrdis.priors.adm import names
-
     return {key: targets for key, targets in names(structure).items() if len(targets) == 1}
 
 
@@ -331,11 +345,11 @@ def test_any_single_tensor_that_is_wrong_is_refused(damage):
 def test_network_has_no_weight_until_it_is_assigned():
     """A converter that forgot a key would fail: the network starts without memory."""
     state, structure = small()
-    names = {"input_blocks.0.0": ("conv_in",)}
+    only = {"input_blocks.0.0": ("conv_in",)}
     with pytest.raises(RuntimeError, match="Missing key"):
         few = {key: state[key] for key in ("input_blocks.0.0.weight", "input_blocks.0.0.bias")}
         preset = Preset(structure=structure, qkv_order="legacy", head_channels=16)
-        convert(unet_config(preset), names, shapes(few), few.items(), what="x")
+        convert(unet_config(preset), only, shapes(few), few.items(), what="x")
 
 
 @pytest.mark.parametrize(("changes", "message"), [({"channels": 48, "mult": (1, 2)}, "48 channels. Multiples of 32")])
@@ -471,3 +485,8 @@ def test_missing_file_says_where_to_get_it(tmp_path):
         ValueError, match=r"x.pt does not exist\..*2\.21 GB.*MIT.*https://openaipublic.*256x256_diffusion_uncond\.pt"
     ):
         hrdis.load_prior(f"adm-imagenet256:{tmp_path / 'x.pt'}")
+
+
+def test_scheme_with_a_typo_is_answered_with_the_one_that_was_meant():
+    with pytest.raises(ValueError, match=r"There is no prior .* Did you mean 'adm-imagenet256:x.pt'\?"):
+        hrdis.load_prior("adm-imagnet256:x.pt")

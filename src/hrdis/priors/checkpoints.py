@@ -1,6 +1,7 @@
 """Priors by name: the one inside the package, folders of `hrdis train` or diffusers, models of the hub."""
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from hashlib import file_digest, sha256
 from importlib import resources
 from pathlib import Path
@@ -45,6 +46,8 @@ def load_prior(
             ``"diffusers:google/ddpm-celebahq-256"``, whose scheduler tells noise predictors, EDM networks and
             consistency models apart; ``"edm:"`` and ``"consistency:"`` say it where the scheduler does not.
             ``"latent:"`` and the folder of a pipeline of latent diffusion, with unet/, vae/ and scheduler/ in it.
+            ``"adm-imagenet256:"`` (one of `adm_presets.PRESETS`) and a .pt or .safetensors file in guided-diffusion's
+            layout, ``"ddpm-celebahq256:"`` and one of the original DDPM; ``"adm:"`` and ``"ddpm:"`` go by the shapes.
         label: the class of all images, for a class-conditional model; `Prior.labelled` changes it.
         dtype: precision the network runs in; what it returns has the caller's.
         device: where it runs.
@@ -62,11 +65,13 @@ def load_prior(
         prior = LOADERS[scheme](rest, dtype)
     else:
         folder = _folder(name)
+        near = get_close_matches(scheme, LOADERS, n=1) if rest else []
         if not folder.is_dir():
             raise ValueError(
                 f"There is no prior {str(name)!r}. 'default' or a folder with config.json, scheduler_config.json and "
                 "diffusion_pytorch_model.safetensors is expected: hrdis.load_prior('default'); or one of the hub by "
                 "its id: hrdis.load_prior('diffusers:google/ddpm-celebahq-256')."
+                + (f" Did you mean {near[0] + ':' + rest!r}?" if near else "")
             )
         prior = load_diffusers(folder, dtype, name="default" if str(name) == "default" else folder.name)
     prior.presets = presets_of(name)
