@@ -482,7 +482,8 @@ def test_wrong_preset_by_name_is_refused_with_the_differences(tmp_path):
 
 def test_missing_file_says_where_to_get_it(tmp_path):
     with pytest.raises(
-        ValueError, match=r"x.pt does not exist\..*2\.21 GB.*MIT.*https://openaipublic.*256x256_diffusion_uncond\.pt"
+        ValueError,
+        match=r"x.pt does not exist\..*2\.21 GB.*MIT.*curl -L -o .*x.pt 'https://.*256x256_diffusion_uncond\.pt",
     ):
         hrdis.load_prior(f"adm-imagenet256:{tmp_path / 'x.pt'}")
 

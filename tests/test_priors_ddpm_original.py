@@ -97,5 +97,8 @@ def test_tensor_that_is_missing_is_refused(tmp_path, key):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_missing_file_says_where_to_get_it(name, tmp_path):
-    with pytest.raises(ValueError, match=r"x.ckpt does not exist\. .*; download it \(0.45 GB\) from https://"):
+    with pytest.raises(
+        ValueError,
+        match=r"x.ckpt does not exist\. .*\. Download it \(0.45 GB, licence: .*\): curl -L -o .*x.ckpt 'https://",
+    ):
         hrdis.load_prior(f"{name}:{tmp_path / 'x.ckpt'}")

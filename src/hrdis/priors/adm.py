@@ -19,7 +19,7 @@ from .base import Prior
 from .conversion import convert
 from .denoiser import DenoiserPrior, consistency, edm
 from .unet import Network, UNetPrior
-from .weights import Shape, layout, stream
+from .weights import Shape, fetching, layout, stream
 
 RES = {
     "in_layers.0": "norm1",
@@ -48,7 +48,7 @@ def load(
     Cost:
         1.0 times the file's size of memory at its peak, the network included.
     """
-    found = layout(file, preset.hint if preset else ".")
+    found = layout(file, fetching(preset.url, preset.size, preset.licence, file) if preset and preset.url else ".")
     preset = preset or guess(found, file)
     net = _converted(found, stream(file), preset, dtype, file, f"the network of {name!r}" if name else "its preset")
     return as_prior(net, preset, name or Path(file).stem)

@@ -90,13 +90,6 @@ class Preset:
                 "or twice as many where a noise-predicting network learned the variance."
             )
 
-    @property
-    def hint(self) -> str:
-        """Where to get the file."""
-        if not self.url:
-            return "."
-        return f"; download it ({self.size}, licence: {self.licence}) from {self.url}"
-
 
 _GUIDED = "https://openaipublic.blob.core.windows.net/diffusion/jul-2021/"
 _CONSISTENCY = "https://openaipublic.blob.core.windows.net/consistency/"
@@ -143,7 +136,7 @@ PRESETS: dict[str, Preset] = {
         structure=_FFHQ256,
         qkv_order="legacy",
         image_size=256,
-        url="https://drive.google.com/uc?id=1BGwhRWUoguF-D8wlZ65tf227gp3cDUDh (ffhq_10m.pt, by hand)",
+        url="https://drive.google.com/uc?id=1BGwhRWUoguF-D8wlZ65tf227gp3cDUDh",
         size="0.37 GB",
         licence="not stated, ask the authors of DPS and ILVR",
     ),

@@ -15,7 +15,7 @@ from torch import nn
 from .base import Prior
 from .conversion import convert
 from .unet import UNetPrior
-from .weights import Shape, layout, recognised, stream
+from .weights import Shape, fetching, layout, recognised, stream
 
 RES = {
     "norm1": "norm1",
@@ -48,12 +48,13 @@ class Structure:
 _256 = Structure(widths=(128, 128, 256, 256, 512, 512), blocks=2, attention=(4,))
 _HEIDELBERG = "https://heibox.uni-heidelberg.de/f/{}/?dl=1"
 
+LICENCE = "not stated with the files, ask the authors"
+
 #: Name before the colon of `hrdis.load_prior`: structure, and where the file is.
 PRESETS: dict[str, tuple[Structure, str]] = {
     "ddpm-celebahq256": (
         _256,
-        "https://image-editing-test-12345.s3-us-west-2.amazonaws.com/checkpoints/celeba_hq.ckpt (SDEdit's, MIT; where "
-        "that fails, https://drive.google.com/file/d/1wSoA5fm_d6JBZk4RZ1SzWLMgev4WqH21)",
+        "https://image-editing-test-12345.s3-us-west-2.amazonaws.com/checkpoints/celeba_hq.ckpt",
     ),
     "ddpm-lsun-bedroom256": (_256, _HEIDELBERG.format("b95206528f384185889b")),
     "ddpm-lsun-cat256": (_256, _HEIDELBERG.format("0701aac3aa69457bbe34")),
@@ -84,7 +85,7 @@ def load(
     Cost:
         1.0 times the file's size of memory at its peak, the network included.
     """
-    found = layout(file, f"; download it (0.45 GB) from {url}" if url else ".")
+    found = layout(file, fetching(url, "0.45 GB", LICENCE, file) if url else ".")
     read = structure_of(found, file)
     net = convert(
         unet_config(structure or read),

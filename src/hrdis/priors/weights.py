@@ -24,6 +24,12 @@ HALLMARKS = {
 }
 
 
+def fetching(url: str, size: str, licence: str, file: str | Path) -> str:
+    """Where a file can be had, with the command that fetches it."""
+    command = f"gdown '{url}' -O {file}" if "drive.google.com" in url else f"curl -L -o {file} '{url}'"
+    return f". Download it ({size}, licence: {licence}): {command}"
+
+
 def layout(file: str | Path, hint: str = "") -> dict[str, Shape]:
     """Names and shapes of the tensors in a .pt or .safetensors file; the weights themselves are not read.
 
