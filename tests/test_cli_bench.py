@@ -2,10 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +10,11 @@ from PIL import Image
 
 import hrdis
 from hrdis import cli
+from hrdis.bench.cells import Unit
+from hrdis.bench.run import Worker
 from hrdis.bench.store import Store, comparable
+
+WHOLE = Worker.__call__
 
 PLAN = """
 tasks: [sr4, inpaint]
@@ -205,23 +205,35 @@ def test_folder_that_may_not_be_written_is_refused(folder, capsys):
     assert "Nothing can be written to" in capsys.readouterr().err
 
 
-def test_interrupted_run_is_continued_to_the_same_end(folder):
-    (folder / "slow.yaml").write_text(PLAN.replace("steps: 3", "steps: 60"))
-    env = os.environ | {"PYTHONPATH": str(Path(hrdis.__file__).parents[1])}
-    command = [sys.executable, "-m", "hrdis", "bench", "slow.yaml", "-o", "run"]
-    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
-    results = folder / "run" / "results"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and sum(p.read_bytes().count(b"\n") for p in results.glob("*.jsonl")) < 2:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "interrupted; nothing was left half written" in said
-    assert 0 < len(Store.open(folder / "run").rows()) < 12
-    assert bench("slow.yaml", "-o", "run") == bench("slow.yaml", "-o", "undisturbed") == 0
+def test_interrupted_run_is_continued_to_the_same_end(folder, capsys, monkeypatch):
+    done = []
+
+    def interrupted(worker: Worker, unit: Unit) -> list:
+        if len(done) == 5:
+            raise KeyboardInterrupt
+        done.append(unit)
+        return WHOLE(worker, unit)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Worker, "__call__", interrupted)
+        assert bench("plan.yaml", "-o", "run") == 130
+    assert "interrupted; nothing was left half written" in capsys.readouterr().err
+    assert len(Store.open(folder / "run").rows()) == 5
+    assert bench("plan.yaml", "-o", "run") == bench("plan.yaml", "-o", "undisturbed") == 0
     assert rows(folder / "run") == rows(folder / "undisturbed")
     assert pixels(folder / "run") == pixels(folder / "undisturbed")
+
+
+def test_failed_cells_are_counted_and_done_again_if_asked(folder, capsys, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("hrdis.bench.run.solve", lambda *_, **__: 1 / 0)
+        assert bench("plan.yaml", "-o", "run") == 0
+    assert "12 of them failed" in capsys.readouterr().err
+    assert {r["error"] for r in Store.open(folder / "run").rows()} == {"ZeroDivisionError: division by zero"}
+    bench("plan.yaml", "-o", "run")
+    assert "0 to do" in capsys.readouterr().err
+    bench("plan.yaml", "-o", "run", "--retry-failed")
+    assert {r["status"] for r in Store.open(folder / "run").rows()} == {"ok"}
 
 
 def test_help_shows_working_examples(capsys):

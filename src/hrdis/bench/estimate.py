@@ -44,7 +44,7 @@ def time_network(units: Sequence[Unit], prior: Prior, shape: tuple[int, int, int
     device = next(iter(prior.parameters())).device
     x = torch.zeros((max((len(unit.cells) for unit in units), default=1), *shape), device=device)
     back = any(unit.cells[0].method().differentiates for unit in units)
-    with Peak(device) as peak:
+    with Peak(device, host=True) as peak:
         forward = time_call(prior, x)
         both = time_call(prior, x, backward=True) if back else forward
     return Cost(forward, both, peak.allocated)

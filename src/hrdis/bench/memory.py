@@ -13,17 +13,23 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 class Peak:
     """Around a piece of work on one device.
 
+    Args:
+        device: where the work is done.
+        host: measure the memory of the process, too, where that is the device's. It has to give back what it does not
+            need and to take it again, which costs a percent of a short run.
+
     Attributes:
-        allocated: on CUDA the most that tensors took; elsewhere by how much the process grew at its largest, after it
-            has given back what it did not need before; None where the system does not tell (only Linux does).
+        allocated: on CUDA the most that tensors took; else, with ``host``, by how much the process grew at its largest,
+            None where the system does not tell (only Linux does).
         reserved: on CUDA the most that the allocator held, else None.
     """
 
     allocated: int | None = None
     reserved: int | None = None
 
-    def __init__(self, device: torch.device):
-        self.device = device
+    def __init__(self, device: torch.device, *, host: bool = False):
+        self.device, self.host = device, host
+        self._before: int | None = None
 
     def wait(self) -> None:
         """Until the device has done what it was told."""
@@ -34,7 +40,7 @@ class Peak:
         self.wait()
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        else:
+        elif self.host:
             _give_back()
             self._before = resident("VmRSS") if _forget_peak() else None
         return self

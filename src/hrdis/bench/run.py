@@ -94,7 +94,7 @@ class Worker:
         solver, seeds = cells[0].method(), [cell.draw_seed() for cell in cells]
         call = self._warm_up(cells[0], solver, problem, seeds) if self.work.timed else None
         film = Film(cells[0].frames, solver, self.prior)
-        with Peak(self.device) as peak:
+        with Peak(self.device, host=self.work.timed) as peak:
             started = time.perf_counter()
             result = solve(solver, film.prior, problem, seeds=seeds, on_step=film.watch)
             peak.wait()
