@@ -11,6 +11,8 @@ the disk. CPU time is what the process spent; wall time includes waiting for the
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,12 +20,42 @@ import tyro
 
 import hrdis
 from hrdis.bench import data
+from hrdis.bench.cells import Unit
 from hrdis.bench.methods import Feasible, Network, Options
-from hrdis.bench.plan import expand, model_cell, narrowed, wanted
+from hrdis.bench.plan import Plan, expand, model_cell, narrowed, wanted
 from hrdis.bench.problems import Poser
 from hrdis.bench.run import Work
 from hrdis.bench.store import Store
 from hrdis.priors.checkpoints import weights_sha256
+
+
+class Spent(dict[str, float]):
+    """Seconds of the process and of the clock on the wall, added up."""
+
+    def time(self, action: Callable[[], object]) -> None:
+        """Do it, and add what it took."""
+        cpu, wall = time.process_time(), time.perf_counter()
+        action()
+        self["CPU"] = self.get("CPU", 0) + time.process_time() - cpu
+        self["wall"] = self.get("wall", 0) + time.perf_counter() - wall
+
+
+def in_turns(plan: Plan, work: Work, store: Store, pictures: list[data.Picture]) -> tuple[Spent, Spent]:
+    """Do every unit as the benchmark does, and its solver alone."""
+    worker = work.open(store)
+    ours, theirs = Spent(), Spent()
+
+    def unit_of_work(unit: Unit) -> None:
+        for row in worker(unit):
+            assert row["status"] == "ok", row["error"]
+            store.append(row)
+
+    for unit in plan.units:
+        (cell,) = unit.cells
+        problem = Poser().pose(unit.cells, data.prepare(pictures[cell.index].path, cell.size, cell.crop))
+        ours.time(partial(unit_of_work, unit))
+        theirs.time(partial(hrdis.solve, cell.method(), worker.prior, problem, seeds=[cell.draw_seed()]))
+    return ours, theirs
 
 
 def main(
@@ -56,24 +88,11 @@ def main(
     ratios: dict[str, list[float]] = {"CPU": [], "wall": []}
     for k in range(rounds + 1):  # the first is a rehearsal
         with tempfile.TemporaryDirectory() as folder:
-            store = Store.create(Path(folder) / "run", plan.config)
-            worker = work.open(store)
-            spent = {side: {"CPU": 0.0, "wall": 0.0} for side in ("bench", "solver")}
-            for unit in plan.units:
-                (cell,) = unit.cells
-                problem, solver = Poser().pose(unit.cells, data.prepare(pictures[cell.index].path, 256, crop)), cell.method()
-                for side, action in (
-                    ("bench", lambda unit=unit: [store.append(row) for row in worker(unit)]),
-                    ("solver", lambda: hrdis.solve(solver, worker.prior, problem, seeds=[cell.draw_seed()])),
-                ):
-                    cpu, wall = time.process_time(), time.perf_counter()
-                    action()
-                    spent[side]["CPU"] += time.process_time() - cpu
-                    spent[side]["wall"] += time.perf_counter() - wall
+            ours, theirs = in_turns(plan, work, Store.create(Path(folder) / "run", plan.config), pictures)
         if k:
             for clock, found in ratios.items():
-                found.append(spent["bench"][clock] / spent["solver"][clock])
-    each = 1000 * spent["solver"]["CPU"] / len(plan.units)
+                found.append(ours[clock] / theirs[clock])
+    each = 1000 * theirs["CPU"] / len(plan.units)
     print(f"{len(plan.units)} cells of {truth.shape[-1]} x {truth.shape[-1]}, {each:.0f} ms of solver each (CPU)")
     for clock, found in ratios.items():
         print(f"{clock}: {statistics.median(found):.4f} ({min(found):.4f} to {max(found):.4f})")

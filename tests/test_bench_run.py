@@ -19,6 +19,7 @@ from hrdis.bench.memory import Peak, resident
 from hrdis.bench.problems import Poser
 from hrdis.bench.run import Work, Worker, eight_bits, scores, time_call
 from hrdis.bench.store import Store, comparable
+from hrdis.operators.nonlinear_blur import BKSE
 from hrdis.priors import Prediction, Prior
 
 PRIOR = hrdis.priors.Gaussian(torch.zeros(3, 16, 16), 0.25)
@@ -151,7 +152,7 @@ def test_operators_without_random_parts_are_built_once(photos, monkeypatch):
     poser, truth, built = Poser(), torch.zeros(1, 3, 32, 32), []
     task = hrdis.TASKS["cs25"]
     counted = replace(task, build=lambda *at: built.append(at) or task.build(*at))
-    monkeypatch.setitem(hrdis.bench.problems.ALL, "cs25", counted)
+    monkeypatch.setitem(poser.tasks, "cs25", counted)
     for i in (0, 1):
         for solver in (hrdis.HRDIS(), hrdis.DDRM()):
             poser.pose([cell(photos, solver, i, task="cs25", index=i)], truth)
@@ -192,6 +193,19 @@ def test_only_phase_retrieval_is_aligned(photos):
 def test_pictures_too_small_for_ssim_have_none():
     x = torch.zeros(1, 3, 8, 8)
     assert scores(x + 0.1, x, hrdis.Problem(x, hrdis.operators.HDR()))["ssim"] is None
+
+
+def test_nonlinear_blur_has_a_latent_for_each_place(photos):
+    with torch.device("meta"):
+        empty = BKSE().state_dict()
+    flat = {name: torch.zeros(v.shape) for name, v in empty.items()}
+    flat["recon_trunk.28.bias"] = torch.full((3,), 0.1)
+    poser, truth = Poser(flat), torch.zeros(1, 3, 128, 128)
+    one = cell(photos, hrdis.HRDIS(), task="deblur-nonlinear")
+    posed = [poser.pose([replace(one, index=i)], truth) for i in (0, 3)]
+    assert [p.A.index for p in posed] == [0, 3]
+    assert posed[0].A.network is posed[1].A.network  # read once
+    assert float(posed[0].y.mean()) == pytest.approx(0.2, abs=1e-6)  # of these weights: x + 0.1 in [0, 1]
 
 
 # ---- failures ----------------------------------------------------------------------------------------------------

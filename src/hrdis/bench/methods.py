@@ -86,7 +86,7 @@ class Feasible:
 
     def why_not(self, column: Column, method: Method, solver: Solver) -> str:
         """One sentence, or nothing."""
-        if column.task == NONLINEAR and self.poser.blur is None:
+        if column.task == NONLINEAR and not self.poser.has_weights:
             return "no weights of the nonlinear blur were given: --bkse GOPRO_wVAE.pth"
         here = replace(self.cell, task=column.task, noise=column.noise, solver=method.solver)
         try:

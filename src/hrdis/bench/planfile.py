@@ -1,6 +1,6 @@
 """A plan of your own: a YAML file of tasks, solvers and grids of their settings.
 
-    tasks: [inpaint-20-30, sr4]             # names of `hrdis tasks`, and deblur-nonlinear
+    tasks: [inpaint-20-30, sr4]             # names of `hrdis tasks`
     noise: [none, gaussian0.05]             # or poisson1.0, speckle0.1
     solvers:
       - reddiff                             # a name of `hrdis solvers`: the preset of each task
@@ -27,8 +27,9 @@ import yaml
 
 from ..arguments import unknown
 from ..solvers import SOLVERS
+from ..tasks import TASKS
 from .methods import Options
-from .problems import ALL, noise_of
+from .problems import noise_of
 from .tables import Column, Method, Table
 
 METRICS = ("PSNR", "SSIM", "LPIPS", "FID", "KID", "CA", "diversity")
@@ -86,7 +87,7 @@ def _table(said: Mapping[str, Any], path: Path) -> Table:
     noises = said.get("noise", ["none"])
     noises = [noises] if isinstance(noises, str) else noises
     columns = []
-    for task, noise in product(_names(said["tasks"], "task", ALL), noises):
+    for task, noise in product(_names(said["tasks"], "task", TASKS), noises):
         noise_of(str(noise))
         columns.append(Column("", task if noise == "none" else f"{task}, {noise}", task, metrics, str(noise)))
     methods = [method for entry in _list(said["solvers"]) for method in _methods(entry, path)]

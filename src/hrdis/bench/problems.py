@@ -1,15 +1,14 @@
 """What is measured: the tasks by name, their noise, and the problem that the cells of a unit pose."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from .. import noise as noises
-from ..operators import Inpainting, NonlinearBlur, Operator, Problem
-from ..operators.nonlinear_blur import BKSE
+from ..operators import Inpainting, Operator, Problem
 from ..simulate import measure
 from ..solvers import Solver, preset
 from ..tasks import TASKS, Task
@@ -19,18 +18,6 @@ from .cells import Cell
 ALONE = ("deblur-motion", "deblur-nonlinear")
 KINDS = {"gaussian": noises.Gaussian, "poisson": noises.Poisson, "speckle": noises.Speckle}
 NONLINEAR = "deblur-nonlinear"
-
-
-def _needs_weights(h: int, w: int, seed: int, index: int) -> Operator:
-    raise ValueError(f"The task {NONLINEAR!r} needs the weights of its blur. A file is expected: --bkse GOPRO_wVAE.pth")
-
-
-#: The tasks of the benchmark: those of `hrdis.TASKS`, and the one whose operator is a network from a file.
-ALL: dict[str, Task] = TASKS | {
-    NONLINEAR: Task(
-        "undo a blur that a network made, its kernel known", _needs_weights, (NONLINEAR,), source="HRDIS, FFHQ"
-    )
-}
 
 
 def noise_of(name: str) -> noises.Noise | None:
@@ -59,12 +46,7 @@ def chosen(solver: str, task: str, noise: str, prior: str) -> tuple[str | None, 
     """
     model = noise_of(noise)
     kind = next((k for k in KINDS if noise.startswith(k)), "gaussian")
-    return preset(solver, ALL[task].presets, prior, 0.0 if model is None else model.sigma_y / 2, kind)
-
-
-def load_blur(file: str | Path | None) -> BKSE | None:
-    """The network of the nonlinear blur, to be shared by all cells."""
-    return None if file is None else NonlinearBlur(file).network
+    return preset(solver, TASKS[task].presets, prior, 0.0 if model is None else model.sigma_y / 2, kind)
 
 
 class Poser:
@@ -74,11 +56,16 @@ class Poser:
     longer than a short run.
 
     Args:
-        blur: the network of the nonlinear blur, if there is one.
+        bkse: weights of the nonlinear blur, a file or a state dict; without them that task cannot be measured.
+
+    Raises:
+        ValueError: if they do not fit.
     """
 
-    def __init__(self, blur: BKSE | None = None):
-        self.blur = blur
+    def __init__(self, bkse: str | Path | Mapping[str, Tensor] | None = None):
+        own = {} if bkse is None else {NONLINEAR: TASKS[NONLINEAR].with_weights(bkse)}
+        self.tasks: dict[str, Task] = TASKS | own
+        self.has_weights = bkse is not None
         self._operators: dict[object, Operator] = {}
         self._last: tuple[object, Problem] | None = None
 
@@ -93,13 +80,14 @@ class Poser:
             ValueError, TypeError: if pictures of this size cannot be measured so.
         """
         task, noise = cells[0].task, cells[0].noise
-        blind = ALL[task].blind if cells[0].solver == ALL[task].solver else None  # any other is told what it lacks
+        setting = self.tasks[task]
+        blind = setting.blind if cells[0].solver == setting.solver else None  # any other is told what it lacks
         where = (cells[0].size, cells[0].crop, *truth.shape, truth.device)
         name = (task, noise, blind, where, *((cell.image_sha256, cell.index) for cell in cells))
         if self._last is None or self._last[0] != name:
             problem = self._measured(cells, truth)
             if blind is not None:
-                problem = Problem(problem.y, blind(*truth.shape[-2:], 0, 0), problem.sigma_y)
+                problem = Problem(problem.y, blind(truth.shape[-2], truth.shape[-1], 0, 0), problem.sigma_y)
             self._last = name, problem
         return self._last[1]
 
@@ -110,10 +98,8 @@ class Poser:
             return measure(A, truth, noise_of(cells[0].noise), seeds=[cell.draw_seed("measure") for cell in cells])
 
     def _operator(self, task: str, truth: Tensor, indices: Sequence[int]) -> Operator:
-        (h, w), build = truth.shape[-2:], ALL[task].build
-        if task == NONLINEAR and self.blur is not None:
-            return NonlinearBlur(self.blur, seed=0, index=indices[0]).to(truth.device)
-        if ALL[task].mask:
+        (h, w), build = truth.shape[-2:], self.tasks[task].build
+        if self.tasks[task].mask:
             masks = [A.mask for A in (build(h, w, 0, index) for index in indices) if isinstance(A, Inpainting)]
             return Inpainting(torch.cat(masks)).to(truth.device)
         if task in ALONE:

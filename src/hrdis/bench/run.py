@@ -25,7 +25,7 @@ from .cells import Cell, Unit
 from .data import prepare
 from .film import Film
 from .memory import Peak
-from .problems import Poser, load_blur
+from .problems import Poser
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SMALL = 11  # below this many pixels a side SSIM is not defined
@@ -63,7 +63,7 @@ class Work:
     def open(self, pictures: Pictures) -> "Worker":
         """Load the prior; one per worker."""
         prior = load_prior(self.prior, dtype=DTYPES[self.precision], device=self.device)
-        return Worker(self, pictures, prior, Poser(load_blur(self.bkse)))
+        return Worker(self, pictures, prior, Poser(self.bkse))
 
 
 class Worker:

@@ -17,13 +17,14 @@ from hrdis.bench import data, planfile
 from hrdis.bench.figures import FIGURES
 from hrdis.bench.methods import Feasible, Network, Options
 from hrdis.bench.plan import Plan, expand, file_sha256, model_cell, narrowed, wanted
-from hrdis.bench.problems import ALL, Poser, load_blur
+from hrdis.bench.problems import Poser
 from hrdis.bench.run import DTYPES, Work
 from hrdis.bench.store import Store
 from hrdis.bench.tables import TABLES, Table
 from hrdis.priors import Prior, load_prior
 from hrdis.priors.checkpoints import weights_sha256
 from hrdis.solvers import SOLVERS
+from hrdis.tasks import TASKS
 
 from .bench_estimate import show
 from .parsing import checking, choose, parse, pick_device
@@ -139,7 +140,7 @@ def gather(args: Any) -> tuple[list[tuple[Table, str]], Any]:
     with checking():
         if not asked:
             raise ValueError("Nothing was asked for. A table, a figure or a plan is expected: --table 9, or PLAN.yaml")
-    names = {*ALL, *(c.name for table, _ in asked for c in table.columns)}
+    names = {*TASKS, *(c.name for table, _ in asked for c in table.columns)}
     labels = {*SOLVERS, *(m.label for table, _ in asked for m in table.methods)}
     for kind, given, valid in (("task", args.tasks, names), ("solver", args.solvers, labels)):
         for name in given:
@@ -162,7 +163,7 @@ def prepare(args: Any, asked: Sequence[tuple[Table, str]]) -> Prepared:
     model = model_cell(options, network, pictures[0])
     truth = data.prepare(pictures[0].path, options.size, options.crop)
     tables = [(narrowed(table, args.tasks, args.solvers, options.dataset), note) for table, note in asked]
-    feasible = Feasible(truth.to(device), prior, Poser(load_blur(args.bkse)), model)
+    feasible = Feasible(truth.to(device), prior, Poser(args.bkse), model)
     plan = expand(tables, pictures, options, network, feasible, file_sha256(args.bkse))
     if not plan.units and any(table.columns for table, _ in asked):
         left = "; ".join(dict.fromkeys(m["reason"] for m in plan.config["missing"])) or "no task and solver are left"
