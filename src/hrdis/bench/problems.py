@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .. import noise as noises
-from ..operators import Inpainting, Operator, Problem
+from ..operators import BlindOperator, Inpainting, Operator, Problem
 from ..simulate import measure
 from ..solvers import Solver, preset
 from ..tasks import TASKS, Task
@@ -80,8 +80,8 @@ class Poser:
             ValueError, TypeError: if pictures of this size cannot be measured so.
         """
         task, noise = cells[0].task, cells[0].noise
-        setting = self.tasks[task]
-        blind = setting.blind if cells[0].solver == setting.solver else None  # any other is told what it lacks
+        estimates = cells[0].method().needs() is BlindOperator  # any other solver is told the parameters
+        blind = self.tasks[task].blind if estimates else None
         where = (cells[0].size, cells[0].crop, *truth.shape, truth.device)
         name = (task, noise, blind, where, *((cell.image_sha256, cell.index) for cell in cells))
         if self._last is None or self._last[0] != name:

@@ -148,8 +148,7 @@ NOTES = {
        "noise, 0.109, is below its 0.123 for 20-30 % without), and the released code has no other.",
     7: "The mask band is not stated; 10-20 % as for Table 6.",
     8: "The paper says inpainting and super-resolution; its DR and HRDIS rows are those of Table 1 for 20-30 % and x4.",
-    12: "Photographs darkened to a quarter stand for LOL's pairs. HRDIS estimates the exposure; GDP as built here does "
-        "not and is told it, which is an advantage.",
+    12: "Photographs darkened to a quarter stand for LOL's pairs. All three estimate the exposure from the same start.",
 }  # fmt: skip
 NOTES[11] = NOTES[4]
 
