@@ -203,7 +203,7 @@ def _status(name: str) -> float:
 def memory() -> str:
     """The table of peaks, each measured in a process of its own."""
     rows = []
-    for size, side in (("tiny", 256), ("tiny", 512), ("full", 64), ("full", 128)):
+    for size, side in (("tiny", 256), ("full", 64)):
         found = []
         for mode in ("none", "graph", "checkpoint"):
             command = [sys.executable, __file__, "--only", f"{size}:{side}:{mode}"]

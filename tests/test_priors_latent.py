@@ -345,7 +345,7 @@ def test_checkpoints_keep_less_of_the_graph_and_the_same_gradient():
         _kept(LatentPrior(network(), copy.deepcopy(vae()), checkpoint=on)) for on in (False, True)
     )
     assert torch.equal(plain, again)
-    assert little < 0.6 * much  # measured: about a third
+    assert little < 0.6 * much  # measured: 0.20
 
 
 def test_tiles_of_the_latent_may_be_inside_or_outside():
