@@ -162,11 +162,11 @@ def test_operators_without_random_parts_are_built_once(photos, monkeypatch):
 # ---- special tasks -------------------------------------------------------------------------------------------------
 
 
-def test_blind_solver_is_told_no_exposure_and_others_are(photos):
+@pytest.mark.parametrize("solver", [hrdis.BlindHRDIS(), hrdis.GDP(blind=True)], ids=["blindhrdis", "gdp"])
+def test_blind_solver_is_told_no_exposure_and_others_are(photos, solver):
     truth = torch.zeros(1, 3, SIZE, SIZE)
-    one = cell(photos, hrdis.HRDIS(), task="lowlight")
-    blind = Poser().pose([replace(one, solver="blindhrdis")], truth)
-    told = Poser().pose([replace(one, solver="gdp")], truth)
+    blind = Poser().pose([cell(photos, solver, task="lowlight")], truth)
+    told = Poser().pose([cell(photos, hrdis.GDP(), task="lowlight")], truth)
     assert (blind.A.f, told.A.f) == (None, 0.25)
     assert torch.equal(blind.y, told.y)
 
