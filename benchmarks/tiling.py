@@ -145,13 +145,41 @@ def costs(prior: str, solver: Solver, threads: int) -> str:
     return table(["tile, overlap", f"{solver.steps} calls", "peak memory of the process"], rows)
 
 
+def bound(prior: str, tile: int, memory: float, threads: int) -> tuple[float, float, int]:
+    """Seconds of one call on 1024 x 768, megabytes it adds to the process at its peak, and tiles at once."""
+    torch.set_num_threads(threads)
+    torch.set_grad_enabled(False)
+    model = hrdis.load_prior(prior)
+    model(torch.zeros(1, 3, 64, 64), 500)
+    x = torch.zeros(1, 3, 768, 1024)
+    tiled = Tiled(model, tile, 64, memory=memory)
+    at_once = tiled._at_once(x[..., :64, :64], 500, 1)  # imports what the first count needs
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    started = time.perf_counter()
+    tiled(x, 500)
+    seconds, peak = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    at_once = tiled._at_once(x[..., :tile, :tile], 500, 1)
+    return seconds, peak - before, at_once
+
+
+def bounds(prior: str, threads: int) -> str:
+    """What a bound of memory costs and keeps."""
+    rows = []
+    for tile, memory in ((256, 0.25e9), (256, 0.5e9), (256, 1e9), (128, 0.25e9), (128, 1e9)):
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            seconds, megabytes, at_once = pool.apply(bound, (prior, tile, memory, threads))
+        rows.append([f"{tile}, 64", f"{memory / 1e6:.0f} MB", str(at_once), f"{megabytes:.0f} MB", f"{seconds:.1f} s"])
+        print(rows[-1], flush=True)
+    return table(["tile, overlap", "bound", "tiles at once", "peak above loading", "one prediction"], rows)
+
+
 def main(
     photo: Path,
     prior: str = "default",
     calls: int = 20,
     memory_calls: int = 3,
     threads: int = 1,
-    sections: tuple[str, ...] = ("costs", "predictions", "restorations"),
+    sections: tuple[str, ...] = ("costs", "bounds", "predictions", "restorations"),
     crop: tuple[int, int] | None = None,
     write: bool = True,
 ) -> None:
@@ -163,7 +191,7 @@ def main(
         calls: network calls of the restorations that are compared.
         memory_calls: network calls of those whose time and memory are taken.
         threads: CPU threads.
-        sections: of costs, predictions, restorations.
+        sections: of costs, bounds, predictions, restorations.
         crop: height and width of the part of the picture to take, from its middle.
         write: rewrite docs/tiling.md and its picture.
     """
@@ -179,6 +207,7 @@ def main(
     picture = DOCS / "pictures" / "tiling.png"
     measured = {
         "costs": lambda: costs(prior, replace(preset, steps=memory_calls), threads),
+        "bounds": lambda: bounds(prior, threads),
         "predictions": lambda: predictions(model, x),
         "restorations": lambda: restorations(model, x, replace(preset, steps=calls), settings, picture),
     }

@@ -20,7 +20,7 @@ FLOORS = {
     "solvers": 2, "tasks": 2,
     "arguments": 3, "driver": 3, "simulate": 3,
     "images": 4, "metrics": 4, "uncertainty": 4, "interop": 4, "check": 4,
-    "restarts": 4,
+    "restarts": 4, "fetch": 4,
     "training": 5, "bench": 5,
     "cli": 6, "web": 6,
     "__main__": 7,
@@ -31,10 +31,12 @@ FLOORS = {
 #: kind of operator, whatever takes a kernel checks it alike, the fill of holes is linear algebra, and what the driver
 #: refuses is a file of messages. Other people's models are networks and denoisers behind one bridge; networks under
 #: other names are read by one reader into one class, and a latent one has its decoder composed with the measurement.
-#: A problem takes deepinv's operators for ours. The best of runs is chosen by a metric.
+#: A problem takes deepinv's operators for ours. The best of runs is chosen by a metric, and a
+#: prior is tried by one.
 NEIGHBOURS = {
     ("priors.checkpoints", "priors.pipelines"),
     ("priors.checkpoints", "priors.hub"),
+    ("priors.checkpoints", "priors.cards"),
     ("priors.unet", "priors.weights"),
     ("priors.pipelines", "priors.denoiser"),
     ("priors.pipelines", "priors.hub"),
@@ -66,6 +68,7 @@ NEIGHBOURS = {
     ("simulate", "arguments"),
     ("uncertainty", "images"),
     ("restarts", "metrics"),
+    ("check.prior", "metrics"),
     ("operators.superres", "operators.separable"),
     ("operators.problem", "operators.adopt"),
     ("operators.problem", "operators.deepinv"),

@@ -142,3 +142,103 @@ def test_overlap_that_is_no_part_of_a_tile_is_refused(tile, overlap):
 def test_batch_of_no_tiles_is_refused(batch):
     with pytest.raises(ValueError, match=rf"^batch is {batch}\. At least one tile per call is expected\."):
         Tiled(Pixelwise(), 16, 4, batch)
+
+
+# ---- memory -------------------------------------------------------------------------------------
+
+
+def network(dtype=torch.float32) -> UNetPrior:
+    return UNetPrior(unet().to(dtype), multiple=2)
+
+
+def one_tile(prior, x) -> float:
+    """Bytes that `Tiled` reckons for a tile of 16 x 16."""
+    tiled = Tiled(prior, 16, 4, memory=1e12)
+    tiled(x, 300)
+    return next(iter(tiled._taken.values()))
+
+
+@pytest.mark.parametrize(("tiles", "calls"), [(1.0, 18), (2.9, 9), (5.0, 4), (18.0, 1), (1e6, 1)])
+def test_memory_bounds_the_tiles_of_all_images_in_a_call(tiles, calls):
+    """Two images of nine tiles each, 18 in all, whichever image they belong to; the call that measures comes first."""
+    inner, x = Recorded(network()), normal(2, 3, 40, 40, dtype=torch.float32)
+    Tiled(inner, 16, 4, memory=tiles * one_tile(Recorded(network()), x))(x, 300)
+    sizes = [len(seen) for seen in inner.inputs]
+    assert sizes[0] == 1 and len(sizes) == 1 + calls and sum(sizes[1:]) == 18 and max(sizes[1:]) <= max(tiles, 1)
+
+
+@pytest.mark.parametrize("tiles", [1.0, 2.9, 7.0, 1e6])
+@pytest.mark.parametrize("size", [(40, 33), (17, 50)], ids=str)
+def test_memory_changes_no_result(tiles, size):
+    x = normal(3, 3, *size)
+    prior = network(torch.float64)
+    found = Tiled(prior, 16, 4, memory=tiles * one_tile(prior, x))(x, 300)
+    torch.testing.assert_close(found.eps, Tiled(prior, 16, 4)(x, 300).eps, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("tile", [15, 16, 21])
+def test_tiles_need_be_no_multiple_of_the_networks(tile):
+    x = normal(1, 3, 41, 37)
+    found = Tiled(network(torch.float64), tile, 4, memory=1e12)(x, 300)
+    assert found.eps.shape == x.shape and bool(torch.isfinite(found.eps).all())
+
+
+def test_tiles_of_a_gaussian_are_independent_without_overlap():
+    """Any prior will do: one of 8 x 8 pixels, side by side, is the exact prior of the whole."""
+    tile = hrdis.priors.Gaussian(0.3 * normal(1, 8, 8), 0.2)
+    x = normal(2, 1, 16, 24)
+    found = Tiled(tile, 8, 0, memory=1e12)(x, 400)
+    for top in (0, 8):
+        for left in (0, 8, 16):
+            here = (..., slice(top, top + 8), slice(left, left + 8))
+            torch.testing.assert_close(found.eps[here], tile(x[here].contiguous(), 400).eps, rtol=0, atol=1e-12)
+
+
+def test_gradients_through_bounded_memory_are_the_same():
+    x = normal(1, 3, 40, 33).requires_grad_()
+    prior = network(torch.float64)
+    grads = [
+        torch.autograd.grad(Tiled(prior, 16, 4, memory=memory)(x, 300).x0_hat.square().sum(), x)[0]
+        for memory in (None, 1e12)
+    ]
+    torch.testing.assert_close(*grads, rtol=0, atol=1e-9)
+
+
+def test_bounded_memory_keeps_the_activations_of_one_call_only():
+    """What autograd saves for the backward pass: without the bound every tile's activations, with it their inputs."""
+    x, prior = normal(1, 3, 64, 64, dtype=torch.float32).requires_grad_(), network()
+    kept = {}
+    for memory in (None, 1e12):
+        saved = {}
+        tiled = Tiled(prior, 16, 4, memory=memory)
+        tiled(x, 300)  # measured once
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda v, saved=saved: saved.setdefault(v.untyped_storage()._cdata, v), lambda v: v
+        ):
+            tiled(x, 300)
+        kept[memory] = sum(v.untyped_storage().nbytes() for v in saved.values())
+    assert kept[1e12] < 0.2 * kept[None]
+
+
+def test_live_tensors_are_counted_until_they_are_freed():
+    from hrdis.priors.tiled import _Live
+
+    with _Live() as live:
+        a = torch.zeros(1000)
+        b = a + 1
+        view = b[:10]
+        del a
+        c = torch.ones(500)
+        del b, view, c
+    assert (live.most, live.now) == (8000, 0)
+
+
+def test_tile_that_takes_too_much_is_refused():
+    with pytest.raises(ValueError, match=r"^A tile of 16 x 16 takes about .* MB, but 0 MB are allowed\. Smaller tiles"):
+        Tiled(network(), 16, 4, memory=10.0)(normal(1, 3, 40, 40, dtype=torch.float32), 300)
+
+
+@pytest.mark.parametrize("memory", [0, -1.0, float("nan")])
+def test_memory_that_is_none_is_refused(memory):
+    with pytest.raises(ValueError, match=r"^memory is .*A positive number of bytes is expected"):
+        Tiled(Pixelwise(), 16, 4, memory=memory)

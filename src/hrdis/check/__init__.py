@@ -14,6 +14,7 @@ from . import general, linear
 from .base import EXACT, Trial, rel, said
 from .base import Check as Check
 from .base import Report as Report
+from .prior import check_prior as check_prior
 
 GENERAL = (
     general.dtype_kept, general.finite, general.repeats, general.input_kept, general.images_apart,

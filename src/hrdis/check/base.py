@@ -34,10 +34,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """What `check_operator` found; ``print(report)`` shows it.
+    """What `check_operator` or `check_prior` found; ``print(report)`` shows it.
 
     Args:
-        operator: its class, and what kind it is.
+        operator: what was tried, its class, and what kind it is.
         checks: in the order they were made; the first to fail may explain the later ones.
         null_space: the share of a random image that y says nothing about, 0 to 1; None for a nonlinear A.
         solvers: of every name in ``hrdis.SOLVERS`` why it cannot use A, "" where it can.

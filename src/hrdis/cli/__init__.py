@@ -14,7 +14,7 @@ COMMANDS = {
     "check-operator": "try an operator of your own: is it right, and which solvers can use it?",
     "solvers": "list the solvers: what they need, what they cost, where they come from",
     "tasks": "list the tasks",
-    "prior": "list priors, or show one's card",
+    "prior": "list priors, show, add, fetch or check one",
 }
 
 OVERVIEW = """\

@@ -135,6 +135,7 @@ class Job:
             "threads": torch.get_num_threads(),
             "tile": args.tile,
             "overlap": args.overlap,
+            "tile_memory": args.tile_memory,
             "redraw": args.redraw,
             "files": files,
             "torch": torch.__version__,

@@ -81,7 +81,7 @@ class Restore:
     solver: str = ""
     """The algorithm; `hrdis solvers` lists the names. By default hrdis, or blindhrdis for the task lowlight."""
     prior: str = "default"
-    """The diffusion model: 'default', a folder made by `hrdis train` or diffusers, or diffusers:HUB/ID."""
+    """The diffusion model: 'default', a name of `hrdis prior list`, a folder, or SCHEME:PATH."""
     label: int | None = None
     """The class of the picture, a number from 0; for class-conditional models only."""
     samples: int = 1
@@ -98,6 +98,8 @@ class Restore:
     """Larger pictures run in tiles of this side, with --overlap between them."""
     overlap: int = 64
     """How far tiles overlap, in pixels."""
+    tile_memory: float = 0.0
+    """Gigabytes that a network call on tiles may take; 0: as much as the GPU has free, or one tile after the other."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -167,7 +169,7 @@ def prepare(args: Any, task: Task | None) -> Job:
         y, picture = _measurement(picture, operator, prior)
         problem = Problem(y.to(device), operator.float().to(device), Gaussian(args.noise).sigma_y)
     settings = args.settings
-    tiled = Tiled(prior, args.tile, args.overlap)
+    tiled = Tiled(prior, args.tile, args.overlap, memory=args.tile_memory * 1e9 or "free")
     check(settings, tiled, problem)
     return Job(args, picture, problem, tiled, settings, settings.times(prior.schedule))
 

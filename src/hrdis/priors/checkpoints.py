@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from . import adm, ddpm_original
+from . import adm, cards, ddpm_original
 from .base import Prior
 from .hub import fetched
 from .latent_files import load_latent, weight_files
@@ -41,8 +41,9 @@ def load_prior(
     """Load a prior, frozen and in eval mode.
 
     Args:
-        name: ``"default"``, the small model inside the package; a folder made by `hrdis train` or diffusers; or a
-            scheme and what it reads. ``"diffusers:"`` and a folder or hub id, e.g.
+        name: ``"default"``, the small model inside the package; a name of `hrdis prior list` whose files are here
+            (nothing is fetched); a folder made by `hrdis train` or diffusers; or a scheme and what it reads:
+            ``"diffusers:"`` and a folder or hub id, e.g.
             ``"diffusers:google/ddpm-celebahq-256"``, whose scheduler tells noise predictors, EDM networks and
             consistency models apart; ``"edm:"`` and ``"consistency:"`` say it where the scheduler does not.
             ``"latent:"`` and the folder of a pipeline of latent diffusion, with unet/, vae/ and scheduler/ in it.
@@ -60,6 +61,7 @@ def load_prior(
         >>> load_prior("default").name
         'default'
     """
+    name = cards.locate(name)
     scheme, _, rest = str(name).partition(":")
     if rest and scheme in LOADERS:
         prior = LOADERS[scheme](rest, dtype)
@@ -91,7 +93,7 @@ def presets_of(name: str | Path) -> str:
 def weights_sha256(name: str | Path = "default") -> str:
     """The SHA-256 of a prior's weights file, for records; where there are several, of their hashes in order."""
     path = _folder(name)
-    if str(name).startswith("latent:"):
+    if str(_named(name)).startswith("latent:"):
         return sha256(b"".join(bytes.fromhex(_digest(file)) for file in weight_files(path))).hexdigest()
     return _digest(path if path.is_file() else weights_in(parts(path)[0]))
 
@@ -101,10 +103,17 @@ def _digest(file: Path) -> str:
         return file_digest(content, "sha256").hexdigest()
 
 
+def _named(name: str | Path) -> str | Path:
+    """What a card's name stands for; any other name itself."""
+    found = cards.find(name)
+    return name if found is None else found.target
+
+
 def _folder(name: str | Path) -> Path:
     """Where a prior lies: its folder or file; that of a hub's model once it has been fetched."""
     if str(name) == "default":
         return embedded_folder()
+    name = _named(name)
     scheme, _, rest = str(name).partition(":")
     where = rest if rest and scheme in LOADERS else str(name)
     return fetched(where) or Path(where).expanduser()

@@ -1,41 +1,65 @@
 """Large images: a prior run in overlapping tiles, blended in the noise estimate."""
 
+import weakref
+from typing import Any, Literal
+
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from ..operators.base import Shape
 from ..operators.problem import Problem
 from .base import Prediction, Prior
+
+SHARE = 0.8  # of the free memory of a device that tiles may take
+SCRATCH = 1.8  # what a call takes over its live tensors, for workspaces: 1.4 to 1.65 measured (docs/tiling.md)
 
 
 class Tiled(Prior):
     """Run ``prior`` on overlapping tiles and blend the noise estimates; the data term stays on the whole image.
 
     Where tiles overlap, their estimates are averaged with weights that fall linearly to a tile's edge, so that no
-    seam is left. Tiles run one after the other (``batch`` at a time), which bounds the memory of a call.
+    seam is left. Tiles run a few at a time, which bounds the memory of a call. With ``memory`` the tensors that one
+    tile keeps alive are counted in its first call, and as many tiles of all images run at once as fit; where the
+    caller differentiates, calls are repeated in the backward pass, so that only one call's activations are kept.
 
     Args:
         prior: what runs on a tile.
         tile: side of a tile in pixels (of latents, for a prior of these); images up to this size run whole.
         overlap: how far neighbouring tiles overlap, in pixels, < tile.
-        batch: tiles per network call.
+        batch: tiles of every image per network call; unused with ``memory``.
+        memory: bytes that a call may take beside the weights and the whole images, or "free" for 0.8 of what the CUDA
+            device has left (elsewhere: as without). A whole image that fits a tile is not split.
 
     Raises:
-        ValueError: if the overlap is not below the tile, or a call would hold no tile.
+        ValueError: if the overlap is not below the tile, a call would hold no tile, or (when called) one tile takes
+            more than ``memory``.
 
     Cost:
-        (tile / (tile - overlap))^2 times the pixels of the image, at worst.
+        (tile / (tile - overlap))^2 times the pixels of the image, at worst; with ``memory`` one call on one tile more,
+        once per shape, and a second forward pass where gradients are asked for.
     """
 
-    def __init__(self, prior: Prior, tile: int = 512, overlap: int = 64, batch: int = 1):
+    def __init__(
+        self,
+        prior: Prior,
+        tile: int = 512,
+        overlap: int = 64,
+        batch: int = 1,
+        memory: float | Literal["free"] | None = None,
+    ):
         super().__init__()
         if not 0 <= overlap < tile:
             raise ValueError(f"overlap is {overlap} and tile is {tile}. 0 <= overlap < tile is expected.")
         if batch < 1:
             raise ValueError(f"batch is {batch}. At least one tile per call is expected.")
-        self.prior, self.tile, self.overlap, self.batch = prior, tile, overlap, batch
+        if memory is not None and memory != "free" and not memory > 0:
+            raise ValueError(f"memory is {memory}. A positive number of bytes is expected: Tiled(prior, memory=2e9).")
+        self.prior, self.tile, self.overlap, self.batch, self.memory = prior, tile, overlap, batch, memory
         self.schedule, self.channels = prior.schedule, prior.channels
         self.name, self.presets, self.latent = prior.name, prior.presets, prior.latent
+        self._taken: dict[tuple[object, ...], int] = {}
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         h, w = x_t.shape[-2:]
@@ -43,19 +67,24 @@ class Tiled(Prior):
             return self.prior(x_t, t)
         eps, v, total = torch.zeros_like(x_t), torch.zeros_like(x_t), x_t.new_zeros(h, w)
         learned = False
-        corners = [(top, left) for top in self._starts(h) for left in self._starts(w)]
         th, tw = min(self.tile, h), min(self.tile, w)
         window = torch.outer(self._ramp(th, h), self._ramp(tw, w)).to(x_t)
-        for i in range(0, len(corners), self.batch):
-            group = corners[i : i + self.batch]
-            tiles = torch.cat([x_t[..., top : top + th, left : left + tw] for top, left in group])
-            found = self.prior(tiles, t)
-            for i, (top, left) in enumerate(group):
-                here = (..., slice(top, top + th), slice(left, left + tw))
-                eps[here] += window * found.eps.split(len(x_t))[i]
-                total[here] += window
+        places = [
+            (i, slice(top, top + th), slice(left, left + tw))
+            for top in self._starts(h)
+            for left in self._starts(w)
+            for i in range(len(x_t))
+        ]
+        for _, rows, columns in places[:: len(x_t)]:
+            total[rows, columns] += window
+        n = self._at_once(x_t[:1, :, :th, :tw], t, len(x_t))
+        for k in range(0, len(places), n):
+            group = places[k : k + n]
+            found = self._call(torch.stack([x_t[i, :, rows, columns] for i, rows, columns in group]), t)
+            for j, (i, rows, columns) in enumerate(group):
+                eps[i, :, rows, columns] += window * found.eps[j]
                 if found.v is not None:
-                    v[here] += window * found.v.split(len(x_t))[i]
+                    v[i, :, rows, columns] += window * found.v[j]
                     learned = True
         eps = eps / total
         return Prediction(self.schedule.denoised(x_t, t, eps), eps, v / total if learned else None)
@@ -65,6 +94,47 @@ class Tiled(Prior):
 
     def picture(self, x: Tensor, shape: Shape) -> Tensor:
         return self.prior.picture(x, shape)
+
+    def _call(self, tiles: Tensor, t: int) -> Prediction:
+        """One network call; its activations are not kept for the backward pass if memory is bounded."""
+        if self.memory is None or not (torch.is_grad_enabled() and tiles.requires_grad):
+            return self.prior(tiles, t)
+        from torch.utils.checkpoint import checkpoint
+
+        return checkpoint(self.prior, tiles, t, use_reentrant=False, preserve_rng_state=False)
+
+    # ---- how many tiles at once -----------------------------------------------------------------
+
+    def _at_once(self, tile: Tensor, t: int, images: int) -> int:
+        """Tiles in one call, counted over all images."""
+        if self.memory is None or (self.memory == "free" and tile.device.type != "cuda"):
+            return self.batch * images
+        differentiate = torch.is_grad_enabled() and tile.requires_grad
+        key = (*tile.shape, tile.dtype, tile.device, differentiate)
+        if key not in self._taken:
+            self._taken[key] = max(1, int(SCRATCH * self._live(tile, t, differentiate)))
+        if self.memory == "free":
+            cached = torch.cuda.memory_reserved(tile.device) - torch.cuda.memory_allocated(tile.device)
+            allowed = SHARE * (torch.cuda.mem_get_info(tile.device)[0] + cached)
+        else:
+            allowed = self.memory
+        if self._taken[key] > allowed:
+            h, w = tile.shape[-2:]
+            raise ValueError(
+                f"A tile of {h} x {w} takes about {self._taken[key] / 1e6:.0f} MB, but {allowed / 1e6:.0f} MB are "
+                f"allowed. Smaller tiles or more memory are expected: Tiled(prior, tile={self.tile // 2}, "
+                f"memory={self._taken[key]:.2g})"
+            )
+        return int(allowed // self._taken[key])
+
+    def _live(self, tile: Tensor, t: int, differentiate: bool) -> int:
+        """Bytes of the tensors that are alive at once in a call on one tile, with its backward pass if asked for."""
+        x = tile.detach().clone().requires_grad_(differentiate)
+        with _Live() as live:
+            found = self.prior(x, t)
+            if differentiate:
+                torch.autograd.grad(found.eps.sum(), x)
+        return live.most
 
     def _starts(self, n: int) -> list[int]:
         """First pixels of the tiles along a side: evenly spread, overlapping by at least ``overlap``."""
@@ -79,3 +149,28 @@ class Tiled(Prior):
             return torch.ones(size)
         distance = torch.arange(1, size + 1).minimum(torch.arange(size, 0, -1)).float()
         return (distance / (self.overlap + 1)).clamp(max=1)
+
+
+class _Live(TorchDispatchMode):
+    """Counts the bytes of the tensors that operations make, and lets go of those that are freed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self._seen: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        given = {a.untyped_storage()._cdata for a in tree_leaves((args, kwargs)) if isinstance(a, Tensor)}
+        for made in tree_leaves(out):
+            if isinstance(made, Tensor) and made.untyped_storage()._cdata not in given | self._seen:
+                storage = made.untyped_storage()
+                self._seen.add(storage._cdata)
+                self.now += storage.nbytes()
+                weakref.finalize(storage, self._freed, storage._cdata, storage.nbytes())
+        self.most = max(self.most, self.now)
+        return out
+
+    def _freed(self, key: int, size: int) -> None:
+        self._seen.discard(key)
+        self.now -= size
