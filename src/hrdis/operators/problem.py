@@ -120,7 +120,7 @@ class Problem:
             )
 
     def rescaled(self) -> "Problem":
-        """The same problem on the scale that settings of solvers expect: 2 y and 2 sigma_y where A is half of theirs."""
+        """The same problem on the scale that solvers expect: 2 y and 2 sigma_y where A is half of deepinv's."""
         if not isinstance(self.A, Theirs) or self.A.scale == 1:
             return self
         return Problem(self.y / self.A.scale, self.A.whole(), self.sigma_y / self.A.scale)
