@@ -70,18 +70,18 @@ TRIED: dict[tuple[str, str], list[Solver]] = {
     ("sr4-bicubic", "none"): gentle(start=(100, 200), lr=(1.0,)),
     ("mri4", "none"): gentle(start=(100, 200, 400), lr=(1.0,)) + free(start=(400,), lr=(0.02,)),
     ("mri4", "0.05"): gentle(start=(100, 200), lr=(0.5,), lambda_obs=(0.01, 0.03, 0.1)),
-    ("ct60", "none"): gentle(start=(100, 200), lr=(1.0,), lambda_obs=(1e-4, 5e-4)) + free(start=(100, 200, 400), lr=(0.01,)),
-    ("ct60", "0.05"): gentle(start=(100,), lr=(1.0,), lambda_obs=(1e-4, 5e-4)) + free(start=(200,), lr=(0.01,)),
+    ("ct60", "none"): gentle(start=(100,), lr=(1.0,), lambda_obs=(1e-4, 2e-3, 6e-3)) + free(start=(400,), lr=(0.02, 0.05)) + free(start=(990,), lr=(0.1,)),
+    ("ct60", "0.05"): gentle(start=(100,), lr=(1.0,), lambda_obs=(2e-3,)) + free(start=(400,), lr=(0.02,), lambda_obs=(1.0, 0.01)),
     # noise: weaker data, a floor under the regularization where Adam is needed, and a higher start where y is coarse
     ("hdr", "0.05"): gentle(start=(100,), lr=(0.5,), lambda_obs=(0.002,)) + gentle(start=(200,), lr=(1.0,), lambda_obs=(0.02, 0.1))
     + free(start=(400,), lr=(0.02,), lambda_obs=(1.0, 0.3, 0.1), weight_min=(0.5,)) + free(start=(400,), lr=(0.02,), lambda_obs=(0.3,), weight_min=(2.0,)),
-    ("cs25", "0.05"): gentle(start=(200,), lr=(1.0,), lambda_obs=(0.05, 0.2))
+    ("cs25", "0.05"): free(start=(400,), lr=(0.05,), end=(60, 100), lambda_obs=(0.03, 0.1)) + gentle(start=(200,), lr=(1.0,), lambda_obs=(0.05, 0.2))
     + free(start=(400,), lr=(0.05,), lambda_obs=(0.005, 0.05, 0.2)) + free(start=(400,), lr=(0.05,), lambda_obs=(0.05,), lambda_reg=(2.0,))
     + free(start=(400,), lr=(0.05,), weight_min=(0.5, 2.0), lambda_obs=(1.0, 0.25)) + free(start=(400,), lr=(0.03,), weight_min=(1.0,), lambda_obs=(0.5,), lambda_reg=(1.0,)),
-    ("cs25", "0.1"): free(start=(400,), lr=(0.05,)) + free(start=(400,), lr=(0.05,), end=(30, 60, 100)) + free(start=(400,), lr=(0.05,), end=(60,), lambda_obs=(0.1,))
+    ("cs25", "0.1"): free(start=(400,), lr=(0.05,)) + free(start=(400,), lr=(0.05,), end=(150,), lambda_obs=(0.01,)) + free(start=(400,), lr=(0.05,), end=(30, 60, 100)) + free(start=(400,), lr=(0.05,), end=(60,), lambda_obs=(0.1,))
     + free(start=(400,), lr=(0.05,), end=(100, 150), lambda_obs=(0.03, 0.1)) + free(start=(400,), lr=(0.03,), end=(100,), lambda_obs=(0.1,))
     + free(start=(400,), lr=(0.05,), adam_eps=(0.03, 0.1), lambda_obs=(1.0, 0.1), weight_min=(0.2,)) + free(start=(400,), lr=(0.1,), adam_eps=(0.3,), lambda_obs=(0.3,), weight_min=(0.2,)) + free(start=(400,), lr=(0.05,), weight_min=(1.0, 2.0), lambda_obs=(0.5, 0.15)),
-    ("cs10", "0.05"): free(start=(400,), lr=(0.05,), lambda_reg=(1.0,)) + free(start=(400,), lr=(0.05,), lambda_reg=(1.0,), weight_min=(0.2, 1.0), lambda_obs=(1.0, 0.3)),
+    ("cs10", "0.05"): free(start=(400,), lr=(0.05,), lambda_reg=(1.0,), end=(60, 100), lambda_obs=(0.1, 0.3)) + free(start=(400,), lr=(0.05,), lambda_reg=(1.0,)) + free(start=(400,), lr=(0.05,), lambda_reg=(1.0,), weight_min=(0.2, 1.0), lambda_obs=(1.0, 0.3)),
     ("cs-walsh4", "0.05"): gentle(start=(100,), lr=(1.0,)) + gentle(start=(100, 200), lr=(0.5,), lambda_obs=(0.01, 0.05)) + free(start=(400,), lr=(0.05,), weight_min=(1.0,), lambda_obs=(0.3,)),
     ("sr2", "0.05"): gentle(start=(100,), lr=(1.0,)) + gentle(start=(100, 150, 250), lr=(0.5,), lambda_obs=(0.01, 0.02)),
     ("sr2", "0.1"): gentle(start=(150, 250), lr=(0.5,), lambda_obs=(0.004, 0.01)),
