@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 import tyro
-from measurements import measured
+from measurements import SCANS, grey, measured
 from pages import DOCS
 from photographs import pictures, random_crops, score
 from search_presets import brief, try_out
@@ -147,7 +147,8 @@ def main(
         if tasks and task not in tasks:
             continue
         problem = measured(task, x, noise)
-        start = score(problem.A.smooth(problem.y), x).psnr
+        truth = grey(x) if task in SCANS else x
+        start = score(problem.A.smooth(problem.y), truth).psnr
         print(f"{task}, noise {noise}: start {start:.2f} dB", flush=True)
         for solver in solvers:
             known = {(t.weights, t.task, t.noise, t.settings) for t in trials}
@@ -155,7 +156,7 @@ def main(
             if key in known or time.perf_counter() > deadline:
                 continue
             began = time.perf_counter()
-            found = try_out(solver, model, problem, x)
+            found = try_out(solver, model, problem, truth)
             trial = Trial(
                 *key, len(x), start, found["psnr_one"], found["psnr_mean_of_8"], found["ssim_one"],
                 time.perf_counter() - began,
