@@ -1,5 +1,7 @@
 """`hrdis.operators.masks`: what is drawn, and that a mask is a function of its seed and number."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -153,6 +155,25 @@ def test_box_that_does_not_fit_is_refused_with_the_largest(size, margin):
         masks.box(8, 8, size, margin)
 
 
+def test_box_draws_both_sides_from_a_range():
+    drawn = [masks.box(32, 32, range(4, 8), index=k) == 0 for k in range(60)]
+    heights, widths = ({int(hole.any(axis).sum()) for hole in drawn} for axis in (1, 0))
+    assert heights == widths == {4, 5, 6, 7}
+    assert {int(hole.sum()) for hole in drawn} > {4 * 5, 6 * 7}  # each on its own
+
+
+@pytest.mark.parametrize("size", [range(30, 20), range(5, 5)])
+def test_box_refuses_a_range_of_no_sides(size):
+    with pytest.raises(ValueError, match=r"^size is range\(.*\), which is empty\. A side from low to high is expected"):
+        masks.box(64, 64, size)
+
+
+@pytest.mark.parametrize("index", range(5))
+def test_box_refuses_a_range_whose_largest_does_not_fit(index):
+    with pytest.raises(ValueError, match=r"^A hole of 13 x 13 with a margin of 2 does not fit into 16 x 16\."):
+        masks.box(16, 16, range(1, 14), 2, index=index)
+
+
 # ---- random pixels ------------------------------------------------------------------------------
 
 
@@ -169,9 +190,16 @@ def test_random_pixels_is_a_function_of_its_seed_and_number():
     assert torch.equal(drawn[1, 1], masks.random_pixels(16, 16, seed=1, index=1))
 
 
-@pytest.mark.parametrize("hole", [0, 1, -0.5, 1.5])
+def test_random_pixels_drops_a_share_of_a_range():
+    shares = [1 - float(masks.random_pixels(32, 32, (0.3, 0.7), index=k).mean()) for k in range(40)]
+    assert 0.29 < min(shares) < 0.4 < 0.6 < max(shares) <= 0.7
+    same = masks.random_pixels(32, 32, (0.4, 0.4), 3, 1)
+    assert torch.equal(same, masks.random_pixels(32, 32, 0.4, 3, 1))
+
+
+@pytest.mark.parametrize("hole", [0, 1, -0.5, 1.5, (0.7, 0.3), (0.5, 1)])
 def test_random_pixels_refuses_a_share_outside_0_and_1(hole):
-    with pytest.raises(ValueError, match=rf"^hole is {hole}\. A fraction of dropped pixels between 0 and 1"):
+    with pytest.raises(ValueError, match=rf"^hole is {re.escape(str(hole))}\. A fraction of dropped pixels"):
         masks.random_pixels(8, 8, hole)
 
 

@@ -680,6 +680,22 @@ def test_problem_refuses_a_measurement_of_another_shape(A, given):
         Problem(torch.zeros(1, 1, 4, 4), A)
 
 
+@pytest.mark.parametrize("name", LINEAR)
+@pytest.mark.parametrize(
+    "bend", [lambda y: y[..., 0], lambda y: y[..., None], lambda y: y.flatten(1)], ids=["less", "more", "flat"]
+)
+def test_problem_refuses_measurements_of_another_rank_with_a_message_of_its_own(name, bend):
+    """A rank that fits by chance is refused by its sides."""
+    shape = LINEAR[name].fit(1, 3, 12, 12)
+    A = LINEAR[name](*shape)
+    y = A(torch.zeros(shape))
+    y = {"less": y[..., 0], "more": y[..., None], "flat": y.flatten(1)}[bend]
+    if name == "matrix" and y.ndim == 2:
+        return  # its measurements are flat
+    with pytest.raises((ValueError, TypeError), match=r"expected|Build both at once|nearest"):
+        Problem(y, A, 0.1)
+
+
 def test_problem_refuses_a_mask_of_another_size():
     with pytest.raises(ValueError, match=r"^The mask is 6 x 6, the image 4 x 4"):
         Problem(torch.zeros(1, 1, 4, 4), Inpainting(pixels(6, 6)))

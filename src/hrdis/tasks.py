@@ -104,10 +104,6 @@ def _superres(h: int, w: int, seed: int, index: int, *, scale: int, kernel: str)
     return SuperResolution(scale, kernel)  # type: ignore[arg-type]
 
 
-def _identity(h: int, w: int, seed: int, index: int) -> Operator:
-    return Identity()
-
-
 def _plain(h: int, w: int, seed: int, index: int, *, make: Callable[[], Operator]) -> Operator:
     return make()
 
@@ -139,10 +135,8 @@ def _separable(h: int, w: int, seed: int, index: int, *, name: str, mirrored: bo
 
 def _nonlinear(h: int, w: int, seed: int, index: int, *, network: BKSE | None = None) -> Operator:
     if network is None:
-        raise ValueError(
-            f"The task 'deblur-nonlinear' needs the weights of its network: --weights FILE, or "
-            f"TASKS['deblur-nonlinear'].with_weights(FILE). {ORIGIN}."
-        )
+        how = "--weights FILE, or TASKS['deblur-nonlinear'].with_weights(FILE)"
+        raise ValueError(f"The task 'deblur-nonlinear' needs the weights of its network: {how}. {ORIGIN}.")
     return NonlinearBlur(network, seed, index=index)
 
 
@@ -186,7 +180,7 @@ def _deblur(what: str, build: Build, key: str, source: str, photo: Build | None 
 
 
 TASKS: dict[str, Task] = {
-    "denoise": Task("remove noise of known strength", _identity, ("denoise",)),
+    "denoise": Task("remove noise of known strength", partial(_plain, make=Identity), ("denoise",)),
     "inpaint": _inpaint((0.1, 0.2), "HRDIS, ImageNet"),
     "inpaint-20-30": _inpaint((0.2, 0.3), "HRDIS, ImageNet"),
     "inpaint-30-40": _inpaint((0.3, 0.4), "HRDIS, FFHQ"),
@@ -206,26 +200,19 @@ TASKS: dict[str, Task] = {
     "sr8-bicubic": _sr(8, "bicubic", "DPS"),
     "phase": Task(
         "find a picture from the magnitudes of its Fourier transform (from Python only)",
-        partial(_plain, make=PhaseRetrieval),
-        ("phase",),
-        source="HRDIS, FFHQ",
+        partial(_plain, make=PhaseRetrieval), ("phase",), source="HRDIS, FFHQ",
     ),
     "hdr": Task("undo a doubled contrast that clipped", partial(_plain, make=HDR), ("hdr",), source="HRDIS"),
     "jpeg10": Task(
-        "undo JPEG compression at quality 10 (sides: multiples of 16)",
-        partial(_plain, make=partial(JPEG, 10)),
-        ("jpeg10", "jpeg"),
-        multiple=16,
-        source="RED-diff",
+        "undo JPEG compression at quality 10 (sides: multiples of 16)", partial(_plain, make=partial(JPEG, 10)),
+        ("jpeg10", "jpeg"), multiple=16, source="RED-diff",
     ),
     "quantize": Task(
         "smooth the steps of 8 levels a channel", partial(_plain, make=partial(Quantization, 3)), ("quantize",)
     ),
     "lowlight": Task(
         "brighten a picture taken with too little light (simulated: a quarter of it)",
-        partial(_plain, make=partial(LowLight, 0.25)),
-        ("lowlight",),
-        blind=partial(_plain, make=LowLight),
+        partial(_plain, make=partial(LowLight, 0.25)), ("lowlight",), blind=partial(_plain, make=LowLight),
     ),
     "deblur-nonlinear": Task(
         "undo a blur that a network makes, its latent kernel known (sides: multiples of 128)", _nonlinear,

@@ -98,14 +98,12 @@ def scratches(h: int, w: int, hole: float = 0.15, seed: int = 0, index: int = 0)
 
     Args:
         hole: hole fraction to reach; the last stroke may exceed it a little.
-        seed, index: which mask.
     """
     if not 0 < hole < 0.9:
         raise ValueError(f"hole is {hole}. A hole fraction between 0 and 0.9 is expected: hole=0.15.")
     from PIL import Image, ImageDraw
 
-    rng, side = stream(seed, "scratches", index), min(h, w)
-    image = Image.new("1", (w, h))
+    rng, side, image = stream(seed, "scratches", index), min(h, w), Image.new("1", (w, h))
     draw = ImageDraw.Draw(image)
     while (lost := np.asarray(image)).mean() < hole:
         x, y = int(rng.integers(w)), int(rng.integers(h))
@@ -120,12 +118,13 @@ def scratches(h: int, w: int, hole: float = 0.15, seed: int = 0, index: int = 0)
 
 
 def box(
-    h: int, w: int, size: tuple[int, int] | None = None, margin: int | None = None, seed: int = 0, index: int = 0
-) -> Tensor:
+    h: int, w: int, size: tuple[int, int] | range | None = None, margin: int | None = None, seed: int = 0,
+    index: int = 0,
+) -> Tensor:  # fmt: skip
     """One rectangular hole.
 
     Args:
-        size: (height, width) of the hole; by default the centred half, [h/4, 3h/4) x [w/4, 3w/4).
+        size: (height, width), or a range to draw both from; by default the centred half, [h/4, 3h/4) x [w/4, 3w/4).
         margin: least distance to the border for a hole at random (default: h/16); ignored for the default box.
     """
     mask = torch.ones(h, w)
@@ -133,24 +132,32 @@ def box(
         mask[h // 4 : 3 * h // 4, w // 4 : 3 * w // 4] = 0
         return mask
     margin = min(h, w) // 16 if margin is None else margin
+    if isinstance(size, range):
+        if not size:
+            raise ValueError(f"size is {size}, which is empty. A side from low to high is expected: range(16, 33).")
+        fits = size[-1] <= min(h, w) - 2 * margin  # else the largest is refused below, whatever would be drawn
+        i, j = stream(seed, "box sides", index).integers(len(size), size=2) if fits else (-1, -1)
+        size = size[i], size[j]
     room = (h - 2 * margin - size[0], w - 2 * margin - size[1])
     if min(size) < 1 or min(room) < 0:
         raise ValueError(
             f"A hole of {size[0]} x {size[1]} with a margin of {margin} does not fit into {h} x {w}. "
             f"At most {h - 2 * margin} x {w - 2 * margin} is possible."
         )
-    rng = stream(seed, "box", index)
-    top, left = (margin + int(rng.integers(r + 1)) for r in room)
+    place = stream(seed, "box", index)
+    top, left = (margin + int(place.integers(r + 1)) for r in room)
     mask[top : top + size[0], left : left + size[1]] = 0
     return mask
 
 
-def random_pixels(h: int, w: int, hole: float = 0.5, seed: int = 0, index: int = 0) -> Tensor:
-    """Drop exactly ``int(hole * h * w)`` pixels, chosen without replacement, the same in all channels."""
-    if not 0 < hole < 1:
+def random_pixels(h: int, w: int, hole: float | tuple[float, float] = 0.5, seed: int = 0, index: int = 0) -> Tensor:
+    """Drop exactly ``int(hole * h * w)`` pixels, without replacement, the same in all channels; of a range, a share."""
+    low, high = hole if isinstance(hole, tuple) else (hole, hole)
+    if not 0 < low <= high < 1:
         raise ValueError(f"hole is {hole}. A fraction of dropped pixels between 0 and 1 is expected: hole=0.5.")
-    mask = torch.ones(h * w)
-    dropped = stream(seed, "random_pixels", index).choice(h * w, int(hole * h * w), replace=False)
+    mask, rng = torch.ones(h * w), stream(seed, "random_pixels", index)
+    hole = float(rng.uniform(low, high)) if low < high else low
+    dropped = rng.choice(h * w, int(hole * h * w), replace=False)
     mask[torch.from_numpy(dropped)] = 0
     return mask.reshape(h, w)
 

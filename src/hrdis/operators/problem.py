@@ -106,7 +106,12 @@ class Problem:
         self._check_shape()
 
     def _check_shape(self) -> None:
-        shape = self.A.image_shape(tuple(self.y.shape))
+        shape = self._shape()
+        if len(shape) != 4:
+            raise ValueError(
+                f"y has shape {tuple(self.y.shape)}, which no measurement of {type(self.A).__name__} has: images are "
+                "(b, c, h, w). Build both at once: problem = hrdis.measure(A, x, seeds=...)."
+            )
         with torch.no_grad():
             measured = self.A(self.y.new_zeros(shape)).shape
         if measured != self.y.shape:
@@ -118,6 +123,17 @@ class Problem:
                 f"of shape {shape}. Build both at once: problem = hrdis.measure(A, x, seeds=...), or name the "
                 f"image's shape: Problem(y, {named})."
             )
+
+    def _shape(self) -> Shape:
+        """The shape of the images, () where y is no measurement of anything."""
+        try:
+            return self.A.image_shape(tuple(self.y.shape))
+        except IndexError:
+            return ()
+        except ValueError as error:
+            if "to unpack" in str(error):  # Python's own, of too few axes or too many
+                return ()
+            raise
 
     def rescaled(self) -> "Problem":
         """The same problem on the scale that solvers expect: 2 y and 2 sigma_y where A is half of deepinv's."""

@@ -97,5 +97,5 @@ class BlindHRDIS(Family):
 
 PRESETS: dict[str, Solver] = {
     "lowlight": BlindHRDIS(steps=300, grid="stride", lr=0.1, lambda_reg=0.25),  # about 300 calls (C.7): here 334
-    "lowlight@default": BlindHRDIS(**GENTLE, lr=1.0, lambda_reg=0.1),
+    "lowlight@default": BlindHRDIS(**GENTLE, lr=1.0, lambda_reg=0.01),
 }
