@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +19,7 @@ from bench_toys import PLAN, ToyUnit, Work, row, units
 from hrdis.bench import ray_engine
 from hrdis.bench.engines import Engine, Job, Summary, owns, read_shard, run_units
 from hrdis.bench.store import Store, comparable
+from hrdis.cli import main
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -311,7 +312,9 @@ def test_ray_run_ends_if_workers_keep_dying_while_they_open(ray, store):
 
 def crew(store: Store, told: list[str], **engine: object) -> ray_engine.Crew:
     """One without a cluster, to lose units with."""
-    return ray_engine.Crew(store, Work(str(store.folder)), Engine(**engine), told.extend, retry_failed=False, gpu=True)
+    blank = lambda cell: {"key": cell.key, "cell": cell.record()}  # noqa: E731
+    opens = Work(str(store.folder))
+    return ray_engine.Crew(store, opens, Engine(**engine), told.extend, blank, retry_failed=False, gpu=True)
 
 
 def test_lost_unit_is_tried_again_as_often_as_asked_and_then_becomes_a_row(store):
@@ -340,15 +343,17 @@ def test_unit_whose_worker_died_after_writing_is_not_done_again(store):
     assert (list(lost._queue), told) == ([], ["ok", "failed"])
 
 
-def descendants(process: int) -> set[int]:
-    parents = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
+def descendants(process: int) -> dict[int, str]:
+    """The processes below one, with what they call themselves."""
+    parents, names = {}, {}
+    for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            parents[int(entry.parent.name)] = int(entry.read_text().rpartition(")")[2].split()[1])
+            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            names[int(entry.name)] = (entry / "cmdline").read_text()
     found = {process}
     while more := {child for child, parent in parents.items() if parent in found} - found:
         found |= more
-    return found - {process}
+    return {p: names[p] for p in found - {process}}
 
 
 def alive(process: int) -> bool:
@@ -364,14 +369,20 @@ def test_ray_workers_end_after_the_death_of_their_driver_and_nothing_is_lost(ray
     folder, reference = tmp_path / "run", Store.create(tmp_path / "reference", PLAN)
     driver = start(folder, 60, {"seconds": 0.3}, workers=2, **address)
     wait_for_rows(folder, 3, driver)
-    left = {r["worker"] for r in Store.open(folder).rows()} | descendants(driver.pid)
-    assert len(left) > 4 or not own  # a cluster is more than its workers
-    driver.kill()
-    driver.communicate()
-    end = time.monotonic() + 20
-    while any(map(alive, left)) and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not [p for p in left if alive(p)]
+    cluster = descendants(driver.pid)
+    workers = {r["worker"] for r in Store.open(folder).rows()}
+    workers |= {p for p, name in cluster.items() if name.startswith("ray::Worker")}
+    assert workers <= set(cluster) or not own
+    try:
+        driver.kill()
+        driver.wait()
+        end = time.monotonic() + 30
+        while any(map(alive, workers)) and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not [p for p in workers if alive(p)]
+    finally:
+        for process in filter(alive, cluster):  # Ray's own agents take a minute to notice
+            os.kill(process, signal.SIGKILL)
     written = len(Store.open(folder).rows())
     assert written < 60
     assert work(Store.open(folder), 60).skipped == written
@@ -388,3 +399,46 @@ def test_ray_cluster_that_does_not_answer_is_named(tmp_path):
 def test_unit_of_the_toys_is_named_by_its_cells():
     assert [u.key for u in units(3, 2)] == ["cell000-cell001", "cell002"]
     assert isinstance(units(1)[0], ToyUnit)
+
+
+# ---- the command --------------------------------------------------------------------------------
+
+TINY = """
+tasks: [sr4]
+solvers: [{solver: hrdis, settings: {steps: 2}}, {solver: ddnm, settings: {steps: 2}}]
+images: {limit: 2}
+crop: 32
+"""
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    (tmp_path / "plan.yaml").write_text(TINY)
+    return tmp_path / "plan.yaml"
+
+
+def test_command_gives_the_same_rows_and_pixels_with_ray_and_in_parts(ray, plan, tmp_path):
+    runs = {"whole": [[]], "ray": [["--workers", "2"]], "parts": [["--shard", "0/2"], ["--shard", "1/2"]]}
+    for name, commands in runs.items():
+        for words in commands:
+            assert main(["bench", str(plan), "-o", str(tmp_path / name), *words]) == 0
+    assert len(outcome(tmp_path / "whole")[0]) == 4
+    assert outcome(tmp_path / "ray") == outcome(tmp_path / "whole") == outcome(tmp_path / "parts")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--engine", "local", "--workers", "2"], "--engine local works in this process and takes no --workers"),
+        (["--shard", "2/2"], "--shard is '2/2'. Parts count from 0"),
+        (["--threads", "2"], "holds another plan: threads is 1 there and 2 here"),
+        ([], "is being worked on by process"),
+    ],
+)
+def test_command_refuses_with_one_message_and_status_2(plan, tmp_path, capsys, words, message):
+    run = tmp_path / "run"
+    assert main(["bench", str(plan), "-o", str(run), "--limit", "1"]) == 0
+    capsys.readouterr()
+    with Store.open(run).at_work() if not words else nullcontext():
+        assert main(["bench", str(plan), "-o", str(run), "--limit", "1", *words]) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import torch
 from pydantic import Field
@@ -20,6 +20,7 @@ from .locks import Shard
 from .rows import Row
 from .store import Store
 
+AnyUnit = TypeVar("AnyUnit", bound="Unit")
 Progress = Callable[[int, int], None]
 Statuses = Counter[str]
 
@@ -132,6 +133,7 @@ def run_units(
     retry_failed: bool = False,
     gpu: bool = True,
     progress: Progress | None = None,
+    blank: Callable[[Any], Row] = lambda cell: {"key": cell.key, "cell": cell.record()},
 ) -> Summary:
     """Work on all units that are not finished.
 
@@ -144,13 +146,14 @@ def run_units(
         retry_failed: do cells again whose row says that they failed.
         gpu: let workers have GPUs, if there are any; they share them evenly.
         progress: called with the numbers of finished cells and of all.
+        blank: the row of a cell whose workers were all lost, but for its status and error.
 
     Raises:
         ValueError: before any work, if the engine cannot do what is asked or another run is at work in the folder.
     """
     engine = engine or Engine()
     kind, shard, start = engine.resolved(), read_shard(engine.shard), time.monotonic()
-    mine = [unit for unit in units if owns(shard, unit)]
+    mine = part(units, shard)
     with store.at_work(shard):
         done = store.finished(retry_failed)
         todo = [Job(unit, missing) for unit in mine if (missing := frozenset(c.key for c in unit.cells) - done)]
@@ -170,7 +173,7 @@ def run_units(
         elif todo:
             from .ray_engine import Crew
 
-            replaced = Crew(store, opens, engine, report, retry_failed=retry_failed, gpu=gpu).work(todo)
+            replaced = Crew(store, opens, engine, report, blank, retry_failed=retry_failed, gpu=gpu).work(todo)
     return Summary(cells, skipped, dict(count), replaced, time.monotonic() - start)
 
 
@@ -224,6 +227,11 @@ def read_shard(text: str | None, environment: Mapping[str, str] = os.environ) ->
         last = f"{int(n) - 1}/{n}" if n.isdecimal() and int(n) else "3/4"
         raise ValueError(f"--shard is {text!r}. Parts count from 0: i/n with i < n is expected, the last is {last}.")
     return None if int(n) == 1 else (int(i), int(n))
+
+
+def part(units: Sequence[AnyUnit], shard: Shard | None) -> list[AnyUnit]:
+    """The units of a shard, in their order."""
+    return [unit for unit in units if owns(shard, unit)]
 
 
 def owns(shard: Shard | None, unit: Unit) -> bool:

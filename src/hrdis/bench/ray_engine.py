@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .engines import Engine, Job, Opens, Worker
+from .rows import Row
 from .store import Store
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Crew:
         opens: what each worker opens.
         engine: how many, where, and how patient to be.
         report: told the statuses of rows as they are written.
+        blank: the row of a cell whose workers were all lost, but for its status and error.
         retry_failed: a row that says "failed" does not count.
         gpu: let them share the GPUs.
     """
@@ -53,11 +55,12 @@ class Crew:
         opens: Opens,
         engine: Engine,
         report: Callable[[Iterable[str]], None],
+        blank: Callable[[Any], Row],
         *,
         retry_failed: bool,
         gpu: bool,
     ):
-        self._store, self._opens, self._engine, self._report = store, opens, engine, report
+        self._store, self._opens, self._engine, self._report, self._blank = store, opens, engine, report, blank
         self._retry_failed, self._gpu = retry_failed, gpu
         self._queue: deque[Job] = deque()
         self._calls: dict[ray.ObjectRef[Any], _Hand] = {}
@@ -140,7 +143,7 @@ class Crew:
             times = f"{len(job.ends)} workers lost, the last: {error}"
             for cell in job.unit.cells:
                 if cell.key in job.missing:
-                    self._store.append({"key": cell.key, "cell": cell.record(), "status": status, "error": times})
+                    self._store.append(self._blank(cell) | {"status": status, "error": times})
             self._report([status] * len(job.missing))
         elif job.missing:
             self._queue.appendleft(job)
@@ -154,6 +157,7 @@ def cluster(engine: Engine) -> Iterator[Any]:
         ValueError: if Ray is not installed, or no cluster answers at the address.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")  # 60 are not enough on a busy machine
     if engine.address is None:  # read when Ray is imported; without it the address below is not heeded
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:

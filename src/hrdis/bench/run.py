@@ -83,6 +83,8 @@ class Worker:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # of images that became non-finite: rows say it
                 return self._rows(unit)
+        except OSError:  # a full disk is no property of the cell: the run ends, and can be continued
+            raise
         except Exception as error:  # whatever it is: the run goes on, and the report counts it
             text = f"{type(error).__name__}: {error}".strip().split("\n")[0]
             return [self._row(cell, unit) | {"status": "failed", "error": text} for cell in unit.cells]
@@ -137,13 +139,9 @@ class Worker:
     def _row(self, cell: Cell, unit: Unit) -> Row:
         """What every row says."""
         cuda = self.device.type == "cuda"
-        return {
-            "key": cell.key, "variant": cell.variant, "cell": cell.record(), "status": "failed", "error": None,
-            "picture": None, "truth": None, "measurement": None, "psnr": None, "ssim": None, "residual": None,
-            "seconds": None, "nfe": None, "peak_memory": None, "finite": None, "worker": self.name,
-            "device": torch.cuda.get_device_name(self.device) if cuda else "cpu",
-            "threads": torch.get_num_threads(), "hrdis": hrdis.__version__, "torch": torch.__version__,
-            "batch": len(unit.cells),
+        return blank(cell) | {
+            "worker": self.name, "device": torch.cuda.get_device_name(self.device) if cuda else "cpu",
+            "threads": torch.get_num_threads(), "batch": len(unit.cells),
         }  # fmt: skip
 
     def _load(self, cell: Cell) -> Tensor:
@@ -162,6 +160,16 @@ class Worker:
                 solve(solver, self.prior, problem, seeds=seeds, times=[*solver.times(self.prior.schedule)[:2], -1])
             self._warm[cell.variant] = time_call(self.prior, problem.y.new_zeros(problem.image_shape))
         return self._warm[cell.variant]
+
+
+def blank(cell: Cell) -> Row:
+    """The row of a cell of which nothing is known."""
+    return {
+        "key": cell.key, "variant": cell.variant, "cell": cell.record(), "status": "failed", "error": None,
+        "picture": None, "truth": None, "measurement": None, "psnr": None, "ssim": None, "residual": None,
+        "seconds": None, "nfe": None, "peak_memory": None, "finite": None, "worker": None, "device": None,
+        "threads": None, "hrdis": hrdis.__version__, "torch": torch.__version__, "batch": None,
+    }  # fmt: skip
 
 
 def eight_bits(x: Tensor) -> Tensor:

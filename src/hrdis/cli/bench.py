@@ -4,8 +4,8 @@ import platform
 import re
 import shlex
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,11 +14,12 @@ import tyro
 
 import hrdis
 from hrdis.bench import data, planfile
+from hrdis.bench.engines import Engine, part, read_shard, run_units
 from hrdis.bench.figures import FIGURES
 from hrdis.bench.methods import Feasible, Network, Options
 from hrdis.bench.plan import Plan, expand, file_sha256, model_cell, narrowed, wanted
 from hrdis.bench.problems import Poser
-from hrdis.bench.run import DTYPES, Work
+from hrdis.bench.run import DTYPES, Work, blank
 from hrdis.bench.store import Store
 from hrdis.bench.tables import TABLES, Table
 from hrdis.priors import Prior, load_prior
@@ -27,7 +28,7 @@ from hrdis.solvers import SOLVERS
 from hrdis.tasks import TASKS
 
 from .bench_estimate import show
-from .parsing import checking, choose, parse, pick_device
+from .parsing import BadInput, checking, choose, fail, parse, pick_device
 from .progress import bar, say
 
 HELP = """\
@@ -107,9 +108,11 @@ class Prepared:
 
 
 def main(argv: Sequence[str]) -> int:
-    args: Any = parse(Bench, argv, "bench", HELP)
+    args: Any = parse(Bench, argv, "bench", HELP, where=Engine())
     asked, args = gather(args)
     with checking():
+        args.where.resolved()
+        read_shard(args.where.shard)
         if args.output is None and not args.dry_run:
             raise ValueError("No folder for the run was given. One is expected: -o runs/mine (or --dry-run)")
         ready = prepare(args, asked)
@@ -120,7 +123,8 @@ def main(argv: Sequence[str]) -> int:
         if args.dry_run:
             show(ready.plan.units, ready.prior, ready.shape)
             return 0
-        config = ready.plan.config | {"provenance": provenance(args, argv, ready.work)}
+        config = ready.plan.config | {"threads": args.where.threads}
+        config |= {"provenance": provenance(args, argv, ready.work)}
         store = Store.create(args.output, config)
     return run(args, ready, store)
 
@@ -176,23 +180,32 @@ def prepare(args: Any, asked: Sequence[tuple[Table, str]]) -> Prepared:
 
 
 def run(args: Any, ready: Prepared, store: Store) -> int:
-    """Do what is left to do, in this process."""
-    with ExitStack() as stack:
-        with checking():
-            stack.enter_context(store.at_work())
-        done = store.finished(args.retry_failed)
-        units = [unit for unit in ready.plan.units if any(cell.key not in done for cell in unit.cells)]
-        todo, failed = sum(len(unit.cells) for unit in units), 0
-        say(f"{ready.plan.config['cells']} cells, {todo} to do, in {args.output}")
-        worker = ready.work.open(store)
-        with bar(todo, "restorations") as advance:
-            for unit in units:
-                for row in worker(unit):
-                    if row["key"] not in done:
-                        store.append(row)
-                        failed += row["status"] != "ok"
-                    advance()
-    say(f"Done: {ready.plan.config['cells']} cells" + (f", {failed} of them failed: see the report" if failed else ""))
+    """Do what is left to do, where the engine says."""
+    units, finished = part(ready.plan.units, read_shard(args.where.shard)), store.finished(args.retry_failed)
+    cells = sum(len(unit.cells) for unit in units)
+    todo = sum(cell.key not in finished for unit in units for cell in unit.cells)
+    say(f"{cells} cells, {todo} to do, in {args.output}")
+    with bar(cells, "restorations") as advance:
+        shown = 0
+
+        def progress(done: int, _: int) -> None:
+            nonlocal shown
+            for _step in range(done - shown):
+                advance()
+            shown = done
+
+        try:
+            summary = run_units(
+                ready.plan.units, store, partial(ready.work.open, store), args.where, retry_failed=args.retry_failed,
+                gpu=ready.work.device.startswith("cuda"), progress=progress, blank=blank,
+            )  # fmt: skip
+        except ValueError as error:
+            raise BadInput(str(error)) from error
+        except RuntimeError as error:
+            return fail("bench", f"{error} The same command continues the run.", 1)
+    failed = sum(n for status, n in summary.statuses.items() if status != "ok")
+    lost = f", {summary.replaced} workers replaced" if summary.replaced else ""
+    say(f"Done: {summary.cells} cells" + (f", {failed} of them failed: see the report" if failed else "") + lost)
     return 0
 
 
@@ -201,7 +214,7 @@ def provenance(args: Any, argv: Sequence[str], work: Work) -> dict[str, Any]:
     return {
         "command": "hrdis bench " + shlex.join(argv), "hrdis": hrdis.__version__, "torch": torch.__version__,
         "python": platform.python_version(), "platform": platform.platform(), "device": work.device,
-        "threads": torch.get_num_threads(), "prior": work.prior, "data": None if args.data is None else str(args.data),
+        "prior": work.prior, "data": None if args.data is None else str(args.data),
         "list": None if args.list is None else str(args.list), "bkse": work.bkse,
     }  # fmt: skip
 
