@@ -1,0 +1,247 @@
+"""The report of a run: one HTML file that needs nothing else, and its tables as CSV and LaTeX."""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from .. import images
+from . import sections
+from .album import Album
+from .exports import csv_of, latex_of
+from .gather import Gathered, gather, unique_paths
+from .layout import Table
+from .summary import settings_table, summarize
+from .values import METRICS
+
+#: What the browser of rows shows.
+COLUMNS = (
+    "picture", "image", "task", "noise", "method", "preset", "seed", "status", "PSNR", "SSIM", "LPIPS", "residual",
+    "seconds", "calls", "error",
+)  # fmt: skip
+
+APART = (
+    "Its numbers cannot be compared with the paper's one to one: the paper's come from networks of 94 and 553 million "
+    "parameters on 1000 faces or ImageNet pictures of 256 x 256."
+)
+
+
+def report(folders: Sequence[str | Path], out: str | Path | None = None) -> Path:
+    """Write the report of one or several run folders, as one.
+
+    Scores that `score` left in the folders, or beside the report, are shown; nothing is computed from pictures here.
+
+    Args:
+        folders: run folders: shards of one plan, or runs of several.
+        out: the HTML file; by default ``report.html`` in the first folder. Tables go to ``tables/`` beside it.
+
+    Returns:
+        The HTML file.
+
+    Raises:
+        ValueError: if a folder is no run, if two disagree about a cell, or nothing can be written there.
+    """
+    places = unique_paths(folders)
+    out = Path(out) if out is not None else places[0] / "report.html" if places else Path("report.html")
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"{out} is no name of a page. A name that ends in .html is expected: -o report.html")
+    images.check_folder(out.parent)
+    run = gather(places, [out.parent])
+    tables = summarize(run)
+    extra = settings_table(run)
+    tables = sorted([*tables, extra], key=_place) if extra else tables
+    lead = first_line(run)
+    for table in tables:
+        stem = out.parent / "tables" / table.name.replace(" ", "-").replace("/", "-")
+        _write(stem.with_name(stem.name + ".csv"), csv_of(table))
+        _write(stem.with_name(stem.name + ".tex"), latex_of(table, lead))
+    _write(out, render(run, tables, out.parent))
+    return out
+
+
+def _place(table: Table) -> tuple[bool, int]:
+    return not table.number, table.number
+
+
+def first_line(run: Gathered) -> str:
+    """Which prior and which pictures; and, where they are those of the package, that the paper's are others."""
+    priors = sorted({config.get("prior", {}).get("name", "?") for config in run.configs.values()})
+    own = [config.get("shipped", {}) for config in run.configs.values()]
+    data = sorted({_data(config) for config in run.configs.values()})
+    embedded = any(shipped.get("prior") for shipped in own)
+    named = " and ".join("the embedded prior" if p == "default" else f"the prior {p}" for p in priors)
+    line = f"Made with {named} on {' and '.join(data)}."
+    return f"{line} {APART}" if embedded or any(shipped.get("data") for shipped in own) else line
+
+
+def title_of(tables: Sequence[Table]) -> str:
+    """Tables 1-3, 9; Figures 5, 9; and plans by their captions.
+
+    Example:
+        >>> title_of([Table(f"table {n}", "", "", ()) for n in (1, 2, 3, 9)])
+        'Tables 1-3, 9'
+    """
+    parts = []
+    for kind in ("table", "figure"):
+        numbers = sorted({int(t.name.split()[1]) for t in tables if t.name.startswith(f"{kind} ")})
+        spans: list[list[int]] = []
+        for n in numbers:
+            if spans and n == spans[-1][-1] + 1:
+                spans[-1].append(n)
+            else:
+                spans.append([n])
+        if spans:
+            text = ", ".join(f"{s[0]}-{s[-1]}" if len(s) > 2 else ", ".join(map(str, s)) for s in spans)
+            parts.append(f"{kind.capitalize()}{'s' * (len(numbers) > 1)} {text}")
+    parts += [t.caption for t in tables if not t.name.startswith(("table ", "figure "))]
+    return "; ".join(parts)
+
+
+def _data(config: Mapping[str, Any]) -> str:
+    options, count = config.get("options", {}), len(config.get("images", []))
+    side = options.get("crop") or options.get("size")
+    size = f" at {side} x {side}" if side else ""
+    if config.get("shipped", {}).get("data"):
+        return f"{count} photograph{'s' * (count != 1)} that come with the package{size}"
+    folder = (config.get("provenance") or {}).get("data")
+    name = f" of {Path(folder).name}" if folder else ""
+    return f"{count} picture{'s' * (count != 1)}{name}{size}"
+
+
+def render(run: Gathered, tables: Sequence[Table], beside: Path) -> str:
+    """The page."""
+    import jinja2
+    from markupsafe import Markup
+
+    album = Album(run, beside)
+    folder = files(__package__) / "templates"
+
+    def own(name: str) -> str:
+        return (folder / name).read_text(encoding="utf-8")
+
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+        loader=jinja2.FunctionLoader(own),
+    )  # fmt: skip
+    environment.filters |= {"number": _number, "interval": _interval, "slug": _slug}
+    data = json.dumps(browser(run, beside), separators=(",", ":"), allow_nan=False)
+    return environment.get_template("report.html").render(
+        lead=first_line(run), title=title_of(tables),
+        totals=totals(run), tables=[{"table": t, "notes": notes(t)} for t in tables], metrics=METRICS,
+        pictures=sections.pictures(tables, album), ablations=sections.ablations(tables, run, album),
+        costs=sections.costs(tables, run), evolution=sections.evolution(tables, album),
+        samples=sections.samples(tables, run), diversity=sections.diversity(tables, album),
+        failures=sections.failures(run), missing=list(sections.missing(tables)), provenance=provenance(run),
+        linked=album.linked, css=Markup(own("report.css")), js=Markup(own("report.js")),
+        rows=Markup(data.replace("<", "\\u003c")), svg=Markup,
+    )  # fmt: skip
+
+
+def notes(table: Table) -> dict[str, int]:
+    """The footnotes of a table: each reason once, numbered in the order in which a reader meets them."""
+    reasons = dict.fromkeys(
+        line.entries[where].reason
+        for line in table.lines
+        for where in line.entries
+        if line.entries[where].reason
+    )  # fmt: skip
+    return {reason: n for n, reason in enumerate(reasons, 1)}
+
+
+def totals(run: Gathered) -> list[tuple[str, str]]:
+    """The run in a few figures."""
+    status = Counter(row["status"] for row in run.rows)
+    planned = (
+        max(sum(c.get("cells", 0) for c in run.configs.values()), len(run.rows))
+        if len(run.configs) == 1
+        else len(run.rows)
+    )
+    bad = status["failed"] + status["timeout"]
+    seconds = sum(row.get("seconds") or 0 for row in run.rows)
+    return [
+        ("restorations", f"{len(run.rows)} of {planned}" if planned > len(run.rows) else str(planned)),
+        ("failed", str(bad)),
+        ("pictures", str(len({row["cell"]["image_sha256"] for row in run.rows}))),
+        ("tasks", str(len({(row["cell"]["task"], row["cell"]["noise"]) for row in run.rows}))),
+        ("solvers", str(len({row["cell"]["solver"] for row in run.rows}))),
+        ("time in solvers", str(timedelta(seconds=round(seconds)))),
+    ]
+
+
+def browser(run: Gathered, beside: Path) -> dict[str, Any]:
+    """All rows, for the browser of rows: names of columns, folders, and values."""
+    homes = {folder: Path(os.path.relpath(folder, beside)).as_posix() for folder in run.configs}
+    rows = []
+    for row in run.rows:
+        cell, home = row["cell"], homes[run.folders[row["key"]]]
+        picture = row.get("picture")
+        rows.append(
+            [
+                f"{home}/{picture}" if picture else "",
+                cell["image"],
+                cell["task"],
+                cell["noise"],
+                cell["group"] or cell["solver"],
+                cell["preset"] or "",
+                cell["seed"],
+                row["status"],
+                _short(row.get("psnr"), 3),
+                _short(row.get("ssim"), 4),
+                _short(row.get("lpips"), 4),
+                _short(row.get("residual"), 5),
+                _short(row.get("seconds"), 3),
+                row.get("nfe"),
+                row.get("error") or "",
+            ]
+        )
+    return {"columns": COLUMNS, "rows": rows}
+
+
+def _short(value: float | None, decimals: int) -> float | None:
+    return None if value is None else round(value, decimals)
+
+
+def provenance(run: Gathered) -> list[dict[str, Any]]:
+    """Of every folder: the command, hashes, versions, and the whole config."""
+    found = []
+    for folder, config in run.configs.items():
+        rows = [row for row in run.rows if run.folders[row["key"]] == folder]
+        text = json.dumps(config, indent=2, ensure_ascii=False)
+        made, prior = config.get("provenance") or {}, config.get("prior", {})
+        facts = {
+            "prior": f"{prior.get('name', '?')}, SHA-256 {prior.get('sha256', '?')}",
+            "config, SHA-256": hashlib.sha256(text.encode()).hexdigest(),
+            "units, SHA-256": config.get("units_sha256", "?"),
+            "hrdis": ", ".join(sorted({str(row.get("hrdis")) for row in rows})),
+            "torch": ", ".join(sorted({str(row.get("torch")) for row in rows})),
+            "python": made.get("python", "?"), "platform": made.get("platform", "?"),
+            "devices": ", ".join(sorted({str(row.get("device")) for row in rows})),
+            "workers": str(len({row.get("worker") for row in rows})),
+        }  # fmt: skip
+        found.append({
+            "folder": folder.name, "command": made.get("command", ""), "facts": facts, "config": text,
+            "images": config.get("images", []),
+        })  # fmt: skip
+    return found
+
+
+def _number(value: Any, decimals: int = 2) -> str:
+    return "" if value is None else f"{value:.{decimals}f}"
+
+
+def _interval(entry: Any, decimals: int = 2) -> str:
+    return "" if entry is None or entry.low is None else f"{entry.low:.{decimals}f} – {entry.high:.{decimals}f}"
+
+
+def _slug(text: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in text.lower()).strip("-")
+
+
+def _write(path: Path, text: str) -> None:
+    write: Callable[..., object] = lambda file: file.write(text.encode())  # noqa: E731
+    images.write_atomically(path, write)
