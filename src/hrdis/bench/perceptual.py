@@ -67,6 +67,7 @@ class Scoring:
         return LPIPS_PRESETS[self.lpips_preset] if self.lpips_preset else (self.lpips_net, self.lpips_range)
 
 
+@torch.random.fork_rng(devices=[])  # networks are born with random weights
 def distance(options: Scoring) -> Callable[[Tensor, Tensor], Tensor]:
     """LPIPS: (x, truth) to the distance of each pair, (b,).
 
@@ -102,6 +103,7 @@ def _backbone(weights: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tens
     return used | {name: v for name, v in own.items() if not name.startswith("net.slice")}
 
 
+@torch.random.fork_rng(devices=[])  # networks are born with random weights
 def features(options: Scoring) -> Callable[[Tensor], Tensor]:
     """The features of FID and KID: pictures (b, 3, h, w) to (b, d), float64.
 
@@ -124,6 +126,7 @@ def features(options: Scoring) -> Callable[[Tensor], Tensor]:
     return lambda x: model(_bytes(x)).double()
 
 
+@torch.random.fork_rng(devices=[])  # networks are born with random weights
 def classifier(options: Scoring) -> Callable[[Tensor], Tensor]:
     """The classifier of CA: pictures (b, 3, h, w) to the class of each, (b,).
 
