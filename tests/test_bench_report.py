@@ -397,6 +397,29 @@ def test_ablation_is_plotted_with_its_values_in_words(everything):
     assert f"beta 0.5: {value:.4g}" in next(w for w in words if w.startswith("PSNR"))
 
 
+@pytest.mark.parametrize(
+    ("section", "methods"),
+    [
+        ("ablations", (Method("A", "hrdis", {"beta": 0.1}), Method("B", "hrdis", {"beta": 0.2}))),
+        ("cost", (Method("A", "hrdis"), Method("B", "reddiff"))),
+    ],
+)
+def test_plots_compare_methods_on_the_same_pictures(tmp_path, section, methods):
+    """The first picture is easy, and only A has tried the second."""
+
+    def row(cell):
+        if cell.index == 1 and cell.group != "A":
+            return None
+        return row_of(cell, psnr=30.0 if cell.index == 0 else 10.0, seconds=1.0)
+
+    plan = plan_of(own=[Table("plan", "two", (Column("", "sr4", "sr4", ("PSNR",)),), methods)], images=2)
+    page = page_of(tmp_path / "run", plan, row)
+    (words,) = (p.all("div")[0].attributes["aria-label"] for p in page.id(section).all("figure", "plot"))
+    assert len(re.findall(r"\b30\b", words)) == 2
+    assert not re.findall(r"\b20\b", words)
+    assert one(cells_of(article(page, "plan"))["A", "", "sr4", "PSNR, dB"], "ours") == "20.00"
+
+
 def test_pictures_samples_and_course_are_shown(tmp_path):
     folder = tmp_path / "run"
     plan = plan_of(figures=(5,), images=2)

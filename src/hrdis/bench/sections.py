@@ -11,7 +11,7 @@ from .layout import Table
 from .plots import Plot, Point, curves, pareto, scatter
 from .statistics import Estimate, estimate
 from .values import METRICS, seeds_of, value
-from .variants import Variant
+from .variants import Variant, shared
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,10 @@ def ablations(tables: Sequence[Table], run: Gathered, album: Album) -> list[tupl
             continue
         plots = []
         metrics = dict.fromkeys(metric for head in table.heads for metric in head.metrics)
+        comparable = _comparable(table)
         for metric in metrics:
             lines: dict[str, dict[float, Estimate]] = {}
-            for (label, i), member in table.variants.items():
+            for (label, i), member in comparable.items():
                 got = value(member, member.selections[0], metric, run) if metric in table.heads[i].metrics else ""
                 if isinstance(got, Estimate):
                     lines.setdefault(table.heads[i].title, {})[float(table.settings[label][setting])] = got
@@ -89,13 +90,24 @@ def ablations(tables: Sequence[Table], run: Gathered, album: Album) -> list[tupl
     return found
 
 
+def _comparable(table: Table) -> dict[tuple[str, int], Variant]:
+    """The methods of each task on the pictures that all of them have finished."""
+    found = {}
+    for i in range(len(table.heads)):
+        members = {label: member for (label, j), member in table.variants.items() if j == i}
+        kept = {member.id: member for member in shared(list(members.values()))}
+        found |= {(label, i): kept[member.id] for label, member in members.items() if member.id in kept}
+    return found
+
+
 def costs(tables: Sequence[Table], run: Gathered) -> list[Plot]:
     """Quality against seconds per image, one plot per task with two methods or more."""
     found = []
     for title, methods in methods_by_task(tables).items():
+        kept = {member.id: member for member in shared([member for _, member in methods])}
         for metric in ("LPIPS", "PSNR"):
             points = []
-            for label, member in methods:
+            for label, member in ((label, kept[member.id]) for label, member in methods if member.id in kept):
                 seconds, quality = (value(member, member.selections[0], m, run) for m in ("time_s_per_img", metric))
                 if isinstance(seconds, Estimate) and isinstance(quality, Estimate) and seconds.value > 0:
                     points.append(Point(label, seconds.value, quality))

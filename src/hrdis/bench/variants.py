@@ -1,6 +1,6 @@
 """Rows of one method on one task, and which of several seeds is looked at."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -79,6 +79,13 @@ class Variant:
             if known:
                 chosen[image] = [min(known, key=lambda r: (sign * r[name], r["cell"]["seed"]))]
         return chosen
+
+
+def shared(members: Sequence[Variant]) -> list[Variant]:
+    """The same methods, with only those pictures that all of them have finished: what may be compared."""
+    common = set.intersection(*(set(member.by_image) for member in members)) if members else set()
+    kept = [tuple(row for row in member.rows if row["cell"]["image_sha256"] in common) for member in members]
+    return [Variant(member.id, rows) for member, rows in zip(members, kept, strict=True) if rows]
 
 
 def variants(rows: Iterable[Row]) -> list[Variant]:
