@@ -92,7 +92,7 @@ def ablations(tables: Sequence[Table], run: Gathered, album: Album) -> list[tupl
 
 def _comparable(table: Table) -> dict[tuple[str, int], Variant]:
     """The methods of each task on the pictures that all of them have finished."""
-    found = {}
+    found: dict[tuple[str, int], Variant] = {}
     for i in range(len(table.heads)):
         members = {label: member for (label, j), member in table.variants.items() if j == i}
         kept = {member.id: member for member in shared(list(members.values()))}

@@ -40,6 +40,8 @@ Examples:
   hrdis bench --table 1 9 --data imagenet/val --list dgp_top1k.txt --dataset imagenet --prior PRIOR -o runs/imagenet
   hrdis bench --table 2 10 --data ffhq256 --size 0 --dataset ffhq --prior PRIOR --device cuda --batch 8 -o runs/ffhq
   hrdis bench examples/plan.yaml -o runs/plan
+  hrdis bench report runs/plan             (a page, CSV and LaTeX; see hrdis bench report --help)
+  hrdis bench score runs/plan              (scores again, without restoring; see hrdis bench score --help)
 
 Without --data the photographs of the package are restored, without --prior by the embedded prior: nothing that can be
 compared with the paper one to one. The folder RUN receives a line per restoration and its picture; the same command
@@ -108,6 +110,10 @@ class Prepared:
 
 
 def main(argv: Sequence[str]) -> int:
+    if argv and argv[0] in ("report", "score"):
+        from . import bench_report
+
+        return bench_report.main(argv)
     args: Any = parse(Bench, argv, "bench", HELP, where=Engine())
     asked, args = gather(args)
     with checking():

@@ -1,0 +1,111 @@
+"""``hrdis bench report`` and ``hrdis bench score``: what comes after a run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from hrdis.bench.gather import gather
+from hrdis.bench.perceptual import Scoring
+from hrdis.bench.report import check_page, report
+from hrdis.bench.scores import score
+
+from .parsing import checking, parse, pick_device
+from .progress import say
+
+FILES = ("lpips", "inception", "resnet", "classes")
+OWN = ("distance", "features", "classifier")
+
+REPORT = """\
+Write the report of a run, or of several as one: a page, and its tables as CSV and LaTeX in tables/ beside it.
+
+Examples:
+  hrdis bench report runs/table-9
+  hrdis bench report runs/shard-0 runs/shard-1 -o all/report.html
+  hrdis bench report runs/imagenet --lpips alexnet-owt-7be5be79.pth --inception pt_inception-2015-12-05-6726825d.pth
+
+Pictures are scored first where weights are given, or where a run has no scores yet; nothing is restored again. A metric
+without its weights is shown as missing, with the reason.
+"""
+
+SCORE = """\
+Score the pictures of a run again, without restoring any: PSNR, SSIM, samples, and what weights are given for.
+
+Examples:
+  hrdis bench score runs/table-9
+  hrdis bench score runs/imagenet --lpips alexnet-owt-7be5be79.pth --lpips-preset red-diff
+  hrdis bench score runs/imagenet --features my.py:make
+
+my.py is executed, as `python my.py` would: run none that you do not trust.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Options of ``hrdis bench report``."""
+
+    folders: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders of runs."""
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """The page; by default report.html in the folder of the run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """Options of ``hrdis bench score``."""
+
+    folder: tyro.conf.Positional[Path]
+    """The folder of a run."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """``report ...`` or ``score ...``."""
+    return _report(argv[1:]) if argv[0] == "report" else _score(argv[1:])
+
+
+def _report(argv: Sequence[str]) -> int:
+    args: Any = parse(Report, argv, "bench report", REPORT, scoring=Scoring())
+    with checking():
+        check(args.scoring)
+        if args.output is None and len(args.folders) > 1:
+            raise ValueError(
+                f"{len(args.folders)} folders, and no name for the page. One is expected: -o all/report.html"
+            )
+        out = args.output or (args.folders[0] / "report.html" if args.folders else Path("report.html"))
+        run = gather(args.folders, [out.parent])
+        check_page(out)
+        given = any(getattr(args.scoring, name) is not None for name in (*FILES, *OWN))
+        if given or not run.sets:
+            score(run, args.scoring, out.parent)
+        say(f"Report: {report(args.folders, out)}")
+    return 0
+
+
+def _score(argv: Sequence[str]) -> int:
+    args: Any = parse(Score, argv, "bench score", SCORE, scoring=Scoring())
+    with checking():
+        check(args.scoring)
+        found = score(gather([args.folder]), args.scoring, args.folder)
+    for record in {(r["metric"], r["reason"]): r for r in found if r["status"] == "missing"}.values():
+        say(f"missing: {record['metric']}: {record['reason']}")
+    say(f"Scores: {args.folder / 'scores'}")
+    return 0
+
+
+def check(options: Scoring) -> None:
+    """Raise unless the files that were given are there.
+
+    Raises:
+        ValueError: naming the option and the file.
+    """
+    pick_device(options.device)
+    for name in FILES:
+        path = getattr(options, name)
+        if path is not None and not path.is_file():
+            raise ValueError(f"--{name} {path} does not exist. A file is expected.")
+    for name in OWN:
+        spec = getattr(options, name)
+        if spec is not None and not Path(spec.rpartition(":")[0]).is_file():
+            raise ValueError(f"--{name} is {spec!r}. A function in a file that exists is expected: --{name} my.py:make")
