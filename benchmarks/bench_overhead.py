@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 import tyro
+from torch import Tensor
 
 import hrdis
 from hrdis.bench import data
@@ -26,6 +27,7 @@ from hrdis.bench.plan import Plan, expand, model_cell, narrowed, wanted
 from hrdis.bench.problems import Poser
 from hrdis.bench.run import Work
 from hrdis.bench.store import Store
+from hrdis.priors import Prediction
 from hrdis.priors.checkpoints import weights_sha256
 
 
@@ -40,9 +42,13 @@ class Spent(dict[str, float]):
         self["wall"] = self.get("wall", 0) + time.perf_counter() - wall
 
 
-def in_turns(plan: Plan, work: Work, store: Store, pictures: list[data.Picture]) -> tuple[Spent, Spent]:
+def in_turns(
+    plan: Plan, work: Work, store: Store, pictures: list[data.Picture], instant: bool = False
+) -> tuple[Spent, Spent]:
     """Do every unit as the benchmark does, and its solver alone."""
     worker = work.open(store)
+    if instant:
+        worker.prior = Instant(worker.prior)
     ours, theirs = Spent(), Spent()
 
     def unit_of_work(unit: Unit) -> None:
@@ -56,6 +62,17 @@ def in_turns(plan: Plan, work: Work, store: Store, pictures: list[data.Picture])
         ours.time(partial(unit_of_work, unit))
         theirs.time(partial(hrdis.solve, cell.method(), worker.prior, problem, seeds=[cell.draw_seed()]))
     return ours, theirs
+
+
+class Instant(hrdis.Prior):
+    """A network that costs nothing."""
+
+    def __init__(self, prior: hrdis.Prior):
+        super().__init__()
+        self.schedule, self.channels = prior.schedule, prior.channels
+
+    def forward(self, x_t: Tensor, t: int) -> Prediction:
+        return Prediction(x_t, x_t)
 
 
 def main(
@@ -92,8 +109,13 @@ def main(
         if k:
             for clock, found in ratios.items():
                 found.append(ours[clock] / theirs[clock])
+    with tempfile.TemporaryDirectory() as folder:
+        busy, idle = in_turns(plan, work, Store.create(Path(folder) / "run", plan.config), pictures, instant=True)
+    own = 1000 * (busy["CPU"] - idle["CPU"]) / len(plan.units)
     each = 1000 * theirs["CPU"] / len(plan.units)
-    print(f"{len(plan.units)} cells of {truth.shape[-1]} x {truth.shape[-1]}, {each:.0f} ms of solver each (CPU)")
+    print(
+        f"{len(plan.units)} cells of {truth.shape[-1]} x {truth.shape[-1]}, {each:.0f} ms of solver each (CPU), {own:.1f} ms of benchmark"
+    )
     for clock, found in ratios.items():
         print(f"{clock}: {statistics.median(found):.4f} ({min(found):.4f} to {max(found):.4f})")
 

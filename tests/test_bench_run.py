@@ -303,7 +303,7 @@ def test_solvers_say_whether_they_differentiate_the_network(solver):
     A = hrdis.operators.LowLight() if isinstance(solver, hrdis.BlindHRDIS) else hrdis.operators.SuperResolution(4)
     problem = hrdis.measure(A, torch.zeros(1, 3, SIZE, SIZE))
     hrdis.solve(solver, Spy(), problem, seeds=[0], times=[500, 100, -1])
-    assert Spy.asked == solver.differentiates
+    assert Spy.asked == (solver.passes() > 0)
 
 
 @pytest.mark.parametrize("backward", [False, True])

@@ -223,10 +223,7 @@ def write_pil(path: str | Path, image: "Image.Image") -> None:
 def write_atomically(path: str | Path, write_to: Callable[[IO[bytes]], object], *, owner: str = "") -> None:
     """Call ``write_to(file)`` on a binary file beside ``path`` and rename it; leave nothing on failure.
 
-    Args:
-        path: where the file shall be; its folder is made.
-        write_to: writes the content.
-        owner: a word that ends the name of the file beside it, by which whoever comes after a kill knows whose it was.
+    ``owner`` ends the name of the file beside it, by which whoever comes after a kill knows whose it was.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

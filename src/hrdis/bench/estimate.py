@@ -43,7 +43,7 @@ def time_network(units: Sequence[Unit], prior: Prior, shape: tuple[int, int, int
     """Time one call on a batch of the plan's size, and its derivative where a method takes one."""
     device = next(iter(prior.parameters())).device
     x = torch.zeros((max((len(unit.cells) for unit in units), default=1), *shape), device=device)
-    back = any(unit.cells[0].method().differentiates for unit in units)
+    back = any(unit.cells[0].method().passes() for unit in units)
     with Peak(device, host=True) as peak:
         forward = time_call(prior, x)
         both = time_call(prior, x, backward=True) if back else forward
@@ -60,7 +60,7 @@ def lines(units: Sequence[Unit], prior: Prior, cost: Cost) -> list[Line]:
             found[cell.variant] = old = Line(cell.task, cell.noise, cell.group, cell.preset, 0, 0, 0.0)
         solver = cell.method()
         calls = solver.calls(solver.times(prior.schedule), prior.schedule)
-        each = (cost.both if solver.differentiates else cost.forward) * getattr(solver, "particles", 1)
+        each = (cost.forward + solver.passes() * (cost.both - cost.forward)) * getattr(solver, "particles", 1)
         found[cell.variant] = Line(
             old.task, old.noise, old.group, old.preset, old.cells + n, old.calls + calls, old.seconds + calls * each
         )

@@ -98,7 +98,6 @@ class Solver(ABC):
     requires: ClassVar[type[Operator]] = Operator  # type: ignore[type-abstract]
     noiseless: ClassVar[bool] = False  # whether it can explain noiseless measurements only
     noise: ClassVar[str] = "weights"  # what becomes of the level of the noise: one of the words of `hrdis solvers`
-    differentiates: ClassVar[bool] = False  # whether a step goes back through the network
     summary: ClassVar[str] = ""
     cost: ClassVar[str] = ""
     reference: ClassVar[str] = ""
@@ -110,6 +109,10 @@ class Solver(ABC):
     def calls(self, times: list[int], schedule: Schedule) -> int:
         """How many network calls a run over these times makes; by default one per move down."""
         return sum(s < t for t, s in pairwise(times))
+
+    def passes(self) -> int:
+        """How often each network call is differentiated; by default never."""
+        return 0
 
     def needs(self) -> type[Operator]:
         """What the operator must be for these settings; by default `requires`."""

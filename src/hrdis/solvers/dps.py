@@ -62,7 +62,6 @@ class DPS(Sampler):
 
     summary: ClassVar[str] = "ancestral sampling with the residual's gradient through the network"
     cost: ClassVar[str] = "1 call and 1 backward pass per step"
-    differentiates: ClassVar[bool] = True
     reference: ClassVar[str] = "DPS, ICLR 2023"
 
     steps: Annotated[int, Field(ge=1)] = 1000
@@ -75,6 +74,9 @@ class DPS(Sampler):
     """Share of fresh noise of a DDIM step (form="ddim")."""
     reference_side: Annotated[int, Field(ge=1)] | None = None
     """Guide as an image of this side would be guided, whatever its size: zeta then does not depend on it."""
+
+    def passes(self) -> int:
+        return 1
 
     @torch.no_grad()
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:

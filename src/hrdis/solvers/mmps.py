@@ -64,13 +64,15 @@ class MMPS(Sampler):
     noise: ClassVar[str] = "known"
     summary: ClassVar[str] = "DDIM to the posterior mean, covariance from the network's Jacobian; linear"
     cost: ClassVar[str] = "1 call and cg_steps + 2 backward passes per step"
-    differentiates: ClassVar[bool] = True
     reference: ClassVar[str] = "MMPS, NeurIPS 2024"
 
     eta: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Share of fresh noise of a DDIM step; 0 is deterministic."""
     cg_steps: Annotated[int, Field(ge=1)] = 3
     """Conjugate-gradient steps per network call, a backward pass each."""
+
+    def passes(self) -> int:
+        return self.cg_steps + 2
 
     @torch.no_grad()
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:

@@ -67,7 +67,6 @@ class PiGDM(Sampler):
     noise: ClassVar[str] = "known"
     summary: ClassVar[str] = "DDIM guided by the pseudo-inverse through the network; linear"
     cost: ClassVar[str] = "1 call and 1 backward pass per step"
-    differentiates: ClassVar[bool] = True
     reference: ClassVar[str] = "PiGDM, ICLR 2023"
 
     eta: Annotated[float, Field(ge=0, le=1)] = 1.0
@@ -78,6 +77,9 @@ class PiGDM(Sampler):
     """paper: the guidance as printed, added to every step; score: as a gradient of log p(y | x_t)."""
     hard_replace: bool = True
     """On noiseless masks, put the observed pixels into x0_hat and guide the others only."""
+
+    def passes(self) -> int:
+        return 1
 
     @torch.no_grad()
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
