@@ -12,7 +12,7 @@ from ..priors.base import Prior
 from ..schedule import Schedule
 from ..solvers import SOLVERS, Solver
 from ..solvers.base import settings
-from .cells import Cell
+from .cells import Cell, settings_of
 from .problems import NONLINEAR, Poser, chosen
 from .tables import Column, Method
 
@@ -88,7 +88,9 @@ class Feasible:
         """One sentence, or nothing."""
         if column.task == NONLINEAR and not self.poser.has_weights:
             return "no weights of the nonlinear blur were given: --bkse GOPRO_wVAE.pth"
-        here = replace(self.cell, task=column.task, noise=column.noise, solver=method.solver)
+        here = replace(
+            self.cell, task=column.task, noise=column.noise, solver=method.solver, settings=settings_of(solver)
+        )
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
