@@ -13,12 +13,16 @@ from torch import Tensor
 import hrdis
 from hrdis import images, metrics
 from hrdis.bench.cells import Cell, Unit, settings_of
-from hrdis.bench.data import find
+from hrdis.bench.data import find, prepare
+from hrdis.bench.figures import FIGURES
 from hrdis.bench.film import Film
 from hrdis.bench.memory import Peak, resident
+from hrdis.bench.methods import Feasible, Network, Options
+from hrdis.bench.plan import expand, model_cell, wanted
 from hrdis.bench.problems import Poser
 from hrdis.bench.run import Work, Worker, eight_bits, scores, time_call
 from hrdis.bench.store import Store, comparable
+from hrdis.bench.tables import TABLES
 from hrdis.operators.nonlinear_blur import BKSE
 from hrdis.priors import Prediction, Prior
 
@@ -157,6 +161,48 @@ def test_operators_without_random_parts_are_built_once(photos, monkeypatch):
         for solver in (hrdis.HRDIS(), hrdis.DDRM()):
             poser.pose([cell(photos, solver, i, task="cs25", index=i)], truth)
     assert len(built) == 1
+
+
+class White(Prior):
+    """N(0, 1/4) in every pixel, of any size."""
+
+    schedule = PRIOR.schedule
+
+    def forward(self, x_t: Tensor, t: int) -> Prediction:
+        a, b = self.schedule.signal(t), self.schedule.noise(t)
+        x0_hat = x_t * a * 0.25 / (0.25 * a**2 + b**2)
+        return Prediction(x0_hat, (x_t - a * x0_hat) / b)
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """Every cell of every table and figure, shortened to a few steps, on one photograph of the package."""
+    pictures, prior, poser = find(limit=1), White(), Poser()
+    network, options = Network("white", "0" * 64, "default", prior.schedule), Options(crop=32)
+    truth = prepare(pictures[0].path, 256, 32)
+    feasible = Feasible(truth, prior, poser, model_cell(options, network, pictures[0]))
+    plan = expand(wanted(TABLES, FIGURES), pictures, options, network, feasible)
+    store = Store.create(tmp_path_factory.mktemp("paper") / "run", plan.config)
+    work = Work("white", "fp32", "cpu", {p.sha256: str(p.path) for p in pictures})
+    run = Worker(work, store, prior, poser)
+    rows = []
+    short = {"steps": 3, "start": None, "grid": "uniform", "end": 0}
+    for one in plan.cells:
+        settings = one.settings | {name: value for name, value in short.items() if name in one.settings}
+        rows += run(Unit(cells=(replace(one, settings=settings),)))
+    return rows
+
+
+def test_every_cell_of_the_paper_can_be_run(paper):
+    assert len(paper) > 90
+    assert {row["error"] for row in paper} == {None}
+
+
+def test_every_solver_of_the_paper_is_among_them(paper):
+    run = {row["cell"]["solver"] for row in paper}
+    assert run == {
+        "ddrm", "dps", "pigdm", "ddnm", "gdp", "dds", "fps", "reddiff", "hrdis", "drddim", "blindhrdis",
+    }  # fmt: skip
 
 
 # ---- special tasks -------------------------------------------------------------------------------------------------
