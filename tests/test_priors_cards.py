@@ -88,7 +88,7 @@ def test_file_put_into_the_cache_by_hand_is_pinned_on_first_use(cache):  # noqa:
     (card.folder / "w.pt").write_bytes(BODY)
     assert cards.verify(card) == {"w.pt": SHA}
     (card.folder / "w.pt").write_bytes(BODY[1:])
-    with pytest.raises(ValueError, match=rf"{SHA} is expected \(pinned {cards.today()}\)"):
+    with pytest.raises(ValueError, match=rf"{SHA} is expected \(pinned {cards.today()}; to pin anew, remove "):
         cards.verify(card)
 
 

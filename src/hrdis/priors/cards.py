@@ -18,6 +18,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_vali
 from pydantic.dataclasses import dataclass
 
 _STRICT = ConfigDict(extra="forbid")
+NAME = r"[a-z0-9][a-z0-9._-]*"
 SHA256 = r"^[0-9a-f]{64}$"
 
 
@@ -143,9 +144,6 @@ def find(name: object) -> Card | None:
     return cards().get(text)
 
 
-NAME = r"[a-z0-9][a-z0-9._-]*"
-
-
 def locate(name: str | Path) -> str | Path:
     """What `load_prior` is to load for a name: that of a card becomes "scheme:path", any other is handed back.
 
@@ -203,7 +201,8 @@ def expected_hash(card: Card, file: File) -> str | None:
 
 
 def _says(card: Card, file: File) -> str:
-    return card.hash_source or "its card" if file.sha256 else f"pinned {pins(card)[file.name]['date']}"
+    date = "" if file.sha256 else pins(card)[file.name]["date"]
+    return f"pinned {date}; to pin anew, remove {_pins_file(card)}" if date else card.hash_source or "its card"
 
 
 def sha256(path: Path) -> str:
