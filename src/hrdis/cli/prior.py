@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -83,7 +84,11 @@ def _list(args: Any) -> int:
         size = sum((each.folder / f.name).stat().st_size for f in each.files) if each.here else each.roughly or 0
         amount = f"{size / 1e6:>7.0f} MB" if size else " " * 10
         console.print(f"{name:<20} {'here    ' if each.here else 'not here'} {amount}  {each.about}", markup=False)
-    console.print(f"{'FOLDER':<20} made by `hrdis train` or diffusers; or SCHEME:PATH, one of {', '.join(LOADERS)}")
+    console.print(f"{'FOLDER':<20} made by `hrdis train` or diffusers")
+    console.print(f"{'SCHEME:PATH':<20} a checkpoint file or folder of a known kind; the schemes are")
+    console.print(
+        fill(", ".join(LOADERS), 100, initial_indent=21 * " ", subsequent_indent=21 * " ", break_on_hyphens=False)
+    )
     return 0
 
 
