@@ -249,13 +249,15 @@ def main(kills: int | None = None, only: str | None = None, seed: int = 0, write
     reap(undisturbed.fork())
     reference = outcome(undisturbed.folder)
     assert len(reference[0]) == CELLS and all(row["status"] == "ok" for row in reference[0])
-    found = json.loads(DATA.read_text()) if write and DATA.exists() else {}
+    found: dict[str, dict[str, object]] = {}
     for way, count in COUNT.items():
         if only in (None, way):
             found[way] = measure(way, kills or count, plan, scratch, reference, seed)
-            if write:
-                DATA.write_text(json.dumps(found, indent=1) + "\n")
     shutil.rmtree(scratch)
+    if write:
+        before = json.loads(DATA.read_text()) if DATA.exists() else {}
+        found = {way: r for way in COUNT if (r := found.get(way) or before.get(way))}
+        DATA.write_text(json.dumps(found, indent=1) + "\n")
     rows = [
         [way, r["kills"], *(r["phases"].get(phase, 0) for phase in PHASES), f"{r['equal']} of {r['folders']}"]
         for way, r in found.items()

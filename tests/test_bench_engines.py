@@ -401,6 +401,21 @@ def test_unit_of_the_toys_is_named_by_its_cells():
     assert isinstance(units(1)[0], ToyUnit)
 
 
+@pytest.mark.parametrize(("failures", "calls"), [(0, 1), (2, 3), (3, 3)])
+def test_ray_that_does_not_start_is_tried_again_and_then_named(failures, calls):
+    tried: list[object] = []
+
+    def init(**options: object) -> None:
+        tried.append(options)
+        if len(tried) <= failures:
+            raise Exception("The current node timed out during startup.")
+
+    expected = pytest.raises(RuntimeError, match="Ray did not start in 3 tries") if failures == 3 else nullcontext()
+    with expected:
+        ray_engine._start(SimpleNamespace(init=init, shutdown=lambda: None))
+    assert len(tried) == calls
+
+
 # ---- the command --------------------------------------------------------------------------------
 
 TINY = """

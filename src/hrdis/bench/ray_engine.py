@@ -157,7 +157,6 @@ def cluster(engine: Engine) -> Iterator[Any]:
         ValueError: if Ray is not installed, or no cluster answers at the address.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")  # 60 are not enough on a busy machine
     if engine.address is None:  # read when Ray is imported; without it the address below is not heeded
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
@@ -172,8 +171,7 @@ def cluster(engine: Engine) -> Iterator[Any]:
         return
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     if engine.address is None:
-        quiet |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        ray.init(address="local", num_cpus=engine.workers, object_store_memory=OBJECT_STORE, **quiet)
+        _start(ray, num_cpus=engine.workers, **quiet)
     else:
         try:
             if engine.address != "auto":  # Ray itself would try for minutes
@@ -190,3 +188,19 @@ def cluster(engine: Engine) -> Iterator[Any]:
     finally:
         with suppress(KeyboardInterrupt):  # a second Ctrl-C shall not leave processes behind
             ray.shutdown()
+
+
+def _start(ray: Any, tries: int = 3, **options: Any) -> None:
+    """Start a cluster on this machine; Ray gives it half a minute, which a busy machine may not keep to."""
+    options |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1", "object_store_memory": OBJECT_STORE}
+    for left in reversed(range(tries)):
+        try:
+            ray.init(address="local", **options)
+            return
+        except Exception as error:  # Ray raises no narrower one
+            ray.shutdown()
+            if not left:
+                raise RuntimeError(
+                    f"Ray did not start in {tries} tries ({str(error).splitlines()[0]}). Free the machine, or divide "
+                    "the work without Ray: --shard 0/2 and --shard 1/2."
+                ) from None
