@@ -5,8 +5,9 @@
 
 Real cells, made short: two tasks, two solvers of three steps, three pictures of 32 x 32, two seeds. A folder is killed
 a few times, then left alone to its end and compared with a run that nobody killed: rows but for times, memory and worker
-(`store.comparable`), and every picture byte for byte. Four ways to be killed:
+(`store.comparable`), and every picture byte for byte. Five ways to be killed:
 
+    writer      a process that does nothing but write pictures and rows of noise, 300 of them, without a network
     local       the one process of the run
     shards      both of two processes that share a folder, --shard 0/2 and --shard 1/2
     ray worker  one of two workers, again and again, while the run goes on
@@ -31,9 +32,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import torch
 import tyro
 from pages import DOCS, rewrite, table
 
+import hrdis
 import hrdis.cli.bench
 from hrdis.bench.store import Store, comparable
 
@@ -50,7 +53,7 @@ seeds: 2
 CELLS = 24
 PER_FOLDER = 6  #: kills before a folder is left alone
 PHASES = ("loading", "restoring", "writing a picture", "between picture and row", "writing a row")
-COUNT = {"local": 60, "shards": 60, "ray worker": 40, "ray driver": 10}
+COUNT = {"writer": 200, "local": 60, "shards": 60, "ray worker": 40, "ray driver": 10}
 
 Kill = Callable[["Folder"], list[str]]
 
@@ -84,15 +87,42 @@ class Folder:
                 os._exit(status)
         return process
 
-    def wait(self, alive: Callable[[], bool], loading: float) -> None:
-        """Let a moment pass: any of the whole time in a quarter of the cases, else one while it works."""
-        before = len(self.rows())
-        if self.moments.random() < 0.25:
-            time.sleep(self.moments.uniform(0, 1.5 * loading))
-            return
-        while alive() and len(self.rows()) == before:
-            time.sleep(0.002)
-        time.sleep(self.moments.uniform(0, 0.3))
+    def write(self, count: int = 300) -> int:
+        """A forked process that only writes."""
+        process = os.fork()
+        if process == 0:
+            status = 1
+            try:
+                store = Store.create(self.folder, {"plan": "noise"})
+                with store.at_work():
+                    done = store.finished()
+                    for i in range(count):
+                        if f"{i:03d}" not in done:
+                            noise = hrdis.rng.stream(i, "kills").random((3, 32, 32), dtype="float32")
+                            picture = store.write_picture(f"images/{i:03d}.png", torch.from_numpy(noise))
+                            store.append({"key": f"{i:03d}", "status": "ok", "picture": picture, "psnr": float(i)})
+                status = 0
+            finally:
+                os._exit(status)
+        return process
+
+    def size(self) -> int:
+        return sum(path.stat().st_size for path in self.folder.glob("results/*.jsonl"))
+
+    def wait(self, alive: Callable[[], bool], loading: float) -> bool:
+        """Let a moment pass: any of the whole time in a quarter of the cases, else one while it works.
+
+        Returns:
+            whether there is still something to kill.
+        """
+        end, before = time.monotonic() + self.moments.uniform(0, 1.5 * loading), self.size()
+        if self.moments.random() < 0.75:
+            while alive() and self.size() == before:
+                time.sleep(0.01)
+            end = time.monotonic() + self.moments.uniform(0, 0.3)
+        while (lives := alive()) and time.monotonic() < end:
+            time.sleep(0.001)
+        return lives
 
     def left_by(self, process: int, before: int) -> str:
         """What a killed process was doing."""
@@ -114,7 +144,9 @@ def reap(process: int) -> None:
 
 
 def running(process: int) -> bool:
-    return os.waitpid(process, os.WNOHANG) == (0, 0)
+    with suppress(ChildProcessError):
+        return os.waitpid(process, os.WNOHANG) == (0, 0)
+    return False
 
 
 def kill_local(folder: Folder, shards: Sequence[tuple[str, ...]] = ((),)) -> list[str]:
@@ -128,12 +160,21 @@ def kill_local(folder: Folder, shards: Sequence[tuple[str, ...]] = ((),)) -> lis
         return any(living.values())
 
     folder.wait(alive, loading=1.0)
-    alive()
     killed = [p for p, lives in living.items() if lives]
     for process in killed:
         os.kill(process, signal.SIGKILL)
         reap(process)
     return [folder.left_by(process, before) for process in killed]
+
+
+def kill_writer(folder: Folder) -> list[str]:
+    """Kill a process that only writes."""
+    before, process = len(folder.rows()), folder.write()
+    if not folder.wait(lambda: running(process), loading=0.1):
+        return []
+    os.kill(process, signal.SIGKILL)
+    reap(process)
+    return [folder.left_by(process, before)]
 
 
 def kill_shards(folder: Folder) -> list[str]:
@@ -166,7 +207,7 @@ def kill_workers(folder: Folder) -> list[str]:
     while driver.poll() is None and len(phases) < PER_FOLDER:
         workers = [p for p, name in descendants(driver.pid).items() if name.startswith("ray::Worker")]
         if not workers:
-            time.sleep(0.05)
+            time.sleep(0.5)
             continue
         victim, before = folder.moments.choice(workers), len(folder.rows())
         folder.wait(lambda driver=driver: driver.poll() is None, loading=3.0)
@@ -179,23 +220,24 @@ def kill_workers(folder: Folder) -> list[str]:
 
 
 def kill_driver(folder: Folder) -> list[str]:
-    """Kill the command; its cluster has to end by itself."""
+    """Kill the command; its workers have to end by themselves."""
     before, driver = len(folder.rows()), start_ray(folder)
-    folder.wait(lambda: driver.poll() is None, loading=10.0)
-    left = descendants(driver.pid)
-    if driver.poll() is not None:
+    lives = folder.wait(lambda: driver.poll() is None, loading=10.0)
+    left = [p for p, name in descendants(driver.pid).items() if name.startswith("ray::Worker")]
+    if not lives:
         return []
     driver.kill()
     driver.wait()
     end = time.monotonic() + 60
     while any(Path(f"/proc/{p}/cmdline").exists() and Path(f"/proc/{p}/cmdline").read_bytes() for p in left):
         if time.monotonic() > end:
-            raise SystemExit(f"processes outlived their driver by a minute: {left}")
-        time.sleep(0.05)
+            raise SystemExit(f"workers outlived their driver by a minute: {left}")
+        time.sleep(0.1)
     return ["restoring" if len(folder.rows()) > before else "loading"]
 
 
 KILLS: dict[str, Kill] = {
+    "writer": kill_writer,
     "local": kill_local,
     "shards": kill_shards,
     "ray worker": kill_workers,
@@ -209,23 +251,37 @@ def outcome(folder: Path) -> tuple[list[dict[str, object]], dict[str, bytes]]:
     return [comparable(row) for row in Store.open(folder).rows()], pictures
 
 
-def measure(way: str, kills: int, plan: Path, scratch: Path, reference: object, seed: int) -> dict[str, object]:
+def finish(way: str, folder: Folder) -> tuple[list[dict[str, object]], dict[str, bytes]]:
+    """Leave a folder alone until its end."""
+    if way == "writer":
+        processes = [folder.write()]
+    elif way == "shards":
+        processes = [folder.fork("--shard", f"{i}/2") for i in range(2)]
+    else:
+        processes = [folder.fork()]
+    for process in processes:
+        reap(process)
+    return outcome(folder.folder)
+
+
+def measure(way: str, kills: int, plan: Path, scratch: Path, seed: int) -> dict[str, object]:
     """Kill in one way, folder after folder, and compare each."""
+    reference = finish(
+        "writer" if way == "writer" else "local", Folder(plan, scratch / "undisturbed", random.Random(0))
+    )
+    cells = len(reference[0])
+    assert cells == (300 if way == "writer" else CELLS) and all(row["status"] == "ok" for row in reference[0])
     moments, phases, folders, equal = random.Random(f"{way} {seed}"), Counter[str](), 0, 0
     while phases.total() < kills:
         folder = Folder(plan, scratch / f"{way.replace(' ', '-')}-{folders}", moments)
         here = 0
-        while here < PER_FOLDER and len(folder.rows()) < CELLS:
+        while here < PER_FOLDER and len(folder.rows()) < cells:
             killed = KILLS[way](folder)
             phases.update(killed)
             here += len(killed)
-        if way != "shards":
-            reap(folder.fork())
-        else:
-            for process in [folder.fork("--shard", f"{i}/2") for i in range(2)]:
-                reap(process)
+        end = finish(way, folder)
         folders += 1
-        equal += outcome(folder.folder) == reference
+        equal += end == reference
         print(f"{way}: {phases.total()} kills, {equal} of {folders} folders equal, {dict(phases)}", flush=True)
         if equal < folders:
             raise SystemExit(f"{folder.folder} differs from the undisturbed run")
@@ -237,7 +293,7 @@ def main(kills: int | None = None, only: str | None = None, seed: int = 0, write
     """Measure.
 
     Args:
-        kills: in each way; by default 60 + 60 + 40 + 10.
+        kills: in each way; by default 200 + 60 + 60 + 40 + 10.
         only: one of the ways.
         seed: of the moments.
         write: rewrite the table of docs/cluster.md and docs/data/kills.json.
@@ -245,14 +301,11 @@ def main(kills: int | None = None, only: str | None = None, seed: int = 0, write
     scratch = Path(tempfile.mkdtemp(prefix="kills-"))
     plan = scratch / "plan.yaml"
     plan.write_text(PLAN)
-    undisturbed = Folder(plan, scratch / "undisturbed", random.Random(0))
-    reap(undisturbed.fork())
-    reference = outcome(undisturbed.folder)
-    assert len(reference[0]) == CELLS and all(row["status"] == "ok" for row in reference[0])
     found: dict[str, dict[str, object]] = {}
     for way, count in COUNT.items():
         if only in (None, way):
-            found[way] = measure(way, kills or count, plan, scratch, reference, seed)
+            found[way] = measure(way, kills or count, plan, scratch, seed)
+            shutil.rmtree(scratch / "undisturbed")
     shutil.rmtree(scratch)
     if write:
         before = json.loads(DATA.read_text()) if DATA.exists() else {}
