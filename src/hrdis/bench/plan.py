@@ -136,7 +136,7 @@ def _described(table: Table, note: str, entries: list[dict[str, Any]]) -> dict[s
         "name": table.name, "caption": table.caption, "note": note,
         "rows": [{"label": m.label, "solver": m.solver, "settings": m.settings} for m in table.methods],
         "columns": [
-            {"dataset": c.dataset, "name": c.name, "task": c.task, "noise": c.noise, "metrics": list(c.metrics)}
+            {"dataset": c.dataset, "name": c.name, "task": c.task, "noise": c.noise, "metrics": [*c.metrics, *c.beside]}
             for c in table.columns
         ],
         "entries": entries,

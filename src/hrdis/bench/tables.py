@@ -23,7 +23,8 @@ class Method:
 
 @dataclass(frozen=True)
 class Column:
-    """A task as one data set has it; ``seeds`` are runs per picture, ``metrics`` what the paper prints."""
+    """A task as one data set has it; ``seeds`` are runs per picture, ``metrics`` what the paper prints, ``beside`` what
+    is shown with it."""
 
     dataset: str
     name: str
@@ -31,6 +32,7 @@ class Column:
     metrics: tuple[str, ...]
     noise: str = "none"
     seeds: int = 1
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def _nonlinear(metrics: tuple[str, ...]) -> tuple[Column, ...]:
 
 def _noisy(level: str) -> tuple[Column, ...]:
     return tuple(
-        Column(dataset, f"inpaint_gaussian_{level}", "inpaint", metrics, f"gaussian{level}")
+        Column(dataset, f"inpaint_gaussian_{level}", "inpaint", metrics, f"gaussian{level}", beside=PIXELS)
         for dataset, metrics in ((IMAGENET, WITH_CA), (FFHQ, PERCEPTUAL))
     )
 
@@ -118,17 +120,17 @@ TABLES: dict[int, Table] = {
     7: Table(
         "table 7", "Inpainting with Poisson and speckle noise, FFHQ: LPIPS, FID",
         (
-            Column(FFHQ, "inpaint_poisson_1.0", "inpaint", PERCEPTUAL, "poisson1.0"),
-            Column(FFHQ, "inpaint_speckle_0.1", "inpaint", PERCEPTUAL, "speckle0.1"),
+            Column(FFHQ, "inpaint_poisson_1.0", "inpaint", PERCEPTUAL, "poisson1.0", beside=PIXELS),
+            Column(FFHQ, "inpaint_speckle_0.1", "inpaint", PERCEPTUAL, "speckle0.1", beside=PIXELS),
         ),
         NONLINEAR_METHODS,
     ),
     8: Table(
         "table 8", "Ablation: DR, DR + DDIM, HRDIS",
         (
-            Column(IMAGENET, "inpaint_freeform_20-30", "inpaint-20-30", WITH_CA),
-            Column(IMAGENET, "sr_x4", "sr4", WITH_CA),
-            Column(FFHQ, "nonlinear_deblur", "deblur-nonlinear", PERCEPTUAL),
+            Column(IMAGENET, "inpaint_freeform_20-30", "inpaint-20-30", WITH_CA, beside=PIXELS),
+            Column(IMAGENET, "sr_x4", "sr4", WITH_CA, beside=PIXELS),
+            Column(FFHQ, "nonlinear_deblur", "deblur-nonlinear", PERCEPTUAL, beside=PIXELS),
         ),
         _methods("DR", "DR+DDIM", "HRDIS"),
     ),
