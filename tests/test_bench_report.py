@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import shutil
 import time
@@ -530,19 +531,24 @@ def large(tmp_path_factory):
 
 @pytest.mark.e2e
 def test_report_of_10000_rows_opens_within_3_seconds(browser, large):
-    """The quickest of three: whatever else the machine does only adds."""
-    taken = []
-    for _ in range(3):
+    """By the clock on a machine that is free; by the processor time of the page's own thread on any."""
+    clock, processor = [], []
+    for _ in range(3):  # the quickest counts: whatever else the machine does only adds
         context = browser.new_context()  # with an empty cache
         page = context.new_page()
         page.goto("about:blank")
+        session = context.new_cdp_session(page)
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
         started = time.perf_counter()
         page.goto(large.as_uri(), wait_until="load")
         page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        taken.append(time.perf_counter() - started)
+        clock.append(time.perf_counter() - started)
+        metrics = {m["name"]: m["value"] for m in session.send("Performance.getMetrics")["metrics"]}
+        processor.append(metrics["TaskDuration"])
         context.close()
-    seconds = min(taken)
-    assert seconds < 3, f"{seconds:.2f} s"
+    assert 0 < min(processor) < 1, processor
+    if os.getloadavg()[0] < (os.cpu_count() or 1):
+        assert min(clock) < 3, clock
 
 
 @pytest.mark.e2e
