@@ -21,7 +21,7 @@ from hrdis.bench.engines import Engine, Job, Summary, owns, read_shard, run_unit
 from hrdis.bench.store import Store, comparable
 from hrdis.cli import main
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 TESTS = Path(__file__).parent
 
