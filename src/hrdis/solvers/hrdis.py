@@ -238,7 +238,7 @@ PRESETS: dict[str, Solver] = {
     "quantize-noise05@default": HRDIS(**GENTLE, lr=0.5, lambda_obs=0.005),
     "quantize-noise10@default": HRDIS(**GENTLE, lr=0.5, lambda_obs=0.002),
     "ct@default":              HRDIS(**GENTLE, lr=1.0, lambda_obs=0.006),  # rays are long: A is large
-    "mri@default":             HRDIS(**GENTLE | {"start": 200}, lr=1.0),
+    "mri@default":             HRDIS(**GENTLE, lr=1.0),
     "mri-noise05@default":     HRDIS(**GENTLE, lr=0.5, lambda_obs=0.03),
     "colorize@default":        HRDIS(**GENTLE, lr=1.0),
     "colorize-noise05@default": HRDIS(**GENTLE, lr=0.5, lambda_obs=0.02),
