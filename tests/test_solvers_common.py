@@ -416,7 +416,6 @@ def test_every_solver_says_what_it_is(cls):
 def test_every_preset_belongs_to_its_solver_and_to_a_task(name):
     cls, presets = hrdis.SOLVERS[name]
     keys = {key for task in hrdis.TASKS.values() for key in task.presets}
-    keys.add("deblur-nonlinear")  # no task: it needs weights that everybody has to fetch
     assert all(type(preset) is cls for preset in presets.values())
     assert {re.sub(r"(-noise\d\d|-poisson|-speckle)?(@\w+)?$", "", key) for key in presets} <= keys
 
