@@ -100,7 +100,8 @@ class Run:
     def page(self, about: str, wanted: Iterable[tuple[str, str]]) -> None:
         """Rewrite page, picture and CSV from all that is there."""
         rows, tiles = [], {}
-        for task, noise in wanted:
+        order = {task: i for i, task in enumerate(hrdis.TASKS)}
+        for task, noise in sorted(wanted, key=lambda case: order[case[0]]):
             found = self.known(f"{task}-{noise}", choices(task, noise))
             if found:
                 rows.append(Row(**found["row"]))  # type: ignore[arg-type]
