@@ -21,7 +21,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 import tyro
 from measurements import NOISES, SCANS, classical, grey, kind, level, measured
 from pages import DOCS, rewrite, table
@@ -325,32 +324,6 @@ def lowlight(prior: hrdis.Prior, x: Tensor, runs: int) -> tuple[str, list[Tensor
     return f"{table(head, lines)}\n\n{exposures()}", tiles
 
 
-def whole(prior: hrdis.Prior, x: Tensor, runs: int, side: int = 256, f: float = 0.25) -> tuple[str, list[Tensor]]:
-    """As a user meets it: whole photographs, the shorter side reduced to ``side`` pixels, with and without noise."""
-    _, solver = preset("blindhrdis", hrdis.TASKS["lowlight"].presets, "default")
-    lines = []
-    for file in FILES[1::4]:
-        picture = hrdis.images.load(file)
-        shrink = min(picture.shape[-2:]) / side
-        h, w = (int(n / shrink) // 8 * 8 for n in picture.shape[-2:])
-        picture = F.interpolate(picture, (h, w), mode="area")
-        for lift, sigma in ((0.0, 0.0), (0.04, 0.0), (0.0, 0.01)):
-            M = lift * torch.linspace(0, 1, w).expand(1, 1, h, w)
-            noise = hrdis.noise.Gaussian(sigma) if sigma else None
-            y = hrdis.measure(operators.LowLight(f, M), picture, noise, seeds=[0]).y
-            problem = Problem(y, operators.LowLight(), 2 * sigma)
-            first = operators.LowLight().start(y)["f"].item()
-            result = hrdis.solve(solver, prior, problem, seeds=[0])
-            answers = (y, classical("lowlight", problem)[1], problem.A.pinv(y), result.x)
-            lines.append([
-                file.stem, "a ramp to 0.04" if lift else "0", sigma or "none", f"{100 * (first / f - 1):+.1f} %",
-                f"{100 * (result.theta['f'].item() / f - 1):+.1f} %", *(f"{psnr(v, picture).item():.2f}" for v in answers),
-            ])  # fmt: skip
-            print("whole", lines[-1], flush=True)
-    head = ["photograph", "M", "noise", "f: start", "f: found", "dark", "gamma 0.45", "start", "blind"]
-    return table(head, lines), []
-
-
 def exposures(size: int = 64) -> str:
     """How far off the exposure starts, on whole photographs and on a piece of each, and by the rule of mid-grey."""
     lines = []
@@ -437,7 +410,6 @@ SECTIONS = {
     "lowlight": (lowlight, _blind),
     "paper": (paper, _paper),
     "phase": (phase, _best_phase),
-    "whole": (whole, _blind),
 }
 
 
