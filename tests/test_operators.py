@@ -689,7 +689,7 @@ def test_problem_refuses_measurements_of_another_rank_with_a_message_of_its_own(
     shape = LINEAR[name].fit(1, 3, 12, 12)
     A = LINEAR[name](*shape)
     y = A(torch.zeros(shape))
-    y = {"less": y[..., 0], "more": y[..., None], "flat": y.flatten(1)}[bend]
+    y = bend(y)
     if name == "matrix" and y.ndim == 2:
         return  # its measurements are flat
     with pytest.raises((ValueError, TypeError), match=r"expected|Build both at once|nearest"):

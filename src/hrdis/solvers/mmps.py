@@ -63,7 +63,7 @@ class MMPS(Sampler):
     requires: ClassVar = LinearOperator
     noise: ClassVar[str] = "known"
     summary: ClassVar[str] = "DDIM to the posterior mean, covariance from the network's Jacobian; linear"
-    cost: ClassVar[str] = "1 call and cg_steps + 2 backward passes per step"
+    cost: ClassVar[str] = "1 call and 5 backward passes per step"
     reference: ClassVar[str] = "MMPS, NeurIPS 2024"
 
     eta: Annotated[float, Field(ge=0, le=1)] = 1.0
