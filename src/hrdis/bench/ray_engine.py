@@ -181,7 +181,8 @@ def cluster(engine: Engine) -> Iterator[Any]:
         except (OSError, ValueError, RuntimeError) as error:
             raise ValueError(
                 f"No Ray cluster answers at --address {engine.address} ({str(error).splitlines()[0]}). HOST:PORT or "
-                "auto is expected; a cluster is started by: ray start --head"
+                "auto is expected; a cluster is started by: ray start --head. If it asks for a token: "
+                "export RAY_AUTH_MODE=token"
             ) from None
     try:
         yield ray
