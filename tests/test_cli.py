@@ -374,7 +374,20 @@ def test_nan_is_not_written(tmp_path: Path, prior: str, capsys: pytest.CaptureFi
 
 def test_interrupt_leaves_nothing_behind(tmp_path: Path, prior: str) -> None:
     photo(tmp_path / "in.png", size=(64, 64))
-    words = ["restore", "in.png", "-o", "out.png", "--task", "sr4", "--prior", prior, "--steps", "1000"]
+    words = [
+        "restore",
+        "in.png",
+        "-o",
+        "out.png",
+        "--task",
+        "sr4",
+        "--prior",
+        prior,
+        "--steps",
+        "1000",
+        "--samples",
+        "50",
+    ]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         [sys.executable, "-m", "hrdis", *words], cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True
