@@ -372,6 +372,11 @@ def test_nan_is_not_written(tmp_path: Path, prior: str, capsys: pytest.CaptureFi
     assert not (tmp_path / "out.png").exists()
 
 
+def _heeds_interrupts() -> None:
+    """A shell that starts its jobs in the background has them ignore SIGINT, and so would their children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_interrupt_leaves_nothing_behind(tmp_path: Path, prior: str) -> None:
     photo(tmp_path / "in.png", size=(64, 64))
     words = [
@@ -390,7 +395,12 @@ def test_interrupt_leaves_nothing_behind(tmp_path: Path, prior: str) -> None:
     ]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "hrdis", *words], cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "hrdis", *words],
+        cwd=tmp_path,
+        env=env,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_heeds_interrupts,
     )
     assert process.stderr is not None
     assert "network calls" in process.stderr.readline()  # it has begun
