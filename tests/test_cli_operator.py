@@ -14,7 +14,7 @@ from test_cli import prior as prior
 
 import hrdis
 from hrdis import images
-from hrdis.cli import plugin
+from hrdis.restoration import plugin
 
 ROOT = Path(__file__).parent.parent
 

@@ -20,8 +20,8 @@ FLOORS = {
     "solvers": 2, "tasks": 2,
     "arguments": 3, "driver": 3, "simulate": 3,
     "images": 4, "metrics": 4, "uncertainty": 4, "interop": 4, "check": 4,
-    "restarts": 4, "fetch": 4,
-    "training": 5, "bench": 5,
+    "restarts": 4, "fetch": 4, "devices": 4,
+    "training": 5, "bench": 5, "restoration": 5,
     "cli": 6, "web": 6,
     "__main__": 7,
 }  # fmt: skip

@@ -16,6 +16,7 @@ from torch import Tensor
 import hrdis
 
 from .. import images, metrics
+from ..devices import DTYPES
 from ..driver import Result, solve
 from ..operators import PhaseRetrieval, Problem
 from ..priors import Prior, load_prior
@@ -27,7 +28,6 @@ from .film import Film
 from .memory import Peak
 from .problems import Poser
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SMALL = 11  # below this many pixels a side SSIM is not defined
 
 Row = dict[str, Any]

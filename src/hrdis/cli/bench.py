@@ -19,16 +19,17 @@ from hrdis.bench.figures import FIGURES
 from hrdis.bench.methods import Feasible, Network, Options
 from hrdis.bench.plan import Plan, expand, file_sha256, model_cell, narrowed, wanted
 from hrdis.bench.problems import Poser
-from hrdis.bench.run import DTYPES, Work, blank
+from hrdis.bench.run import Work, blank
 from hrdis.bench.store import Store
 from hrdis.bench.tables import TABLES, Table
+from hrdis.devices import DTYPES, pick_device
 from hrdis.priors import Prior, load_prior
 from hrdis.priors.checkpoints import weights_sha256
 from hrdis.solvers import SOLVERS
 from hrdis.tasks import TASKS
 
 from .bench_estimate import show
-from .parsing import BadInput, checking, choose, fail, parse, pick_device
+from .parsing import BadInput, checking, choose, fail, parse
 from .progress import bar, say
 
 HELP = """\

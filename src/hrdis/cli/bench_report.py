@@ -11,8 +11,9 @@ from hrdis.bench.gather import gather
 from hrdis.bench.perceptual import Scoring
 from hrdis.bench.report import check_page, report
 from hrdis.bench.scores import score
+from hrdis.devices import pick_device
 
-from .parsing import checking, parse, pick_device
+from .parsing import checking, parse
 from .progress import say
 
 FILES = ("lpips", "inception", "resnet", "classes")

@@ -8,9 +8,9 @@ import tyro
 from rich.console import Console
 
 from hrdis.check import check_operator
+from hrdis.restoration.plugin import load
 
 from .parsing import checking, parse
-from .plugin import load
 
 HELP = """\
 Try an operator of your own: adjoint, pseudo-inverse, gradient, batch, range, and which solvers can use it.

@@ -16,12 +16,13 @@ from hrdis import images
 from hrdis.noise import Gaussian, Poisson, Speckle
 from hrdis.operators import Blur, Inpainting, NonlinearBlur
 from hrdis.operators.deepinv import Theirs
+from hrdis.restoration import plugin
+from hrdis.restoration.checks import check_outputs, check_picture
+from hrdis.restoration.operators import with_weights
 from hrdis.simulate import measure
 from hrdis.tasks import TASKS
 
-from . import plugin
-from .measured import with_weights
-from .parsing import check_outputs, check_picture, checking, choose, parse, peek
+from .parsing import checking, choose, parse, peek
 from .progress import say
 
 HELP = """\

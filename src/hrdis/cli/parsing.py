@@ -4,13 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field, make_dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
-
-if TYPE_CHECKING:
-    import torch
-
-    from hrdis.operators import Operator
+from typing import Annotated, Any, TypeVar
 
 T = TypeVar("T")
 
@@ -32,32 +26,6 @@ def checking() -> Iterator[None]:
         yield
     except (ValueError, TypeError, OSError, RuntimeError, EOFError) as error:
         raise BadInput(str(error).split("\n")[0]) from error
-
-
-def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path | None]) -> None:
-    """Raise unless no output would overwrite an input, and a record in the way is one of ours.
-
-    Raises:
-        ValueError: naming the file in the way; nothing has been written.
-    """
-    for path in outputs:
-        if path.resolve() in {i.resolve() for i in inputs if i is not None}:
-            raise ValueError(f"{path} is an input and would be written over. Another name is expected: -o new.png")
-        if path.suffix == ".json" and path.exists() and b'"hrdis"' not in path.read_bytes()[:100_000]:
-            raise ValueError(f"{path} exists and is no record of this program. Another name is expected: -o new.png")
-
-
-def check_picture(name: str, operator: "Operator") -> None:
-    """Raise unless what a task measures is a picture, which a file can hold.
-
-    Raises:
-        ValueError: naming the way that takes any measurement.
-    """
-    if not operator.picture:
-        raise ValueError(
-            f"The task {name!r} measures numbers that are no picture, and this command reads and writes pictures. "
-            f"In Python: hrdis.measure(hrdis.TASKS[{name!r}].build(h, w, 0, 0), x), then hrdis.solve."
-        )
 
 
 def number(text: str, option: str) -> float:
@@ -116,17 +84,3 @@ def parse(cls: type[T], argv: Sequence[str], command: str, description: str, **d
 def _first_line(value: object) -> str:
     name = type(value).__name__
     return f"{name}: {(type(value).__doc__ or '').splitlines()[0]}"
-
-
-def pick_device(name: str) -> "torch.device":
-    """The device of that name, tried; "auto" is a GPU if there is one."""
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"--device {name} cannot be used ({str(error).splitlines()[0]}). Use --device cpu.") from None
-    return device

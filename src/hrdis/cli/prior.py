@@ -15,10 +15,11 @@ from torch import Tensor
 
 from hrdis import fetch, images
 from hrdis.check import check_prior
+from hrdis.devices import pick_device
 from hrdis.priors import cards, load_prior
 from hrdis.priors.checkpoints import LOADERS, card, embedded_folder
 
-from .parsing import checking, fail, parse, pick_device
+from .parsing import checking, fail, parse
 from .progress import byte_bar, say
 
 HELP = """\

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hrdis import images
-from hrdis.operators import Function, Operator, from_deepinv
-from hrdis.operators.adopt import is_physics
+from .. import images
+from ..operators import Function, Operator, from_deepinv
+from ..operators.adopt import is_physics
 
 ARRAYS = (".npy", ".pt", ".safetensors")
 
