@@ -1,6 +1,7 @@
 """One thread, reproducible examples: the suite gives the same verdict on every machine."""
 
 import os
+import shutil
 
 import hypothesis
 import pytest
@@ -32,3 +33,17 @@ def deepinv():
     except Exception as error:  # torchvision, which it imports, fails with more than ImportError
         pytest.skip(f"deepinv cannot be imported here: {error}")
     return deepinv
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium: the one of the system, or playwright's own."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'hrdis[e2e]'")
+    with api.sync_playwright() as playwright:
+        found = shutil.which("chromium") or shutil.which("google-chrome")
+        try:
+            browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        except api.Error as error:
+            pytest.skip(f"no Chromium: {str(error).splitlines()[0]}")
+        yield browser
+        browser.close()

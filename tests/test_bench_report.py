@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import re
-import shutil
 import time
 from collections import Counter
 from dataclasses import replace
@@ -503,20 +502,6 @@ def test_pareto_front_is_what_nothing_beats():
 
 
 # ---- in a browser ---------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium: the one of the system, or playwright's own."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'hrdis[e2e]'")
-    with api.sync_playwright() as playwright:
-        found = shutil.which("chromium") or shutil.which("google-chrome")
-        try:
-            browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        except api.Error as error:
-            pytest.skip(f"no Chromium: {str(error).splitlines()[0]}")
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

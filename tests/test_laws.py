@@ -32,7 +32,7 @@ FLOORS = {
 #: refuses is a file of messages. Other people's models are networks and denoisers behind one bridge; networks under
 #: other names are read by one reader into one class, and a latent one has its decoder composed with the measurement.
 #: A problem takes deepinv's operators for ours. The best of runs is chosen by a metric, and a
-#: prior is tried by one.
+#: prior is tried by one. The page is opened by a command.
 NEIGHBOURS = {
     ("priors.checkpoints", "priors.pipelines"),
     ("priors.checkpoints", "priors.hub"),
@@ -77,6 +77,8 @@ NEIGHBOURS = {
     ("operators.blur_separable", "operators.kernels"),
     ("operators.blur", "operators.kernels"),
     ("operators.inpaint", "operators.biharmonic"),
+    ("cli.serve", "web.serve"),
+    ("cli.serve", "web.work"),
     ("solvers.reddiff", "solvers.hrdis"),
     ("solvers.cr", "solvers.hrdis"),
     ("solvers.drddim", "solvers.hrdis"),

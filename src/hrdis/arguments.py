@@ -164,17 +164,21 @@ def check(solver: Solver, prior: Prior, problem: Problem) -> Problem:
         kind = solver.needs().__name__
         raise TypeError(
             f"{name} needs {'an' if kind.startswith('S') else 'a'} {kind}, but {A} lacks "
-            f"{solver.needs().capability}. Solvers that can use it: {', '.join(_able(problem))}."
+            f"{solver.needs().capability}. Solvers that can use it: {_names(problem)}."
         )
     if solver.noiseless and problem.sigma_y > 0:
         raise ValueError(
             f"{name} is for noiseless measurements, but sigma_y is {problem.sigma_y:g}. "
-            f"Solvers that can use it: {', '.join(_able(problem))}."
+            f"Solvers that can use it: {_names(problem)}."
         )
     return problem
 
 
-def _able(problem: Problem) -> list[str]:
-    """The solvers that can run on a problem at their defaults, by class name."""
-    able = (cls for cls, _ in SOLVERS.values() if isinstance(problem.A, cls().needs()))
-    return [cls.__name__ for cls in able if not (cls.noiseless and problem.sigma_y > 0)]
+def able(problem: Problem) -> list[type[Solver]]:
+    """The solvers that can run on a problem at their defaults."""
+    fit = (cls for cls, _ in SOLVERS.values() if isinstance(problem.A, cls().needs()))
+    return [cls for cls in fit if not (cls.noiseless and problem.sigma_y > 0)]
+
+
+def _names(problem: Problem) -> str:
+    return ", ".join(cls.__name__ for cls in able(problem))

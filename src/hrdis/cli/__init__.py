@@ -8,6 +8,7 @@ from importlib import import_module
 COMMANDS = {
     "demo": "restore a photograph that comes with the package, before / after / truth side by side",
     "restore": "restore a damaged picture: fill holes, enlarge, denoise",
+    "serve": "a web page that restores pictures: paint over the damage, compare, take it home",
     "degrade": "damage a good picture, to try the others on",
     "bench": "rerun the paper's tables and figures, or your own plan",
     "train": "make a prior from a folder of your own pictures",

@@ -1,5 +1,6 @@
 """From the options of a restoration to one that can run: read, check, load."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -21,12 +22,13 @@ from .operators import operator_of
 from .options import Options
 
 
-def prepare(options: Options, settings: Solver) -> Job:
+def prepare(options: Options, settings: Solver, load: Callable[..., Prior] = load_prior) -> Job:
     """Read, check and load everything for one restoration.
 
     Args:
         options: what to restore and how.
         settings: the solver that `Options.solver` names.
+        load: what loads the prior.
 
     Raises:
         ValueError, TypeError: for whatever cannot run or be written, before any work.
@@ -54,7 +56,7 @@ def prepare(options: Options, settings: Solver) -> Job:
         operator = operator_of(options, task, y.shape[-2], y.shape[-1])
         check_picture(options.task, operator)
     device = pick_device(options.device)
-    prior = load_prior(options.prior, label=options.label, dtype=DTYPES[options.precision], device=device)
+    prior = load(options.prior, label=options.label, dtype=DTYPES[options.precision], device=device)
     if task is None:
         problem = _own(options, _coloured(y, prior, picture is not None).to(device), picture is not None)
         picture = picture or images.Picture(torch.zeros(problem.image_shape))

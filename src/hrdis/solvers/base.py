@@ -3,7 +3,7 @@
 import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import wraps
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, TypeVar, cast, dataclass_transform
@@ -30,7 +30,7 @@ def settings(cls: type[T]) -> type[T]:
         ValueError: naming every field that is out of bounds or unknown, and what was expected.
         TypeError: for a setting without a name.
     """
-    config = pydantic.ConfigDict(extra="forbid")
+    config = pydantic.ConfigDict(extra="forbid", use_attribute_docstrings=True)
     made: Any = pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=config)(cls)
     checked = made.__init__
 
@@ -65,6 +65,17 @@ def _explain(name: str, error: pydantic.ValidationError, known: Mapping[str, obj
             usual = f" The default is {name}({where}={known[where]!r})." if where in known else ""
             lines.append(f"{name}: {where} is {e['input']!r}, but {expected}.{usual}")
     return " ".join(dict.fromkeys(lines))
+
+
+def settings_schema(solver: type["Solver"]) -> dict[str, dict[str, Any]]:
+    """The settings of a solver as JSON schema, by name: type, bounds, choices, default, and what it means."""
+    found: dict[str, dict[str, Any]] = {}
+    for cls in filter(
+        is_dataclass, reversed(solver.__mro__)
+    ):  # a line of help stands where a setting is declared first
+        for name, known in pydantic.TypeAdapter(cls).json_schema().get("properties", {}).items():
+            found[name] = found.get(name, {}) | known
+    return {f.name: found[f.name] for f in fields(cast(Any, solver))}
 
 
 @dataclass(frozen=True)
