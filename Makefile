@@ -14,6 +14,8 @@ test: $(VENV)/.test    ## the tests, at most ten minutes on two cores
 	$(BIN)/python -m pytest
 slow: $(VENV)/.test    ## the longer tests
 	$(BIN)/python -m pytest -m slow
+docs: $(VENV)/.docs    ## the documentation as a site: docs/_build/index.html
+	$(BIN)/python -m sphinx -q -W --keep-going docs docs/_build
 check: $(VENV)/.dev    ## lint, format, types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 $(BIN)/uv:
@@ -30,4 +32,4 @@ lock: $(BIN)/uv        ## constraints.txt anew, from pins.in and pyproject.toml
 	  --no-header --no-annotate --no-emit-index-url --upgrade -c pins.in pyproject.toml -o constraints.txt
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
-.PHONY: demo test slow check lock help
+.PHONY: demo test slow docs check lock help

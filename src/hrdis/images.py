@@ -61,7 +61,7 @@ def read(path: str | Path) -> Picture:
     """Read a picture of any mode.
 
     Raises:
-        ValueError: if the file is missing, empty, truncated, no picture, or larger than `MAX_PIXELS`.
+        ValueError: if the file is missing, empty, truncated, no picture, or larger than ``MAX_PIXELS``.
     """
     from PIL import ImageOps
 

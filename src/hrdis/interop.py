@@ -1,6 +1,6 @@
 """Solvers and priors of ours in the hands of deepinv: images there are u in [0, 1], here x = 2 u - 1.
 
-The other direction, their operators in ours, is `hrdis.Problem(y, physics)`.
+The other direction, their operators in ours, is ``hrdis.Problem(y, physics)``.
 """
 
 from collections.abc import Sequence

@@ -37,7 +37,7 @@ class Best:
     results: tuple[Result, ...]
 
     def record(self) -> dict[str, object]:
-        """What was chosen and by what, for `json`."""
+        """What was chosen and by what, for ``json``."""
         return {
             "criterion": self.criterion, "chosen": self.chosen.tolist(), "seeds": [list(s) for s in self.seeds],
             "scores": [[s if s == s else None for s in row] for row in self.scores.tolist()],
@@ -60,7 +60,7 @@ def best_of(
     """Run a solver k times and keep the best run of each image.
 
     The best explains y best: the smallest rms of A(x) - y, which needs no truth. With ``truth`` it is the one of
-    highest PSNR, as papers on phase retrieval report it; `Best.criterion` says which.
+    highest PSNR, as papers on phase retrieval report it; ``Best.criterion`` says which.
 
     Args:
         k: runs, >= 1; the paper takes 4 for phase retrieval.

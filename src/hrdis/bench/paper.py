@@ -12,7 +12,7 @@ class Number(NamedTuple):
     Args:
         table: 1 to 12.
         dataset: as the paper names it; "" in Table 5, which lists settings.
-        task, method: as the rows and columns of `tables.TABLES`.
+        task, method: as the rows and columns of ``tables.TABLES``.
         metric: LPIPS, FID, CA (percent), PSNR (dB), SSIM, time_s_per_img, memory_GB, or a setting's name in Table 5.
         value: as printed, trailing zeros kept.
     """

@@ -28,7 +28,7 @@ COLUMNS = (
 def report(folders: Sequence[str | Path], out: str | Path | None = None) -> Path:
     """Write the report of one or several run folders, as one.
 
-    Scores that `score` left in the folders, or beside the report, are shown; nothing is computed from pictures here.
+    Scores that ``score`` left in the folders, or beside the report, are shown; nothing is computed from pictures here.
 
     Args:
         folders: run folders: shards of one plan, or runs of several.

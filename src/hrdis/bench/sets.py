@@ -23,7 +23,7 @@ class _Given(nn.Module):
 def fid(real: Tensor, fake: Tensor) -> float:
     """Fréchet distance between Gaussians fitted to two sets of features, in float64.
 
-    |m - m'|^2 + tr(C + C') - 2 sum of the square roots of the eigenvalues of C C', which needs no full rank: with
+    ``|m - m'|^2 + tr(C + C')`` - 2 sum of the square roots of the eigenvalues of C C', which needs no full rank: with
     fewer pictures than features, covariances are singular. Depends on the number of pictures.
 
     Args:

@@ -96,13 +96,13 @@ class Blur(LinearOperator):
 class CircularBlur(SVDOperator):
     """Depth-wise correlation with the image continued periodically; the Fourier transform diagonalises it.
 
-    With F the unitary transform and K the transform of the kernel, A = F* diag(conj K) F: V = F*, s = |K|, and U
+    With F the unitary transform and K the transform of the kernel, A = F* diag(conj K) F: V = F*, ``s = |K|``, and U
     carries the phase. The spectrum V* x is complex, (b, c, h, w). A real photograph is not periodic: its opposite
     borders bleed into each other. Use it where a solver needs an SVD, or for measurements simulated with it.
 
     Args:
         kernel: (kh, kw) with odd sides, no larger than the image.
-        tolerance: |K| below this share of its largest counts as 0, in A too: A is the blur to that relative error.
+        tolerance: ``|K|`` below this share of its largest counts as 0, in A too: A is the blur to that relative error.
 
     Raises:
         TypeError, ValueError: for a kernel as in `Blur`; a tolerance outside [0, 1); or, on use, an image smaller

@@ -11,7 +11,7 @@ from .base import Operator
 class HDR(Operator):
     """A x = clip(scale x, -1, 1): contrast is stretched, and what leaves the range is lost.
 
-    The gradient is ``scale`` where |x| < 1 / scale and 0 where y is saturated: there only the prior acts. Noise is
+    The gradient is ``scale`` where ``|x| < 1 / scale`` and 0 where y is saturated: there only the prior acts. Noise is
     added after clipping and may leave [-1, 1].
 
     Args:

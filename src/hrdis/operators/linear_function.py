@@ -23,7 +23,7 @@ class LinearFunction(LinearOperator):
         TypeError: on use of the adjoint, if autograd finds no way from the result back to x.
 
     Cost:
-        adjoint: one call of the function and one backward pass through it; pinv: up to 200 of both (`linalg.cg`).
+        adjoint: one call of the function and one backward pass through it; pinv: up to 200 of both (``linalg.cg``).
 
     Example:
         >>> A = LinearFunction(lambda x: x.mean((2, 3)), shape=(1, 2, 2))

@@ -12,7 +12,7 @@ from .base import Operator, Shape
 
 
 class PhaseRetrieval(Operator):
-    """A x = |F pad(x)| per channel, F the orthonormal 2-D Fourier transform, zero frequency in the middle.
+    """``A x = |F pad(x)|`` per channel, F the orthonormal 2-D Fourier transform, zero frequency in the middle.
 
     Zeros go on all four sides, p = int(oversample / 8 * n) for a side of n: "2.0" is 1.5 n samples per axis and
     2.25 times as many in all. Energy is kept, ||A x|| = ||x||, for ``data_range="[-1,1]"``. Where F pad(x) is 0 the

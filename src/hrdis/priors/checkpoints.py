@@ -1,4 +1,4 @@
-"""Priors by name: the one inside the package, folders of `hrdis train` or diffusers, models of the hub."""
+"""Priors by name: the one inside the package, folders of ``hrdis train`` or diffusers, models of the hub."""
 
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -41,13 +41,13 @@ def load_prior(
     """Load a prior, frozen and in eval mode.
 
     Args:
-        name: ``"default"``, the small model inside the package; a name of `hrdis prior list` whose files are here
-            (nothing is fetched); a folder made by `hrdis train` or diffusers; or a scheme and what it reads:
+        name: ``"default"``, the small model inside the package; a name of ``hrdis prior list`` whose files are here
+            (nothing is fetched); a folder made by ``hrdis train`` or diffusers; or a scheme and what it reads:
             ``"diffusers:"`` and a folder or hub id, e.g.
             ``"diffusers:google/ddpm-celebahq-256"``, whose scheduler tells noise predictors, EDM networks and
             consistency models apart; ``"edm:"`` and ``"consistency:"`` say it where the scheduler does not.
             ``"latent:"`` and the folder of a pipeline of latent diffusion, with unet/, vae/ and scheduler/ in it.
-            ``"adm-imagenet256:"`` (one of `adm_presets.PRESETS`) and a .pt or .safetensors file in guided-diffusion's
+            ``"adm-imagenet256:"`` (one of ``adm_presets.PRESETS``) and a .pt or .safetensors file in guided-diffusion's
             layout, ``"ddpm-celebahq256:"`` and one of the original DDPM; ``"adm:"`` and ``"ddpm:"`` go by the shapes.
         label: the class of all images, for a class-conditional model; `Prior.labelled` changes it.
         dtype: precision the network runs in; what it returns has the caller's.
@@ -83,9 +83,9 @@ def load_prior(
 
 
 def presets_of(name: str | Path) -> str:
-    """Which presets fit a prior, without loading it: "default" for those `hrdis train` made, else "".
+    """Which presets fit a prior, without loading it: "default" for those ``hrdis train`` made, else "".
 
-    They know patches rather than whole scenes, as the embedded one does; `hrdis train` leaves a settings.json.
+    They know patches rather than whole scenes, as the embedded one does; ``hrdis train`` leaves a settings.json.
     """
     return "default" if (_folder(name) / "settings.json").is_file() else ""
 
@@ -129,4 +129,4 @@ def card(name: str | Path = "default") -> str:
     for file in ("MODEL_CARD.md", "README.md"):
         if (folder / file).is_file():
             return (folder / file).read_text(encoding="utf-8")
-    raise ValueError(f"There is no model card in {folder}. MODEL_CARD.md is expected, as `hrdis train` writes it.")
+    raise ValueError(f"There is no model card in {folder}. MODEL_CARD.md is expected, as ``hrdis train`` writes it.")

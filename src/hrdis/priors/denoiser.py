@@ -27,11 +27,11 @@ class DenoiserPrior(Prior):
 
         x0_hat = D(x, s),  eps = (x - D(x, s)) / s.
 
-    Levels outside [sigma_min, sigma_max], where the network was trained, are bridged by `clamped`. The linear
-    schedule runs from 0.01 to 157, and `schedule.nearest(80)` is 929: a solver that starts there needs no bridge.
+    Levels outside [sigma_min, sigma_max], where the network was trained, are bridged by ``clamped``. The linear
+    schedule runs from 0.01 to 157, and ``schedule.nearest(80)`` is 929: a solver that starts there needs no bridge.
 
     Args:
-        denoise: D, see `Denoise`; a module is frozen and moves with the prior. See `edm` and `consistency` for raw
+        denoise: D, see ``Denoise``; a module is frozen and moves with the prior. See `edm` and `consistency` for raw
             networks.
         schedule: which levels the times stand for; any, since a denoiser has none of its own. Linear by default.
         sigma_min, sigma_max: the levels D knows.
@@ -169,7 +169,7 @@ def prior_as_denoiser(prior: Prior, interpolate: bool = True) -> Callable[[Tenso
 
     At a level of the schedule it is x0_hat(sqrt(alpha_bar_t) x, t). Between two, their answers are interpolated
     linearly in sigma^2 / (sigma^2 + 0.25), as is exact for white images of variance 0.25 (two calls), or that of the
-    nearest time is taken. Levels beyond the schedule's first and last are bridged by `clamped`.
+    nearest time is taken. Levels beyond the schedule's first and last are bridged by ``clamped``.
 
     Args:
         prior: see `hrdis.load_prior`.

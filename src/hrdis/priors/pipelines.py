@@ -26,7 +26,7 @@ WEIGHTS = (
 def load_diffusers(
     where: str | Path, dtype: torch.dtype = torch.float32, name: str | None = None, kind: Kind | None = None
 ) -> Prior:
-    """Read a `UNet2DModel` and its scheduler from a folder or the hub; no code is run, and every weight comes from it.
+    """Read a ``UNet2DModel`` and its scheduler from a folder or the hub; no code is run, every weight comes from it.
 
     The folder holds config.json, the weights and scheduler_config.json, as `hrdis train` writes them, or is that of a
     pipeline, with unet/ and scheduler/. Its scheduler says what the network predicts: see `from_diffusers`. Sides of
@@ -63,7 +63,7 @@ def load_consistency(where: str, dtype: torch.dtype = torch.float32) -> Prior:
 
 
 def from_diffusers(unet: nn.Module, scheduler: Any, name: str = "custom", kind: Kind | None = None) -> Prior:
-    """A live `UNet2DModel` with its scheduler as a prior; the network is frozen and shared, not copied.
+    """A live ``UNet2DModel`` with its scheduler as a prior; the network is frozen and shared, not copied.
 
     The scheduler's class and configuration say what the network is: ``EDMEulerScheduler`` and
     ``EDMDPMSolverMultistepScheduler`` a raw EDM network, ``CMStochasticIterativeScheduler`` a consistency model, all
@@ -101,7 +101,7 @@ def from_diffusers(unet: nn.Module, scheduler: Any, name: str = "custom", kind: 
 
 
 def is_unet(value: object) -> bool:
-    """Whether a value is diffusers' `UNet2DModel`, without importing diffusers."""
+    """Whether a value is diffusers' ``UNet2DModel``, without importing diffusers."""
     return any(c.__name__ == "UNet2DModel" and c.__module__.startswith("diffusers.") for c in type(value).__mro__)
 
 

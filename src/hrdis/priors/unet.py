@@ -59,7 +59,7 @@ class UNetPrior(Prior):
 
     The network sees the image padded by reflection to a multiple of what its levels halve; grey images are
     replicated to three channels and the answer is averaged back; a second half of output channels is the learned
-    variance, `Prediction.v`. From the output o the two estimates are
+    variance, ``Prediction.v``. From the output o the two estimates are
 
         epsilon:  eps = o,                             x0_hat = (x_t - b o) / a
         v:        x0_hat = a x_t - b o,                eps = a o + b x_t
@@ -68,7 +68,7 @@ class UNetPrior(Prior):
     with a = sqrt(alpha_bar_t), b = sqrt(1 - alpha_bar_t).
 
     Args:
-        net: see `Network`.
+        net: see ``Network``.
         schedule: what the network was trained with.
         prediction_type: what it predicts.
         multiple: image sides are padded to a multiple of this.

@@ -1,6 +1,6 @@
 """The solvers, by name, each with its presets.
 
-``SOLVERS[name]`` is ``(class, presets)``; presets are keyed by task, or by task and prior ("sr4@default").
+``SOLVERS[name]`` is ``(class, presets)``; presets are keyed by task, or by task and prior (``"sr4@default"``).
 """
 
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ def preset(
     Args:
         solver: a name of `SOLVERS`.
         keys: preset keys of the task, the most specific first (``Task.presets``).
-        prior: its ``presets``; "sr4@default" goes before "sr4" for "default".
+        prior: its ``presets``; ``"sr4@default"`` goes before ``"sr4"`` for "default".
         noise: level for images in [0, 1]; above 0, "inpaint-noise05" (up to 0.05) or "inpaint-noise10" go first.
         kind: of the noise; "inpaint-poisson" goes before both for "poisson", as "inpaint-speckle" for "speckle".
 

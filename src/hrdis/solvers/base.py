@@ -106,16 +106,17 @@ class Solver(ABC):
     and draws from ``rng`` only what it multiplies by something other than zero.
     """
 
+    #: What the operator must be, whatever the settings.
     requires: ClassVar[type[Operator]] = Operator  # type: ignore[type-abstract]
-    noiseless: ClassVar[bool] = False  # whether it can explain noiseless measurements only
-    noise: ClassVar[str] = "weights"  # what becomes of the level of the noise: one of the words of `hrdis solvers`
+    noiseless: ClassVar[bool] = False  #: Whether it can explain noiseless measurements only.
+    noise: ClassVar[str] = "weights"  #: What becomes of the level of the noise: a word of ``hrdis solvers``.
     summary: ClassVar[str] = ""
     cost: ClassVar[str] = ""
     reference: ClassVar[str] = ""
 
     @abstractmethod
     def times(self, schedule: Schedule) -> list[int]:
-        """The `for` line of the algorithm: network times in order of visit, ending in -1."""
+        """The ``for`` line of the algorithm: network times in order of visit, ending in -1."""
 
     def calls(self, times: list[int], schedule: Schedule) -> int:
         """How many network calls a run over these times makes; by default one per move down."""

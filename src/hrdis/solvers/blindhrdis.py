@@ -23,7 +23,7 @@ class BlindHRDIS(Family):
     """HRDIS for y = A(x; theta): a gradient step on theta, then an HRDIS step on mu with the same operator.
 
         theta = theta - Adam(n_theta grad_theta 1/2 ||y - A(mu; theta)||^2 / M)      at the operator's own rates
-        mu    = the step of `HRDIS` with A(.; theta)
+        mu    = the step of HRDIS with A(.; theta)
 
     with n_theta entries in a parameter: a number for the image is moved by the mean residual, a map pixel by pixel, at
     any size. Adam's epsilon is 1e-5 of the residual, so that rounding moves nothing where mu starts as an
@@ -34,7 +34,7 @@ class BlindHRDIS(Family):
         `Step` with x = mu, the residual, and theta.
 
     Returns:
-        mu after its last update, (b, c, h, w), unclamped; theta is in `Result.theta`.
+        mu after its last update, (b, c, h, w), unclamped; theta is in ``Result.theta``.
 
     Draws:
         per step z_x if sigma_x0 > 0, then z if the step takes fresh noise (beta > 0, or the first step).

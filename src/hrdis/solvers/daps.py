@@ -25,11 +25,11 @@ class DAPS(Solver):
 
     For noise levels sigma_t over the grid, on x = x_t / sqrt(alpha_bar_t) (noise added, signal unscaled):
 
-        x0_hat = x after `ode_steps` Euler steps of dx / dsigma = (x - x0_hat(x)) / sigma, from sigma_t to sigma_0
+        x0_hat = x after ode_steps Euler steps of dx / dsigma = (x - x0_hat(x)) / sigma, from sigma_t to sigma_0
         v      = v - l [grad ||A v - y||^2 / tau^2 + (v - x0_hat) / sigma_t^2] + sqrt(2 l) z,   from v = x0_hat
         x      = v + sigma_s z
 
-    with l falling linearly over the levels, from `lr` to a hundredth of it.
+    with l falling linearly over the levels, from ``lr`` to a hundredth of it.
 
     Yields:
         `Step` with x = v after the Langevin steps and its root mean square residual.
@@ -41,7 +41,7 @@ class DAPS(Solver):
         x_T, then per level z for each Langevin step, and z for the next level except to s = -1.
 
     Cost:
-        `ode_steps` network calls per level (fewer at the lowest), no derivative of the network; `langevin_steps`
+        ``ode_steps`` network calls per level (fewer at the lowest), no derivative of the network; ``langevin_steps``
         gradients of the operator per level.
 
     Reference:

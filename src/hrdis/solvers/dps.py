@@ -40,7 +40,7 @@ class DPS(Sampler):
 
     Cost:
         one network call and one backward pass through it per step: memory of the activations. The norm grows with the
-        image, so that zeta belongs to a size (256 x 256 in the papers' presets) unless `reference_side` names one.
+        image, so that zeta belongs to a size (256 x 256 in the papers' presets) unless ``reference_side`` names one.
 
     Reference:
         Chung, Kim, McCann, Klasky, Ye, Diffusion Posterior Sampling for General Noisy Inverse Problems, ICLR 2023,

@@ -41,7 +41,7 @@ class Family(Solver):
     start: Annotated[int, Field(ge=0)] | None = None
     """Largest time visited; by default the top of the schedule's grid."""
     grid: Literal["uniform", "stride"] = "uniform"
-    """uniform: exactly `steps` times; stride: the authors' grid, where 150 become 167."""
+    """uniform: exactly ``steps`` times; stride: the authors' grid, where 150 become 167."""
     end: Annotated[int, Field(ge=0)] = 0
     """Lowest time visited; the authors' script for nonlinear deblurring stops at 100."""
     lr: Annotated[float, Field(gt=0)] = 0.1
@@ -109,7 +109,7 @@ class HRDIS(Family):
 
     For t over the descending grid, with a_t = sqrt(alpha_bar_t), b_t = sqrt(1 - alpha_bar_t), sigma_t = b_t / a_t:
 
-        n   = sqrt(1 - beta) eps_prev + sqrt(beta) z          (z alone in the first `fresh_steps` iterations)
+        n   = sqrt(1 - beta) eps_prev + sqrt(beta) z          (z alone in the first fresh_steps iterations)
         eps = eps_theta(a_t mu + b_t n, t)
         g   = -lambda_obs (N_x / M) J^T (y - A mu) + lambda_reg W(sigma_t) (eps - n)
         mu  = mu - Adam(g)                                     (no update in the first iteration)

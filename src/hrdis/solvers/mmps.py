@@ -25,7 +25,7 @@ class MMPS(Sampler):
     of x0_hat in x_t):
 
         V    = Cov[x | x_t] = (1 - alpha_bar_t) / sqrt(alpha_bar_t) J^T
-        x0_y = x0_hat + V A* (A V A* + sigma_y^2 I)^-1 (y - A x0_hat)     (conjugate gradient, `cg_steps`)
+        x0_y = x0_hat + V A* (A V A* + sigma_y^2 I)^-1 (y - A x0_hat)     (conjugate gradient, cg_steps)
         x_s  = DDIM(x0_y, eps of x0_y)
 
     With enough CG steps x0_y is exact for a Gaussian image, and only the number of steps stands between the samples and

@@ -23,7 +23,7 @@ from .settings import TrainSettings
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run reports every `TrainSettings.log_every` steps.
+    """What a run reports every ``TrainSettings.log_every`` steps.
 
     Args:
         step: optimiser steps done, of ``total``.
