@@ -16,8 +16,9 @@ slow: $(VENV)/.test    ## the longer tests
 	$(BIN)/python -m pytest -m slow
 docs: $(VENV)/.docs    ## the documentation as a site: docs/_build/index.html
 	$(BIN)/python -m sphinx -q -W --keep-going docs docs/_build
-check: $(VENV)/.dev    ## lint, format, types
+check: $(VENV)/.dev    ## lint, format, types, and every link of the documentation
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	$(BIN)/python -m sphinx -q -W --keep-going docs docs/_build
 $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q uv $(C)
