@@ -11,11 +11,23 @@ from itertools import pairwise
 import pytest
 import torch
 from torch import Tensor
-from toys import Recorded, Tape, drain, gaussian, normal, pixels
+from toys import MILD, Recorded, Tape, drain, gaussian, normal, pixels
 
 import hrdis
 from hrdis.linalg import matrix
-from hrdis.operators import BlindOperator, Function, Identity, Inpainting, LinearOperator, Matrix, SuperResolution
+from hrdis.operators import (
+    MRI,
+    BlindOperator,
+    CircularBlur,
+    Composition,
+    Function,
+    Identity,
+    Inpainting,
+    LinearOperator,
+    Matrix,
+    Slices,
+    SuperResolution,
+)
 from hrdis.operators.problem import Problem
 from hrdis.rng import Replay
 from hrdis.solvers import daps, fps
@@ -439,6 +451,27 @@ def test_pigdm_hard_replaces_observed_pixels_of_noiseless_masks():
 def test_pigdm_does_not_replace_noisy_pixels():
     toy = Toy(OPERATORS["mask"], 0.1)
     hard, soft = (follow(hrdis.PiGDM(hard_replace=h), toy)[0][-1] for h in (True, False))
+    assert torch.equal(hard, soft)
+
+
+@pytest.mark.parametrize(
+    "A",
+    [
+        MRI(pixels(4, 4)),
+        MRI(pixels(4, 4), torch.ones(3, 4, 4, dtype=torch.complex128)),
+        Slices(MRI(pixels(4, 4)), channels=2),
+        Composition(CircularBlur(MILD), Inpainting(pixels(4, 4))),
+        Composition(SuperResolution(2), Inpainting(torch.tensor([[1.0, 0.0], [1.0, 1.0]]))),
+    ],
+    ids=["mri", "mri, coils", "mri of a picture", "blur, then a mask", "average, then a mask"],
+)
+def test_pigdm_replaces_pixels_only_where_y_is_the_picture_with_holes(A):
+    """All have holes in y, but none of them in the picture: what is observed there are no pixels."""
+    prior = gaussian(2, 4, 4)
+    problem = hrdis.measure(A, 0.5 * prior.sample(2, seed=5))
+    hard, soft = (
+        hrdis.solve(hrdis.PiGDM(steps=5, hard_replace=h), prior, problem, seeds=[0, 1]).x for h in (True, False)
+    )
     assert torch.equal(hard, soft)
 
 

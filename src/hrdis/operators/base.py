@@ -28,6 +28,8 @@ class Operator(nn.Module, ABC):
     capability: ClassVar[str] = "a forward map"
     #: 1 where an entry of y was observed, 0 where not, broadcastable to y; None means everything was.
     observed: Tensor | None = None
+    #: Whether A only multiplies pictures with `observed`: y is then the picture itself, with holes.
+    holes: bool = False
     #: Whether y alone determines x, so that without noise there is nothing to recover.
     lossless: bool = False
     #: Whether y is a picture in [-1, 1]: it can be saved as one, and carry noise that is defined for pictures.

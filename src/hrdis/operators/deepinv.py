@@ -148,6 +148,8 @@ class Linear(Theirs, LinearOperator):
 class Decomposed(Theirs, SVDOperator):
     """A / 2 = U diag(mask / 2) V*, where signs and phases of the mask go to U."""
 
+    holes = True  # `observed` is None for any other mask
+
     def __init__(self, physics: Any, shape: Shape, scale: float = 0.5, only: int | None = None):
         super().__init__(physics, shape, scale)
         self.only = only  # the image whose mask this is, where each has its own

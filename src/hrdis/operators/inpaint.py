@@ -26,6 +26,8 @@ class Inpainting(SVDOperator):
         UserWarning: of a mask that hides nothing.
     """
 
+    holes = True
+
     mask: Tensor
 
     def __init__(self, mask: Tensor):

@@ -85,7 +85,8 @@ class PiGDM(Sampler):
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
         y, q = problem.y, prior.schedule
         A: LinearOperator = problem.A  # type: ignore[assignment]
-        mask = A.observed.to(y) if self.hard_replace and A.observed is not None and problem.sigma_y == 0 else None
+        hard = self.hard_replace and A.holes and problem.sigma_y == 0
+        mask = A.observed.to(y) if hard and A.observed is not None else None
         start = A.pinv(y) if self.start is None else A.smooth(y)
         x_t = q.diffuse(start, times[0], rng.randn(problem.image_shape[1:], like=y))
         for t, s in pairwise(times):
