@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from toys import Pixelwise, Recorded, drain, mixture, normal, problem_for
+from toys import Pixelwise, Recorded, drain, mixture, normal, problem_for, short
 
 import hrdis
 from hrdis.operators import Identity, Problem
@@ -165,3 +165,38 @@ def test_prior_from_anywhere_works():
     result = hrdis.solve(SOLVER, White(), PROBLEM, seeds=SEEDS)
     assert result.times == (40, 30, 20, 10, 0, -1)
     assert bool(result.finite.all())
+
+
+class Answers(Pixelwise):
+    """The same prior, whose answers take another form."""
+
+    def __init__(self, form):
+        super().__init__()
+        self.form = form
+
+    def forward(self, x_t, t):
+        return self.form(super().forward(x_t, t))
+
+
+@pytest.mark.parametrize("name", hrdis.SOLVERS)
+def test_prior_may_answer_with_a_plain_pair(name):
+    solver = short(hrdis.SOLVERS[name][0](), 3)
+    problem = problem_for(solver)
+    plain, named = (
+        hrdis.solve(solver, prior, problem, seeds=SEEDS).x for prior in (Answers(lambda p: (p[0], p[1])), Pixelwise())
+    )
+    assert torch.equal(plain, named)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", hrdis.SOLVERS)
+def test_state_keeps_its_precision_whatever_that_of_the_answer(name, dtype):
+    solver, prior = short(hrdis.SOLVERS[name][0](), 3), Recorded(Answers(lambda p: p.map(lambda part: part.to(dtype))))
+    result = hrdis.solve(solver, prior, problem_for(solver), seeds=SEEDS)
+    assert {x.dtype for x in (*prior.inputs, result.x)} == {torch.float64}
+
+
+@pytest.mark.parametrize("form", [lambda p: p.eps, lambda p: [p.x0_hat, p.eps], lambda p: (*p, p.eps)])
+def test_prior_that_answers_with_no_pair_is_told_what_is_expected(form):
+    with pytest.raises(TypeError, match=r"^The prior 'pixelwise' gives a \w+\. .* return hrdis\.priors\.Prediction\("):
+        hrdis.solve(SOLVER, Answers(form), PROBLEM, seeds=SEEDS)

@@ -100,7 +100,7 @@ def solve(
 
 
 class _Counted(Prior):
-    """Counts the calls of a prior."""
+    """Counts the calls of a prior, and holds it to what `Prior.forward` promises: a pair, in the precision of x_t."""
 
     def __init__(self, prior: Prior):
         super().__init__()
@@ -109,7 +109,13 @@ class _Counted(Prior):
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         self.calls += 1
-        return self.prior(x_t, t)
+        found: object = self.prior(x_t, t)
+        if not isinstance(found, tuple) or len(found) != 2:
+            raise TypeError(
+                f"The prior {self.name!r} gives a {type(found).__name__}. The clean image and the noise are expected: "
+                "return hrdis.priors.Prediction(x0_hat, eps)."
+            )
+        return (found if isinstance(found, Prediction) else Prediction(*found)).map(lambda part: part.to(x_t))
 
 
 class _Decoded(Step):
