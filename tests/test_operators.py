@@ -17,6 +17,7 @@ from hrdis.operators import (
     Function,
     Identity,
     Inpainting,
+    LinearFunction,
     LinearOperator,
     Matrix,
     Problem,
@@ -270,12 +271,21 @@ def test_operator_gives_the_same_measurement_twice(name):
         ),
         (torch.zeros(1, 12, 12), TypeError, r"got torch.float32 of shape \(1, 12, 12\)\. A floating tensor"),
         (np.zeros((1, 1, 12, 12)), TypeError, r"got ndarray\. A floating tensor"),
+        (torch.zeros(0, 1, 12, 12), TypeError, r"got torch.float32 of shape \(0, 1, 12, 12\)\. A floating tensor"),
         (torch.full((1, 1, 12, 12), math.nan), ValueError, r"^The image given to \w+ holds NaN or infinite values\."),
     ],
 )
 def test_check_refuses_what_is_no_batch_of_images(name, x, error, message):
     with pytest.raises(error, match=message):
         LINEAR[name](*LINEAR[name].fit(1, 1, 12, 12)).check(x)
+
+
+@every_operator
+def test_whole_numbers_are_refused(name):
+    """Cast to them, the 1/4 of block means is 0, and so was every measurement."""
+    shape = LINEAR[name].fit(1, 3, 12, 12)
+    with pytest.raises(TypeError, match=r"got torch\.uint8\. A floating tensor of shape \(b, c, h, w\)"):
+        LINEAR[name](*shape)(torch.ones(shape, dtype=torch.uint8))
 
 
 # ---- super-resolution by block means ------------------------------------------------------------
@@ -631,6 +641,20 @@ def test_function_starts_where_it_can(A, y_shape, start):
     assert torch.equal(A.pinv(y), expected)
 
 
+@pytest.mark.parametrize("make", [Function, lambda f: LinearFunction(f, (1, 4, 4))], ids=["function", "linear"])
+def test_function_may_write_into_what_it_gets(make):
+    A, x = make(lambda x: x.mul_(2)), normal(2, 1, 4, 4).requires_grad_()
+    kept = x.detach().clone()
+    (gradient,) = torch.autograd.grad(A(x).sum(), x)
+    assert torch.equal(x, kept)
+    assert torch.equal(gradient, torch.full_like(x, 2))
+
+
+def test_adjoint_of_a_function_that_writes_into_what_it_gets():
+    y = normal(2, 1, 4, 4)
+    assert torch.equal(LinearFunction(lambda x: x.mul_(2), (1, 4, 4)).adjoint(y), 2 * y)
+
+
 def test_module_behind_a_function_is_registered():
     """So that `.to` moves it."""
     net = torch.nn.Conv2d(1, 1, 3, device="meta")
@@ -646,7 +670,11 @@ def test_problem_takes_any_callable():
     assert problem.image_shape == (1, 3, 4, 4)
 
 
-@pytest.mark.parametrize("y", [np.zeros((1, 1, 4, 4)), torch.zeros(1, 1, 4, 4, dtype=torch.int32), torch.zeros(4)])
+@pytest.mark.parametrize(
+    "y",
+    [np.zeros((1, 1, 4, 4)), torch.zeros(1, 1, 4, 4, dtype=torch.int32), torch.zeros(4), torch.zeros(0, 1, 4, 4)],
+    ids=["array", "whole numbers", "one axis", "no image"],
+)
 def test_problem_refuses_a_measurement_that_is_no_batch(y):
     with pytest.raises(TypeError, match=r"^y is .*\. A floating tensor whose first axis is the image is expected\."):
         Problem(y, Identity())
@@ -669,6 +697,30 @@ def test_problem_refuses_a_measurement_that_is_not_finite_by_image(bad):
 def test_problem_refuses_a_noise_level_that_is_none(sigma_y):
     with pytest.raises(ValueError, match=rf"^sigma_y is {sigma_y}\. A standard deviation >= 0 in units of y"):
         Problem(torch.zeros(1, 1, 4, 4), Identity(), sigma_y)
+
+
+@pytest.mark.parametrize(
+    "level",
+    [torch.tensor(0.5), torch.tensor([0.5]), np.float32(0.5), np.array(0.5), np.array([0.5]), "0.5"],
+    ids=["tensor", "tensor of one", "number of numpy", "array", "array of one", "text"],
+)
+def test_problem_holds_the_noise_level_as_a_number(level):
+    sigma_y = Problem(torch.zeros(1, 1, 4, 4), Identity(), level).sigma_y
+    assert (type(sigma_y), sigma_y) == (float, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("level", "got"),
+    [
+        (torch.tensor([0.1, 0.2]), r"of shape \(2,\)"),
+        (np.ones((2, 1)), r"of shape \(2, 1\)"),
+        ("high", "'high'"),
+        (1j, "1j"),
+    ],
+)
+def test_problem_refuses_a_noise_level_that_is_no_single_number(level, got):
+    with pytest.raises(TypeError, match=rf"^sigma_y is {got}\. One number for all images is expected"):
+        Problem(torch.zeros(2, 1, 4, 4), Identity(), level)
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,11 @@ def test_replay_casts_to_the_dtype_asked_for():
     assert Replay([torch.ones(1, 2)]).randn_like(torch.zeros(1, 2, dtype=torch.float64)).dtype == torch.float64
 
 
+def test_replay_takes_arrays():
+    z = Replay(np.ones((1, 1, 2), dtype=np.float32)).randn_like(torch.zeros(1, 2))
+    assert torch.equal(z, torch.ones(1, 2))
+
+
 @pytest.mark.parametrize("asked", [(2, 3), (3, 2), (2, 2, 1)])
 def test_replay_refuses_another_shape(asked):
     with pytest.raises(ValueError, match=r"^Draw 1 has shape \(2, 2\), but the solver asked for"):

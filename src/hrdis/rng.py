@@ -89,15 +89,15 @@ class Replay:
     """Recorded draws handed out in order, to compare two implementations on the same noise.
 
     Args:
-        draws: tensors in the order in which the solver asks for them, the image axis first.
+        draws: tensors (or arrays) in the order in which the solver asks for them, the image axis first.
 
     Raises:
         ValueError: when a draw of another shape is asked for, when none is left, and from ``close``
             when draws are left over.
     """
 
-    def __init__(self, draws: Iterable[Tensor]):
-        self._draws = list(draws)
+    def __init__(self, draws: Iterable[Tensor | np.ndarray]):
+        self._draws = [torch.as_tensor(z) for z in draws]
         self._used = 0
 
     def randn(self, shape: Sequence[int], like: Tensor | None = None) -> Tensor:

@@ -35,6 +35,15 @@ class Operator(nn.Module, ABC):
     #: Whether y is a picture in [-1, 1]: it can be saved as one, and carry noise that is defined for pictures.
     picture: bool = True
 
+    def __call__(self, x: Tensor) -> Tensor:
+        if not isinstance(x, Tensor) or not (x.is_floating_point() or x.is_complex()):
+            got = str(x.dtype) if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(  # cast to whole numbers, A's own would all be 0
+                f"{type(self).__name__} got {got}. A floating tensor of shape (b, c, h, w) in [-1, 1] is expected. "
+                "Convert a picture of bytes: x / 127.5 - 1."
+            )
+        return super().__call__(x)
+
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """A(x), for images x of shape (b, c, h, w) in [-1, 1]."""
@@ -59,8 +68,8 @@ class Operator(nn.Module, ABC):
         return self
 
     def check(self, x: Tensor) -> None:
-        """Raise unless x can be measured: floating, (b, c, h, w), finite."""
-        if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim != 4:
+        """Raise unless x can be measured: floating, (b, c, h, w), at least one image, finite."""
+        if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim != 4 or x.numel() == 0:
             got = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
             raise TypeError(
                 f"{type(self).__name__} got {got}. A floating tensor of shape (b, c, h, w) in [-1, 1] is expected. "

@@ -49,14 +49,14 @@ class LinearFunction(LinearOperator):
         return f"shape={self.shape}"
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
+        return self.function(x.clone())  # it may write into what it gets
 
     def adjoint(self, y: Tensor) -> Tensor:
         further = torch.is_grad_enabled() and y.requires_grad  # somebody differentiates through A* itself
         with torch.inference_mode(False), torch.enable_grad():
             y = y.clone() if y.is_inference() else y
             x = y.new_zeros(self.image_shape(tuple(y.shape)), requires_grad=True)
-            Ax = self.function(x)
+            Ax = self.forward(x)
             if not Ax.requires_grad:
                 raise TypeError(
                     f"The function of {type(self).__name__} has no gradient: autograd finds no way from its result "

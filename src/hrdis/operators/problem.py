@@ -1,5 +1,6 @@
 """What is to be solved: a measurement and its operator, which may be any callable."""
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ class Function(Operator):
         self.function, self.shape, self.start = function, shape, start
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
+        return self.function(x.clone())  # it may write into what it gets
 
     def pinv(self, y: Tensor) -> Tensor:
         """The starting picture: ``start(y)``, or y itself, or mid-grey when y is no picture of that shape."""
@@ -72,7 +73,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         y, A = self.y, self.A
-        if not isinstance(y, Tensor) or not y.is_floating_point() or y.ndim < 2:
+        if not isinstance(y, Tensor) or not y.is_floating_point() or y.ndim < 2 or len(y) == 0:
             got = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
             raise TypeError(f"y is {got}. A floating tensor whose first axis is the image is expected.")
         if is_physics(A):
@@ -95,8 +96,7 @@ class Problem:
                 f"y is not finite (images {bad}). A measurement without NaN or infinite values is expected. "
                 "Where nothing was observed, use hrdis.operators.Inpainting and put 0 there."
             )
-        if not (self.sigma_y >= 0 and self.sigma_y < float("inf")):
-            raise ValueError(f"sigma_y is {self.sigma_y}. A standard deviation >= 0 in units of y is expected.")
+        object.__setattr__(self, "sigma_y", _level(self.sigma_y))
         if self.A.lossless and self.sigma_y == 0:
             warnings.warn(
                 f"{type(self.A).__name__} without noise leaves nothing to recover: y is the image. A noise level is "
@@ -145,3 +145,23 @@ class Problem:
     def image_shape(self) -> Shape:
         """Shape (b, c, h, w) of the images to recover."""
         return self.A.image_shape(tuple(self.y.shape))
+
+
+def _level(sigma_y: object) -> float:
+    """A noise level as one number: also from a tensor or an array of one entry.
+
+    Raises:
+        TypeError, ValueError: unless it is one number >= 0.
+    """
+    try:
+        level = float(sigma_y.item() if hasattr(sigma_y, "item") else sigma_y)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError):
+        shape = tuple(getattr(sigma_y, "shape", ()))
+        got = f"of shape {shape}" if shape else repr(sigma_y)
+        raise TypeError(
+            f"sigma_y is {got}. One number for all images is expected, a standard deviation >= 0 in units of y: "
+            "Problem(y, A, sigma_y=0.1). For a level per image, make a problem of each."
+        ) from None
+    if not 0 <= level < math.inf:
+        raise ValueError(f"sigma_y is {level}. A standard deviation >= 0 in units of y is expected.")
+    return level
