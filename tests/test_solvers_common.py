@@ -6,6 +6,7 @@ import re
 from dataclasses import FrozenInstanceError, fields, replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from toys import EVERY, SOLVERS, Pixelwise, Recorded, Tape, drain, mixture, normal, pixels, problem_for, whole
@@ -473,6 +474,28 @@ def test_one_source_of_noise_is_expected(options, given):
 )
 def test_times_that_are_no_run_are_refused(times):
     refused("hrdis", ValueError, r"^times is \[.*\]\. Network times from 0 to 999, .*ending in -1", times=times)
+
+
+@pytest.mark.parametrize("times", [[900.5, -1], [float("nan"), -1], ["top", -1], torch.tensor([[900, -1]])], ids=str)
+def test_times_that_are_no_whole_numbers_are_refused(times):
+    refused("hrdis", TypeError, r"^times is \[.*\.\.\. Whole numbers are expected", times=times)
+
+
+@pytest.mark.parametrize(
+    "times", [(900, 5, -1), torch.tensor([900, 5, -1]), np.array([900.0, 5.0, -1.0]), iter([900, 5, -1])], ids=str
+)
+def test_times_may_come_in_any_sequence(times):
+    assert solve("hrdis", times=times).times == (900, 5, -1)
+
+
+@pytest.mark.parametrize("name", hrdis.SOLVERS)
+def test_times_that_go_up_again_are_run_or_refused(name):
+    """The reverse process has no step up: its variances would be negative, and the result NaN."""
+    times = [900, 500, 700, 0, -1]
+    if EVERY[name].descends:
+        refused(name, ValueError, r"^times goes up from 500 to 700, but \w+ only knows steps down\.", times=times)
+    else:
+        assert bool(solve(name, times=times).finite.all())
 
 
 @pytest.mark.parametrize("name", [n for n, s in SOLVERS.items() if not isinstance(s, hrdis.DAPS)])  # it merges levels

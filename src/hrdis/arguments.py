@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from torch import Tensor
 
@@ -120,20 +121,36 @@ def noise_source(
     return ImageRNG(seeds, name)
 
 
-def check_times(times: Sequence[int], prior: Prior) -> list[int]:
+def check_times(given: Sequence[int], prior: Prior, solver: Solver) -> list[int]:
     """The network times as a list.
 
     Raises:
-        TypeError, ValueError: unless they are numbers that descend at first, lie on the schedule and end in -1.
+        TypeError, ValueError: unless they are whole numbers that descend at first (to the end where the solver's steps
+            only go down), lie on the schedule and end in -1.
     """
-    if not isinstance(times, Iterable):
-        raise TypeError(f"times is {times!r}. Network times in order are expected: times=[950, 900, ..., 0, -1].")
-    times = [int(t) for t in times]
+    if not isinstance(given, Iterable):
+        raise TypeError(f"times is {given!r}. Network times in order are expected: times=[950, 900, ..., 0, -1].")
+    given = list(given)
+    try:
+        times = [int(t) for t in given]
+        whole = all(int(t) == float(t) for t in given)
+    except (TypeError, ValueError, OverflowError):
+        whole = False
+    if not whole:
+        raise TypeError(
+            f"times is {given[:3]}... Whole numbers are expected, one per network call: times=[950, 900, ..., 0, -1]."
+        )
     inside = len(times) >= 2 and times[-1] == -1 and min(times[:-1]) >= 0 and max(times) < len(prior.schedule)
     if not inside or times[1] > times[0]:
         raise ValueError(
             f"times is {times[:3]}...{times[-2:]}. Network times from 0 to {len(prior.schedule) - 1}, descending at "
             "first and ending in -1 (clean), are expected: times=[950, 900, ..., 0, -1]."
+        )
+    up = [(t, s) for t, s in pairwise(times) if s > t]
+    if solver.descends and up:
+        raise ValueError(
+            f"times goes up from {up[0][0]} to {up[0][1]}, but {type(solver).__name__} only knows steps down. "
+            "Descending times are expected, or a solver that travels: hrdis.DDNM()."
         )
     return times
 

@@ -70,7 +70,7 @@ def iterate(
     prior = cast(Prior, adopt(prior))
     check_arguments(solver, prior, problem)
     draws = noise_source(seeds, rng, len(problem.y), "solve")
-    times = solver.times(prior.schedule) if times is None else check_times(times, prior)
+    times = solver.times(prior.schedule) if times is None else check_times(times, prior, solver)
     return _iterate(solver, prior, check(solver, prior, problem), problem.image_shape, times, draws)
 
 

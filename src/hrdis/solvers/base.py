@@ -110,6 +110,7 @@ class Solver(ABC):
     requires: ClassVar[type[Operator]] = Operator  # type: ignore[type-abstract]
     noiseless: ClassVar[bool] = False  #: Whether it can explain noiseless measurements only.
     noise: ClassVar[str] = "weights"  #: What becomes of the level of the noise: a word of ``hrdis solvers``.
+    descends: ClassVar[bool] = False  #: Whether its steps are those of a reverse process, which has none up again.
     summary: ClassVar[str] = ""
     cost: ClassVar[str] = ""
     reference: ClassVar[str] = ""

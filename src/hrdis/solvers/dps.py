@@ -60,6 +60,7 @@ class DPS(Sampler):
         20
     """
 
+    descends: ClassVar = True
     summary: ClassVar[str] = "ancestral sampling with the residual's gradient through the network"
     cost: ClassVar[str] = "1 call and 1 backward pass per step"
     reference: ClassVar[str] = "DPS, ICLR 2023"

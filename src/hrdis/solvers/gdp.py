@@ -66,6 +66,7 @@ class GDP(Sampler):
         20
     """
 
+    descends: ClassVar = True
     noise: ClassVar[str] = "ignored"
     summary: ClassVar[str] = "ancestral sampling with the residual's gradient at the estimate; no network gradient"
     cost: ClassVar[str] = "1 call per step, no network gradient"

@@ -61,6 +61,7 @@ class MMPS(Sampler):
     """
 
     requires: ClassVar = LinearOperator
+    descends: ClassVar = True
     noise: ClassVar[str] = "known"
     summary: ClassVar[str] = "DDIM to the posterior mean, covariance from the network's Jacobian; linear"
     cost: ClassVar[str] = "1 call and 5 backward passes per step"

@@ -64,6 +64,7 @@ class PiGDM(Sampler):
     """
 
     requires: ClassVar = LinearOperator
+    descends: ClassVar = True
     noise: ClassVar[str] = "known"
     summary: ClassVar[str] = "DDIM guided by the pseudo-inverse through the network; linear"
     cost: ClassVar[str] = "1 call and 1 backward pass per step"
