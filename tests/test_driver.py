@@ -56,9 +56,11 @@ def test_seeds_may_come_in_any_sequence(seeds):
     assert torch.equal(found, hrdis.solve(SOLVER, mixture(), PROBLEM, seeds=SEEDS).x)
 
 
-def test_single_seed_for_a_batch_is_refused():
-    with pytest.raises(TypeError, match=r"^seeds is 0\. One seed per image is expected: seeds=range\(3\)\."):
-        hrdis.solve(SOLVER, mixture(), PROBLEM, seeds=0)
+@pytest.mark.parametrize("seeds", [0, torch.tensor(0), np.array(0), {2, 0, 1}], ids=lambda s: type(s).__name__)
+def test_seeds_that_are_no_row_are_refused(seeds):
+    """A set has no order, so that no image would have a seed of its own."""
+    with pytest.raises(TypeError, match=r"^seeds is .*\. One seed per image is expected: seeds=range\(3\)\."):
+        hrdis.solve(SOLVER, mixture(), PROBLEM, seeds=seeds)
 
 
 def test_recorded_noise_replaces_seeds():

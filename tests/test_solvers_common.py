@@ -449,6 +449,13 @@ def test_operator_that_lacks_what_the_solver_needs_is_refused(name):
     refused(name, TypeError, message, Problem(torch.zeros(3, 1, 8, 8), torch.square))
 
 
+@pytest.mark.parametrize("name", ["hrdis", "drddim", "dps", "gdp", "daps"])
+def test_operator_without_a_gradient_is_named(name):
+    problem = Problem(torch.zeros(3, 1, 8, 8), lambda x: 2 * x.detach())
+    with pytest.raises(TypeError, match=r"^A has no gradient: .* Torch operations throughout are expected"):
+        solve(name, problem)
+
+
 @pytest.mark.parametrize("name", SOLVERS)
 def test_images_of_other_channels_are_refused(name):
     message = r"^The images have 2 channels, but the prior 'pixelwise' takes 1 or 3\."

@@ -20,6 +20,7 @@ WEIGHTS = {
     "trunc_linear": lambda s: torch.minimum(s, torch.ones(())),
     "power2over3": lambda s: s ** (2 / 3),
     "const": lambda s: torch.ones(()),
+    "clip_min": lambda s: torch.maximum(s, torch.tensor(2.0)),
 }
 
 

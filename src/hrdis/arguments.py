@@ -110,7 +110,7 @@ def noise_source(
             f"Either seeds or rng is expected, and {'none' if seeds is None else 'both'} was given. "
             f"Give one seed per image: seeds=range({batch})."
         )
-    if not hasattr(seeds, "__len__") or isinstance(seeds, str):
+    if not hasattr(seeds, "__getitem__") or isinstance(seeds, str) or getattr(seeds, "ndim", 1) == 0:
         raise TypeError(f"seeds is {seeds!r}. One seed per image is expected: seeds=range({batch}).")
     if not all(hasattr(seed, "__index__") for seed in seeds):
         raise TypeError(f"seeds is {seeds!r}. Whole numbers are expected, one per image: seeds=range({batch}).")

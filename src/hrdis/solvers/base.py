@@ -164,7 +164,7 @@ def through_network(
         x_t = x_t.detach().clone().requires_grad_()
         prediction = prior(x_t, t)
         value = objective(prediction.x0_hat)
-        (gradient,) = torch.autograd.grad(value.sum(), x_t)
+        gradient = slope(value, x_t)
     return prediction.map(Tensor.detach), value.detach(), gradient
 
 
@@ -184,12 +184,22 @@ def transposed_jacobian(prior: Prior, x_t: Tensor, t: int) -> tuple[Prediction, 
     return prediction.map(Tensor.detach), pull
 
 
+def slope(value: Tensor, x: Tensor) -> Tensor:
+    """The gradient in x of the sum of what became of A(x)."""
+    if not value.requires_grad:
+        raise TypeError(
+            "A has no gradient: autograd finds no way from A(x) back to x (a detach, numpy, or an integer in between). "
+            "Torch operations throughout are expected, or a solver that takes no derivative of A: hrdis.DDNM()."
+        )
+    return torch.autograd.grad(value.sum(), x)[0]
+
+
 def data_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Residual r = A(x) - y and (N_x / M) J^T r: the gradient of N_x times half the mean of squares, per image."""
     with torch.inference_mode(False), torch.enable_grad():  # the caller may be in inference mode, which has no graph
         x = x.detach().clone().requires_grad_()
         r = A(x) - y
-        (gradient,) = torch.autograd.grad(0.5 * r.abs().square().sum(), x)
+        gradient = slope(0.5 * r.abs().square(), x)
     return r.detach(), gradient * (x[0].numel() / y[0].numel())
 
 

@@ -13,7 +13,7 @@ from ..operators.problem import Problem
 from ..priors.base import Prior
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule
-from .base import Run, Solver, Step, settings
+from .base import Run, Solver, Step, settings, slope
 
 SIGMA_MAX = 100.0  # the official configs' largest noise level, over signal
 
@@ -125,8 +125,7 @@ def _misfit_gradient(A: Operator, x: Tensor, y: Tensor) -> Tensor:
     """The gradient of ||A(x) - y||^2."""
     with torch.inference_mode(False), torch.enable_grad():
         x = x.detach().clone().requires_grad_()
-        (gradient,) = torch.autograd.grad((A(x) - y.clone()).abs().square().sum(), x)
-    return gradient
+        return slope((A(x) - y.clone()).abs().square(), x)
 
 
 _LOW: dict[str, Any] = {"steps": 10, "sigma_min": 0.02, "ode_steps": 4, "langevin_steps": 20, "lr": 5e-5}

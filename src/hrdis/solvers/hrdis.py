@@ -16,7 +16,7 @@ from ..rng import ImageRNG, Replay
 from ..schedule import Schedule, mix
 from .base import Run, Solver, Step, data_gradient, settings
 
-Weight = Literal["linear", "sqrt", "square", "log", "trunc_linear", "power2over3", "const"]
+Weight = Literal["linear", "sqrt", "square", "log", "trunc_linear", "power2over3", "const", "clip_min"]
 
 WEIGHTS = {
     "linear": lambda sigma: sigma,
@@ -26,6 +26,7 @@ WEIGHTS = {
     "trunc_linear": lambda sigma: sigma.clamp(max=1),
     "power2over3": lambda sigma: sigma ** (2 / 3),
     "const": lambda sigma: sigma**0,
+    "clip_min": lambda sigma: sigma.clamp(min=2),  # as "linear" with weight_min=2
 }
 
 #: Adam's epsilon of the authors' code, 1e-8, times the entries over which their loss is a mean.
