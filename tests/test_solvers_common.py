@@ -132,6 +132,16 @@ def test_state_keeps_the_dtype_of_the_measurement(name, dtype):
     assert {result.x.dtype, *(x.dtype for x in prior.inputs)} == {dtype}
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", hrdis.SOLVERS)
+def test_half_precision_is_that_of_the_measurement_alone(name, dtype):
+    """The state is float32: in bfloat16, HRDIS in 100 steps was 0.04 off."""
+    half = problem_for(EVERY[name], dtype=dtype)
+    assert half.y.dtype == dtype
+    result = solve(name, half)
+    assert torch.equal(result.x, solve(name, replace(half, y=half.y.float())).x)
+
+
 @every_solver
 def test_float32_run_follows_the_float64_run(name):
     """On the same noise; 1e-3 lets rounding grow a thousandfold, and no other error pass."""

@@ -24,7 +24,7 @@ class Result:
     """What a solver found.
 
     Args:
-        x: (b, c, h, w) in [-1, 1], unclamped.
+        x: (b, c, h, w) in [-1, 1], unclamped; of the precision of y, float32 at least.
         finite: (b,), False for images that became NaN or infinite.
         nfe: network calls made.
         seconds: wall time of the whole run.

@@ -3,13 +3,13 @@
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from .adopt import adopt, is_physics
-from .base import Operator, Shape
+from .base import Operator, Shape, wide
 from .deepinv import Theirs
 
 
@@ -136,10 +136,11 @@ class Problem:
             raise
 
     def rescaled(self) -> "Problem":
-        """The same problem on the scale that solvers expect: 2 y and 2 sigma_y where A is half of deepinv's."""
-        if not isinstance(self.A, Theirs) or self.A.scale == 1:
-            return self
-        return Problem(self.y / self.A.scale, self.A.whole(), self.sigma_y / self.A.scale)
+        """As solvers expect it: y in float32 at least; 2 y and 2 sigma_y where A is half of deepinv's."""
+        y = wide(self.y)
+        if isinstance(self.A, Theirs) and self.A.scale != 1:
+            return Problem(y / self.A.scale, self.A.whole(), self.sigma_y / self.A.scale)
+        return self if y is self.y else replace(self, y=y)
 
     @property
     def image_shape(self) -> Shape:
