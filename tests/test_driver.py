@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from toys import Pixelwise, Recorded, drain, mixture, normal, problem_for, short
+from toys import VARIANTS, Pixelwise, Recorded, drain, mixture, normal, problem_for, short
 
 import hrdis
 from hrdis.operators import Identity, Problem
@@ -188,6 +188,20 @@ def test_prior_may_answer_with_a_plain_pair(name):
         hrdis.solve(solver, prior, problem, seeds=SEEDS).x for prior in (Answers(lambda p: (p[0], p[1])), Pixelwise())
     )
     assert torch.equal(plain, named)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_prior_may_write_into_what_it_gets(name):
+    class Scribbles(Pixelwise):
+        def forward(self, x_t, t):
+            found = super().forward(x_t, t)
+            x_t.zero_()
+            return found
+
+    solver = short(VARIANTS[name], 3)
+    problem = problem_for(solver)
+    found, expected = (hrdis.solve(solver, prior, problem, seeds=SEEDS).x for prior in (Scribbles(), Pixelwise()))
+    assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -109,7 +109,7 @@ class _Counted(Prior):
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         self.calls += 1
-        found: object = self.prior(x_t, t)
+        found: object = self.prior(x_t.clone(), t)  # it may write into what it gets
         if not isinstance(found, tuple) or len(found) != 2:
             raise TypeError(
                 f"The prior {self.name!r} gives a {type(found).__name__}. The clean image and the noise are expected: "
