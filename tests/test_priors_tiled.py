@@ -130,6 +130,41 @@ def test_tiled_prior_passes_for_the_prior_inside():
     assert (prior.schedule, prior.channels, prior.name) == (Q, (1, 3), "pixelwise")
 
 
+@pytest.mark.parametrize("memory", [None, 1e9])
+def test_prior_inside_may_answer_with_a_plain_pair(memory):
+    class Pair(Pixelwise):
+        def forward(self, x_t, t):
+            return tuple(super().forward(x_t, t))
+
+    x = normal(2, 1, 20, 20)
+    found, expected = (Tiled(inside, 16, 4, memory=memory)(x, 300) for inside in (Pair(), Pixelwise()))
+    assert torch.equal(found.eps, expected.eps)
+
+
+class Classed(Pixelwise):
+    """A prior of three classes, of which the later have the more noise."""
+
+    classes = 3
+
+    def forward(self, x_t, t):
+        found = super().forward(x_t, t)
+        return Prediction(found.x0_hat, found.eps + self.labels_of(x_t).reshape(-1, 1, 1, 1))
+
+
+def test_tiles_are_told_the_class():
+    x = normal(1, 1, 20, 20)
+    before, after = Tiled(Classed().labelled(2), 16, 4), Tiled(Classed(), 16, 4).labelled(2)
+    assert (before.label, after.label) == (2, 2)
+    assert torch.equal(before(x, 300).eps, after(x, 300).eps)
+    torch.testing.assert_close(after(x, 300).eps, Pixelwise()(x, 300).eps + 2)
+
+
+def test_tiles_of_no_class_are_refused_before_the_first_call():
+    problem = hrdis.Problem(torch.zeros(1, 1, 20, 20), hrdis.operators.Identity(), 0.1)
+    with pytest.raises(ValueError, match=r"^The prior 'pixelwise' was trained on 3 classes and was told none\."):
+        hrdis.iterate(hrdis.HRDIS(steps=2), Tiled(Classed(), 16, 4), problem, seeds=[0])
+
+
 @pytest.mark.parametrize(("tile", "overlap"), [(16, 16), (16, 20), (16, -1)])
 def test_overlap_that_is_no_part_of_a_tile_is_refused(tile, overlap):
     with pytest.raises(

@@ -110,12 +110,7 @@ class _Counted(Prior):
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         self.calls += 1
         found: object = self.prior(x_t.clone(), t)  # it may write into what it gets
-        if not isinstance(found, tuple) or len(found) != 2:
-            raise TypeError(
-                f"The prior {self.name!r} gives a {type(found).__name__}. The clean image and the noise are expected: "
-                "return hrdis.priors.Prediction(x0_hat, eps)."
-            )
-        return (found if isinstance(found, Prediction) else Prediction(*found)).map(lambda part: part.to(x_t))
+        return Prediction.of(found, self.name).map(lambda part: part.to(x_t))
 
 
 class _Decoded(Step):

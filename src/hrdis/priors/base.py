@@ -34,6 +34,20 @@ class Prediction(_Estimates):
         made.v = v
         return made
 
+    @classmethod
+    def of(cls, found: object, name: str) -> "Prediction":
+        """What the prior of that name gave, which may be a plain pair.
+
+        Raises:
+            TypeError: if it is no pair.
+        """
+        if not isinstance(found, tuple) or len(found) != 2:
+            raise TypeError(
+                f"The prior {name!r} gives a {type(found).__name__}. The clean image and the noise are expected: "
+                "return hrdis.priors.Prediction(x0_hat, eps)."
+            )
+        return found if isinstance(found, Prediction) else cls(*found)
+
     def map(self, f: Callable[[Tensor], Tensor]) -> "Prediction":
         """f of each part."""
         return Prediction(f(self.x0_hat), f(self.eps), None if self.v is None else f(self.v))

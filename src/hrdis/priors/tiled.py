@@ -59,6 +59,7 @@ class Tiled(Prior):
         self.prior, self.tile, self.overlap, self.batch, self.memory = prior, tile, overlap, batch, memory
         self.schedule, self.channels = prior.schedule, prior.channels
         self.name, self.presets, self.latent = prior.name, prior.presets, prior.latent
+        self.classes, self.label = prior.classes, prior.label
         self._taken: dict[tuple[object, ...], int] = {}
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:
@@ -80,7 +81,8 @@ class Tiled(Prior):
         n = self._at_once(x_t[:1, :, :th, :tw], t, len(x_t))
         for k in range(0, len(places), n):
             group = places[k : k + n]
-            found = self._call(torch.stack([x_t[i, :, rows, columns] for i, rows, columns in group]), t)
+            tiles = torch.stack([x_t[i, :, rows, columns] for i, rows, columns in group])
+            found = Prediction.of(self._call(tiles, t), self.name)
             for j, (i, rows, columns) in enumerate(group):
                 eps[i, :, rows, columns] += window * found.eps[j]
                 if found.v is not None:
@@ -88,6 +90,9 @@ class Tiled(Prior):
                     learned = True
         eps = eps / total
         return Prediction(self.schedule.denoised(x_t, t, eps), eps, v / total if learned else None)
+
+    def labelled(self, label: int | None) -> "Tiled":
+        return Tiled(self.prior.labelled(label), self.tile, self.overlap, self.batch, self.memory)
 
     def pull(self, problem: Problem) -> Problem:
         return self.prior.pull(problem)
@@ -133,7 +138,7 @@ class Tiled(Prior):
         with _Live() as live:
             found = self.prior(x, t)
             if differentiate:
-                torch.autograd.grad(found.eps.sum(), x)
+                torch.autograd.grad(found[1].sum(), x)
         return live.most
 
     def _starts(self, n: int) -> list[int]:
