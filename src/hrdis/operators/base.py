@@ -52,6 +52,10 @@ class Operator(nn.Module, ABC):
     def pinv(self, y: Tensor) -> Tensor:
         """The pseudo-inverse of y if A is linear, otherwise a documented starting picture."""
 
+    def init(self, y: Tensor) -> Tensor:
+        """Where the papers' optimisation starts: by default ``pinv(y)``, which on some leaves would blow noise up."""
+        return self.pinv(y)
+
     def smooth(self, y: Tensor) -> Tensor:
         """A smooth picture that explains y, exactly or nearly: the start for priors that know little.
 

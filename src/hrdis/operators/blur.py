@@ -82,6 +82,10 @@ class Blur(LinearOperator):
         x = torch.fft.irfft2(K * torch.fft.rfft2(padded), s=padded.shape[-2:])
         return _folded(_folded(x, p, self.boundary).mT, q, self.boundary).mT.to(y.dtype)
 
+    def init(self, y: Tensor) -> Tensor:
+        """y itself, as ``smooth``."""
+        return self.smooth(y)
+
     def smooth(self, y: Tensor) -> Tensor:
         """y itself: close to x, without what a division by small singular values makes of noise."""
         return y.clone()
@@ -135,6 +139,10 @@ class CircularBlur(SVDOperator):
 
     def pinv(self, y: Tensor) -> Tensor:
         return super().pinv(wide(y)).to(y.dtype)
+
+    def init(self, y: Tensor) -> Tensor:
+        """y itself, as ``smooth``."""
+        return self.smooth(y)
 
     def smooth(self, y: Tensor) -> Tensor:
         """y itself: close to x, without what a division by small singular values makes of noise."""

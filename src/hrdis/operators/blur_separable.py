@@ -48,6 +48,10 @@ class SeparableBlur(Separable):
     def extra_repr(self) -> str:
         return f"kernel_h={len(self.kernel_h)} taps, kernel_w={len(self.kernel_w)} taps, threshold={self.threshold:g}"
 
+    def init(self, y: Tensor) -> Tensor:
+        """y itself, as ``smooth``."""
+        return self.smooth(y)
+
     def smooth(self, y: Tensor) -> Tensor:
         """y itself: close to x, without what a division by small singular values makes of noise."""
         return y.clone()

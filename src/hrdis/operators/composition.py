@@ -38,7 +38,7 @@ def Composition(*operators: Operator) -> "Chain":
 class Chain(Operator):
     """A_n(... A_2(A_1(x))): what `Composition` makes of operators of which one is not linear.
 
-    ``pinv`` and ``smooth`` apply those of the parts in reverse order: a starting picture, no inverse.
+    ``pinv``, ``init`` and ``smooth`` apply those of the parts in reverse order: a starting picture, no inverse.
 
     Cost:
         the sum of the parts'.
@@ -79,6 +79,12 @@ class Chain(Operator):
             y = A.pinv(y)
         return y
 
+    def init(self, y: Tensor) -> Tensor:
+        """The parts' ``init`` in reverse order; it need not explain y."""
+        for A in reversed(self.parts):
+            y = A.init(y)
+        return y
+
     def smooth(self, y: Tensor) -> Tensor:
         """The parts' ``smooth`` in reverse order; it need not explain y."""
         for A in reversed(self.parts):
@@ -90,8 +96,8 @@ class LinearChain(Chain, LinearOperator):
     """A_n ... A_2 A_1: what `Composition` makes of linear operators.
 
     The adjoint is A_1* A_2* ... A_n*, exactly. The pseudo-inverse of a product is not the product of the
-    pseudo-inverses, so ``pinv`` runs conjugate gradient; ``smooth`` applies the parts' in reverse order, a cheap
-    approximation, and the better start where the parts lose much.
+    pseudo-inverses, so ``pinv`` runs conjugate gradient; ``init`` and ``smooth`` apply the parts' in reverse order, a
+    cheap approximation, and the better start where the parts lose much.
 
     Cost:
         the sum of the parts'; up to 400 times that for ``pinv``.

@@ -99,6 +99,10 @@ class CT(LinearOperator):
                 total = total + part
         return total.to(y.dtype)
 
+    def init(self, y: Tensor) -> Tensor:
+        """Filtered back-projection, as ``smooth``."""
+        return self.smooth(y)
+
     def smooth(self, y: Tensor) -> Tensor:
         """Filtered back-projection: the ramp filter, then linear interpolation along the detectors."""
         d, n = self.detectors, self.size

@@ -171,6 +171,10 @@ class MultiCoilMRI(LinearOperator):
         k = _complex((self.mask[:, :, None].to(y) * y).transpose(1, 2))
         return _parts((self.coils.to(k).conj() * _inverse(k)).sum(1)).to(y.dtype)
 
+    def init(self, y: Tensor) -> Tensor:
+        """A* y / sum_i |S_i|^2, as ``smooth``."""
+        return self.smooth(y)
+
     def smooth(self, y: Tensor) -> Tensor:
         """``A* y / sum_i |S_i|^2``, 0 where no coil sees; it explains y only if everything was sampled."""
         power = self.coils.abs().square().sum(1, keepdim=True)

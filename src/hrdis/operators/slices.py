@@ -59,6 +59,10 @@ class Slices(LinearOperator):
     def adjoint(self, y: Tensor) -> Tensor:
         return self._first(self.operator.adjoint(y.flatten(0, 1)), len(y))
 
+    def init(self, y: Tensor) -> Tensor:
+        """As ``smooth``."""
+        return self.smooth(y)
+
     def smooth(self, y: Tensor) -> Tensor:
         """The operator's own, where it sees all there is; else ``pinv``, which knows that the other channels are 0."""
         return self._first(self.operator.smooth(y.flatten(0, 1)), len(y)) if self.channels == 1 else self.pinv(y)

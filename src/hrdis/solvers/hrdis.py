@@ -60,7 +60,7 @@ class Family(Solver):
     adam_eps: Annotated[float, Field(ge=0)] | None = None
     """Adam's epsilon (default 1.966e-3, 1e-8 with batch_mean); far above the gradient, steps are lr / adam_eps."""
     init: Literal["pinv", "smooth"] = "pinv"
-    """Where mu starts: the operator's pseudo-inverse, or its smooth picture (bicubic, biharmonic)."""
+    """Where mu starts: as the papers do, mostly A^+ y (blurs: y itself), or a smooth picture (bicubic, biharmonic)."""
     loss_reduction: Literal["per_image", "batch_mean"] = "per_image"
     """per_image: no image depends on its neighbours; batch_mean: the authors' loss."""
 
@@ -71,7 +71,7 @@ class Family(Solver):
     def begin(self, problem: Problem) -> tuple[Tensor, Callable[[Tensor, Tensor], None]]:
         """mu where it starts, and Adam's update of it by the gradients of the data term and of the regularization."""
         A, y = problem.A, problem.y
-        mu = (A.pinv(y) if self.init == "pinv" else A.smooth(y)).clone()  # y is never written to
+        mu = (A.init(y) if self.init == "pinv" else A.smooth(y)).clone()  # y is never written to
         scale = 1.0 if self.loss_reduction == "per_image" else 1 / mu.numel()
         adam = torch.optim.Adam([mu], lr=self.lr, betas=(0.9, 0.99), eps=self.epsilon)
 
