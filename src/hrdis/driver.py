@@ -104,12 +104,13 @@ class _Counted(Prior):
 
     def __init__(self, prior: Prior):
         super().__init__()
-        self.prior, self.calls = prior, 0
+        self.prior, self.calls, self.autocast = prior, 0, torch.autocast("cpu", enabled=False)
         self.schedule, self.channels, self.name = prior.schedule, prior.channels, prior.name
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         self.calls += 1
-        found: object = self.prior(x_t.clone(), t)  # it may write into what it gets
+        with self.autocast:
+            found: object = self.prior(x_t.clone(), t)  # it may write into what it gets
         return Prediction.of(found, self.name).map(lambda part: part.to(x_t))
 
 
@@ -133,10 +134,13 @@ def _iterate(
     decode = partial(prior.picture, shape=shape)
     theta: Mapping[str, Tensor] = {}
     finite = torch.ones(len(problem.y), dtype=torch.bool)
-    run = solver.run(counted, problem.rescaled(), times, source)
+    run, kind = solver.run(counted, problem.rescaled(), times, source), problem.y.device.type
     while True:
+        # The caller's mixed precision is for the network: it would make A's products, and the state, half precision.
+        counted.autocast = torch.autocast(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
         try:
-            step = next(run)
+            with torch.autocast(kind, enabled=False):
+                step = next(run)
         except StopIteration as end:
             x = end.value
             break

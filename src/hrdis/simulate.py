@@ -58,7 +58,7 @@ def measure(
             "For values in [0, 1] or 0..255 use 2 * x - 1 or x / 127.5 - 1.",
             stacklevel=2,
         )
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
         y = operator(x)
         if noise is None:
             return Problem(y.clone(), operator, 0.0)
