@@ -172,7 +172,7 @@ class MultiCoilMRI(LinearOperator):
         return _parts((self.coils.to(k).conj() * _inverse(k)).sum(1)).to(y.dtype)
 
     def init(self, y: Tensor) -> Tensor:
-        """A* y / sum_i |S_i|^2, as ``smooth``."""
+        """``A* y / sum_i |S_i|^2``, as ``smooth``."""
         return self.smooth(y)
 
     def smooth(self, y: Tensor) -> Tensor:
