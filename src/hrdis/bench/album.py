@@ -52,11 +52,11 @@ class Album:
 
     Args:
         run: whose rows name the files.
-        beside: the folder of the report, for links.
+        beside: the folder of the report, for links; None for a page that links to no file, with every picture in it.
     """
 
     run: Gathered
-    beside: Path
+    beside: Path | None
     inlined: int = 0
     linked: int = 0
     _known: dict[Path, tuple[str, bool]] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Album:
         """A picture from a file."""
         if path is None:
             return Shot(caption, note=note or "no picture")
-        href = Path(os.path.relpath(path, self.beside)).as_posix()
+        href = "" if self.beside is None else Path(os.path.relpath(path, self.beside)).as_posix()
         if path not in self._known:
             self._known[path] = self._encode(path, href)
         src, small = self._known[path]
@@ -76,7 +76,7 @@ class Album:
 
         with Image.open(path) as image:
             small = max(image.size) <= SMALL
-            if self.inlined >= INLINE_BYTES:
+            if href and self.inlined >= INLINE_BYTES:
                 self.linked += 1
                 return href, small
             if small:

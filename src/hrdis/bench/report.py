@@ -25,7 +25,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def report(folders: Sequence[str | Path], out: str | Path | None = None) -> Path:
+def report(folders: Sequence[str | Path], out: str | Path | None = None, *, alone: bool = False) -> Path:
     """Write the report of one or several run folders, as one.
 
     Scores that ``score`` left in the folders, or beside the report, are shown; nothing is computed from pictures here.
@@ -33,6 +33,7 @@ def report(folders: Sequence[str | Path], out: str | Path | None = None) -> Path
     Args:
         folders: run folders: shards of one plan, or runs of several.
         out: the HTML file; by default ``report.html`` in the first folder. Tables go to ``tables/`` beside it.
+        alone: link to no file of the run folders, for a page that goes where they do not.
 
     Returns:
         The HTML file.
@@ -52,7 +53,7 @@ def report(folders: Sequence[str | Path], out: str | Path | None = None) -> Path
         stem = out.parent / "tables" / table.name.replace(" ", "-").replace("/", "-")
         _write(stem.with_name(stem.name + ".csv"), csv_of(table))
         _write(stem.with_name(stem.name + ".tex"), latex_of(table, lead))
-    _write(out, render(run, tables, out.parent))
+    _write(out, render(run, tables, None if alone else out.parent))
     return out
 
 
@@ -71,8 +72,8 @@ def _place(table: Table) -> tuple[bool, int]:
     return not table.number, table.number
 
 
-def render(run: Gathered, tables: Sequence[Table], beside: Path) -> str:
-    """The page."""
+def render(run: Gathered, tables: Sequence[Table], beside: Path | None) -> str:
+    """The page, in that folder; None for one that links to no file."""
     import jinja2
     from markupsafe import Markup
 
@@ -111,16 +112,16 @@ def notes(table: Table) -> dict[str, int]:
     return {reason: n for n, reason in enumerate(reasons, 1)}
 
 
-def browser(run: Gathered, beside: Path) -> dict[str, Any]:
+def browser(run: Gathered, beside: Path | None) -> dict[str, Any]:
     """All rows, for the browser of rows: names of columns, folders, and values."""
-    homes = {folder: Path(os.path.relpath(folder, beside)).as_posix() for folder in run.configs}
+    homes = {folder: Path(os.path.relpath(folder, beside)).as_posix() for folder in run.configs if beside is not None}
     rows = []
     for row in run.rows:
-        cell, home = row["cell"], homes[run.folders[row["key"]]]
+        cell, home = row["cell"], homes.get(run.folders[row["key"]])
         picture = row.get("picture")
         rows.append(
             [
-                f"{home}/{picture}" if picture else "",
+                f"{home}/{picture}" if home is not None and picture else "",
                 cell["image"],
                 cell["task"],
                 cell["noise"],

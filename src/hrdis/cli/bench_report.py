@@ -25,6 +25,7 @@ Write the report of a run, or of several as one: a page, and its tables as CSV a
 Examples:
   hrdis bench report runs/table-9
   hrdis bench report runs/shard-0 runs/shard-1 -o all/report.html
+  hrdis bench report runs/table-9 --alone -o table-9.html          (one file to send: no link into the run folder)
   hrdis bench report runs/imagenet --lpips alexnet-owt-7be5be79.pth --inception pt_inception-2015-12-05-6726825d.pth
 
 Pictures are scored first where weights are given, or where a run has no scores yet; nothing is restored again. A metric
@@ -51,6 +52,8 @@ class Report:
     """Folders of runs."""
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """The page; by default report.html in the folder of the run."""
+    alone: bool = False
+    """Link to no file of the run folder, for a page that goes where the folder does not; all its pictures are in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +83,7 @@ def _report(argv: Sequence[str]) -> int:
         given = any(getattr(args.scoring, name) is not None for name in (*FILES, *OWN))
         if given or not run.sets:
             score(run, args.scoring, out.parent)
-        say(f"Report: {report(args.folders, out)}")
+        say(f"Report: {report(args.folders, out, alone=args.alone)}")
     return 0
 
 
