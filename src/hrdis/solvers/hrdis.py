@@ -183,7 +183,6 @@ class HRDIS(Family):
 GENTLE: dict[str, Any] = {"steps": 100, "start": 100, "adam_eps": 1.0, "init": "smooth"}
 NOISE05: dict[str, Any] = GENTLE | {"lr": 0.5, "lambda_obs": 0.01}  # weak data: it is y that is wrong
 NOISE10: dict[str, Any] = GENTLE | {"lr": 0.5, "lambda_obs": 0.002, "start": 150}
-NOISY: dict[str, Any] = {"steps": 40, "lr": 0.5, "adam_eps": 1.0, "init": "smooth"}  # docs/prior.md, "Noisy"
 INPAINT: dict[str, Any] = {"steps": 150, "grid": "stride", "lr": 0.1, "lambda_reg": 0.25}
 NONLINEAR: dict[str, Any] = {"steps": 100, "grid": "stride", "lr": 0.1, "lambda_reg": 0.25, "lambda_obs": 0.02}
 FAR: dict[str, Any] = {"steps": 100, "start": 400, "lr": 0.05, "init": "smooth"}  # Adam: mu has far to go
@@ -214,10 +213,10 @@ PRESETS: dict[str, Solver] = {
     "sr2@default":           HRDIS(**GENTLE, lr=1.0),
     "sr2-noise05@default":     HRDIS(**NOISE05),
     "sr2-noise10@default":     HRDIS(**GENTLE | {"start": 250}, lr=0.5, lambda_obs=0.01),
-    "sr4-noise05@default":     HRDIS(**NOISY, start=250, lambda_obs=0.01),
-    "sr4-noise10@default":     HRDIS(**NOISY | {"steps": 100}, start=300, lambda_obs=0.004),
-    "inpaint-noise05@default": HRDIS(**NOISY, start=150, lambda_obs=0.02),
-    "inpaint-noise10@default": HRDIS(**NOISY, start=300, lambda_obs=0.02),
+    "sr4-noise05@default":     HRDIS(**NOISE05 | {"start": 250}),
+    "sr4-noise10@default":     HRDIS(**NOISE05 | {"start": 300, "lambda_obs": 0.004}),
+    "inpaint-noise05@default": HRDIS(**NOISE05 | {"lambda_obs": 0.02}),
+    "inpaint-noise10@default": HRDIS(**NOISE05 | {"start": 300, "lambda_obs": 0.02}),
     "denoise-noise05@default": HRDIS(**NOISE05),
     "denoise-noise10@default": HRDIS(**NOISE10),
     "deblur@default":          HRDIS(**GENTLE, lr=1.0, lambda_reg=0.05),
@@ -233,6 +232,8 @@ PRESETS: dict[str, Solver] = {
     "hdr@default":             HRDIS(**FAR | {"lr": 0.02}),
     "hdr-noise05@default":     HRDIS(**GENTLE | {"start": 200}, lr=1.0, lambda_obs=0.02),
     "hdr-noise10@default":     HRDIS(**FAR | {"lr": 0.02}, lambda_obs=0.03, weight_min=1.0),
+    "hdr-poisson@default":     HRDIS(**FAR | {"lr": 0.02}, lambda_obs=0.1, weight_min=0.5),
+    "hdr-speckle@default":     HRDIS(**FAR | {"lr": 0.02}, lambda_obs=0.1, weight_min=0.5),
     "jpeg@default":            HRDIS(**GENTLE, lr=0.5, lambda_obs=0.1),
     "jpeg-noise05@default":    HRDIS(**GENTLE | {"start": 150}, lr=0.5, lambda_obs=0.005),
     "quantize@default":        HRDIS(**FAR | {"start": 100, "lr": 0.01}),

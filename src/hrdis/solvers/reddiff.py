@@ -1,6 +1,6 @@
 """RED-diff: HRDIS with fresh noise in every step."""
 
-from typing import Annotated, ClassVar, final
+from typing import Annotated, Any, ClassVar, final
 
 from pydantic import Field
 
@@ -8,7 +8,7 @@ from ..operators.problem import Problem
 from ..priors.base import Prior
 from ..rng import ImageRNG, Replay
 from .base import Run, Solver, settings
-from .hrdis import GENTLE, HRDIS, NOISY, Family
+from .hrdis import GENTLE, HRDIS, Family
 
 
 @final
@@ -64,6 +64,7 @@ class REDDiff(Family):
 # RED-diff as in its own repository's README (HDR, phase retrieval and nonlinear deblurring: its scripts). The HRDIS
 # authors' fork runs nonlinear deblurring otherwise: data weight 0.02, W = const, down to 100. Rows "@default" as
 # HRDIS's, searched on training photographs.
+NOISY: dict[str, Any] = {"steps": 40, "lr": 0.5, "adam_eps": 1.0, "init": "smooth"}
 PRESETS: dict[str, Solver] = {
     "inpaint":               REDDiff(steps=1000, lr=0.25, lambda_reg=0.25),
     "sr4":                   REDDiff(steps=1000, lr=0.1, lambda_reg=0.25),
