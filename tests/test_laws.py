@@ -69,6 +69,7 @@ NEIGHBOURS = {
     ("uncertainty", "images"),
     ("restarts", "metrics"),
     ("check.prior", "metrics"),
+    ("operators.masks", "operators.mask_files"),
     ("operators.superres", "operators.separable"),
     ("operators.problem", "operators.adopt"),
     ("operators.problem", "operators.deepinv"),
@@ -87,7 +88,8 @@ NEIGHBOURS = {
 }
 #: What a solver may know of operators and priors, and they of each other.
 INTERFACES = {"operators.base", "operators.problem", "priors.base"}
-NUMPY = {"rng", "operators.masks", "priors.exact"}  # random numbers and pictures come from numpy and Pillow
+#: Random numbers and pictures come from numpy and Pillow.
+NUMPY = {"rng", "operators.masks", "operators.mask_files", "priors.exact"}
 RANDOM = [
     "rand",
     "randn",

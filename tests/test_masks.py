@@ -236,6 +236,42 @@ def test_transparent_pixels_are_holes(tmp_path):
     assert torch.equal(masks.from_file(tmp_path / "mask.png", "alpha"), KEPT)
 
 
+@pytest.mark.parametrize(("hole", "paint", "hidden"), [("white", 255, 255), ("white", 255, 0), ("black", 0, 0)])
+def test_transparent_pixels_of_a_painted_layer_were_not_painted(tmp_path, hole, paint, hidden):
+    picture = np.full((6, 8, 4), hidden, dtype=np.uint8)  # editors keep any colour under full transparency
+    picture[..., 3] = 0
+    picture[PAINTED] = (paint, paint, paint, 255)
+    Image.fromarray(picture).save(tmp_path / "mask.png")
+    assert torch.equal(masks.from_file(tmp_path / "mask.png", hole), KEPT)
+
+
+@pytest.mark.parametrize(
+    ("value", "hole", "said"),
+    [
+        (1, "white", "no pixel as a hole: from 0% to 0% of white, split at 50%. Holes are expected to be white"),
+        (76, "white", "no pixel as a hole: from 0% to 30% of white"),
+        (76, "black", "every pixel as a hole: from 0% to 30% of white"),
+    ],
+)
+def test_picture_without_contrast_is_refused(tmp_path, value, hole, said):
+    Image.fromarray((PAINTED * value).astype(np.uint8)).save(tmp_path / "mask.png")
+    with pytest.raises(ValueError, match=rf"mask\.png marks {re.escape(said)}"):
+        masks.from_file(tmp_path / "mask.png", hole)
+
+
+def test_photograph_in_the_place_of_the_mask_is_doubted(tmp_path):
+    Image.fromarray(np.tile(np.arange(256, dtype=np.uint8), (16, 1))).save(tmp_path / "photo.png")
+    with pytest.warns(UserWarning, match=r"photo\.png is grey in 50% of its pixels, as a photograph is\."):
+        masks.from_file(tmp_path / "photo.png")
+
+
+def test_painted_mask_with_soft_edges_is_not_doubted(tmp_path, recwarn):
+    big = Image.fromarray((np.kron(PAINTED, np.ones((80, 80))) * 255).astype(np.uint8))
+    big.resize((80, 60)).save(tmp_path / "mask.jpg", quality=70)
+    masks.from_file(tmp_path / "mask.jpg")
+    assert not recwarn.list
+
+
 def test_picture_is_turned_as_its_exif_says(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # shown turned by 90 degrees clockwise
@@ -266,7 +302,8 @@ def test_array_is_refused_where_alpha_was_asked_for(tmp_path):
 @pytest.mark.parametrize("array", [np.zeros((2, 3, 4)), np.full((3, 4), 255), np.full((3, 4), 0.5)])
 def test_array_of_anything_else_is_refused(tmp_path, array):
     np.save(tmp_path / "mask.npy", array)
-    with pytest.raises(ValueError, match=r"mask.npy holds .*\. A \(h, w\) array of 0 and 1 is expected\."):
+    said = rf"mask.npy holds .* and values from {array.min():g} to {array.max():g}\. A \(h, w\) array of 0 and 1"
+    with pytest.raises(ValueError, match=said):
         masks.from_file(tmp_path / "mask.npy")
 
 

@@ -4,15 +4,14 @@ Every function returns the *observed* mask, (h, w) float, 1 = observed and 0 = h
 """
 
 import math
-import zipfile
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..rng import stream
+from .mask_files import from_file as from_file
+from .mask_files import palette as palette
 
 
 def freeform(
@@ -160,91 +159,3 @@ def random_pixels(h: int, w: int, hole: float | tuple[float, float] = 0.5, seed:
     dropped = rng.choice(h * w, int(hole * h * w), replace=False)
     mask[torch.from_numpy(dropped)] = 0
     return mask.reshape(h, w)
-
-
-def from_file(path: str | Path, hole: Literal["white", "black", "alpha"] = "white") -> Tensor:
-    """Read a painted mask from a picture (any mode) or a ``.npy`` array of 0 and 1.
-
-    Args:
-        path: the file. Pictures are split at mid-grey; an array must hold 0 and 1 only.
-        hole: what marks the hole: ``"white"`` (1 in an array), ``"black"`` (0), or ``"alpha"`` (transparent pixels).
-
-    Raises:
-        ValueError: if the file is no such mask.
-    """
-    path = Path(path)
-    opaque = ValueError(
-        f"{path} has no transparency. A picture with an alpha channel is expected with hole='alpha'; "
-        "use hole='white' or hole='black' for a painted mask."
-    )
-    if path.suffix == ".npy":
-        if hole == "alpha":
-            raise opaque
-        try:
-            values = np.load(path, allow_pickle=False)
-        except (OSError, EOFError, ValueError):
-            raise ValueError(f"{path} cannot be read as an array. A (h, w) array of 0 and 1 is expected.") from None
-        if values.ndim != 2 or not np.isin(values, (0, 1)).all():
-            raise ValueError(f"{path} holds an array of shape {values.shape}. A (h, w) array of 0 and 1 is expected.")
-        bright = values.astype(np.float32)
-    else:
-        from PIL import Image, ImageOps
-
-        with Image.open(path) as file:
-            image: Image.Image = ImageOps.exif_transpose(file)
-            if hole == "alpha" and "A" not in image.getbands() and "transparency" not in image.info:
-                raise opaque
-            wide = image.mode.startswith("I") and hole != "alpha"  # 16 bits, which convert("L") would clip
-            if not wide:
-                image = image.convert("RGBA").getchannel("A") if hole == "alpha" else image.convert("L")
-            bright = (np.asarray(image) > (32767 if wide else 127)).astype(np.float32)
-    return torch.from_numpy(1 - bright if hole == "white" else bright)
-
-
-def palette(
-    path: str | Path, band: tuple[float, float] = (0.1, 0.2), index: int = 0, offset: int = 0, size: int = 256
-) -> Tensor:
-    """Read one of Palette's free-form masks from its packed file, ``imagenet_freeform_masks.npz``.
-
-    The file has a row of bits per band, "10-20% freeform" and so on, 1 = hole, mask after mask. Image k takes mask
-    (offset + k) modulo their number.
-
-    Args:
-        path: the ``.npz`` file, which is not part of this package.
-        band: lowest and highest hole fraction.
-        index: the image's position in its list.
-        offset: 0, or 3 for the masks that the official HRDIS code takes.
-        size: side of the masks in pixels.
-
-    Raises:
-        ValueError: if the file cannot be read or lacks the band, holds no whole mask, or the mask's hole fraction
-            lies outside the band.
-
-    Cost:
-        the band is unpacked from disk at every call (82 MB in Palette's file).
-    """
-    path, key = Path(path), f"{100 * band[0]:.0f}-{100 * band[1]:.0f}% freeform"
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            keys = sorted(file.files)
-            packed = file[key] if key in keys else None
-    except (OSError, EOFError, ValueError, AttributeError, TypeError, zipfile.BadZipFile):
-        raise ValueError(f"{path} cannot be read. Palette's imagenet_freeform_masks.npz is expected.") from None
-    if packed is None:
-        raise ValueError(
-            f"{path} has no {key!r}. It holds {', '.join(map(repr, keys)) or 'nothing'}. Choose one: band=."
-        )
-    length = size * size // 8
-    if packed.ndim != 1 or packed.dtype != np.uint8 or len(packed) < length or len(packed) % length:
-        raise ValueError(
-            f"{key!r} in {path} is {packed.dtype} of shape {packed.shape}. A row of bytes is expected, {length} for "
-            f"each mask of {size} x {size} pixels. Copy the file again."
-        )
-    k = (offset + index) % (len(packed) // length)
-    hole = np.unpackbits(packed[k * length : (k + 1) * length]).reshape(size, size)
-    if not band[0] <= hole.mean() <= band[1]:
-        raise ValueError(
-            f"Mask {k} of {key!r} in {path} hides {hole.mean():.1%} of the picture, outside its band. "
-            "Bits that are 1 in holes are expected."
-        )
-    return torch.from_numpy(1 - hole.astype(np.float32))
