@@ -142,3 +142,27 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> No
         images.write_atomically(tmp_path / "a.png", broken)
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
     assert (tmp_path / "a.png").read_bytes() == b"old"
+
+
+def test_write_to_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    def full(file: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match=r"No space left on device: '.*a\.png'$"):
+        images.write_atomically(tmp_path / "a.png", full)
+
+
+def test_lab_picture_is_opaque(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 3), (200, 10, 30)).convert("LAB").save(tmp_path / "a.tif")
+    picture = images.read(tmp_path / "a.tif")
+    assert picture.alpha is None
+    assert picture.x.shape == (1, 3, 3, 4)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.gif", "GIF"), ("a.webp", "WEBP"), ("a.tif", "TIFF")])
+def test_first_of_several_pictures_is_taken_with_a_warning(tmp_path: Path, name: str, kind: str) -> None:
+    first, second = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
+    first.save(tmp_path / name, format=kind, save_all=True, append_images=[second])
+    with pytest.warns(UserWarning, match="holds several pictures; the first is taken"):
+        x = images.read(tmp_path / name).x
+    assert x[0, 0].min() > 0.9

@@ -89,16 +89,14 @@ def decode(path: str | Path, convert: Callable[["Image.Image"], T]) -> T:
                         f"{MAX_PIXELS // 1_000_000} megapixels are expected. Scale or crop it first."
                     )
                 image.load()
+                if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # a phone's, the second is no picture
+                    warnings.warn(f"{path} holds several pictures; the first is taken.", stacklevel=3)
                 return convert(image)
     except UnidentifiedImageError:
-        raise ValueError(
-            f"{path} is no picture that can be read. PNG, JPEG, WebP, TIFF or BMP is expected, whatever the "
-            "file is named."
-        ) from None
+        formats = "PNG, JPEG, WebP, TIFF or BMP is expected, whatever the file is named"
+        raise ValueError(f"{path} is no picture that can be read. {formats}.") from None
     except Image.DecompressionBombError:
-        raise ValueError(
-            f"{path} unpacks to a picture of more than {MAX_PIXELS // 1_000_000} megapixels. Scale or crop it first."
-        ) from None
+        raise ValueError(f"{path} unpacks to over {MAX_PIXELS / 1e6:.0f} megapixels. Scale or crop it first.") from None
     except (OSError, SyntaxError, EOFError, MemoryError, NotImplementedError) as error:
         raise ValueError(f"{path} cannot be decoded ({error}). It is truncated or damaged: copy it again.") from None
 
@@ -107,9 +105,9 @@ def from_pil(image: "Image.Image") -> Picture:
     """One of Pillow's images, of any mode."""
     kept = image.mode in ("RGB", "RGBA", "P", "L", "LA", "I;16")  # elsewhere the colours change their space
     icc = image.info.get("icc_profile") if kept else None
-    if image.mode.startswith("I") or image.mode == "F":
+    if image.mode[0] in "IF":
         return Picture(_tensor(_deep_grey(image)), bits=16, icc=icc)
-    transparent = "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
+    transparent = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info  # not "LAB"
     grey = image.mode in ("1", "L", "LA", "La")
     pixels = np.asarray(image.convert(("L" if grey else "RGB") + ("A" if transparent else "")))
     pixels = pixels.reshape(*pixels.shape[:2], -1).astype(np.float32) / 255
@@ -120,9 +118,9 @@ def from_pil(image: "Image.Image") -> Picture:
 def _deep_grey(image: "Image.Image") -> np.ndarray:
     """Grey values of a 16-bit picture in [0, 1]."""
     values = np.asarray(image).astype(np.float64)
-    if image.mode == "F" and not (values.min() >= 0 and values.max() <= 1):
-        raise OSError("floating-point pictures are expected to hold values from 0 to 1")
     if image.mode == "F":
+        if not (values.min() >= 0 and values.max() <= 1):
+            raise OSError("floating-point pictures are expected to hold values from 0 to 1")
         return values[..., None]
     if values.max() > 65535 or values.min() < 0:
         raise OSError("integer pictures of more than 16 bits are not supported")
@@ -172,9 +170,7 @@ def check_output(path: str | Path, *, transparent: bool = False) -> Path:
 def check_folder(folder: str | Path) -> Path:
     """Raise unless files can be made in the folder, or the folder itself in what exists of its path."""
     folder = Path(folder)
-    existing = folder.absolute()
-    while not existing.exists():
-        existing = existing.parent
+    existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     try:
         if not existing.is_dir():
             raise NotADirectoryError(f"{existing} is a file")
@@ -189,16 +185,23 @@ def check_folder(folder: str | Path) -> Path:
 
 def write(path: str | Path, picture: Picture) -> None:
     """Write a picture; the file appears whole or not at all. JPEG, WebP and BMP hold 8 bits, whatever was read."""
-    deep = Path(path).suffix.lower() in (".png", ".tif", ".tiff")
-    image = to_pil(picture if deep else replace(picture, bits=8))
+    suffix = Path(path).suffix.lower()
+    image = to_pil(picture if suffix in (".png", ".tif", ".tiff") else replace(picture, bits=8))
     options: dict[str, Any] = {"icc_profile": picture.icc} if picture.icc else {}
-    if Path(path).suffix.lower() in (".jpg", ".jpeg"):
+    if suffix in (".jpg", ".jpeg"):
         options |= {"quality": 95, "subsampling": 0}
-    write_atomically(path, lambda file: image.save(file, format=_format(path), **options))
+    name = {".jpg": "jpeg", ".tif": "tiff"}.get(suffix, suffix[1:])
+    write_atomically(path, lambda file: image.save(file, format=name, **options))
 
 
 def save(path: str | Path, x: Tensor) -> None:
-    """Write one image (c, h, w) or (1, c, h, w) in [-1, 1] with 8 bits, clamped."""
+    """Write one image (c, h, w) or (1, c, h, w) in [-1, 1] with 8 bits, clamped; c is 1 or 3, the name a picture's."""
+    shape = tuple(getattr(x, "shape", ()))
+    if not isinstance(x, Tensor) or x.ndim < 3 or shape[:-3] not in ((), (1,)) or shape[-3] not in (1, 3):
+        raise TypeError(
+            f"x is a {type(x).__name__} of shape {shape}. One image (c, h, w) is expected: save(path, x[0])."
+        )
+    check_output(path)
     write(path, Picture(x.detach().reshape(1, *x.shape[-3:])))
 
 
@@ -233,18 +236,13 @@ def write_atomically(path: str | Path, write_to: Callable[[IO[bytes]], object], 
             write_to(file)
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno:
+            error.filename = error.filename or str(path)  # a full disk names no file
         raise
 
 
 def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
+    os.umask(mask := os.umask(0))
     return mask
-
-
-def _format(path: str | Path) -> str:
-    from PIL import Image
-
-    return Image.registered_extensions()[Path(path).suffix.lower()]
