@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from PIL import Image
 from toys import random_weights
 
 from hrdis import cli, images
+from hrdis.devices import pick_device
 from hrdis.priors.unet import build_unet
 from hrdis.rng import stream
 
@@ -308,7 +310,7 @@ BAD = {
     "in.png --task inpaint --mask missing.png": "missing.png does not exist",
     "in.png --task inpaint --mask text.png": "is no picture",
     "in.png --task inpaint --mask wide.png": "Both must agree",
-    "in.png --task inpaint --mask white.png": "Nothing is observed",
+    "in.png --task inpaint --mask white.png": "white.png marks every pixel as a hole",
     "in.png --task inpaint --hole alpha": "has no transparency",
     "in.png --task sr4 --prior nowhere": "There is no prior 'nowhere'",
     "in.png --task sr4 --prior .": "config.json does not exist",
@@ -611,3 +613,28 @@ def test_setting_of_another_solver_is_refused_with_a_suggestion(capsys: pytest.C
 def test_prior_show_prints_the_card(prior: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("prior", "show", prior) == 0
     assert "A network of noise." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("gpu", "--device gpu cannot be used. auto, cpu, cuda, cuda:1 or mps is expected: --device cpu"),
+        ("meta", "--device meta cannot be used. auto, cpu, cuda, cuda:1 or mps is expected: --device cpu"),
+        ("xpu", "--device xpu cannot be used ("),
+    ],
+)
+def test_device_that_cannot_be_used_is_refused_in_one_short_line(name: str, said: str) -> None:
+    with pytest.raises(ValueError, match="^" + re.escape(said)) as caught:
+        pick_device(name)
+    assert len(str(caught.value)) < 200
+
+
+def test_file_that_reads_as_an_option_is_told_how_to_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo(Path("-dash.png"))
+    assert cli.main(["restore", "-dash.png", "--task", "sr2", "-o", "a.png"]) == 2
+    assert "-dash.png is a file, but reads as an option. Its name with a folder is expected: ./-dash.png" in (
+        capsys.readouterr().err
+    )

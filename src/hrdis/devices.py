@@ -16,9 +16,12 @@ def pick_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.split(":")[0] not in ("cpu", "cuda", "mps", "xpu"):
+        raise ValueError(f"--device {name} cannot be used. auto, cpu, cuda, cuda:1 or mps is expected: --device cpu")
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"--device {name} cannot be used ({str(error).splitlines()[0]}). Use --device cpu.") from None
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        why = str(error).split("\n")[0].split(". ")[0]  # torch goes on for a page
+        raise ValueError(f"--device {name} cannot be used ({why}). Use --device cpu.") from None
     return device

@@ -66,6 +66,9 @@ def parse(cls: type[T], argv: Sequence[str], command: str, description: str, **d
     """
     import tyro
 
+    for word in argv:
+        if len(word) > 2 and word.startswith("-") and "=" not in word and Path(word).is_file():
+            raise BadInput(f"{word} is a file, but reads as an option. Its name with a folder is expected: ./{word}")
     groups = [
         (name, Annotated[type(value), tyro.conf.arg(help=_first_line(value))], field(default=value))
         for name, value in defaults.items()
