@@ -7,6 +7,7 @@ import torch
 from toys import mixture, problem_for
 
 import hrdis
+from hrdis.arguments import unknown
 from hrdis.operators import SuperResolution
 
 SOLVER, PRIOR = hrdis.HRDIS(steps=3), mixture()
@@ -71,6 +72,69 @@ CALLS = {
     "noise is the class Gaussian. A noise with its level is expected: noise=hrdis.noise.Gaussian(0.05).": (
         lambda: hrdis.measure(SuperResolution(2), X, hrdis.noise.Gaussian, seeds=[0])
     ),
+    "y is ndarray. A floating tensor whose first axis is the image is expected. torch.from_numpy(y), the image axis": (
+        lambda: hrdis.Problem(X.numpy(), SuperResolution(2))
+    ),
+    "y is torch.uint8 of shape (1, 1, 8, 8). A floating tensor whose first axis is the image is expected. For grey": (
+        lambda: hrdis.Problem(X.byte(), SuperResolution(2))
+    ),
+    "y is list. A floating tensor whose first axis is the image is expected. torch.stack(y)": (
+        lambda: hrdis.Problem([X, X], SuperResolution(2))
+    ),
+    "y is SuperResolution. A floating tensor whose first axis is the image is expected. It looks as if the arguments": (
+        lambda: hrdis.Problem(SuperResolution(2), X)
+    ),
+    "SuperResolution got torch.float32 of shape (1, 8, 8). A floating tensor of shape (b, c, h, w) in [-1, 1] is "
+    "expected. One image gets its axis with x[None].": lambda: hrdis.measure(SuperResolution(2), X[0]),
+    "SuperResolution got shape (1, 8, 8, 3), with the channels last. (b, c, h, w) is expected: x.permute(": (
+        lambda: hrdis.measure(SuperResolution(2), X.reshape(1, 8, 8, 1).expand(1, 8, 8, 3))
+    ),
+    "The mask is given as ndarray. A tensor of shape (h, w) or (b, 1, h, w) is expected: torch.from_numpy(mask)": (
+        lambda: hrdis.operators.Inpainting(X[0, 0].numpy())
+    ),
+    "x is a ndarray of shape (1, 1, 8, 8). One image (c, h, w) is expected": lambda: hrdis.images.save(
+        "x.png", X.numpy()
+    ),
+    "x is a Tensor of shape (8, 8). One image (c, h, w) is expected": lambda: hrdis.images.save("x.png", X[0, 0]),
+    "x is a Tensor of shape (2, 1, 8, 8). One image (c, h, w) is expected": (
+        lambda: hrdis.images.save("x.png", X.expand(2, 1, 8, 8))
+    ),
+    "means is a str that torch cannot read. A tensor is expected.": lambda: hrdis.priors.GaussianMixture("x", [1], 1),
+}
+RAMP = torch.linspace(0, 1, 64).reshape(1, 1, 8, 8)
+SLIPS = {
+    "x reaches from 0 to 1 and never below; pictures are expected in [-1, 1]. For values in [0, 1]: 2 * x - 1.": (
+        lambda: hrdis.measure(SuperResolution(2), RAMP, hrdis.noise.Gaussian(0.1), seeds=[0])
+    ),
+    "y reaches from 0 to 1 and never below; pictures are expected in [-1, 1]. For values in [0, 1]: 2 * y - 1.": (
+        lambda: hrdis.Problem(RAMP, SuperResolution(2))
+    ),
+    "y holds whole numbers up to 63; pictures are expected in [-1, 1]: y / 127.5 - 1.": (
+        lambda: hrdis.Problem((63 * RAMP).round(), SuperResolution(2))
+    ),
+    "sigma is 25, more than the range of a picture in [0, 1]. For 25 grey levels of 255: Gaussian(25 / 255).": (
+        lambda: hrdis.noise.Gaussian(25)
+    ),
+}
+QUIET = {
+    "a picture of the right range": lambda: hrdis.Problem(2 * RAMP - 1, SuperResolution(2)),
+    "a bright one": lambda: hrdis.Problem(0.5 + RAMP / 2, SuperResolution(2)),
+    "counts that are no picture": lambda: hrdis.Problem((63 * RAMP).round(), lambda x: x),
+    "a level in units of another measurement": lambda: hrdis.noise.Gaussian(25, "[-1,1]"),
+}
+SHOWN = {
+    "Schedule(1000 times, sigma 0.01 to 157)": lambda: hrdis.Schedule.linear(),
+    "Problem(y=(3, 1, ": lambda: PROBLEM,
+    "GaussianMixture('custom', Schedule(": lambda: PRIOR,
+    "Gaussian('custom', Schedule(1000 times, sigma 0.01 to 157), mean=(2, 2), variances)": (
+        lambda: hrdis.priors.Gaussian([[0.0, 0], [0, 0]], 1.0)
+    ),
+    "Result(x=(3, 1, ": lambda: hrdis.solve(SOLVER, PRIOR, PROBLEM, seeds=[0, 1, 2]),
+    "Step(t=": lambda: next(hrdis.iterate(SOLVER, PRIOR, PROBLEM, seeds=[0, 1, 2])),
+    "Best(x=(3, 1, ": lambda: hrdis.best_of(2, SOLVER, PRIOR, PROBLEM, seeds=[0, 1, 2]),
+    "UNetPrior('default', Schedule(1000 times, sigma 0.01 to 157), 3.42 M parameters, float32 on cpu)": (
+        lambda: hrdis.load_prior("default")
+    ),
 }
 
 
@@ -80,3 +144,29 @@ def test_slip_is_told_with_what_to_write_instead(message):
         CALLS[message]()
     assert str(caught.value).endswith((".", "]"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("message", SLIPS)
+def test_slip_that_may_be_meant_is_warned_of(message):
+    with pytest.warns(UserWarning, match="^" + re.escape(message)) as caught:
+        SLIPS[message]()
+    assert [w.filename for w in caught] == [__file__]
+
+
+@pytest.mark.parametrize("case", QUIET)
+def test_what_may_well_be_meant_is_not_warned_of(case, recwarn):
+    QUIET[case]()
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("start", SHOWN)
+def test_repr_is_one_short_line_that_says_what_it_is(start):
+    shown = repr(SHOWN[start]())
+    assert shown.startswith(start)
+    assert "\n" not in shown
+    assert len(shown) < 300
+
+
+@pytest.mark.parametrize(("name", "near"), [("HRDIS", "hrdis"), ("DDNM+", "ddnmplus"), ("DiffPIR", "diffpir")])
+def test_name_of_a_class_finds_its_row(name, near):
+    assert unknown("solver", name, hrdis.SOLVERS).endswith(f"Did you mean {near!r}?")

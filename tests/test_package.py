@@ -57,8 +57,10 @@ def test_names_for_type_checkers_are_the_names_that_resolve():
 
 
 def test_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match=r"^module 'hrdis' has no attribute 'HRDISS'$"):
+    with pytest.raises(AttributeError, match=r"^module 'hrdis' has no attribute 'HRDISS'\. Did you mean 'HRDIS'\?$"):
         _ = hrdis.HRDISS
+    with pytest.raises(AttributeError, match=r"^module 'hrdis' has no attribute '__wrapped__'$"):
+        _ = hrdis.__wrapped__
 
 
 def test_solvers_are_classes_with_presets_under_lower_case_names():

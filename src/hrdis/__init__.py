@@ -66,7 +66,11 @@ __all__ = [name for name in _HOME if name not in ("solvers", "tasks")]
 def __getattr__(name: str) -> object:
     home = _HOME.get(name)
     if home is None:
-        raise AttributeError(f"module 'hrdis' has no attribute {name!r}")
+        import difflib
+
+        near = difflib.get_close_matches(name, _HOME, n=1)
+        hint = f". Did you mean {near[0]!r}?" if near else ""
+        raise AttributeError(f"module 'hrdis' has no attribute {name!r}{hint}", name=name)
     module = import_module(f".{home}", __name__)
     value = module if name == home else getattr(module, name)
     globals()[name] = value

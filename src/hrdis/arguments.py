@@ -19,7 +19,7 @@ CALL = "hrdis.solve(solver, prior, problem, seeds=...)"
 def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
     """What to say of a name that is none of the valid ones: all of them, and the likeliest."""
     valid = list(valid)
-    near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower().replace("+", "plus"), valid, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"unknown {kind} {name!r}. Valid names: {', '.join(valid)}.{hint}"
 
@@ -171,7 +171,12 @@ def check(solver: Solver, prior: Prior, problem: Problem) -> Problem:
     if prior.channels is not None and channels not in prior.channels:
         raise ValueError(
             f"The images have {channels} channels, but the prior {prior.name!r} takes "
-            f"{' or '.join(map(str, prior.channels))}. Convert the images, or use another prior."
+            f"{' or '.join(map(str, prior.channels))}. "
+            + (
+                "Channels come before height and width: y.permute(0, 3, 1, 2)."
+                if problem.y.shape[-1] in (1, 3)
+                else "Convert the images, or use another prior."
+            )
         )
     name, A = type(solver).__name__, f"A is a {type(problem.A).__name__}, which"
     if prior.latent:

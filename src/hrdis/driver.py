@@ -39,6 +39,11 @@ class Result:
     times: tuple[int, ...]
     theta: Mapping[str, Tensor] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        shown = f"x={tuple(self.x.shape)}, finite={self.finite.tolist()}, nfe={self.nfe}, seconds={self.seconds:.3g}"
+        theta = {name: tuple(value.shape) for name, value in self.theta.items()}
+        return f"Result({shown}, times={len(self.times)}{f', theta={theta}' if theta else ''})"
+
 
 def iterate(
     solver: Solver,

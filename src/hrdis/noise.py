@@ -9,6 +9,7 @@ standard deviation at mid-grey, u = 1/2 in [0, 1], a constant, so that it does n
 together. On photographs of faces it is within 6 % of the measured rms.
 """
 
+import warnings
 from dataclasses import dataclass
 from math import inf, sqrt
 from typing import ClassVar, Literal, Protocol
@@ -58,6 +59,13 @@ class Gaussian:
             raise ValueError(f"sigma is {self.sigma}. A standard deviation >= 0 is expected: Gaussian(0.05).")
         if self.sigma_range not in ("[0,1]", "[-1,1]"):
             raise ValueError(f"sigma_range is {self.sigma_range!r}. '[0,1]' or '[-1,1]' is expected.")
+        if self.sigma > 2 and self.sigma_range == "[0,1]":
+            warnings.warn(
+                f"sigma is {self.sigma:g}, more than the range of a picture in [0, 1]. For {self.sigma:g} grey levels "
+                f"of 255: Gaussian({self.sigma:g} / 255). For a measurement that is no picture: "
+                f"Gaussian({2 * self.sigma:g}, '[-1,1]').",
+                stacklevel=3,
+            )
 
     @property
     def sigma_y(self) -> float:

@@ -36,6 +36,10 @@ class Best:
     seeds: tuple[tuple[int, ...], ...]
     results: tuple[Result, ...]
 
+    def __repr__(self) -> str:
+        chosen = f"chosen={self.chosen.tolist()} of {len(self.results)} by {self.criterion}"
+        return f"Best(x={tuple(self.x.shape)}, {chosen}, scores={self.scores.tolist()})"
+
     def record(self) -> dict[str, object]:
         """What was chosen and by what, for ``json``."""
         return {

@@ -49,6 +49,11 @@ class Schedule:
         beta = (1 - f[1:] / f[:-1]).clamp(max=0.999)
         return cls((1 - beta).cumprod(0))
 
+    def __repr__(self) -> str:
+        return (
+            f"Schedule({len(self)} times, sigma {float(self.sigma(0)):.3g} to {float(self.sigma(len(self) - 1)):.3g})"
+        )
+
     def __len__(self) -> int:
         return len(self.alpha_bar)
 

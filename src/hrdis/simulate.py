@@ -9,7 +9,7 @@ from torch import Tensor
 from .arguments import check_measured, noise_source
 from .noise import Gaussian, Noise
 from .operators.adopt import is_physics, noise_level
-from .operators.base import Operator
+from .operators.base import Operator, other_range
 from .operators.deepinv import Theirs, from_deepinv
 from .operators.problem import Function, Problem
 from .rng import Replay
@@ -58,6 +58,8 @@ def measure(
             "For values in [0, 1] or 0..255 use 2 * x - 1 or x / 127.5 - 1.",
             stacklevel=2,
         )
+    elif noise is not None and (doubt := other_range(x, "x")):  # without noise `Problem` sees it in y
+        warnings.warn(doubt, stacklevel=2)
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
         y = operator(x)
         if noise is None:

@@ -77,13 +77,44 @@ class Operator(nn.Module, ABC):
             got = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
             raise TypeError(
                 f"{type(self).__name__} got {got}. A floating tensor of shape (b, c, h, w) in [-1, 1] is expected. "
-                "Convert a picture with hrdis.images.load(path)."
+                f"{as_tensor(x, 'x') or 'Convert a picture with hrdis.images.load(path).'}"
+            )
+        if x.shape[1] > 4 >= x.shape[3]:
+            raise ValueError(
+                f"{type(self).__name__} got shape {tuple(x.shape)}, with the channels last. (b, c, h, w) is expected: "
+                "x.permute(0, 3, 1, 2)."
             )
         if not bool(torch.isfinite(x).all()):
             raise ValueError(
                 f"The image given to {type(self).__name__} holds NaN or infinite values. "
                 "Finite values in [-1, 1] are expected."
             )
+
+
+def as_tensor(value: object, name: str) -> str:
+    """How what was given instead of a floating tensor (b, c, h, w) in [-1, 1] becomes one; "" where nobody knows."""
+    if isinstance(value, nn.Module):
+        return "It looks as if the arguments were swapped: Problem(y, A)."
+    if isinstance(value, list | tuple) and all(isinstance(v, Tensor) for v in value):
+        return f"torch.stack({name}), or torch.cat where each has an axis of one image."
+    if not isinstance(value, Tensor):
+        return f"torch.from_numpy({name}), the image axis first and in [-1, 1]." if hasattr(value, "__array__") else ""
+    if not value.is_floating_point() and not value.is_complex():
+        return f"For grey levels of 8 bits: {name} / 127.5 - 1."
+    return f"One image gets its axis with {name}[None]." if value.ndim in (1, 3) else ""
+
+
+def other_range(x: Tensor, name: str) -> str:
+    """A doubt whether pictures x are in [-1, 1], or "": all of [0, 1] and nothing below, or whole grey levels."""
+    low, high = (float(v) for v in x.detach().aminmax())
+    if low >= 0 and 10 < high <= 255 and bool((x == x.round()).all()):
+        return f"{name} holds whole numbers up to {high:g}; pictures are expected in [-1, 1]: {name} / 127.5 - 1."
+    if 0 <= low < 0.2 and 0.8 < high <= 1:
+        return (
+            f"{name} reaches from {low:.2g} to {high:.2g} and never below; pictures are expected in [-1, 1]. "
+            f"For values in [0, 1]: 2 * {name} - 1."
+        )
+    return ""
 
 
 class LinearOperator(Operator):

@@ -34,7 +34,10 @@ class Inpainting(SVDOperator):
         super().__init__()
         if not isinstance(mask, Tensor) or mask.is_complex() or not 2 <= mask.ndim <= 4:
             got = f"shape {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
-            raise TypeError(f"The mask is given as {got}. A tensor of shape (h, w) or (b, 1, h, w) is expected.")
+            raise TypeError(
+                f"The mask is given as {got}. A tensor of shape (h, w) or (b, 1, h, w) is expected: "
+                "torch.from_numpy(mask), or, of a file, hrdis.operators.masks.from_file(path, hole='white')."
+            )
         values = mask.unique()
         if not bool(((values == 0) | (values == 1)).all()):
             raise ValueError(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .adopt import adopt, is_physics
-from .base import Operator, Shape, wide
+from .base import Operator, Shape, as_tensor, other_range, wide
 from .deepinv import Theirs
 
 
@@ -75,7 +75,9 @@ class Problem:
         y, A = self.y, self.A
         if not isinstance(y, Tensor) or not y.is_floating_point() or y.ndim < 2 or len(y) == 0:
             got = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
-            raise TypeError(f"y is {got}. A floating tensor whose first axis is the image is expected.")
+            raise TypeError(
+                f"y is {got}. A floating tensor whose first axis is the image is expected. {as_tensor(y, 'y')}"
+            )
         if is_physics(A):
             y, A, sigma_y = adopt(y, A, self.sigma_y)
             object.__setattr__(self, "y", y)
@@ -104,6 +106,12 @@ class Problem:
                 stacklevel=3,
             )
         self._check_shape()
+        if self.A.picture and not isinstance(self.A, Function) and (doubt := other_range(y, "y")):
+            warnings.warn(doubt, stacklevel=3)
+
+    def __repr__(self) -> str:
+        y = f"y={tuple(self.y.shape)} {str(self.y.dtype).removeprefix('torch.')} on {self.y.device}"
+        return f"Problem({y}, A={self.A}, sigma_y={float(self.sigma_y):g}, x={self.image_shape})"
 
     def _check_shape(self) -> None:
         shape = self._shape()

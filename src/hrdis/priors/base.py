@@ -77,6 +77,16 @@ class Prior(nn.Module, ABC):
     label: int | None = None
     presets: str = ""
 
+    def __repr__(self) -> str:
+        """One line: what it is, not its layers; those are in ``print(prior.network)`` and the like."""
+        first = next(self.parameters(), None)
+        about = [repr(self.name), repr(getattr(self, "schedule", None))]
+        if first is not None:
+            count = sum(p.numel() for p in self.parameters())
+            about += [f"{count / 1e6:.3g} M parameters", f"{str(first.dtype).removeprefix('torch.')} on {first.device}"]
+        about += [f"label={self.label} of {self.classes}"] if self.classes is not None else []
+        return f"{type(self).__name__}({', '.join([*about, *filter(None, [self.extra_repr()])])})"
+
     @abstractmethod
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         """Estimate the clean images and the noise in x_t at time t.

@@ -44,8 +44,9 @@ class Gaussian(Prior):
     def __init__(self, mean: Tensor, covariance: Tensor | float, schedule: Schedule | None = None):
         super().__init__()
         self.schedule = schedule or Schedule.linear()
+        mean = _floating("mean", mean)
         n = mean.numel()
-        self.register_buffer("mean", mean.detach().double())
+        self.register_buffer("mean", mean)
         covariance = torch.as_tensor(covariance, dtype=torch.float64)
         basis: Tensor | None = None
         if covariance.ndim == 0 or covariance.shape == mean.shape:
@@ -66,6 +67,9 @@ class Gaussian(Prior):
             )
         self.register_buffer("variances", variances.clamp(min=0))
         self.register_buffer("basis", basis)
+
+    def extra_repr(self) -> str:
+        return f"mean={tuple(self.mean.shape)}, {'variances' if self.basis is None else 'a full covariance'}"
 
     @property
     def covariance(self) -> Tensor:
@@ -114,15 +118,19 @@ class GaussianMixture(Prior):
     def __init__(self, means: Tensor, weights: Tensor, stds: Tensor | float, schedule: Schedule | None = None):
         super().__init__()
         self.schedule = schedule or Schedule.linear()
+        means = _floating("means", means)
         weights = torch.as_tensor(weights, dtype=torch.float64)
         stds = torch.as_tensor(stds, dtype=torch.float64).expand(len(means)).clone()
         if weights.shape != (len(means),) or not bool((weights > 0).all()):
             raise ValueError(f"weights are {weights.tolist()}. {len(means)} positive numbers are expected.")
         if not bool((stds > 0).all()):
             raise ValueError(f"stds are {stds.tolist()}. Positive standard deviations are expected.")
-        self.register_buffer("means", means.detach().double())
+        self.register_buffer("means", means)
         self.register_buffer("weights", weights / weights.sum())
         self.register_buffer("stds", stds)
+
+    def extra_repr(self) -> str:
+        return f"means={tuple(self.means.shape)}"
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         q = self.schedule
@@ -176,6 +184,14 @@ class MixturePosterior:
         draws = [g.sample(int(n), seed + 1 + k) for k, (g, n) in enumerate(zip(self.components, counts, strict=True))]
         order = stream(seed, "mixture order").permutation(count)
         return torch.cat(draws)[torch.from_numpy(np.ascontiguousarray(order))]
+
+
+def _floating(name: str, value: Tensor) -> Tensor:
+    """Float64, whatever torch can read; lists and arrays too."""
+    try:
+        return torch.as_tensor(value, dtype=torch.float64).detach()
+    except (ValueError, TypeError, RuntimeError):
+        raise TypeError(f"{name} is a {type(value).__name__} that torch cannot read. A tensor is expected.") from None
 
 
 def _condition(prior: Gaussian, problem: Problem) -> list[tuple[Tensor, Tensor, Tensor]]:

@@ -94,6 +94,10 @@ class Step:
     info: Mapping[str, Tensor] = field(default_factory=dict)
     theta: Mapping[str, Tensor] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        info = {name: [float(f"{v:.3g}") for v in value.flatten().tolist()] for name, value in self.info.items()}
+        return f"Step(t={self.t}, x={tuple(self.x.shape)}, info={info}, theta={list(self.theta)})"
+
 
 Run = Generator[Step, None, Tensor]
 
