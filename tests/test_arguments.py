@@ -1,6 +1,8 @@
 """`hrdis.arguments`: what is refused before any work, and the message that says what to write instead."""
 
 import re
+from dataclasses import fields
+from inspect import signature
 
 import pytest
 import torch
@@ -116,6 +118,60 @@ SLIPS = {
         lambda: hrdis.noise.Gaussian(25)
     ),
 }
+
+
+class Told(hrdis.Solver):
+    """A solver whose ``run`` is the function it is given."""
+
+    def __init__(self, run):
+        self.does = run
+
+    def times(self, schedule):
+        return [1, 0, -1]
+
+    def run(self, prior, problem, times, rng):
+        return self.does(prior, problem)
+
+
+def yields(*what, end=None):
+    def run(prior, problem):
+        yield from what
+        return end
+
+    return run
+
+
+class Half(hrdis.Prior):
+    """A prior that gives one tensor where a pair is expected; without a schedule if told so."""
+
+    def __init__(self, schedule=True):
+        super().__init__()
+        if schedule:
+            self.schedule = hrdis.Schedule.linear()
+
+    def forward(self, x_t, t):
+        return x_t
+
+
+RUN = "A generator is expected that says `yield hrdis.Step(t, x)` in every iteration and `return x` at its end."
+#: What goes wrong in the first lines of a solver, a prior or an operator of one's own.
+FIRST_LINES = {
+    f"Told.run returned a Tensor. {RUN}": lambda: hrdis.solve(Told(lambda *_: X), PRIOR, PROBLEM, seeds=[0, 1, 2]),
+    f"Told.run yielded a Tensor. {RUN}": lambda: hrdis.solve(Told(yields(X)), PRIOR, PROBLEM, seeds=[0, 1, 2]),
+    f"Told.run ended with a NoneType. {RUN}": (
+        lambda: hrdis.solve(Told(yields(hrdis.Step(0, X))), PRIOR, PROBLEM, seeds=[0, 1, 2])
+    ),
+    "Half returned a Tensor. A pair is expected: return hrdis.priors.Prediction(x0_hat, eps).": (
+        lambda: hrdis.solve(SOLVER, Half(), PROBLEM, seeds=[0, 1, 2])
+    ),
+    "The prior a Half has no schedule. Its noise levels are expected: self.schedule = hrdis.Schedule.linear()": (
+        lambda: hrdis.solve(SOLVER, Half(schedule=False), PROBLEM, seeds=[0, 1, 2])
+    ),
+    "A(x) is a NoneType. A tensor is expected": lambda: hrdis.Problem(X, lambda x: None),
+    "The images have shape (1, 4, 4), but Gaussian was made for (1, 8, 8). Both must agree.": (
+        lambda: hrdis.priors.Gaussian(X[0], 1.0)(X[..., :4, :4], 0)
+    ),
+}
 QUIET = {
     "a picture of the right range": lambda: hrdis.Problem(2 * RAMP - 1, SuperResolution(2)),
     "a bright one": lambda: hrdis.Problem(0.5 + RAMP / 2, SuperResolution(2)),
@@ -144,6 +200,30 @@ def test_slip_is_told_with_what_to_write_instead(message):
         CALLS[message]()
     assert str(caught.value).endswith((".", "]"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("message", FIRST_LINES)
+def test_first_lines_of_ones_own_are_told_what_is_missing(message):
+    with pytest.raises((TypeError, ValueError), match="^" + re.escape(message)):
+        FIRST_LINES[message]()
+
+
+def test_pair_from_a_prior_of_ones_own_serves_every_solver():
+    class Pair(Half):
+        def forward(self, x_t, t):
+            return x_t, torch.zeros_like(x_t)
+
+    assert hrdis.solve(hrdis.GDP(steps=2), Pair(), PROBLEM, seeds=[0, 1, 2]).nfe == 2
+
+
+@pytest.mark.parametrize("name", hrdis.SOLVERS)
+def test_help_of_a_solver_explains_every_setting_in_plain_types(name):
+    cls = hrdis.SOLVERS[name][0]
+    _, _, told = cls.__doc__.partition("\n    Settings:\n")
+    assert [line.split(":")[0].strip() for line in told.strip().splitlines()] == [f.name for f in fields(cls)]
+    assert all(len(line.partition(": ")[2]) > 5 for line in told.strip().splitlines())
+    assert "FieldInfo" not in str(signature(cls))
+    assert list(signature(cls).parameters) == [f.name for f in fields(cls)]
 
 
 @pytest.mark.parametrize("message", SLIPS)

@@ -42,6 +42,11 @@ def check_arguments(solver: object, prior: object, problem: object) -> None:
         raise TypeError(f"solver is {_shown(solver)}. A solver is expected: {_meant(solver)}")
     if not isinstance(prior, Prior):
         raise TypeError(f"prior is {_shown(prior)}. A prior is expected: {_loaded(prior)}")
+    if not hasattr(prior, "schedule"):
+        raise TypeError(
+            f"The prior {_shown(prior)} has no schedule. Its noise levels are expected: "
+            "self.schedule = hrdis.Schedule.linear(), after super().__init__()."
+        )
     if not isinstance(problem, Problem):
         raise TypeError(
             f"problem is {_shown(problem)}. A measurement with its operator is expected: "

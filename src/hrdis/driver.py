@@ -140,6 +140,7 @@ def _iterate(
     theta: Mapping[str, Tensor] = {}
     finite = torch.ones(len(problem.y), dtype=torch.bool)
     run, kind = solver.run(counted, problem.rescaled(), times, source), problem.y.device.type
+    _check_run(solver, "returned", run, Generator)
     while True:
         # The caller's mixed precision is for the network: it would make A's products, and the state, half precision.
         counted.autocast = torch.autocast(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
@@ -148,7 +149,9 @@ def _iterate(
                 step = next(run)
         except StopIteration as end:
             x = end.value
+            _check_run(solver, "ended with", x, Tensor)
             break
+        _check_run(solver, "yielded", step, Step)
         finite = _still_finite(finite, step.x, f"at t = {step.t} (call {counted.calls} of {calls})")
         theta = {name: value.clone() for name, value in step.theta.items()}
         yield _Decoded(step, decode) if prior.latent else step
@@ -157,6 +160,14 @@ def _iterate(
     if isinstance(source, Replay):
         source.close()
     return Result(x, finite, counted.calls, time.perf_counter() - started, tuple(times), theta)
+
+
+def _check_run(solver: Solver, did: str, what: object, expected: type) -> None:
+    if not isinstance(what, expected):
+        raise TypeError(
+            f"{type(solver).__name__}.run {did} a {type(what).__name__}. A generator is expected that says "
+            "`yield hrdis.Step(t, x)` in every iteration and `return x` at its end."
+        )
 
 
 def _still_finite(finite: torch.Tensor, x: Tensor, when: str) -> Tensor:

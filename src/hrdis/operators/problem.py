@@ -121,15 +121,20 @@ class Problem:
                 "(b, c, h, w). Build both at once: problem = hrdis.measure(A, x, seeds=...)."
             )
         with torch.no_grad():
-            measured = self.A(self.y.new_zeros(shape)).shape
+            made = self.A(self.y.new_zeros(shape))
+        if not isinstance(made, Tensor):
+            raise TypeError(f"A(x) is a {type(made).__name__}. A tensor is expected: let A return its measurement.")
+        measured = made.shape
         if measured != self.y.shape:
-            named = "hrdis.operators.Function(A, shape=(c, h, w))"
+            named = "Problem(y, hrdis.operators.Function(A, shape=(c, h, w)))"
             if isinstance(self.A, Theirs):
-                named = "hrdis.operators.from_deepinv(physics, (c, h, w))"
+                named = "Problem(y, hrdis.operators.from_deepinv(physics, (c, h, w)))"
+            elif not isinstance(self.A, Function):
+                named = "def image_shape(self, y_shape): return (y_shape[0], c, h, w)"
             raise ValueError(
                 f"y has shape {tuple(self.y.shape)}, but {type(self.A).__name__} gives {tuple(measured)} for images "
                 f"of shape {shape}. Build both at once: problem = hrdis.measure(A, x, seeds=...), or name the "
-                f"image's shape: Problem(y, {named})."
+                f"image's shape: {named}."
             )
 
     def _shape(self) -> Shape:

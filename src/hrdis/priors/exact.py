@@ -84,6 +84,7 @@ class Gaussian(Prior):
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         q = self.schedule
+        _check_size(self, x_t, self.mean)
         d = self._rotate((x_t.double() - q.signal(t) * self.mean).flatten(1))
         scaled = d / (q[t] * self.variances + 1 - q[t])
         eps = q.noise(t) * self._rotate(scaled, back=True)
@@ -134,6 +135,7 @@ class GaussianMixture(Prior):
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         q = self.schedule
+        _check_size(self, x_t, self.means[0])
         m, var = self.means.flatten(1), self.stds**2
         v = q[t] * var + 1 - q[t]  # (k,) variance of x_t within a component
         d = x_t.double().flatten(1)[:, None] - q.signal(t) * m  # (b, k, n)
@@ -192,6 +194,14 @@ def _floating(name: str, value: Tensor) -> Tensor:
         return torch.as_tensor(value, dtype=torch.float64).detach()
     except (ValueError, TypeError, RuntimeError):
         raise TypeError(f"{name} is a {type(value).__name__} that torch cannot read. A tensor is expected.") from None
+
+
+def _check_size(prior: Prior, x: Tensor, mean: Tensor) -> None:
+    if x[0].numel() != mean.numel():
+        raise ValueError(
+            f"The images have shape {tuple(x.shape[1:])}, but {type(prior).__name__} was made for {tuple(mean.shape)}. "
+            "Both must agree."
+        )
 
 
 def _condition(prior: Gaussian, problem: Problem) -> list[tuple[Tensor, Tensor, Tensor]]:

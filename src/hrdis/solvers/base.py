@@ -5,8 +5,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import wraps
+from inspect import Parameter, Signature
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, TypeVar, cast, dataclass_transform
+from typing import Annotated, Any, ClassVar, TypeVar, cast, dataclass_transform, get_type_hints
 
 import pydantic.dataclasses
 import torch
@@ -25,6 +26,8 @@ T = TypeVar("T")
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def settings(cls: type[T]) -> type[T]:
     """Make a class a frozen dataclass with keyword-only fields, bounds checked, unknown names refused.
+
+    What stands under the fields is added to its docstring, for `help`.
 
     Raises (on construction):
         ValueError: naming every field that is out of bounds or unknown, and what was expected.
@@ -48,7 +51,20 @@ def settings(cls: type[T]) -> type[T]:
             raise ValueError(_explain(cls.__name__, error, {f.name: f.default for f in fields(made)})) from None
 
     made.__init__ = __init__
+    _describe(made)
     return cast("type[T]", made)
+
+
+def _describe(made: Any) -> None:
+    """Plain types in the signature, and what stands under the fields, inherited ones too, in the docstring."""
+    hints = get_type_hints(made)
+    made.__signature__ = Signature(
+        [Parameter(f.name, Parameter.KEYWORD_ONLY, default=f.default, annotation=hints[f.name]) for f in fields(made)]
+    )
+    bases = [getattr(base, "__pydantic_fields__", {}) for base in reversed(made.__mro__)]
+    told = {name: info.description for known in bases for name, info in known.items() if info.description}
+    lines = [f"        {f.name}: {' '.join(told.get(f.name, '').split())}" for f in fields(made)]
+    made.__doc__ = "\n".join([(made.__doc__ or "").rstrip(), "", "    Settings:", *lines, "    "])
 
 
 def _explain(name: str, error: pydantic.ValidationError, known: Mapping[str, object]) -> str:
