@@ -366,6 +366,8 @@ def test_plan_file_may_name_a_preset(tmp_path):
         ("tasks: [sr4]\nsolvers: [{solver: hrdis, settings: 3}]\n", r"settings of hrdis holds int"),
         ("tasks: [sr4]\nsolvers: [hrdis, hrdis]\n", r"Two methods of .* are called 'hrdis'"),
         ("tasks: [sr4]\nsolvers: [hrdis]\nnoise: loud\n", r"Unknown noise 'loud'"),
+        ("tasks: [sr4]\nsolvers: [hrdis]\nnoise: 3\n", r"Unknown noise '3'"),
+        ("tasks: [sr4]\nsolvers: [hrdis]\ncrop: foo\n", r"^In .*plan.yaml: crop is 'foo', but input should be"),
         ("tasks: [sr4]\nsolvers: [hrdis]\nseeds: 0\n", r"seeds is 0"),
         ("tasks: [sr4]\nsolvers: [hrdis]\npresets: papers\n", r"presets is 'papers'"),
         ("tasks: [sr4]\nsolvers: [hrdis]\nimages: {limit: many}\n", r"limit in .* is 'many'"),

@@ -124,6 +124,14 @@ def test_dry_run_says_what_it_would_cost_and_writes_nothing(folder, capsys):
     assert not (folder / "run").exists()
 
 
+def test_dry_run_on_a_folder_says_what_is_in_it_already(folder, capsys):
+    bench("plan.yaml", "-o", "run", "--tasks", "sr4")
+    files = sorted((folder / "run").rglob("*"))
+    assert bench("plan.yaml", "-o", "run", "--tasks", "sr4", "--dry-run") == 0
+    assert "6 of these cells are in run already, and are not done again." in capsys.readouterr().err
+    assert sorted((folder / "run").rglob("*")) == files
+
+
 @pytest.mark.parametrize(("word", "tables"), [("1..3", 3), ("9", 1), ("2-4", 3), ("9..12", 4)])
 def test_tables_are_named_by_number_and_range(folder, word, tables, monkeypatch):
     asked = []

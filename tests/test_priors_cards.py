@@ -110,6 +110,8 @@ def test_download_that_fails_is_one_line_and_status_1(server, capsys):  # noqa: 
     ("words", "message"),
     [
         ("get nobody", "There is no card 'nobody'"),
+        ("get", "The default prior comes with the package. Another name is expected"),
+        ("show nobody", "There is no prior 'nobody'. 'default', a known name or a folder is expected."),
         ("add mine /x.pt", "SCHEME:PATH or SCHEME:URL is expected"),
         ("add mine nowhere:/x.pt", "SCHEME:PATH or SCHEME:URL is expected"),
         ("add Mine diffusers:.", "The name is 'Mine'"),

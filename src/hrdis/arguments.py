@@ -19,7 +19,8 @@ CALL = "hrdis.solve(solver, prior, problem, seeds=...)"
 def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
     """What to say of a name that is none of the valid ones: all of them, and the likeliest."""
     valid = list(valid)
-    near = difflib.get_close_matches(name.lower().replace("+", "plus"), valid, n=1, cutoff=0.5)
+    meant = name.lower().replace("+", "plus")
+    near = [] if name.isdigit() else difflib.get_close_matches(meant, valid, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"unknown {kind} {name!r}. Valid names: {', '.join(valid)}.{hint}"
 

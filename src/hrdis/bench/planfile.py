@@ -75,7 +75,10 @@ def read(path: Path) -> PlanFile:
     if limit is not None and (not isinstance(limit, int) or limit < 1):
         raise ValueError(f"limit in {path} is {limit!r}. A number of pictures is expected: limit: 8")
     options = {key: said[key] for key in OPTIONS if key in said}
-    Options(**options)  # raises, naming what is wrong
+    try:
+        Options(**options)
+    except ValueError as error:
+        raise ValueError(f"In {path}: {str(error).removeprefix('Options: ')}") from None
     return PlanFile(
         _table(said, path), _path(path, images.get("folder")), _path(path, images.get("list")), limit,
         _path(path, said.get("bkse")), said.get("prior"), options,
@@ -85,9 +88,8 @@ def read(path: Path) -> PlanFile:
 def _table(said: Mapping[str, Any], path: Path) -> Table:
     metrics = tuple(_names(said.get("metrics", ["PSNR", "SSIM"]), "metric", METRICS))
     noises = said.get("noise", ["none"])
-    noises = [noises] if isinstance(noises, str) else noises
     columns = []
-    for task, noise in product(_names(said["tasks"], "task", TASKS), noises):
+    for task, noise in product(_names(said["tasks"], "task", TASKS), _list(noises)):
         noise_of(str(noise))
         columns.append(Column("", task if noise == "none" else f"{task}, {noise}", task, metrics, str(noise)))
     methods = [method for entry in _list(said["solvers"]) for method in _methods(entry, path)]

@@ -129,6 +129,10 @@ def main(argv: Sequence[str]) -> int:
             say(text)
         if args.dry_run:
             show(ready.plan.units, ready.prior, ready.shape)
+            if args.output is not None and (args.output / "config.json").is_file():
+                done = Store.open(args.output).finished(args.retry_failed)
+                count = sum(cell.key in done for unit in ready.plan.units for cell in unit.cells)
+                say(f"{count} of these cells are in {args.output} already, and are not done again.")
             return 0
         config = ready.plan.config | {"threads": args.where.threads}
         config |= {"provenance": provenance(args, argv, ready.work)}

@@ -133,6 +133,8 @@ def _get(args: Any) -> int:
 
 def _known(name: str) -> cards.Card:
     found = cards.find(name)
+    if name == "default":
+        raise ValueError("The default prior comes with the package. Another name is expected: hrdis prior get ffhq256")
     if found is None:
         raise ValueError(f"There is no card {name!r}. A name of `hrdis prior list` is expected, or: hrdis prior add")
     return found

@@ -129,4 +129,6 @@ def card(name: str | Path = "default") -> str:
     for file in ("MODEL_CARD.md", "README.md"):
         if (folder / file).is_file():
             return (folder / file).read_text(encoding="utf-8")
+    if not folder.is_dir():
+        raise ValueError(f"There is no prior {str(name)!r}. 'default', a known name or a folder is expected.")
     raise ValueError(f"There is no model card in {folder}. MODEL_CARD.md is expected, as ``hrdis train`` writes it.")
