@@ -1,6 +1,7 @@
 """The command line, end to end, with a small random network where quality does not matter."""
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -15,9 +16,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
+from rich.progress import Progress
 from toys import random_weights
 
 from hrdis import cli, images
+from hrdis.cli import progress
 from hrdis.devices import pick_device
 from hrdis.priors.unet import build_unet
 from hrdis.rng import stream
@@ -638,3 +642,64 @@ def test_file_that_reads_as_an_option_is_told_how_to_be_named(
     assert "-dash.png is a file, but reads as an option. Its name with a folder is expected: ./-dash.png" in (
         capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("in.png --mask most.png", "The holes cover 95% of the picture. If it is the other way round: --hole black"),
+        (
+            "in.png --mask few.png --hole black",
+            "The holes cover 95% of the picture. If it is the other way round: --hole w",
+        ),
+        (
+            "clear.png --mask few.png",
+            "clear.png is transparent in the holes and stays so. To make them opaque: --hole al",
+        ),
+        ("in.png --mask few.png", ""),
+        ("clear.png --hole alpha", ""),
+    ],
+)
+def test_mask_that_is_likely_meant_otherwise_is_doubted(
+    tmp_path: Path,
+    prior: str,
+    words: str,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    few = Image.new("L", (20, 20))
+    few.paste(255, (4, 4, 9, 8))
+    few.save("few.png")
+    Image.eval(few, lambda v: 255 - v).save("most.png")
+    photo(Path("in.png"), size=(20, 20))
+    clear = Image.open("in.png").convert("RGBA")
+    clear.putalpha(Image.open("most.png"))
+    clear.save("clear.png")
+    assert run("restore", *words.split(), "--task", "inpaint", "--prior", prior, "-o", "out.png", *FAST) == 0
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 2 + bool(said)
+
+
+def test_noise_of_no_strength_is_refused_by_degrade(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("degrade", photo(tmp_path / "in.png"), "--task", "denoise", "-o", tmp_path / "out.png") == 2
+    assert (
+        "--task denoise adds noise and nothing else. Its strength is expected: --noise 0.1" in capsys.readouterr().err
+    )
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_bar_tells_the_time_left_where_a_step_takes_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(progress, "console", Console(force_terminal=True, file=io.StringIO(), width=100))
+    made: list[Progress] = []
+    monkeypatch.setattr(
+        progress, "Progress", lambda *a, **k: made.append(Progress(*a, **k, get_time=lambda: now)) or made[0]
+    )
+    with progress.bar(10) as advance:
+        for _ in range(3):
+            now += 60.0
+            advance()
+        assert made[0].tasks[0].time_remaining == 7 * 60

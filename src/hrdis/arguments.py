@@ -19,9 +19,10 @@ CALL = "hrdis.solve(solver, prior, problem, seeds=...)"
 def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
     """What to say of a name that is none of the valid ones: all of them, and the likeliest."""
     valid = list(valid)
+    named = {v.lower(): v for v in valid}
     meant = name.lower().replace("+", "plus")
-    near = [] if name.isdigit() else difflib.get_close_matches(meant, valid, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    near = [] if name.isdigit() else difflib.get_close_matches(meant, named, n=1, cutoff=0.5)
+    hint = f" Did you mean {named[near[0]]!r}?" if near else ""
     return f"unknown {kind} {name!r}. Valid names: {', '.join(valid)}.{hint}"
 
 

@@ -108,6 +108,8 @@ def _task(args: Any, picture: images.Picture, noise: AnyNoise | None) -> int:
             raise ValueError(f"{args.image} is smaller than {side} pixels. A larger picture is expected.")
         A = (task.photo or task.build)(h, w, args.seed, 0)
         check_picture(args.task, A)
+        if A.lossless and noise is None:
+            raise ValueError(f"--task {args.task} adds noise and nothing else. Its strength is expected: --noise 0.1")
         x = picture.x[..., :h, :w]
         problem = measure(A, x, noise, seeds=[args.seed])
     if (h, w) != picture.size:

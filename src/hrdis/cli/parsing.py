@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field, make_dataclass
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 T = TypeVar("T")

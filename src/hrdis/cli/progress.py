@@ -30,7 +30,10 @@ def bar(total: int, what: str = "network calls") -> Iterator[Callable[[], None]]
         TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
         TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    # a step on a large picture takes minutes: over rich's 30 s there would never be two to tell the speed from
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal, speed_estimate_period=3600
+    ) as progress:
         task = progress.add_task(what, total=total)
         yield lambda: progress.advance(task)
 

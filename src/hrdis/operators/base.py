@@ -109,7 +109,7 @@ def other_range(x: Tensor, name: str) -> str:
     low, high = (float(v) for v in x.detach().aminmax())
     if low >= 0 and 10 < high <= 255 and bool((x == x.round()).all()):
         return f"{name} holds whole numbers up to {high:g}; pictures are expected in [-1, 1]: {name} / 127.5 - 1."
-    if 0 <= low < 0.2 and 0.8 < high <= 1:
+    if 0 <= low < 0.05 and 0.95 < high <= 1:
         return (
             f"{name} reaches from {low:.2g} to {high:.2g} and never below; pictures are expected in [-1, 1]. "
             f"For values in [0, 1]: 2 * {name} - 1."

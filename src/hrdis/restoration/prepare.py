@@ -1,5 +1,6 @@
 """From the options of a restoration to one that can run: read, check, load."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -55,6 +56,8 @@ def prepare(options: Options, settings: Solver, load: Callable[..., Prior] = loa
         _check_pixels(options, y.shape[-2] * task.scale, y.shape[-1] * task.scale)
         operator = operator_of(options, task, y.shape[-2], y.shape[-1])
         check_picture(options.task, operator)
+        if isinstance(operator, Inpainting) and picture is not None:
+            _doubt(options, picture, operator.mask[0, 0] == 0)
     device = pick_device(options.device)
     prior = load(options.prior, label=options.label, dtype=DTYPES[options.precision], device=device)
     if task is None:
@@ -67,6 +70,18 @@ def prepare(options: Options, settings: Solver, load: Callable[..., Prior] = loa
     tiled = Tiled(prior, options.tile, options.overlap, memory=options.tile_memory * 1e9 or "free")
     check(settings, tiled, problem)
     return Job(options, picture, problem, tiled, settings, settings.times(prior.schedule))
+
+
+def _doubt(options: Options, picture: images.Picture, holes: Tensor) -> None:
+    """Warn of holes that are likely the rest of the picture, or stay transparent once they are filled."""
+    share = float(holes.float().mean())
+    if share > 0.6:
+        other = "white" if options.hole == "black" else "black"
+        said = f"The holes cover {share:.0%} of the picture. If it is the other way round: --hole {other}"
+        warnings.warn(said, stacklevel=3)
+    if picture.alpha is not None and options.hole != "alpha" and float(picture.alpha[holes].mean()) < 0.5:
+        said = f"{options.image} is transparent in the holes and stays so. To make them opaque: --hole alpha"
+        warnings.warn(said, stacklevel=3)
 
 
 def _check_pixels(options: Options, h: int, w: int) -> None:
