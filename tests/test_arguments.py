@@ -111,6 +111,9 @@ SLIPS = {
     "y reaches from 0 to 1 and never below; pictures are expected in [-1, 1]. For values in [0, 1]: 2 * y - 1.": (
         lambda: hrdis.Problem(RAMP, SuperResolution(2))
     ),
+    "y reaches from 0 to 1 and never below; pictures are expected in [-1, 1]. For values in [0, 1]: 2 * y - 1": (
+        lambda: hrdis.Problem(RAMP, hrdis.operators.Inpainting(torch.ones(8, 8).index_fill(0, torch.tensor(4), 0)))
+    ),
     "y holds whole numbers up to 63; pictures are expected in [-1, 1]: y / 127.5 - 1.": (
         lambda: hrdis.Problem((63 * RAMP).round(), SuperResolution(2))
     ),
@@ -174,6 +177,7 @@ FIRST_LINES = {
 }
 QUIET = {
     "a picture of the right range": lambda: hrdis.Problem(2 * RAMP - 1, SuperResolution(2)),
+    "holes in a bright one": lambda: hrdis.Problem(RAMP.round(), hrdis.operators.Inpainting(RAMP[0, 0].round())),
     "a bright one": lambda: hrdis.Problem(0.5 + RAMP / 2, SuperResolution(2)),
     "counts that are no picture": lambda: hrdis.Problem((63 * RAMP).round(), lambda x: x),
     "a level in units of another measurement": lambda: hrdis.noise.Gaussian(25, "[-1,1]"),

@@ -106,8 +106,15 @@ class Problem:
                 stacklevel=3,
             )
         self._check_shape()
-        if self.A.picture and not isinstance(self.A, Function) and (doubt := other_range(y, "y")):
-            warnings.warn(doubt, stacklevel=3)
+        self._doubt_range()
+
+    def _doubt_range(self) -> None:
+        """Warn of a picture that seems to be in [0, 1] or 0..255, by what was observed: holes are 0 in any range."""
+        y, seen = self.y, self.A.observed
+        if self.A.picture and not isinstance(self.A, Function):
+            y = y if seen is None else y[seen.to(y.device).bool().expand_as(y)]
+            if doubt := other_range(y, "y"):
+                warnings.warn(doubt, stacklevel=4)
 
     def __repr__(self) -> str:
         y = f"y={tuple(self.y.shape)} {str(self.y.dtype).removeprefix('torch.')} on {self.y.device}"
