@@ -340,6 +340,8 @@ def test_first_line_says_what_was_used_and_that_it_is_not_the_papers(everything,
     write_run(tmp_path / "run", plan_of((9,), prior="adm-imagenet256"), shipped=False)
     own = read_page(report([tmp_path / "run"])).id("lead").text
     assert own == "Made with the prior adm-imagenet256 on 3 pictures of faces at 32 x 32."
+    write_run(tmp_path / "one", plan_of((9,), images=1))
+    assert "on 1 photograph that comes with the package" in read_page(report([tmp_path / "one"])).id("lead").text
 
 
 def test_page_needs_nothing_else(everything):

@@ -354,10 +354,7 @@ def test_bad_input_is_refused(
     argv = ["restore", *words.split()]
     argv += [] if "-o" in argv else ["-o", "out.png"]
     argv += [] if "--prior" in argv else ["--prior", prior]
-    try:
-        status = run(*argv)
-    except SystemExit as end:  # from the option parser
-        status = end.code
+    status = run(*argv)
     said = capfd.readouterr().err
     assert status == 2
     assert BAD[words] in " ".join(said.replace("│", " ").split())
@@ -607,9 +604,7 @@ def test_settings_of_another_solver_are_taken(tmp_path: Path, prior: str) -> Non
 
 
 def test_setting_of_another_solver_is_refused_with_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        run("restore", "in.png", "-o", "out.png", "--task", "sr4", "--solver", "ddrm", "--etta", "0.5")
-    assert caught.value.code == 2
+    assert run("restore", "in.png", "-o", "out.png", "--task", "sr4", "--solver", "ddrm", "--etta", "0.5") == 2
     said = capsys.readouterr().err
     assert "--etta" in said and "--eta FLOAT" in said
 
@@ -703,3 +698,27 @@ def test_bar_tells_the_time_left_where_a_step_takes_a_minute(monkeypatch: pytest
             now += 60.0
             advance()
         assert made[0].tasks[0].time_remaining == 7 * 60
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("restore in.png --task sr2", "Missing from hrdis restore: -o PATH, --output PATH Where the restored picture"),
+        (
+            "restore in.png --task sr2 -o a.png --stps 3",
+            "Unrecognized options: --stps, 3. Perhaps you meant: --steps INT",
+        ),
+        ("restore in.png --task sr2 -o a.png --steps 0", "steps is 0, but input should be greater than or equal to 1."),
+        ("demo here", "Unrecognized options: here. For full helptext, run hrdis demo --help"),
+        ("prior tell", "invalid choice 'tell' for argument 'action'. Expected one of ('list', 'show',"),
+    ],
+)
+def test_option_that_is_none_is_one_line_and_status_2(
+    words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(words.split()) == 2
+    told = capsys.readouterr()
+    assert said in told.err
+    assert told.err.startswith(f"hrdis {words.split()[0]}: ")
+    assert told.err.count("\n") == 1
+    assert not told.out

@@ -54,7 +54,8 @@ def _data(config: Mapping[str, Any]) -> str:
     side = options.get("crop") or options.get("size")
     size = f" at {side} x {side}" if side else ""
     if config.get("shipped", {}).get("data"):
-        return f"{count} photograph{'s' * (count != 1)} that come with the package{size}"
+        which = "photograph that comes" if count == 1 else "photographs that come"
+        return f"{count} {which} with the package{size}"
     folder = (config.get("provenance") or {}).get("data")
     name = f" of {Path(folder).name}" if folder else ""
     return f"{count} picture{'s' * (count != 1)}{name}{size}"

@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import field, make_dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -76,13 +77,33 @@ def parse(cls: type[T], argv: Sequence[str], command: str, description: str, **d
     ]
     combined = make_dataclass(cls.__name__, groups, bases=(cls,), frozen=True, kw_only=True)
     combined.__doc__ = description
-    return tyro.cli(
-        combined,
-        args=list(argv),
-        prog=f"hrdis {command}",
-        description=description,
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-    )
+    told = StringIO()
+    try:
+        with redirect_stderr(told):
+            return tyro.cli(
+                combined,
+                args=list(argv),
+                prog=f"hrdis {command}",
+                description=description,
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+            )
+    except SystemExit as end:
+        if not told.getvalue():  # --help
+            raise
+        raise BadInput(_one_line(told.getvalue())) from end
+
+
+def _one_line(box: str) -> str:
+    """What tyro says in a box, without the box and its title; a rule in it ends a sentence."""
+    parts: list[list[str]] = [[]]
+    for line in box.splitlines()[1:-1]:
+        text = line.strip("│| ")
+        if text.strip("─-"):
+            parts[-1].append(text)
+        else:
+            parts.append([])
+    said = (" ".join(" ".join(part).split()) for part in parts if part)
+    return " ".join(text if text.endswith((".", ")", "help")) else f"{text}." for text in said)
 
 
 def _first_line(value: object) -> str:
