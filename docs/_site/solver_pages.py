@@ -30,6 +30,7 @@ NOISE = {
 
 def solver_page(name: str, cls: type[Solver], presets: dict[str, Solver]) -> list[str]:
     parts = split(inspect.getdoc(cls) or "")
+    parts.pop("Settings", None)  # a table here
     first, _, body = "\n".join(parts.pop("")).partition("\n\n")
     path = f"src/hrdis/solvers/{name}.py"
     facts = [
