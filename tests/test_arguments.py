@@ -164,7 +164,7 @@ FIRST_LINES = {
     f"Told.run ended with a NoneType. {RUN}": (
         lambda: hrdis.solve(Told(yields(hrdis.Step(0, X))), PRIOR, PROBLEM, seeds=[0, 1, 2])
     ),
-    "Half returned a Tensor. A pair is expected: return hrdis.priors.Prediction(x0_hat, eps).": (
+    "The prior 'custom' gives a Tensor. The clean image and the noise are expected": (
         lambda: hrdis.solve(SOLVER, Half(), PROBLEM, seeds=[0, 1, 2])
     ),
     "The prior a Half has no schedule. Its noise levels are expected: self.schedule = hrdis.Schedule.linear()": (
