@@ -3,7 +3,7 @@
 import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from functools import wraps
 from inspect import Parameter, Signature
 from itertools import pairwise
@@ -27,7 +27,7 @@ T = TypeVar("T")
 def settings(cls: type[T]) -> type[T]:
     """Make a class a frozen dataclass with keyword-only fields, bounds checked, unknown names refused.
 
-    What stands under the fields is added to its docstring, for `help`.
+    What stands under the fields is added to its docstring, for ``help``.
 
     Raises (on construction):
         ValueError: naming every field that is out of bounds or unknown, and what was expected.
@@ -61,10 +61,15 @@ def _describe(made: Any) -> None:
     made.__signature__ = Signature(
         [Parameter(f.name, Parameter.KEYWORD_ONLY, default=f.default, annotation=hints[f.name]) for f in fields(made)]
     )
-    bases = [getattr(base, "__pydantic_fields__", {}) for base in reversed(made.__mro__)]
-    told = {name: info.description for known in bases for name, info in known.items() if info.description}
-    lines = [f"        {f.name}: {' '.join(told.get(f.name, '').split())}" for f in fields(made)]
+    told = _helps(made)
+    lines = [f"        {f.name}: {told.get(f.name, '')}" for f in fields(made)]
     made.__doc__ = "\n".join([(made.__doc__ or "").rstrip(), "", "    Settings:", *lines, "    "])
+
+
+def _helps(cls: type) -> dict[str, str]:
+    """What stands under the fields of a class of settings and of its bases, by name."""
+    bases = [getattr(base, "__pydantic_fields__", {}) for base in reversed(cls.__mro__)]
+    return {n: " ".join(i.description.split()) for known in bases for n, i in known.items() if i.description}
 
 
 def _explain(name: str, error: pydantic.ValidationError, known: Mapping[str, object]) -> str:
@@ -85,13 +90,8 @@ def _explain(name: str, error: pydantic.ValidationError, known: Mapping[str, obj
 
 def settings_schema(solver: type["Solver"]) -> dict[str, dict[str, Any]]:
     """The settings of a solver as JSON schema, by name: type, bounds, choices, default, and what it means."""
-    found: dict[str, dict[str, Any]] = {}
-    for cls in filter(
-        is_dataclass, reversed(solver.__mro__)
-    ):  # a line of help stands where a setting is declared first
-        for name, known in pydantic.TypeAdapter(cls).json_schema().get("properties", {}).items():
-            found[name] = found.get(name, {}) | known
-    return {f.name: found[f.name] for f in fields(cast(Any, solver))}
+    known, told = pydantic.TypeAdapter(solver).json_schema()["properties"], _helps(solver)
+    return {f.name: known[f.name] | {"description": told.get(f.name, "")} for f in fields(cast(Any, solver))}
 
 
 @dataclass(frozen=True)
