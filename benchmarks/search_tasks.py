@@ -99,7 +99,7 @@ TRIED: dict[tuple[str, str], list[Solver]] = {
     ("hdr", "speckle"): gentle(start=(100, 200), lr=(1.0,), lambda_obs=(0.02, 0.1, 0.5)) + free(start=(400,), lr=(0.02,), lambda_obs=(1.0, 0.3, 0.1)) + free(start=(400,), lr=(0.02,), end=(60,)) + free(start=(300, 400), lr=(0.02,), lambda_obs=(0.1,), weight_min=(0.5,)),
     ("inpaint", "speckle"): gentle(start=(100, 150), lr=(0.5,), lambda_obs=(0.02, 0.05, 0.1)) + gentle(start=(60,), lr=(0.5,), lambda_obs=(0.02,)),
     ("inpaint", "poisson"): gentle(start=(100, 150), lr=(0.5,), lambda_obs=(0.02, 0.05, 0.1)) + gentle(start=(60,), lr=(0.5,), lambda_obs=(0.02,)),
-    # with --images 10
+    # with --images 10, compressed sensing with --images 6 and 250 calls
     ("inpaint", "0.1"): gentle(start=(300,), lr=(0.5,), lambda_obs=(0.02,)) + gentle(start=(200,), lr=(0.5,), lambda_obs=(0.01,)) + gentle(start=(150,), lr=(0.5,), lambda_obs=(0.005,)),
     ("inpaint", "0.05"): gentle(start=(100,), lr=(0.5,), lambda_obs=(0.01, 0.02)),
     ("sr4", "0.05"): gentle(start=(150, 250), lr=(0.5,), lambda_obs=(0.01,)),

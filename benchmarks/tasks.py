@@ -44,6 +44,13 @@ CALLED = {
     "poisson": "Poisson 1.0",
     "speckle": "speckle 0.1",
 }
+#: What the picture shows: a task of each kind, and of those some with noise.
+DRAWN = (
+    "inpaint", "inpaint-box", "inpaint-random", "sr2", "sr4", "sr8", "hdr", "jpeg10", "quantize", "mri4", "ct60", "cs25",
+    "cs10", "cs-walsh4", "colorize", "deblur-gauss", "deblur-motion", "denoise, Gaussian 0.05", "inpaint, Gaussian 0.05",
+    "sr2, Gaussian 0.05", "sr4, Gaussian 0.05", "hdr, Gaussian 0.05", "quantize, Gaussian 0.05", "mri4, Gaussian 0.05",
+    "deblur-gauss, Gaussian 0.05",
+)  # fmt: skip
 FILES: list[Path] = []  # every photograph there is, for what needs no network
 SUCCESS = 20.0  # dB, after alignment: the picture is recognisable, not merely its outline
 
@@ -116,17 +123,11 @@ class Run:
         for name, (_, settings) in SECTIONS.items():
             if found := self.known(name, settings()):
                 rewrite(PAGE, name, str(found["text"]))
+        drawn = {caption: tiles[caption] for caption in DRAWN if caption in tiles}
         if self.known("lowlight", SECTIONS["lowlight"][1]()):
-            tiles["lowlight, f = 0.25, M a ramp;, last: told f and M"] = list(
-                torch.load(self.folder / "lowlight.pt").float()
-            )
-        draw(
-            {
-                k: v
-                for k, v in tiles.items()
-                if v[0].shape[-1] <= 64 and ("Gaussian 0.05" in k or "," not in k or "f =" in k)
-            }
-        )
+            caption = "lowlight, f = 0.25, M a ramp;, last: told f and M"
+            drawn[caption] = list(torch.load(self.folder / "lowlight.pt").float())
+        draw(drawn)
 
 
 # ---- rows -----------------------------------------------------------------------------------------------
@@ -180,8 +181,8 @@ def choices(task: str, noise: str) -> tuple[tuple[str | None, Solver], tuple[str
 
 
 def shown(x: Tensor) -> int:
-    """The crop with the most contrast, for the picture."""
-    return int(x.flatten(1).std(1).argmax())
+    """The crop with the most detail, for the picture."""
+    return int((x - torch.nn.functional.avg_pool2d(x, 5, 1, 2)).flatten(1).std(1).argmax())
 
 
 def mean_score(scores: list[Score]) -> Score:

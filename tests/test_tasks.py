@@ -189,7 +189,7 @@ def test_task_has_a_summary(name):
 @pytest.fixture
 def table(monkeypatch):
     """A solver whose presets say their own key by their number of steps."""
-    keys = ["a", "b", "a@p", "b@p", "a-noise05", "a-noise10", "b-noise05@p"]
+    keys = ["a", "b", "a@p", "b@p", "a-noise05", "a-noise10", "b-noise05@p", "c-noise05"]
     presets = {key: hrdis.HRDIS(steps=k + 1) for k, key in enumerate(keys)}
     monkeypatch.setitem(SOLVERS, "toy", (hrdis.HRDIS, presets))
     return presets
@@ -202,6 +202,8 @@ def table(monkeypatch):
         (["x", "b"], "", 0.0, "b"),
         (["b", "a"], "p", 0.0, "b@p"),  # the prior's own rows first
         (["a"], "q", 0.0, "a"),  # a prior without rows of its own
+        (["a"], "", 0.01, "a"),  # so little noise is no reason to doubt the measurement
+        (["c"], "", 0.01, "c-noise05"),  # but better than none
         (["a"], "", 0.05, "a-noise05"),
         (["a"], "", 0.1, "a-noise10"),
         (["b"], "p", 0.05, "b-noise05@p"),

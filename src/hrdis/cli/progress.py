@@ -24,6 +24,13 @@ def say(text: str) -> None:
 
 
 @contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """A turning sign while something is read or loaded, for whoever looks."""
+    with console.status(what):
+        yield
+
+
+@contextmanager
 def bar(total: int, what: str = "network calls") -> Iterator[Callable[[], None]]:
     """A bar of ``total`` steps; yields what advances it."""
     columns = (

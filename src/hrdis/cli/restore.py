@@ -10,7 +10,7 @@ from hrdis.solvers import SOLVERS, preset
 from hrdis.tasks import TASKS
 
 from .parsing import checking, choose, fail, number, parse, peek
-from .progress import bar, say
+from .progress import bar, say, waiting
 
 HELP = """\
 Restore a damaged picture: fill holes, enlarge, sharpen, colour, remove noise.
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
         noise = number(peek(argv, "--noise", "0"), "--noise")
     key, settings = preset(solver, TASKS[task].presets, presets_of(peek(argv, "--prior", "default")), noise)
     args: Any = replace(parse(Options, argv, "restore", HELP, settings=settings), solver=solver)
-    with checking():
+    with checking(), waiting("reading the picture and loading the model"):
         job = prepare(args, args.settings)
     say(f"{args.task or args.operator} with {args.solver} (preset {key or 'none'}), {job.calls} network calls a sample")
     try:

@@ -65,6 +65,10 @@ SOLVERS: dict[str, tuple[type[Solver], dict[str, Solver]]] = {
 }
 
 
+#: Noise, for images in [0, 1], below which the settings for none are the better ones (measured: docs/tasks.md).
+SLIGHT = 0.0125
+
+
 def preset(
     solver: str, keys: Sequence[str], prior: str = "", noise: float = 0.0, kind: str = "gaussian"
 ) -> tuple[str | None, Solver]:
@@ -74,14 +78,16 @@ def preset(
         solver: a name of `SOLVERS`.
         keys: preset keys of the task, the most specific first (``Task.presets``).
         prior: its ``presets``; ``"sr4@default"`` goes before ``"sr4"`` for "default".
-        noise: level for images in [0, 1]; above 0, "inpaint-noise05" (up to 0.05) or "inpaint-noise10" go first.
+        noise: level for images in [0, 1]; "inpaint-noise05" (up to 0.05) or "inpaint-noise10" go first, except below
+            `SLIGHT`, where weights for so much noise would cost more than the noise does.
         kind: of the noise; "inpaint-poisson" goes before both for "poisson", as "inpaint-speckle" for "speckle".
 
     Returns:
         the key chosen (None if there was none to choose) and the settings.
     """
     cls, presets = SOLVERS[solver]
-    levels = [f"-{kind}", f"-noise{'05' if noise <= 0.05 else '10'}", "-noise05", ""] if noise > 0 else [""]
+    aware = [f"-{kind}", f"-noise{'05' if noise <= 0.05 else '10'}", "-noise05"] if noise > 0 else []
+    levels = ["", *aware] if noise < SLIGHT else [*aware, ""]
     for at in (f"@{prior}", "") if prior else ("",):
         for key in keys:
             for level in levels:

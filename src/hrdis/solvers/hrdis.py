@@ -186,6 +186,7 @@ NOISE10: dict[str, Any] = GENTLE | {"lr": 0.5, "lambda_obs": 0.002, "start": 150
 INPAINT: dict[str, Any] = {"steps": 150, "grid": "stride", "lr": 0.1, "lambda_reg": 0.25}
 NONLINEAR: dict[str, Any] = {"steps": 100, "grid": "stride", "lr": 0.1, "lambda_reg": 0.25, "lambda_obs": 0.02}
 FAR: dict[str, Any] = {"steps": 100, "start": 400, "lr": 0.05, "init": "smooth"}  # Adam: mu has far to go
+SENSED: dict[str, Any] = FAR | {"steps": 250}
 SENSING: dict[str, Any] = {"steps": 300, "grid": "stride", "lr": 0.5, "lambda_reg": 0.20}
 STRONG: dict[str, Any] = INPAINT | {"lambda_obs": 0.05, "weight_min": 2.0}
 
@@ -222,11 +223,11 @@ PRESETS: dict[str, Solver] = {
     "deblur@default":          HRDIS(**GENTLE, lr=1.0, lambda_reg=0.05),
     "deblur-noise05@default":  HRDIS(**GENTLE, lr=1.0, lambda_obs=0.1),
     "deblur-noise10@default":  HRDIS(**GENTLE, lr=1.0, lambda_obs=0.05),
-    "cs25@default":            HRDIS(**FAR),
-    "cs25-noise05@default":    HRDIS(**FAR, end=60, lambda_obs=0.03),
-    "cs25-noise10@default":    HRDIS(**FAR, end=150, lambda_obs=0.03),
-    "cs10@default":            HRDIS(**FAR, lambda_reg=1.0),
-    "cs10-noise05@default":    HRDIS(**FAR, lambda_reg=1.0, lambda_obs=0.3, end=100),
+    "cs25@default":            HRDIS(**SENSED | {"lr": 0.02}),
+    "cs25-noise05@default":    HRDIS(**SENSED | {"lr": 0.02}, end=60, lambda_obs=0.03),
+    "cs25-noise10@default":    HRDIS(**SENSED | {"lr": 0.02}, end=150, lambda_obs=0.03),
+    "cs10@default":            HRDIS(**SENSED, lambda_reg=1.0),
+    "cs10-noise05@default":    HRDIS(**SENSED, lambda_reg=1.0, lambda_obs=0.3, end=100),
     "cs-walsh4@default":       HRDIS(**GENTLE, lr=1.0),
     "cs-walsh4-noise05@default": HRDIS(**NOISE05),
     "hdr@default":             HRDIS(**FAR | {"lr": 0.02}),
