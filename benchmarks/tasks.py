@@ -181,8 +181,9 @@ def choices(task: str, noise: str) -> tuple[tuple[str | None, Solver], tuple[str
 
 
 def shown(x: Tensor) -> int:
-    """The crop with the most detail, for the picture."""
-    return int((x - torch.nn.functional.avg_pool2d(x, 5, 1, 2)).flatten(1).std(1).argmax())
+    """The crop for the picture: the second in detail, which has edges and not texture alone."""
+    detail = (x - torch.nn.functional.avg_pool2d(x, 5, 1, 2)).flatten(1).std(1)
+    return int(detail.argsort(descending=True)[min(1, len(x) - 1)])
 
 
 def mean_score(scores: list[Score]) -> Score:
