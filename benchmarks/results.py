@@ -2,7 +2,7 @@
 
 hrdis bench --table 1 2 5..10 12 --figure 5 9 17 21 --precision bf16 -o runs/all
 hrdis bench --table 4 11 --precision bf16 -o runs/nonlinear
-hrdis bench report runs/all runs/nonlinear -o docs/results/report.html
+hrdis bench report runs/all runs/nonlinear runs/table-3 --alone -o docs/results/report.html
 python benchmarks/results.py
 """
 

@@ -452,6 +452,17 @@ def test_large_reports_link_pictures_instead_of_holding_them(tmp_path, monkeypat
     assert all((tmp_path / "elsewhere" / src).is_file() for src in linked)
 
 
+def test_a_page_alone_links_to_no_file_and_holds_every_picture(tmp_path, monkeypatch):
+    monkeypatch.setattr("hrdis.bench.album.INLINE_BYTES", 10_000)
+    folder = tmp_path / "run"
+    write_run_with_pictures(folder, plan_of(figures=(5,), images=2))
+    page = read_page(report([folder], tmp_path / "elsewhere" / "page.html", alone=True))
+    addresses = [i.attributes["src"] for i in page.all("img")] + [a.attributes.get("href", "") for a in page.all("a")]
+    tables = re.compile(r"tables/[^/]+\.(csv|tex)")  # they lie beside the page
+    assert not [a for a in addresses if a and not a.startswith(("data:", "#")) and not tables.fullmatch(a)]
+    assert {row[0] for row in json.loads("".join(page.id("data").children))["rows"]} == {""}
+
+
 # ---- several folders ------------------------------------------------------------------------------
 
 
