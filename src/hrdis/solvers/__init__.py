@@ -79,7 +79,7 @@ def preset(
         keys: preset keys of the task, the most specific first (``Task.presets``).
         prior: its ``presets``; ``"sr4@default"`` goes before ``"sr4"`` for "default".
         noise: level for images in [0, 1]; "inpaint-noise05" (up to 0.05) or "inpaint-noise10" go first, except below
-            `SLIGHT`, where weights for so much noise would cost more than the noise does.
+            ``SLIGHT``, where weights for so much noise would cost more than the noise does.
         kind: of the noise; "inpaint-poisson" goes before both for "poisson", as "inpaint-speckle" for "speckle".
 
     Returns:
