@@ -214,6 +214,20 @@ def test_holes_painted_on_a_smaller_copy_grow_with_it(picture, work):
     assert holes.size == (H, W) and holes.x.unique().tolist() == [-1, 1]
 
 
+def test_a_mask_may_have_the_name_of_the_picture(picture, tmp_path, work):
+    mask = tmp_path / "elsewhere" / picture.name
+    images.save(mask, torch.ones(1, 1, H, W))
+    given = options(form(picture, mask=mask, hole="white"), work, "cpu", "fp32")
+    assert given.image.read_bytes() == picture.read_bytes() and given.mask.read_bytes() == mask.read_bytes()
+
+
+def test_a_name_that_looks_like_an_option_is_none_in_the_command(tmp_path, work):
+    file = tmp_path / "-dash.png"
+    images.save(file, torch.zeros(1, 3, H, W))
+    asked = form(file)
+    assert not shlex.split(command(asked, options(asked, work, "cpu", "fp32")))[2].startswith("-")
+
+
 def test_large_pictures_are_painted_on_as_a_copy(tmp_path):
     file = tmp_path / "wide.png"
     Image.new("RGB", (4000, 1000)).save(file)

@@ -83,20 +83,22 @@ def options(form: Form, folder: Path, device: str, precision: Any) -> Options:
     if task.kernel:
         if form.kernel is None:
             raise ValueError("This task needs the kernel of the blur: an array (.npy) or a small picture of it.")
-        return replace(common, kernel=_copied(form.kernel, folder))
+        return replace(common, kernel=_copied(form.kernel, folder, "kernel"))
     if not task.mask or form.hole == "alpha":
         return replace(common, hole="alpha" if task.mask else "white")
     if form.hole != "painted":
         if form.mask is None:
             raise ValueError("There is no mask yet. Choose its file, or paint over the holes instead.")
-        return replace(common, mask=_copied(form.mask, folder), hole=form.hole)  # type: ignore[arg-type]
+        return replace(common, mask=_copied(form.mask, folder, "mask"), hole=form.hole)  # type: ignore[arg-type]
     mask = folder / f"{picture.stem}-mask.png"
     images.write_pil(mask, _holes(form.painted, images.read(picture).size))
     return replace(common, mask=mask)
 
 
-def _copied(file: Path, folder: Path) -> Path:
-    return Path(shutil.copyfile(file, folder / file.name))
+def _copied(file: Path, folder: Path, kind: str = "picture") -> Path:
+    """A copy in the folder; the mask may have the name of the picture, and a name may look like an option."""
+    name = file.name if not (file.name.startswith("-") or (folder / file.name).exists()) else f"{kind}-{file.name}"
+    return Path(shutil.copyfile(file, folder / name))
 
 
 def _holes(painted: "Image.Image | None", size: tuple[int, int]) -> "Image.Image":
