@@ -10,6 +10,7 @@ from torch import nn
 from .base import Prior
 from .denoiser import DenoiserPrior, consistency, edm
 from .hub import folder_of
+from .small_unet import SmallUNet
 from .unet import Network, UNetPrior, build_unet, load_weights, read_json, schedule_of
 
 Kind = Literal["edm", "consistency"]
@@ -26,7 +27,9 @@ WEIGHTS = (
 def load_diffusers(
     where: str | Path, dtype: torch.dtype = torch.float32, name: str | None = None, kind: Kind | None = None
 ) -> Prior:
-    """Read a ``UNet2DModel`` and its scheduler from a folder or the hub; no code is run, every weight comes from it.
+    """Read a network and its scheduler from a folder or the hub; no code is run, every weight comes from it.
+
+    The network is a `SmallUNet` of this library, which needs no diffusers, or diffusers' ``UNet2DModel``.
 
     The folder holds config.json, the weights and scheduler_config.json, as `hrdis train` writes them, or is that of a
     pipeline, with unet/ and scheduler/. Its scheduler says what the network predicts: see `from_diffusers`. Sides of
@@ -46,7 +49,7 @@ def load_diffusers(
     config = read_json(scheduler)
     options = read_json(unet / "config.json")
     with torch.device("meta"):  # no weights of its own, so that none can stay random
-        net = build_unet(options)
+        net = SmallUNet.from_config(options) if options.get("_class_name") == "SmallUNet" else build_unet(options)
     load_weights(net, weights_in(unet))
     net = nn.Module.to(net, dtype)  # diffusers' own .to warns about precisions that do not concern this network
     return _prior(net, config, str(scheduler), name or Path(str(where)).name, kind)
@@ -120,6 +123,8 @@ def weights_in(folder: Path) -> Path:
 def _prior(net: nn.Module, config: Mapping[str, Any], where: str, name: str, kind: Kind | None) -> Prior:
     """The prior that a scheduler's configuration makes of a network."""
     scheduler = str(config.get("_class_name", ""))
+    if isinstance(net, SmallUNet):
+        return UNetPrior(net, schedule_of(dict(config), where), "v_prediction", net.multiple, name)
     multiple = 2 ** (len(net.config["block_out_channels"]) - 1)  # type: ignore[index]
     predicts = config.get("prediction_type", "epsilon")
     cm = scheduler == "CMStochasticIterativeScheduler"
