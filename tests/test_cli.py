@@ -5,12 +5,14 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -22,9 +24,14 @@ from toys import random_weights
 
 from hrdis import cli, images
 from hrdis.cli import progress
+from hrdis.cli.parsing import parse
+from hrdis.cli.train import Train
 from hrdis.devices import pick_device
+from hrdis.priors import load_prior
 from hrdis.priors.unet import build_unet
 from hrdis.rng import stream
+from hrdis.training.card import command
+from hrdis.training.settings import preset
 
 FAST = ["--steps", "3", "--start", "300"]
 
@@ -73,6 +80,69 @@ def hole(path: Path, size: tuple[int, int] = (24, 20)) -> Path:
 
 def run(*words: object) -> int:
     return cli.main([str(w) for w in words])
+
+
+# ---- train --------------------------------------------------------------------------------------
+
+#: Every option of ``hrdis train`` with a value that a tiny run on a CPU can have.
+TRAIN_FLAGS = {
+    "--hours": "1", "--steps": "6", "--decay": "0.5", "--resume": "None", "--start-from": "None", "--pixels": "512",
+    "--patches": "8 16", "--lr": "0.01", "--lr-first": "0.02", "--settle": "3", "--adam-lr": "0.002", "--warmup": "2",
+    "--ema-decay": "0.9", "--procedural": "0.5", "--procedural-pool": "2", "--network": "small", "--channels": "8 16",
+    "--blocks": "1", "--middle": "1", "--precision": "bf16", "--compile": "", "--threads": "1", "--workers": "1",
+    "--device": "cpu", "--seed": "2", "--licences": "CC0-1.0", "--long-side": "64", "--checkpoint-minutes": "1",
+    "--max-minutes": "1", "--log-every": "2",
+}  # fmt: skip
+
+
+def photographs(folder: Path, count: int = 4) -> Path:
+    """A folder of small pictures whose manifest says CC0."""
+    folder.mkdir(exist_ok=True)
+    for i in range(count):
+        photo(folder / f"{i}.png", size=(40 + i, 40))
+    rows = "".join(f"{i}.png,somebody,CC0-1.0\n" for i in range(count))
+    (folder / "manifest.csv").write_text("file,author,licence\n" + rows)
+    return folder
+
+
+def test_train_has_no_other_flags_than_those_tried_here(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run("train", "--help")
+    shown = set(re.findall(r"^[│\s]*(?:-\w \w+, )?(--[a-z][a-z-]+)", capsys.readouterr().out, re.MULTILINE))
+    assert shown - {"--help", "--output"} == set(TRAIN_FLAGS)
+
+
+def test_train_takes_every_flag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda net, **options: net)  # a minute for the real one
+    flags = [word for flag, value in TRAIN_FLAGS.items() for word in (flag, *value.split())]
+    assert run("train", photographs(tmp_path / "photos"), "-o", tmp_path / "out", *flags) == 0
+    record = json.loads((tmp_path / "out" / "settings.json").read_text())["settings"]
+    assert (record["steps"], record["patches"], record["precision"]) == (6, [8, 16], "bf16")
+    assert sum("loss" in line for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()) == 3
+    assert load_prior(tmp_path / "out").net.channels == (8, 16)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_command_in_the_card_asks_for_the_settings_it_was_made_with(device: Literal["cpu", "cuda"]) -> None:
+    settings = replace(
+        preset(device), steps=7, decay=1.0, compile=True, patches=(8, 16), licences=("CC0-1.0", "Public domain"),
+        resume=Path("my runs/one"), network="unet2d", procedural=0.0,
+    )  # fmt: skip
+    words = shlex.split(command(settings))
+    assert words[:2] == ["hrdis", "train"]
+    assert parse(Train, words[2:], "train", "", settings=preset(device)).settings == settings
+
+
+def test_train_fits_a_tiny_set_of_pictures(tmp_path: Path) -> None:
+    """What is learnt shows: on pictures like those trained on, held-out denoising gains decibels."""
+    photographs(tmp_path / "photos", 6)
+    flags = "--steps 250 --pixels 1024 --patches 16 --channels 16 32 --blocks 1 --procedural 0 --ema-decay 0.9"
+    flags += " --threads 1 --device cpu --log-every 10"
+    assert run("train", tmp_path / "photos", "-o", tmp_path / "out", *flags.split()) == 0
+    lines = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert losses[-1] < 0.5 * losses[0]
+    assert lines[-1]["psnr"]["50"] > 14.15 + 5  # noise of 50/255 alone: 14.15 dB
 
 
 # ---- restore ------------------------------------------------------------------------------------

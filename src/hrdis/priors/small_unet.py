@@ -69,17 +69,21 @@ class TimeEmbedding(nn.Module):
         return F.silu(self.linear2(F.silu(self.linear1(waves))))
 
 
-@lru_cache(maxsize=8)
-def _phases(device: torch.device) -> Tensor:
-    """Return frequency x ln(sigma_t / alpha_t) for every time of the linear schedule: float32 ``(1000, 32)``.
-
-    A table outside the module stays float32 when the network is cast to half precision, where a phase of 30 would be
-    rounded to 0.02.
-    """
+def _phase_table() -> Tensor:
+    """Return frequency x ln(sigma_t / alpha_t) for every time of the linear schedule: float32 ``(1000, 32)``."""
     alpha_bar = Schedule.linear().alpha_bar
     log_sigma = 0.5 * torch.log((1 - alpha_bar) / alpha_bar)
     frequencies = torch.linspace(-1.5, 2.0, FREQUENCIES, dtype=torch.float64).exp()
-    return (log_sigma[:, None] * frequencies).float().to(device)
+    return (log_sigma[:, None] * frequencies).float()
+
+
+# Not a buffer: it stays float32 when the network is cast to half precision, where a phase of 30 is rounded to 0.02.
+PHASES = _phase_table()
+
+
+@lru_cache(maxsize=8)
+def _phases(device: torch.device) -> Tensor:
+    return PHASES.to(device)
 
 
 class SmallUNet(nn.Module):
@@ -98,9 +102,7 @@ class SmallUNet(nn.Module):
         274 thousand multiply-adds and additions a pixel with the default settings, 2.63 million parameters.
     """
 
-    def __init__(
-        self, channels: Sequence[int] = (64, 96, 128), blocks: int = 2, middle: int = 4, embedding: int = 128
-    ):
+    def __init__(self, channels: Sequence[int] = (64, 96, 128), blocks: int = 2, middle: int = 4, embedding: int = 128):
         super().__init__()
         self.channels, self.blocks, self.middle_blocks, self.embedding = tuple(channels), blocks, middle, embedding
         finer = self.channels[:-1]
@@ -160,17 +162,18 @@ class SmallUNet(nn.Module):
         Raises:
             ValueError: if the file describes none.
         """
-        channels, *counts = (config.get(name) for name in ("channels", "blocks", "middle", "embedding"))
-        whole = all(type(count) is int and count > 0 for count in counts)
-        wide = isinstance(channels, list | tuple) and bool(channels)
-        if not (whole and wide and all(type(c) is int and c > 0 and c % GROUPS == 0 for c in channels or ())):
-            found = {name: config.get(name) for name in ("channels", "blocks", "middle", "embedding")}
+        found = {name: config.get(name) for name in ("channels", "blocks", "middle", "embedding")}
+        channels: Any = found.pop("channels")
+        wide = isinstance(channels, list | tuple) and len(channels) > 0
+        numbers = [*(channels if wide else ()), *found.values()]
+        whole = all(type(number) is int and number > 0 for number in numbers)
+        if not wide or not whole or any(width % GROUPS for width in channels):
             raise ValueError(
-                f"The folder's config.json describes no SmallUNet: {found}. Whole numbers above 0 are expected, and "
-                f'channels that are multiples of {GROUPS}: "channels": [64, 96, 128], "blocks": 2, "middle": 4, '
-                '"embedding": 128.'
+                f"The folder's config.json describes no SmallUNet: channels {channels!r}, {found}. Whole numbers above "
+                f'0 are expected, and channels that are multiples of {GROUPS}: "channels": [64, 96, 128], "blocks": 2, '
+                '"middle": 4, "embedding": 128.'
             )
-        return cls(channels or (), *counts)
+        return cls(channels, config["blocks"], config["middle"], config["embedding"])
 
 
 def _channels_last(x: Tensor) -> Tensor:

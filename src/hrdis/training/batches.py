@@ -1,13 +1,14 @@
-"""The batches of a run, each a pure function of the settings and the step number.
+"""The batches of a run, each a pure function of the settings, the step number and the side of its patches.
 
 So a resumed run sees what an uninterrupted one would have seen, and any number of processes may prepare
-batches in any order. Noise levels follow ln(sigma_t / alpha_t) ~ Normal(-1.0, 1.6): half of them lie within a
-factor of three of 0.37, where the quality of a restoration is decided.
+batches in any order. Noise levels follow ln(sigma_t / alpha_t) ~ Normal(-1.2, 1.5): half of them lie within a
+factor of 2.8 of 0.30, where the quality of a restoration is decided.
 """
 
+import itertools
 import shutil
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from .procedural import paint
 from .settings import TrainSettings
 
 CACHE = ".cache"  # where processes share photographs and procedural images
-LOG_SIGMA = NormalDist(mu=-1.0, sigma=1.6)
+LOG_SIGMA = NormalDist(mu=-1.2, sigma=1.5)
 
 
 def time_probabilities(schedule: Schedule) -> np.ndarray:
@@ -99,18 +100,16 @@ class BatchMaker:
 
     def __init__(self, settings: TrainSettings, pyramid: Pyramid, pool: tuple[np.ndarray, np.ndarray] | None = None):
         self._settings = settings
-        self._croppers = {side: Cropper(pyramid, side) for side in settings.sides}
-        side, count = settings.sides[-1], settings.procedural_pool
-        images, painted = pool or (np.zeros((count, side, side, 3), np.uint8), np.zeros(count, bool))
+        self._croppers = {side: Cropper(pyramid, side) for side in settings.patches}
+        side, size = max(settings.patches), settings.procedural_pool
+        images, painted = pool or (np.zeros((size, side, side, 3), np.uint8), np.zeros(size, bool))
         self._pool = ProceduralPool(pyramid, side, settings.seed, images, painted)
         self._probabilities = time_probabilities(Schedule.linear())
 
-    def __call__(self, step: int) -> Batch:
-        """Return the batch of a step."""
+    def __call__(self, step: int, patch: int, count: int) -> Batch:
+        """Return the batch of a step: ``count`` images of ``patch`` x ``patch`` pixels."""
         rng = stream(self._settings.seed, "batch", step)
-        patch, count = self._settings.stage(step)
-        share = self._settings.procedural_share(step)
-        x0 = [self._image(rng, patch, procedural) for procedural in rng.random(count) < share]
+        x0 = [self._image(rng, patch, procedural) for procedural in rng.random(count) < self._settings.procedural]
         return Batch(
             x0=np.ascontiguousarray(np.stack(x0)),
             t=draw_times(rng, count, self._probabilities),
@@ -123,13 +122,19 @@ class BatchMaker:
         return self._croppers[patch](rng)
 
 
-def batches(settings: TrainSettings, pyramid: Pyramid, first: int, out: Path) -> Generator[Batch, None, None]:
-    """Yield the batches from step ``first`` to the last, prepared ahead by ``settings.workers`` processes.
+Stage = Callable[[int], tuple[int, int]]
+
+
+def batches(
+    settings: TrainSettings, pyramid: Pyramid, first: int, stage: Stage, out: Path
+) -> Generator[Batch, None, None]:
+    """Yield the batches from step ``first`` on without end, prepared ahead by ``settings.workers`` processes.
 
     Args:
         settings: of the run.
         pyramid: the photographs to train on.
         first: the first step.
+        stage: says side and number of the patches of a step.
         out: the run folder; what the processes share is kept in it while they run.
 
     Raises:
@@ -137,13 +142,13 @@ def batches(settings: TrainSettings, pyramid: Pyramid, first: int, out: Path) ->
     """
     if settings.workers == 0:
         maker = BatchMaker(settings, pyramid)
-        yield from (maker(step) for step in range(first, settings.steps))
-        return
+        for step in itertools.count(first):
+            yield maker(step, *stage(step))
     cache = out / CACHE
     cache.mkdir()
     try:
         _share(settings, pyramid, cache)
-        yield from _prepared(settings, pyramid, first, cache)
+        yield from _prepared(settings, pyramid, first, stage, cache)
     except BrokenProcessPool as error:
         raise RuntimeError(
             "A process that prepares batches was killed, perhaps for lack of memory, or could not start because the "
@@ -157,25 +162,25 @@ def batches(settings: TrainSettings, pyramid: Pyramid, first: int, out: Path) ->
 def _share(settings: TrainSettings, pyramid: Pyramid, cache: Path) -> None:
     """Write the photographs, and room for the procedural images, to files that processes map into memory."""
     np.save(cache / "pixels.npy", pyramid.pixels)
-    side = settings.sides[-1]
+    side = max(settings.patches)
     shape = (settings.procedural_pool, side, side, 3)
     np.lib.format.open_memmap(cache / "images.npy", mode="w+", dtype=np.uint8, shape=shape).flush()
     np.lib.format.open_memmap(cache / "painted.npy", mode="w+", dtype=bool, shape=shape[:1]).flush()
 
 
-def _prepared(settings: TrainSettings, pyramid: Pyramid, first: int, cache: Path) -> Generator[Batch, None, None]:
+def _prepared(
+    settings: TrainSettings, pyramid: Pyramid, first: int, stage: Stage, cache: Path
+) -> Generator[Batch, None, None]:
     table = (pyramid.sizes, pyramid.sources, pyramid.weights)
     pending: deque[Any] = deque()
     with ProcessPoolExecutor(
         settings.workers, get_context("spawn"), initializer=_start, initargs=(settings, table, cache)
     ) as processes:
         try:
-            for step in range(first, settings.steps):
-                pending.append(processes.submit(_make, step))
+            for step in itertools.count(first):
+                pending.append(processes.submit(_make, step, *stage(step)))
                 if len(pending) > 2 * settings.workers:
                     yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
         finally:
             processes.shutdown(wait=True, cancel_futures=True)
 
@@ -190,6 +195,6 @@ def _start(settings: TrainSettings, table: tuple[np.ndarray, np.ndarray, np.ndar
     _maker = BatchMaker(settings, pyramid, pool)
 
 
-def _make(step: int) -> Batch:
+def _make(step: int, patch: int, count: int) -> Batch:
     assert _maker is not None
-    return _maker(step)
+    return _maker(step, patch, count)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -63,7 +64,9 @@ def write_card(
     settings: TrainSettings,
     *,
     step: int,
+    pixels: int,
     seconds: float,
+    finished: bool = True,
     psnr: Mapping[str, float] | None = None,
     sections: Mapping[str, str] | None = None,
 ) -> Path:
@@ -75,7 +78,9 @@ def write_card(
         photographs: what was read of them.
         settings: of the run.
         step: optimiser steps done.
-        seconds: time spent.
+        pixels: seen.
+        seconds: time spent in this run.
+        finished: whether it came to its end.
         psnr: held-out denoising in dB by noise level.
         sections: further sections by title, e.g. an acceptance table.
     """
@@ -84,7 +89,7 @@ def write_card(
         "What it is": _PURPOSE,
         "Network": _network(settings, out / WEIGHTS),
         "Data": _data(folder, photographs, settings),
-        "Training": _training(settings, step, seconds),
+        "Training": _training(settings, step, pixels, seconds, finished),
         "Denoising of held-out photographs": _denoising(psnr),
         **(sections or {}),
         "Licence": _licence(folder, photographs),
@@ -105,10 +110,16 @@ def _network(settings: TrainSettings, weights: Path) -> str:
 
     data = weights.read_bytes()
     parameters = sum(tensor.numel() for tensor in load(data).values()) / 1e6
-    channels, blocks = "-".join(map(str, settings.channels)), settings.layers
+    channels, blocks = "-".join(map(str, settings.channels)), settings.blocks
+    architecture = (
+        f"diffusers `UNet2DModel`, channels {channels}, {blocks} residual blocks per resolution"
+        if settings.network == "unet2d"
+        else f"`SmallUNet` of hrdis, channels {channels} at 1/2 and coarser resolutions, {blocks} residual blocks each "
+        f"on the way down and up, {settings.middle} in the middle"
+    )
     return _list(
-        f"Architecture: diffusers `UNet2DModel`, channels {channels}, {blocks} residual block{'s' * (blocks > 1)} per "
-        f"resolution, no attention, so that any image size works; {parameters:.2f} million parameters, no variance.",
+        f"Architecture: {architecture}, no attention, so that any image size works; {parameters:.2f} million "
+        "parameters, no variance.",
         "Parameterisation: v = alpha_t eps - sigma_t x0 (`v_prediction`), pixels in [-1, 1], three channels.",
         f"Schedule: variance preserving, 1000 times, beta linear from 1e-4 to 0.02 (`{SCHEDULER}`).",
         f"File: `{WEIGHTS}`, float16, {len(data) / 1e6:.1f} MB, SHA-256 `{hashlib.sha256(data).hexdigest()}`.",
@@ -124,23 +135,24 @@ def _data(folder: Path, photographs: Photographs, settings: TrainSettings) -> st
         f"{len(photographs.files)} photographs ({listed}), {len(photographs.held_out)} of them held out to measure "
         f"the prior.{chosen}{credits}",
         f"{settings.procedural_pool} procedural images (dead leaves, textures, writing, grids, gradients; generator "
-        f"version {procedural.VERSION}, seed {settings.seed}): {settings.procedural_first:.0%} of what was seen in the "
-        f"first {settings.procedural_switch:.0%} of the training, then {settings.procedural_last:.0%}.",
+        f"version {procedural.VERSION}, seed {settings.seed}): {settings.procedural:.0%} of what was seen.",
         "Augmentation: reduction to 0.7 and 0.5, flips and transposition, gamma, saturation, channel order.",
     )
 
 
-def _training(settings: TrainSettings, step: int, seconds: float) -> str:
+def _training(settings: TrainSettings, step: int, pixels: int, seconds: float, finished: bool) -> str:
     from hrdis import __version__
 
-    planned = "" if step == settings.steps else f" of {settings.steps * settings.batch:,} planned (**unfinished**)"
+    unfinished = "" if finished else " (**unfinished**)"
     gpu = settings.device == "cuda" or (settings.device == "auto" and torch.cuda.is_available())
-    start = ", from the weights of an earlier prior" if settings.start_from else ""
+    start = f", going on from {settings.resume.name}" if settings.resume else ""
+    start = f", from the weights of {settings.start_from.name}" if settings.start_from else start
+    sides = ", ".join(map(str, settings.patches))
     return _list(
-        f"{step * settings.batch:,} patches of {settings.patch} x {settings.patch} pixels{planned}, the last "
-        f"{settings.large_share:.0%} of them as patches of {settings.large_patch} x {settings.large_patch}; {step:,} "
-        f"steps, {seconds / 3600:.1f} hours on a {'GPU' if gpu else 'CPU'}, {settings.precision}{start}.",
-        f"AdamW, learning rate {settings.lr:g} with warm-up and cosine, average of the weights with decay "
+        f"{step:,} steps, {pixels / 1e6:,.0f} million pixels{unfinished}; this run {seconds / 3600:.2f} hours on a "
+        f"{'GPU' if gpu else 'CPU'}, {settings.precision}{start}; patches of {sides} pixels, one after the other.",
+        f"Muon at {settings.lr:g} for the weights of inner layers, AdamW at {settings.adam_lr:g} for the rest; rates "
+        f"fall linearly to zero over the last {settings.decay:.0%} of the run; average of the weights with decay "
         f"{settings.ema_decay:g}.",
         f"Code: hrdis {__version__}, torch {torch.__version__.partition('+')[0]}. All settings: `{SETTINGS}`; the "
         f"course of the training: `{LOG}`, `curves.png`.",
@@ -153,16 +165,13 @@ def _list(*items: str) -> str:
 
 
 def command(settings: TrainSettings) -> str:
-    """Return the command that trains with these settings: those that decide the outcome and differ from the preset."""
+    """Return the command that trains with these settings: those that differ from the preset and are not `FREE`."""
     defaults, flags = (GPU if settings.device == "cuda" else CPU).as_record(), []
     for name, value in settings.as_record().items():
-        if value == defaults[name] or name in (*FREE, "start_from"):
+        if value == defaults[name] or name in FREE or value is None or value is False or value == []:
             continue
-        flag = "--" + name.replace("_", "-")
-        if isinstance(value, bool):
-            flags.append(flag if value else flag.replace("--", "--no-"))
-        else:
-            flags.append(f"{flag} {' '.join(map(str, value)) if isinstance(value, list) else value}")
+        words = value if isinstance(value, list) else [] if value is True else [value]
+        flags += ["--" + name.replace("_", "-"), *(shlex.quote(str(word)) for word in words)]
     return " ".join(["hrdis train PHOTOGRAPHS -o OUT", *flags])
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..rng import stream
 from ..schedule import Schedule
-from .network import clean
+from .network import clean, predict
 
 LEVELS = (10, 25, 50)  # noise of the measurement, of 255
 CROP = 192
@@ -55,7 +55,7 @@ def denoise(net: Any, crop: np.ndarray, level: float, seed: int) -> tuple[np.nda
     t = torch.tensor([schedule.nearest(sigma)])
     device = next(net.parameters()).device
     x_t = (schedule.signal(int(t)) * y).to(device, memory_format=torch.channels_last)
-    x0_hat = clean(schedule, x_t, t, net(x_t, t.to(device), return_dict=False)[0].float()).cpu()
+    x0_hat = clean(schedule, x_t, t, predict(net, x_t, t.to(device)).float()).cpu()
     noisy, denoised = ((0.5 * (image[0] + 1)).permute(1, 2, 0).numpy() for image in (y, x0_hat))
     return noisy, denoised.clip(0, 1)
 
@@ -94,7 +94,7 @@ def save_sheet(path: Path, crops: Sequence[np.ndarray], pictures: Sequence[Seque
 
 
 def save_curves(path: Path, log: Sequence[dict[str, Any]]) -> None:
-    """Plot the loss and the held-out PSNR of a run against the images seen."""
+    """Plot the loss and the held-out PSNR of a run against the pixels seen."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -102,17 +102,18 @@ def save_curves(path: Path, log: Sequence[dict[str, Any]]) -> None:
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     losses = [line for line in log if "loss" in line]
-    images, values = ([line[name] for line in losses] for name in ("images", "loss"))
-    left.plot(images, values, color="0.75", lw=0.8)
-    left.plot(images, _smoothed(values), color="C0")
-    left.set(xlabel="images seen", ylabel="loss (mean squared error of v)", xlim=(0, None))
+    seen = [line["pixels"] / 1e6 for line in losses]
+    values = [line["loss"] for line in losses]
+    left.plot(seen, values, color="0.75", lw=0.8)
+    left.plot(seen, _smoothed(values), color="C0")
+    left.set(xlabel="million pixels seen", ylabel="loss (mean squared error of v)", xlim=(0, None))
     if values:
         left.set_ylim(0.8 * min(values), min(1.0, 3 * float(np.median(values))))  # the first steps are off the scale
     measured = [line for line in log if "psnr" in line]
     for level in LEVELS:
         psnr = [line["psnr"][str(level)] for line in measured]
-        right.plot([line["images"] for line in measured], psnr, marker=".", label=f"noise {level}/255")
-    right.set(xlabel="images seen", ylabel="PSNR on held-out photographs (dB)", xlim=(0, None))
+        right.plot([line["pixels"] / 1e6 for line in measured], psnr, marker=".", label=f"noise {level}/255")
+    right.set(xlabel="million pixels seen", ylabel="PSNR on held-out photographs (dB)", xlim=(0, None))
     right.legend(loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(path, dpi=100)
 

@@ -1,4 +1,4 @@
-"""The network that is trained: a fully convolutional UNet that predicts v, and how it is written to disk.
+"""The network that is trained: how it starts, and how it is written to disk. It predicts v.
 
 v = alpha_t eps - sigma_t x0. Unlike eps, it gives back x0 without dividing by alpha_t, which is 0.006 at t = 999.
 """
@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..priors.small_unet import SmallUNet
 from ..rng import stream
 from ..schedule import Schedule
+from .settings import TrainSettings
 
 WEIGHTS, CONFIG, SCHEDULER = "diffusion_pytorch_model.safetensors", "config.json", "scheduler_config.json"
 EXPORT = ".export-"  # how a half-written export is named
@@ -31,29 +33,39 @@ SCHEDULER_CONFIG = {
 }
 
 
-def build(channels: tuple[int, ...], layers: int, seed: int) -> Any:
-    """Return a diffusers ``UNet2DModel`` whose weights are a function of the seed; its last convolution is zero.
+def build(settings: TrainSettings) -> Any:
+    """Return the network of the settings, whose weights are a function of their seed.
+
+    Weights and biases are uniform within 1/sqrt(fan in). The last convolution and what the time does to the features
+    start at zero, the second convolution of a block at 0.3 of its draw, so that the network starts near the identity.
 
     Args:
-        channels: per resolution, multiples of 8.
-        layers: residual blocks per resolution.
-        seed: of the run.
+        settings: of the run.
     """
+    with torch.random.fork_rng(devices=[]):  # torch's own draws are replaced: leave no trace of them
+        net = _small(settings) if settings.network == "small" else _unet2d(settings)
+    _initialise(net, settings.seed)
+    return net
+
+
+def _small(settings: TrainSettings) -> SmallUNet:
+    return SmallUNet(settings.channels, settings.blocks, settings.middle)
+
+
+def _unet2d(settings: TrainSettings) -> Any:
     from diffusers import UNet2DModel  # 2 s to import
 
-    with torch.random.fork_rng(devices=[]):
-        net: Any = UNet2DModel(
-            sample_size=64, in_channels=3, out_channels=3, block_out_channels=channels, layers_per_block=layers,
-            down_block_types=("DownBlock2D",) * len(channels), up_block_types=("UpBlock2D",) * len(channels),
-            add_attention=False, norm_num_groups=8, norm_eps=1e-5,
-        )  # fmt: skip
-    _initialise(net, seed)
-    return net.to(memory_format=torch.channels_last)
+    count = len(settings.channels)
+    return UNet2DModel(
+        sample_size=64, in_channels=3, out_channels=3, block_out_channels=settings.channels,
+        layers_per_block=settings.blocks, down_block_types=("DownBlock2D",) * count,
+        up_block_types=("UpBlock2D",) * count, add_attention=False, norm_num_groups=8, norm_eps=1e-5,
+    )  # fmt: skip
 
 
 @torch.no_grad()
-def _initialise(net: Any, seed: int) -> None:
-    """Draw weights and biases uniformly within 1/sqrt(fan in), each from a stream of its own name."""
+def _initialise(net: nn.Module, seed: int) -> None:
+    """Draw weights and biases uniformly within 1/sqrt(fan in), each from a stream of its own name; see `build`."""
     for name, module in net.named_modules():
         if not isinstance(module, nn.Conv2d | nn.Linear):
             continue
@@ -62,12 +74,27 @@ def _initialise(net: Any, seed: int) -> None:
             rng = stream(seed, "weights", f"{name}.{part}")
             draws = rng.random(tuple(parameter.shape), dtype=np.float32)
             parameter.copy_(torch.from_numpy((2 * draws - 1) * np.float32(bound)))
-    net.conv_out.weight.zero_()
-    net.conv_out.bias.zero_()
+        if name == "conv_out" or name.endswith(".modulation"):
+            module.weight.zero_()
+            assert module.bias is not None
+            module.bias.zero_()
+        if name.endswith(".conv2") and isinstance(net, SmallUNet):
+            module.weight.mul_(0.3)
 
 
-def load(folder: Path, channels: tuple[int, ...], layers: int) -> dict[str, Tensor]:
-    """Return the float32 weights of a prior made earlier, if it has this architecture."""
+def predict(net: Any, x_t: Tensor, t: Tensor) -> Tensor:
+    """Return what the network says of x_t at times t (b,), whether it hands out a tensor or diffusers' record."""
+    out = net(x_t, t)
+    found: Tensor = getattr(out, "sample", out)
+    return found
+
+
+def load(folder: Path, settings: TrainSettings) -> dict[str, Tensor]:
+    """Return the float32 weights of a prior made earlier, if it has the network of the settings.
+
+    Raises:
+        ValueError: if there is none, or one of another shape.
+    """
     from safetensors.torch import load_file
 
     config, weights = folder / CONFIG, folder / WEIGHTS
@@ -76,18 +103,34 @@ def load(folder: Path, channels: tuple[int, ...], layers: int) -> dict[str, Tens
             f"start_from = {folder} is no prior: {CONFIG} and {WEIGHTS} are expected in it. "
             "Give the output folder of an earlier training."
         )
-    stored = json.loads(config.read_text(encoding="utf-8"))
-    there = tuple(stored.get("block_out_channels", ())), stored.get("layers_per_block")
-    if there != (channels, layers):
+    there, asked = _shape(json.loads(config.read_text(encoding="utf-8"))), _asked(settings)
+    if there != asked:
+        names = ", ".join(f"{name}={there.get(name)!r}" for name in there)
         raise ValueError(
-            f"start_from = {folder} has channels {there[0]} and {there[1]} layers, the settings have {channels} and "
-            f"{layers}. Use the same: channels={there[0]}, layers={there[1]}."
+            f"start_from = {folder} holds another network than the settings: {there}, not {asked}. "
+            f"Use the same: {names}."
         )
     return {name: tensor.float().clone() for name, tensor in load_file(weights).items()}
 
 
+def _shape(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that describe the network of a config.json."""
+    if config.get("_class_name") == "SmallUNet":
+        return {"network": "small", **{name: config.get(name) for name in ("channels", "blocks", "middle")}}
+    return {
+        "network": "unet2d",
+        "channels": config.get("block_out_channels"),
+        "blocks": config.get("layers_per_block"),
+    }
+
+
+def _asked(settings: TrainSettings) -> dict[str, Any]:
+    shape = {"network": settings.network, "channels": list(settings.channels), "blocks": settings.blocks}
+    return shape | ({"middle": settings.middle} if settings.network == "small" else {})
+
+
 def export(net: Any, folder: Path) -> None:
-    """Write the weights in fp16 and both configurations, as diffusers does; each file is replaced in one go."""
+    """Write the weights in fp16, the network's configuration and the schedule's; each file is replaced in one go."""
     scratch = Path(tempfile.mkdtemp(prefix=EXPORT, dir=folder))
     try:
         half = {name: tensor.half().contiguous() for name, tensor in net.state_dict().items()}
@@ -100,12 +143,13 @@ def export(net: Any, folder: Path) -> None:
 
 
 def _save(net: Any, weights: dict[str, Tensor], folder: Path) -> None:
-    from diffusers import __version__ as diffusers_version
     from safetensors.torch import save_file
 
-    net.save_config(folder)
-    config = {**SCHEDULER_CONFIG, "_diffusers_version": diffusers_version}
-    (folder / SCHEDULER).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    if isinstance(net, SmallUNet):
+        (folder / CONFIG).write_text(json.dumps(net.config, indent=2) + "\n", encoding="utf-8")
+    else:
+        net.save_config(folder)
+    (folder / SCHEDULER).write_text(json.dumps(SCHEDULER_CONFIG, indent=2) + "\n", encoding="utf-8")
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
 
 

@@ -6,20 +6,23 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..priors.weights import differences
 from .batches import CACHE
+from .muon import MuonAdamW
 from .network import EXPORT
 from .photographs import Photographs
-from .settings import FREE, TrainSettings
+from .settings import FREE, LENGTH, TrainSettings
 
-FORMAT = 1
+FORMAT = 2
 STATE, SETTINGS, LOG = "state.safetensors", "settings.json", "log.jsonl"
+BEFORE_DECAY = "before-decay.safetensors"  # where the rate began to fall: `TrainSettings.resume` goes on from here
 
 
 @dataclass(frozen=True)
@@ -27,82 +30,103 @@ class State:
     """Where a run stands.
 
     Args:
-        step: optimiser steps done.
-        seconds: time spent so far, over all its pieces.
-        tensors: weights ``net.*``, their average ``ema.*``, AdamW's moments ``m.*`` and ``v.*``.
+        step: optimiser steps done, those of the runs it was resumed from included.
+        first: the step this run began with.
+        pixels: seen so far, likewise.
+        seconds: time spent in this run, over all its pieces.
+        updates: optimiser steps since the optimiser was started.
+        tensors: weights ``net.*``, their average ``ema.*``, averages of the gradients ``m.*`` and of their squares
+            ``v.*``.
     """
 
     step: int
+    first: int
+    pixels: int
     seconds: float
+    updates: int
     tensors: dict[str, Tensor]
 
 
-def collect(net: torch.nn.Module, ema: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Gather all tensors of a run under the names of `State`."""
-    tensors = {f"net.{name}": p for name, p in net.named_parameters()}
+def collect(net: nn.Module, ema: nn.Module, optimizer: MuonAdamW) -> dict[str, Tensor]:
+    """Return all tensors of a run under the names of `State`, on the CPU."""
+    tensors: dict[str, Tensor] = {f"net.{name}": p for name, p in net.named_parameters()}
     tensors |= {f"ema.{name}": p for name, p in ema.named_parameters()}
-    for name, p in net.named_parameters():
-        moments = optimizer.state.get(p)
-        if moments:
-            tensors[f"m.{name}"], tensors[f"v.{name}"] = moments["exp_avg"], moments["exp_avg_sq"]
+    tensors |= optimizer.tensors()
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
 @torch.no_grad()
-def restore(
-    state: State, net: torch.nn.Module, ema: torch.nn.Module, optimizer: torch.optim.Optimizer, updates: int
-) -> None:
+def restore(state: State, net: nn.Module, ema: nn.Module, optimizer: MuonAdamW) -> None:
     """Copy a state into network, average and optimiser, keeping their memory formats.
 
-    Args:
-        state: as read.
-        net: receives the weights.
-        ema: receives the average.
-        optimizer: AdamW over the parameters of ``net``.
-        updates: optimiser steps since the optimiser was started.
+    Raises:
+        ValueError: if it is the state of another network.
     """
-    averages = dict(ema.named_parameters())
-    for name, p in net.named_parameters():
-        p.copy_(state.tensors[f"net.{name}"])
-        averages[name].copy_(state.tensors[f"ema.{name}"])
-        if f"m.{name}" in state.tensors:
-            optimizer.state[p] = {
-                "step": torch.tensor(float(updates), device=p.device if optimizer.defaults["fused"] else "cpu"),
-                "exp_avg": torch.zeros_like(p).copy_(state.tensors[f"m.{name}"]),
-                "exp_avg_sq": torch.zeros_like(p).copy_(state.tensors[f"v.{name}"]),
-            }
+    into: dict[str, Tensor] = {f"net.{name}": p for name, p in net.named_parameters()}
+    into |= {f"ema.{name}": p for name, p in ema.named_parameters()}
+    into |= optimizer.tensors()
+    shapes = {name: tuple(tensor.shape) for name, tensor in into.items()}
+    stored = {name: tuple(tensor.shape) for name, tensor in state.tensors.items()}
+    if wrong := differences(stored, shapes):
+        raise ValueError(
+            f"The state is one of another network than the settings': {wrong}. "
+            "Use the settings that the run was made with: network, channels, blocks, middle."
+        )
+    for name, tensor in into.items():
+        tensor.copy_(state.tensors[name])
+    optimizer.updates = state.updates
 
 
-def write(folder: Path, state: State) -> None:
+def write(folder: Path, state: State, name: str = STATE) -> None:
     """Write the state so that a kill at any moment leaves the old one or the new one."""
     from safetensors.torch import save_file
 
-    notes = {"format": FORMAT, "step": state.step, "seconds": state.seconds}
-    temporary = folder / f".{STATE}.tmp"
+    notes = {"format": FORMAT} | {f.name: getattr(state, f.name) for f in fields(State) if f.name != "tensors"}
+    temporary = folder / f".{name}.tmp"
     save_file(state.tensors, temporary, metadata={"hrdis": json.dumps(notes)})
     with temporary.open("rb") as written:
         os.fsync(written.fileno())
     temporary.chmod(0o644)
-    os.replace(temporary, folder / STATE)
+    os.replace(temporary, folder / name)
 
 
-def read(folder: Path) -> State | None:
+def read(folder: Path, name: str = STATE) -> State | None:
     """Return the state in a run folder; None if none was written yet."""
     from safetensors import SafetensorError, safe_open
 
-    path = folder / STATE
+    path = folder / name
     if not path.is_file():
         return None
     try:
         with safe_open(path, "pt") as opened:
             notes = json.loads((opened.metadata() or {})["hrdis"])
             tensors = {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError) as error:
+    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise ValueError(
             f"{path} cannot be read as the state of a run ({error}). "
             f"Delete it to start over, or continue from the weights with start_from={folder}."
         ) from error
-    return State(notes["step"], notes["seconds"], tensors)
+    if notes.pop("format", None) != FORMAT:
+        raise ValueError(
+            f"{path} was written by an earlier version, whose networks and optimiser are no longer trained. "
+            f"Begin in a new folder."
+        )
+    return State(**notes, tensors=tensors)
+
+
+def resumed(folder: Path) -> State:
+    """Return the state that a new run goes on from: before its decay if that has begun, else the latest.
+
+    Raises:
+        ValueError: if the folder holds none.
+    """
+    state = read(folder, BEFORE_DECAY) or read(folder)
+    if state is None:
+        raise ValueError(
+            f"resume = {folder} holds no {STATE}. The folder of a run of this trainer is expected; to begin with the "
+            f"weights of a prior alone: start_from={folder}."
+        )
+    return state
 
 
 def write_text(path: Path, text: str) -> None:
@@ -168,36 +192,42 @@ def locked(out: Path) -> Iterator[None]:
         yield
 
 
-def check_settings(out: Path, settings: TrainSettings, photographs: str, extend: bool = False) -> None:
+def check_settings(out: Path, settings: TrainSettings, photographs: str) -> None:
     """Compare with the settings that a run was started with, and record them if it is a new run.
 
     Args:
         out: the run folder.
         settings: asked for now.
         photographs: their `fingerprint`.
-        extend: allow another number of images; the learning rate and the stages then follow the new number.
 
     Raises:
-        ValueError: naming each difference; fields in `FREE` may differ.
+        ValueError: naming each difference; fields in `FREE` may differ, those in `LENGTH` until the rate has begun to
+            fall.
     """
     record: dict[str, Any] = {"settings": settings.as_record(), "photographs": photographs}
     path = out / SETTINGS
     if path.is_file():
         stored = json.loads(path.read_text(encoding="utf-8"))
-        free = {*FREE, "images"} if extend else set(FREE)
         before, now = stored["settings"], record["settings"]
-        defaults: dict[str, Any] = (
-            dict.fromkeys(before) | TrainSettings().as_record()
-        )  # of fields that a run knew nothing of
+        if "images" in before:
+            raise ValueError(
+                f"{out} holds a run of an earlier version, whose networks and optimiser are no longer trained. "
+                "Begin in a new folder."
+            )
+        falling = (out / BEFORE_DECAY).is_file() or before["decay"] == 1
+        free = set(FREE) if falling else {*FREE, *LENGTH}
+        defaults: dict[str, Any] = TrainSettings().as_record()  # of fields that a run knew nothing of
         changed = [
-            f"{name} was {before.get(name, defaults[name])!r}, now {now.get(name)!r}"
+            f"{name} was {before.get(name, defaults.get(name))!r}, now {now.get(name)!r}"
             for name in sorted({*before, *now} - free)
-            if before.get(name, defaults[name]) != now.get(name)
+            if before.get(name, defaults.get(name)) != now.get(name)
         ]
         if stored["photographs"] != photographs:
             changed.append("the photographs are not the same")
         if changed:
-            hint = " To train longer, allow it: extend=True." if any(c.startswith("images") for c in changed) else ""
+            hint = ""
+            if any(change.split()[0] in LENGTH for change in changed):
+                hint = f" Its learning rate has begun to fall: to train longer, use a new folder and resume={out}."
             raise ValueError(
                 f"{out} holds a run with other settings: {'; '.join(changed)}. "
                 f"Repeat the settings of {path.name} to go on, or give a new folder.{hint}"

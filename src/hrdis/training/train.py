@@ -20,48 +20,52 @@ def train(
     out: str | Path,
     settings: TrainSettings | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-    *,
-    extend: bool = False,
 ) -> Path:
     """Train a prior on the photographs in a folder, or go on with a training that was stopped.
 
     Minimises the unweighted mean squared error of v = alpha_t eps - sigma_t x0, over noise levels with
-    ln(sigma_t/alpha_t) ~ Normal(-1, 1.6), by AdamW with warm-up and cosine, and keeps a moving average of the weights.
-    Every few minutes the whole state is written, from which the same call goes on bit for bit (on the same kind of
-    machine and torch), also after a kill.
+    ln(sigma_t/alpha_t) ~ Normal(-1.2, 1.5), by Muon and AdamW at a constant rate that falls linearly at the end, and
+    keeps a moving average of the weights. Every few minutes the whole state is written, from which the same call goes
+    on, also after a kill: bit for bit where the length is given in steps and the number of threads is fixed (on the
+    same kind of machine and torch).
+
+    Before the first step the gradients of one batch are compared with those of the plain network, and after 50 steps
+    every parameter must have moved.
 
     Args:
         folder: photographs, searched with subfolders; a few are held out to measure the prior on.
-        out: receives the prior as a diffusers folder, ``MODEL_CARD.md``, ``settings.json``, ``log.jsonl``,
-            ``curves.png``, ``samples/`` (held-out crops: clean, then noisy and denoised), and ``state.safetensors``.
+        out: receives the prior (config.json, weights, scheduler_config.json), ``MODEL_CARD.md``, ``settings.json``,
+            ``log.jsonl``, ``curves.png``, ``samples/`` (held-out crops: clean, then noisy and denoised),
+            ``state.safetensors`` and ``before-decay.safetensors``.
         settings: `preset` for this machine if not given.
         on_progress: called with a `Progress` now and then.
-        extend: go on with another number of images than the run in ``out`` was started with.
 
     Returns:
         the folder ``out``, which `load_prior` reads.
 
     Raises:
         ValueError: before any work, if folder, out and settings do not fit together.
-        RuntimeError: if the loss stops being finite.
+        RuntimeError: if the loss stops being finite, or parameters do not move.
     """
     settings, folder, out = settings or preset(), Path(folder), Path(out)
     device = _device(settings)
     find_images(folder, settings.licences)
-    weights = None
+    weights = before = None
     if settings.start_from is not None:
-        weights = network.load(settings.start_from, settings.channels, settings.layers)
+        weights = network.load(settings.start_from, settings)
+    if settings.resume is not None:
+        before = states.resumed(settings.resume)
     states.check_folder(folder, out)
     threads = torch.get_num_threads()
     with states.locked(out):
         states.sweep(out)
         photographs = load(folder, licences=settings.licences, seed=settings.seed, long_side=settings.long_side)
-        for side in settings.sides:
+        for side in settings.patches:
             Cropper(photographs.training, side)
-        states.check_settings(out, settings, states.fingerprint(photographs), extend)
+        states.check_settings(out, settings, states.fingerprint(photographs))
         try:
             torch.set_num_threads(settings.threads or threads)
-            Run(folder, photographs, out, settings, device, weights, on_progress).go()
+            Run(folder, photographs, out, settings, device, weights, before, on_progress).go()
         finally:
             torch.set_num_threads(threads)
     return out
