@@ -84,3 +84,12 @@ def test_importing_the_package_loads_nothing():
 def test_solvers_operators_and_exact_priors_load_no_network_library():
     code = "import hrdis; hrdis.SOLVERS, hrdis.TASKS, hrdis.solve, hrdis.operators.masks, hrdis.priors.Gaussian"
     assert not loaded_after(code) & {"diffusers", "transformers", "matplotlib", "skimage", "torchvision", "gradio"}
+
+
+def test_embedded_prior_and_a_restoration_with_it_load_no_network_library():
+    code = (
+        "import torch, hrdis; prior = hrdis.load_prior('default'); y = torch.zeros(1, 3, 4, 4); "
+        "A = hrdis.operators.SuperResolution(scale=4); "
+        "hrdis.solve(hrdis.DDNM(steps=2, start=50), prior, hrdis.Problem(y, A), seeds=[0])"
+    )
+    assert not loaded_after(code) & {"diffusers", "transformers", "matplotlib", "skimage", "scipy", "torchvision"}
