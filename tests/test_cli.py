@@ -30,6 +30,7 @@ from hrdis.devices import pick_device
 from hrdis.priors import load_prior
 from hrdis.priors.unet import build_unet
 from hrdis.rng import stream
+from hrdis.training import state as states
 from hrdis.training.card import command
 from hrdis.training.settings import preset
 
@@ -143,6 +144,24 @@ def test_train_fits_a_tiny_set_of_pictures(tmp_path: Path) -> None:
     losses = [line["loss"] for line in lines if "loss" in line]
     assert losses[-1] < 0.5 * losses[0]
     assert lines[-1]["psnr"]["50"] > 14.15 + 5  # noise of 50/255 alone: 14.15 dB
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGTERM")
+def test_train_that_is_told_to_end_saves_everything(tmp_path: Path) -> None:
+    """Batch systems send SIGTERM before they kill: the state of the present step is kept, and no cache is left."""
+    flags = "--pixels 1024 --patches 16 --channels 8 16 --blocks 1 --procedural-pool 2 --device cpu --log-every 1"
+    photographs(tmp_path / "photos")
+    words = [sys.executable, "-m", "hrdis", "train", tmp_path / "photos", "-o", tmp_path / "out", *flags.split()]
+    process = subprocess.Popen([*words, "--threads", "1", "--workers", "1"], stderr=subprocess.PIPE, text=True)
+    log = tmp_path / "out" / "log.jsonl"
+    while process.poll() is None and not (log.is_file() and log.read_text()):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 143 and "Ended by SIGTERM" in said
+    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+    assert states.read(tmp_path / "out").step == steps[-1]
+    assert not (tmp_path / "out" / ".cache").exists()
 
 
 # ---- restore ------------------------------------------------------------------------------------

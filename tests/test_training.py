@@ -3,11 +3,14 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from hashlib import sha256
+from threading import Event
 
 import numpy as np
 import pytest
@@ -19,8 +22,9 @@ from safetensors.torch import load_file
 from hrdis.priors import load_prior
 from hrdis.rng import stream
 from hrdis.schedule import Schedule
-from hrdis.training import loop
+from hrdis.training import loop, photographs
 from hrdis.training import state as states
+from hrdis.training.card import CARD
 from hrdis.training.network import WEIGHTS, clean, noised
 from hrdis.training.settings import CPU, GPU, TrainSettings
 from hrdis.training.train import train
@@ -96,15 +100,15 @@ def test_killed_between_checkpoints_goes_on_bit_for_bit(photos, finished, tmp_pa
 
 
 def test_killed_while_writing_the_state_keeps_the_one_before(photos, finished, tmp_path, monkeypatch):
-    def dies(tensors, path, metadata):
-        path.write_bytes(b"half a file")
+    def dies(path, write_to, **options):
+        path.with_name(".state.safetensors.tmp").write_bytes(b"half a file")
         raise Killed
 
     out = tmp_path / "out"
     with pytest.raises(Killed):
         train(photos, out, replace(TINY, checkpoint_minutes=1e-9, log_every=1), stop_at(12))
     before = (out / states.STATE).read_bytes()
-    monkeypatch.setattr("safetensors.torch.save_file", dies)
+    monkeypatch.setattr(states, "write_atomically", dies)
     with pytest.raises(Killed):
         train(photos, out, replace(TINY, checkpoint_minutes=1e-9))
     assert (out / states.STATE).read_bytes() == before
@@ -269,6 +273,91 @@ def test_loss_that_is_not_finite_stops_the_run_and_keeps_the_state(photos, finis
     with pytest.raises(RuntimeError, match="The loss became nan at step 5"):
         train(photos, tmp_path / "out", TINY)
     assert not (tmp_path / "out" / states.STATE).exists()
+
+
+@pytest.mark.parametrize("harm", ["weights cut", "weights removed", "older card"])
+def test_finished_run_whose_weights_or_card_are_not_whole_is_mended(photos, finished, tmp_path, harm):
+    out = shutil.copytree(finished, tmp_path / "out")
+    if harm == "weights cut":
+        (out / WEIGHTS).write_bytes(b"")
+    elif harm == "weights removed":
+        (out / WEIGHTS).unlink()
+    else:
+        (out / CARD).write_text("the card of an earlier checkpoint")
+    train(photos, out, TINY)
+    assert (out / WEIGHTS).read_bytes() == (finished / WEIGHTS).read_bytes()
+    assert sha256((out / WEIGHTS).read_bytes()).hexdigest() in (out / CARD).read_text()
+
+
+def test_numbers_that_are_not_finite_are_never_saved(photos, tmp_path, monkeypatch):
+    """A finite loss with infinite gradients poisons the weights: the checkpoint before stays as it was."""
+
+    def poisoned(self, lr, adam_lr):
+        self.updates += 1
+        if self.updates > 9:
+            self.others["conv_out.bias"].data.fill_(float("inf"))
+
+    out, often = tmp_path / "out", replace(TINY, checkpoint_minutes=1e-9, log_every=100)
+    monkeypatch.setattr(loop.MuonAdamW, "step", poisoned)
+    with pytest.raises(RuntimeError, match=r"^At step 10 \d tensors .* not finite .*conv_out\.bias"):
+        train(photos, out, often)
+    assert states.read(out).step == 9
+
+
+def test_damaged_numbers_are_not_trained_on(photos, tmp_path):
+    out = train(photos, tmp_path / "out", replace(TINY, steps=2))
+    content = bytearray((out / states.STATE).read_bytes())
+    content[-5] ^= 64
+    (out / states.STATE).write_bytes(bytes(content))
+    with pytest.raises(ValueError, match=r"state\.safetensors is damaged: its numbers are not those"):
+        train(photos, out, replace(TINY, steps=2))
+
+
+@pytest.mark.parametrize("name", [".lock", ".settings.json.x1.tmp", ".probe"])
+def test_what_a_first_start_leaves_when_it_is_killed_is_no_hindrance(photos, tmp_path, name):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).touch()
+    train(photos, tmp_path / "out", replace(TINY, steps=1))
+
+
+@pytest.mark.parametrize("source", ["start_from", "resume"])
+def test_run_goes_on_without_the_folder_it_started_from(photos, finished, tmp_path, source):
+    first = shutil.copytree(finished, tmp_path / "first")
+    settings = replace(TINY, **{source: first}, steps=4, max_minutes=1e-9)
+    train(photos, tmp_path / "out", settings)
+    shutil.rmtree(first)
+    train(photos, tmp_path / "out", replace(settings, max_minutes=None))
+    stored = states.read(tmp_path / "out")
+    assert stored.step - stored.first == 4
+
+
+def test_full_disk_is_an_error_of_the_system_that_leaves_the_state_before(photos, tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    out = train(photos, tmp_path / "out", replace(TINY, steps=2, decay=0))
+    before = (out / states.STATE).read_bytes()
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        train(photos, out, replace(TINY, steps=4, decay=0))
+    assert (out / states.STATE).read_bytes() == before
+    assert not list(out.glob(".*.tmp"))
+
+
+def test_photographs_too_small_to_measure_on_are_no_error(photos, tmp_path):
+    folder = shutil.copytree(photos, tmp_path / "photos")
+    loaded = photographs.load(folder, seed=TINY.seed)
+    Image.fromarray(picture(9, 2, 60)).save(loaded.held_out_files[0])
+    out = train(folder, tmp_path / "out", replace(TINY, steps=2))
+    assert "psnr" not in (out / "log.jsonl").read_text() and (out / CARD).is_file()
+
+
+def test_stop_ends_the_run_after_its_step_with_everything_saved(photos, finished, tmp_path):
+    stop = Event()
+    train(photos, tmp_path / "out", replace(TINY, log_every=7), lambda p: stop.set(), stop)
+    assert states.read(tmp_path / "out").step == 7
+    train(photos, tmp_path / "out", TINY)
+    assert_same_state(tmp_path / "out", finished)
 
 
 # ---- refused before any work --------------------------------------------------------------------

@@ -1,8 +1,12 @@
 """``hrdis train``: a prior from a folder of pictures."""
 
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Annotated, Any
 
 import tyro
@@ -12,7 +16,7 @@ from hrdis.training.settings import preset
 from hrdis.training.train import Progress as Report
 from hrdis.training.train import train
 
-from .parsing import checking, choose, parse, peek
+from .parsing import BadInput, choose, fail, parse, peek
 from .progress import console, say
 
 HELP = """\
@@ -26,8 +30,8 @@ Examples:
   hrdis restore small.png --task sr4 --prior my-prior -o large.png
 
 OUT receives the prior, a model card, the log, curves and sample sheets as it learns. Ctrl-C and even a kill lose at
-most the minutes since the last checkpoint. A network that cannot learn is not trained: its gradients are checked
-before the first step, and after 50 steps every parameter must have moved.
+most the minutes since the last checkpoint; SIGTERM loses nothing. A network that cannot learn is not trained: its
+gradients are checked before the first step, and after 50 steps every parameter must have moved.
 """
 
 
@@ -47,7 +51,8 @@ def main(argv: Sequence[str]) -> int:
     columns = (
         BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.fields[figures]}"),
     )  # fmt: skip
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress, checking():
+    stop = Event()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress, ended_by(stop):
         task = progress.add_task("", total=1.0, figures="starting")
 
         def report(r: Report) -> None:
@@ -60,6 +65,27 @@ def main(argv: Sequence[str]) -> int:
                 figures = ", ".join(f"{value:.2f} dB at noise {level}" for level, value in r.psnr.items())
                 say(f"step {r.step}: held-out denoising {figures}")
 
-        out = train(args.folder, args.output, args.settings, report)
+        try:
+            out = train(args.folder, args.output, args.settings, report, stop)
+        except (ValueError, TypeError) as error:
+            raise BadInput(str(error).split("\n")[0]) from error
+        except RuntimeError as error:  # it diverged, or does not learn: the fault of the run, not of the options
+            return fail("train", str(error).split("\n")[0], 1)
+    if stop.is_set():
+        say(f"Ended by SIGTERM; everything is saved in {out}. The same command goes on.")
+        return 128 + signal.SIGTERM
     say(f"Wrote {out}. Use it: hrdis restore small.png --task sr4 --prior {out} -o large.png")
     return 0
+
+
+@contextmanager
+def ended_by(stop: Event) -> Iterator[None]:
+    """Set ``stop`` on SIGTERM, which batch systems send before they kill."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

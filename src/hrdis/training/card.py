@@ -9,11 +9,12 @@ from pathlib import Path
 
 import torch
 
+from ..files import write_text
 from . import procedural
 from .network import SCHEDULER, WEIGHTS
 from .photographs import Photographs, read_manifest
 from .settings import CPU, FREE, GPU, TrainSettings
-from .state import LOG, SETTINGS, write_text
+from .state import LOG, SETTINGS
 
 CARD, CREDITS = "MODEL_CARD.md", "CREDITS.md"
 UNKNOWN = "no licence known"
@@ -97,6 +98,14 @@ def write_card(
     text = "\n\n".join(f"## {title}\n\n{part}" for title, part in parts.items() if part)
     write_text(out / CARD, f"# A diffusion prior for photographs\n\n{text}\n")
     return out / CARD
+
+
+def card_fits(out: Path) -> bool:
+    """Return True if the card in a folder is one of the weights that lie there."""
+    card, weights = out / CARD, out / WEIGHTS
+    if not (card.is_file() and weights.is_file()):
+        return False
+    return hashlib.sha256(weights.read_bytes()).hexdigest() in card.read_text(encoding="utf-8")
 
 
 _PURPOSE = """A small diffusion model of photographs for image restoration: inpainting of small holes, super-resolution,

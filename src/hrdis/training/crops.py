@@ -39,7 +39,7 @@ class Pyramid:
     @property
     def starts(self) -> np.ndarray:
         """Where each picture begins in ``pixels``."""
-        return np.concatenate([[0], np.cumsum(3 * self.sizes.prod(axis=1))[:-1]])
+        return np.concatenate([[0], np.cumsum(3 * self.sizes.prod(axis=1), dtype=np.int64)[:-1]])
 
     @classmethod
     def build(cls, images: Sequence[np.ndarray]) -> "Pyramid":
@@ -52,7 +52,9 @@ class Pyramid:
                 sizes.append(level.shape[:2])
                 sources.append(i)
                 weights.append(weight * image.shape[0] * image.shape[1])
-        return cls(np.concatenate(pixels), np.array(sizes), np.array(sources), np.array(weights, float))
+        return cls(
+            np.concatenate(pixels), np.array(sizes, np.int64), np.array(sources, np.int64), np.array(weights, float)
+        )
 
     def palette(self, rng: np.random.Generator, count: int = 512) -> np.ndarray:
         """Return colours of one photograph, chosen in proportion to its pixels: uint8 ``(count, 3)``."""

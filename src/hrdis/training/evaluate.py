@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..files import write_atomically
 from ..rng import stream
 from ..schedule import Schedule
 from .network import clean, predict
@@ -89,8 +90,8 @@ def save_sheet(path: Path, crops: Sequence[np.ndarray], pictures: Sequence[Seque
         for i, picture in enumerate(row):
             h, w = picture.shape[:2]
             sheet[j * height : j * height + h, i * width : i * width + w] = picture
-    path.parent.mkdir(exist_ok=True)
-    Image.fromarray(np.rint(255 * sheet.clip(0, 1)).astype(np.uint8)).save(path)
+    image = Image.fromarray(np.rint(255 * sheet.clip(0, 1)).astype(np.uint8))
+    write_atomically(path, lambda file: image.save(file, format="PNG"))
 
 
 def save_curves(path: Path, log: Sequence[dict[str, Any]]) -> None:
@@ -115,7 +116,7 @@ def save_curves(path: Path, log: Sequence[dict[str, Any]]) -> None:
         right.plot([line["pixels"] / 1e6 for line in measured], psnr, marker=".", label=f"noise {level}/255")
     right.set(xlabel="million pixels seen", ylabel="PSNR on held-out photographs (dB)", xlim=(0, None))
     right.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    figure.savefig(path, dpi=100)
+    write_atomically(path, lambda file: figure.savefig(file, dpi=100, format="png"))
 
 
 def _smoothed(values: Sequence[float]) -> list[float]:

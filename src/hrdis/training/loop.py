@@ -8,6 +8,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from ..schedule import Schedule
 from . import evaluate, guards, network
 from . import state as states
 from .batches import Batch, batches
-from .card import CARD, write_card
+from .card import card_fits, write_card
 from .muon import MuonAdamW
 from .photographs import Photographs
 from .settings import TrainSettings
@@ -60,6 +61,7 @@ class Run:
         weights: what to start from, if not from random weights.
         before: the state of another run to go on from.
         on_progress: called with a `Progress` now and then.
+        stop: set by whoever wants the run to end after its present step, with everything saved.
     """
 
     def __init__(
@@ -72,9 +74,11 @@ class Run:
         weights: dict[str, Tensor] | None,
         before: states.State | None,
         on_progress: Callable[[Progress], None] | None,
+        stop: Event | None = None,
     ):
         self.folder, self.photographs, self.out, self.settings = folder, photographs, out, settings
         self.device, self.report = device, on_progress or (lambda progress: None)
+        self.stop = stop or Event()
         self.schedule = Schedule.linear()
         self.crops = evaluate.centre_crops(photographs.held_out, settings.multiple)
         self.net = network.build(settings)
@@ -121,7 +125,8 @@ class Run:
                     self.movement.check(self.net, guards.STEPS)
                 if len(self.losses) == settings.log_every:
                     self.log()
-                if settings.max_minutes is not None and now - started > 60 * settings.max_minutes:
+                late = settings.max_minutes is not None and now - started > 60 * settings.max_minutes
+                if late or self.stop.is_set():
                     break
                 if now - saved > 60 * settings.checkpoint_minutes and self.share() < 1:
                     self.save()
@@ -256,8 +261,7 @@ class Run:
 
         Nothing is done when a finished run is started again and everything is there.
         """
-        done = [line["psnr"] for line in states.read_log(self.out) if line["step"] == self.step and "psnr" in line]
-        if done and (self.out / CARD).is_file():
+        if self.saved():
             return
         if self.losses:
             self.log()
@@ -273,8 +277,17 @@ class Run:
             self.report(replace(self.last, psnr=psnr))
         self.logged = time.monotonic()
 
+    def saved(self) -> bool:
+        """Return True if the folder holds this very step: its state, and a card of the weights that lie there."""
+        stored, weights = states.read(self.out), self.out / network.WEIGHTS
+        if stored is None or stored.step != self.step or not weights.is_file():
+            return False
+        return card_fits(self.out)
+
     def measure(self) -> dict[str, float]:
-        """Denoise the held-out photographs, and log and draw the outcome."""
+        """Denoise the held-out photographs, and log and draw the outcome; {} where all of them are too small."""
+        if not self.crops:
+            return {}
         psnr, pictures = evaluate.measure(self.ema, self.crops)
         self.write_line(step=self.step, pixels=self.pixels, psnr=psnr, seconds=round(self.seconds, 1))
         evaluate.save_sheet(self.out / "samples" / f"{self.step:08d}.png", self.crops, pictures)

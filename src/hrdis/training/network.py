@@ -4,9 +4,6 @@ v = alpha_t eps - sigma_t x0. Unlike eps, it gives back x0 without dividing by a
 """
 
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..files import write_atomically, write_text
 from ..priors.small_unet import SmallUNet
 from ..rng import stream
 from ..schedule import Schedule
 from .settings import TrainSettings
 
 WEIGHTS, CONFIG, SCHEDULER = "diffusion_pytorch_model.safetensors", "config.json", "scheduler_config.json"
-EXPORT = ".export-"  # how a half-written export is named
 SCHEDULER_CONFIG = {
     "_class_name": "DDPMScheduler",
     "num_train_timesteps": 1000,
@@ -130,27 +127,19 @@ def _asked(settings: TrainSettings) -> dict[str, Any]:
 
 
 def export(net: Any, folder: Path) -> None:
-    """Write the weights in fp16, the network's configuration and the schedule's; each file is replaced in one go."""
-    scratch = Path(tempfile.mkdtemp(prefix=EXPORT, dir=folder))
-    try:
-        half = {name: tensor.half().contiguous() for name, tensor in net.state_dict().items()}
-        _save(net, half, scratch)
-        for name in (CONFIG, SCHEDULER, WEIGHTS):
-            (scratch / name).chmod(0o644)
-            os.replace(scratch / name, folder / name)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    """Write the weights in fp16, the network's configuration and the schedule's; each file is replaced in one go.
 
+    Raises:
+        OSError: if the disk is full.
+    """
+    from safetensors.torch import save
 
-def _save(net: Any, weights: dict[str, Tensor], folder: Path) -> None:
-    from safetensors.torch import save_file
-
-    if isinstance(net, SmallUNet):
-        (folder / CONFIG).write_text(json.dumps(net.config, indent=2) + "\n", encoding="utf-8")
-    else:
-        net.save_config(folder)
-    (folder / SCHEDULER).write_text(json.dumps(SCHEDULER_CONFIG, indent=2) + "\n", encoding="utf-8")
-    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    half = {name: tensor.detach().cpu().half().contiguous() for name, tensor in net.state_dict().items()}
+    config = net.config if isinstance(net, SmallUNet) else json.loads(net.to_json_string())
+    weights = save(half, metadata={"format": "pt"})
+    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+    write_text(folder / SCHEDULER, json.dumps(SCHEDULER_CONFIG, indent=2) + "\n")
+    write_atomically(folder / WEIGHTS, lambda file: file.write(weights))
 
 
 def coefficients(schedule: Schedule, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:

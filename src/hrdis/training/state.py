@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..files import write_atomically, write_text
 from ..priors.weights import differences
 from .batches import CACHE
 from .muon import MuonAdamW
-from .network import EXPORT
 from .photographs import Photographs
 from .settings import FREE, LENGTH, TrainSettings
 
@@ -78,16 +78,34 @@ def restore(state: State, net: nn.Module, ema: nn.Module, optimizer: MuonAdamW) 
 
 
 def write(folder: Path, state: State, name: str = STATE) -> None:
-    """Write the state so that a kill at any moment leaves the old one or the new one."""
-    from safetensors.torch import save_file
+    """Write the state so that a kill or a power cut at any moment leaves the old one or the new one.
 
+    Raises:
+        RuntimeError: if a number in it is not finite; nothing is written.
+        OSError: if the disk is full.
+    """
+    from safetensors.torch import save
+
+    poisoned = [name for name, tensor in state.tensors.items() if not bool(torch.isfinite(tensor).all())]
+    if poisoned:
+        raise RuntimeError(
+            f"At step {state.step} {len(poisoned)} tensors of the run are not finite any more, {poisoned[0]} among "
+            f"them. They were not saved: the last checkpoint in {folder} is intact. Begin a new run with a lower "
+            "learning rate, or in fp32."
+        )
     notes = {"format": FORMAT} | {f.name: getattr(state, f.name) for f in fields(State) if f.name != "tensors"}
-    temporary = folder / f".{name}.tmp"
-    save_file(state.tensors, temporary, metadata={"hrdis": json.dumps(notes)})
-    with temporary.open("rb") as written:
-        os.fsync(written.fileno())
-    temporary.chmod(0o644)
-    os.replace(temporary, folder / name)
+    notes["sha256"] = _digest(state.tensors)
+    content = save(state.tensors, metadata={"hrdis": json.dumps(notes)})
+    write_atomically(folder / name, lambda file: file.write(content))
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    """Return the SHA-256 of names and bytes, by which a damaged file is known."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().numpy().data)
+    return digest.hexdigest()
 
 
 def read(folder: Path, name: str = STATE) -> State | None:
@@ -97,21 +115,23 @@ def read(folder: Path, name: str = STATE) -> State | None:
     path = folder / name
     if not path.is_file():
         return None
+    advice = f"Delete it to start over, or continue from the weights with start_from={folder}."
     try:
         with safe_open(path, "pt") as opened:
             notes = json.loads((opened.metadata() or {})["hrdis"])
             tensors = {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"{path} cannot be read as the state of a run ({error}). "
-            f"Delete it to start over, or continue from the weights with start_from={folder}."
-        ) from error
-    if notes.pop("format", None) != FORMAT:
+        told, digest = notes.pop("format", None), notes.pop("sha256", None)
+        state = State(**notes, tensors=tensors) if told == FORMAT else None
+    except (SafetensorError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} cannot be read as the state of a run ({error}). {advice}") from error
+    if state is None:
         raise ValueError(
             f"{path} was written by an earlier version, whose networks and optimiser are no longer trained. "
-            f"Begin in a new folder."
+            "Begin in a new folder."
         )
-    return State(**notes, tensors=tensors)
+    if _digest(tensors) != digest:
+        raise ValueError(f"{path} is damaged: its numbers are not those that were written. {advice}")
+    return state
 
 
 def resumed(folder: Path) -> State:
@@ -127,13 +147,6 @@ def resumed(folder: Path) -> State:
             f"weights of a prior alone: start_from={folder}."
         )
     return state
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a text file in one go."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def fingerprint(photographs: Photographs) -> str:
@@ -154,12 +167,13 @@ def check_folder(folder: Path, out: Path) -> None:
         )
     try:
         out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".probe"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=out):
+            pass
     except OSError as error:
         raise ValueError(f"out = {out} cannot be written ({error.strerror}). Give a folder you may write to.") from None
-    if any(path.name != ".lock" for path in out.iterdir()) and not (out / SETTINGS).is_file():
+    # hidden files are what a first start leaves when it is killed: the lock, files half written
+    visible = [path for path in out.iterdir() if not path.name.startswith(".")]
+    if visible and not (out / SETTINGS).is_file():
         raise ValueError(
             f"out = {out} holds files, but no {SETTINGS}: it is not a run of this trainer. Give a new or empty folder."
         )
@@ -168,7 +182,7 @@ def check_folder(folder: Path, out: Path) -> None:
 def sweep(out: Path) -> None:
     """Remove what a killed run left half written."""
     for path in out.glob(".*"):
-        if path.is_dir() and path.name.startswith((EXPORT, CACHE)):
+        if path.is_dir() and path.name.startswith(CACHE):
             shutil.rmtree(path, ignore_errors=True)
         elif path.name.endswith(".tmp"):
             path.unlink(missing_ok=True)

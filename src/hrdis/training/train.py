@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import torch
 
@@ -20,6 +21,7 @@ def train(
     out: str | Path,
     settings: TrainSettings | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    stop: Event | None = None,
 ) -> Path:
     """Train a prior on the photographs in a folder, or go on with a training that was stopped.
 
@@ -39,6 +41,7 @@ def train(
             ``state.safetensors`` and ``before-decay.safetensors``.
         settings: `preset` for this machine if not given.
         on_progress: called with a `Progress` now and then.
+        stop: set it from elsewhere to end the run after its present step, with everything saved.
 
     Returns:
         the folder ``out``, which `load_prior` reads.
@@ -51,9 +54,10 @@ def train(
     device = _device(settings)
     find_images(folder, settings.licences)
     weights = before = None
-    if settings.start_from is not None:
+    begun = (out / states.STATE).is_file()  # what it started from is not needed any more
+    if settings.start_from is not None and not begun:
         weights = network.load(settings.start_from, settings)
-    if settings.resume is not None:
+    if settings.resume is not None and not begun:
         before = states.resumed(settings.resume)
     states.check_folder(folder, out)
     threads = torch.get_num_threads()
@@ -65,7 +69,7 @@ def train(
         states.check_settings(out, settings, states.fingerprint(photographs))
         try:
             torch.set_num_threads(settings.threads or threads)
-            Run(folder, photographs, out, settings, device, weights, before, on_progress).go()
+            Run(folder, photographs, out, settings, device, weights, before, on_progress, stop).go()
         finally:
             torch.set_num_threads(threads)
     return out
