@@ -12,11 +12,14 @@ import torch
 import tyro
 from pages import DOCS, rewrite, table
 from photographs import pictures, random_crops, score
-from search_presets import beat, measure, split, try_out
+from search_presets import measure, split, try_out
 
 import hrdis
 
-TASKS = ("sr4-noise05", "sr4-noise10", "inpaint-noise05", "inpaint-noise10")
+TASKS = (
+    "sr4-noise02", "sr4-noise05", "sr4-noise10",
+    "inpaint-scratches-noise02", "inpaint-scratches-noise05", "inpaint-scratches-noise10",
+)  # fmt: skip
 
 
 def main(
@@ -40,15 +43,16 @@ def main(
         write: rewrite docs/prior.md.
     """
     torch.set_num_threads(1)
-    model, rows, started = hrdis.load_prior(prior, dtype=torch.bfloat16), [], time.perf_counter()
+    model, rows, started = hrdis.load_prior(prior), [], time.perf_counter()
     x = random_crops(pictures(photos, images), side, 2)
     for task in tasks:
         problem, baseline = measure(task, x)
         start = score(baseline, x).psnr
         key, noise = split(task)
         for name in solvers:
-            old = try_out(beat(task, name), model, problem, x)
-            chosen, solver = hrdis.solvers.preset(name, [key], "default", noise)
+            _, quiet = hrdis.solvers.preset(name, hrdis.TASKS[key].presets, "default")
+            old = try_out(quiet, model, problem, x)
+            chosen, solver = hrdis.solvers.preset(name, hrdis.TASKS[key].presets, "default", noise)
             new = try_out(solver, model, problem, x)
             rows.append([
                 f"{key}, noise {noise}", type(solver).__name__, f"{start:.2f}",

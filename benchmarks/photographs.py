@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,21 @@ def non_local_means(sigma: float) -> Callable[[Picture, Picture], Picture]:
             for h in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
         ]
         return _best(tried, truth)
+
+    return method
+
+
+def bm3d_is_here() -> bool:
+    """Whether the package bm3d is installed: pip install bm3d."""
+    return find_spec("bm3d") is not None
+
+
+def bm3d(sigma: float) -> Callable[[Picture, Picture], Picture]:
+    """BM3D for colours; its strength is chosen with the truth. sigma in [0, 1]."""
+    import bm3d as package
+
+    def method(noisy: Picture, truth: Picture) -> Picture:
+        return _best([package.bm3d_rgb(noisy, strength * sigma) for strength in (0.9, 1.0, 1.1)], truth)
 
     return method
 

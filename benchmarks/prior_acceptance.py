@@ -19,13 +19,15 @@ from typing import Annotated, Literal
 
 import torch
 import tyro
-from pages import ROOT, table
+from pages import DOCS, ROOT, rewrite, table
 from photographs import (
     Baselines,
     Score,
     as_dict,
     bicubic,
     biharmonic,
+    bm3d,
+    bm3d_is_here,
     centre_crops,
     non_local_means,
     pictures,
@@ -39,22 +41,19 @@ from torch import Tensor
 
 import hrdis
 from hrdis.operators.problem import Problem
+from hrdis.priors.checkpoints import weights_sha256
 from hrdis.rng import ImageRNG, stream
-from hrdis.solvers import Solver
+from hrdis.solvers import Solver, preset
 
 SIGMAS = (10, 25, 50)  # of 255
-DENOISING = {  # must on a GPU, target; must on a CPU: dB over non-local means
-    10: (35.6, 36.2, 1.4),
-    25: (30.7, 31.3, 1.0),
-    50: (27.3, 28.1, 0.6),
-}
-FALLBACK = {  # settings for a task without a preset for the embedded prior
-    "ddnm": hrdis.DDNM(steps=40, start=400),
-    "hrdis": hrdis.HRDIS(start=100, lr=1.0, adam_eps=1.0, init="smooth"),
-    "reddiff": hrdis.REDDiff(steps=100, start=100, lr=0.5, adam_eps=1.0, init="smooth"),
-}
+DENOISING = {10: (36.0, 36.4), 25: (31.15, 31.7), 50: (27.8, 28.4)}  # dB: must, goal
+FIRST_PRIOR = {10: 35.48, 25: 30.38, 50: 26.83}  # measured likewise, of the weights up to version 0.1.0
+#: FFDNet for colours (2018, 852 thousand parameters), a specialist: the middle 128 px of all 16 pictures, measured once;
+#: its weights have no clear licence and are not part of this.
+FFDNET = {10: 36.22, 25: 31.68, 50: 28.32}
+CLASSICAL = {"tv": "total variation", "nlm": "non-local means", "bm3d": "BM3D"}
 FIXED: dict[str, dict[str, object]] = {  # what the rows say, whatever the preset has
-    "ddnm sr4": {"steps": 40}, "ddnm sr2": {"steps": 40}, "ddnm inpaint": {"steps": 25, "start": 200},
+    "ddnm sr4": {"steps": 20}, "ddnm inpaint": {"steps": 25},
 }  # fmt: skip
 
 
@@ -90,7 +89,7 @@ class Bench:
     files: list[Path]
     samples: int
     batch: int
-    must: Literal["cpu", "gpu"]
+    photos: Path
     baselines: Baselines
     overrides: dict[str, dict[str, object]]
     pictures: Path | None
@@ -108,9 +107,7 @@ class Bench:
 
     def solver(self, name: str, task: str) -> Solver:
         """The preset for the embedded prior, with what the row says and what --overrides changes."""
-        presets = hrdis.SOLVERS[name][1]
-        keys = [k for k in (f"{task}-scratches@default", f"{task}@default") if k in presets]
-        found = presets[keys[0]] if keys else FALLBACK[name]
+        _, found = preset(name, (f"{task}-scratches", task), "default")
         return replace(found, **FIXED.get(f"{name} {task}", {}), **self.overrides.get(f"{name} {task}", {}))  # type: ignore[arg-type]
 
     def check(self, name: str, value: float, must: float, target: float | None = None, **kind: object) -> None:
@@ -133,19 +130,25 @@ def denoised(prior: hrdis.Prior, y: Tensor, sigma: int) -> Tensor:
 
 
 def denoise(bench: Bench) -> None:
-    """Gaussian noise at three levels against total variation and non-local means."""
-    for sigma, (must, target, over_nlm) in DENOISING.items():
+    """Gaussian noise at three levels against total variation, non-local means and, where it is installed, BM3D."""
+    for sigma, (must, goal) in DENOISING.items():
         y = noisy(bench.large, sigma)
-        found = {
-            "noisy": score(y, bench.large),
-            "total variation": bench.baselines.score(f"tv {sigma}", total_variation(sigma / 255), y, bench.large),
-            "non-local means": bench.baselines.score(f"nlm {sigma}", non_local_means(sigma / 255), y, bench.large),
-            "prior, one call": score(denoised(bench.prior, y, sigma), bench.large),
-        }
+        found = {"noisy": score(y, bench.large)}
+        methods = {"tv": total_variation, "nlm": non_local_means} | ({"bm3d": bm3d} if bm3d_is_here() else {})
+        for short, method in methods.items():
+            found[CLASSICAL[short]] = bench.baselines.score(f"{short} {sigma}", method(sigma / 255), y, bench.large)
+        found["prior, one call"] = score(denoised(bench.prior, y, sigma), bench.large)
         bench.report.scores[f"denoising, sigma {sigma}/255"] = found
-        if bench.must == "cpu":
-            must = found["non-local means"].psnr + over_nlm
-        bench.check(f"denoising, sigma {sigma}/255", found["prior, one call"].psnr, must, target)
+        bench.check(f"denoising, sigma {sigma}/255", found["prior, one call"].psnr, must, goal)
+
+
+def middle(bench: Bench) -> None:
+    """The middle 128 px of every picture, none excluded: the crops that FFDNet was measured on."""
+    x = centre_crops(pictures(bench.photos), 128)
+    for sigma in SIGMAS:
+        found = {"prior, one call": score(denoised(bench.prior, noisy(x, sigma), sigma), x)}
+        found["FFDNet, measured once"] = Score(FFDNET[sigma], float("nan"), float("nan"))
+        bench.report.scores[f"middle 128 px of {len(x)} pictures, sigma {sigma}/255"] = found
 
 
 def crop_alone(bench: Bench) -> None:
@@ -155,7 +158,7 @@ def crop_alone(bench: Bench) -> None:
         y, x = noisy(bench.large, sigma), bench.large[middle]
         alone = score(denoised(bench.prior, y[middle], sigma), x).psnr
         inside = score(denoised(bench.prior, y, sigma)[middle], x).psnr
-        bench.check(f"crop alone or inside, sigma {sigma}/255: difference", abs(alone - inside), 0.3, below=True)
+        bench.check(f"crop alone or inside, sigma {sigma}/255: difference", abs(alone - inside), 0.1, below=True)
 
 
 def rounding(bench: Bench) -> None:
@@ -225,51 +228,43 @@ def gain(found: dict[str, Score], measure: str = "psnr") -> tuple[float, float]:
 
 
 def sr4_ddnm(bench: Bench) -> None:
-    """x4 with DDNM, 40 calls."""
+    """x4 with DDNM, 20 calls."""
     one, mean = gain(enlarge(bench, "ddnm", 4))
-    bench.check("x4, DDNM over bicubic: one sample", one, 0.5, 0.9)
-    bench.check(f"x4, DDNM over bicubic: mean of {bench.samples}", mean, 1.0, 1.4)
+    bench.check("x4, DDNM, 20 calls, over bicubic: one sample", one, 0.7, 0.9)
+    bench.check(f"x4, DDNM, 20 calls, over bicubic: mean of {bench.samples}", mean, 1.1, 1.4)
 
 
 def sr4_hrdis(bench: Bench) -> None:
-    """x4 with HRDIS, beta 0.2."""
+    """x4 with HRDIS."""
     one, mean = gain(enlarge(bench, "hrdis", 4))
-    bench.check("x4, HRDIS over bicubic: one sample", one, 0.0, 0.3)
-    bench.check(f"x4, HRDIS over bicubic: mean of {bench.samples}", mean, 0.4, 0.9)
-    gap(bench)
+    bench.check("x4, HRDIS over bicubic: one sample", one, 0.4, 0.6)
+    bench.check(f"x4, HRDIS over bicubic: mean of {bench.samples}", mean, 0.9, 1.2)
 
 
 def sr4_reddiff(bench: Bench) -> None:
-    """x4 with RED-diff."""
-    one, _ = gain(enlarge(bench, "reddiff", 4, samples=1))
-    bench.check("x4, RED-diff over bicubic: one sample", one, 0.3, 0.7)
-    gap(bench)
-
-
-def gap(bench: Bench) -> None:
-    """How far one HRDIS sample lies below RED-diff's, once both have run."""
-    both = [bench.report.scores.get(f"sr4, {name}") for name in ("REDDiff", "HRDIS")]
-    if all(both):
-        reddiff, hrdis_ = (found["one sample"].psnr for found in both if found)
-        bench.check("x4, RED-diff over HRDIS: one sample", reddiff - hrdis_, 1.0, below=True)
+    """x4 with RED-diff, for comparison."""
+    enlarge(bench, "reddiff", 4, samples=1)
 
 
 def sr2_ddnm(bench: Bench) -> None:
-    """x2 with DDNM, 40 calls."""
+    """x2 with DDNM."""
     _, mean = gain(enlarge(bench, "ddnm", 2))
-    bench.check(f"x2, DDNM over bicubic: mean of {bench.samples}", mean, 1.2, 1.8)
+    bench.check(f"x2, DDNM over bicubic: mean of {bench.samples}", mean, 1.5, 2.0)
 
 
 def inpaint_ddnm(bench: Bench) -> None:
-    """Small holes with DDNM, 25 calls from t = 200."""
+    """Small holes with DDNM, 25 calls."""
     _, mean = gain(fill(bench, "ddnm"), "pooled")
-    bench.check(f"inpainting, DDNM over biharmonic: mean of {bench.samples}, pooled", mean, 0.7, 1.5)
+    bench.check(f"small holes, DDNM, 25 calls, over biharmonic: mean of {bench.samples}, pooled", mean, 1.0, 1.6)
 
 
 def inpaint_hrdis(bench: Bench) -> None:
-    """Small holes with HRDIS, beta 0.2."""
-    _, mean = gain(fill(bench, "hrdis"), "pooled")
-    bench.check(f"inpainting, HRDIS over biharmonic: mean of {bench.samples}, pooled", mean, 0.3, 1.0)
+    """Small holes with HRDIS."""
+    found = fill(bench, "hrdis")
+    bench.check("small holes, HRDIS over biharmonic: one sample", gain(found)[0], 0.0)
+    bench.check(
+        f"small holes, HRDIS over biharmonic: mean of {bench.samples}, pooled", gain(found, "pooled")[1], 0.7, 1.2
+    )
 
 
 # ---- bounds and time ------------------------------------------------------------------------------------------
@@ -302,7 +297,7 @@ def seconds(bench: Bench) -> None:
 
 
 ROWS: dict[str, Callable[[Bench], None]] = {
-    "denoise": denoise, "sr4-ddnm": sr4_ddnm, "sr4-hrdis": sr4_hrdis, "sr4-reddiff": sr4_reddiff, "sr2-ddnm": sr2_ddnm,
+    "denoise": denoise, "middle": middle, "sr4-ddnm": sr4_ddnm, "sr4-hrdis": sr4_hrdis, "sr4-reddiff": sr4_reddiff, "sr2-ddnm": sr2_ddnm,
     "inpaint-ddnm": inpaint_ddnm, "inpaint-hrdis": inpaint_hrdis, "crop-alone": crop_alone, "rounding": rounding,
     "bounds": bounds, "seconds": seconds,
 }  # fmt: skip
@@ -328,7 +323,7 @@ def check_table(checks: Sequence[Check]) -> str:
          "" if c.target is None else f"{c.target:g}", "yes" if c.passed else "**no**"]
         for c in checks
     ]  # fmt: skip
-    return table(["figure", "measured", "must", "target", "holds"], lines)
+    return table(["figure", "measured", "must", "goal", "holds"], lines)
 
 
 def main(
@@ -341,13 +336,13 @@ def main(
     rows: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint=f"of {', '.join(ROWS)}; default: all")] = tuple(
         ROWS
     ),
-    must: Literal["cpu", "gpu"] = "cpu",
     precision: Literal["fp32", "bf16"] = "fp32",
     overrides: str = "{}",
     cache: Path = ROOT / "runs" / "baselines.json",
     save: Path | None = None,
     threads: int = 1,
     json_out: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
+    write: bool = False,
 ) -> None:
     """Judge a prior.
 
@@ -359,13 +354,13 @@ def main(
         samples: samples per picture; tables show one and their mean.
         batch: pictures per network call.
         rows: which rows.
-        must: what a prior trained without a GPU, or with one, must reach in denoising.
         precision: of the network; states are float32.
         overrides: settings instead of the presets, as JSON: '{"hrdis sr4": {"lr": 0.1}}'.
         cache: where scores of classical methods are kept.
         save: folder for pictures of the restorations.
         threads: CPU threads.
         json_out: also write everything to this file.
+        write: rewrite the tables of docs/prior.md.
     """
     if unknown := set(rows) - set(ROWS):
         sys.exit(f"There is no row {sorted(unknown)}. Rows are: {', '.join(ROWS)}.")
@@ -373,7 +368,7 @@ def main(
     torch.set_grad_enabled(False)
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
     bench = Bench(
-        hrdis.load_prior(prior, dtype=dtype), pictures(photos, images, exclude), samples, batch, must, Baselines(cache),
+        hrdis.load_prior(prior, dtype=dtype), pictures(photos, images, exclude), samples, batch, photos, Baselines(cache),
         json.loads(overrides), save,
     )  # fmt: skip
     for row in rows:
@@ -382,7 +377,14 @@ def main(
         print(f"{row}: {time.perf_counter() - started:.0f} s", flush=True)
         if json_out:
             json_out.write_text(json.dumps(as_json(bench, prior, precision), indent=1))
-    print(f"\n{score_table(bench.report.scores)}\n\n{check_table(bench.report.checks)}")
+    scores, checks = score_table(bench.report.scores), check_table(bench.report.checks)
+    print(f"\n{scores}\n\n{checks}")
+    if write:
+        made = f"Weights SHA-256 `{weights_sha256(prior)[:16]}`, {len(bench.files)} pictures, {precision}."
+        rewrite(DOCS / "prior.md", "acceptance", f"{made}\n\n{checks}\n\n{scores}")
+    for c in bench.report.checks:
+        if not c.passed:
+            print(f"Short: {c.name}: {c.value:.3f}, must be {c.must:g}: {abs(c.must - c.value):.3f} {c.unit} short.")
     sys.exit(0 if all(c.passed for c in bench.report.checks) else 1)
 
 
@@ -390,7 +392,7 @@ def as_json(bench: Bench, prior: str, precision: str) -> dict[str, object]:
     """Everything measured, and with what."""
     return {
         "prior": prior, "precision": precision, "pictures": [f.stem for f in bench.files],
-        "samples": bench.samples, "must": bench.must,
+        "samples": bench.samples, "weights_sha256": weights_sha256(prior),
         "scores": {row: {m: as_dict(s) for m, s in found.items()} for row, found in bench.report.scores.items()},
         "checks": [{f.name: getattr(c, f.name) for f in fields(c)} | {"passed": c.passed} for c in bench.report.checks],
     }  # fmt: skip

@@ -1,19 +1,19 @@
 """Search the settings that suit a prior, on its own training photographs: never on pictures it is judged by.
 
-    python benchmarks/search_presets.py --photos FOLDER                               # the embedded prior, all tasks
-    python benchmarks/search_presets.py --photos FOLDER --tasks sr4 --solvers hrdis --minutes 10
-    python benchmarks/search_presets.py --photos FOLDER --tasks sr4-noise05 sr4-noise10 inpaint-noise05 inpaint-noise10 \
-        --solvers hrdis reddiff --images 6 --minutes 15                               # noisy measurements
+    python benchmarks/search_presets.py --photos FOLDER                                    # all tasks, noises and solvers
+    python benchmarks/search_presets.py --photos FOLDER --tasks sr4 sr4-noise05 --solvers hrdis --minutes 10
 
-Three rounds: a grid over the settings that matter most (where a run starts, how far a step goes), one setting at a time
-around the best of it, and the best few again on other pictures. Every trial becomes a line of docs/data/presets.csv; a
-trial that is there already, with the same weights and pictures, is not run again.
+Two rounds: a grid over the settings that matter most (where a run starts, how far y is to be believed, how much noise is
+fresh), then one setting at a time around the best of it, more network calls among them. The best two are compared again
+on other pictures. Every trial becomes a line of docs/data/presets.csv; a trial that is there already, with the same
+weights and pictures, is not run again. At the end the best of every task is printed as the line of a preset.
 """
 
 import csv
 import hashlib
 import itertools
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -30,39 +30,37 @@ from hrdis.operators.problem import Problem
 from hrdis.solvers import Solver
 
 CSV = DOCS / "data" / "presets.csv"
-GENTLE = {"adam_eps": 1.0, "init": "smooth"}  # with such an epsilon only the ratio lr / adam_eps matters
-BASE = {"hrdis": hrdis.HRDIS(**GENTLE), "reddiff": hrdis.REDDiff(**GENTLE), "ddnm": hrdis.DDNM()}
-GRID: dict[str, dict[str, tuple[object, ...]]] = {
-    "hrdis": {"start": (100, 200, 400), "lr": (0.5, 1.0), "steps": (40, 100)},
-    "reddiff": {"start": (100, 200), "lr": (0.5, 1.0), "steps": (40, 100)},
-    "ddnm": {"start": (100, 200, 400, 600), "eta": (0.85, 1.0), "steps": (40,)},
+Options = dict[str, tuple[object, ...]]
+GENTLE = {"adam_eps": 1.0, "init": "smooth", "lr": 1.0, "steps": 40}  # with such an epsilon only lr / adam_eps matters
+BASE: dict[str, Solver] = {
+    "hrdis": hrdis.HRDIS(**GENTLE),  # type: ignore[arg-type]
+    "reddiff": hrdis.REDDiff(**GENTLE),  # type: ignore[arg-type]
+    "ddnm": hrdis.DDNM(steps=20, eta=1.0),
+    "ddrm": hrdis.DDRM(steps=20, eta=1.0),
+    "diffpir": hrdis.DiffPIR(steps=20, zeta=1.0),
+    "daps": hrdis.DAPS(steps=10, sigma_min=0.02, ode_steps=4, langevin_steps=20, lr=5e-5),
 }
-AROUND: dict[str, dict[str, tuple[object, ...]]] = {
-    "hrdis": {
-        "beta": (0.4,),
-        "lambda_reg": (0.1, 0.5, 1.0),
-        "weight": ("sqrt", "const"),
-        "init": ("pinv",),
-        "steps": (60,),
-    },
-    "reddiff": {"lambda_reg": (0.1, 0.5), "weight": ("sqrt",)},
-    "ddnm": {"eta": (0.5,), "steps": (20, 25, 100)},
+STARTS = (100, 200, 300)
+GRID: dict[str, Options] = {  # without noise
+    "hrdis": {"start": STARTS, "beta": (0.2, 0.5)},
+    "reddiff": {"start": STARTS, "lr": (0.5, 1.0)},
+    "ddnm": {"start": (*STARTS, 450)},
+    "ddrm": {"start": STARTS, "eta": (0.85, 1.0)},
+    "diffpir": {"start": STARTS, "lam": (1.0, 8.0)},
+    "daps": {"start": STARTS},
 }
-NOISY = {  # under noise the data weight matters more than the step; the floor of the weight is the paper's
-    "start": (60, 100, 200), "lambda_obs": (0.03, 0.1, 0.3, 1.0),
-}  # fmt: skip
-MEASURED = {  # noisy enlarging and filling: where a run starts, and how far y is to be believed
-    "hrdis": {"start": (150, 300), "lambda_obs": (0.004, 0.02)},
-    "reddiff": {"start": (60, 100), "lambda_obs": (0.004, 0.02)},
+AROUND: dict[str, Options] = {
+    "hrdis": {"steps": (100,), "lambda_reg": (0.1, 0.5), "lr": (0.5,)},
+    "reddiff": {"steps": (100,), "lambda_reg": (0.1, 0.5)},
+    "ddnm": {"steps": (40, 100), "eta": (0.85,)},
+    "ddrm": {"steps": (40, 100)},
+    "diffpir": {"steps": (40, 100), "zeta": (0.3,)},
+    "daps": {"tau": (0.05,)},
 }
-MEASURED_AROUND: dict[str, tuple[object, ...]] = {
-    "lr": (0.25, 1.0), "start": (100, 200, 400), "lambda_obs": (0.01, 0.04), "lambda_reg": (0.5,), "steps": (100,),
-}  # fmt: skip
-PAPER = {  # the paper's settings, for comparison: from pure noise, Adam as published
-    "hrdis": hrdis.HRDIS(steps=100),
-    "reddiff": hrdis.REDDiff(steps=100),
-    "ddnm": hrdis.DDNM(steps=100),
-}
+#: How far a noisy y is believed: tried around 0.1, 0.04, 0.01 and 0.004 for noise 0.01, 0.02, 0.05 and 0.1.
+BELIEF = {0.01: (0.05, 0.2), 0.02: (0.02, 0.08), 0.05: (0.005, 0.02), 0.1: (0.002, 0.008)}
+TASKS = ("sr4", "inpaint-scratches", "sr2", "denoise", "deblur-uniform")
+NOISES = (0.0, 0.05, 0.02, 0.1, 0.01)
 BEST = 2  # how many are tried again on other pictures
 
 
@@ -90,19 +88,18 @@ def measure(task: str, x: Tensor) -> tuple[Problem, Tensor]:
     n, side = len(x), x.shape[-1]
     task, level = split(task)
     noise = hrdis.noise.Gaussian(level) if level else None
+    A: hrdis.operators.LinearOperator
     if task.startswith("sr"):
-        A: hrdis.operators.LinearOperator = hrdis.operators.SuperResolution(int(task[2:]))
+        A = hrdis.operators.SuperResolution(int(task[2:]))
         problem = hrdis.measure(A, x, noise, seeds=range(n))
         return problem, bicubic(problem.y, A.scale)
-    if task == "denoise":
-        problem = hrdis.measure(hrdis.operators.Identity(), x, hrdis.noise.Gaussian(25 / 255), seeds=range(n))
-        return problem, problem.y
-    freeform = [hrdis.operators.masks.freeform(side, side, index=i) for i in range(n)]
-    A = (
-        scratched(n, side)
-        if task == "inpaint-scratches"
-        else hrdis.operators.Inpainting(torch.stack(freeform)[:, None])
-    )
+    if task == "inpaint-scratches":
+        A = scratched(n, side)
+    elif task == "inpaint":
+        masks = [hrdis.operators.masks.freeform(side, side, index=i) for i in range(n)]
+        A = hrdis.operators.Inpainting(torch.stack(masks)[:, None])
+    else:
+        A = hrdis.TASKS[task].build(side, side, 0, 0)  # type: ignore[assignment]
     problem = hrdis.measure(A, x, noise, seeds=range(n))
     return problem, A.smooth(problem.y)
 
@@ -113,11 +110,16 @@ def split(task: str) -> tuple[str, float]:
     return name, float(level or 0) / 100
 
 
+def problems() -> tuple[str, ...]:
+    """Every task with every noise, the most important first; denoising has some."""
+    names = [f"{task}-noise{round(100 * s):02d}" if s else task for s in NOISES for task in TASKS]
+    return tuple(name for name in names if name != "denoise")
+
+
 def beat(task: str, name: str) -> Solver:
-    """What a search has to beat: the paper's settings; under noise, the preset there is for none."""
-    if not split(task)[1]:
-        return PAPER[name]
-    return hrdis.SOLVERS[name][1][f"{split(task)[0].removesuffix('-scratches')}@default"]
+    """What a search has to beat: the preset that is there."""
+    keys, noise = split(task)
+    return hrdis.solvers.preset(name, hrdis.TASKS[keys].presets, "default", noise)[1]
 
 
 def try_out(solver: Solver, prior: hrdis.Prior, problem: Problem, truth: Tensor) -> dict[str, float]:
@@ -155,27 +157,35 @@ def brief(solver: Solver) -> str:
     return f"{type(solver).__name__}({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
 
 
+def grid(name: str, noise: float) -> Options:
+    """The settings of the first round."""
+    found = dict(GRID[name])
+    if noise and name in ("hrdis", "reddiff"):
+        found["lambda_obs"] = BELIEF[noise]
+        found.pop("lr", None)
+        if name == "hrdis":
+            found["beta"] = (0.2,)
+    if noise and name == "daps":
+        found["tau"] = (0.01, noise)
+    return found
+
+
 def candidates(name: str, task: str) -> Iterator[Solver]:
     """What there is to beat, then the grid."""
     yield beat(task, name)
-    base, grid = BASE[name], GRID[name]
-    if split(task)[1]:
-        base, grid = replace(base, steps=40, lr=0.5), MEASURED[name]
-    if task == "denoise":
-        base, grid = replace(base, steps=40, lr=0.5, weight_min=2.0), NOISY
-    for chosen in itertools.product(*grid.values()):
-        yield replace(base, **dict(zip(grid.keys(), chosen, strict=True)))
+    options = grid(name, split(task)[1])
+    for chosen in itertools.product(*options.values()):
+        yield replace(BASE[name], **dict(zip(options, chosen, strict=True)))  # type: ignore[arg-type]
 
 
 def around(solver: Solver, name: str, task: str) -> Iterator[Solver]:
     """One setting at a time changed from ``solver``."""
-    options = MEASURED_AROUND if split(task)[1] else dict(AROUND[name])
-    if task == "denoise":
-        options |= {"lr": (0.1, 0.2, 1.0), "weight_min": (0.0, 1.0, 4.0), "lambda_obs": ()}
+    options = dict(AROUND[name])
+    if split(task)[1] and name == "hrdis":
+        options["beta"] = (0.5,)
     for key, values in options.items():
         for value in values:
-            too_many = key == "steps" and solver.start is not None and value > solver.start + 1
-            if value != getattr(solver, key) and not too_many:
+            if value != getattr(solver, key):
                 yield replace(solver, **{key: value})
 
 
@@ -199,100 +209,104 @@ class Search:
     x: Tensor
     deadline: float
     trials: list[Trial]
+    file: Path
 
     def __post_init__(self) -> None:
         self.problem, baseline = measure(self.task, self.x)
-        self.baseline, self.smooth = score(baseline, self.x), score(self.problem.A.smooth(self.problem.y), self.x)
+        self.baseline = score(baseline, self.x)
         parts = (*self.prior.parameters(), self.x)
         self.digest = hashlib.sha256(b"".join(p.float().numpy().tobytes() for p in parts)).hexdigest()[:8]
-        print(f"\n{self.task}, {len(self.x)} crops: baseline {self.baseline}\nsmooth start {self.smooth}", flush=True)
+        print(f"\n{self.task}, {len(self.x)} crops: baseline {self.baseline}", flush=True)
 
     def run(self, name: str, solver: Solver) -> Trial | None:
-        """Try a setting, or look it up; None once the time is up."""
+        """Try a setting, or look it up; None once the time is up, or where the solver cannot take the problem."""
         key = (self.digest, self.task, name, brief(solver))
         known = next((t for t in self.trials if (t.weights, t.task, t.solver, t.settings) == key), None)
         if known or time.perf_counter() > self.deadline:
             return known
         started = time.perf_counter()
-        found = try_out(solver, self.prior, self.problem, self.x)
-        gain = self.gain(found)
-        trial = Trial(*key, pictures=len(self.x), **found, gain=gain, seconds=time.perf_counter() - started)
+        try:
+            found = try_out(solver, self.prior, self.problem, self.x)
+        except (TypeError, ValueError) as error:
+            print(f"{name}: {error}")
+            return None
+        value = gain(found, self.baseline, noisy=split(self.task)[1] > 0)
+        trial = Trial(*key, pictures=len(self.x), **found, gain=value, seconds=time.perf_counter() - started)
         self.trials.append(trial)
-        write(self.trials)
+        write(self.trials, self.file)
+        one, mean = trial.psnr_one - self.baseline.psnr, trial.psnr_mean_of_8 - self.baseline.psnr
         print(
-            f"  {gain:+.2f} one {trial.psnr_one - self.baseline.psnr:+.2f} mean {trial.psnr_mean_of_8 - self.baseline.psnr:+.2f} "
-            f"pooled {trial.pooled_mean_of_8 - self.baseline.pooled:+.2f} SSIM {trial.ssim_one - self.baseline.ssim:+.4f}  {key[-1]}",
-            flush=True,
+            f"{value:+.3f}  one {one:+.2f}  mean of 8 {mean:+.2f}  {trial.seconds:.0f} s  {brief(solver)}", flush=True
         )
         return trial
-
-    def gain(self, found: dict[str, float]) -> float:
-        """See `gain`."""
-        return gain(found, self.baseline, noisy=split(self.task)[1] > 0)
 
     def best(self, name: str, solvers: Iterable[Solver], count: int) -> list[Solver]:
         """Try them all; the best by `gain`."""
         found = {solver: self.run(name, solver) for solver in solvers}
-        return sorted((s for s in found if found[s]), key=lambda s: -found[s].gain)[:count]  # type: ignore[union-attr]
+        ranked = {s: t.gain for s, t in found.items() if t is not None and t.gain == t.gain}
+        return sorted(ranked, key=lambda s: -ranked[s])[:count]
 
 
 def main(
     photos: Path,
     prior: str = "default",
-    tasks: tuple[str, ...] = ("sr4", "sr2", "inpaint-scratches", "inpaint", "denoise"),
-    solvers: tuple[str, ...] = ("hrdis", "reddiff", "ddnm"),
-    images: int = 8,
-    confirm: int = 16,
-    side: int = 64,
-    minutes: float = 60,
+    tasks: tuple[str, ...] = problems(),
+    solvers: tuple[str, ...] = tuple(BASE),
+    images: int = 6,
+    confirm: int = 8,
+    side: int = 96,
+    minutes: float = 240,
+    threads: int = 1,
+    file: Path = CSV,
 ) -> None:
     """Search settings.
 
     Args:
         photos: training photographs.
         prior: "default" or a folder.
-        tasks: of sr2, sr4, sr8, inpaint-scratches, inpaint (free-form holes), denoise (noise of 25/255); with -noise05,
-            -noise10 behind it: measured with noise of 0.05, 0.10 for images in [0, 1].
-        solvers: of hrdis, reddiff, ddnm.
+        tasks: of sr2, sr4, inpaint-scratches, inpaint (free-form holes) or any of `hrdis tasks` that is linear; with
+            -noise01, -noise02, -noise05, -noise10 behind it: measured with noise of 0.01 to 0.1 for images in [0, 1].
+        solvers: of hrdis, reddiff, ddnm, ddrm, diffpir, daps.
         images: pictures of the search, one crop of each.
         confirm: other pictures, on which the best settings are compared again; 0 leaves it out.
         side: of the crops.
         minutes: stop after so long; another call goes on where this one stopped.
+        threads: CPU threads.
+        file: where the trials are kept.
     """
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
+    warnings.filterwarnings("ignore")
     deadline = time.perf_counter() + 60 * minutes
-    model = hrdis.load_prior(prior, dtype=torch.bfloat16)
-    trials = read()
-    for k, task in enumerate(tasks):
-        end = time.perf_counter() + (deadline - time.perf_counter()) / (len(tasks) - k)  # every task has its share
-        search = Search(model, task, random_crops(pictures(photos, images), side, 0), end, trials)
-        chosen = {}
-        names = [n for n in solvers if n != "ddnm" or not (task == "denoise" or split(task)[1])]  # it knows no noise
-        for i, name in enumerate(names):  # a quarter of the time is for the other pictures
-            search.deadline = end - (end - time.perf_counter()) * (1 - 0.75 / (len(names) - i))
+    model = hrdis.load_prior(prior)
+    trials, lines = read(file), []
+    for task in tasks:
+        search = Search(model, task, random_crops(pictures(photos, images), side, 0), deadline, trials, file)
+        again = Search(model, task, random_crops(pictures(photos, confirm), side, 1), deadline, trials, file)
+        for name in solvers:
+            if name == "ddnm" and split(task)[1]:  # it knows no noise
+                continue
             best = search.best(name, candidates(name, task), 1)
-            chosen[name] = search.best(name, [*best, *around(best[0], name, task)], BEST) if best else []
-        if confirm and any(chosen.values()):
-            again = Search(model, task, random_crops(pictures(photos, confirm), side, 1), end, trials)
-            for i, (name, shortlist) in enumerate(chosen.items()):
-                again.deadline = end - (end - time.perf_counter()) * (1 - 1 / (len(chosen) - i))
-                print(name, [brief(s) for s in again.best(name, [*shortlist, beat(task, name)], 1)])
+            shortlist = search.best(name, [*best, *around(best[0], name, task)], BEST) if best else []
+            chosen = again.best(name, [*shortlist, beat(task, name)], 1) if confirm and shortlist else shortlist
+            lines += [f'{name:8s} "{task}@default": {brief(chosen[0])},'] if chosen else []
+            print(*lines[-1:], flush=True)
+    print("\n" + "\n".join(sorted(lines)))
 
 
-def read() -> list[Trial]:
+def read(file: Path = CSV) -> list[Trial]:
     """Trials of earlier runs."""
-    if not CSV.exists():
+    if not file.exists():
         return []
-    with CSV.open(newline="") as file:
+    with file.open(newline="") as opened:
         kinds = {f.name: f.type for f in fields(Trial)}
-        return [Trial(**{k: kinds[k](v) for k, v in row.items()}) for row in csv.DictReader(file)]
+        return [Trial(**{k: kinds[k](v) for k, v in row.items()}) for row in csv.DictReader(opened)]
 
 
-def write(trials: list[Trial]) -> None:
+def write(trials: list[Trial], file: Path = CSV) -> None:
     """All trials, one line each."""
-    CSV.parent.mkdir(parents=True, exist_ok=True)
-    with CSV.open("w", newline="") as file:
-        out = csv.DictWriter(file, [*Trial.__dataclass_fields__])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", newline="") as opened:
+        out = csv.DictWriter(opened, [*Trial.__dataclass_fields__])
         out.writeheader()
         out.writerows({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in asdict(t).items()} for t in trials)
 

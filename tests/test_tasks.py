@@ -189,7 +189,7 @@ def test_task_has_a_summary(name):
 @pytest.fixture
 def table(monkeypatch):
     """A solver whose presets say their own key by their number of steps."""
-    keys = ["a", "b", "a@p", "b@p", "a-noise05", "a-noise10", "b-noise05@p", "c-noise05"]
+    keys = ["a", "b", "a@p", "b@p", "a-noise05", "a-noise10", "b-noise05@p", "c-noise05", "a-noise01"]
     presets = {key: hrdis.HRDIS(steps=k + 1) for k, key in enumerate(keys)}
     monkeypatch.setitem(SOLVERS, "toy", (hrdis.HRDIS, presets))
     return presets
@@ -202,7 +202,12 @@ def table(monkeypatch):
         (["x", "b"], "", 0.0, "b"),
         (["b", "a"], "p", 0.0, "b@p"),  # the prior's own rows first
         (["a"], "q", 0.0, "a"),  # a prior without rows of its own
-        (["a"], "", 0.01, "a"),  # so little noise is no reason to doubt the measurement
+        (["a"], "", 0.004, "a"),  # so little noise is no reason to doubt the measurement
+        (["a"], "", 0.01, "a-noise01"),
+        (["a"], "", 0.02, "a-noise01"),  # the nearest by ratio
+        (["a"], "", 0.03, "a-noise05"),
+        (["b"], "p", 0.01, "b@p"),
+        (["b"], "p", 0.02, "b-noise05@p"),
         (["c"], "", 0.01, "c-noise05"),  # but better than none
         (["a"], "", 0.05, "a-noise05"),
         (["a"], "", 0.1, "a-noise10"),

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from math import log
 
 from . import (
     blindhrdis,
@@ -65,8 +66,8 @@ SOLVERS: dict[str, tuple[type[Solver], dict[str, Solver]]] = {
 }
 
 
-#: Noise, for images in [0, 1], below which the settings for none are the better ones (measured: docs/tasks.md).
-SLIGHT = 0.0125
+#: Noise, for images in [0, 1], that settings were searched for; with settings for none, noise up to 0.004 does no harm.
+LEVELS = {"": 0.004, "-noise01": 0.01, "-noise02": 0.02, "-noise05": 0.05, "-noise10": 0.1}
 
 
 def preset(
@@ -78,16 +79,18 @@ def preset(
         solver: a name of `SOLVERS`.
         keys: preset keys of the task, the most specific first (``Task.presets``).
         prior: its ``presets``; ``"sr4@default"`` goes before ``"sr4"`` for "default".
-        noise: level for images in [0, 1]; "inpaint-noise05" (up to 0.05) or "inpaint-noise10" go first, except below
-            ``SLIGHT``, where weights for so much noise would cost more than the noise does.
-        kind: of the noise; "inpaint-poisson" goes before both for "poisson", as "inpaint-speckle" for "speckle".
+        noise: level for images in [0, 1]. Of the levels that a key has ("inpaint-noise01", "-noise02", "-noise05",
+            "-noise10", or "inpaint" for none) the nearest one is taken, by the ratio of the levels.
+        kind: of the noise; "inpaint-poisson" goes before all of these for "poisson", as "inpaint-speckle" for
+            "speckle".
 
     Returns:
         the key chosen (None if there was none to choose) and the settings.
     """
     cls, presets = SOLVERS[solver]
-    aware = [f"-{kind}", f"-noise{'05' if noise <= 0.05 else '10'}", "-noise05"] if noise > 0 else []
-    levels = ["", *aware] if noise < SLIGHT else [*aware, ""]
+    levels = [""]
+    if noise > 0:
+        levels = [f"-{kind}", *sorted(LEVELS, key=lambda level: abs(log(noise / LEVELS[level])))]
     for at in (f"@{prior}", "") if prior else ("",):
         for key in keys:
             for level in levels:
