@@ -9,13 +9,12 @@ import itertools
 import shutil
 from collections import deque
 from collections.abc import Callable, Generator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 
@@ -130,6 +129,8 @@ def batches(
 ) -> Generator[Batch, None, None]:
     """Yield the batches from step ``first`` on without end, prepared ahead by ``settings.workers`` processes.
 
+    Without workers a thread prepares them while the network computes.
+
     Args:
         settings: of the run.
         pyramid: the photographs to train on.
@@ -141,9 +142,8 @@ def batches(
         RuntimeError: if a process is killed.
     """
     if settings.workers == 0:
-        maker = BatchMaker(settings, pyramid)
-        for step in itertools.count(first):
-            yield maker(step, *stage(step))
+        with ThreadPoolExecutor(1) as thread:
+            yield from _ahead(thread, BatchMaker(settings, pyramid), 1, first, stage)
     cache = out / CACHE
     cache.mkdir()
     try:
@@ -172,17 +172,24 @@ def _prepared(
     settings: TrainSettings, pyramid: Pyramid, first: int, stage: Stage, cache: Path
 ) -> Generator[Batch, None, None]:
     table = (pyramid.sizes, pyramid.sources, pyramid.weights)
-    pending: deque[Any] = deque()
     with ProcessPoolExecutor(
         settings.workers, get_context("spawn"), initializer=_start, initargs=(settings, table, cache)
     ) as processes:
-        try:
-            for step in itertools.count(first):
-                pending.append(processes.submit(_make, step, *stage(step)))
-                if len(pending) > 2 * settings.workers:
-                    yield pending.popleft().result()
-        finally:
-            processes.shutdown(wait=True, cancel_futures=True)
+        yield from _ahead(processes, _make, 2 * settings.workers, first, stage)
+
+
+def _ahead(
+    executor: Executor, make: Callable[[int, int, int], Batch], count: int, first: int, stage: Stage
+) -> Generator[Batch, None, None]:
+    """Yield what ``make`` makes of each step, while ``count`` further batches are being made."""
+    pending: deque[Future[Batch]] = deque()
+    try:
+        for step in itertools.count(first):
+            pending.append(executor.submit(make, step, *stage(step)))
+            if len(pending) > count:
+                yield pending.popleft().result()
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
 
 
 _maker: BatchMaker | None = None  # of a process that prepares batches
