@@ -171,7 +171,7 @@ def shuffle(net):
 
 
 def permute(net):
-    weight = net.up_blocks[3].resnets[0].conv1.weight
+    weight = net.decoder[0][0].conv1.weight
     weight.copy_(weight[:, torch.from_numpy(stream(0, "permute").permutation(weight.shape[1]))])
 
 

@@ -14,6 +14,7 @@ from ..priors.cards import Card
 from ..rng import ImageRNG
 from ..schedule import Schedule
 from .base import Check, Report
+from .learned import check_depths, check_weights
 
 #: Noise over signal for images in [-1, 1], and by how many dB one call must beat the best filter there. The embedded
 #: prior gains 4.6, 4.0, 2.6, 1.6 and 0.5; with its weights shuffled -2.9 ... -11, its first level permuted 0.4 ... -5,
@@ -46,7 +47,8 @@ def check_prior(prior: Prior, x: Tensor, card: Card | None = None, seed: int = 0
         the `Report`; its notes say in plain words what a failure looks like.
 
     Cost:
-        seven calls on the pictures; six more if it fails.
+        seven calls on the pictures, three more for every resolution of its network and six more for all; six more if
+        it fails.
     """
     q, z = prior.schedule, ImageRNG(range(seed, seed + len(x)), "check prior").randn_like(x)
     checks = _as_card(prior, card) if card is not None else []
@@ -62,7 +64,7 @@ def check_prior(prior: Prior, x: Tensor, card: Card | None = None, seed: int = 0
         levels.append(
             _level(x, x + q.sigma(t) * z, found.x0_hat if finite else torch.full_like(x, torch.nan), least, t)
         )
-    checks += [_forms(forms), *levels, *_top(prior, x, z)]
+    checks += [_forms(forms), *levels, *_top(prior, x, z), *check_weights(prior), *_depths(prior, x, z)]
     notes = [f"one call on {len(x)} pictures of {x.shape[-1]} x {x.shape[-2]}: {sorted(seconds)[2]:.2f} s"]
     if not all(check.passed for check in levels):
         notes.append(_verdict(prior, x, z, levels))
@@ -138,6 +140,19 @@ def _top(prior: Prior, x: Tensor, z: Tensor) -> list[Check]:
             "see the note below",
         ),
     ]  # fmt: skip
+
+
+def _depths(prior: Prior, x: Tensor, z: Tensor) -> list[Check]:
+    """Whether every resolution of the network helps, at the noise levels where coarse ones do."""
+    if len(x) < 2:
+        return []
+    q, times = prior.schedule, [prior.schedule.nearest(sigma) for sigma, _ in LEVELS[2:]]
+
+    def error() -> Tensor:
+        found = (prior(q.diffuse(x, t, z), t).x0_hat for t in times)
+        return torch.stack([(x0_hat - x).square().mean() for x0_hat in found])
+
+    return check_depths(prior, error)
 
 
 def _verdict(prior: Prior, x: Tensor, z: Tensor, levels: list[Check]) -> str:

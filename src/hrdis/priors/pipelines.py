@@ -123,9 +123,11 @@ def weights_in(folder: Path) -> Path:
 def _prior(net: nn.Module, config: Mapping[str, Any], where: str, name: str, kind: Kind | None) -> Prior:
     """The prior that a scheduler's configuration makes of a network."""
     scheduler = str(config.get("_class_name", ""))
+    multiple: int
     if isinstance(net, SmallUNet):
-        return UNetPrior(net, schedule_of(dict(config), where), "v_prediction", net.multiple, name)
-    multiple = 2 ** (len(net.config["block_out_channels"]) - 1)  # type: ignore[index]
+        multiple = net.multiple
+    else:
+        multiple = 2 ** (len(net.config["block_out_channels"]) - 1)  # type: ignore[index]
     predicts = config.get("prediction_type", "epsilon")
     cm = scheduler == "CMStochasticIterativeScheduler"
     if kind is None and (cm or scheduler.startswith("EDM")):
