@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from toys import normal
 
-from hrdis.check.learned import SHARE, check_depths, check_weights, drawn
+from hrdis.check.learned import SHARE, check_response, check_weights, drawn, use_of_depths
 from hrdis.priors import load_prior
 from hrdis.training import network
 from hrdis.training.settings import TrainSettings
@@ -53,19 +53,19 @@ def test_zeros_few_numbers_and_nan_are_not_judged(weight):
 
 def test_every_weight_of_the_embedded_prior_has_learned():
     check = check_weights(load_prior("default"))[0]
-    assert check.passed and check.measured.startswith("0 of 44 tensors")
+    assert check.passed and check.measured.startswith("0 of ")
 
 
 def test_untouched_layers_are_named_with_their_share():
     net = copy.deepcopy(load_prior("default").net)
     with torch.no_grad():
-        for block in net.middle:
-            block.conv1.weight.copy_(_draw(block.conv1.weight))
-            block.conv2.weight.copy_(0.999 * _draw(block.conv2.weight))
+        net.middle[0].conv1.weight.copy_(_draw(net.middle[0].conv1.weight))
+        net.middle[0].conv2.weight.copy_(0.999 * _draw(net.middle[0].conv2.weight))
     check = check_weights(net)[0]
-    share = 8 * 128 * 128 * 9 / sum(p.numel() for p in net.parameters())
-    assert not check.passed and share > SHARE
-    assert check.measured.startswith("8 of 44 tensors, 4") and "middle.0.conv1, middle.0.conv2" in check.measured
+    assert not check.passed and 2 * net.middle[0].conv1.weight.numel() > SHARE * sum(
+        p.numel() for p in net.parameters()
+    )
+    assert check.measured.startswith("2 of ") and "middle.0.conv1, middle.0.conv2" in check.measured
 
 
 def _draw(weight):
@@ -79,7 +79,7 @@ def test_new_network_fails():
 
 
 def test_module_without_layers_is_not_judged():
-    assert check_weights(nn.ReLU()) == [] and check_depths(nn.ReLU(), lambda: torch.ones(1)) == []
+    assert check_weights(nn.ReLU()) == [] and check_response(nn.ReLU(), lambda: None) == []
 
 
 @pytest.fixture
@@ -99,24 +99,32 @@ def judged():
     return net, error
 
 
-def test_network_whose_depths_all_matter_passes(judged):
-    check = check_depths(*judged)[0]
+def test_network_whose_layers_all_respond_passes(judged):
+    check = check_response(*judged)[0]
     assert check.passed and "at 8 px" in check.measured and "at 4 px" in check.measured
 
 
-def test_depth_that_adds_nothing_fails(judged):
-    """As a level without gradients, or one whose activations are all far below zero."""
+def test_layer_whose_activations_have_died_fails(judged):
+    """SiLU passes nothing on where all that comes in is far below zero: the layer after it adds its bias alone."""
     net, error = judged
     with torch.no_grad():
-        before = error()
+        net.middle[0].modulation.bias[8 * 2 :] = -50.0
+        net.middle[0].modulation.weight.zero_()
+    check = check_response(net, error)[0]
+    assert not check.passed and "dead: middle.0.conv2" in check.measured
+
+
+def test_use_of_a_depth_that_adds_nothing_is_one(judged):
+    net, error = judged
+    assert use_of_depths(net, error)[4] > 1.02
+    with torch.no_grad():
         net.upsample[0].weight.zero_()
-    assert error() != before
-    check = check_depths(net, error)[0]
-    assert not check.passed and "1.00 at 4 px" in check.measured
+    assert use_of_depths(net, error)[4] == pytest.approx(1.0)
 
 
 def test_hooks_are_taken_away(judged):
     net, error = judged
     before = error()
-    check_depths(net, error)
+    use_of_depths(net, error)
+    check_response(net, error)
     assert error() == before and not any(m._forward_hooks for m in net.modules())

@@ -39,7 +39,7 @@ def summarise(samples: Tensor) -> Summary:
 
 
 def deviation_map(deviation: Tensor) -> "Image.Image":
-    """The deviation as a picture with its scale: dark where samples agree, bright where they were invented."""
+    """Draw the deviation with its scale: dark where the samples agree, bright where they differ."""
     import io
 
     import matplotlib

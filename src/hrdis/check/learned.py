@@ -1,7 +1,7 @@
 """Has a network learned, all of it? Its weights, and what its depths do, compared with a network at its beginning."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -12,7 +12,7 @@ from .base import Check
 FEWEST = 256  # entries of a tensor whose distribution can be told
 KS = 1.95  # sqrt(n) x the distance of Kolmogorov and Smirnov that one draw of 1000 exceeds
 SHARE = 0.05  # of the weights that may look like draws
-LEAST = 1.02  # factor by which the error must grow when a depth is given another picture's features
+RESPONSE = 0.1  # least share of a convolution's output that varies with the picture; dead ones have 0.01 to 0.08
 
 
 # ---- weights ------------------------------------------------------------------------------------
@@ -82,69 +82,82 @@ def check_weights(net: nn.Module) -> list[Check]:
 # ---- depths -------------------------------------------------------------------------------------
 
 
-def check_depths(net: nn.Module, error: Callable[[], Tensor]) -> list[Check]:
-    """Find resolutions of a network whose features do not matter to what it says.
+def check_response(net: nn.Module, run: Callable[[], object]) -> list[Check]:
+    """Find convolutions whose output is nearly the same whatever the picture: dead layers.
 
-    The features of one resolution after the other are replaced by those of the next picture of the batch. Where they
-    were of use, the error grows.
+    Where all activations before a layer are far below zero it puts out its bias alone. Its parameters may have moved a
+    long way and got gradients on the way; they add a constant all the same.
 
     Args:
         net: the module whose convolutions are looked at.
-        error: runs it on two pictures or more, and returns the mean squared errors at several noise levels.
+        run: runs it on pictures at several noise levels.
 
     Returns:
-        one check; none where all convolutions have one resolution.
-
-    Cost:
-        as many calls of ``error`` as there are resolutions, and two.
+        one check; none where the network has no convolutions.
     """
-    depths = _by_resolution(net, error)
-    if len(depths) < 2:
+    varying: dict[str, float] = defaultdict(float)
+    width: dict[str, int] = {}
+
+    def look(name: str, out: Tensor) -> None:
+        constant = out.mean((0, 2, 3), keepdim=True)
+        share = float((out - constant).square().mean().sqrt() / out.square().mean().sqrt().clamp(min=1e-12))
+        varying[name], width[name] = max(varying[name], share), out.shape[-1]
+
+    with _hooks(net, lambda name: lambda module, args, out: look(name, out.float())):
+        run()
+    if not varying:
         return []
-    right = error()
-    grown = {}
-    for side, modules in depths.items():
-        with _of_the_next_picture(modules):
-            grown[side] = float((error() / right).max())
-    idle = [side for side, factor in grown.items() if not factor >= LEAST]
-    told = ", ".join(f"{factor:.2f} at {side} px" for side, factor in grown.items())
+    dead = sorted(name for name, share in varying.items() if not share >= RESPONSE)
+    depths = ", ".join(
+        f"{min(share for name, share in varying.items() if width[name] == side):.2f} at {side} px"
+        for side in sorted(set(width.values()), reverse=True)
+    )
+    names = f"; dead: {', '.join(dead[:3])}{', ...' if len(dead) > 3 else ''}" if dead else ""
     return [
         Check(
-            "every depth matters",
-            not idle,
-            f"error x {told} with another picture's features (at least {LEAST})",
-            "Each resolution of a trained network adds what the others do not see; one that adds nothing never "
-            "learned, or has died (all its activations are far below zero).",
+            "every depth responds",
+            not dead,
+            f"least varying layer {depths} (at least {RESPONSE}){names}",
+            "What a layer puts out depends on the picture and the place; a dead one puts out a constant.",
             "train it again, with another initialisation or a lower rate for these layers",
         )
     ]
 
 
-def _by_resolution(net: nn.Module, run: Callable[[], Tensor]) -> dict[int, list[nn.Module]]:
-    """Return the convolutions of a network by the width of what they put out, the widest first."""
-    found: dict[int, list[nn.Module]] = defaultdict(list)
-    hooks = [
-        module.register_forward_hook(lambda module, args, out: _note(found[out.shape[-1]], module))
-        for module in net.modules()
-        if isinstance(module, nn.Conv2d)
-    ]
-    try:
-        run()
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return dict(sorted(found.items(), reverse=True))
+def use_of_depths(net: nn.Module, error: Callable[[], Tensor]) -> dict[int, float]:
+    """Return for each resolution of a network by which factor the error grows without its features.
 
+    The features of one resolution after the other are replaced by those of the next picture of the batch. A factor of 1
+    says that the resolution is of no use.
 
-def _note(modules: list[nn.Module], module: nn.Module) -> None:
-    if module not in modules:
-        modules.append(module)
+    Args:
+        net: the module whose convolutions are looked at.
+        error: runs it on two pictures or more, and returns the mean squared errors at several noise levels.
+
+    Cost:
+        as many calls of ``error`` as there are resolutions, and one.
+    """
+    width: dict[str, int] = {}
+    with _hooks(net, lambda name: lambda module, args, out: width.__setitem__(name, out.shape[-1])):
+        right = error()
+    grown = {}
+    for side in sorted(set(width.values()), reverse=True):
+        rolled = {name for name in width if width[name] == side}
+        with _hooks(net, lambda name: lambda module, args, out: out.roll(1, 0), rolled):
+            grown[side] = float((error() / right).max())
+    return grown
 
 
 @contextmanager
-def _of_the_next_picture(modules: list[nn.Module]) -> Iterator[None]:
-    """Let modules put out, for each picture, what they found in the next one of the batch."""
-    hooks = [module.register_forward_hook(lambda module, args, out: out.roll(1, 0)) for module in modules]
+def _hooks(
+    net: nn.Module, hook_of: Callable[[str], Callable[..., object]], names: Container[str] | None = None
+) -> Iterator[None]:
+    """Hook the outputs of the convolutions of a network, of all or of those named."""
+    hooks = [
+        module.register_forward_hook(hook_of(name))
+        for name, module in net.named_modules()
+        if isinstance(module, nn.Conv2d) and (names is None or name in names)
+    ]
     try:
         yield
     finally:

@@ -14,7 +14,7 @@ from ..priors.cards import Card
 from ..rng import ImageRNG
 from ..schedule import Schedule
 from .base import Check, Report
-from .learned import check_depths, check_weights
+from .learned import check_response, check_weights, use_of_depths
 
 #: Noise over signal for images in [-1, 1], and by how many dB one call must beat the best filter there. The embedded
 #: prior gains 4.6, 4.0, 2.6, 1.6 and 0.5; with its weights shuffled -2.9 ... -11, its first level permuted 0.4 ... -5,
@@ -64,8 +64,12 @@ def check_prior(prior: Prior, x: Tensor, card: Card | None = None, seed: int = 0
         levels.append(
             _level(x, x + q.sigma(t) * z, found.x0_hat if finite else torch.full_like(x, torch.nan), least, t)
         )
-    checks += [_forms(forms), *levels, *_top(prior, x, z), *check_weights(prior), *_depths(prior, x, z)]
+    checks += [_forms(forms), *levels, *_top(prior, x, z), *check_weights(prior)]
+    coarse = [q.nearest(sigma) for sigma, _ in LEVELS[2:]]
+    checks += check_response(prior, lambda: [prior(q.diffuse(x, t, z), t) for t in coarse])
     notes = [f"one call on {len(x)} pictures of {x.shape[-1]} x {x.shape[-2]}: {sorted(seconds)[2]:.2f} s"]
+    if len(x) > 1 and (use := _use(prior, x, z, coarse)):
+        notes.append(f"error with another picture's features: {use}; a resolution near x 1.00 is of no use")
     if not all(check.passed for check in levels):
         notes.append(_verdict(prior, x, z, levels))
     return Report(f"{prior.name}: a prior, tried on {len(x)} pictures", tuple(checks), notes=tuple(notes))
@@ -142,17 +146,15 @@ def _top(prior: Prior, x: Tensor, z: Tensor) -> list[Check]:
     ]  # fmt: skip
 
 
-def _depths(prior: Prior, x: Tensor, z: Tensor) -> list[Check]:
-    """Whether every resolution of the network helps, at the noise levels where coarse ones do."""
-    if len(x) < 2:
-        return []
-    q, times = prior.schedule, [prior.schedule.nearest(sigma) for sigma, _ in LEVELS[2:]]
+def _use(prior: Prior, x: Tensor, z: Tensor, times: list[int]) -> str:
+    """Say how much each resolution of the network helps, "" where it has but one."""
 
     def error() -> Tensor:
-        found = (prior(q.diffuse(x, t, z), t).x0_hat for t in times)
+        found = (prior(prior.schedule.diffuse(x, t, z), t).x0_hat for t in times)
         return torch.stack([(x0_hat - x).square().mean() for x0_hat in found])
 
-    return check_depths(prior, error)
+    grown = use_of_depths(prior, error)
+    return ", ".join(f"x {factor:.2f} at {side} px" for side, factor in grown.items()) if len(grown) > 1 else ""
 
 
 def _verdict(prior: Prior, x: Tensor, z: Tensor, levels: list[Check]) -> str:

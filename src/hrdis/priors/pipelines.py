@@ -123,11 +123,8 @@ def weights_in(folder: Path) -> Path:
 def _prior(net: nn.Module, config: Mapping[str, Any], where: str, name: str, kind: Kind | None) -> Prior:
     """The prior that a scheduler's configuration makes of a network."""
     scheduler = str(config.get("_class_name", ""))
-    multiple: int
-    if isinstance(net, SmallUNet):
-        multiple = net.multiple
-    else:
-        multiple = 2 ** (len(net.config["block_out_channels"]) - 1)  # type: ignore[index]
+    levels: Any = () if isinstance(net, SmallUNet) else net.config["block_out_channels"]  # type: ignore[index]
+    multiple = net.multiple if isinstance(net, SmallUNet) else 2 ** (len(levels) - 1)
     predicts = config.get("prediction_type", "epsilon")
     cm = scheduler == "CMStochasticIterativeScheduler"
     if kind is None and (cm or scheduler.startswith("EDM")):

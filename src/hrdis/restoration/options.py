@@ -41,7 +41,7 @@ class Options:
     label: int | None = None
     """The class of the picture, a number from 0; for class-conditional models only."""
     samples: int = 1
-    """How many restorations to draw, to see what is certain and what was invented."""
+    """How many restorations to draw. Where they differ hrdis is unsure; where they agree it can still be wrong."""
     seed: int = 0
     """Seed of the first sample; the others take the numbers after it."""
     redraw: bool = False

@@ -28,7 +28,8 @@ HEAD = """\
 # hrdis
 Restore a photograph: fill scratches, enlarge, sharpen, remove noise. It stays on the machine this page comes from."""
 FOOT = f"""\
-What the samples agree on follows from your picture; what they do not was invented. Not for medical or forensic use.
+Where the samples differ, hrdis is unsure. Where they agree it can still be wrong, because all samples come
+from the same model. Not for medical or forensic use.
 hrdis {hrdis.__version__}."""
 HOLES = [
     ("what I paint", "painted"), ("white in a mask from a file", "white"), ("black in a mask from a file", "black"),
@@ -114,7 +115,7 @@ def _asked(priors: Sequence[str]) -> tuple[list[Any], Any, Any]:
     )  # fmt: skip
     samples = gr.Slider(
         1, 8, value=1, step=1, label="how many restorations",
-        info="two or more show what is certain: they come with their mean and a map of where they differ",
+        info="two or more come with their mean and a map of where they differ, which is where hrdis is unsure",
     )  # fmt: skip
     go, stop = gr.Button("Restore", variant="primary"), gr.Button("Stop", variant="stop", visible=False)
     with gr.Accordion("algorithm and settings", open=False):
