@@ -25,9 +25,6 @@ CALLS = {
     "solver is the class HRDIS. A solver is expected: an object made from it, HRDIS().": (
         lambda: hrdis.solve(hrdis.HRDIS, PRIOR, PROBLEM, seeds=[0])
     ),
-    "solver is 'red-diff'. A solver is expected: hrdis.REDDiff().": (
-        lambda: hrdis.solve("red-diff", PRIOR, PROBLEM, seeds=[0])
-    ),
     "prior is 'default'. A prior is expected: hrdis.load_prior('default').": (
         lambda: hrdis.solve(SOLVER, "default", PROBLEM, seeds=[0])
     ),

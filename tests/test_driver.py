@@ -239,3 +239,43 @@ def test_autocast_of_the_caller_is_for_the_network_alone(name):
     assert told.cast == torch.bfloat16
     assert {result.x.dtype, *(step.x.dtype for step in steps)} == {torch.float32}
     assert torch.equal(result.x, expected)
+
+
+# ---- solvers by name ----------------------------------------------------------------------------
+
+
+def named_problem(sigma_y=0.0):
+    return hrdis.Problem(torch.zeros(1, 3, 4, 4), hrdis.operators.SuperResolution(scale=4), sigma_y)
+
+
+def named_prior(presets):
+    prior = hrdis.priors.Gaussian(torch.zeros(3, 16, 16), 0.1)
+    prior.presets = presets
+    return prior
+
+
+@pytest.mark.parametrize(("presets", "sigma_y"), [("", 0.0), ("default", 0.0), ("default", 0.1)])
+def test_name_takes_the_settings_that_fit_and_the_result_says_which(presets, sigma_y):
+    problem = named_problem(sigma_y)
+    _, expected = hrdis.solvers.preset("ddrm", ("sr4",), presets, sigma_y / 2)
+    result = hrdis.solve("ddrm", named_prior(presets), problem, seeds=[0])
+    assert result.solver == expected == hrdis.DDRM.preset(problem, named_prior(presets))
+
+
+def test_name_and_its_settings_give_the_same_pixels():
+    problem, prior = named_problem(), named_prior("default")
+    by_name = hrdis.solve("ddrm", prior, problem, seeds=[0])
+    assert torch.equal(by_name.x, hrdis.solve(by_name.solver, prior, problem, seeds=[0]).x)
+
+
+@pytest.mark.parametrize(("name", "near"), [("hrdiss", "hrdis"), ("red-diff", "reddiff"), ("DDNM+", "ddnmplus")])
+def test_unknown_name_is_told_with_the_likeliest(name, near):
+    with pytest.raises(ValueError, match=rf"^unknown solver .* Did you mean '{near}'\? Or give settings of your own"):
+        hrdis.solve(name, named_prior(""), named_problem(), seeds=[0])
+
+
+@pytest.mark.parametrize("wrong", ["prior", "problem"])
+def test_name_with_a_wrong_prior_or_problem_is_told_as_before(wrong):
+    given = {"prior": named_prior(""), "problem": named_problem()} | {wrong: 3}
+    with pytest.raises(TypeError, match=f"^{wrong} is 3"):
+        hrdis.solve("hrdis", given["prior"], given["problem"], seeds=[0])

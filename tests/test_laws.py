@@ -70,6 +70,7 @@ NEIGHBOURS = {
     ("uncertainty", "images"),
     ("restarts", "metrics"),
     ("check.prior", "metrics"),
+    ("check.prior", "check.learned"),
     ("operators.masks", "operators.mask_files"),
     ("operators.superres", "operators.separable"),
     ("operators.problem", "operators.adopt"),

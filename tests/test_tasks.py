@@ -230,3 +230,21 @@ def test_noise_chooses_a_preset_of_the_embedded_prior_that_doubts_the_measuremen
     key, settings = preset(solver, TASKS[task].presets, "default", noise)
     assert key.endswith(f"-noise{level}@default")
     assert settings.lambda_obs < 0.1
+
+
+# ---- which settings fit an operator -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solver", ["hrdis", "reddiff", "ddrm"])
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+@pytest.mark.parametrize("task", [name for name in TASKS if not name.startswith(("inpaint-", "deblur-nonlinear"))])
+def test_operator_finds_the_settings_of_its_task(task, noise, solver):
+    """From Python the operator alone says what fits; a task may add rows of its own (holes of a kind)."""
+    families = TASKS[task].build(128, 128, 0, 0).families
+    assert preset(solver, families, "default", noise) == preset(solver, TASKS[task].presets, "default", noise)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_every_solver_hands_out_its_presets(name):
+    cls, presets = SOLVERS[name]
+    assert cls.presets is presets

@@ -4,7 +4,7 @@
     prior   = hrdis.load_prior("default")
     A       = hrdis.operators.SuperResolution(scale=4)
     problem = hrdis.measure(A, x, noise=hrdis.noise.Gaussian(0.05), seeds=[0])
-    result  = hrdis.solve(hrdis.HRDIS(steps=100), prior, problem, seeds=[0])
+    result  = hrdis.solve("hrdis", prior, problem, seeds=[0])      # or hrdis.HRDIS(steps=100)
 
 Names are imported on first use, so that ``hrdis --help`` does not pay for torch.
 """

@@ -56,6 +56,20 @@ def check_arguments(solver: object, prior: object, problem: object) -> None:
         )
 
 
+def by_name(name: str, prior: Prior, problem: Problem) -> Solver:
+    """Return the solver of that name with the settings that fit a prior and a problem.
+
+    Raises:
+        ValueError: for an unknown name.
+        TypeError: if prior or problem is none.
+    """
+    if name not in SOLVERS:
+        raise ValueError(f"{unknown('solver', name, SOLVERS)} Or give settings of your own: hrdis.HRDIS(steps=100).")
+    cls = SOLVERS[name][0]
+    check_arguments(cls(), prior, problem)
+    return cls.preset(problem, prior)
+
+
 def check_measured(A: object, x: object, noise: object) -> None:
     """Raise unless A can be an operator and noise a noise; x is left to the operator.
 
@@ -85,8 +99,7 @@ def _meant(solver: object) -> str:
     """How the solver that was probably meant is made."""
     if isinstance(solver, type) and issubclass(solver, Solver):
         return f"an object made from it, {solver.__name__}()."
-    name = solver.lower().replace("-", "") if isinstance(solver, str) else ""
-    return f"hrdis.{SOLVERS[name][0].__name__ if name in SOLVERS else 'HRDIS'}()."
+    return "hrdis.HRDIS()."
 
 
 def _loaded(prior: object) -> str:

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from .arguments import check, check_arguments, check_times, noise_source
+from .arguments import by_name, check, check_arguments, check_times, noise_source
 from .operators.base import Shape
 from .operators.problem import Problem
 from .priors.adopt import adopt
@@ -30,6 +30,7 @@ class Result:
         seconds: wall time of the whole run.
         times: the network times visited.
         theta: parameters of the operator where the solver estimated them too (BlindHRDIS), the image axis first.
+        solver: the settings it was found with.
     """
 
     x: Tensor
@@ -38,6 +39,7 @@ class Result:
     seconds: float
     times: tuple[int, ...]
     theta: Mapping[str, Tensor] = field(default_factory=dict)
+    solver: Solver | None = None
 
     def __repr__(self) -> str:
         shown = f"x={tuple(self.x.shape)}, finite={self.finite.tolist()}, nfe={self.nfe}, seconds={self.seconds:.3g}"
@@ -46,7 +48,7 @@ class Result:
 
 
 def iterate(
-    solver: Solver,
+    solver: Solver | str,
     prior: Prior,
     problem: Problem,
     *,
@@ -57,7 +59,8 @@ def iterate(
     """Run a solver step by step: yields each `Step`, returns the `Result`; closing it cancels the run.
 
     Args:
-        solver: settings of an algorithm, e.g. ``hrdis.HRDIS(steps=100)``.
+        solver: settings of an algorithm, e.g. ``hrdis.HRDIS(steps=100)``; or its name, e.g. ``"hrdis"``, for the
+            settings that fit the operator, the noise and the prior: `Solver.preset`.
         prior: see `hrdis.load_prior`; or what `hrdis.priors.adopt` takes for one: a pair of a diffusers UNet2DModel
             and its scheduler, a pipeline of both, an azula denoiser.
         problem: see `hrdis.measure` and `hrdis.Problem`.
@@ -73,6 +76,8 @@ def iterate(
         RuntimeWarning: naming images that became non-finite, and when.
     """
     prior = cast(Prior, adopt(prior))
+    if isinstance(solver, str):
+        solver = by_name(solver, prior, problem)
     check_arguments(solver, prior, problem)
     draws = noise_source(seeds, rng, len(problem.y), "solve")
     times = solver.times(prior.schedule) if times is None else check_times(times, prior, solver)
@@ -80,7 +85,7 @@ def iterate(
 
 
 def solve(
-    solver: Solver,
+    solver: Solver | str,
     prior: Prior,
     problem: Problem,
     *,
@@ -159,7 +164,7 @@ def _iterate(
     finite = _still_finite(finite, x, "in the last step")
     if isinstance(source, Replay):
         source.close()
-    return Result(x, finite, counted.calls, time.perf_counter() - started, tuple(times), theta)
+    return Result(x, finite, counted.calls, time.perf_counter() - started, tuple(times), theta, solver)
 
 
 def _check_run(solver: Solver, did: str, what: object, expected: type) -> None:

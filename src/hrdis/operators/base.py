@@ -34,6 +34,8 @@ class Operator(nn.Module, ABC):
     lossless: bool = False
     #: Whether y is a picture in [-1, 1]: it can be saved as one, and carry noise that is defined for pictures.
     picture: bool = True
+    #: Families of presets whose settings suit it, the most specific first; by default those for a coarser picture.
+    families: tuple[str, ...] = ("sr4",)
 
     def __call__(self, x: Tensor) -> Tensor:
         if not isinstance(x, Tensor) or not (x.is_floating_point() or x.is_complex()):

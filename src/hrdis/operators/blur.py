@@ -47,6 +47,8 @@ class Blur(LinearOperator):
         1.0
     """
 
+    families = ("deblur", "sr4")
+
     kernel: Tensor
 
     def __init__(self, kernel: Tensor, boundary: Boundary = "reflect"):
@@ -118,6 +120,8 @@ class CircularBlur(SVDOperator):
     Reference:
         Kawar, Elad, Ermon, Song, Denoising Diffusion Restoration Models, NeurIPS 2022.
     """
+
+    families = ("deblur", "sr4")
 
     kernel: Tensor
 

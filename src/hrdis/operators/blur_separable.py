@@ -36,6 +36,8 @@ class SeparableBlur(Separable):
         singular values are paired with the wrong coefficients, so that it is no blur; here it is the intended one.
     """
 
+    families = ("deblur", "sr4")
+
     def __init__(self, kernel_h: Tensor, kernel_w: Tensor | None = None, threshold: float = 0.03):
         super().__init__()
         if not threshold >= 0:

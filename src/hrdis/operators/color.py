@@ -34,6 +34,8 @@ class Colorization(SVDOperator):
         tensor([[[[0.2990]]]])
     """
 
+    families = ("colorize",)
+
     Q: Tensor
 
     def __init__(self, weights: Literal["mean", "bt601"] = "mean"):

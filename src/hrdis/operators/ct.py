@@ -47,6 +47,8 @@ class CT(LinearOperator):
         torch.Size([1, 1, 23, 8])
     """
 
+    families = ("ct",)
+
     picture = False
 
     angles: Tensor

@@ -42,6 +42,8 @@ class WalshHadamard(SVDOperator):
         tensor([[[4., 0., 0., 0.]]])
     """
 
+    families = ("cs-walsh4", "cs25", "cs")
+
     picture = False
 
     def __init__(

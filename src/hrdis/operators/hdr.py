@@ -36,6 +36,8 @@ class HDR(Operator):
         tensor([-1.0000,  0.4000,  1.0000])
     """
 
+    families = ("hdr",)
+
     def __init__(self, scale: float = 2.0):
         super().__init__()
         if not (isfinite(scale) and scale > 0):

@@ -8,6 +8,8 @@ from .base import SVDOperator
 class Identity(SVDOperator):
     """A = I: y = x + noise, all singular values 1. Only meaningful with noise; a noiseless problem warns."""
 
+    families = ("denoise",)
+
     lossless = True
 
     def singulars(self, x: Tensor) -> Tensor:

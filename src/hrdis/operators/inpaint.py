@@ -26,6 +26,8 @@ class Inpainting(SVDOperator):
         UserWarning: of a mask that hides nothing.
     """
 
+    families = ("inpaint",)
+
     holes = True
 
     mask: Tensor

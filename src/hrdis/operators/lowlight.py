@@ -50,6 +50,8 @@ class LowLight(BlindOperator):
         (tensor(-0.5000), tensor([0.2605]))
     """
 
+    families = ("lowlight",)
+
     #: Adam's step lengths: M moves slowly, which keeps it from absorbing the image.
     rates = {"f": 1e-2, "M": 1e-3}  # noqa: RUF012
     #: f stays within these bounds while it is estimated.

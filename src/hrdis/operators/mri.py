@@ -49,6 +49,8 @@ class SingleCoilMRI(SVDOperator):
         Chung, Lee, Ye, Decomposed Diffusion Sampler, ICLR 2024; Zheng et al., InverseBench, ICLR 2025.
     """
 
+    families = ("mri",)
+
     picture = False
 
     mask: Tensor
@@ -107,6 +109,8 @@ class MultiCoilMRI(LinearOperator):
     Reference:
         Zheng et al., InverseBench, ICLR 2025; Chung, Lee, Ye, Decomposed Diffusion Sampler, ICLR 2024.
     """
+
+    families = ("mri",)
 
     picture = False
 

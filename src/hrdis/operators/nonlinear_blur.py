@@ -52,6 +52,8 @@ class NonlinearBlur(Operator):
         (``start="blur_again"``); RED-diff loads non-strictly, and thereby nothing.
     """
 
+    families = ("deblur-nonlinear", "deblur", "sr4")
+
     latent: Tensor | None
 
     def __init__(

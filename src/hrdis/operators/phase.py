@@ -47,6 +47,8 @@ class PhaseRetrieval(Operator):
         (torch.Size([1, 3, 96, 96]), (1, 3, 64, 64))
     """
 
+    families = ("phase",)
+
     picture = False
 
     def __init__(

@@ -72,6 +72,8 @@ class JPEG(_Rounds):
         torch.Size([1, 3, 16, 16])
     """
 
+    families = ("jpeg",)
+
     luminance: Tensor
     chrominance: Tensor
 
@@ -143,6 +145,8 @@ class Quantization(_Rounds):
         >>> Quantization(1)(torch.tensor([-0.8, 0.3]).reshape(1, 1, 1, 2)).flatten()
         tensor([-1.,  1.])
     """
+
+    families = ("quantize",)
 
     def __init__(self, bits: int, rounding: Rounding = "ste"):
         super().__init__(rounding)

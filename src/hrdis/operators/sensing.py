@@ -72,6 +72,7 @@ class CompressedSensing(SVDOperator):
             Q, R = torch.linalg.qr(G)
             Q = (Q * R.diagonal().sign()).T.contiguous()  # with the signs of R it is Haar distributed
         self.block, self.rate = block, self.m / n
+        self.families = (f"cs{100 * self.rate:.0f}", "cs")
         self.register_buffer("Q", Q)  # the first m rows are Phi, the others complete it
 
     def extra_repr(self) -> str:

@@ -41,6 +41,7 @@ class Slices(LinearOperator):
         if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
             raise ValueError(f"channels is {channels!r}. 1 (CT) or 2 (MRI) is expected: Slices(operator, channels=2).")
         self.operator, self.channels = operator, channels
+        self.families = operator.families
 
     def extra_repr(self) -> str:
         return f"channels={self.channels}"

@@ -38,6 +38,8 @@ class SuperResolution(Separable):
                 f"Use an even scale, or SuperResolution({scale}, kernel='average')."
             )
         self.scale, self.kernel = scale, kernel
+        own = (f"sr{scale}",) if kernel == "average" else (f"sr{scale}-{kernel}", f"sr{scale}")
+        self.families = own if scale <= 4 else (*own, "sr4")
 
     def extra_repr(self) -> str:
         return f"scale={self.scale}, kernel={self.kernel!r}"

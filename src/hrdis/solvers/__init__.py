@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Sequence
-from math import log
 
 from . import (
     blindhrdis,
@@ -27,6 +26,7 @@ from . import (
 )
 from .base import Solver as Solver
 from .base import Step as Step
+from .base import choose
 from .blindhrdis import BlindHRDIS as BlindHRDIS
 from .cmhrdis import CMHRDIS as CMHRDIS
 from .cr import CR as CR
@@ -66,8 +66,8 @@ SOLVERS: dict[str, tuple[type[Solver], dict[str, Solver]]] = {
 }
 
 
-#: Noise, for images in [0, 1], that settings were searched for; with settings for none, noise up to 0.004 does no harm.
-LEVELS = {"": 0.004, "-noise01": 0.01, "-noise02": 0.02, "-noise05": 0.05, "-noise10": 0.1}
+for _cls, _presets in SOLVERS.values():
+    _cls.presets = _presets
 
 
 def preset(
@@ -88,12 +88,4 @@ def preset(
         the key chosen (None if there was none to choose) and the settings.
     """
     cls, presets = SOLVERS[solver]
-    levels = [""]
-    if noise > 0:
-        levels = [f"-{kind}", *sorted(LEVELS, key=lambda level: abs(log(noise / LEVELS[level])))]
-    for at in (f"@{prior}", "") if prior else ("",):
-        for key in keys:
-            for level in levels:
-                if key + level + at in presets:
-                    return key + level + at, presets[key + level + at]
-    return None, cls()
+    return choose(cls, presets, keys, prior, noise, kind)

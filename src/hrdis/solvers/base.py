@@ -2,12 +2,13 @@
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import wraps
 from inspect import Parameter, Signature
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, TypeVar, cast, dataclass_transform, get_type_hints
+from math import log
+from typing import Annotated, Any, ClassVar, Self, TypeVar, cast, dataclass_transform, get_type_hints
 
 import pydantic.dataclasses
 import torch
@@ -117,6 +118,29 @@ class Step:
 
 Run = Generator[Step, None, Tensor]
 
+#: Noise, for images in [0, 1], that settings were searched for; with settings for none, noise up to 0.004 does no harm.
+LEVELS = {"": 0.004, "-noise01": 0.01, "-noise02": 0.02, "-noise05": 0.05, "-noise10": 0.1}
+
+
+def choose(
+    cls: type["Solver"],
+    presets: Mapping[str, "Solver"],
+    keys: Sequence[str],
+    prior: str = "",
+    noise: float = 0.0,
+    kind: str = "gaussian",
+) -> tuple[str | None, "Solver"]:
+    """Choose among the presets of a solver: the most specific, else the class's defaults; see `solvers.preset`."""
+    levels = [""]
+    if noise > 0:
+        levels = [f"-{kind}", *sorted(LEVELS, key=lambda level: abs(log(noise / LEVELS[level])))]
+    for at in (f"@{prior}", "") if prior else ("",):
+        for key in keys:
+            for level in levels:
+                if key + level + at in presets:
+                    return key + level + at, presets[key + level + at]
+    return None, cls()
+
 
 class Solver(ABC):
     """Settings of one algorithm; the problem, the prior and the noise come with `run`.
@@ -131,9 +155,31 @@ class Solver(ABC):
     noiseless: ClassVar[bool] = False  #: Whether it can explain noiseless measurements only.
     noise: ClassVar[str] = "weights"  #: What becomes of the level of the noise: a word of ``hrdis solvers``.
     descends: ClassVar[bool] = False  #: Whether its steps are those of a reverse process, which has none up again.
+    presets: ClassVar[Mapping[str, "Solver"]] = {}  #: Settings by family, noise and prior: ``hrdis solvers NAME``.
     summary: ClassVar[str] = ""
     cost: ClassVar[str] = ""
     reference: ClassVar[str] = ""
+
+    @classmethod
+    def preset(cls, problem: Problem, prior: Prior) -> Self:
+        """Return the settings that fit a problem and a prior, to use or to change.
+
+        They are chosen by the operator's ``families`` and the level of the noise, from those tuned for the prior, else
+        from the paper's; where there are none, the defaults of the class.
+
+        Args:
+            problem: its operator and its noise decide.
+            prior: its ``presets`` decide whose settings go first.
+
+        Example:
+            >>> import hrdis, torch
+            >>> A = hrdis.operators.SuperResolution(scale=4)
+            >>> HRDIS = hrdis.HRDIS
+            >>> HRDIS.preset(hrdis.Problem(torch.zeros(1, 3, 4, 4), A), hrdis.load_prior("default")).init
+            'smooth'
+        """
+        noise = problem.sigma_y / 2  # of images in [0, 1]
+        return cast(Self, choose(cls, cls.presets, problem.A.families, prior.presets, noise)[1])
 
     @abstractmethod
     def times(self, schedule: Schedule) -> list[int]:
