@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 import tyro
-from pages import DOCS
+from pages import DOCS, rewrite, table
 from photographs import Score, bicubic, pictures, random_crops, restore, score, scratched
 from torch import Tensor
 
@@ -40,17 +40,17 @@ BASE: dict[str, Solver] = {
     "diffpir": hrdis.DiffPIR(steps=20, zeta=1.0),
     "daps": hrdis.DAPS(steps=10, sigma_min=0.02, ode_steps=4, langevin_steps=20, lr=5e-5),
 }
-STARTS = (100, 200, 300)
+STARTS = (100, 200)
 GRID: dict[str, Options] = {  # without noise
     "hrdis": {"start": STARTS, "beta": (0.2, 0.5)},
     "reddiff": {"start": STARTS, "lr": (0.5, 1.0)},
-    "ddnm": {"start": (*STARTS, 450)},
+    "ddnm": {"start": (*STARTS, 350)},
     "ddrm": {"start": STARTS, "eta": (0.85, 1.0)},
     "diffpir": {"start": STARTS, "lam": (1.0, 8.0)},
     "daps": {"start": STARTS},
 }
 AROUND: dict[str, Options] = {
-    "hrdis": {"steps": (100,), "lambda_reg": (0.1, 0.5), "lr": (0.5,)},
+    "hrdis": {"steps": (100,), "beta": (0.5,), "lambda_reg": (0.1, 0.5), "lr": (0.5,)},
     "reddiff": {"steps": (100,), "lambda_reg": (0.1, 0.5)},
     "ddnm": {"steps": (40, 100), "eta": (0.85,)},
     "ddrm": {"steps": (40, 100)},
@@ -80,6 +80,8 @@ class Trial:
     ssim_one: float
     ssim_mean_of_2: float
     gain: float
+    base_psnr: float
+    base_pooled: float
     seconds: float
 
 
@@ -178,12 +180,9 @@ def candidates(name: str, task: str) -> Iterator[Solver]:
         yield replace(BASE[name], **dict(zip(options, chosen, strict=True)))  # type: ignore[arg-type]
 
 
-def around(solver: Solver, name: str, task: str) -> Iterator[Solver]:
+def around(solver: Solver, name: str) -> Iterator[Solver]:
     """One setting at a time changed from ``solver``."""
-    options = dict(AROUND[name])
-    if split(task)[1] and name == "hrdis":
-        options["beta"] = (0.5,)
-    for key, values in options.items():
+    for key, values in AROUND[name].items():
         for value in values:
             if value != getattr(solver, key):
                 yield replace(solver, **{key: value})
@@ -231,7 +230,8 @@ class Search:
             print(f"{name}: {error}")
             return None
         value = gain(found, self.baseline, noisy=split(self.task)[1] > 0)
-        trial = Trial(*key, pictures=len(self.x), **found, gain=value, seconds=time.perf_counter() - started)
+        trial = Trial(*key, pictures=len(self.x), **found, gain=value, base_psnr=self.baseline.psnr, base_pooled=self.baseline.pooled,
+                      seconds=time.perf_counter() - started)  # fmt: skip
         self.trials.append(trial)
         write(self.trials, self.file)
         one, mean = trial.psnr_one - self.baseline.psnr, trial.psnr_mean_of_8 - self.baseline.psnr
@@ -252,9 +252,9 @@ def main(
     prior: str = "default",
     tasks: tuple[str, ...] = problems(),
     solvers: tuple[str, ...] = tuple(BASE),
-    images: int = 6,
-    confirm: int = 8,
-    side: int = 96,
+    images: int = 12,
+    confirm: int = 12,
+    side: int = 64,
     minutes: float = 240,
     threads: int = 1,
     file: Path = CSV,
@@ -281,16 +281,35 @@ def main(
     trials, lines = read(file), []
     for task in tasks:
         search = Search(model, task, random_crops(pictures(photos, images), side, 0), deadline, trials, file)
-        again = Search(model, task, random_crops(pictures(photos, confirm), side, 1), deadline, trials, file)
+        again = search
+        if confirm:
+            again = Search(model, task, random_crops(pictures(photos, confirm), side, 1), deadline, trials, file)
         for name in solvers:
             if name == "ddnm" and split(task)[1]:  # it knows no noise
                 continue
             best = search.best(name, candidates(name, task), 1)
-            shortlist = search.best(name, [*best, *around(best[0], name, task)], BEST) if best else []
+            shortlist = search.best(name, [*best, *around(best[0], name)], BEST) if best else []
             chosen = again.best(name, [*shortlist, beat(task, name)], 1) if confirm and shortlist else shortlist
             lines += [f'{name:8s} "{task}@default": {brief(chosen[0])},'] if chosen else []
             print(*lines[-1:], flush=True)
     print("\n" + "\n".join(sorted(lines)))
+    if file == CSV:
+        rewrite(DOCS / "prior.md", "presets", best_table(trials))
+
+
+def best_table(trials: list[Trial]) -> str:
+    """The best setting of every task and solver: gains over the task's baseline, in dB."""
+    best: dict[tuple[str, str], Trial] = {}
+    for t in trials:
+        kept = best.get((t.task, t.solver))
+        if kept is None or t.gain > kept.gain:
+            best[t.task, t.solver] = t
+    rows = [
+        [t.task, f"`{t.settings}`", f"{t.psnr_one - t.base_psnr:+.2f}", f"{t.psnr_mean_of_8 - t.base_psnr:+.2f}",
+         f"{t.pooled_one - t.base_pooled:+.2f}", f"{t.pooled_mean_of_8 - t.base_pooled:+.2f}"]
+        for t in best.values()
+    ]  # fmt: skip
+    return table(["task", "best settings tried", "one", "mean of 8", "pooled: one", "mean of 8"], sorted(rows))
 
 
 def read(file: Path = CSV) -> list[Trial]:

@@ -189,7 +189,7 @@ SHOWN = {
     "Result(x=(3, 1, ": lambda: hrdis.solve(SOLVER, PRIOR, PROBLEM, seeds=[0, 1, 2]),
     "Step(t=": lambda: next(hrdis.iterate(SOLVER, PRIOR, PROBLEM, seeds=[0, 1, 2])),
     "Best(x=(3, 1, ": lambda: hrdis.best_of(2, SOLVER, PRIOR, PROBLEM, seeds=[0, 1, 2]),
-    "UNetPrior('default', Schedule(1000 times, sigma 0.01 to 157), 3.42 M parameters, float32 on cpu)": (
+    "UNetPrior('default', Schedule(1000 times, sigma 0.01 to 157), 1.98 M parameters, float32 on cpu)": (
         lambda: hrdis.load_prior("default")
     ),
 }

@@ -166,3 +166,97 @@ def test_first_of_several_pictures_is_taken_with_a_warning(tmp_path: Path, name:
     with pytest.warns(UserWarning, match="holds several pictures; the first is taken"):
         x = images.read(tmp_path / name).x
     assert x[0, 0].min() > 0.9
+
+
+# ---- what a picture may hold, and what is kept of it ----------------------------------------------
+
+
+def with_notes(path: Path, **notes: object) -> Path:
+    Image.new("RGB", (6, 4), (10, 20, 30)).save(path, **notes)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg"])
+def test_resolution_and_camera_notes_are_kept(tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "a camera"
+    exif[0x0112] = 3  # upside down
+    first = with_notes(tmp_path / f"a{suffix}", dpi=(600, 300), exif=exif)
+    images.write(tmp_path / f"b{suffix}", images.read(first))
+    with Image.open(tmp_path / f"b{suffix}") as kept:
+        assert tuple(round(float(v)) for v in kept.info["dpi"]) == (600, 300)
+        notes = kept.getexif()
+        assert notes[0x010F] == "a camera" and notes.get(0x0112, 1) == 1
+
+
+def test_enlarged_picture_keeps_its_size_on_paper(tmp_path: Path) -> None:
+    small = images.read(with_notes(tmp_path / "a.tif", dpi=(150, 150)))
+    assert small.with_image(torch.zeros(1, 3, 16, 24)).dpi == pytest.approx((600, 600))
+
+
+@pytest.mark.parametrize(
+    "exif", [b"\x00\x08\x00\x02\x01\x12\x00\x03", b"Exif\x00\x00nothing", b"II*\x00\xff\xff\xff\xff"]
+)
+def test_malformed_camera_notes_are_no_damage(tmp_path: Path, exif: bytes) -> None:
+    found = images.read(with_notes(tmp_path / "a.png", exif=exif))
+    assert found.size == (4, 6)
+    images.write(tmp_path / "b.png", found)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([[0.0, np.nan]], r"holds 1 values that are no numbers \(NaN or infinite\)"),
+        ([[0.0, np.inf]], r"holds 1 values that are no numbers"),
+        ([[0.0, 255.0]], r"holds values from 0 to 255\. Floating-point pictures with values from 0 to 1 are expected"),
+        ([[-0.5, 1.0]], r"holds values from -0\.5 to 1\."),
+    ],
+)
+def test_numbers_that_are_no_picture_are_told(tmp_path: Path, values: list[list[float]], said: str) -> None:
+    Image.fromarray(np.array(values, np.float32)).save(tmp_path / "f.tif")
+    with pytest.raises(ValueError, match=rf"f\.tif {said}"):
+        images.read(tmp_path / "f.tif")
+
+
+def test_numbers_below_zero_are_told(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[-1000, 3000]], np.int32)).save(tmp_path / "ct.tif")  # Hounsfield units
+    with pytest.raises(ValueError, match=r"holds values from -1000 to 3000\. Whole numbers from 0 to 65535"):
+        images.read(tmp_path / "ct.tif")
+
+
+@pytest.mark.parametrize(("most", "bits", "factor"), [(1023, 10, 64), (4095, 12, 16), (200, 8, 256)])
+def test_few_bits_in_sixteen_are_warned_of(tmp_path: Path, most: int, bits: int, factor: int) -> None:
+    Image.fromarray(np.array([[0, most]], np.uint16)).save(tmp_path / "d.png")
+    with pytest.warns(
+        UserWarning, match=rf"holds values up to {most} of 65535, as data of {bits} bits .* by {factor}\."
+    ):
+        assert float(images.read(tmp_path / "d.png").x.max()) == pytest.approx(2 * most / 65535 - 1)
+
+
+def test_colours_under_full_transparency_do_not_leak(tmp_path: Path) -> None:
+    """What hides there becomes like its visible neighbours; what is seen stays."""
+    sprite = np.zeros((9, 13, 4), np.uint8)
+    sprite[2:6, 3:8] = [250, 220, 60, 255]
+    sprite[4, 3] = [200, 100, 50, 128]
+    Image.fromarray(sprite).save(tmp_path / "s.png")
+    found = images.read(tmp_path / "s.png")
+    pixels = (images.to_unit(found.x[0]) * 255).permute(1, 2, 0).numpy()
+    hidden = sprite[..., 3] == 0
+    assert np.abs(pixels[~hidden] - sprite[~hidden][:, :3]).max() < 0.01
+    assert (np.abs(pixels[hidden] - [250, 220, 60]).max(axis=0) < [30, 80, 10]).all()
+
+
+def test_picture_that_is_wholly_transparent_stays_as_it_is() -> None:
+    x = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(images.without_hidden(x, torch.zeros(4, 4)), x)
+
+
+def test_postscript_is_never_handed_to_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow would run Ghostscript on it, whatever the file is named."""
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    (tmp_path / "x.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
+    with pytest.raises(ValueError, match=r"x\.png is no picture that can be read"):
+        images.read(tmp_path / "x.png")
+    assert not (tmp_path / "ran").exists()

@@ -267,6 +267,12 @@ def test_module_never_yields_inside_with(module):
     assert not yields_inside_with(MODULES[module])
 
 
+@pytest.mark.parametrize("module", [name for name in MODULES if name not in ("files", "uncertainty")])
+def test_pictures_are_opened_in_one_place(module):
+    """`files.open_picture` says by which readers; `uncertainty` opens a chart of its own in memory."""
+    assert "Image.open(" not in MODULES[module]
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_module_stays_within_its_budget_of_lines(module):
     assert len(MODULES[module].splitlines()) <= 400

@@ -248,7 +248,6 @@ def test_transparent_pixels_of_a_painted_layer_were_not_painted(tmp_path, hole, 
 @pytest.mark.parametrize(
     ("value", "hole", "said"),
     [
-        (1, "white", "no pixel as a hole: from 0% to 0% of white, split at 50%. Holes are expected to be white"),
         (76, "white", "no pixel as a hole: from 0% to 30% of white"),
         (76, "black", "every pixel as a hole: from 0% to 30% of white"),
     ],
@@ -257,6 +256,26 @@ def test_picture_without_contrast_is_refused(tmp_path, value, hole, said):
     Image.fromarray((PAINTED * value).astype(np.uint8)).save(tmp_path / "mask.png")
     with pytest.raises(ValueError, match=rf"mask\.png marks {re.escape(said)}"):
         masks.from_file(tmp_path / "mask.png", hole)
+
+
+def test_mask_of_0_and_1_in_a_picture_is_refused_with_what_to_write(tmp_path):
+    Image.fromarray(PAINTED.astype(np.uint8)).save(tmp_path / "mask.png")
+    with pytest.raises(ValueError, match=r"mask\.png holds 0 and 1 of 255, .* write it with 255 \* mask\.$"):
+        masks.from_file(tmp_path / "mask.png")
+
+
+@pytest.mark.parametrize("hole", ["white", "black"])
+def test_soft_edges_of_a_stroke_belong_to_the_hole(tmp_path, hole):
+    """They mix the damage into the picture; what is as grey far from any stroke is noise of the file."""
+    white = np.zeros((30, 40))
+    white[10:20, 10:20] = 1
+    white[10:20, 8:10] = (0.06, 0.3)
+    white[25, 35] = 0.3
+    picture = white if hole == "white" else 1 - white
+    Image.fromarray((picture * 255).round().astype(np.uint8)).save(tmp_path / "mask.png")
+    expected = np.ones((30, 40), np.float32)
+    expected[10:20, 8:20] = 0
+    assert torch.equal(masks.from_file(tmp_path / "mask.png", hole), torch.from_numpy(expected))
 
 
 def test_photograph_in_the_place_of_the_mask_is_doubted(tmp_path):

@@ -335,6 +335,12 @@ def test_live_network_is_a_prior(form):
     assert torch.equal(restored(given), restored(UNetPrior(unet(), Q, multiple=2)))
 
 
+@pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile, lambda net: torch.compile(nn.DataParallel(net))])
+def test_live_network_may_be_wrapped(wrap):
+    net, scheduler = pair()
+    assert from_diffusers(wrap(net), scheduler).net is net
+
+
 def test_network_alone_is_refused_with_the_call_that_takes_it():
     with pytest.raises(TypeError, match=r"^prior is a UNet2DModel\. A prior is expected: hrdis\.priors\.from_diffuse"):
         hrdis.solve(hrdis.HRDIS(), unet(), hrdis.Problem(X, hrdis.operators.Identity(), 0.1), seeds=[0, 1])

@@ -332,6 +332,21 @@ def test_configuration_of_fewer_layers_is_refused_with_the_unexpected_keys(folde
         load_prior(folder)
 
 
+def test_configuration_of_an_averaged_network_is_read(folder):
+    """diffusers' training scripts write the settings of the average beside those of the network."""
+    before = load_prior(folder)(normal(1, 3, 8, 8, dtype=torch.float32), 300).x0_hat
+    change(folder, "config.json", decay=0.9999, inv_gamma=1.0, power=0.75, optimization_step=100, min_decay=0.0,
+           update_after_step=0, use_ema_warmup=True)  # fmt: skip
+    assert torch.equal(load_prior(folder)(normal(1, 3, 8, 8, dtype=torch.float32), 300).x0_hat, before)
+
+
+@pytest.mark.parametrize("kind", ["timestep", "identity"])
+def test_network_that_wants_a_number_beside_every_picture_is_refused(folder, kind):
+    change(folder, "config.json", class_embed_type=kind)
+    with pytest.raises(ValueError, match=rf"has class_embed_type '{kind}': the network wants a number or a vector"):
+        load_prior(folder)
+
+
 def test_configuration_of_another_class_is_refused(folder):
     change(folder, "config.json", _class_name="UNet2DConditionModel")
     with pytest.raises(ValueError, match=r"^The folder holds a UNet2DConditionModel\. A UNet2DModel is expected\."):

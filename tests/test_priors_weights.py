@@ -28,6 +28,19 @@ def test_file_is_read_as_it_was_saved(tmp_path, suffix, prefix):
     assert all(torch.equal(found[key], STATE[key]) for key in STATE)
 
 
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "model.", "model.module."])
+def test_names_that_wrappers_leave_are_taken_away(tmp_path, prefix):
+    file = save({prefix + name: tensor for name, tensor in STATE.items()}, tmp_path / "x.pt")
+    assert set(layout(file)) == set(STATE) == {name for name, _ in stream(file)}
+
+
+def test_state_of_an_optimiser_is_called_that(tmp_path):
+    moments = {"state": {0: {"exp_avg": torch.zeros(3)}}, "param_groups": [{"lr": 1e-4, "params": [0]}]}
+    torch.save(moments, tmp_path / "opt.pt")
+    with pytest.raises(ValueError, match=r"opt\.pt is the state of an optimiser, which holds no network\. .*beside"):
+        layout(tmp_path / "opt.pt")
+
+
 def test_kind_of_a_file_is_told_by_its_content(tmp_path):
     save(STATE, tmp_path / "x.safetensors").rename(tmp_path / "x.pt")
     assert layout(tmp_path / "x.pt") == {"a.weight": (2, 3), "b.bias": (4,)}

@@ -1,10 +1,35 @@
-"""The one place that writes files safely: whole or not at all, and on the disk before they get their name."""
+"""The one place that opens pictures and writes files safely.
+
+Files are written whole or not at all, and reach the disk before they get their name. Pictures are opened by the
+readers of picture formats alone: Pillow has others, one of which runs a program on what it is given.
+"""
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+#: What Pillow may take a file for, whatever its name. PostScript is not among them: Ghostscript would run it.
+PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+
+
+@contextmanager
+def open_picture(path: str | Path | IO[bytes]) -> Iterator["Image.Image"]:
+    """Open a picture with Pillow, by its content, as one of `PICTURE_FORMATS`.
+
+    Raises:
+        PIL.UnidentifiedImageError: if it is none of these.
+        OSError: if it cannot be read.
+    """
+    from PIL import Image
+
+    with Image.open(path, formats=PICTURE_FORMATS) as image:
+        yield image
 
 
 def write_atomically(path: str | Path, write_to: Callable[[IO[bytes]], object], *, owner: str = "") -> None:

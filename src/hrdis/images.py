@@ -1,20 +1,24 @@
 """Pictures on disk and tensors: the only place, with metrics and screens, where [0, 1] and 0..255 exist.
 
-Files of any mode become (1, c, h, w) in [-1, 1] and go back as they came: grey stays grey, transparency and
-16 bits per grey pixel are kept, EXIF rotation is applied. Files are written whole or not at all.
+Files of any mode become (1, c, h, w) in [-1, 1] and go back as they came: grey stays grey, transparency, 16 bits per
+grey pixel, colour profile, resolution and EXIF are kept, EXIF rotation is applied. Files are written whole or not at
+all.
 """
 
-import os
+import struct
 import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from .files import open_picture
+from .files import write_atomically as write_atomically
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -35,12 +39,16 @@ class Picture:
         alpha: (h, w) in [0, 1], or None for an opaque picture.
         bits: 8, or 16 for a grey picture of 16 bits.
         icc: the colour profile, copied to what is written.
+        exif: what the camera noted, less its rotation, likewise.
+        dpi: the resolution in dots per inch, likewise, where the size stays.
     """
 
     x: Tensor
     alpha: Tensor | None = None
     bits: int = 8
     icc: bytes | None = None
+    exif: bytes | None = None
+    dpi: tuple[float, float] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -54,7 +62,10 @@ class Picture:
             alpha = torch.nn.functional.interpolate(
                 alpha[None, None], size=x.shape[-2:], mode="bicubic", align_corners=False
             )[0, 0].clamp(0, 1)
-        return replace(self, x=x, alpha=alpha)
+        dpi = self.dpi
+        if dpi is not None:  # a picture of twice the pixels is printed at the same size
+            dpi = dpi[0] * x.shape[-1] / self.size[1], dpi[1] * x.shape[-2] / self.size[0]
+        return replace(self, x=x, alpha=alpha, dpi=dpi)
 
 
 def read(path: str | Path) -> Picture:
@@ -63,9 +74,18 @@ def read(path: str | Path) -> Picture:
     Raises:
         ValueError: if the file is missing, empty, truncated, no picture, or larger than ``MAX_PIXELS``.
     """
+    return decode(path, lambda image: from_pil(upright(image)))
+
+
+def upright(image: "Image.Image") -> "Image.Image":
+    """Return a picture turned as its EXIF says; a malformed EXIF block says nothing."""
     from PIL import ImageOps
 
-    return decode(path, lambda image: from_pil(ImageOps.exif_transpose(image)))
+    try:
+        return ImageOps.exif_transpose(image)
+    except (SyntaxError, OSError, ValueError, TypeError, KeyError, struct.error):
+        image.info.pop("exif", None)
+        return image
 
 
 def decode(path: str | Path, convert: Callable[["Image.Image"], T]) -> T:
@@ -81,7 +101,7 @@ def decode(path: str | Path, convert: Callable[["Image.Image"], T]) -> T:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with open_picture(path) as image:
                 pixels = image.width * image.height
                 if pixels > MAX_PIXELS:
                     raise ValueError(
@@ -97,33 +117,110 @@ def decode(path: str | Path, convert: Callable[["Image.Image"], T]) -> T:
         raise ValueError(f"{path} is no picture that can be read. {formats}.") from None
     except Image.DecompressionBombError:
         raise ValueError(f"{path} unpacks to over {MAX_PIXELS / 1e6:.0f} megapixels. Scale or crop it first.") from None
+    except Unusable as error:
+        raise ValueError(f"{path} {error}") from None
     except (OSError, SyntaxError, EOFError, MemoryError, NotImplementedError) as error:
         raise ValueError(f"{path} cannot be decoded ({error}). It is truncated or damaged: copy it again.") from None
 
 
+class Unusable(Exception):
+    """A picture that is whole, but holds what no picture in [0, 1] can be made of."""
+
+
+def _notes(image: "Image.Image") -> dict[str, Any]:
+    """Return the EXIF of a picture without its rotation, and its resolution, where they can be read."""
+    notes: dict[str, Any] = {}
+    try:
+        exif = image.getexif()
+        exif.pop(0x0112, None)  # the rotation, which has been applied
+        if len(exif):
+            notes["exif"] = exif.tobytes()
+    except (SyntaxError, OSError, ValueError, TypeError, KeyError, struct.error):
+        pass
+    dpi = image.info.get("dpi")
+    try:
+        across, down = (float(value) for value in dpi) if dpi else (0.0, 0.0)
+        if 1 < across < 1e5 and 1 < down < 1e5:
+            notes["dpi"] = (across, down)
+    except (TypeError, ValueError, ZeroDivisionError):
+        pass
+    return notes
+
+
+def without_hidden(x: Tensor, alpha: Tensor) -> Tensor:
+    """Give pixels that are wholly transparent the colours of the visible ones around them.
+
+    What hides there is arbitrary, mostly black, and would leak into a rim that is enlarged or sharpened. Each takes the
+    mean of the visible pixels of the smallest block of 2, 4, 8, ... that has any.
+
+    Args:
+        x: (1, c, h, w).
+        alpha: (h, w) in [0, 1].
+    """
+    h, w = alpha.shape
+    missing = (alpha == 0)[None, None]
+    if not missing.any() or missing.all():
+        return x
+    colours, weights, filled = x * alpha, alpha[None, None], x.clone()
+    scale = 1
+    while missing.any():
+        scale *= 2
+        colours, weights = (
+            torch.nn.functional.avg_pool2d(v, 2, ceil_mode=True, count_include_pad=False) for v in (colours, weights)
+        )
+        mean = (colours / weights.clamp(min=1e-12)).repeat_interleave(scale, -2).repeat_interleave(scale, -1)
+        known = (weights > 0).repeat_interleave(scale, -2).repeat_interleave(scale, -1)[..., :h, :w]
+        take = missing & known
+        filled = torch.where(take, mean[..., :h, :w], filled)
+        missing = missing & ~known
+    return filled
+
+
 def from_pil(image: "Image.Image") -> Picture:
     """One of Pillow's images, of any mode."""
+    notes = _notes(image)
     kept = image.mode in ("RGB", "RGBA", "P", "L", "LA", "I;16")  # elsewhere the colours change their space
     icc = image.info.get("icc_profile") if kept else None
     if image.mode[0] in "IF":
-        return Picture(_tensor(_deep_grey(image)), bits=16, icc=icc)
+        return Picture(_tensor(_deep_grey(image)), bits=16, icc=icc, **notes)
     transparent = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info  # not "LAB"
     grey = image.mode in ("1", "L", "LA", "La")
     pixels = np.asarray(image.convert(("L" if grey else "RGB") + ("A" if transparent else "")))
     pixels = pixels.reshape(*pixels.shape[:2], -1).astype(np.float32) / 255
     alpha = torch.from_numpy(pixels[..., -1].copy()) if transparent else None
-    return Picture(_tensor(pixels[..., :-1] if transparent else pixels), alpha, 8, icc)
+    x = _tensor(pixels[..., :-1] if transparent else pixels)
+    return Picture(x if alpha is None else without_hidden(x, alpha), alpha, 8, icc, **notes)
 
 
 def _deep_grey(image: "Image.Image") -> np.ndarray:
     """Grey values of a 16-bit picture in [0, 1]."""
     values = np.asarray(image).astype(np.float64)
+    finite = np.isfinite(values)
+    if not finite.all():
+        raise Unusable(
+            f"holds {np.count_nonzero(~finite)} values that are no numbers (NaN or infinite). Numbers everywhere are "
+            "expected: mark such places as holes in a mask and write a number there."
+        )
+    low, high = values.min(), values.max()
     if image.mode == "F":
-        if not (values.min() >= 0 and values.max() <= 1):
-            raise OSError("floating-point pictures are expected to hold values from 0 to 1")
+        if not (low >= 0 and high <= 1):
+            raise Unusable(
+                f"holds values from {low:g} to {high:g}. Floating-point pictures with values from 0 to 1 are "
+                "expected: scale them."
+            )
         return values[..., None]
-    if values.max() > 65535 or values.min() < 0:
-        raise OSError("integer pictures of more than 16 bits are not supported")
+    if high > 65535 or low < 0:
+        raise Unusable(
+            f"holds values from {low:g} to {high:g}. Whole numbers from 0 to 65535 are expected: shift or scale them."
+        )
+    bits = int(high).bit_length()
+    if 0 < bits <= 12:
+        warnings.warn(
+            f"{getattr(image, 'filename', '') or 'The picture'} holds values up to {high:g} of 65535, as data of "
+            f"{max(bits, 8)} bits does. It is read as it is, very dark; to use its range, stretch it: multiply by "
+            f"{65536 // 2 ** max(bits, 8)}.",
+            stacklevel=6,
+        )
     return values[..., None] / 65535
 
 
@@ -188,6 +285,10 @@ def write(path: str | Path, picture: Picture) -> None:
     suffix = Path(path).suffix.lower()
     image = to_pil(picture if suffix in (".png", ".tif", ".tiff") else replace(picture, bits=8))
     options: dict[str, Any] = {"icc_profile": picture.icc} if picture.icc else {}
+    if picture.exif and suffix != ".bmp":
+        options["exif"] = picture.exif
+    if picture.dpi and suffix != ".webp":
+        options["dpi"] = picture.dpi
     if suffix in (".jpg", ".jpeg"):
         options |= {"quality": 95, "subsampling": 0}
     name = {".jpg": "jpeg", ".tif": "tiff"}.get(suffix, suffix[1:])
@@ -221,28 +322,3 @@ def to_pil(picture: Picture) -> "Image.Image":
 def write_pil(path: str | Path, image: "Image.Image") -> None:
     """Write one of Pillow's images as a PNG, whole or not at all."""
     write_atomically(path, lambda file: image.save(file, format="PNG"))
-
-
-def write_atomically(path: str | Path, write_to: Callable[[IO[bytes]], object], *, owner: str = "") -> None:
-    """Call ``write_to(file)`` on a binary file beside ``path`` and rename it; leave nothing on failure.
-
-    ``owner`` ends the name of the file beside it, by which whoever comes after a kill knows whose it was.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=owner and f".{owner}", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            write_to(file)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno:
-            error.filename = error.filename or str(path)  # a full disk names no file
-        raise
-
-
-def _umask() -> int:
-    os.umask(mask := os.umask(0))
-    return mask

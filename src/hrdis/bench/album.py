@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files import open_picture
 from .gather import Gathered
 from .rows import Row
 from .variants import Variant
@@ -72,9 +73,7 @@ class Album:
         return Shot(caption, src, note, href, small)
 
     def _encode(self, path: Path, href: str) -> tuple[str, bool]:
-        from PIL import Image
-
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             small = max(image.size) <= SMALL
             if href and self.inlined >= INLINE_BYTES:
                 self.linked += 1
@@ -156,7 +155,11 @@ def _spread(files: Sequence[Path]) -> Shot:
     """Standard deviation over samples, of every pixel over colours; white is the largest."""
     from PIL import Image
 
-    samples = np.stack([np.asarray(Image.open(path).convert("RGB"), dtype=np.float64) / 255 for path in files])
+    shown = []
+    for path in files:
+        with open_picture(path) as opened:
+            shown.append(np.asarray(opened.convert("RGB"), dtype=np.float64) / 255)
+    samples = np.stack(shown)
     std = np.sqrt(samples.var(axis=0, ddof=1).mean(axis=-1))
     most = float(std.max())
     image = Image.fromarray((255 * std / max(most, 1e-12)).round().astype(np.uint8))

@@ -50,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .parsing import BadInput, choose, fail
 
     with warnings.catch_warnings():
+        for kind in (UserWarning, RuntimeWarning):  # what is said of a person's own files is for that person to see
+            warnings.simplefilter("default", kind)
         warnings.showwarning = lambda message, *_: print(f"hrdis {args[0]}: {message}", file=sys.stderr)
         try:
             command = choose("command", args[0], COMMANDS)

@@ -16,7 +16,7 @@ from hrdis.training.settings import preset
 from hrdis.training.train import Progress as Report
 from hrdis.training.train import train
 
-from .parsing import BadInput, choose, fail, parse, peek
+from .parsing import BadInput, choose, fail, in_options, parse, peek
 from .progress import console, say
 
 HELP = """\
@@ -68,7 +68,7 @@ def main(argv: Sequence[str]) -> int:
         try:
             out = train(args.folder, args.output, args.settings, report, stop)
         except (ValueError, TypeError) as error:
-            raise BadInput(str(error).split("\n")[0]) from error
+            raise BadInput(in_options(str(error).split("\n")[0])) from error
         except RuntimeError as error:  # it diverged, or does not learn: the fault of the run, not of the options
             return fail("train", str(error).split("\n")[0], 1)
     if stop.is_set():

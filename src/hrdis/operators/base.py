@@ -99,6 +99,8 @@ def as_tensor(value: object, name: str) -> str:
         return "It looks as if the arguments were swapped: Problem(y, A)."
     if isinstance(value, list | tuple) and all(isinstance(v, Tensor) for v in value):
         return f"torch.stack({name}), or torch.cat where each has an axis of one image."
+    if isinstance(value, Tensor) and value.is_complex():
+        return f"Complex numbers are given as two channels: torch.view_as_real({name}).movedim(-1, 1)."
     if not isinstance(value, Tensor):
         return f"torch.from_numpy({name}), the image axis first and in [-1, 1]." if hasattr(value, "__array__") else ""
     if not value.is_floating_point() and not value.is_complex():

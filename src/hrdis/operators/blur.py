@@ -1,4 +1,4 @@
-"""Blur: correlation with a kernel, the image continued beyond its border or periodic."""
+"""Blur: convolution with a point spread function, the image continued beyond its border or periodic."""
 
 from typing import Literal
 
@@ -14,10 +14,12 @@ MODES = {"reflect": "reflect", "replicate": "replicate", "zero": "constant"}
 
 
 class Blur(LinearOperator):
-    """Depth-wise correlation, y[i] = sum_t k[t] x[i + t], with the image continued beyond its border.
+    """Depth-wise convolution, y[i] = sum_t k[t] x[i - t], with the image continued beyond its border.
+
+    The kernel is a point spread function: what a point of light becomes.
 
     y has the size of x. ``boundary="reflect"`` mirrors without repeating the edge pixel (as DPS), ``"replicate"``
-    repeats the edge pixel, ``"zero"`` is mid-grey outside. The adjoint is exact: the transposed correlation, then the
+    repeats the edge pixel, ``"zero"`` is mid-grey outside. The adjoint is exact: the correlation, then the
     border folded back. There is no SVD in closed form; `CircularBlur` and `SeparableBlur` have one.
 
     ``pinv`` runs conjugate gradient, at most 200 steps. A blur has singular values near 0, and what it recovers of
@@ -74,14 +76,14 @@ class Blur(LinearOperator):
         padded = F.pad(wide(x), (q, q, p, p), mode=MODES[self.boundary])
         K = self._response(padded)
         # The transform is periodic; what it wraps around ends up in the padding, which is cut off.
-        y = torch.fft.irfft2(K.conj() * torch.fft.rfft2(padded), s=padded.shape[-2:])
+        y = torch.fft.irfft2(K * torch.fft.rfft2(padded), s=padded.shape[-2:])
         return y[..., p : p + h, q : q + w].to(x.dtype)
 
     def adjoint(self, y: Tensor) -> Tensor:
         p, q = self._reach()
         padded = F.pad(wide(y), (q, q, p, p))
         K = self._response(padded)
-        x = torch.fft.irfft2(K * torch.fft.rfft2(padded), s=padded.shape[-2:])
+        x = torch.fft.irfft2(K.conj() * torch.fft.rfft2(padded), s=padded.shape[-2:])
         return _folded(_folded(x, p, self.boundary).mT, q, self.boundary).mT.to(y.dtype)
 
     def init(self, y: Tensor) -> Tensor:
@@ -100,9 +102,9 @@ class Blur(LinearOperator):
 
 
 class CircularBlur(SVDOperator):
-    """Depth-wise correlation with the image continued periodically; the Fourier transform diagonalises it.
+    """Depth-wise convolution with the image continued periodically; the Fourier transform diagonalises it.
 
-    With F the unitary transform and K the transform of the kernel, A = F* diag(conj K) F: V = F*, ``s = |K|``, and U
+    With F the unitary transform and K the transform of the kernel, A = F* diag(K) F: V = F*, ``s = |K|``, and U
     carries the phase. The spectrum V* x is complex, (b, c, h, w). A real photograph is not periodic: its opposite
     borders bleed into each other. Use it where a solver needs an SVD, or for measurements simulated with it.
 
@@ -168,14 +170,14 @@ class CircularBlur(SVDOperator):
         return self._response(wide(y))[1].conj() * torch.fft.fft2(wide(y), norm="ortho")
 
     def _response(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The singular values |K| and the phase of conj K, 0 where they are, for images like x."""
+        """The singular values |K| and the phase of K, 0 where they are, for images like x."""
         (h, w), (kh, kw) = x.shape[-2:], self.kernel.shape
         if kh > h or kw > w:
             raise ValueError(
                 f"The image is {h} x {w}, smaller than the kernel of {kh} x {kw}. A periodic image at least as large "
                 "is expected. Use a smaller kernel, or Blur(kernel, boundary='replicate')."
             )
-        K = torch.fft.fft2(_centred(self.kernel.to(x.device), h, w)).conj()
+        K = torch.fft.fft2(_centred(self.kernel.to(x.device), h, w))
         s = K.abs()
         seen = (s > 0) & (s >= self.tolerance * s.max())
         s = torch.where(seen, s, torch.zeros_like(s))

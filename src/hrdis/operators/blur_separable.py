@@ -12,7 +12,7 @@ from .separable import Separable
 class SeparableBlur(Separable):
     """A x = K_h x K_w^T per channel: a blur down the columns and one along the rows, mid-grey beyond the border.
 
-    K[i, i + t] = k[t + r] for a kernel of 2 r + 1 taps (correlation, zero padding). Singular values of K_h and K_w
+    K[i, i - t] = k[t + r] for a kernel of 2 r + 1 taps (convolution, zero padding). Singular values of K_h and K_w
     below ``threshold`` are set to 0, in A too, so that A^+ does not blow up noise.
 
     Args:
@@ -62,7 +62,7 @@ class SeparableBlur(Separable):
         taps = self.kernel_h if axis == -2 else self.kernel_w
         r = len(taps) // 2
         padded = torch.zeros(n, n + 2 * r, dtype=torch.float64)
-        for t, tap in enumerate(taps):
+        for t, tap in enumerate(taps.flip(0)):
             padded.diagonal(t)[:] = tap
         K = padded[:, r : r + n]
         U, s, Vt = torch.linalg.svd(K)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..files import open_picture
 from ..rng import stream
 
 
@@ -123,9 +124,7 @@ def from_file(path: str | Path) -> Tensor:
         if path.suffix == ".npy":
             values = np.load(path, allow_pickle=False).astype(np.float64)
         else:
-            from PIL import Image
-
-            with Image.open(path) as image:
+            with open_picture(path) as image:
                 deep = image.mode.startswith(("I", "F"))  # which convert("L") would clip
                 values = np.asarray(image if deep else image.convert("L")).astype(np.float64)
     except (OSError, EOFError, ValueError, TypeError, SyntaxError):

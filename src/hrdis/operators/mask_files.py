@@ -9,15 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..files import open_picture
+
 GREY = 0.2  # a larger share of greys is no painted mask: soft edges of strokes stay below
+SOFT = 0.05  # how white a pixel at the soft edge of a stroke must be to belong to the hole
 
 
 def from_file(path: str | Path, hole: Literal["white", "black", "alpha"] = "white") -> Tensor:
     """Read a painted mask from a picture (any mode) or a ``.npy`` array of 0 and 1.
 
     Args:
-        path: the file. Pictures are split at mid-grey, and what is transparent in them was not painted; an array must
-            hold 0 and 1 only.
+        path: the file. What is transparent in a picture was not painted. A pixel next to a hole belongs to it if it is
+            more than 5 % white: soft edges of brushes, and of masks made smaller, mix the damage into the picture, and
+            would stay as a halo. All others are split at mid-grey. An array must hold 0 and 1 only.
         hole: what marks the hole: ``"white"`` (1 in an array), ``"black"`` (0), or ``"alpha"`` (transparent pixels).
 
     Raises:
@@ -28,8 +32,13 @@ def from_file(path: str | Path, hole: Literal["white", "black", "alpha"] = "whit
     """
     path = Path(path)
     light = _array(path, hole) if path.suffix == ".npy" else _picture(path, hole)
-    bright = light > 0.5
-    marked = bright if hole == "white" else ~bright
+    white = light if hole == "white" else 1 - light
+    marked = with_soft_edges(white)
+    if path.suffix != ".npy" and 0 < light.max() * 255 < 1.5 and hole == "white":
+        raise ValueError(
+            f"{path} holds 0 and 1 of 255, which both look black. Holes are expected to be white: write it with "
+            "255 * mask."
+        )
     if marked.all() or not marked.any():
         said = {"white": "white", "black": "black", "alpha": "transparent"}[hole]
         others = " or ".join(f"hole={other!r}" for other in ("white", "black", "alpha") if other != hole)
@@ -39,6 +48,29 @@ def from_file(path: str | Path, hole: Literal["white", "black", "alpha"] = "whit
             f"if something else marks them: {others}."
         )
     return torch.from_numpy(1 - marked.astype(np.float32))
+
+
+def with_soft_edges(white: np.ndarray) -> np.ndarray:
+    """Return which pixels are holes: those above mid-grey, and around them all that are more than 5 % white.
+
+    Where greys are many they are the ground or a photograph, no soft edges: then pixels are split at mid-grey alone.
+
+    Args:
+        white: (h, w) in [0, 1].
+    """
+    marked, soft = white > 0.5, white > SOFT
+    if float((soft & ~marked).mean()) > GREY:
+        return marked
+    while True:  # a stroke's soft edge is a few pixels wide
+        grown = marked.copy()
+        grown[1:] |= marked[:-1]
+        grown[:-1] |= marked[1:]
+        grown[:, 1:] |= marked[:, :-1]
+        grown[:, :-1] |= marked[:, 1:]
+        grown &= soft
+        if (grown == marked).all():
+            return marked
+        marked = grown
 
 
 def _array(path: Path, hole: str) -> np.ndarray:
@@ -59,7 +91,7 @@ def _picture(path: Path, hole: str) -> np.ndarray:
     """How white its pixels are, 0 to 1; of transparency, how opaque."""
     from PIL import Image, ImageOps
 
-    with Image.open(path) as file:
+    with open_picture(path) as file:
         image: Image.Image = ImageOps.exif_transpose(file)
         transparent = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
         if hole == "alpha":

@@ -87,6 +87,7 @@ def from_diffusers(unet: nn.Module, scheduler: Any, name: str = "custom", kind: 
         Traceback (most recent call last):
         TypeError: unet is a str. A diffusers UNet2DModel is expected: from_diffusers(unet, scheduler).
     """
+    unet = unwrapped(unet)
     if not is_unet(unet):
         raise TypeError(
             f"unet is a {type(unet).__name__}. A diffusers UNet2DModel is expected: from_diffusers(unet, scheduler)."
@@ -101,6 +102,17 @@ def from_diffusers(unet: nn.Module, scheduler: Any, name: str = "custom", kind: 
     if not isinstance(scheduler, Mapping):
         config["_class_name"] = type(scheduler).__name__
     return _prior(unet, config, "The scheduler", name, kind)
+
+
+def unwrapped(net: nn.Module) -> nn.Module:
+    """Return the network inside of DataParallel, DistributedDataParallel and torch.compile."""
+    while True:
+        inner = getattr(net, "_orig_mod", None)
+        if inner is None and isinstance(net, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            inner = net.module
+        if inner is None:
+            return net
+        net = inner
 
 
 def is_unet(value: object) -> bool:

@@ -13,6 +13,11 @@ from ..schedule import Schedule
 from .base import Prediction, Prior
 from .weights import differences, layout, recognised, stream
 
+#: What diffusers' `EMAModel` writes into the configuration of the network it averages.
+EMA_SETTINGS = (
+    "decay", "min_decay", "optimization_step", "update_after_step", "use_ema_warmup", "inv_gamma", "power",
+)  # fmt: skip
+
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
 
 
@@ -143,6 +148,13 @@ def build_unet(config: dict[str, Any], kinds: Sequence[str] = ("UNet2DModel",)) 
     """
     import diffusers
 
+    config = {name: value for name, value in config.items() if name not in EMA_SETTINGS}
+    if config.get("class_embed_type") in ("timestep", "identity") and config.get("num_class_embeds") is None:
+        raise ValueError(
+            f"The folder's config.json has class_embed_type {config['class_embed_type']!r}: the network wants a number "
+            "or a vector beside every picture, which no prior here hands on. A network without it, or one with "
+            "num_class_embeds, is expected."
+        )
     kind = config.get("_class_name", kinds[0])
     if kind not in kinds:
         raise ValueError(f"The folder holds a {kind}. A {' or '.join(kinds)} is expected.")

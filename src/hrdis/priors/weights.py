@@ -24,6 +24,10 @@ HALLMARKS = {
 }
 
 
+#: What wrappers of a network put before the names of its weights.
+WRAPPERS = ("module.", "_orig_mod.", "model.", "unet.", "net.")
+
+
 def fetching(url: str, size: str, licence: str, file: str | Path) -> str:
     """Where a file can be had, with the command that fetches it."""
     command = f"gdown '{url}' -O {file}" if "drive.google.com" in url else f"curl -L -o {file} '{url}'"
@@ -93,8 +97,14 @@ def recognised(found: Mapping[str, Shape], where: object) -> str:
 
 
 def _prefix(keys: Any) -> str:
-    """What `DataParallel` puts before every name."""
-    return "module." if keys and all(key.startswith("module.") for key in keys) else ""
+    """Return what wrappers put before every name: DataParallel, torch.compile, and modules that hold the network."""
+    names, prefix = list(keys), ""
+    while names:
+        found = next((w for w in WRAPPERS if all(name.startswith(prefix + w) for name in names)), None)
+        if found is None:
+            break
+        prefix += found
+    return prefix
 
 
 def _is_safetensors(file: str | Path) -> bool:
@@ -117,6 +127,11 @@ def _unpickled(file: str | Path, device: str) -> dict[str, Tensor]:
             state = torch.load(file, map_location=device, weights_only=True, mmap=mapped)
     if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
         inside = ", ".join(map(repr, list(state)[:5])) if isinstance(state, dict) else type(state).__name__
+        if isinstance(state, dict) and {"state", "param_groups"} <= state.keys():
+            raise ValueError(
+                f"{file} is the state of an optimiser, which holds no network. The file of weights that the training "
+                "wrote beside it is expected, e.g. model010000.pt or ema_0.9999_010000.pt beside opt010000.pt."
+            )
         raise ValueError(
             f"{file} is no flat dictionary of tensors (it holds {inside or 'nothing'}). The weights alone are expected:"
             f" torch.save(torch.load({str(file)!r}, weights_only=True)[<where they are>], 'weights.pt')."

@@ -18,7 +18,7 @@ import hrdis
 
 from .. import images, uncertainty
 from ..driver import iterate
-from ..operators import Inpainting, Problem
+from ..operators import Inpainting, Problem, SuperResolution
 from ..priors import Prior
 from ..priors.checkpoints import weights_sha256
 from ..solvers import Solver
@@ -94,10 +94,13 @@ class Job:
             on_step(step)
 
     def finish(self, x: Tensor) -> Tensor:
-        """What the solver found as the picture to show: observed pixels as they were, grey if the given one is."""
+        """Convert a solution to the picture that is shown: what y decides as it was, grey for a grey picture."""
         A = self.problem.A
-        if not self.options.redraw and isinstance(A, Inpainting) and self.problem.sigma_y == 0:
-            x = A.project(x, self.problem.y)
+        if not self.options.redraw and self.problem.sigma_y == 0:
+            if isinstance(A, Inpainting):
+                x = A.project(x, self.problem.y)
+            elif isinstance(A, SuperResolution):
+                x = A.keep_ends(x, self.problem.y)
         return (x.mean(1, keepdim=True) if self._grey else x).cpu()
 
     @property

@@ -121,8 +121,17 @@ def _own(options: Options, y: Tensor, is_picture: bool) -> Problem:
 
 
 def _coloured(y: Tensor, prior: Prior, is_picture: bool) -> Tensor:
-    """Grey is restored in colour and averaged: the network knows noise that differs between channels."""
-    return y.expand(-1, 3, -1, -1) if is_picture and y.shape[1] == 1 and prior.channels is not None else y
+    """Repeat a grey picture to three channels for a prior of colours, which knows noise that differs between them.
+
+    For a prior of grey pictures alone, a picture whose three channels are equal becomes grey.
+    """
+    if not is_picture or prior.channels is None:
+        return y
+    if y.shape[1] == 1 and 3 in prior.channels:
+        return y.expand(-1, 3, -1, -1)
+    if y.shape[1] == 3 and 3 not in prior.channels and bool((y == y[:, :1]).all()):
+        return y[:, :1]
+    return y
 
 
 def _measurement(picture: images.Picture, A: Operator, prior: Prior) -> tuple[Tensor, images.Picture]:

@@ -95,5 +95,5 @@ PRESETS: dict[str, Solver] = {
     "inpaint": DDNM(),
     "sr4@default": DDNM(steps=40, start=100, eta=1.0),  # searched on training photographs: docs/prior.md
     "sr2@default": DDNM(steps=40, start=200, eta=1.0),
-    "inpaint@default": DDNM(steps=40, start=100, eta=1.0),
+    "inpaint@default": DDNM(steps=100, start=100, eta=1.0),
 }

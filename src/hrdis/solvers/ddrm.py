@@ -112,7 +112,7 @@ PRESETS: dict[str, Solver] = {
     "denoise": DDRM(),
     "sr2@default": DDRM(**_LOW, eta=1.0),  # "@default": searched on training photographs, docs/choosing.md
     "sr4@default": DDRM(**_LOW, eta=1.0),
-    "inpaint@default": DDRM(**_LOW, eta=1.0),
+    "inpaint@default": DDRM(steps=100, start=100, eta=1.0),
     "sr4-noise05@default": DDRM(**_LOW),
     "inpaint-noise05@default": DDRM(**_LOW),
     "denoise@default": DDRM(**_LOW),

@@ -73,7 +73,7 @@ PRESETS: dict[str, Solver] = {
     "deblur-nonlinear":      REDDiff(steps=1000, lr=0.5, lambda_reg=0.25),
     "inpaint-noise10":       REDDiff(steps=1000, lr=0.25, lambda_reg=1.0),
     "inpaint@default":       REDDiff(**GENTLE, lr=0.5),
-    "sr4@default":           REDDiff(**GENTLE, lr=0.5),
+    "sr4@default":           REDDiff(**GENTLE, lr=1.0),
     "sr2@default":           REDDiff(**GENTLE, lr=0.5),
     "sr4-noise05@default":     REDDiff(**NOISY | {"lr": 0.25}, start=100, lambda_obs=0.04),
     "sr4-noise10@default":     REDDiff(**NOISY, start=100, lambda_obs=0.01),

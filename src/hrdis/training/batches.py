@@ -2,7 +2,8 @@
 
 So a resumed run sees what an uninterrupted one would have seen, and any number of processes may prepare
 batches in any order. Noise levels follow ln(sigma_t / alpha_t) ~ Normal(-1.2, 1.5): half of them lie within a
-factor of 2.8 of 0.30, where the quality of a restoration is decided.
+factor of 2.8 of 0.30, where the quality of a restoration is decided. One time in twenty is drawn evenly from all: else
+the highest levels, where runs from pure noise begin, would hardly ever be seen.
 """
 
 import itertools
@@ -26,14 +27,19 @@ from .settings import TrainSettings
 
 CACHE = ".cache"  # where processes share photographs and procedural images
 LOG_SIGMA = NormalDist(mu=-1.2, sigma=1.5)
+EVENLY = 0.05  # share of the times drawn evenly from all of them
 
 
 def time_probabilities(schedule: Schedule) -> np.ndarray:
-    """Return the probability of each time t: the mass of `LOG_SIGMA` that lies nearest to ln(sigma_t / alpha_t)."""
+    """Return the probability of each time t.
+
+    It is the mass of `LOG_SIGMA` that lies nearest to ln(sigma_t / alpha_t), and a share `EVENLY` of all times alike.
+    """
     alpha_bar = schedule.alpha_bar.numpy()
     log_sigma = 0.5 * np.log((1 - alpha_bar) / alpha_bar)
     borders = 0.5 * (log_sigma[1:] + log_sigma[:-1])
-    return np.diff([0.0, *(LOG_SIGMA.cdf(border) for border in borders), 1.0])
+    nearest = np.diff([0.0, *(LOG_SIGMA.cdf(border) for border in borders), 1.0])
+    return (1 - EVENLY) * nearest + EVENLY / len(nearest)
 
 
 def draw_times(rng: np.random.Generator, count: int, probabilities: np.ndarray) -> np.ndarray:

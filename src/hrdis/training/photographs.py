@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from .. import images
 from ..rng import stream
 from .crops import Pyramid, resized
 
@@ -73,22 +74,21 @@ def _with_licence(folder: Path, files: list[Path], licences: Sequence[str]) -> l
 
 
 def read_image(path: Path, long_side: int | None = None) -> np.ndarray:
-    """Read a picture as uint8 ``(h, w, 3)``: EXIF rotation applied, transparency put on white.
+    """Read a picture as uint8 ``(h, w, 3)``, as `images.read` reads it; transparency is put on white.
 
     Args:
         path: the file.
         long_side: larger pictures are reduced to this long side.
+
+    Raises:
+        ValueError: if it cannot be read, as `images.read`.
     """
-    with Image.open(path) as opened:
-        image = ImageOps.exif_transpose(opened)
-        if image.mode.startswith("I") or image.mode == "F":
-            values = np.asarray(image, np.float64)
-            values = values / 257 if image.mode.startswith("I") and values.max(initial=0) > 255 else values
-            image = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
-        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        image = image.convert("RGB")
+    picture = images.read(path)
+    x = images.to_unit(picture.x)[0]
+    if picture.alpha is not None:
+        x = x * picture.alpha + (1 - picture.alpha)
+    pixels = (x * 255).round().byte().expand(3, -1, -1).permute(1, 2, 0).numpy()
+    image = Image.fromarray(np.ascontiguousarray(pixels))
     if long_side is not None and max(image.size) > long_side:
         image = resized(image, long_side / max(image.size))
     return np.asarray(image)

@@ -69,13 +69,13 @@ class TrainSettings:
     network: Literal["small", "unet2d"] = "small"
     """The network: our small U-Net, or diffusers' UNet2DModel (twice as slow)."""
 
-    channels: Annotated[tuple[int, ...], Field(min_length=2, max_length=6)] = (64, 96, 128)
+    channels: Annotated[tuple[int, ...], Field(min_length=2, max_length=6)] = (64, 96)
     """Channels of the network at each resolution, multiples of 8."""
 
     blocks: Annotated[int, Field(ge=1, le=8)] = 2
     """Residual blocks per resolution, on the way down and again on the way up."""
 
-    middle: Annotated[int, Field(ge=1, le=16)] = 4
+    middle: Annotated[int, Field(ge=1, le=16)] = 8
     """Residual blocks at the coarsest resolution; diffusers' network has its own."""
 
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -121,7 +121,7 @@ class TrainSettings:
                     f"the network {self.network!r} need. Use {max(cell, patch // cell * cell)}."
                 )
         if any(c % 8 or c <= 0 for c in self.channels):
-            raise ValueError(f"channels = {self.channels} must be positive multiples of 8, e.g. (64, 96, 128).")
+            raise ValueError(f"channels = {self.channels} must be positive multiples of 8, e.g. (64, 96).")
         if self.resume is not None and self.start_from is not None:
             raise ValueError(
                 f"resume = {self.resume} and start_from = {self.start_from} exclude each other. Use resume to go on "
