@@ -107,7 +107,7 @@ DAMAGES = (
 
 
 def load(subject: Subject, photos: Path) -> Tensor:
-    """Cut a subject out of its photograph: (1, 3 or 1, 160, 160)."""
+    """Cut a subject out of its photograph: (1, 3, 160, 160); a grey one has three equal channels, as `restore` makes."""
     file = next(f for folder in (photos, PACKAGE) for f in sorted(folder.iterdir()) if f.name.startswith(subject.file))
     x = hrdis.images.load(file)
     top, left = (
@@ -115,7 +115,7 @@ def load(subject: Subject, photos: Path) -> Tensor:
         for share, n in ((subject.y, x.shape[-2]), (subject.x, x.shape[-1]))
     )
     x = x[..., top : top + SIDE, left : left + SIDE]
-    return x.mean(1, keepdim=True) if subject.grey else x
+    return x.mean(1, keepdim=True).expand(-1, 3, -1, -1).contiguous() if subject.grey else x
 
 
 def sheet(rows: list[list[tuple[str, Tensor]]], file: Path) -> None:
@@ -162,6 +162,8 @@ def main(photos: Path, solver: str = "hrdis", prior: str = "default", write: boo
             problem = hrdis.measure(damage.operator(k), x, noise, seeds=[k])
             smooth = method(problem)
             found = hrdis.solve(settings, network, problem, seeds=[k]).x
+            if subject.grey:
+                found = found.mean(1, keepdim=True).expand_as(x)
             given = problem.y if problem.y.shape == x.shape else problem.A.pinv(problem.y)
             figures = [float(f(v, x)) for v in (smooth, found) for f in (psnr, ssim)]
             lines.append([damage.name, subject.kind, *(f"{v:.3f}" for v in figures)])

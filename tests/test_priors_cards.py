@@ -171,7 +171,7 @@ def shuffle(net):
 
 
 def permute(net):
-    weight = net.decoder[0][0].conv1.weight
+    weight = net.encoder[0][1].conv1.weight
     weight.copy_(weight[:, torch.from_numpy(stream(0, "permute").permutation(weight.shape[1]))])
 
 

@@ -5,22 +5,18 @@ readers of picture formats alone: Pillow has others, one of which runs a program
 """
 
 import os
+import struct
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from PIL import Image
+from typing import IO, Any
 
 #: What Pillow may take a file for, whatever its name. PostScript is not among them: Ghostscript would run it.
 PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 
 
-@contextmanager
-def open_picture(path: str | Path | IO[bytes]) -> Iterator["Image.Image"]:
-    """Open a picture with Pillow, by its content, as one of `PICTURE_FORMATS`.
+def open_picture(path: str | Path | IO[bytes]) -> Any:
+    """Open a picture with Pillow, by its content, as one of `PICTURE_FORMATS`; use it in a ``with`` statement.
 
     Raises:
         PIL.UnidentifiedImageError: if it is none of these.
@@ -28,8 +24,18 @@ def open_picture(path: str | Path | IO[bytes]) -> Iterator["Image.Image"]:
     """
     from PIL import Image
 
-    with Image.open(path, formats=PICTURE_FORMATS) as image:
-        yield image
+    return Image.open(path, formats=PICTURE_FORMATS)
+
+
+def upright(image: Any) -> Any:
+    """Return a picture turned as its EXIF says; a malformed EXIF block says nothing."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except (SyntaxError, OSError, ValueError, TypeError, KeyError, struct.error):
+        image.info.pop("exif", None)
+        return image
 
 
 def write_atomically(path: str | Path, write_to: Callable[[IO[bytes]], object], *, owner: str = "") -> None:

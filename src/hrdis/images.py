@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .files import open_picture
+from .files import open_picture, upright
 from .files import write_atomically as write_atomically
 
 if TYPE_CHECKING:
@@ -77,17 +77,6 @@ def read(path: str | Path) -> Picture:
     return decode(path, lambda image: from_pil(upright(image)))
 
 
-def upright(image: "Image.Image") -> "Image.Image":
-    """Return a picture turned as its EXIF says; a malformed EXIF block says nothing."""
-    from PIL import ImageOps
-
-    try:
-        return ImageOps.exif_transpose(image)
-    except (SyntaxError, OSError, ValueError, TypeError, KeyError, struct.error):
-        image.info.pop("exif", None)
-        return image
-
-
 def decode(path: str | Path, convert: Callable[["Image.Image"], T]) -> T:
     """Open a picture with Pillow and return what ``convert`` makes of it; errors as those of `read`."""
     from PIL import Image, UnidentifiedImageError
@@ -133,7 +122,7 @@ def _notes(image: "Image.Image") -> dict[str, Any]:
     try:
         exif = image.getexif()
         exif.pop(0x0112, None)  # the rotation, which has been applied
-        if len(exif):
+        if len(exif) and image.format != "TIFF":  # there it holds where the pixels lie in the file
             notes["exif"] = exif.tobytes()
     except (SyntaxError, OSError, ValueError, TypeError, KeyError, struct.error):
         pass
@@ -189,7 +178,7 @@ def from_pil(image: "Image.Image") -> Picture:
     pixels = pixels.reshape(*pixels.shape[:2], -1).astype(np.float32) / 255
     alpha = torch.from_numpy(pixels[..., -1].copy()) if transparent else None
     x = _tensor(pixels[..., :-1] if transparent else pixels)
-    return Picture(x if alpha is None else without_hidden(x, alpha), alpha, 8, icc, **notes)
+    return Picture(x, alpha, 8, icc, **notes)
 
 
 def _deep_grey(image: "Image.Image") -> np.ndarray:
@@ -285,7 +274,7 @@ def write(path: str | Path, picture: Picture) -> None:
     suffix = Path(path).suffix.lower()
     image = to_pil(picture if suffix in (".png", ".tif", ".tiff") else replace(picture, bits=8))
     options: dict[str, Any] = {"icc_profile": picture.icc} if picture.icc else {}
-    if picture.exif and suffix != ".bmp":
+    if picture.exif and suffix in (".png", ".jpg", ".jpeg", ".webp"):
         options["exif"] = picture.exif
     if picture.dpi and suffix != ".webp":
         options["dpi"] = picture.dpi

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..files import open_picture
+from ..files import open_picture, upright
 
 GREY = 0.2  # a larger share of greys is no painted mask: soft edges of strokes stay below
 SOFT = 0.05  # how white a pixel at the soft edge of a stroke must be to belong to the hole
@@ -89,10 +89,10 @@ def _array(path: Path, hole: str) -> np.ndarray:
 
 def _picture(path: Path, hole: str) -> np.ndarray:
     """How white its pixels are, 0 to 1; of transparency, how opaque."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     with open_picture(path) as file:
-        image: Image.Image = ImageOps.exif_transpose(file)
+        image: Image.Image = upright(file)
         transparent = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
         if hole == "alpha":
             if not transparent:

@@ -46,6 +46,8 @@ def prepare(options: Options, settings: Solver, load: Callable[..., Prior] = loa
         raise ValueError(f"--tile is {options.tile}. At least 64 pixels are expected: --tile 512")
     own = task is None and options.image.suffix in plugin.ARRAYS
     picture = None if own else images.read(options.image)
+    if picture is not None and picture.alpha is not None:
+        picture = replace(picture, x=images.without_hidden(picture.x, picture.alpha))
     y = plugin.read_array(options.image) if picture is None else picture.x
     transparent = picture is not None and picture.alpha is not None
     images.check_output(options.output, transparent=transparent and options.hole != "alpha")
