@@ -17,7 +17,7 @@ exclude_patterns = ["_build", "_site"]
 nitpicky = True  # a name in a signature or in backticks leads somewhere, or the build fails
 # What others document.
 nitpick_ignore_regex = [
-    ("py:.*", r"(torch|nn|np|numpy|PIL|Image|pathlib|typing|collections|pydantic|tyro)\b.*"),
+    ("py:.*", r"(torch|nn|np|numpy|PIL|Image|pathlib|typing|threading|collections|pydantic|tyro)\b.*"),
     ("py:.*", r"Tensor|Any|Path|Callable|Generator|Iterator|Iterable|Sequence|Mapping|IO|ABC|Protocol|Positional"),
     ("py:.*", r"bool|int|float|str|bytes|dict|list|tuple|type|object|None"),
 ]

@@ -266,3 +266,17 @@ def test_only_the_official_loss_depends_on_the_size_of_the_image(reduction, depe
     large = hrdis.solve(solver, Pixelwise(), Problem(y.tile(1, 1, 2, 2), Inpainting(mask.tile(2, 2))), rng=draws).x
     difference = float((large - small.tile(1, 1, 2, 2)).abs().max())
     assert difference > 1e-3 if depends else difference < 1e-12
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_adam_is_that_of_torch_bit_for_bit(dtype):
+    from hrdis.solvers.hrdis import Adam
+
+    ours, theirs = normal(2, 3, 4, 4, dtype=dtype).clone(), normal(2, 3, 4, 4, dtype=dtype).clone()
+    reference = torch.optim.Adam([theirs], lr=0.1, betas=(0.9, 0.99), eps=2e-3)
+    adam = Adam(ours, 0.1, 2e-3)
+    for i in range(20):
+        theirs.grad = normal(2, 3, 4, 4, seed=i, dtype=dtype)
+        adam.step(theirs.grad)
+        reference.step()
+    assert torch.equal(ours, theirs)

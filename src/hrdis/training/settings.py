@@ -17,7 +17,7 @@ LENGTH = ("hours", "steps", "decay")
 class TrainSettings:
     """Everything that decides a training run.
 
-    The learning rate rises in `warmup` steps, stays, and falls linearly to zero over the last `decay` of the run.
+    The learning rate rises in ``warmup`` steps, stays, and falls linearly to zero over the last ``decay`` of the run.
     Patches grow while it goes on; every step sees about the same number of pixels.
     """
 
