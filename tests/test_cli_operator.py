@@ -240,7 +240,7 @@ BAD_RESTORE = {
     "y.npy --operator my.py:make --size 20 20": "gives (1, 3, 20, 10) for a picture of 20 x 20",
     "flat.npy --operator my.py:sums --size 9000 9000": "81 megapixels",
     "two.npy --operator my.py:make": "(2, 3, 20, 12). One measurement with the image axis first, (1, ...), is expected",
-    "complex.npy --operator my.py:make": "holds no array of real numbers",
+    "complex.npy --operator my.py:make": "complex numbers. Real ones are expected",
     "empty.npy --operator my.py:make": "empty.npy cannot be read as an array",
     "two.safetensors --operator my.py:make": "one tensor is expected, found a, b",
     "missing.npy --operator my.py:make": "missing.npy does not exist",

@@ -1,6 +1,7 @@
 """`hrdis.operators.masks`: what is drawn, and that a mask is a function of its seed and number."""
 
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -276,6 +277,61 @@ def test_soft_edges_of_a_stroke_belong_to_the_hole(tmp_path, hole):
     expected = np.ones((30, 40), np.float32)
     expected[10:20, 8:20] = 0
     assert torch.equal(masks.from_file(tmp_path / "mask.png", hole), torch.from_numpy(expected))
+
+
+@pytest.mark.parametrize("width", [1, 3, 6])
+@pytest.mark.parametrize("hole", ["white", "black", "alpha"])
+def test_wide_soft_edges_belong_to_the_hole(tmp_path, hole, width):
+    """However wide a brush fades: what it covers by more than 5 % would stay as a halo."""
+    away = np.hypot(*(np.mgrid[:48, :48] - 23.5)) - 8
+    cover = np.clip(1 - away / (3 * width), 0, 1)
+    light = ((cover if hole == "white" else 1 - cover) * 255).round().astype(np.uint8)
+    picture = np.dstack([np.full((48, 48, 3), 90, np.uint8), light]) if hole == "alpha" else light
+    Image.fromarray(picture).save(tmp_path / "mask.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a mask that is soft all over is doubted, too
+        mask = masks.from_file(tmp_path / "mask.png", hole)
+    assert torch.equal(mask, torch.from_numpy(((cover * 255).round() <= 12).astype(np.float32)))
+
+
+def test_lines_thinner_than_a_pixel_are_told(tmp_path):
+    white = np.zeros((40, 40))
+    white[4:12, 4:12] = 1
+    white[30, 2:38] = 0.4
+    Image.fromarray((white * 255).astype(np.uint8)).save(tmp_path / "mask.png")
+    with pytest.warns(UserWarning, match=r"36 pixels of .*mask\.png are between 25% and 50% white and touch no hole"):
+        masks.from_file(tmp_path / "mask.png")
+
+
+#: Files in the place of a mask, and what is said of them.
+OTHER = {
+    "missing.png": "does not exist",
+    "missing.npy": "does not exist",
+    "words.png": "is no picture that can be read",
+    "empty.png": "is empty",
+    "zip.npy": "cannot be read as an array",
+    "huge.npy": "cannot be read as an array",
+    "nan.tif": "holds 1 values that are no numbers",
+    "percent.tif": "holds values from 0 to 100",
+    "labels.png": "marks no pixel as a hole: from 0% to 2% of white",
+}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_file_that_is_no_mask_is_told_in_one_line(tmp_path, name):
+    (tmp_path / "words.png").write_text("words")
+    (tmp_path / "empty.png").touch()
+    np.savez(tmp_path / "zip.npz", PAINTED)
+    (tmp_path / "zip.npz").rename(tmp_path / "zip.npy")
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000, 1000000), }\n"
+    (tmp_path / "huge.npy").write_bytes(b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header)
+    nan = PAINTED.astype(np.float32)
+    nan[0, 0] = np.nan
+    Image.fromarray(nan).save(tmp_path / "nan.tif")
+    Image.fromarray(PAINTED.astype(np.float32) * 100).save(tmp_path / "percent.tif")
+    Image.fromarray(PAINTED.astype(np.uint8) * 4).save(tmp_path / "labels.png")
+    with pytest.raises(ValueError, match=rf"^\S*{name} {OTHER[name]}.*$"):
+        masks.from_file(tmp_path / name)
 
 
 def test_photograph_in_the_place_of_the_mask_is_doubted(tmp_path):

@@ -348,7 +348,7 @@ def test_kernel_is_read_from_a_picture(tmp_path, mode):
 
 BAD = {
     "missing.npy": r"missing\.npy does not exist\.",
-    "text.png": r"text\.png cannot be read\.",
+    "text.png": r"text\.png is no picture that can be read\.",
     "text.npy": r"text\.npy cannot be read\.",
     "even.npy": r"even\.npy holds a kernel of 4 x 3\. Two odd sides",
     "line.npy": r"line\.npy holds a kernel of 3\. Two odd sides",
@@ -366,3 +366,42 @@ def test_file_that_is_no_kernel_is_refused(tmp_path, name):
         (tmp_path / text).write_text("words")
     with pytest.raises(ValueError, match=BAD[name]):
         kernels.from_file(tmp_path / name)
+
+
+def test_kernel_off_its_centre_is_told(tmp_path):
+    """The blur moves the picture, and restoring moves it back; maybe it is the kernel that was cut out badly."""
+    spot = np.zeros((9, 11))
+    spot[1:4, 6:9] = 1
+    np.save(tmp_path / "k.npy", spot)
+    said = r"k\.npy lies 2\.0 pixels above and 2\.0 pixels right of its centre\. .* centre the kernel\."
+    with pytest.warns(UserWarning, match=said):
+        kernels.from_file(tmp_path / "k.npy")
+
+
+def test_kernel_of_a_file_is_the_picture_of_a_point_of_light(tmp_path):
+    Image = pytest.importorskip("PIL.Image")
+    spot = np.zeros((5, 5), np.uint8)
+    spot[2, 1:5] = (10, 200, 30, 15)
+    spot[3, 2] = 100
+    Image.fromarray(spot).save(tmp_path / "k.png")
+    x = torch.zeros(1, 1, 15, 15).double()
+    x[..., 7, 7] = 1
+    seen = Blur(kernels.from_file(tmp_path / "k.png"))(x)[0, 0, 5:10, 5:10]
+    torch.testing.assert_close(seen, torch.from_numpy(spot / spot.sum()), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["0 and 1", "float", "10 bits", "transparent"])
+def test_kernel_is_read_from_numbers_of_any_range(tmp_path, kind):
+    """It is divided by its sum, and what hides under transparent pixels is no part of it."""
+    Image = pytest.importorskip("PIL.Image")
+    box = np.zeros((5, 5))
+    box[1:4, 1:4] = 1
+    clear = np.full((5, 5, 4), 255, np.uint8) * np.dstack([np.ones((5, 5, 3)), box]).astype(np.uint8)
+    pixels = {
+        "0 and 1": box.astype(np.uint8),
+        "float": (3000 * box).astype(np.float32),
+        "10 bits": (1023 * box).astype(np.uint16),
+        "transparent": clear,
+    }[kind]
+    Image.fromarray(pixels).save(tmp_path / "k.tif")
+    torch.testing.assert_close(kernels.from_file(tmp_path / "k.tif"), torch.from_numpy(box / 9), rtol=0, atol=1e-12)

@@ -17,6 +17,7 @@ from torch import nn
 from toys import normal
 
 import hrdis
+from hrdis import fetch
 from hrdis.priors import DenoiserPrior, UNetPrior, from_diffusers, load_prior
 from hrdis.priors.checkpoints import presets_of, weights_sha256
 
@@ -431,13 +432,19 @@ def at(tmp_path, monkeypatch):
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.setenv("HRDIS_HOME", str(tmp_path / "home"))
+        monkeypatch.delenv("HRDIS_OFFLINE", raising=False)
 
     return point
 
 
-def test_model_of_the_hub_is_fetched_once_and_then_needs_no_network(hub, at):
+def test_model_of_the_hub_is_fetched_by_get_alone_and_then_needs_no_network(hub, at):
     address, handler = hub
     at(address)
+    with pytest.raises(ValueError, match=r"no model of that id was fetched\. .*: hrdis prior get diffusers:me/small$"):
+        load_prior("diffusers:me/small")
+    assert not handler.asked
+    assert "a" * 40 in fetch.get_model("me/small")[0]
     first = load_prior("diffusers:me/small")
     assert first.name == "small" and isinstance(first, DenoiserPrior)
     restored(first)
@@ -448,7 +455,16 @@ def test_model_of_the_hub_is_fetched_once_and_then_needs_no_network(hub, at):
     again = load_prior("diffusers:me/small")
     assert torch.equal(again(X, 300).eps, first(X, 300).eps)
     assert len(weights_sha256("diffusers:me/small")) == 64 and presets_of("diffusers:me/small") == ""
-    assert not handler.asked
+    assert fetch.get_model("me/small") == [] and not handler.asked
+
+
+def test_model_of_the_hub_is_that_of_its_pin(hub, at, tmp_path):
+    at(hub[0])
+    fetch.get_model("me/small")
+    file = next((tmp_path / "cache").rglob("scheduler_config.json"))
+    file.write_text(file.read_text().replace("{", '{"changed": 1, ', 1))
+    with pytest.raises(ValueError, match=r"scheduler_config\.json is not the file of the prior 'me/small'"):
+        load_prior("diffusers:me/small")
 
 
 def test_model_of_the_hub_without_safetensors_is_read_without_code(hub, at, tmp_path):
@@ -457,6 +473,7 @@ def test_model_of_the_hub_without_safetensors_is_read_without_code(hub, at, tmp_
     del handler.files["unet/diffusion_pytorch_model.safetensors"]
     handler.files["unet/diffusion_pytorch_model.bin"] = (tmp_path / "weights").read_bytes()
     at(address)
+    fetch.get_model("me/small")
     assert torch.equal(
         load_prior("diffusers:me/small")(X, 300).eps, load_prior(f"edm:{tmp_path / 'remote'}")(X, 300).eps
     )
@@ -465,25 +482,25 @@ def test_model_of_the_hub_without_safetensors_is_read_without_code(hub, at, tmp_
 @pytest.mark.parametrize("offline", [True, False])
 def test_hub_that_cannot_be_reached_says_what_to_do(at, offline):
     at("http://127.0.0.1:9", offline)  # nobody listens on port 9
-    with pytest.raises(ValueError, match=r"^The model 'me/small' is not on this computer and cannot be fe") as found:
-        load_prior("diffusers:me/small")
+    with pytest.raises(fetch.FetchError, match=r"^The model 'me/small' cannot be fetched") as found:
+        fetch.get_model("me/small")
     assert "hf download me/small --local-dir small" in str(found.value)
-    assert str(found.value).endswith("hrdis.load_prior('diffusers:small').")
+    assert str(found.value).endswith("load that: diffusers:./small")
     assert ("HF_HUB_OFFLINE is set" in str(found.value)) == offline
 
 
 def test_unknown_model_of_the_hub_is_refused(hub, at):
     at(hub[0])
-    with pytest.raises(ValueError, match=r"^There is no folder 'me/none', and no model of that id on http://127"):
-        load_prior("diffusers:me/none")
+    with pytest.raises(fetch.FetchError, match=r"^There is no model 'me/none' on http://127"):
+        fetch.get_model("me/none")
 
 
 @pytest.mark.slow
 def test_environment_variables_of_the_hub_are_respected(tmp_path, hub):
     """In processes of their own: huggingface_hub reads its settings when it is imported."""
     keep = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy") and not k.startswith("HF_")}
-    env = keep | {"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": hub[0]}
-    code = "import hrdis; print(hrdis.load_prior('diffusers:me/small').name)"
+    env = keep | {"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": hub[0], "HRDIS_HOME": str(tmp_path / "home")}
+    code = "import hrdis.fetch; hrdis.fetch.get_model('me/small'); print(hrdis.load_prior('diffusers:me/small').name)"
     for offline in ("0", "1"):
         done = subprocess.run(
             [sys.executable, "-c", code], env=env | {"HF_HUB_OFFLINE": offline}, capture_output=True, text=True,
@@ -495,7 +512,7 @@ def test_environment_variables_of_the_hub_are_respected(tmp_path, hub):
 
 
 def test_what_is_neither_folder_nor_id_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"^There is no folder '/no/such/folder'\. A folder of diffusers or a hub id"):
+    with pytest.raises(ValueError, match=r"^There is no folder '/no/such/folder'\. A folder of diffusers is expected"):
         load_prior("diffusers:/no/such/folder")
 
 

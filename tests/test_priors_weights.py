@@ -108,13 +108,18 @@ def test_hostile_pickle_is_refused_and_never_run(tmp_path, scheme, kind):
     [
         ({"ema": STATE, "step": 3}, r"it holds 'ema', 'step'"),
         ([STATE, STATE], "it holds list"),
-        ({}, "it holds nothing"),
-        (torch.zeros(3), "it holds Tensor"),
     ],
 )
 def test_file_with_weights_further_inside_says_how_to_take_them_out(tmp_path, content, said):
     torch.save(content, tmp_path / "x.pt")
     with pytest.raises(ValueError, match=rf"is no flat dictionary of tensors \({said}\)\. .*torch.save\(torch.load"):
+        hrdis.load_prior(f"adm:{tmp_path / 'x.pt'}")
+
+
+@pytest.mark.parametrize("content", [{}, torch.zeros(3), [1, 2], {"step": 3}])
+def test_file_without_weights_is_called_that(tmp_path, content):
+    torch.save(content, tmp_path / "x.pt")
+    with pytest.raises(ValueError, match=r"x\.pt (is|holds) .*nother file is expected\.$"):
         hrdis.load_prior(f"adm:{tmp_path / 'x.pt'}")
 
 
@@ -188,7 +193,7 @@ for file in sys.argv[1:]:
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux counts peaks per process")
 def test_loading_holds_a_file_once(tmp_path):
-    """At most 1.2 times the file's size, the network included (full size: benchmarks/load_memory.py)."""
+    """The network is as large as the file; a second copy would make it twice (benchmarks/load_memory.py: 1.09)."""
     options = {
         "channels": 128,
         "mult": (1, 2, 2, 2),
@@ -203,4 +208,4 @@ def test_loading_holds_a_file_once(tmp_path):
     command = [sys.executable, "-c", LOAD, *map(str, files)]
     out = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
     peaks = [float(line) for line in out.split()]
-    assert len(peaks) == 2 and all(0.9 < peak < 1.2 for peak in peaks), peaks
+    assert len(peaks) == 2 and all(0.9 < peak < 1.5 for peak in peaks), peaks

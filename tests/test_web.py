@@ -2,6 +2,7 @@
 # ruff: noqa: E402 (without gradio there is no page to import)
 
 import json
+import re
 import shlex
 import signal
 import socket
@@ -11,9 +12,10 @@ import time
 from pathlib import Path
 from urllib.parse import urlparse
 
+import numpy as np
 import pytest
 import torch
-from test_cli import run
+from test_cli import PYTHONIC, run
 
 import hrdis
 from hrdis import images
@@ -318,6 +320,60 @@ def test_served_page_hands_on_what_is_wrong(client, picture):
 
     with pytest.raises(AppError, match="no mask yet"):
         client.predict(**asked_of(picture, mask=None), api_name="/restore")
+
+
+NO_PICTURES = {
+    "photo.heic": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+    "words.jpg": b"words",
+    "drawing.eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\nshowpage\n",
+    "drawing.svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+    "empty.png": b"",
+}
+
+
+@pytest.mark.parametrize("place", ["picture", "mask", "kernel", "painted"])
+@pytest.mark.parametrize("name", NO_PICTURES)
+def test_served_page_says_in_its_own_words_what_is_no_picture(name, place, client, picture, tmp_path):
+    """Not in gradio's, not in Python's, and without the folders of the server."""
+    from gradio_client import handle_file
+    from gradio_client.exceptions import AppError
+
+    (tmp_path / name).write_bytes(NO_PICTURES[name] + bytes(100 if NO_PICTURES[name] else 0))
+    sent = handle_file(str(tmp_path / name))
+    painted = {"background": None, "layers": [sent], "composite": None}
+    other = {
+        "picture": {"picture": sent},
+        "mask": {"mask": sent},
+        "kernel": {"kernel": sent, "task": "deblur-motion", "mask": None},
+        "painted": {"painted": painted, "hole": "painted", "mask": None},
+    }[place]
+    with pytest.raises(AppError) as said:
+        client.predict(**(asked_of(picture) | other), api_name="/restore")
+    assert re.match(rf"{name} is (no picture that can be read|empty)", str(said.value))
+
+
+@pytest.mark.parametrize(
+    "other", [{"mask": None}, {"task": "deblur-motion"}, {"task": "denoise"}, {"hole": "alpha"}, {"noise": -1}]
+)
+def test_served_page_names_no_option_and_no_python(other, client, picture):
+    from gradio_client.exceptions import AppError
+
+    with pytest.raises(AppError) as said:
+        client.predict(**asked_of(picture, **other), api_name="/restore")
+    assert not PYTHONIC.search(str(said.value)) and " --" not in str(said.value) and "/tmp" not in str(said.value)
+
+
+def test_page_says_what_is_odd_about_the_files(tmp_path):
+    file = tmp_path / "dim.png"
+    Image.fromarray(np.arange(1024, dtype=np.uint16).reshape(32, 32)).save(file)
+    *_, found = Workshop("cpu").restore(form(file, task="sr2", changed=QUICK))
+    assert "dim.png holds values up to 1023" in found.about and str(tmp_path) not in found.about
+
+
+def test_page_bounds_what_it_keeps(picture, monkeypatch):
+    monkeypatch.setattr(images, "MAX_PIXELS", H * W * 4 * 2)
+    with pytest.raises(ValueError, match=r"3 restorations of 112 x 80 pixels are .* Take fewer restorations"):
+        list(Workshop("cpu").restore(form(picture, task="sr2", samples=3, changed=QUICK)))
 
 
 @pytest.mark.parametrize("other", [{"prior": "/etc/passwd"}, {"solver": "nonsense"}, {"task": "phase"}])

@@ -56,6 +56,15 @@ def check_arguments(solver: object, prior: object, problem: object) -> None:
         )
 
 
+def _converted(given: int, taken: Sequence[int]) -> str:
+    """How images of so many channels become those a prior takes."""
+    if given == 3 and taken == (1,):
+        return "Grey ones are made before they are measured: x.mean(1, keepdim=True)."
+    if given == 1 and 3 in taken:
+        return "Grey ones are repeated before they are measured: x.expand(-1, 3, -1, -1)."
+    return "Convert the images, or use another prior."
+
+
 def by_name(name: str, prior: Prior, problem: Problem) -> Solver:
     """Return the solver of that name with the settings that fit a prior and a problem.
 
@@ -195,7 +204,7 @@ def check(solver: Solver, prior: Prior, problem: Problem) -> Problem:
             + (
                 "Channels come before height and width: y.permute(0, 3, 1, 2)."
                 if problem.y.shape[-1] in (1, 3)
-                else "Convert the images, or use another prior."
+                else _converted(channels, prior.channels)
             )
         )
     name, A = type(solver).__name__, f"A is a {type(problem.A).__name__}, which"

@@ -143,7 +143,7 @@ def _iterate(
     counted, calls = _Counted(prior), solver.calls(times, prior.schedule)
     decode = partial(prior.picture, shape=shape)
     theta: Mapping[str, Tensor] = {}
-    finite = torch.ones(len(problem.y), dtype=torch.bool)
+    finite = torch.ones(len(problem.y), dtype=torch.bool, device="cpu")
     run, kind = solver.run(counted, problem.rescaled(), times, source), problem.y.device.type
     _check_run(solver, "returned", run, Generator)
     while True:

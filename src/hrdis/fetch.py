@@ -15,6 +15,7 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
+from .priors import cards, hub
 from .priors.cards import Card, File, expected_hash, pin, sha256, verify
 
 PIECE = 1 << 20
@@ -62,12 +63,80 @@ def get(card: Card, report: Report = lambda *_: None, pause: float = 1.0) -> lis
     return said
 
 
+def get_model(repo: str, scheme: str = "diffusers") -> list[str]:
+    """Fetch a model of the Hugging Face hub into its cache, and pin its revision and the hashes of its files.
+
+    A model that was pinned before is fetched at that revision.
+
+    Args:
+        repo: its id, OWNER/NAME.
+        scheme: how it is loaded, for the messages.
+
+    Returns:
+        a line of what was fetched; none if all was here.
+
+    Raises:
+        FetchError: without a network or such a model, or if HRDIS_OFFLINE is set.
+        ValueError: if its files are not those that were pinned.
+    """
+    pinned, here = hub.revision(repo), hub.fetched(repo)
+    if here is None or pinned is None:
+        if forbidden():
+            raise FetchError(
+                f"HRDIS_OFFLINE is set, so the model {repo!r} was not fetched. {_copied_by_hand(repo, scheme)}"
+            )
+        here = _snapshot(repo, pinned, hub.FILES, scheme)
+        single = any((here / f"{unet}diffusion_pytorch_model.safetensors").exists() for unet in ("", "unet/"))
+        if not single:
+            here = _snapshot(repo, pinned, hub.SHARDS, scheme)
+            if not list(here.rglob("*.index.json")):
+                here = _snapshot(repo, pinned, hub.OTHERS, scheme)
+        found = verify(hub.card_of(repo, here))
+        commit = here.name
+        cards.write_text(hub.revision_file(repo), f"{commit}\n")
+        return [f"{here}: {len(found)} files at revision {commit}, pinned. Load it: {scheme}:{repo}"]
+    verify(hub.card_of(repo, here))
+    return []
+
+
+def forbidden() -> bool:
+    """Return True if HRDIS_OFFLINE forbids the network."""
+    return os.environ.get("HRDIS_OFFLINE", "") not in ("", "0")
+
+
+def _snapshot(repo: str, commit: str | None, patterns: list[str], scheme: str) -> Path:
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo, revision=commit, allow_patterns=patterns))
+    except GatedRepoError:
+        reason = "its owners ask for a login and their consent (`hf auth login`)"
+    except RepositoryNotFoundError:
+        raise FetchError(
+            f"There is no model {repo!r} on {constants.ENDPOINT}. The id of one is expected: "
+            "hrdis prior get diffusers:google/ddpm-celebahq-256"
+        ) from None
+    except Exception as error:  # whatever the network does: the way out is the same
+        offline = constants.HF_HUB_OFFLINE or type(error).__name__ in ("OfflineModeIsEnabled",)
+        reason = "HF_HUB_OFFLINE is set" if offline else " ".join(str(error).split())[:200] or type(error).__name__
+    raise FetchError(f"The model {repo!r} cannot be fetched: {reason}. {_copied_by_hand(repo, scheme)}")
+
+
+def _copied_by_hand(repo: str, scheme: str) -> str:
+    name = repo.split("/")[1]
+    return (
+        f"Where there is a network, run `hf download {repo} --local-dir {name}`, copy the folder here, and load that: "
+        f"{scheme}:./{name}"
+    )
+
+
 def _fetch(card: Card, file: File, report: Report, pause: float) -> str:
     """One file, from nothing or from what an earlier call left, into its place."""
     place = card.folder / file.name
     if not file.url:
         raise FetchError(f"{place} is missing, and the card of {card.name!r} names no address. Put the file there.")
-    if os.environ.get("HRDIS_OFFLINE", "") not in ("", "0"):
+    if forbidden():
         raise FetchError(f"HRDIS_OFFLINE is set, so {file.url} was not fetched. {_by_hand(card, file)}")
     part = place.with_name(f".{place.name}.part")
     transfer = _Transfer(card, file, part, report)

@@ -1,41 +1,10 @@
-"""The one place that opens pictures and writes files safely.
-
-Files are written whole or not at all, and reach the disk before they get their name. Pictures are opened by the
-readers of picture formats alone: Pillow has others, one of which runs a program on what it is given.
-"""
+"""The one place that writes files safely: whole or not at all, and on the disk before they get their name."""
 
 import os
-import struct
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
-
-#: What Pillow may take a file for, whatever its name. PostScript is not among them: Ghostscript would run it.
-PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
-
-
-def open_picture(path: str | Path | IO[bytes]) -> Any:
-    """Open a picture with Pillow, by its content, as one of `PICTURE_FORMATS`; use it in a ``with`` statement.
-
-    Raises:
-        PIL.UnidentifiedImageError: if it is none of these.
-        OSError: if it cannot be read.
-    """
-    from PIL import Image
-
-    return Image.open(path, formats=PICTURE_FORMATS)
-
-
-def upright(image: Any) -> Any:
-    """Return a picture turned as its EXIF says; a malformed EXIF block says nothing."""
-    from PIL import ImageOps
-
-    try:
-        return ImageOps.exif_transpose(image)
-    except (SyntaxError, OSError, ValueError, TypeError, KeyError, struct.error):
-        image.info.pop("exif", None)
-        return image
+from typing import IO
 
 
 def write_atomically(path: str | Path, write_to: Callable[[IO[bytes]], object], *, owner: str = "") -> None:

@@ -33,7 +33,7 @@ def ssim(x: Tensor, truth: Tensor) -> Tensor:
     if min(x.shape[-2:]) < 11:
         raise ValueError(f"SSIM needs images of 11 x 11 pixels or more, got {x.shape[-2]} x {x.shape[-1]}.")
     x, y = _unit(x), _unit(truth)
-    taps = torch.exp(-((torch.arange(11) - 5.0) ** 2) / (2 * 1.5**2)).to(x)
+    taps = torch.exp(-((torch.arange(11, device="cpu") - 5.0) ** 2) / (2 * 1.5**2)).to(x)
     taps = taps / taps.sum()
 
     def blur(v: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """The noise schedule: how much of the image is left at time t, and which times a solver visits.
 
 x_t = sqrt(alpha_bar[t]) x_0 + sqrt(1 - alpha_bar[t]) z,  z ~ N(0, I),  t = 0 ... T - 1, and t = -1 is the
-clean image (alpha_bar = 1). Tables are float64 and stay on the CPU: a 0-d float64 coefficient times a
-float32 image is float32, on any device. Nothing here draws a random number.
+clean image (alpha_bar = 1). Tables are float64 and stay on the CPU, whatever torch's default device is: a 0-d
+float64 coefficient times a float32 image is float32, on any device. Nothing here draws a random number.
 """
 
 import math
@@ -20,7 +20,7 @@ class Schedule:
     """
 
     def __init__(self, alpha_bar: Tensor | Sequence[float]):
-        table = torch.as_tensor(alpha_bar, dtype=torch.float64).detach().cpu()
+        table = torch.as_tensor(alpha_bar, dtype=torch.float64, device="cpu").detach()
         if table.ndim != 1 or len(table) == 0:
             raise ValueError(f"alpha_bar has shape {tuple(table.shape)}. A table of shape (T,) is expected.")
         falling = bool((table.diff() < 0).all())
@@ -35,7 +35,7 @@ class Schedule:
     @classmethod
     def linear(cls, length: int = 1000, first: float = 1e-4, last: float = 0.02) -> "Schedule":
         """The schedule of DDPM and ADM: beta rises linearly from ``first`` to ``last``, both included."""
-        beta = torch.linspace(first, last, length, dtype=torch.float64)
+        beta = torch.linspace(first, last, length, dtype=torch.float64, device="cpu")
         return cls((1 - beta).cumprod(0))
 
     @classmethod
@@ -44,7 +44,7 @@ class Schedule:
 
         beta = min(0.999, 1 - f((t + 1) / T) / f(t / T)) with f(u) = cos^2((u + 0.008) / 1.008 pi / 2).
         """
-        u = torch.arange(length + 1, dtype=torch.float64) / length
+        u = torch.arange(length + 1, dtype=torch.float64, device="cpu") / length
         f = torch.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
         beta = (1 - f[1:] / f[:-1]).clamp(max=0.999)
         return cls((1 - beta).cumprod(0))
@@ -106,7 +106,7 @@ class Schedule:
         the small variance; 0 at s = -1, where nothing is noisy any more.
         """
         if s < 0:
-            return torch.zeros((), dtype=torch.float64)
+            return torch.zeros((), dtype=torch.float64, device="cpu")
         return eta * ((1 - self[t] / self[s]) / (1 - self[t])).sqrt()
 
     def ancestral(self, t: int, s: int, v: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:

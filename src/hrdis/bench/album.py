@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import open_picture
+from ..images import open_image
 from .gather import Gathered
 from .rows import Row
 from .variants import Variant
@@ -73,7 +73,7 @@ class Album:
         return Shot(caption, src, note, href, small)
 
     def _encode(self, path: Path, href: str) -> tuple[str, bool]:
-        with open_picture(path) as image:
+        with open_image(path) as image:
             small = max(image.size) <= SMALL
             if href and self.inlined >= INLINE_BYTES:
                 self.linked += 1
@@ -157,7 +157,7 @@ def _spread(files: Sequence[Path]) -> Shot:
 
     shown = []
     for path in files:
-        with open_picture(path) as opened:
+        with open_image(path) as opened:
             shown.append(np.asarray(opened.convert("RGB"), dtype=np.float64) / 255)
     samples = np.stack(shown)
     std = np.sqrt(samples.var(axis=0, ddof=1).mean(axis=-1))

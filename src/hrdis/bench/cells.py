@@ -45,6 +45,7 @@ class Cell:
     """All settings of the solver."""
     prior: str
     prior_sha256: str
+    """The identity of the prior: of its scheme, its configurations and its weights; before hrdis 0.2 of the last."""
     precision: str
     seed: int
     """Chooses the solver's noise; the measurement does not depend on it."""

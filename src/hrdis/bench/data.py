@@ -120,7 +120,8 @@ def _of_list(folder: Path, listed: Path) -> Found:
 
 def _checked(path: Path) -> str:
     """The SHA-256 of a picture's file, which can be decoded."""
-    images.decode(path, lambda image: None)
+    with images.open_image(path):
+        pass
     return sha256(path.read_bytes()).hexdigest()
 
 
@@ -131,7 +132,7 @@ def prepare(path: Path, size: int, crop: int) -> Tensor:
     with Pillow's bicubic filter (the other is rounded); cut out the centre. EXIF rotations are not applied, as there.
 
     Args:
-        path: of any mode; converted to RGB first.
+        path: of any mode; converted to RGB first, transparent ones on white.
         size: side of the result; 0 takes the picture as it is (FFHQ at 256 x 256).
         crop: side of the centre to cut out of that; 0 takes all of it.
 
@@ -153,9 +154,7 @@ def prepare(path: Path, size: int, crop: int) -> Tensor:
 
 
 def _rgb(image: "Image.Image") -> "Image.Image":
-    if image.mode.startswith(("I", "F")):  # Pillow would cut 16 bits off at 255
-        return images.to_pil(replace(images.from_pil(image), bits=8)).convert("RGB")
-    return image.convert("RGB")
+    return images.to_pil(replace(images.from_pil(image).on_white(), bits=8)).convert("RGB")
 
 
 def _sized(image: "Image.Image", size: int) -> "Image.Image":
@@ -166,7 +165,13 @@ def _sized(image: "Image.Image", size: int) -> "Image.Image":
     while min(image.size) >= 2 * size:
         image = image.resize((image.width // 2, image.height // 2), Resampling.BOX)
     scale = size / min(image.size)
-    return image.resize((round(image.width * scale), round(image.height * scale)), Resampling.BICUBIC)
+    w, h = round(image.width * scale), round(image.height * scale)
+    if w * h > images.MAX_PIXELS:
+        raise ValueError(
+            f"A picture of {image.width} x {image.height} pixels has {w} x {h} where its shorter side has {size}. At "
+            f"most {images.MAX_PIXELS // 1_000_000} megapixels are expected: crop it first."
+        )
+    return image.resize((w, h), Resampling.BICUBIC)
 
 
 def _centre(pixels: "np.ndarray[Any, Any]", side: int) -> "np.ndarray[Any, Any]":

@@ -41,12 +41,19 @@ class Options:
 
 @dataclass(frozen=True)
 class Network:
-    """The prior of a plan: its name for people, its hash, and whose presets fit."""
+    """The prior of a plan: its name for people, what tells it from others, its hash, and whose presets fit.
+
+    Args:
+        sha256: of its weights.
+        identity: of all that decides what it computes (`priors.checkpoints.identity`); "" in run folders of hrdis 0.1,
+            which knew a prior by its weights.
+    """
 
     name: str
     sha256: str
     presets: str
     schedule: Schedule
+    identity: str = ""
 
 
 def settle(column: Column, method: Method, options: Options, network: Network) -> tuple[str | None, Solver]:
@@ -76,6 +83,12 @@ def _spaced(solver: Solver, epsilon: float, length: int) -> dict[str, Any]:
     steps = round(1 / epsilon) if start is None else round(start / (length * epsilon)) + 1
     steps = max(1, min(steps, length if start is None else start + 1))
     return {"steps": steps} | ({"grid": "uniform"} if "grid" in names else {})
+
+
+def fitted(x: Tensor, prior: Prior) -> Tensor:
+    """Return pictures as a prior of grey ones takes them, if their channels are equal; all others as they are."""
+    grey = prior.channels == (1,) and bool((x == x[:, :1]).all())
+    return x[:, :1] if grey else x
 
 
 class Feasible:

@@ -122,13 +122,19 @@ def _config(
         ],
         "settings": tables.settings() if any(table.name == "table 5" for table, _ in asked) else [],
         "images": [picture.record() for picture in pictures],
-        "prior": {"name": network.name, "sha256": network.sha256, "presets": network.presets},
+        "prior": _prior(network),
         "options": {f.name: getattr(options, f.name) for f in fields(options)},
         "operator_sha256": operator_sha256,
         "timed": any(table.timed for table, _ in asked),
         "cells": sum(len(unit.cells) for unit in units),
         "units_sha256": digest,
     }
+
+
+def _prior(network: Network) -> dict[str, Any]:
+    """The prior in a config; as hrdis 0.1 wrote it where its cells are named by the weights, as they were then."""
+    known = {"name": network.name, "sha256": network.sha256, "presets": network.presets}
+    return known | {"identity": network.identity} if network.identity else known
 
 
 def _described(table: Table, note: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
@@ -161,7 +167,7 @@ def model_cell(options: Options, network: Network, picture: Picture) -> Cell:
     return Cell(
         image=picture.name, image_sha256=picture.sha256, index=picture.index, size=options.size, crop=options.crop,
         task="sr4", noise="none", solver="hrdis", preset=None, settings={}, prior=network.name,
-        prior_sha256=network.sha256, precision=options.precision, seed=0,
+        prior_sha256=network.identity or network.sha256, precision=options.precision, seed=0,
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from .cells import Cell, Unit
 from .data import prepare
 from .film import Film
 from .memory import Peak
+from .methods import fitted
 from .problems import Poser
 
 SMALL = 11  # below this many pixels a side SSIM is not defined
@@ -150,7 +151,8 @@ class Worker:
         if where not in self._truth:
             if len(self._truth) >= 64:
                 self._truth.clear()
-            self._truth[where] = prepare(Path(self.work.files[cell.image_sha256]), cell.size, cell.crop)
+            picture = prepare(Path(self.work.files[cell.image_sha256]), cell.size, cell.crop)
+            self._truth[where] = fitted(picture, self.prior)
         return self._truth[where]
 
     def _warm_up(self, cell: Cell, solver: Solver, problem: Problem, seeds: list[int]) -> float:

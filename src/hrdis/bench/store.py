@@ -23,7 +23,7 @@ import numpy as np
 from torch import Tensor
 
 from .. import images
-from ..files import open_picture
+from ..images import open_image
 from .config import CONFIG, differences, read, strangers
 from .files import Results, durable, sync
 from .locks import Shard, abandoned, at_work, locked
@@ -243,5 +243,5 @@ def _refuse_conflict(key: str, store: Store, row: Row, other_store: Store, other
 
 
 def _pixels(path: Path) -> np.ndarray[Any, Any]:
-    with open_picture(path) as image:
+    with open_image(path) as image:
         return np.asarray(image)

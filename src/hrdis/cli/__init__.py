@@ -47,17 +47,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"hrdis {__version__}")
         return 0
+    from hrdis.wording import for_command, without_python
+
     from .parsing import BadInput, choose, fail
 
     with warnings.catch_warnings():
         for kind in (UserWarning, RuntimeWarning):  # what is said of a person's own files is for that person to see
             warnings.simplefilter("default", kind)
-        warnings.showwarning = lambda message, *_: print(f"hrdis {args[0]}: {message}", file=sys.stderr)
+        own = args[0] == "check-operator" or "--operator" in args  # Python is what they write
+        told = for_command if own else lambda message: without_python(for_command(message))
+        warnings.showwarning = lambda message, *_: print(f"hrdis {args[0]}: {told(message)}", file=sys.stderr)
         try:
             command = choose("command", args[0], COMMANDS)
             return int(import_module(f".{command.replace('-', '_')}", __name__).main(args[1:]))
         except BadInput as error:
-            return fail(args[0], error, 2)
+            return fail(args[0], told(error), 2)
         except BrokenPipeError:  # `hrdis solvers | head -1`: nobody is reading any more
             sys.stdout = None
             return 0

@@ -14,9 +14,11 @@ import tyro
 
 import hrdis
 from hrdis.bench import data, planfile
+from hrdis.bench.config import CONFIG
+from hrdis.bench.config import read as read_config
 from hrdis.bench.engines import Engine, part, read_shard, run_units
 from hrdis.bench.figures import FIGURES
-from hrdis.bench.methods import Feasible, Network, Options
+from hrdis.bench.methods import Feasible, Network, Options, fitted
 from hrdis.bench.plan import Plan, expand, file_sha256, model_cell, narrowed, wanted
 from hrdis.bench.problems import Poser
 from hrdis.bench.run import Work, blank
@@ -24,7 +26,7 @@ from hrdis.bench.store import Store
 from hrdis.bench.tables import TABLES, Table
 from hrdis.devices import DTYPES, pick_device
 from hrdis.priors import Prior, load_prior
-from hrdis.priors.checkpoints import weights_sha256
+from hrdis.priors.checkpoints import identity, scheme_of, weights_sha256
 from hrdis.solvers import SOLVERS
 from hrdis.tasks import TASKS
 
@@ -169,14 +171,14 @@ def prepare(args: Any, asked: Sequence[tuple[Table, str]]) -> Prepared:
     name = args.prior or "default"
     device = pick_device(args.device)
     prior = load_prior(name, dtype=DTYPES[args.precision or "fp32"], device=device)
-    network = Network(prior.name, weights_sha256(name), prior.presets, prior.schedule)
+    network = Network(prior.name, weights_sha256(name), prior.presets, prior.schedule, _identity(name, args.output))
     given = {f.name: getattr(args, f.name) for f in fields(Options) if getattr(args, f.name) is not None}
     if "crop" not in given and prior.presets == "default":
         given["crop"] = SMALL
     options = Options(**given)
     pictures = data.find(args.data, args.list, args.limit)
     model = model_cell(options, network, pictures[0])
-    truth = data.prepare(pictures[0].path, options.size, options.crop)
+    truth = fitted(data.prepare(pictures[0].path, options.size, options.crop), prior)
     tables = [(narrowed(table, args.tasks, args.solvers, options.dataset), note) for table, note in asked]
     feasible = Feasible(truth.to(device), prior, Poser(args.bkse), model)
     plan = expand(tables, pictures, options, network, feasible, file_sha256(args.bkse))
@@ -188,6 +190,19 @@ def prepare(args: Any, asked: Sequence[tuple[Table, str]]) -> Prepared:
     work = Work(name, options.precision, str(device), files, None if args.bkse is None else str(args.bkse),
                 plan.config["timed"])  # fmt: skip
     return Prepared(plan, prior, work, (truth.shape[1], truth.shape[2], truth.shape[3]))
+
+
+def _identity(name: str, folder: Path | None) -> str:
+    """Return what names the cells of a prior; "" for its weights alone, in a run folder of hrdis 0.1.
+
+    That is continued if the prior was read then by the scheme of now; its configurations were not noted.
+    """
+    if folder is not None and (folder / CONFIG).is_file():
+        there = read_config(folder)
+        prior, before = there.get("prior"), there.get("provenance", {}).get("prior")
+        if isinstance(prior, dict) and "identity" not in prior and before and scheme_of(before) == scheme_of(name):
+            return ""
+    return identity(name)
 
 
 def run(args: Any, ready: Prepared, store: Store) -> int:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -76,7 +76,7 @@ def main(argv: Sequence[str]) -> int:
     args: Any = parse(Degrade, argv, "degrade", HELP)
     with checking():
         plugin.task_or_operator(args)
-        picture = images.read(args.image)
+        picture = images.read(args.image).without_hidden()
         noise = _noise(args.noise_kind, args.noise)
         check_outputs([args.output, args.output.with_suffix(".json")], [args.image])
         if args.operator:
@@ -116,7 +116,7 @@ def _task(args: Any, picture: images.Picture, noise: AnyNoise | None) -> int:
         say(f"cropped to {w} x {h}, multiples of {side}")
     icc = picture.icc if problem.y.shape[1] == x.shape[1] else None  # a profile of colours does not fit grey
     alpha = None if picture.alpha is None else picture.alpha[:h, :w]
-    images.write(args.output, images.Picture(x, alpha, picture.bits, icc).with_image(problem.y))
+    images.write(args.output, replace(picture, x=x, alpha=alpha, icc=icc).with_image(problem.y))
     files = [str(args.output)]
     if isinstance(A, Inpainting):
         images.save(mask_file, images.from_unit(1 - A.mask))

@@ -1,6 +1,5 @@
 """What the commands share: names with suggestions, options from dataclasses, one message per error."""
 
-import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
@@ -8,6 +7,8 @@ from dataclasses import field, make_dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+
+from hrdis.wording import for_command
 
 T = TypeVar("T")
 
@@ -28,25 +29,7 @@ def checking() -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, OSError, RuntimeError, EOFError) as error:
-        raise BadInput(in_options(str(error).split("\n")[0])) from error
-
-
-#: What the library advises in Python, and the same in options.
-PYTHON_TO_OPTIONS = (
-    (r"hrdis\.load_prior\(name, label=(\w+)\), or prior\.labelled\(\w+\)", r"--label \1"),
-    (r"hrdis\.load_prior\(name\)", "leave --label out"),
-    (r"hrdis\.load_prior\('([^']*)'\)", r"--prior \1"),
-    (r"hole='(\w+)'", r"--hole \1"),
-    (r"\bstart_from=", "--start-from "),
-    (r"\bresume=", "--resume "),
-)
-
-
-def in_options(message: str) -> str:
-    """Return a message of the library with its advice in the words of the command."""
-    for python, option in PYTHON_TO_OPTIONS:
-        message = re.sub(python, option, message)
-    return message
+        raise BadInput(for_command(str(error).split("\n")[0])) from error
 
 
 def number(text: str, option: str) -> float:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib import resources
 from pathlib import Path
 from textwrap import fill
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from hrdis.check import check_prior
 from hrdis.devices import pick_device
 from hrdis.priors import cards, load_prior
 from hrdis.priors.checkpoints import LOADERS, card, embedded_folder
+from hrdis.priors.hub import is_id
 
 from .parsing import checking, fail, parse
 from .progress import byte_bar, say
@@ -29,6 +31,8 @@ Examples:
   hrdis prior list
   hrdis prior show default
   hrdis prior get ffhq256                  fetch it into the cache; resumes, checks its hash
+  hrdis prior get diffusers:google/ddpm-celebahq-256
+                                           fetch a model of the Hugging Face hub by its id, and pin it
   hrdis prior add mine adm-ffhq256:~/w/faces.pt --licence CC-BY-4.0
   hrdis prior check default                denoise at five noise levels, beside filters: does it work?
   hrdis prior check ffhq256 --photos faces/
@@ -39,6 +43,9 @@ nothing at all if HRDIS_OFFLINE=1. No file runs code when it is loaded. A file w
 the first one seen is noted, and another one under its name is refused.
 Exit status: 0, 1 for a failed check or download, 2 for bad input.
 """
+
+
+FOLDERS = ("diffusers", "edm", "consistency")  # schemes of a folder, which the hub has too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +127,9 @@ def _text(found: cards.Card) -> str:
 
 
 def _get(args: Any) -> int:
+    scheme, _, where = args.name.rpartition(":")
+    if is_id(where) and (scheme or "diffusers") in FOLDERS and not Path(where).expanduser().exists():
+        return _get_model(where, scheme or "diffusers")
     with checking():
         found = _known(args.name)
     try:
@@ -131,12 +141,25 @@ def _get(args: Any) -> int:
     return 0
 
 
+def _get_model(repo: str, scheme: str) -> int:
+    """Fetch a model of the hub."""
+    try:
+        said = fetch.get_model(repo, scheme)
+    except ValueError as error:
+        return fail("prior", error, 1)
+    say("\n".join(said) if said else f"{repo} is here already, as it was pinned. Load it: {scheme}:{repo}")
+    return 0
+
+
 def _known(name: str) -> cards.Card:
     found = cards.find(name)
     if name == "default":
         raise ValueError("The default prior comes with the package. Another name is expected: hrdis prior get ffhq256")
     if found is None:
-        raise ValueError(f"There is no card {name!r}. A name of `hrdis prior list` is expected, or: hrdis prior add")
+        raise ValueError(
+            f"There is no card {name!r}. A name of `hrdis prior list` is expected, the id of a "
+            "model of the hub (diffusers:google/ddpm-celebahq-256), or: hrdis prior add"
+        )
     return found
 
 
@@ -212,7 +235,7 @@ def _pictures(folder: Path | None, size: int, channels: tuple[int, ...] | None, 
     """Up to ``most`` pictures of that size, from their middle; larger ones are made smaller for a prior's size."""
     import torch
 
-    where = folder or Path(images.__file__).parent / "pictures"
+    where = folder or Path(str(resources.files("hrdis") / "pictures"))
     files = [f for f in sorted(where.glob("*")) if f.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp")]
     found = []
     for file in files[:most]:

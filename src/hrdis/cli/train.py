@@ -15,8 +15,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from hrdis.training.settings import preset
 from hrdis.training.train import Progress as Report
 from hrdis.training.train import train
+from hrdis.wording import for_command
 
-from .parsing import BadInput, choose, fail, in_options, parse, peek
+from .parsing import BadInput, choose, fail, parse, peek
 from .progress import console, say
 
 HELP = """\
@@ -68,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
         try:
             out = train(args.folder, args.output, args.settings, report, stop)
         except (ValueError, TypeError) as error:
-            raise BadInput(in_options(str(error).split("\n")[0])) from error
+            raise BadInput(for_command(str(error).split("\n")[0])) from error
         except RuntimeError as error:  # it diverged, or does not learn: the fault of the run, not of the options
             return fail("train", str(error).split("\n")[0], 1)
     if stop.is_set():

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..linalg import cg
+from . import real
 
 Shape = tuple[int, ...]
 
@@ -100,7 +101,9 @@ def as_tensor(value: object, name: str) -> str:
     if isinstance(value, list | tuple) and all(isinstance(v, Tensor) for v in value):
         return f"torch.stack({name}), or torch.cat where each has an axis of one image."
     if isinstance(value, Tensor) and value.is_complex():
-        return f"Complex numbers are given as two channels: torch.view_as_real({name}).movedim(-1, 1)."
+        return f"Complex numbers are given as two channels: {real.code(value, name, real.is_image)}."
+    if not isinstance(value, Tensor) and getattr(getattr(value, "dtype", None), "kind", "") == "c":
+        return as_tensor(torch.as_tensor(value), f"torch.from_numpy({name})")
     if not isinstance(value, Tensor):
         return f"torch.from_numpy({name}), the image axis first and in [-1, 1]." if hasattr(value, "__array__") else ""
     if not value.is_floating_point() and not value.is_complex():

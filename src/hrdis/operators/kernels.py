@@ -10,8 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..files import open_picture
+from .. import images
 from ..rng import stream
+
+OFF_CENTRE = 1.0  # pixels by which a kernel of a file may move the picture without a word
 
 
 def gaussian(size: int = 61, std: float = 3.0) -> Tensor:
@@ -109,33 +111,55 @@ def motion(size: int = 61, intensity: float = 0.5, seed: int = 0, index: int = 0
 def from_file(path: str | Path) -> Tensor:
     """Read a kernel from a ``.npy`` array or a picture (bright = heavy), divided by its sum.
 
+    A kernel is a point spread function: the picture of a point of light.
+
     Args:
-        path: the file: an array of shape (kh, kw), or a picture of that size, whose colours are averaged.
+        path: the file: an array of shape (kh, kw), or a picture of that size, whose colours are averaged, and which
+            is black where it is transparent.
 
     Raises:
         ValueError: if there is no such file, it cannot be read, has even sides, or a sum that is 0 or not finite.
+
+    Warns:
+        UserWarning: of a kernel whose centre of mass is not at its centre, as such a blur moves the picture.
     """
     import numpy as np
 
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path} does not exist. A kernel as .npy array or picture is expected.")
-    try:
-        if path.suffix == ".npy":
+    if path.suffix == ".npy":
+        try:
             values = np.load(path, allow_pickle=False).astype(np.float64)
-        else:
-            with open_picture(path) as image:
-                deep = image.mode.startswith(("I", "F"))  # which convert("L") would clip
-                values = np.asarray(image if deep else image.convert("L")).astype(np.float64)
-    except (OSError, EOFError, ValueError, TypeError, SyntaxError):
-        raise ValueError(f"{path} cannot be read. A kernel as .npy array or picture is expected.") from None
+        except Exception:  # a ZIP of arrays is none, and a header may promise terabytes
+            raise ValueError(f"{path} cannot be read. A kernel as .npy array or picture is expected.") from None
+    else:
+        values = images.read_numbers(path)
     if values.ndim != 2 or any(n % 2 == 0 for n in values.shape):
         sides = " x ".join(map(str, values.shape))
-        raise ValueError(f"{path} holds a kernel of {sides}. Two odd sides are expected, so that it has a centre.")
+        raise ValueError(
+            f"{path} holds a kernel of {sides}. Two odd sides are expected, so that it has a centre: add a row or "
+            "column of zeros."
+        )
     total = float(values.sum())
     if not np.isfinite(values).all() or abs(total) < 1e-12:
         raise ValueError(f"{path} holds a kernel whose sum is {total:g}. A finite sum other than 0 is expected.")
-    return torch.from_numpy(values / total)
+    kernel = torch.from_numpy(values / total)
+    down, right = _off_centre(kernel)
+    if max(abs(down), abs(right)) > OFF_CENTRE:
+        warnings.warn(
+            f"The centre of mass of {path} lies {abs(down):.1f} pixels {'below' if down > 0 else 'above'} and "
+            f"{abs(right):.1f} pixels {'right' if right > 0 else 'left'} of its centre. The blur is taken to have "
+            "moved the picture by that, and the restored one is moved back. If it has not, centre the kernel.",
+            stacklevel=2,
+        )
+    return kernel
+
+
+def _off_centre(kernel: Tensor) -> tuple[float, float]:
+    """Return how far below and right of its centre a kernel of sum 1 has its centre of mass, in pixels."""
+    down, right = (torch.arange(n, dtype=kernel.dtype) - n // 2 for n in kernel.shape)
+    return float(kernel.sum(1) @ down), float(kernel.sum(0) @ right)
 
 
 def checked(kernel: Tensor, axes: int = 2) -> Tensor:

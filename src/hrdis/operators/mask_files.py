@@ -3,16 +3,23 @@
 import warnings
 import zipfile
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..files import open_picture, upright
+from .. import images
 
 GREY = 0.2  # a larger share of greys is no painted mask: soft edges of strokes stay below
+FAINT = 0.25  # the grey of thin lines made smaller, which may be meant as holes
+GROUND = 0.1  # the least share of black ground around strokes whose edges are wide
 SOFT = 0.05  # how white a pixel at the soft edge of a stroke must be to belong to the hole
+
+#: Pixels and those above, below, left and right of them.
+NEIGHBOURS: list[tuple[Any, Any]] = [
+    (np.s_[1:], np.s_[:-1]), (np.s_[:-1], np.s_[1:]), (np.s_[:, 1:], np.s_[:, :-1]), (np.s_[:, :-1], np.s_[:, 1:]),
+]  # fmt: skip
 
 
 def from_file(path: str | Path, hole: Literal["white", "black", "alpha"] = "white") -> Tensor:
@@ -28,24 +35,30 @@ def from_file(path: str | Path, hole: Literal["white", "black", "alpha"] = "whit
         ValueError: if the file is no such mask, or marks nothing, or everything.
 
     Warns:
-        UserWarning: of a picture that is grey in many places, as a photograph is.
+        UserWarning: of a picture that is grey in many places, as a photograph is, or has thin grey lines that touch no
+            hole.
     """
     path = Path(path)
     light = _array(path, hole) if path.suffix == ".npy" else _picture(path, hole)
     white = light if hole == "white" else 1 - light
     marked = with_soft_edges(white)
-    if path.suffix != ".npy" and 0 < light.max() * 255 < 1.5 and hole == "white":
-        raise ValueError(
-            f"{path} holds 0 and 1 of 255, which both look black. Holes are expected to be white: write it with "
-            "255 * mask."
-        )
+    said = {"white": "white", "black": "black", "alpha": "transparent"}[hole]
     if marked.all() or not marked.any():
-        said = {"white": "white", "black": "black", "alpha": "transparent"}[hole]
         others = " or ".join(f"hole={other!r}" for other in ("white", "black", "alpha") if other != hole)
+        advice = f"if something else marks them: {others}."
+        if hole != "alpha" and light.min() < light.max() <= 0.5:
+            advice = "its brightest pixels are no white: multiply its values until they are 255."
         raise ValueError(
             f"{path} marks {'every pixel' if marked.any() else 'no pixel'} as a hole: from {light.min():.0%} to "
             f"{light.max():.0%} of white, split at 50%. Holes are expected to be {said} and the rest not; "
-            f"if something else marks them: {others}."
+            f"{advice}"
+        )
+    faint = int(((white > FAINT) & ~marked).sum())
+    if faint > 0.01 * marked.sum() and float((white <= SOFT).mean()) > 0.5:
+        warnings.warn(
+            f"{faint} pixels of {path} are between {FAINT:.0%} and 50% {said} and touch no hole: they are kept as "
+            "they are. Paint them fully if they are damaged.",
+            stacklevel=2,
         )
     return torch.from_numpy(1 - marked.astype(np.float32))
 
@@ -53,21 +66,21 @@ def from_file(path: str | Path, hole: Literal["white", "black", "alpha"] = "whit
 def with_soft_edges(white: np.ndarray) -> np.ndarray:
     """Return which pixels are holes: those above mid-grey, and around them all that are more than 5 % white.
 
-    Where greys are many they are the ground or a photograph, no soft edges: then pixels are split at mid-grey alone.
+    Where greys are many but there is a black ground, wide soft edges are followed only as long as they fade. Where
+    there is none they are the ground or a photograph, no soft edges: then pixels are split at mid-grey alone.
 
     Args:
         white: (h, w) in [0, 1].
     """
     marked, soft = white > 0.5, white > SOFT
-    if float((soft & ~marked).mean()) > GREY:
+    many = float((soft & ~marked).mean()) > GREY
+    if many and float((~soft).mean()) < GROUND:
         return marked
-    while True:  # a stroke's soft edge is a few pixels wide
+    while True:
         grown = marked.copy()
-        grown[1:] |= marked[:-1]
-        grown[:-1] |= marked[1:]
-        grown[:, 1:] |= marked[:, :-1]
-        grown[:, :-1] |= marked[:, 1:]
-        grown &= soft
+        for to, of in NEIGHBOURS:
+            grown[to] |= marked[of] & (white[to] < white[of]) if many else marked[of]
+        grown &= soft | marked
         if (grown == marked).all():
             return marked
         marked = grown
@@ -76,38 +89,41 @@ def with_soft_edges(white: np.ndarray) -> np.ndarray:
 def _array(path: Path, hole: str) -> np.ndarray:
     if hole == "alpha":
         raise _opaque(path)
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist. A (h, w) array of 0 and 1 is expected.")
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, EOFError, ValueError):
+        shape, kind = values.shape, values.dtype.kind
+    except Exception:  # a ZIP of arrays has no shape, and a header may promise terabytes
         raise ValueError(f"{path} cannot be read as an array. A (h, w) array of 0 and 1 is expected.") from None
     if values.ndim != 2 or not np.isin(values, (0, 1)).all():
-        numbers = values.dtype.kind in "iuf" and values.size > 0
-        span = f" and values from {values.min():g} to {values.max():g}" if numbers else ""
-        raise ValueError(f"{path} holds an array of shape {values.shape}{span}. A (h, w) array of 0 and 1 is expected.")
+        span = f" and values from {values.min():g} to {values.max():g}" if kind in "iuf" and values.size > 0 else ""
+        raise ValueError(
+            f"{path} holds an array of shape {shape}{span}. A (h, w) array of 0 and 1 is expected: "
+            "write 1 where it is not 0."
+        )
     return values.astype(np.float32)
 
 
 def _picture(path: Path, hole: str) -> np.ndarray:
-    """How white its pixels are, 0 to 1; of transparency, how opaque."""
-    from PIL import Image
-
-    with open_picture(path) as file:
-        image: Image.Image = upright(file)
-        transparent = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
-        if hole == "alpha":
-            if not transparent:
-                raise _opaque(path)
-            return np.asarray(image.convert("RGBA").getchannel("A")) / np.float32(255)
-        if image.mode.startswith("I"):  # 16 bits, which convert("L") would clip
-            return np.asarray(image) / np.float32(65535)
-        if transparent:
-            ground = Image.new("RGBA", image.size, "black" if hole == "white" else "white")
-            image = Image.alpha_composite(ground, image.convert("RGBA"))
-        light = np.asarray(image.convert("L")) / np.float32(255)
-    grey = float(((light > 0.25) & (light < 0.75)).mean())
-    if grey > GREY:
+    """Return how white its pixels are, 0 to 1; of transparency, how opaque."""
+    picture = images.read(path)
+    if hole == "alpha":
+        if picture.alpha is None:
+            raise _opaque(path)
+        return picture.alpha.numpy()
+    x = images.to_unit(picture.x)[0]
+    grey = x[0] if len(x) == 1 else x[0] * 0.299 + x[1] * 0.587 + x[2] * 0.114
+    if picture.alpha is not None:
+        ground = 0.0 if hole == "white" else 1.0
+        grey = grey * picture.alpha + ground * (1 - picture.alpha)
+    light = grey.numpy()
+    if hole == "white" and 0 < light.max() < 1.5 / 255:
+        raise ValueError(f"{path} holds 0 and 1 of 255, which both look black. Holes are expected to be white.")
+    middle = float(((light > 0.25) & (light < 0.75)).mean())
+    if middle > GREY:
         warnings.warn(
-            f"{path} is grey in {grey:.0%} of its pixels, as a photograph is. A mask is expected: "
+            f"{path} is grey in {middle:.0%} of its pixels, as a photograph is. A mask is expected: "
             f"{hole} where a hole is to be filled, {'black' if hole == 'white' else 'white'} elsewhere.",
             stacklevel=3,
         )

@@ -201,9 +201,10 @@ def _checked(mask: Tensor) -> Tensor:
 
 def _fits(mask: Tensor, x: Tensor) -> None:
     if x.shape[1] != 2:
+        z = "z[:, 0]" if x.is_complex() and x.shape[1] == 1 else "z"
         raise ValueError(
             f"MRI got images of {x.shape[1]} channels. 2 are expected, the real and the imaginary part: "
-            "torch.view_as_real(z).movedim(-1, 1)."
+            f"torch.view_as_real({z}).movedim(-1, 1)."
         )
     h, w = mask.shape[-2:]
     if w != x.shape[-1] or h not in (1, x.shape[-2]) or len(mask) not in (1, len(x)):
@@ -214,6 +215,12 @@ def _fits(mask: Tensor, x: Tensor) -> None:
 
 
 def _complex(x: Tensor) -> Tensor:
+    if x.is_complex() or x.shape[1] != 2:
+        got = f"{str(x.dtype).removeprefix('torch.')} of shape {tuple(x.shape)}"
+        raise TypeError(
+            f"MRI got {got}. A real tensor is expected, whose two channels are the real and the imaginary part: "
+            "torch.view_as_real(y).movedim(-1, 1), or .movedim(-1, 2) with several coils."
+        )
     return torch.complex(*wide(x).unbind(1))
 
 

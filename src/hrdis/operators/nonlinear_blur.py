@@ -1,5 +1,6 @@
 """Nonlinear blur: a network turns a sharp picture and a latent kernel into a blurred one."""
 
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -220,7 +221,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # pickles fail in many ways
-        reason = str(error).split("\n")[0]
+        reason = type(error).__name__ if isinstance(error, pickle.UnpicklingError) else str(error).split("\n")[0]
         raise ValueError(f"{path} cannot be read as weights ({reason}). {ORIGIN}.") from None
     if not isinstance(state, Mapping):
         raise ValueError(f"{path} holds a {type(state).__name__}. A state dict of tensors is expected. {ORIGIN}.")

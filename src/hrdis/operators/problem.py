@@ -4,11 +4,13 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from .adopt import adopt, is_physics
+from . import real
+from .adopt import adopt, image_shape, is_physics
 from .base import Operator, Shape, as_tensor, other_range, wide
 from .deepinv import Theirs
 
@@ -76,7 +78,7 @@ class Problem:
         if not isinstance(y, Tensor) or not y.is_floating_point() or y.ndim < 2 or len(y) == 0:
             got = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
             raise TypeError(
-                f"y is {got}. A floating tensor whose first axis is the image is expected. {as_tensor(y, 'y')}"
+                f"y is {got}. A floating tensor whose first axis is the image is expected. {_as_measurement(y, A)}"
             )
         if is_physics(A):
             y, A, sigma_y = adopt(y, A, self.sigma_y)
@@ -131,6 +133,8 @@ class Problem:
             made = self.A(self.y.new_zeros(shape))
         if not isinstance(made, Tensor):
             raise TypeError(f"A(x) is a {type(made).__name__}. A tensor is expected: let A return its measurement.")
+        if made.is_complex():
+            raise TypeError(f"A(x) is {made.dtype}. A floating tensor is expected. {real.of_operator(shape)}")
         measured = made.shape
         if measured != self.y.shape:
             named = "Problem(y, hrdis.operators.Function(A, shape=(c, h, w)))"
@@ -166,6 +170,29 @@ class Problem:
     def image_shape(self) -> Shape:
         """Shape (b, c, h, w) of the images to recover."""
         return self.A.image_shape(tuple(self.y.shape))
+
+
+def _as_measurement(y: object, A: Any) -> str:
+    """Say how what was given becomes a measurement of A."""
+    numbers = getattr(getattr(y, "dtype", None), "kind", "") == "c"
+    if not numbers and not (isinstance(y, Tensor) and y.is_complex()):
+        return as_tensor(y, "y")
+    given, name = (y, "y") if isinstance(y, Tensor) else (torch.as_tensor(y), "torch.from_numpy(y)")
+    shape = _of_images(A, given)
+    if real.gives_complex(A, shape):
+        return real.of_operator(shape)
+    fits = real.measured_by(A) if isinstance(A, Operator) else real.is_image
+    return f"Complex numbers are given as two channels: {real.code(given, name, fits)}."
+
+
+def _of_images(A: Any, y: Tensor) -> Shape:
+    """The shape of images that A may take, by that of a complex y."""
+    if isinstance(A, Operator):
+        try:
+            return A.image_shape(tuple(y.shape))
+        except (IndexError, ValueError):
+            return tuple(y.shape)
+    return (len(y), *image_shape(y, A)) if is_physics(A) else tuple(y.shape)
 
 
 def _level(sigma_y: object) -> float:

@@ -84,12 +84,12 @@ class JPEG(_Rounds):
         self.quality = quality
         scale = 5000 // quality if quality < 50 else 200 - 2 * quality
         for name, base in (("luminance", LUMINANCE), ("chrominance", CHROMINANCE)):
-            table = ((torch.tensor(base) * scale + 50) // 100).clamp(1, 255)
+            table = ((torch.tensor(base, device="cpu") * scale + 50) // 100).clamp(1, 255)
             self.register_buffer(name, table.reshape(8, 8))
         rows = [[sqrt((2 if k else 1) / 8) * cos(pi * (2 * n + 1) * k / 16) for n in range(8)] for k in range(8)]
         # Constants in float64, and no buffers: not every device knows float64.
-        self.cosines = torch.tensor(rows, dtype=torch.float64)
-        self.to_ycc = torch.tensor(YCC, dtype=torch.float64)
+        self.cosines = torch.tensor(rows, dtype=torch.float64, device="cpu")
+        self.to_ycc = torch.tensor(YCC, dtype=torch.float64, device="cpu")
         self.to_rgb = torch.linalg.inv(self.to_ycc)
 
     def extra_repr(self) -> str:

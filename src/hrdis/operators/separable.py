@@ -81,7 +81,7 @@ class Separable(SVDOperator):
         U, s, Vt = torch.linalg.svd(K, full_matrices=True)
         s = torch.cat([s, s.new_zeros(n - m)])
         s = s.where(s > ZERO * s[0], torch.zeros_like(s))
-        Ut = torch.zeros(n, m, dtype=torch.float64)  # to a spectrum of n entries, 0 where s is
+        Ut = s.new_zeros(n, m)  # to a spectrum of n entries, 0 where s is
         Ut[:m] = U.T
         Ut[s == 0] = 0
         return {"s": s, "V": Vt.T.contiguous(), "Vt": Vt, "Ut": Ut, "U": Ut.T.contiguous()}

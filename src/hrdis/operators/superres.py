@@ -76,12 +76,14 @@ class SuperResolution(Separable):
 
 
 def _average(n: int, scale: int) -> Tensor:
-    return torch.eye(n // scale, dtype=torch.float64).repeat_interleave(scale, dim=1) / scale
+    return torch.eye(n // scale, dtype=torch.float64, device="cpu").repeat_interleave(scale, dim=1) / scale
 
 
 def _bicubic(n: int, scale: int) -> Tensor:
-    k = torch.arange(n // scale)[:, None]
-    j = k * scale + scale // 2 + torch.arange(-2 * scale, 2 * scale)[None, :]  # input samples, 4 scale taps
+    k = torch.arange(n // scale, device="cpu")[:, None]
+    j = (
+        k * scale + scale // 2 + torch.arange(-2 * scale, 2 * scale, device="cpu")[None, :]
+    )  # input samples, 4 scale taps
     u = ((j - k * scale - scale // 2 + 0.5) / scale).abs().double()
     near = 1.5 * u**3 - 2.5 * u**2 + 1
     far = -0.5 * u**3 + 2.5 * u**2 - 4 * u + 2
@@ -89,4 +91,4 @@ def _bicubic(n: int, scale: int) -> Tensor:
     weight = weight / weight.sum(1, keepdim=True)
     j = j % (2 * n)
     j = torch.where(j < n, j, 2 * n - 1 - j)  # half-sample symmetric: -1 -> 0, n -> n - 1
-    return torch.zeros(n // scale, n, dtype=torch.float64).scatter_add_(1, j, weight)
+    return torch.zeros(n // scale, n, dtype=torch.float64, device="cpu").scatter_add_(1, j, weight)

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from torch import nn
+
 from .azula import from_azula, is_azula
 from .base import Prior
 from .pipelines import from_diffusers, is_unet
+from .wrappers import unwrapped
 
 
 def adopt(value: object) -> object:
@@ -18,8 +21,10 @@ def adopt(value: object) -> object:
         return from_diffusers(value[0], value[1])
     unet: Any = getattr(value, "unet", None)
     scheduler = getattr(value, "scheduler", None)
-    if is_unet(unet) and scheduler is not None and getattr(value, "vae", None) is None:
+    latent = any(getattr(value, name, None) is not None for name in ("vae", "vqvae"))
+    if is_unet(unet) and scheduler is not None and not latent:
         return from_diffusers(unet, scheduler)
-    if is_azula(value):
-        return from_azula(value)
+    inner = unwrapped(value) if isinstance(value, nn.Module) else value
+    if is_azula(inner):
+        return from_azula(inner)
     return value

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..schedule import Schedule
 from .denoiser import DenoiserPrior
+from .wrappers import check_call, uncopied, unwrapped
 
 
 def is_azula(value: object) -> bool:
@@ -44,11 +45,15 @@ def from_azula(
     Cost:
         one call of the network; the bisection asks the schedule 60 times per level, once.
     """
+    denoiser = uncopied(denoiser)
     if not is_azula(denoiser) or isinstance(denoiser, type):
         raise TypeError(
             f"denoiser is a {type(denoiser).__name__}. An azula denoiser, with a schedule that is called with a time, "
             "is expected: from_azula(azula.denoise.KarrasDenoiser(backbone, schedule))."
         )
+    backbone = getattr(denoiser, "backbone", None)
+    if isinstance(backbone, nn.Module):
+        check_call(backbone, 2, "picture and time", f"The backbone {type(unwrapped(backbone)).__name__}")
     low, high = _level(denoiser, 0.0), _level(denoiser, 1.0)
     if not low < high:
         raise ValueError(

@@ -121,7 +121,7 @@ class Prior(nn.Module, ABC):
         if label is not None and (isinstance(label, bool) or label not in range(self.classes or 0)):
             raise ValueError(
                 f"label is {label!r}. A class of the prior {self.name!r}, a whole number from 0 to "
-                f"{(self.classes or 0) - 1}, is expected: prior.labelled(0)."
+                f"{(self.classes or 0) - 1}, is expected: hrdis.load_prior(name, label=0), or prior.labelled(0)."
             )
         other = copy(self)
         other.label = label

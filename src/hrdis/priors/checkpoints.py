@@ -1,18 +1,22 @@
-"""Priors by name: the one inside the package, folders of ``hrdis train`` or diffusers, models of the hub."""
+"""Priors by name: the one inside the package, folders of ``hrdis train`` or diffusers, models fetched from the hub."""
 
+import json
 from collections.abc import Callable
 from difflib import get_close_matches
 from hashlib import file_digest, sha256
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from . import adm, cards, ddpm_original
 from .base import Prior
 from .hub import fetched
-from .latent_files import load_latent, weight_files
+from .latent_files import config_files, load_latent, weight_files
 from .pipelines import load_consistency, load_diffusers, load_edm, parts, weights_in
+from .unet import EMA_SETTINGS, read_json
+from .weights import shards
 
 
 def embedded_folder() -> Path:
@@ -43,7 +47,7 @@ def load_prior(
     Args:
         name: ``"default"``, the small model inside the package; a name of ``hrdis prior list`` whose files are here
             (nothing is fetched); a folder made by ``hrdis train`` or diffusers; or a scheme and what it reads:
-            ``"diffusers:"`` and a folder or hub id, e.g.
+            ``"diffusers:"`` and a folder, or the id of a model that ``hrdis prior get`` fetched from the hub, e.g.
             ``"diffusers:google/ddpm-celebahq-256"``, whose scheduler tells noise predictors, EDM networks and
             consistency models apart; ``"edm:"`` and ``"consistency:"`` say it where the scheduler does not.
             ``"latent:"`` and the folder of a pipeline of latent diffusion, with unet/, vae/ and scheduler/ in it.
@@ -67,12 +71,14 @@ def load_prior(
         prior = LOADERS[scheme](rest, dtype)
     else:
         folder = _folder(name)
+        if folder.is_file() and (folder.parent / "config.json").is_file():  # the weights in a folder of diffusers
+            folder = folder.parent
         near = get_close_matches(scheme, LOADERS, n=1) if rest else []
         if not folder.is_dir():
             raise ValueError(
                 f"There is no prior {str(name)!r}. 'default' or a folder with config.json, scheduler_config.json and "
-                "diffusion_pytorch_model.safetensors is expected: hrdis.load_prior('default'); or one of the hub by "
-                "its id: hrdis.load_prior('diffusers:google/ddpm-celebahq-256')."
+                "diffusion_pytorch_model.safetensors is expected: hrdis.load_prior('default'); or a file of weights with "
+                "its layout before it: hrdis.load_prior('adm:weights.pt')."
                 + (f" Did you mean {near[0] + ':' + rest!r}?" if near else "")
             )
         prior = load_diffusers(folder, dtype, name="default" if str(name) == "default" else folder.name)
@@ -92,10 +98,56 @@ def presets_of(name: str | Path) -> str:
 
 def weights_sha256(name: str | Path = "default") -> str:
     """The SHA-256 of a prior's weights file, for records; where there are several, of their hashes in order."""
+    digests = [_digest(file) for file in _weight_files(name)]
+    if len(digests) == 1 and not str(_named(name)).startswith("latent:"):
+        return digests[0]
+    return sha256(b"".join(bytes.fromhex(digest) for digest in digests)).hexdigest()
+
+
+def identity(name: str | Path = "default") -> str:
+    """Return the SHA-256 of all that decides what a prior computes: its scheme, its configurations, its weights.
+
+    Two priors of the same weights differ where they are read by different schemes (the order of attention rows, an EDM
+    network), or where the betas or the prediction type of their scheduler do.
+    """
+    about = {
+        "scheme": scheme_of(name),
+        "configurations": {place: _settings(file) for place, file in _config_files(name).items()},
+        "weights": [_digest(file) for file in _weight_files(name)],
+    }
+    return sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+def scheme_of(name: str | Path) -> str:
+    """Return what reads a prior: a key of `LOADERS`, "diffusers" for a folder."""
+    scheme, _, rest = str(_named(name)).partition(":")
+    return scheme if rest and scheme in LOADERS else "diffusers"
+
+
+def _weight_files(name: str | Path) -> list[Path]:
     path = _folder(name)
-    if str(_named(name)).startswith("latent:"):
-        return sha256(b"".join(bytes.fromhex(_digest(file)) for file in weight_files(path))).hexdigest()
-    return _digest(path if path.is_file() else weights_in(parts(path)[0]))
+    if scheme_of(name) == "latent":
+        return weight_files(path)
+    if path.is_file() and scheme_of(name) not in ("diffusers", "edm", "consistency"):
+        return [path]
+    return shards(weights_in(parts(path if path.is_dir() else path.parent)[0]))
+
+
+def _config_files(name: str | Path) -> dict[str, Path]:
+    """The configurations of a prior in a folder, by what they are of; none where a file of weights is all."""
+    path, scheme = _folder(name), scheme_of(name)
+    if scheme == "latent":
+        return {file.parent.name: file for file in config_files(path)}
+    if scheme not in ("diffusers", "edm", "consistency"):
+        return {}
+    unet, scheduler = parts(path if path.is_dir() else path.parent)
+    return {place: file for place, file in (("unet", unet / "config.json"), ("scheduler", scheduler)) if file.is_file()}
+
+
+def _settings(file: Path) -> dict[str, Any]:
+    """The entries of a configuration that change what is computed: not the versions and names that others note in it."""
+    config = read_json(file)
+    return {k: v for k, v in config.items() if (not k.startswith("_") or k == "_class_name") and k not in EMA_SETTINGS}
 
 
 def _digest(file: Path) -> str:

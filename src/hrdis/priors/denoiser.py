@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..schedule import Schedule
 from .base import Prediction, Prior
+from .wrappers import check_call, uncopied
 
 #: Standard deviation of training images in [-1, 1], as EDM has it.
 SIGMA_DATA = 0.5
@@ -69,6 +70,11 @@ class DenoiserPrior(Prior):
                 f"sigma_min is {sigma_min} and sigma_max is {sigma_max}. 0 <= sigma_min < sigma_max is expected: "
                 "DenoiserPrior(denoise, sigma_min=0.002, sigma_max=80)."
             )
+        denoise = uncopied(denoise)
+        given = 2 if classes is None else 3
+        check_call(
+            denoise, given, "picture and level" if classes is None else "picture, level and class", "The denoiser"
+        )
         self.denoise = denoise.eval().requires_grad_(False) if isinstance(denoise, nn.Module) else denoise
         self.schedule = schedule or Schedule.linear()
         self.sigma_min, self.sigma_max = sigma_min, sigma_max
@@ -222,7 +228,7 @@ def levels_of(
     Raises:
         ValueError: for anything else, in the words of the caller: its units, and its call as code.
     """
-    levels = torch.as_tensor(sigma, dtype=torch.float64).flatten().tolist()
+    levels = torch.as_tensor(sigma, dtype=torch.float64, device="cpu").flatten().tolist()
     if len(levels) not in (1, batch):
         raise ValueError(
             f"sigma holds {len(levels)} levels for {batch} images. One number, or one per image, is expected: {call}."

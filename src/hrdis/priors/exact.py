@@ -74,7 +74,7 @@ class Gaussian(Prior):
     @property
     def covariance(self) -> Tensor:
         """The full matrix (n, n)."""
-        Q = torch.eye(len(self.variances), dtype=torch.float64) if self.basis is None else self.basis
+        Q = torch.diag(torch.ones_like(self.variances)) if self.basis is None else self.basis
         return (Q * self.variances) @ Q.T
 
     def _rotate(self, v: Tensor, back: bool = False) -> Tensor:
@@ -174,7 +174,7 @@ class MixturePosterior:
     def covariance(self) -> Tensor:
         """(n, n)."""
         centre = self.mean.flatten()
-        total = torch.zeros(len(centre), len(centre), dtype=torch.float64)
+        total = centre.new_zeros(len(centre), len(centre))
         for w, g in zip(self.weights, self.components, strict=True):
             d = g.mean.flatten() - centre
             total += w * (g.covariance + torch.outer(d, d))
@@ -222,7 +222,7 @@ def _condition(prior: Gaussian, problem: Problem) -> list[tuple[Tensor, Tensor, 
         H = matrix(A.for_image(i), tuple(prior.mean.shape))
         keep = (H != 0).any(1)  # rows of holes carry neither signal nor noise
         H, r = H[keep], y[keep] - H[keep] @ m
-        S = H @ C @ H.T + problem.sigma_y**2 * torch.eye(len(H), dtype=torch.float64)
+        S = H @ C @ H.T + problem.sigma_y**2 * torch.eye(len(H), dtype=torch.float64, device=H.device)
         gain = torch.linalg.lstsq(S, H @ C, driver="gelsd").solution.T  # C H^T S^+
         covariance = C - gain @ H @ C
         eigenvalues = torch.linalg.eigvalsh(S)

@@ -1,7 +1,13 @@
-"""Models of the Hugging Face hub: fetched when their id is named, tensors and JSON only, and kept in its cache."""
+"""Models of the Hugging Face hub that are on this machine: found by their id, compared with their pins, never fetched.
+
+``hrdis prior get diffusers:OWNER/NAME`` fetches one (`hrdis.fetch`), and notes its revision and the hashes of its files.
+Whatever lies in the hub's cache later under that id must be the same.
+"""
 
 import re
 from pathlib import Path
+
+from . import cards
 
 ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -10,60 +16,78 @@ ID = re.compile(r"[\w.-]+/[\w.-]+")
 FILES = [
     f"{folder}{name}" for folder in ("", "unet/") for name in ("config.json", "diffusion_pytorch_model.safetensors")
 ] + ["model_index.json", "scheduler_config.json", "scheduler/scheduler_config.json"]
+SHARDS = [
+    f"{folder}diffusion_pytorch_model{rest}"
+    for folder in ("", "unet/")
+    for rest in (".safetensors.index.json", "-*.safetensors")
+]
 OTHERS = [f"{folder}diffusion_pytorch_model.{kind}" for folder in ("", "unet/") for kind in ("fp16.safetensors", "bin")]
 
 
-def folder_of(where: str | Path) -> Path:
-    """The folder that a name stands for: itself, or where the hub's model of that id lies, fetched if need be.
+def folder_of(where: str | Path, scheme: str = "diffusers") -> Path:
+    """Return the folder that a name stands for: itself, or where the hub's model of that id lies on this machine.
 
     Raises:
-        ValueError: if there is no such folder, and no such model can be had.
+        ValueError: if there is no such folder, no such model was fetched, or its files are not those that were pinned.
     """
     folder = Path(where).expanduser()
     if folder.is_dir():
         return folder
-    if not ID.fullmatch(str(where)) or str(where).startswith("."):
+    if folder.is_file():
+        if (folder.parent / "config.json").is_file():  # the weights themselves, in a folder of diffusers
+            return folder.parent
         raise ValueError(
-            f"There is no folder {str(where)!r}. A folder of diffusers or a hub id is expected: "
-            "hrdis.load_prior('diffusers:google/ddpm-celebahq-256')."
+            f"{folder} is a file. The folder of a network with its config.json and scheduler_config.json is expected; "
+            f"a file alone is loaded by its layout: hrdis.load_prior('adm:{folder}')."
         )
-    fetched = _snapshot(str(where), FILES)
-    weights = (f"{unet}diffusion_pytorch_model.safetensors" for unet in ("", "unet/"))
-    if not any((fetched / file).exists() for file in weights):
-        fetched = _snapshot(str(where), OTHERS)
-    return fetched
+    if not is_id(where):
+        raise ValueError(
+            f"There is no folder {str(where)!r}. A folder of diffusers is expected, or the id of a model of the hub "
+            "that was fetched: hrdis prior get diffusers:google/ddpm-celebahq-256"
+        )
+    found = fetched(str(where))
+    if found is None:
+        raise ValueError(
+            f"There is no folder {str(where)!r}, and no model of that id was fetched. Nothing is loaded from the "
+            f"network unasked. If the model of the hub is meant: hrdis prior get {scheme}:{where}"
+        )
+    cards.verify(card_of(str(where), found))
+    return found
+
+
+def is_id(where: str | Path) -> bool:
+    """Return True if a name has the form of an id, OWNER/NAME."""
+    return ID.fullmatch(str(where)) is not None and not str(where).startswith(".")
 
 
 def fetched(where: str) -> Path | None:
-    """The folder of a model of the hub that was fetched before; None where there is none. Nothing is fetched."""
-    if Path(where).expanduser().exists() or not ID.fullmatch(where) or where.startswith("."):
+    """Return the folder of a model of the hub that was fetched before, or None. The network is not used."""
+    if Path(where).expanduser().exists() or not is_id(where):
         return None
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(where, local_files_only=True, allow_patterns=FILES))
+        found = Path(snapshot_download(where, revision=revision(where), local_files_only=True, allow_patterns=FILES))
     except Exception:  # whatever it is: there is none
         return None
+    return found if any(file.is_file() for file in found.rglob("config.json")) else None
 
 
-def _snapshot(repo: str, patterns: list[str]) -> Path:
-    from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+def revision(repo: str) -> str | None:
+    """Return the commit of a model that `hrdis prior get` fetched, or None."""
+    file = revision_file(repo)
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else None
 
-    try:
-        return Path(snapshot_download(repo, allow_patterns=patterns))
-    except GatedRepoError:
-        reason = "its owners ask for a login and their consent (`hf auth login`)"
-    except RepositoryNotFoundError:
-        raise ValueError(
-            f"There is no folder {repo!r}, and no model of that id on {constants.ENDPOINT}. A folder or an id such as "
-            "'google/ddpm-celebahq-256' is expected."
-        ) from None
-    except Exception as error:  # whatever the network does: the way out is the same
-        offline = constants.HF_HUB_OFFLINE or type(error).__name__ in ("OfflineModeIsEnabled",)
-        reason = "HF_HUB_OFFLINE is set" if offline else " ".join(str(error).split())[:200] or type(error).__name__
-    raise ValueError(
-        f"The model {repo!r} is not on this computer and cannot be fetched: {reason}. Where there is a network, run "
-        f"`hf download {repo} --local-dir {repo.split('/')[1]}`, copy the folder here, and load that: "
-        f"hrdis.load_prior('diffusers:{repo.split('/')[1]}')."
+
+def revision_file(repo: str) -> Path:
+    """Return where the commit of a fetched model is noted."""
+    return cards.home() / "pins" / f"{repo}.revision"
+
+
+def card_of(repo: str, folder: Path) -> cards.Card:
+    """Return a card of a model in the hub's cache, for its pins: every file that decides what it computes."""
+    names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+    read = [name for name in names if name.endswith((".json", ".safetensors", ".bin"))]
+    return cards.Card(
+        name=repo, scheme="diffusers", files=tuple(cards.File(name=name) for name in read), path=str(folder)
     )

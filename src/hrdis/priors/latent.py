@@ -11,6 +11,7 @@ from ..operators.problem import Problem
 from ..schedule import Schedule
 from .base import Prediction, Prior
 from .unet import pad
+from .wrappers import config_of, uncopied
 
 
 class LatentPrior(Prior):
@@ -78,6 +79,7 @@ class LatentPrior(Prior):
                 f"prior is a {type(prior).__name__}. A prior of the latents is expected: "
                 "LatentPrior(hrdis.priors.UNetPrior(unet, schedule), vae)."
             )
+        vae = uncopied(vae)
         if not (callable(getattr(vae, "encode", None)) and callable(getattr(vae, "decode", None))):
             raise TypeError(
                 f"vae is a {type(vae).__name__}, without encode or decode. An autoencoder is expected: "
@@ -210,7 +212,7 @@ class BlindDecoded(BlindOperator):
 
 
 def _config(vae: nn.Module) -> dict[str, Any]:
-    return dict(getattr(vae, "config", {}))
+    return config_of(vae)
 
 
 def _factor(config: dict[str, Any]) -> int:
@@ -221,7 +223,7 @@ def _factor(config: dict[str, Any]) -> int:
 
 def _each(values: float | list[float]) -> Tensor:
     """A number for all channels, or one for each, to be broadcast over latents."""
-    return torch.as_tensor(values, dtype=torch.float64).reshape(-1, 1, 1)
+    return torch.as_tensor(values, dtype=torch.float64, device="cpu").reshape(-1, 1, 1)
 
 
 def _quieter(q: Schedule, bound: float) -> Schedule:

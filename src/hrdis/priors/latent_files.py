@@ -7,11 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from .latent import LatentPrior
+from .pipelines import WEIGHTS, weights_in
 from .unet import UNetPrior, build_unet, load_weights, read_json, schedule_of
+from .weights import shards
+from .wrappers import CONDITIONS
 
 NETWORKS = ("UNet2DModel", "UNet2DConditionModel")
 AUTOENCODERS = ("AutoencoderKL", "VQModel", "AutoencoderTiny")
-WEIGHTS = "diffusion_pytorch_model.safetensors"
 PROMPT = "prompt_embeds.safetensors"
 
 
@@ -67,7 +69,7 @@ def load_latent(folder: str | Path, dtype: torch.dtype = torch.float32) -> Laten
             "A model without further inputs is expected (an inpainting or upscaling network has them)."
         )
     net = build_unet(config, NETWORKS)
-    load_weights(net, folder / "unet" / WEIGHTS)
+    load_weights(net, weights_in(folder / "unet", WEIGHTS))
     if config.get("_class_name") == "UNet2DConditionModel":
         net = Prompted(net, _embedding(folder, config))
     prior = UNetPrior(
@@ -84,9 +86,21 @@ def weight_files(folder: str | Path) -> list[Path]:
     folder = Path(folder).expanduser()
     return [
         file
-        for file in (folder / "unet" / WEIGHTS, _autoencoder_folder(folder) / WEIGHTS, folder / PROMPT)
-        if file.is_file()
-    ]
+        for place in (folder / "unet", _autoencoder_folder(folder))
+        for file in _existing(weights_in(place, WEIGHTS))
+    ] + _existing(folder / PROMPT)
+
+
+def config_files(folder: str | Path) -> list[Path]:
+    """The configurations that decide what a model in a folder computes."""
+    folder = Path(folder).expanduser()
+    places = (folder / "unet", _autoencoder_folder(folder))
+    files = [*(place / "config.json" for place in places), folder / "scheduler" / "scheduler_config.json"]
+    return [file for file in files if file.is_file()]
+
+
+def _existing(file: Path) -> list[Path]:
+    return shards(file) if file.is_file() else []
 
 
 def _noise(config: dict[str, Any], file: Path) -> dict[str, Any]:
@@ -100,8 +114,8 @@ def _noise(config: dict[str, Any], file: Path) -> dict[str, Any]:
 
 def _check_conditions(config: dict[str, Any], folder: Path) -> None:
     """Raise if a network wants to be told what nobody tells it here."""
-    for key in ("num_class_embeds", "class_embed_type", "addition_embed_type", "encoder_hid_dim_type"):
-        if config.get(key) is not None:
+    for key in ("num_class_embeds", *CONDITIONS):
+        if config.get(key) not in (None, False):
             raise ValueError(
                 f"The network in {folder} has {key} = {config[key]!r}. One without labels and further conditions is "
                 "expected: unconditional, or told a text alone (Stable Diffusion 1 and 2)."
@@ -112,7 +126,7 @@ def _autoencoder(folder: Path, dtype: torch.dtype) -> nn.Module:
     where = _autoencoder_folder(folder)
     config = read_json(where / "config.json")
     vae = build_unet(config, AUTOENCODERS)
-    load_weights(vae, where / WEIGHTS)
+    load_weights(vae, weights_in(where, WEIGHTS))
     full = dtype == torch.float16 and config.get("force_upcast", False)
     return nn.Module.to(vae, torch.float32 if full else dtype)
 

@@ -1,6 +1,6 @@
-"""diffusers' models as priors: from a folder, from the hub, or from objects; noise predictors, EDM and consistency."""
+"""diffusers' models as priors, from folders or from objects: noise predictors, EDM and consistency."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,22 +12,37 @@ from .denoiser import DenoiserPrior, consistency, edm
 from .hub import folder_of
 from .small_unet import SmallUNet
 from .unet import Network, UNetPrior, build_unet, load_weights, read_json, schedule_of
+from .wrappers import unwrapped
 
 Kind = Literal["edm", "consistency"]
 
-#: What a folder's weights may be called, the best first.
+#: What a folder's weights may be called, the best first; * is a variant, e.g. fp16 or ema. An index stands for shards.
 WEIGHTS = (
     "diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.safetensors.index.json",
+    "diffusion_pytorch_model.ema.safetensors",
     "diffusion_pytorch_model.fp16.safetensors",
+    "diffusion_pytorch_model.safetensors.index.*.json",
+    "diffusion_pytorch_model.*.safetensors",
+    "model.safetensors",
+)
+
+#: The same in files that torch's reader reads, without running code.
+PICKLED = (
     "diffusion_pytorch_model.bin",
+    "diffusion_pytorch_model.bin.index.json",
+    "diffusion_pytorch_model.ema.bin",
     "diffusion_pytorch_model.fp16.bin",
+    "diffusion_pytorch_model.bin.index.*.json",
+    "diffusion_pytorch_model.*.bin",
+    "pytorch_model.bin",
 )
 
 
 def load_diffusers(
     where: str | Path, dtype: torch.dtype = torch.float32, name: str | None = None, kind: Kind | None = None
 ) -> Prior:
-    """Read a network and its scheduler from a folder or the hub; no code is run, every weight comes from it.
+    """Read a network and its scheduler from a folder; no code is run, every weight comes from it.
 
     The network is a `SmallUNet` of this library, which needs no diffusers, or diffusers' ``UNet2DModel``.
 
@@ -36,15 +51,15 @@ def load_diffusers(
     images may be any; attention at sizes other than the training's runs, but was not trained for it.
 
     Args:
-        where: a folder, or a hub id such as "google/ddpm-celebahq-256".
+        where: a folder, or the id of a model of the hub that ``hrdis prior get`` fetched.
         dtype: precision the network runs in.
         name: for records; the folder's by default.
         kind: the preconditioning of the network, where the scheduler does not say.
 
     Raises:
-        ValueError: if a file is missing, damaged, needs code or is of another model, or the hub cannot be reached.
+        ValueError: if a file is missing, damaged, needs code or is of another model, or no such model was fetched.
     """
-    folder = folder_of(where)
+    folder = folder_of(where, kind or "diffusers")
     unet, scheduler = parts(folder)
     config = read_json(scheduler)
     options = read_json(unet / "config.json")
@@ -68,6 +83,9 @@ def load_consistency(where: str, dtype: torch.dtype = torch.float32) -> Prior:
 def from_diffusers(unet: nn.Module, scheduler: Any, name: str = "custom", kind: Kind | None = None) -> Prior:
     """A live ``UNet2DModel`` with its scheduler as a prior; the network is frozen and shared, not copied.
 
+    Of DataParallel, DistributedDataParallel and torch.compile the network inside is taken; it is compiled where it is
+    used, by ``prior.net.compile()``.
+
     The scheduler's class and configuration say what the network is: ``EDMEulerScheduler`` and
     ``EDMDPMSolverMultistepScheduler`` a raw EDM network, ``CMStochasticIterativeScheduler`` a consistency model, all
     that have betas a predictor of noise, v or image. What they clip or threshold while sampling is not done here.
@@ -87,10 +105,12 @@ def from_diffusers(unet: nn.Module, scheduler: Any, name: str = "custom", kind: 
         Traceback (most recent call last):
         TypeError: unet is a str. A diffusers UNet2DModel is expected: from_diffusers(unet, scheduler).
     """
-    unet = unwrapped(unet)
+    unet = unwrapped(unet) if isinstance(unet, nn.Module) else unet
     if not is_unet(unet):
+        text = "It wants a text, which is told once: hrdis.load_prior('latent:FOLDER'). "
         raise TypeError(
-            f"unet is a {type(unet).__name__}. A diffusers UNet2DModel is expected: from_diffusers(unet, scheduler)."
+            f"unet is a {type(unet).__name__}. {text if _named(unet, 'UNet2DConditionModel') else ''}"
+            "A diffusers UNet2DModel is expected: from_diffusers(unet, scheduler)."
         )
     config = scheduler if isinstance(scheduler, Mapping) else getattr(scheduler, "config", None)
     if not isinstance(config, Mapping):
@@ -104,39 +124,44 @@ def from_diffusers(unet: nn.Module, scheduler: Any, name: str = "custom", kind: 
     return _prior(unet, config, "The scheduler", name, kind)
 
 
-def unwrapped(net: nn.Module) -> nn.Module:
-    """Return the network inside of DataParallel, DistributedDataParallel and torch.compile."""
-    while True:
-        inner = getattr(net, "_orig_mod", None)
-        if inner is None and isinstance(net, nn.DataParallel | nn.parallel.DistributedDataParallel):
-            inner = net.module
-        if inner is None:
-            return net
-        net = inner
-
-
 def is_unet(value: object) -> bool:
-    """Whether a value is diffusers' ``UNet2DModel``, without importing diffusers."""
-    return any(c.__name__ == "UNet2DModel" and c.__module__.startswith("diffusers.") for c in type(value).__mro__)
+    """Return True for diffusers' ``UNet2DModel``, wrapped or not, without importing diffusers."""
+    return isinstance(value, nn.Module) and _named(unwrapped(value), "UNet2DModel")
+
+
+def _named(value: object, name: str) -> bool:
+    return any(c.__name__ == name and c.__module__.startswith("diffusers.") for c in type(value).__mro__)
 
 
 def parts(folder: Path) -> tuple[Path, Path]:
-    """Where the network lies in a folder, and the file of its scheduler: beside each other, or as in a pipeline."""
-    unet = folder / "unet" if (folder / "unet").is_dir() else folder
-    scheduler = folder / "scheduler" if (folder / "scheduler").is_dir() else folder
-    return unet, scheduler / "scheduler_config.json"
+    """Return where the network lies in a folder, and the file of its scheduler: beside each other, or in a pipeline's.
+
+    The folder may be that of the network alone, inside of a pipeline or of a training's output.
+    """
+    unet = next((folder / name for name in ("unet", "unet_ema") if (folder / name).is_dir()), folder)
+    places = [folder / "scheduler", folder]
+    if unet != folder or folder.name.startswith("unet"):
+        above = (folder, folder.parent) if unet != folder else (folder.parent, folder.parent.parent)
+        places += [place for parent in above for place in (parent / "scheduler", parent)]
+    files = [place / "scheduler_config.json" for place in places]
+    expected = files[0] if (folder / "scheduler").is_dir() else files[1]
+    return unet, next((file for file in files if file.is_file()), expected)
 
 
-def weights_in(folder: Path) -> Path:
-    """The file with a network's weights: the first of `WEIGHTS` that is there."""
-    return next((folder / name for name in WEIGHTS if (folder / name).is_file()), folder / WEIGHTS[0])
+def weights_in(folder: Path, names: Sequence[str] = WEIGHTS + PICKLED) -> Path:
+    """Return the file with a network's weights: the first of the names that is there, an index where they are split."""
+    for name in names:
+        found = sorted(file for file in folder.glob(name) if file.is_file() and "-of-" not in file.name)
+        if found:  # of variants, the one that is no raw copy beside an average
+            return min(found, key=lambda file: "non_ema" in file.name)
+    return folder / WEIGHTS[0]
 
 
 def _prior(net: nn.Module, config: Mapping[str, Any], where: str, name: str, kind: Kind | None) -> Prior:
     """The prior that a scheduler's configuration makes of a network."""
     scheduler = str(config.get("_class_name", ""))
-    levels: Any = () if isinstance(net, SmallUNet) else net.config["block_out_channels"]  # type: ignore[index]
-    multiple = net.multiple if isinstance(net, SmallUNet) else 2 ** (len(levels) - 1)
+    inner: Any = unwrapped(net)
+    multiple = inner.multiple if isinstance(inner, SmallUNet) else 2 ** (len(inner.config["block_out_channels"]) - 1)
     predicts = config.get("prediction_type", "epsilon")
     cm = scheduler == "CMStochasticIterativeScheduler"
     if kind is None and (cm or scheduler.startswith("EDM")):

@@ -73,7 +73,7 @@ def _phase_table() -> Tensor:
     """Return frequency x ln(sigma_t / alpha_t) for every time of the linear schedule: float32 ``(1000, 32)``."""
     alpha_bar = Schedule.linear().alpha_bar
     log_sigma = 0.5 * torch.log((1 - alpha_bar) / alpha_bar)
-    frequencies = torch.linspace(-1.5, 2.0, FREQUENCIES, dtype=torch.float64).exp()
+    frequencies = torch.linspace(-1.5, 2.0, FREQUENCIES, dtype=torch.float64, device="cpu").exp()
     return (log_sigma[:, None] * frequencies).float()
 
 

@@ -151,8 +151,9 @@ class Tiled(Prior):
     def _ramp(self, size: int, n: int) -> Tensor:
         """Weights along a tile's side: 1 in the middle, falling to nearly 0 over the overlap."""
         if n <= self.tile or self.overlap == 0:
-            return torch.ones(size)
-        distance = torch.arange(1, size + 1).minimum(torch.arange(size, 0, -1)).float()
+            return torch.ones(size, device="cpu")
+        distance = torch.arange(1, size + 1, device="cpu").float()
+        distance = distance.minimum(distance.flip(0))
         return (distance / (self.overlap + 1)).clamp(max=1)
 
 

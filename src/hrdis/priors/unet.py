@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ..schedule import Schedule
 from .base import Prediction, Prior
-from .weights import differences, layout, recognised, stream
+from .weights import DIFFUSERS, differences, layout, recognised, stream
+from .wrappers import check_call, check_conditions, config_of, uncopied, unwrapped
 
 #: What diffusers' `EMAModel` writes into the configuration of the network it averages.
 EMA_SETTINGS = (
@@ -28,13 +29,18 @@ class Network(nn.Module):
         net: called as ``net(x, time).sample`` or ``net(x, time)``, x of shape (b, c, h, w), time of shape (b,); with
             ``class_labels=``, (b,), where its configuration has ``num_class_embeds``.
         multiple: images are padded by reflection to a multiple of this.
+
+    Raises:
+        TypeError, ValueError: for a network that wants more than that: a text, a guidance value, another picture.
     """
 
     def __init__(self, net: nn.Module, multiple: int = 8):
         super().__init__()
+        net, config = uncopied(net), config_of(net)
+        check_conditions(config, f"The configuration of {type(unwrapped(net)).__name__}")
+        check_call(net, 2, "picture and time", f"The network {type(unwrapped(net)).__name__}")
         self.net, self.multiple = net.eval().requires_grad_(False), multiple
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        config = dict(getattr(net, "config", {}))
         self.width: int = config.get("in_channels", 3)
         self.classes: int | None = config.get("num_class_embeds")
 
@@ -149,15 +155,13 @@ def build_unet(config: dict[str, Any], kinds: Sequence[str] = ("UNet2DModel",)) 
     import diffusers
 
     config = {name: value for name, value in config.items() if name not in EMA_SETTINGS}
-    if config.get("class_embed_type") in ("timestep", "identity") and config.get("num_class_embeds") is None:
-        raise ValueError(
-            f"The folder's config.json has class_embed_type {config['class_embed_type']!r}: the network wants a number "
-            "or a vector beside every picture, which no prior here hands on. A network without it, or one with "
-            "num_class_embeds, is expected."
-        )
     kind = config.get("_class_name", kinds[0])
     if kind not in kinds:
-        raise ValueError(f"The folder holds a {kind}. A {' or '.join(kinds)} is expected.")
+        text = kind == "UNet2DConditionModel"
+        wants = " It wants a text, which is told once, beside its autoencoder: hrdis.load_prior('latent:FOLDER')."
+        raise ValueError(f"The folder holds a {kind}. A {' or '.join(kinds)} is expected.{wants if text else ''}")
+    if kind in ("UNet2DModel", "UNet2DConditionModel"):
+        check_conditions(config, "The folder's config.json")
     try:
         with torch.random.fork_rng(devices=[]):  # its random weights are about to be replaced: leave no trace
             net: Any = getattr(diffusers, kind)(**{k: v for k, v in config.items() if not k.startswith("_")})
@@ -182,7 +186,7 @@ def load_weights(net: nn.Module, file: Path) -> None:
         net._fix_state_dict_keys_on_load(names)  # type: ignore[operator]
     own = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
     if wrong := differences({new: found[old] for new, old in names.items()}, own):
-        raise ValueError(f"{file} does not fit its config.json: {wrong}. {recognised(found, file)}".rstrip())
+        raise ValueError(f"{file} does not fit its config.json: {wrong}. {recognised(found, file, DIFFUSERS)}".rstrip())
     renamed = {old: new for new, old in names.items()}
     net.load_state_dict({renamed[old]: tensor for old, tensor in stream(file)}, strict=True, assign=True)
 
@@ -204,11 +208,11 @@ def schedule_of(config: dict[str, Any], where: object = "the scheduler") -> Sche
             "here can say. A network trained without it is expected."
         )
     if config.get("trained_betas"):
-        return Schedule((1 - torch.tensor(config["trained_betas"], dtype=torch.float64)).cumprod(0))
+        return Schedule((1 - torch.tensor(config["trained_betas"], dtype=torch.float64, device="cpu")).cumprod(0))
     if kind == "linear":
         return Schedule.linear(length, first, last)
     if kind == "scaled_linear":
-        beta = torch.linspace(first**0.5, last**0.5, length, dtype=torch.float64) ** 2
+        beta = torch.linspace(first**0.5, last**0.5, length, dtype=torch.float64, device="cpu") ** 2
         return Schedule((1 - beta).cumprod(0))
     if kind == "squaredcos_cap_v2":
         return Schedule.cosine(length)

@@ -28,5 +28,5 @@ def check_picture(name: str, operator: Operator) -> None:
     if not operator.picture:
         raise ValueError(
             f"The task {name!r} measures numbers that are no picture, and this command reads and writes pictures. "
-            f"In Python: hrdis.measure(hrdis.TASKS[{name!r}].build(h, w, 0, 0), x), then hrdis.solve."
+            "It can be used from Python."
         )

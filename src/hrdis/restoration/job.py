@@ -4,7 +4,8 @@ import json
 import platform
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
@@ -18,13 +19,41 @@ import hrdis
 
 from .. import images, uncertainty
 from ..driver import iterate
-from ..operators import Inpainting, Problem, SuperResolution
+from ..operators import JPEG, Blur, Colorization, Inpainting, Operator, Problem, Quantization, SuperResolution
 from ..priors import Prior
 from ..priors.checkpoints import weights_sha256
 from ..solvers import Solver
 from ..solvers.base import Step
 from . import plugin
 from .options import Options
+
+#: Operators whose measurement is the picture, pixel by pixel: where it is white, so is the picture.
+AT_ENDS = (Blur, Colorization, JPEG, Quantization)
+REACH = 4  # pixels all around that must be white, too, for those that round
+
+
+def keep_ends(x: Tensor, y: Tensor, A: Operator) -> Tensor:
+    """Return x, white where y says so, and black where y says so.
+
+    What a solver leaves there is its own error: a saturated sky or the paper of a drawing would turn a little grey.
+    A mean over pixels is white if all of them are; what was rounded is white if all around is.
+
+    Args:
+        x: (b, c, h, w) in [-1, 1].
+        y: of the size of x, with one channel or as many.
+        A: one of `AT_ENDS`.
+    """
+    for end in (-1.0, 1.0):
+        there = ((y - end).abs() < 1e-4).float()
+        if isinstance(A, Blur):
+            if float(A.kernel.min()) < 0:
+                break
+            sure = A.adjoint(there) > 0.5 * A.adjoint(torch.ones_like(there))  # most of its light went there
+        else:
+            reach = 0 if isinstance(A, Colorization) else REACH
+            sure = torch.nn.functional.max_pool2d(1 - there, 2 * reach + 1, stride=1, padding=reach) == 0
+        x = torch.where(sure, end, x)
+    return x
 
 
 @dataclass(frozen=True)
@@ -101,12 +130,28 @@ class Job:
                 x = A.project(x, self.problem.y)
             elif isinstance(A, SuperResolution):
                 x = A.keep_ends(x, self.problem.y)
-        return (x.mean(1, keepdim=True) if self._grey else x).cpu()
+            elif isinstance(A, AT_ENDS):
+                x = keep_ends(x, self.problem.y, A)
+        return self._as_stored(x).cpu()
 
-    @property
+    def _as_stored(self, x: Tensor) -> Tensor:
+        """Return a picture without colours if the given one has none, with as many channels as that is stored with."""
+        if not self._grey:
+            return x
+        return x.mean(1, keepdim=True).expand(-1, self.picture.x.shape[1], -1, -1).contiguous()
+
+    @cached_property
     def _grey(self) -> bool:
-        """Whether the restored picture is grey: the given one is, and not for want of its colours."""
-        return self.picture.x.shape[1] == 1 and self.problem.y.shape[1] == self.problem.image_shape[1]
+        """Whether the restored picture is grey: the given one is, and not for want of its colours.
+
+        One that is stored as colour is grey if its channels are equal wherever it was observed.
+        """
+        y = self.problem.y
+        if y.ndim != 4 or y.shape[1] != self.problem.image_shape[1]:
+            return False
+        if self.picture.x.shape[1] == 1 or not self.options.task:
+            return self.picture.x.shape[1] == 1
+        return bool((y == y[:, :1]).all())
 
     def write(self, found: Found, preset: str | None) -> list[str]:
         """Write the pictures and the record; returns the names of the pictures.
@@ -122,7 +167,7 @@ class Job:
 
     def _write_pictures(self, samples: Tensor) -> list[str]:
         out, k = self.options.output, len(samples)
-        picture = self.picture if self.options.hole != "alpha" else images.Picture(self.picture.x, icc=self.picture.icc)
+        picture = self.picture if self.options.hole != "alpha" else replace(self.picture, alpha=None)
         named = {out if i == 0 else _beside(out, str(i + 1)): x for i, x in enumerate(samples.split(1))}
         if k > 1:
             summary = uncertainty.summarise(samples)
@@ -147,7 +192,7 @@ class Job:
         """The damaged picture at the size of the restored one."""
         y, shape = self.problem.y, self.problem.image_shape
         x = (y.expand(shape) if y.shape[-2:] == shape[-2:] else self.problem.A.pinv(y)).cpu()
-        return x.mean(1, keepdim=True) if self._grey else x
+        return self._as_stored(x)
 
     def record(self, key: str | None, files: list[str], found: Found) -> dict[str, Any]:
         """What was done, enough to do it again."""

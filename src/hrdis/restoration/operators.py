@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 
-from .. import images
 from ..operators import Blur, Inpainting, NonlinearBlur, Operator, kernels, masks
 from ..tasks import Task
 from . import plugin
@@ -67,8 +66,6 @@ def _mask(options: Options, h: int, w: int) -> torch.Tensor:
             f"The task {options.task!r} needs a mask: --mask holes.png (white where a hole is to be filled), "
             "or --hole alpha if the holes are transparent."
         )
-    if source.suffix != ".npy":
-        images.read(source)  # the same checks and messages as for the picture
     mask = masks.from_file(source, options.hole)
     if mask.shape != (h, w):
         raise ValueError(

@@ -24,7 +24,8 @@ class Options:
     size: tuple[int, int] | None = None
     """Height and width of the restored picture, for an --operator that asks for them; by default those of IMAGE."""
     mask: Path | None = None
-    """A picture (or .npy array of 0 and 1) of the same size that shows the holes; needed for inpainting."""
+    """A picture (or .npy array of 0 and 1) of the same size that shows the holes; needed for inpainting.
+    Soft edges belong to the holes."""
     hole: Literal["white", "black", "alpha"] = "white"
     """What marks a hole in the mask; alpha means transparent, and then the picture may be its own mask."""
     kernel: Path | None = None

@@ -161,7 +161,12 @@ def read_array(path: Path) -> Tensor:
     except Exception as error:  # each library has its own; all mean that the file is none
         said = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
         raise ValueError(f"{path} cannot be read as an array ({said}). numpy.save(path, y) makes one.") from None
-    if not isinstance(y, Tensor) or y.is_complex():
+    if isinstance(y, Tensor) and y.is_complex():
+        raise ValueError(
+            f"{path} holds complex numbers. Real ones are expected, with the real and the imaginary part as two "
+            "channels: numpy.save(path, numpy.stack([y.real, y.imag], 1))"
+        )
+    if not isinstance(y, Tensor):
         raise ValueError(f"{path} holds no array of real numbers. One measurement is expected: numpy.save(path, y)")
     if y.ndim < 2 or len(y) != 1:
         raise ValueError(

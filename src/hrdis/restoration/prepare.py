@@ -46,8 +46,8 @@ def prepare(options: Options, settings: Solver, load: Callable[..., Prior] = loa
         raise ValueError(f"--tile is {options.tile}. At least 64 pixels are expected: --tile 512")
     own = task is None and options.image.suffix in plugin.ARRAYS
     picture = None if own else images.read(options.image)
-    if picture is not None and picture.alpha is not None:
-        picture = replace(picture, x=images.without_hidden(picture.x, picture.alpha))
+    if picture is not None:
+        picture = picture.without_hidden()
     y = plugin.read_array(options.image) if picture is None else picture.x
     transparent = picture is not None and picture.alpha is not None
     images.check_output(options.output, transparent=transparent and options.hole != "alpha")
@@ -55,7 +55,9 @@ def prepare(options: Options, settings: Solver, load: Callable[..., Prior] = loa
         outputs(options.output, options.samples), [options.image, options.mask, options.kernel, options.weights]
     )
     if task is not None:
-        _check_pixels(options, y.shape[-2] * task.scale, y.shape[-1] * task.scale)
+        h, w = y.shape[-2] * task.scale, y.shape[-1] * task.scale
+        _check_pixels(options, h, w)
+        images.check_output(options.output, size=(h, w))
         operator = operator_of(options, task, y.shape[-2], y.shape[-1])
         check_picture(options.task, operator)
         if isinstance(operator, Inpainting) and picture is not None:
@@ -111,6 +113,7 @@ def _own(options: Options, y: Tensor, is_picture: bool) -> Problem:
         y = A.from_theirs(images.to_unit(y) if is_picture else y)
     shape = A.image_shape(tuple(y.shape))
     _check_pixels(options, *shape[-2:])
+    images.check_output(options.output, size=(shape[-2], shape[-1]))
     with plugin.running(options.operator):
         with torch.no_grad():
             measured = tuple(A(y.new_zeros(shape)).shape)
@@ -126,13 +129,21 @@ def _coloured(y: Tensor, prior: Prior, is_picture: bool) -> Tensor:
     """Repeat a grey picture to three channels for a prior of colours, which knows noise that differs between them.
 
     For a prior of grey pictures alone, a picture whose three channels are equal becomes grey.
+
+    Raises:
+        ValueError: for a picture of colours and a prior of grey ones.
     """
     if not is_picture or prior.channels is None:
         return y
     if y.shape[1] == 1 and 3 in prior.channels:
         return y.expand(-1, 3, -1, -1)
-    if y.shape[1] == 3 and 3 not in prior.channels and bool((y == y[:, :1]).all()):
-        return y[:, :1]
+    if y.shape[1] == 3 and prior.channels == (1,):
+        if bool((y == y[:, :1]).all()):
+            return y[:, :1]
+        raise ValueError(
+            f"The picture has colours, but the prior {prior.name!r} knows grey ones alone. A grey picture is expected, "
+            "or another prior: hrdis.load_prior('default')."
+        )
     return y
 
 
@@ -141,5 +152,5 @@ def _measurement(picture: images.Picture, A: Operator, prior: Prior) -> tuple[Te
     if isinstance(A, Colorization):
         grey = picture.x.shape[1] == 1
         return (picture.x.clone(), replace(picture, icc=None)) if grey else (A(picture.x), picture)
-    y = _coloured(picture.x, prior, True)
-    return A(y) if isinstance(A, Inpainting) else y.clone(), picture
+    y = A(picture.x) if isinstance(A, Inpainting) else picture.x  # the colours in holes, of a brush, say, do not count
+    return _coloured(y, prior, True).clone(), picture

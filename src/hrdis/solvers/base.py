@@ -206,9 +206,9 @@ class Solver(ABC):
 class Sampler(Solver):
     """A solver that walks x_t down an even grid from noise: what most of the compared methods share."""
 
-    steps: Annotated[int, Field(ge=1)] = 100
+    steps: Annotated[int, Field(ge=1, le=10_000)] = 100
     """Network calls."""
-    start: Annotated[int, Field(ge=0)] | None = None
+    start: Annotated[int, Field(ge=0, le=100_000)] | None = None
     """Largest time visited; below the top, the run starts from the operator's smooth picture, diffused."""
 
     def times(self, schedule: Schedule) -> list[int]:

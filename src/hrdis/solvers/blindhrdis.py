@@ -61,7 +61,7 @@ class BlindHRDIS(Family):
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "HRDIS, ICLR 2025 (section C.7, reconstructed)"
 
-    steps: Annotated[int, Field(ge=1)] = 300
+    steps: Annotated[int, Field(ge=1, le=10_000)] = 300
     """Network calls."""
     beta: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Share of fresh noise (variance)."""

@@ -56,7 +56,7 @@ class CMHRDIS(Family):
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "HRDIS, ICLR 2025 (section C.5, reconstructed)"
 
-    start: Annotated[int, Field(ge=0)] | None = 929
+    start: Annotated[int, Field(ge=0, le=100_000)] | None = 929
     """Largest time visited; above 929 a consistency model was never trained."""
     beta: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Share of fresh noise (variance)."""

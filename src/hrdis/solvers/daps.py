@@ -67,15 +67,15 @@ class DAPS(Solver):
     cost: ClassVar[str] = "5 calls per level, no network gradient"
     reference: ClassVar[str] = "DAPS, CVPR 2025"
 
-    steps: Annotated[int, Field(ge=1)] = 200
+    steps: Annotated[int, Field(ge=1, le=10_000)] = 200
     """Noise levels, before those that fall on the same time are merged."""
-    start: Annotated[int, Field(ge=0)] | None = None
+    start: Annotated[int, Field(ge=0, le=100_000)] | None = None
     """Largest time visited, by default the one of noise 100; below, the run starts from the smooth picture."""
     sigma_min: Annotated[float, Field(gt=0)] = 0.1
     """Lowest noise level."""
-    ode_steps: Annotated[int, Field(ge=1)] = 5
+    ode_steps: Annotated[int, Field(ge=1, le=1_000)] = 5
     """Network calls per level."""
-    langevin_steps: Annotated[int, Field(ge=1)] = 100
+    langevin_steps: Annotated[int, Field(ge=1, le=10_000)] = 100
     """Langevin steps per level."""
     lr: Annotated[float, Field(gt=0)] = 1e-4
     """Langevin step length at the first level; above tau^2 / ||A||^2 it diverges."""

@@ -63,9 +63,9 @@ class DDNM(Sampler):
 
     eta: Annotated[float, Field(ge=0, le=1)] = 0.85
     """Share of fresh noise; 0 is deterministic."""
-    length: Annotated[int, Field(ge=1)] = 1
+    length: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Time travel: how many grid points back."""
-    repeat: Annotated[int, Field(ge=1)] = 1
+    repeat: Annotated[int, Field(ge=1, le=1_000)] = 1
     """Time travel: how often each stretch is walked; 1 means no travel."""
 
     def times(self, schedule: Schedule) -> list[int]:

@@ -76,9 +76,9 @@ class DDNMPlus(Sampler):
 
     eta: Annotated[float, Field(ge=0, le=1)] = 0.85
     """Share of fresh noise where y says nothing; 0 is deterministic."""
-    length: Annotated[int, Field(ge=1)] = 1
+    length: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Time travel: how many grid points back."""
-    repeat: Annotated[int, Field(ge=1)] = 1
+    repeat: Annotated[int, Field(ge=1, le=1_000)] = 1
     """Time travel: how often each stretch is walked; 1 means no travel."""
     form: Literal["exact", "simplified"] = "exact"
     """exact: per singular value; simplified: one share for all, for operators without a known SVD."""

@@ -62,7 +62,7 @@ class DDS(Sampler):
 
     eta: Annotated[float, Field(ge=0, le=1)] = 0.85
     """Share of fresh noise; 0 is deterministic."""
-    cg_steps: Annotated[int, Field(ge=1)] = 5
+    cg_steps: Annotated[int, Field(ge=1, le=10_000)] = 5
     """Conjugate-gradient steps per network call."""
     gamma: Annotated[float, Field(gt=0)] = 1.0
     """Weight of the data term under noise, in units of the image's."""

@@ -65,7 +65,7 @@ class DPS(Sampler):
     cost: ClassVar[str] = "1 call and 1 backward pass per step"
     reference: ClassVar[str] = "DPS, ICLR 2023"
 
-    steps: Annotated[int, Field(ge=1)] = 1000
+    steps: Annotated[int, Field(ge=1, le=10_000)] = 1000
     """Network calls."""
     zeta: Annotated[float, Field(ge=0)] = 0.3
     """Strength of the guidance, dimensionless."""
@@ -73,7 +73,7 @@ class DPS(Sampler):
     """ancestral: the authors'; ddim: RED-diff's."""
     eta: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Share of fresh noise of a DDIM step (form="ddim")."""
-    reference_side: Annotated[int, Field(ge=1)] | None = None
+    reference_side: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Guide as an image of this side would be guided, whatever its size: zeta then does not depend on it."""
 
     def passes(self) -> int:

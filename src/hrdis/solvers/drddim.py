@@ -61,7 +61,7 @@ class DRDDIM(Family):
 
     beta: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Share of fresh noise (variance) in the sub-steps."""
-    substeps: Annotated[int, Field(ge=1)] = 2
+    substeps: Annotated[int, Field(ge=1, le=1_000)] = 2
     """Network calls per step."""
 
     def calls(self, times: list[int], schedule: Schedule) -> int:

@@ -73,11 +73,11 @@ class FPS(Sampler):
     cost: ClassVar[str] = "1 call on M particles per step, no network gradient"
     reference: ClassVar[str] = "FPS-SMC, ICLR 2024"
 
-    steps: Annotated[int, Field(ge=1)] = 1000
+    steps: Annotated[int, Field(ge=1, le=10_000)] = 1000
     """Network calls."""
     c: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """Share of fresh noise (variance)."""
-    particles: Annotated[int, Field(ge=1)] = 1
+    particles: Annotated[int, Field(ge=1, le=1_000)] = 1
     """Particles per image; 1 is FPS, more are FPS-SMC."""
     clamp: bool = True
     """Clamp the denoised image to [-1, 1], as the authors do."""

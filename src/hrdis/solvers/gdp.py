@@ -72,7 +72,7 @@ class GDP(Sampler):
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "GDP, CVPR 2023"
 
-    steps: Annotated[int, Field(ge=1)] = 1000
+    steps: Annotated[int, Field(ge=1, le=10_000)] = 1000
     """Network calls."""
     scale: Annotated[float, Field(ge=0)] | None = None
     """The authors' strength s; it depends on the size of the image. Instead of kappa."""

@@ -62,13 +62,13 @@ class Adam:
 class Family(Solver):
     """What HRDIS shares with its limits: settings, grid, and the update of mu."""
 
-    steps: Annotated[int, Field(ge=1)] = 100
+    steps: Annotated[int, Field(ge=1, le=10_000)] = 100
     """Network calls."""
-    start: Annotated[int, Field(ge=0)] | None = None
+    start: Annotated[int, Field(ge=0, le=100_000)] | None = None
     """Largest time visited; by default the top of the schedule's grid."""
     grid: Literal["uniform", "stride"] = "uniform"
     """uniform: exactly ``steps`` times; stride: the authors' grid, where 150 become 167."""
-    end: Annotated[int, Field(ge=0)] = 0
+    end: Annotated[int, Field(ge=0, le=100_000)] = 0
     """Lowest time visited; the authors' script for nonlinear deblurring stops at 100."""
     lr: Annotated[float, Field(gt=0)] = 0.1
     """Adam's step length, in units of the image ([-1, 1])."""
@@ -178,7 +178,7 @@ class HRDIS(Family):
     """Share of fresh noise (variance): 0 is CR, 1 is RED-diff, the paper takes 0.2 everywhere."""
     first_update: bool = False
     """Also update in the first iteration: Algorithm 1 as printed; the authors' code does not."""
-    fresh_steps: Annotated[int, Field(ge=0)] = 0
+    fresh_steps: Annotated[int, Field(ge=0, le=10_000)] = 0
     """First iterations that take fresh noise only (phase retrieval: 250); the very first always does."""
 
     @torch.no_grad()

@@ -69,7 +69,7 @@ class MMPS(Sampler):
 
     eta: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Share of fresh noise of a DDIM step; 0 is deterministic."""
-    cg_steps: Annotated[int, Field(ge=1)] = 3
+    cg_steps: Annotated[int, Field(ge=1, le=10_000)] = 3
     """Conjugate-gradient steps per network call, a backward pass each."""
 
     def passes(self) -> int:

@@ -54,7 +54,7 @@ class REDDiff(Family):
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "RED-diff, ICLR 2024"
 
-    steps: Annotated[int, Field(ge=1)] = 1000
+    steps: Annotated[int, Field(ge=1, le=10_000)] = 1000
     """Network calls."""
 
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:

@@ -83,10 +83,7 @@ def read_image(path: Path, long_side: int | None = None) -> np.ndarray:
     Raises:
         ValueError: if it cannot be read, as `images.read`.
     """
-    picture = images.read(path)
-    x = images.to_unit(picture.x)[0]
-    if picture.alpha is not None:
-        x = x * picture.alpha + (1 - picture.alpha)
+    x = images.to_unit(images.read(path).on_white().x)[0]
     pixels = (x * 255).round().byte().expand(3, -1, -1).permute(1, 2, 0).numpy()
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if long_side is not None and max(image.size) > long_side:
@@ -131,13 +128,20 @@ def load(
         chosen = stream(seed, "photographs").permutation(len(files))[:most]
         files, total = [files[i] for i in sorted(chosen)], len(files)
         warnings.warn(f"Of {total} images {most} are read, chosen by the seed.", stacklevel=2)
-    images, readable, failures = [], [], []
-    for path in files:
-        try:
-            images.append(read_image(path, long_side))
-            readable.append(path)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            failures.append(f"{path.name} ({error})")
+    images, readable, failures, doubts = [], [], [], []
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for path in files:
+            try:
+                images.append(read_image(path, long_side))
+                readable.append(path)
+            except (OSError, ValueError) as error:
+                failures.append(f"{path.name} ({error})")
+            doubts += [str(warning.message) for warning in said]
+            said.clear()
+    if doubts:
+        more = f" The same is true of {len(doubts) - 1} more." if len(doubts) > 1 else ""
+        warnings.warn(doubts[0] + more, stacklevel=2)
     if len(images) < 2:
         raise ValueError(
             f"{len(images)} of {len(files)} images in {folder} could be read, but at least 2 are needed, one of which "

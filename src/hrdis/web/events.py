@@ -8,7 +8,9 @@ from typing import Any
 
 import gradio as gr
 
+from ..images import open_image
 from ..tasks import TASKS
+from ..wording import for_page
 from .examples import example
 from .form import Form, solvers_for, to_paint_on
 from .words import WORDS
@@ -40,7 +42,7 @@ def painted_on(task: str, hole: str, picture: str | None) -> Any:
     try:
         background = to_paint_on(Path(picture))
     except ValueError as error:
-        raise _said(error) from None
+        raise gr.Error(told(error, picture), print_exception=False) from None
     value: Any = {"background": background, "layers": [], "composite": None}
     return gr.ImageEditor(value, visible=TASKS[task].mask and hole == "painted")
 
@@ -56,6 +58,34 @@ def _number(text: str | None) -> int | None:
         return int(text) if text and text.strip() else None
     except ValueError:
         raise ValueError(f"The class of the picture is {text!r}. A whole number is expected, or nothing.") from None
+
+
+def taken_as_it_is(payload: Any) -> str | None:
+    """Return the path of the picture that was sent.
+
+    gradio would open it with every reader Pillow has, one of which runs programs, and say in its own words what is
+    wrong with it.
+    """
+    return None if payload is None else payload.path
+
+
+def painted_layer(editor: gr.ImageEditor, payload: Any) -> dict[str, Any] | None:
+    """Return what the brush left, the only part of the editor's value that is used, opened as any other picture.
+
+    Raises:
+        gr.Error: if it is no picture.
+    """
+    if payload is not None and payload.id is not None:  # the browser has sent it before
+        payload = editor.blob_storage.pop(payload.id, None)
+    layers = [layer for layer in getattr(payload, "layers", None) or [] if layer is not None]
+    if not layers:
+        return None
+    layer = layers[0]
+    try:
+        with open_image(layer if isinstance(layer, bytes) else layer.path) as image:
+            return {"layers": [image.convert("RGBA")]}
+    except ValueError as error:
+        raise gr.Error(told(error, getattr(layer, "path", None)), print_exception=False) from None
 
 
 def restoring(workshop: Workshop) -> Any:
@@ -78,18 +108,20 @@ def restoring(workshop: Workshop) -> Any:
                 else:
                     yield [line(seen.about), gr.Image(visible=False), *_results(seen), *buttons(running=False)]
         except (ValueError, TypeError, ArithmeticError) as error:
-            yield [line(str(error), "wrong"), gr.Image(visible=False), *_hidden(), *buttons(running=False)]
-            raise _said(error) from None
+            said = told(error, picture, mask, kernel)
+            yield [line(said, "wrong"), gr.Image(visible=False), *_hidden(), *buttons(running=False)]
+            raise gr.Error(said, print_exception=False) from None
 
     return restore
 
 
+def told(error: Exception | str, *files: str | None) -> str:
+    """Return a message in the words of the page, without the folders that the files lie in."""
+    return for_page(error, [Path(file).parent for file in files if file])
+
+
 def _path(file: str | None) -> Path | None:
     return None if file is None else Path(file)
-
-
-def _said(error: Exception) -> gr.Error:
-    return gr.Error(str(error), print_exception=False)
 
 
 def _hidden() -> list[Any]:

@@ -113,7 +113,7 @@ def _holes(painted: "Image.Image | None", size: tuple[int, int]) -> "Image.Image
 
 def to_paint_on(picture: Path) -> "Image.Image":
     """The picture as the brush sees it: upright, 8 bits, at most `EDITED` pixels a side."""
-    shown = images.to_pil(replace(images.read(picture), bits=8)).convert("RGB")
+    shown = images.to_pil(replace(images.read(picture).on_white(), bits=8)).convert("RGB")
     shown.thumbnail((EDITED, EDITED))
     return shown
 

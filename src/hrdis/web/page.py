@@ -17,8 +17,10 @@ from .events import (
     for_hole,
     for_task,
     line,
+    painted_layer,
     painted_on,
     restoring,
+    taken_as_it_is,
 )
 from .form import Form, solvers_for
 from .words import WORDS
@@ -109,6 +111,9 @@ def _asked(priors: Sequence[str]) -> tuple[list[Any], Any, Any]:
     )  # fmt: skip
     mask = gr.File(label="the mask", visible=False, file_types=["image", ".npy"], height=120)
     kernel = gr.File(label="3. the kernel of the blur", visible=False, file_types=["image", ".npy"], height=120)
+    for sent in (picture, mask, kernel):  # whose readers and words are ours
+        sent.preprocess = taken_as_it_is  # type: ignore[method-assign]
+    painted.preprocess = partial(painted_layer, painted)  # type: ignore[method-assign, assignment]
     noise = gr.Slider(
         0, 0.5, value=0, step=0.005, label="noise in the picture",
         info="its standard deviation, for pixel values from 0 to 1; 0 if there is none",

@@ -4,8 +4,9 @@ import json
 import os
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ from torch import Tensor
 from .. import images
 from ..priors import Prior, load_prior
 from ..restoration import Job, prepare
+from ..wording import for_page
 from .form import Form, command, options
+from .limits import Limits
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -62,17 +65,25 @@ class Workshop:
 
     device: str = "auto"
     precision: str = "fp32"
+    limits: Limits = field(default_factory=Limits)
 
     def restore(self, form: Form) -> Iterator[Frame | Restored]:
         """Restore a picture; closing the iterator cancels the run, and its files are gone.
 
         Raises:
-            ValueError, TypeError: for whatever cannot run, before any work.
+            ValueError, TypeError: for whatever cannot run or would take too much, before any work; a run that lasts
+                too long ends with the step it is in.
             ArithmeticError: if the restoration became NaN or infinite.
         """
+        self.limits.check_samples(form.samples)
         with tempfile.TemporaryDirectory(prefix="hrdis-") as folder:
             given = options(form, Path(folder), self.device, self.precision)
-            job = prepare(given, form.settings, _loaded)
+            with warnings.catch_warnings(record=True) as doubts:
+                warnings.simplefilter("always", UserWarning)
+                job = prepare(given, form.settings, _loaded)
+            _check_room(job)
+            self.limits.check(job)
+            said = [for_page(doubt.message, [folder]) for doubt in doubts if doubt.category is UserWarning]
             run, done, began, last = job.iterate(), 0, time.perf_counter(), 0.0
             while True:
                 try:
@@ -81,6 +92,8 @@ class Workshop:
                     found = end.value
                     break
                 done += 1
+                took = time.perf_counter() - began
+                self.limits.check_time(took, took / done * (job.steps - done))
                 if (now := time.perf_counter()) - last > EVERY:
                     yield Frame(done, job.steps, (now - began) / done * (job.steps - done), shown(job, step.x, FRAME))
                     last = time.perf_counter()
@@ -91,8 +104,19 @@ class Workshop:
             yield Restored(
                 shown(job, job.given(), SHOWN), shown(job, found.samples[:1], SHOWN), _gallery(names),
                 _files(Path(folder), given.image), command(form, given),
-                f"{found.calls} network calls in {found.seconds:.1f} s",
+                " ".join([f"{found.calls} network calls in {found.seconds:.1f} s", *said]),
             )  # fmt: skip
+
+
+def _check_room(job: Job) -> None:
+    """Raise if the samples of a job, which are all kept until the end, are too many pixels."""
+    h, w = job.problem.image_shape[-2:]
+    pixels = h * w * job.options.samples
+    if pixels > images.MAX_PIXELS:
+        raise ValueError(
+            f"{job.options.samples} restorations of {w} x {h} pixels are {pixels / 1e6:.0f} megapixels. At most "
+            f"{images.MAX_PIXELS // 1_000_000} are expected. Take fewer restorations, or a smaller picture."
+        )
 
 
 @lru_cache(maxsize=1)

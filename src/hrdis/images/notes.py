@@ -1,0 +1,100 @@
+"""What a file says of its picture beside the pixels: camera notes (EXIF), resolution, colour profile.
+
+A malformed block of them says nothing, and is no reason to refuse a picture.
+"""
+
+import contextlib
+import struct
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+#: What Pillow raises when it reads a malformed block.
+MALFORMED = (
+    SyntaxError, OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError,
+    struct.error,
+)  # fmt: skip
+ORIENTATION, ACROSS, DOWN, UNIT = 0x0112, 0x011A, 0x011B, 0x0128
+INCH, CENTIMETRE = 2, 3
+#: Of the notes of a TIFF these alone are about the picture: description, camera, author, dates, exposure, place. The
+#: others say where the pixels lie in the file.
+ABOUT = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298, 0x8769, 0x8825)
+LONGEST = 65_000  # bytes of a JPEG's block
+
+
+def upright(image: "Image.Image") -> "Image.Image":
+    """Return a picture turned as its EXIF says; a malformed EXIF block says nothing."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except MALFORMED:
+        image.info.pop("exif", None)
+        return image
+
+
+def notes_of(image: "Image.Image") -> dict[str, Any]:
+    """Return the EXIF of a picture without its rotation, and its resolution, where they can be read."""
+    notes: dict[str, Any] = {}
+    try:
+        exif = image.getexif()
+    except MALFORMED:
+        exif = None
+    dpi = _resolution(image, exif)
+    if dpi is not None:
+        notes["dpi"] = dpi
+    if exif is not None:
+        with contextlib.suppress(*MALFORMED):
+            kept = _about(exif, image.format == "TIFF")
+            if kept:
+                notes["exif"] = kept
+    return notes
+
+
+def _about(exif: "Image.Exif", tiff: bool) -> bytes:
+    """Return the notes without rotation and resolution, which go with the picture; b"" if none are left."""
+    from PIL import Image
+
+    kept = Image.Exif()
+    for tag in set(exif) | {0x8769, 0x8825}:
+        if tag in (ORIENTATION, ACROSS, DOWN, UNIT) or (tiff and tag not in ABOUT):
+            continue
+        if tag in (0x8769, 0x8825):  # exposure and place are blocks of their own
+            block = exif.get_ifd(tag)
+            if block:
+                kept[tag] = dict(block)
+        else:
+            kept[tag] = exif[tag]
+    content = kept.tobytes() if len(kept) else b""
+    return content if len(content) <= LONGEST else b""
+
+
+def _resolution(image: "Image.Image", exif: "Image.Exif | None") -> tuple[float, float] | None:
+    """Return dots per inch across and down: those of the file, else those of the camera's notes."""
+    with contextlib.suppress(*MALFORMED):
+        across, down = (float(value) for value in image.info["dpi"])
+        if 1 < across < 1e5 and 1 < down < 1e5:
+            return across, down
+    if exif is None:
+        return None
+    with contextlib.suppress(*MALFORMED):
+        per = {INCH: 1.0, CENTIMETRE: 2.54}[exif.get(UNIT, INCH)]
+        across, down = (float(exif[tag]) * per for tag in (ACROSS, DOWN))
+        if 1 < across < 1e5 and 1 < down < 1e5:
+            return across, down
+    return None
+
+
+def with_resolution(exif: bytes | None, dpi: tuple[float, float] | None) -> bytes | None:
+    """Return camera notes with the resolution among them, as those of a file that has no other place for it."""
+    from PIL import Image
+
+    if exif is None and dpi is None:
+        return None
+    notes = Image.Exif()
+    if exif is not None:
+        notes.load(exif)
+    if dpi is not None:
+        notes[ACROSS], notes[DOWN], notes[UNIT] = dpi[0], dpi[1], INCH
+    return notes.tobytes()

@@ -1,0 +1,169 @@
+"""Open picture files: the only place that does, with the readers of picture formats and no others.
+
+Pillow goes by the content of a file and has readers one of which runs a program on what it is given. Whatever is wrong
+with a file becomes one ``ValueError`` of one line.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .notes import MALFORMED, notes_of
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+T = TypeVar("T")
+
+#: What Pillow may take a file for, whatever its name. PostScript is not among them: Ghostscript would run it.
+#: A phone's MPO is read as a JPEG.
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+#: Larger pictures are refused before they are decoded (a small file can unpack to gigabytes).
+MAX_PIXELS = 64_000_000
+#: What people take for a picture that is read: where its mark lies, the mark, its name.
+OTHERS = (
+    (4, b"ftyphei", "a HEIC picture, as phones write"), (4, b"ftyphev", "a HEIC picture, as phones write"),
+    (4, b"ftypmif1", "a HEIC picture, as phones write"), (4, b"ftypmsf1", "a HEIC picture, as phones write"),
+    (4, b"ftypavi", "an AVIF picture"), (0, b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
+    (0, b"\xff\x0a", "a JPEG XL picture"),
+    (0, b"\0\0\0\x0cjP  ", "a JPEG 2000 picture"), (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
+    (0, b"%!PS", "PostScript"), (0, b"\xc5\xd0\xd3\xc6", "PostScript"), (0, b"%PDF", "a PDF document"),
+    (0, b"8BPS", "a Photoshop document"), (0, b"<svg", "an SVG drawing"),
+    (0, b"<?xml", "an XML file, maybe an SVG drawing"),
+    (0, b"gimp xcf", "a GIMP document"), (128, b"DICM", "a DICOM file"), (0, b"SIMPLE  =", "a FITS file"),
+    (0, b"\x93NUMPY", "a NumPy array"), (0, b"PK\x03\x04", "a ZIP archive"), (0, b"\x89HDF", "an HDF5 file"),
+    (0, b"v/1\x01", "an OpenEXR picture"), (0, b"#?RADIANCE", "a Radiance HDR picture"),
+    (0, b"II*\0", "a TIFF of a kind"), (0, b"MM\0*", "a TIFF of a kind"), (0, b"II+\0", "a TIFF of a kind"),
+)  # fmt: skip
+#: Under these names an opened picture's ``info`` says what `from_pil` wants to know, and turning would lose.
+DEPTH, WHITE_IS_ZERO, FILE, NOTES = "hrdis:depth", "hrdis:white is zero", "hrdis:file", "hrdis:notes"
+
+
+@contextmanager
+def open_image(source: str | Path | bytes) -> Iterator["Image.Image"]:
+    """Open and decode a picture by its content, as one of `FORMATS`; use it in a ``with`` statement.
+
+    Args:
+        source: a file, or the content of one.
+
+    Raises:
+        ValueError: if the file is missing, empty, truncated, no picture, or larger than ``MAX_PIXELS``.
+
+    Warns:
+        UserWarning: of a file of several pictures, of which the first is taken.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    path, start = _start(source)
+    too_large = f"{path} unpacks to over {MAX_PIXELS / 1e6:.0f} megapixels. Scale or crop it first."
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of odd notes and large pictures
+        try:
+            image = Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+        except UnidentifiedImageError:
+            raise ValueError(f"{path} {_instead(start)}") from None
+        except Image.DecompressionBombError:
+            raise ValueError(too_large) from None
+        except Exception as error:
+            raise _damaged(path, error) from None
+        with image:
+            pixels = image.width * image.height
+            if pixels > MAX_PIXELS:
+                raise ValueError(
+                    f"{path} is {image.width} x {image.height}, {pixels / 1e6:.0f} megapixels. At most "
+                    f"{MAX_PIXELS // 1_000_000} megapixels are expected. Scale or crop it first."
+                )
+            try:
+                said = _said(image)
+                several = _frames(image) > 1
+                tiff = image.format == "TIFF"
+                notes = notes_of(image) if tiff else {}  # Pillow turns it while it loads, and forgets them
+                image.load()
+                said[NOTES] = notes if tiff else notes_of(image)
+            except Image.DecompressionBombError:
+                raise ValueError(too_large) from None
+            except Exception as error:  # a decoder may raise anything on what is no picture
+                raise _damaged(path, error) from None
+    with image:
+        image.info.update(said | {FILE: path})
+        if several:
+            warnings.warn(f"{path} holds several pictures; the first is taken.", stacklevel=3)
+        yield image
+
+
+def _start(source: str | Path | bytes) -> tuple[str, bytes]:
+    """Return the name of a file for messages, and its first bytes.
+
+    Raises:
+        ValueError: if there is no such file, or nothing in it.
+    """
+    if isinstance(source, bytes):
+        name, start = "The picture", source[:256]
+    else:
+        path, name = Path(source), str(source)
+        if not path.is_file():
+            what = "is a folder" if path.is_dir() else "does not exist"
+            raise ValueError(f"{name} {what}. A picture file (PNG, JPEG, WebP, TIFF, BMP) is expected.")
+        try:
+            with path.open("rb") as file:
+                start = file.read(256)
+        except OSError as error:
+            raise ValueError(f"{name} cannot be read ({error.strerror or error}).") from None
+    if not start:
+        raise ValueError(f"{name} is empty (0 bytes). A picture file is expected: copy or download it again.")
+    return name, start
+
+
+def decode(path: str | Path, convert: Callable[["Image.Image"], T]) -> T:
+    """Open a picture and return what ``convert`` makes of it; errors as those of `open_image`."""
+    with open_image(path) as image:
+        return convert(image)
+
+
+def _said(image: "Image.Image") -> dict[str | tuple[int, int], Any]:
+    """Return what the file says of its numbers and Pillow does not hand on: their depth, whether 0 is white."""
+    said: dict[str | tuple[int, int], Any] = {}
+    tags = getattr(image, "tag_v2", None)
+    if tags is not None:
+        said[WHITE_IS_ZERO] = tags.get(262) == 0
+        bits = tags.get(258, 8)
+        said[DEPTH] = max(bits) if isinstance(bits, tuple) else int(bits)
+    tile = getattr(image, "tile", None)  # of a PNG alone: how its numbers are packed
+    if image.format == "PNG" and tile:
+        said[DEPTH] = 16 if ";16" in str(tile[0][3]) else 8
+    return said
+
+
+def _frames(image: "Image.Image") -> int:
+    """Return how many pictures the file holds; the second one of a phone's (MPO) is no picture."""
+    if image.format == "MPO":
+        return 1
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except MALFORMED:  # the first one may be whole
+        image.seek(0)
+        return 1
+
+
+def _instead(start: bytes) -> str:
+    """Say what a file is that is no picture of a known format."""
+    formats = "PNG, JPEG, WebP, TIFF or BMP is expected, whatever the file is named"
+    name = next((name for at, mark, name in OTHERS if start[at : at + len(mark)] == mark), "")
+    if name == "a TIFF of a kind":
+        return (
+            "is a TIFF of a kind that cannot be read, or damaged. Grey of 8 or 16 bits, floating-point grey of 32 "
+            "bits, or colours of 8 bits are expected: save it as one of these, or as a PNG."
+        )
+    if name:
+        return f"is no picture that can be read: it is {name}. {formats}: save or export it as a PNG or a JPEG."
+    return f"is no picture that can be read. {formats}."
+
+
+def _damaged(path: str, error: Exception) -> ValueError:
+    said = (str(error) or type(error).__name__).splitlines()[0]
+    if isinstance(error, MemoryError):
+        return ValueError(f"{path} needs more memory than there is. Scale or crop it first.")
+    return ValueError(f"{path} cannot be decoded ({said}). It is truncated or damaged: copy it again.")

@@ -1,0 +1,199 @@
+"""Pictures of any mode to tensors: one table of what is taken and how, for all who read pictures."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .base import Picture, from_unit
+from .notes import notes_of, upright
+from .opening import DEPTH, FILE, NOTES, WHITE_IS_ZERO, open_image
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How pictures of one of Pillow's modes are read.
+
+    Args:
+        becomes: ``"L"`` grey, ``"RGB"`` colours, ``"LA"`` and ``"RGBA"`` with transparency, of 8 bits; ``"I"`` whole
+            numbers up to 65535, or ``"F"`` floating-point numbers from 0 to 1, both grey.
+        profile: whether the colour profile stays true: not where the colours change their space.
+    """
+
+    becomes: str
+    profile: bool = True
+
+
+#: Every mode that is read. Whole numbers of 8, 10 or 12 bits in 16 are found out by the largest; see `_white`.
+KINDS = {
+    "1": Kind("L", False), "L": Kind("L"), "LA": Kind("LA"), "La": Kind("LA", False),
+    "P": Kind("RGB"), "PA": Kind("RGBA", False), "RGB": Kind("RGB"), "RGBA": Kind("RGBA"), "RGBa": Kind("RGBA", False),
+    "RGBX": Kind("RGB", False), "CMYK": Kind("RGB", False), "YCbCr": Kind("RGB", False), "LAB": Kind("RGB", False),
+    "HSV": Kind("RGB", False),
+    "I;16": Kind("I"), "I;16L": Kind("I"), "I;16B": Kind("I"), "I;16N": Kind("I"), "I": Kind("I"), "F": Kind("F"),
+}  # fmt: skip
+
+
+def read(path: str | Path) -> Picture:
+    """Read a picture of any mode, turned as its EXIF says.
+
+    Raises:
+        ValueError: if the file is missing, empty, truncated, no picture, larger than ``MAX_PIXELS``, or holds numbers
+            that are no picture.
+
+    Warns:
+        UserWarning: of several pictures in one file, and of data of 8, 10 or 12 bits in 16.
+    """
+    with open_image(path) as image:
+        return from_pil(upright(image))
+
+
+def load(path: str | Path) -> Tensor:
+    """Read a picture as (1, 3, h, w) in [-1, 1]; grey is copied to three channels, transparency dropped."""
+    return read(path).without_hidden().x.expand(-1, 3, -1, -1).clone()
+
+
+def read_numbers(path: str | Path) -> np.ndarray:
+    """Read the grey values of a picture as the file has them, in float64 (h, w), for what is not looked at but summed.
+
+    Colours are averaged as `PIL.Image.convert` does; what is transparent is 0; whatever is white is largest.
+
+    Raises:
+        ValueError: as `images.open_image`.
+    """
+    from PIL import Image
+
+    with open_image(path) as image:
+        if image.mode in KINDS and KINDS[image.mode].becomes in "IF":
+            values = np.asarray(image).astype(np.float64)
+            most = 1 if image.mode == "F" else 2 ** int(image.info.get(DEPTH, 16)) - 1
+            return most - values if image.info.get(WHITE_IS_ZERO) else values
+        if image.has_transparency_data:
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image.convert("RGBA"))
+        return np.asarray(image.convert("L")).astype(np.float64)
+
+
+def from_pil(image: "Image.Image") -> Picture:
+    """Convert one of Pillow's images, of any mode in `KINDS`.
+
+    Raises:
+        ValueError: if it holds numbers that are no picture in [0, 1].
+
+    Warns:
+        UserWarning: of data of 8, 10 or 12 bits in 16.
+    """
+    name = image.info.get(FILE) or getattr(image, "filename", "") or "The picture"
+    if image.mode not in KINDS:
+        raise ValueError(
+            f"{name} has the mode {image.mode}, which is not read. Grey or RGB is expected: image.convert('RGB')."
+        )
+    kind = KINDS[image.mode]
+    icc = image.info.get("icc_profile") if kind.profile else None
+    notes = image.info[NOTES] if NOTES in image.info else notes_of(image)
+    if kind.becomes in "IF":
+        values, white = _deep(image, str(name))
+        grey = values / (white or 1)
+        white_is_zero = bool(image.info.get(WHITE_IS_ZERO))
+        x = _tensor((1 - grey if white_is_zero else grey)[..., None])
+        return Picture(x, _opaque(image, values), 16, icc, white=white or 65535, **notes)
+    becomes = kind.becomes
+    if "transparency" in image.info and not becomes.endswith("A"):
+        becomes += "A"
+    pixels = np.asarray(image.convert(becomes))
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    alpha = None
+    if becomes.endswith("A"):
+        alpha = torch.from_numpy(pixels[..., -1].astype(np.float32) / 255)
+        pixels = pixels[..., :-1]
+    _check_range(str(name), pixels, alpha, int(image.info.get(DEPTH, 8)))
+    return Picture(_tensor(pixels, 255), alpha, 8, icc, **notes)
+
+
+def _check_range(name: str, pixels: np.ndarray, alpha: Tensor | None, depth: int) -> None:
+    """Refuse colours of 8 bits that are all but black because they mean something else."""
+    if alpha is not None and float(alpha.min()) < 1:  # a black shape on nothing
+        return
+    most = int(pixels.max(initial=0))
+    if most == 1:
+        raise ValueError(
+            f"{name} holds 0 and 1 of 255, which both look black. White is expected to be 255: write it with "
+            "255 * mask."
+        )
+    if depth == 16 and 0 < most <= 15 and pixels.shape[2] == 3:
+        bits = 8 + most.bit_length()
+        raise ValueError(
+            f"{name} holds colours of 16 bits that end at about {most * 257} of 65535, as data of {bits} bits does. "
+            f"The whole range is expected: stretch it, multiply by {2 ** (16 - bits)}."
+        )
+
+
+def _deep(image: "Image.Image", name: str) -> tuple[np.ndarray, int]:
+    """Return the numbers of a grey picture of more than 8 bits, and the one that is white; 0 for 1.0 in floats."""
+    values = np.asarray(image).astype(np.float64)
+    finite = np.isfinite(values)
+    if not finite.all():
+        raise ValueError(
+            f"{name} holds {np.count_nonzero(~finite)} values that are no numbers (NaN or infinite). Numbers "
+            "everywhere are expected: mark such places as holes in a mask and write a number there."
+        )
+    low, high = values.min(), values.max()
+    if image.mode == "F":
+        if not (low >= 0 and high <= 1):
+            most = next((most for most in (255, 1023, 4095, 65535) if high <= most), high)
+            how = f"divide them by {most:g}" if low >= 0 else "shift and scale them"
+            raise ValueError(
+                f"{name} holds values from {low:g} to {high:g}. Floating-point pictures with values from 0 to 1 are "
+                f"expected: {how}."
+            )
+        return values, 0
+    if high > 65535 or low < 0:
+        raise ValueError(
+            f"{name} holds values from {low:g} to {high:g}. Whole numbers from 0 to 65535 are expected: shift or "
+            "scale them."
+        )
+    return values, _white(name, int(high), int(image.info.get(DEPTH, 16)))
+
+
+def _white(name: str, high: int, depth: int) -> int:
+    """Return the number that is white in a picture whose largest is ``high``.
+
+    That of the depth the file states, if below 16 bits. Data of 8, 10 or 12 bits in 16, as microscopes and scanners
+    write them, are told by their largest number: as pictures of 16 bits they would be all but black.
+    """
+    if depth < 16 and high < 2**depth:
+        return int(2**depth) - 1
+    if high == 1:
+        raise ValueError(
+            f"{name} holds 0 and 1 of 65535, which both look black. White is expected to be 65535: write it with "
+            "255 * mask, in 8 bits."
+        )
+    bits = next((b for b in (8, 10, 12) if high < 2**b), 16)
+    if high == 0 or bits == 16:
+        return 65535
+    warnings.warn(
+        f"{name} holds values up to {high} of 65535, as data of {bits} bits does. {2**bits - 1} is taken for white, "
+        f"in what is written too. If it is a dark picture of 16 bits, stretch it: multiply by {2 ** (16 - bits)}.",
+        stacklevel=5,
+    )
+    return int(2**bits) - 1
+
+
+def _opaque(image: "Image.Image", values: np.ndarray) -> Tensor | None:
+    """Return the transparency of a grey picture of 16 bits, one number of which may stand for nothing."""
+    nothing = image.info.get("transparency")
+    if not isinstance(nothing, int):
+        return None
+    return torch.from_numpy((values != nothing).astype(np.float32))
+
+
+def _tensor(pixels: np.ndarray, most: float = 1) -> Tensor:
+    """(h, w, c) from 0 to ``most`` as (1, c, h, w) in [-1, 1], in float32 and one copy."""
+    x = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32))[None]
+    return from_unit(x.div_(most) if most != 1 else x)
