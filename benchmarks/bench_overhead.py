@@ -1,11 +1,13 @@
-"""What `hrdis bench` costs beside its solvers: a run of the benchmark over the same solver called directly.
+"""What `hrdis bench` costs beside its solvers: a run of the benchmark over the same solver called
+directly.
 
     python benchmarks/bench_overhead.py
     python benchmarks/bench_overhead.py --crop 0 --rounds 1
 
-Both are done in turns, unit by unit, in one process, so that a machine that slows down slows both. The benchmark's side
-is all that happens to a unit: reading and measuring the picture, restoring, scoring, writing PNGs and the row, flushed to
-the disk. CPU time is what the process spent; wall time includes waiting for the disk.
+Both are done in turns, unit by unit, in one process, so that a machine that slows down slows both.
+The benchmark's side is all that happens to a unit: reading and measuring the picture, restoring,
+scoring, writing PNGs and the row, flushed to the disk. CPU time is what the process spent; wall
+time includes waiting for the disk.
 """
 
 import statistics
@@ -58,9 +60,13 @@ def in_turns(
 
     for unit in plan.units:
         (cell,) = unit.cells
-        problem = Poser().pose(unit.cells, data.prepare(pictures[cell.index].path, cell.size, cell.crop))
+        problem = Poser().pose(
+            unit.cells, data.prepare(pictures[cell.index].path, cell.size, cell.crop)
+        )
         ours.time(partial(unit_of_work, unit))
-        theirs.time(partial(hrdis.solve, cell.method(), worker.prior, problem, seeds=[cell.draw_seed()]))
+        theirs.time(
+            partial(hrdis.solve, cell.method(), worker.prior, problem, seeds=[cell.draw_seed()])
+        )
     return ours, theirs
 
 
@@ -99,22 +105,30 @@ def main(
     work = Work("default", precision, "cpu", {p.sha256: str(p.path) for p in pictures})
     prior = hrdis.load_prior("default")
     network = Network(prior.name, weights_sha256("default"), prior.presets, prior.schedule)
-    model, truth = model_cell(options, network, pictures[0]), data.prepare(pictures[0].path, 256, crop)
+    model, truth = (
+        model_cell(options, network, pictures[0]),
+        data.prepare(pictures[0].path, 256, crop),
+    )
     tables = [(narrowed(table, tasks, solvers, ""), "") for table, _ in wanted([9], [])]
     plan = expand(tables, pictures, options, network, Feasible(truth, prior, Poser(), model))
     ratios: dict[str, list[float]] = {"CPU": [], "wall": []}
     for k in range(rounds + 1):  # the first is a rehearsal
         with tempfile.TemporaryDirectory() as folder:
-            ours, theirs = in_turns(plan, work, Store.create(Path(folder) / "run", plan.config), pictures)
+            ours, theirs = in_turns(
+                plan, work, Store.create(Path(folder) / "run", plan.config), pictures
+            )
         if k:
             for clock, found in ratios.items():
                 found.append(ours[clock] / theirs[clock])
     with tempfile.TemporaryDirectory() as folder:
-        busy, idle = in_turns(plan, work, Store.create(Path(folder) / "run", plan.config), pictures, instant=True)
+        busy, idle = in_turns(
+            plan, work, Store.create(Path(folder) / "run", plan.config), pictures, instant=True
+        )
     own = 1000 * (busy["CPU"] - idle["CPU"]) / len(plan.units)
     each = 1000 * theirs["CPU"] / len(plan.units)
     print(
-        f"{len(plan.units)} cells of {truth.shape[-1]} x {truth.shape[-1]}, {each:.0f} ms of solver each (CPU), {own:.1f} ms of benchmark"
+        f"{len(plan.units)} cells of {truth.shape[-1]} x {truth.shape[-1]}, {each:.0f} ms of "
+        f"solver each (CPU), {own:.1f} ms of benchmark"
     )
     for clock, found in ratios.items():
         print(f"{clock}: {statistics.median(found):.4f} ({min(found):.4f} to {max(found):.4f})")

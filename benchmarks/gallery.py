@@ -1,10 +1,11 @@
-"""Five problems x every solver with the embedded prior: a picture, scores, seconds and network calls.
+"""Five problems x every solver with the embedded prior: a picture, scores, seconds and network
+calls.
 
-    python benchmarks/gallery.py --photos FOLDER                        # rewrites docs/choosing.md and its picture
-    python benchmarks/gallery.py --photos FOLDER --images 1 --samples 2 --no-write
+    python benchmarks/gallery.py --photos FOLDER                        # rewrites docs/choosing.md
+    and its picture python benchmarks/gallery.py --photos FOLDER --images 1 --samples 2 --no-write
 
-Solvers come from ``hrdis.SOLVERS`` with the presets that `hrdis restore` would choose, so one that is added there joins
-the picture. One that cannot take a problem says why.
+Solvers come from ``hrdis.SOLVERS`` with the presets that `hrdis restore` would choose, so one that
+is added there joins the picture. One that cannot take a problem says why.
 """
 
 import csv
@@ -29,12 +30,17 @@ from hrdis.solvers import preset
 
 PAGE = DOCS / "choosing.md"
 PICTURE = DOCS / "pictures" / "choosing.png"
-LEFT_OUT = ("cmhrdis", "blindhrdis")  # they need a consistency model, and an operator with unknown parameters
+LEFT_OUT = (
+    "cmhrdis",
+    "blindhrdis",
+)  # they need a consistency model, and an operator with unknown parameters
 
 
 @dataclass(frozen=True)
 class Case:
-    """One problem: its operator for n crops, noise for images in [0, 1], preset keys, and a classical answer."""
+    """One problem: its operator for n crops, noise for images in [0, 1], preset keys, and a
+    classical answer.
+    """
 
     name: str
     operator: Callable[[int, int], operators.LinearOperator]
@@ -55,7 +61,10 @@ def _denoised(problem: Problem) -> Tensor:
     sigma = problem.sigma_y / 2
     arrays = (((y.double() + 1) / 2).permute(1, 2, 0).numpy() for y in problem.y)
     found = [
-        denoise_nl_means(a, h=0.7 * sigma, sigma=sigma, patch_size=5, patch_distance=6, channel_axis=-1) for a in arrays
+        denoise_nl_means(
+            a, h=0.7 * sigma, sigma=sigma, patch_size=5, patch_distance=6, channel_axis=-1
+        )
+        for a in arrays
     ]
     return torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2).float() * 2 - 1
 
@@ -72,11 +81,15 @@ def _blur(n: int, side: int) -> operators.LinearOperator:
 
 
 CASES = [
-    Case("x4", lambda n, side: operators.SuperResolution(4), 0.0, ("sr4",), "bicubic", lambda p: bicubic(p.y, 4)),
-    Case("x4, noise 0.05", lambda n, side: operators.SuperResolution(4), 0.05, ("sr4",), "bicubic", lambda p: bicubic(p.y, 4)),
+    Case("x4", lambda n, side: operators.SuperResolution(4), 0.0, ("sr4",), "bicubic",
+    lambda p: bicubic(p.y, 4)),
+    Case("x4, noise 0.05", lambda n, side: operators.SuperResolution(4), 0.05, ("sr4",), "bicubic",
+    lambda p: bicubic(p.y, 4)),
     Case("scratches", scratched, 0.0, ("inpaint-scratches", "inpaint"), "biharmonic", _fill),
-    Case("denoising, noise 0.1", lambda n, side: operators.Identity(), 0.1, ("denoise",), "non-local means", _denoised),
-    Case("deblurring, noise 0.02", _blur, 0.02, hrdis.TASKS["deblur-uniform"].presets, "Tikhonov", _tikhonov),
+    Case("denoising, noise 0.1", lambda n, side: operators.Identity(), 0.1, ("denoise",),
+    "non-local means", _denoised),
+    Case("deblurring, noise 0.02", _blur, 0.02, hrdis.TASKS["deblur-uniform"].presets, "Tikhonov",
+    _tikhonov),
 ]  # fmt: skip
 
 
@@ -96,7 +109,9 @@ class Cell:
 
 
 def run(case: Case, name: str, prior: hrdis.Prior, x: Tensor, samples: int) -> tuple[Cell, Tensor]:
-    """Restore every picture ``samples`` times, in one batch; the cell and the samples (samples, n, 3, h, w)."""
+    """Restore every picture ``samples`` times, in one batch; the cell and the samples (samples, n,
+    3, h, w).
+    """
     n, side = len(x), x.shape[-1]
     noise = hrdis.noise.Gaussian(case.noise) if case.noise else None
     problem = hrdis.measure(case.operator(n, side), x, noise, seeds=range(n))
@@ -109,7 +124,8 @@ def run(case: Case, name: str, prior: hrdis.Prior, x: Tensor, samples: int) -> t
     xs = torch.stack([result.x for result in found])
     one, mean = xs[0], xs.mean(0)
     cell = Cell(
-        case.name, type(solver).__name__, key or "defaults", float(psnr(one, x).mean()), float(ssim(one, x).mean()),
+        case.name, type(solver).__name__, key or "defaults", float(psnr(one, x).mean()),
+        float(ssim(one, x).mean()),
         float(psnr(mean, x).mean()), float(ssim(mean, x).mean()), found[0].nfe, seconds,
     )  # fmt: skip
     return cell, xs
@@ -132,7 +148,11 @@ def picture(rows: list[list[tuple[str, Tensor | None]]], zoom: int) -> None:
                 shown = hrdis.images.to_pil(hrdis.images.Picture(tile[None].clamp(-1, 1)))
                 page.paste(shown.resize((side, side), Image.Resampling.NEAREST), (left, top))
             draw.multiline_text(
-                (left, top + (side + 2 if tile is not None else 20)), caption, fill="black", font=font, spacing=1
+                (left, top + (side + 2 if tile is not None else 20)),
+                caption,
+                fill="black",
+                font=font,
+                spacing=1,
             )
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     page.quantize(256).save(PICTURE, optimize=True)
@@ -164,7 +184,9 @@ def main(
     """
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
-    network = hrdis.load_prior(prior, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+    network = hrdis.load_prior(
+        prior, dtype=torch.bfloat16 if precision == "bf16" else torch.float32
+    )
     files = pictures(photos)
     cells: list[Cell] = []
     rows: list[list[tuple[str, Tensor | None]]] = []
@@ -193,7 +215,11 @@ def main(
             ("given", given[0]),
             (f"{case.classical}\n{figures}", base[0]),
         ]
-        mean: list[tuple[str, Tensor | None]] = [("", None), ("", None), (f"mean of {samples}:", None)]
+        mean: list[tuple[str, Tensor | None]] = [
+            ("", None),
+            ("", None),
+            (f"mean of {samples}:", None),
+        ]
         for name in solvers:
             try:
                 cell, xs = run(case, name, network, x, samples)
@@ -214,16 +240,24 @@ def main(
             cells.append(cell)
             one.append(
                 (
-                    f"{cell.solver}\n{cell.psnr_one:.2f} dB {cell.ssim_one:.3f}\n{cell.calls} calls {cell.seconds:.1f} s",
+                    f"{cell.solver}\n{cell.psnr_one:.2f} dB {cell.ssim_one:.3f}\n{cell.calls} "
+                    f"calls {cell.seconds:.1f} s",
                     xs[0, 0],
                 )
             )
-            mean.append((f"mean of {samples}\n{cell.psnr_mean:.2f} dB {cell.ssim_mean:.3f}", xs[:, 0].mean(0)))
+            mean.append(
+                (
+                    f"mean of {samples}\n{cell.psnr_mean:.2f} dB {cell.ssim_mean:.3f}",
+                    xs[:, 0].mean(0),
+                )
+            )
         rows += [one, mean]
     text = table(
-        ["problem", "solver", "preset", "one: PSNR", "SSIM", f"mean of {samples}: PSNR", "SSIM", "calls", "seconds"],
+        ["problem", "solver", "preset", "one: PSNR", "SSIM", f"mean of {samples}: PSNR", "SSIM",
+        "calls", "seconds"],
         [[c.problem, c.solver, c.settings, f"{c.psnr_one:.2f}", f"{c.ssim_one:.3f}",
-          "-" if c.psnr_mean != c.psnr_mean else f"{c.psnr_mean:.2f}", "-" if c.ssim_mean != c.ssim_mean else f"{c.ssim_mean:.3f}",
+          "-" if c.psnr_mean != c.psnr_mean else f"{c.psnr_mean:.2f}",
+          "-" if c.ssim_mean != c.ssim_mean else f"{c.ssim_mean:.3f}",
           c.calls or "-", f"{c.seconds:.1f}" if c.seconds else "-"] for c in cells],
     )  # fmt: skip
     print(text)
@@ -233,12 +267,15 @@ def main(
         rewrite(
             PAGE,
             "run",
-            f"{images} pictures of {side} x {side} per problem, {samples} samples each, {precision}, one core.",
+            f"{images} pictures of {side} x {side} per problem, {samples} samples each, "
+            f"{precision}, one core.",
         )
         with (DOCS / "data" / "choosing.csv").open("w", newline="") as file:
             out = csv.writer(file)
             out.writerow([f.name for f in fields(Cell)])
-            out.writerows([f"{v:.6g}" if isinstance(v, float) else v for v in astuple(cell)] for cell in cells)
+            out.writerows(
+                [f"{v:.6g}" if isinstance(v, float) else v for v in astuple(cell)] for cell in cells
+            )
 
 
 if __name__ == "__main__":

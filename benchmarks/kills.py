@@ -1,21 +1,23 @@
-"""SIGKILL at random moments: does `hrdis bench`, started again, end with the rows and pixels of an undisturbed run?
+"""SIGKILL at random moments: does `hrdis bench`, started again, end with the rows and pixels of an
+undisturbed run?
 
-    python benchmarks/kills.py                         # the table of docs/cluster.md, half an hour on two cores
-    python benchmarks/kills.py --only local --kills 10 --no-write
+    python benchmarks/kills.py                         # the table of docs/cluster.md, half an hour
+    on two cores python benchmarks/kills.py --only local --kills 10 --no-write
 
-Real cells, made short: two tasks, two solvers of three steps, three pictures of 32 x 32, two seeds. A folder is killed
-a few times, then left alone to its end and compared with a run that nobody killed: rows but for times, memory and worker
-(`store.comparable`), and every picture byte for byte. Five ways to be killed:
+Real cells, made short: two tasks, two solvers of three steps, three pictures of 32 x 32, two seeds.
+A folder is killed a few times, then left alone to its end and compared with a run that nobody
+killed: rows but for times, memory and worker (`store.comparable`), and every picture byte for byte.
+Five ways to be killed:
 
-    writer      a process that does nothing but write pictures and rows of noise, 300 of them, without a network
-    local       the one process of the run
-    shards      both of two processes that share a folder, --shard 0/2 and --shard 1/2
-    ray worker  one of two workers, again and again, while the run goes on
-    ray driver  the command itself, with a Ray cluster of its own and two workers
+    writer      a process that does nothing but write pictures and rows of noise, 300 of them,
+    without a network local       the one process of the run shards      both of two processes that
+    share a folder, --shard 0/2 and --shard 1/2 ray worker  one of two workers, again and again,
+    while the run goes on ray driver  the command itself, with a Ray cluster of its own and two
+    workers
 
-A quarter of the kills come at any moment from the start of the process on, loading included; the others while it works.
-What the killed one was doing is read from what it left: a line without its end, a picture without its name, a picture
-without its row.
+A quarter of the kills come at any moment from the start of the process on, loading included; the
+others while it works. What the killed one was doing is read from what it left: a line without its
+end, a picture without its name, a picture without its row.
 """
 
 import json
@@ -73,7 +75,9 @@ class Folder:
         return []
 
     def fork(self, *more: str) -> int:
-        """The command in a forked process, which spares it the seconds that Python takes to import."""
+        """The command in a forked process, which spares it the seconds that Python takes to
+        import.
+        """
         import diffusers  # noqa: F401
 
         process = os.fork()
@@ -98,9 +102,20 @@ class Folder:
                     done = store.finished()
                     for i in range(count):
                         if f"{i:03d}" not in done:
-                            noise = hrdis.rng.stream(i, "kills").random((3, 32, 32), dtype="float32")
-                            picture = store.write_picture(f"images/{i:03d}.png", torch.from_numpy(noise))
-                            store.append({"key": f"{i:03d}", "status": "ok", "picture": picture, "psnr": float(i)})
+                            noise = hrdis.rng.stream(i, "kills").random(
+                                (3, 32, 32), dtype="float32"
+                            )
+                            picture = store.write_picture(
+                                f"images/{i:03d}.png", torch.from_numpy(noise)
+                            )
+                            store.append(
+                                {
+                                    "key": f"{i:03d}",
+                                    "status": "ok",
+                                    "picture": picture,
+                                    "psnr": float(i),
+                                }
+                            )
                 status = 0
             finally:
                 os._exit(status)
@@ -110,7 +125,8 @@ class Folder:
         return sum(path.stat().st_size for path in self.folder.glob("results/*.jsonl"))
 
     def wait(self, alive: Callable[[], bool], loading: float) -> bool:
-        """Let a moment pass: any of the whole time in a quarter of the cases, else one while it works.
+        """Let a moment pass: any of the whole time in a quarter of the cases, else one while it
+        works.
 
         Returns:
             whether there is still something to kill.
@@ -182,7 +198,13 @@ def kill_shards(folder: Folder) -> list[str]:
 
 
 def start_ray(folder: Folder) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "hrdis", "bench", *folder.words("--workers", "2", "--retries", "50")]
+    command = [
+        sys.executable,
+        "-m",
+        "hrdis",
+        "bench",
+        *folder.words("--workers", "2", "--retries", "50"),
+    ]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -194,7 +216,9 @@ def descendants(process: int) -> dict[int, str]:
             state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
             if state != "Z":
                 parents[int(entry.name)] = int(parent)
-                names[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+                names[int(entry.name)] = (
+                    (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+                )
     found = {process}
     while more := {child for child, parent in parents.items() if parent in found} - found:
         found |= more
@@ -205,7 +229,9 @@ def kill_workers(folder: Folder) -> list[str]:
     """Kill one worker after the other of one run."""
     driver, phases = start_ray(folder), []
     while driver.poll() is None and len(phases) < PER_FOLDER:
-        workers = [p for p, name in descendants(driver.pid).items() if name.startswith("ray::Worker")]
+        workers = [
+            p for p, name in descendants(driver.pid).items() if name.startswith("ray::Worker")
+        ]
         if not workers:
             time.sleep(0.5)
             continue
@@ -214,7 +240,9 @@ def kill_workers(folder: Folder) -> list[str]:
         with suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
             time.sleep(0.05)
-            phases.append(folder.left_by(victim, before) if list(folder.folder.glob("results")) else "loading")
+            phases.append(
+                folder.left_by(victim, before) if list(folder.folder.glob("results")) else "loading"
+            )
     driver.wait()
     return phases
 
@@ -229,7 +257,10 @@ def kill_driver(folder: Folder) -> list[str]:
     driver.kill()
     driver.wait()
     end = time.monotonic() + 60
-    while any(Path(f"/proc/{p}/cmdline").exists() and Path(f"/proc/{p}/cmdline").read_bytes() for p in left):
+    while any(
+        Path(f"/proc/{p}/cmdline").exists() and Path(f"/proc/{p}/cmdline").read_bytes()
+        for p in left
+    ):
         if time.monotonic() > end:
             raise SystemExit(f"workers outlived their driver by a minute: {left}")
         time.sleep(0.1)
@@ -267,10 +298,13 @@ def finish(way: str, folder: Folder) -> tuple[list[dict[str, object]], dict[str,
 def measure(way: str, kills: int, plan: Path, scratch: Path, seed: int) -> dict[str, object]:
     """Kill in one way, folder after folder, and compare each."""
     reference = finish(
-        "writer" if way == "writer" else "local", Folder(plan, scratch / "undisturbed", random.Random(0))
+        "writer" if way == "writer" else "local",
+        Folder(plan, scratch / "undisturbed", random.Random(0)),
     )
     cells = len(reference[0])
-    assert cells == (300 if way == "writer" else CELLS) and all(row["status"] == "ok" for row in reference[0])
+    assert cells == (300 if way == "writer" else CELLS) and all(
+        row["status"] == "ok" for row in reference[0]
+    )
     moments, phases, folders, equal = random.Random(f"{way} {seed}"), Counter[str](), 0, 0
     while phases.total() < kills:
         folder = Folder(plan, scratch / f"{way.replace(' ', '-')}-{folders}", moments)
@@ -282,14 +316,19 @@ def measure(way: str, kills: int, plan: Path, scratch: Path, seed: int) -> dict[
         end = finish(way, folder)
         folders += 1
         equal += end == reference
-        print(f"{way}: {phases.total()} kills, {equal} of {folders} folders equal, {dict(phases)}", flush=True)
+        print(
+            f"{way}: {phases.total()} kills, {equal} of {folders} folders equal, {dict(phases)}",
+            flush=True,
+        )
         if equal < folders:
             raise SystemExit(f"{folder.folder} differs from the undisturbed run")
         shutil.rmtree(folder.folder)
     return {"kills": phases.total(), "folders": folders, "equal": equal, "phases": dict(phases)}
 
 
-def main(kills: int | None = None, only: str | None = None, seed: int = 0, write: bool = True) -> None:
+def main(
+    kills: int | None = None, only: str | None = None, seed: int = 0, write: bool = True
+) -> None:
     """Measure.
 
     Args:
@@ -312,12 +351,20 @@ def main(kills: int | None = None, only: str | None = None, seed: int = 0, write
         found = {way: r for way in COUNT if (r := found.get(way) or before.get(way))}
         DATA.write_text(json.dumps(found, indent=1) + "\n")
     rows = [
-        [way, r["kills"], *(r["phases"].get(phase, 0) for phase in PHASES), f"{r['equal']} of {r['folders']}"]
+        [
+            way,
+            r["kills"],
+            *(r["phases"].get(phase, 0) for phase in PHASES),
+            f"{r['equal']} of {r['folders']}",
+        ]
         for way, r in found.items()
     ]
     sums = [sum(int(row[i]) for row in rows) for i in range(1, len(PHASES) + 2)]
     equal, folders = (sum(r[name] for r in found.values()) for name in ("equal", "folders"))
-    text = table(["killed", "kills", *PHASES, "folders equal"], [*rows, ["all", *sums, f"{equal} of {folders}"]])
+    text = table(
+        ["killed", "kills", *PHASES, "folders equal"],
+        [*rows, ["all", *sums, f"{equal} of {folders}"]],
+    )
     print(text)
     if write:
         rewrite(PAGE, "kills", text)

@@ -1,11 +1,13 @@
-"""Solvers in latents against posteriors that are known, beside the same solvers on pictures; memory of a decoder's graph.
+"""Solvers in latents against posteriors that are known, beside the same solvers on pictures; memory
+of a decoder's graph.
 
     python benchmarks/latent.py                 # rewrites the tables of docs/latent.md
     python benchmarks/latent.py --sections linear folded
 
-Toys: pictures of 4 x 4 pixels, x = f(W z + b), z Gaussian and correlated. Where f is the identity the posterior is
-Gaussian, and the same problem is solved on pictures, whose prior is N(W m + b, W C W^T). Where it folds
-(f = sin(g v) / g), moments come from a million weighted draws of the prior. 400 seeds each.
+Toys: pictures of 4 x 4 pixels, x = f(W z + b), z Gaussian and correlated. Where f is the identity
+the posterior is Gaussian, and the same problem is solved on pictures, whose prior is N(W m + b, W C
+W^T). Where it folds (f = sin(g v) / g), moments come from a million weighted draws of the prior.
+400 seeds each.
 """
 
 import json
@@ -28,8 +30,9 @@ PAGE = DOCS / "latent.md"
 SEEDS = 400
 MASK = torch.cat([torch.ones(4, 2), torch.zeros(4, 2)], dim=1)
 
-#: As in tests/test_solvers_posterior.py; guidance and Langevin steps shrink with the square of the bound's excess over
-#: twice the standard deviation of the latents, where their units are those of pictures.
+#: As in tests/test_solvers_posterior.py; guidance and Langevin steps shrink with the square of the
+#: bound's excess over twice the standard deviation of the latents, where their units are those of
+#: pictures.
 SOLVERS = {
     "HRDIS": lambda excess: hrdis.HRDIS(steps=100),
     "RED-diff": lambda excess: hrdis.REDDiff(steps=100),
@@ -43,7 +46,9 @@ SOLVERS = {
 
 @dataclass(frozen=True)
 class Toy:
-    """Latents of ``k`` entries and a standard deviation of ``std``; a decoder of a condition number and of folds."""
+    """Latents of ``k`` entries and a standard deviation of ``std``; a decoder of a condition number
+    and of folds.
+    """
 
     k: int = 12
     std: float = 0.5
@@ -70,7 +75,9 @@ class Decoder(nn.Module):
         return (self.folds * v).sin() / self.folds if self.folds else v
 
     def encode(self, x: Tensor) -> Tensor:
-        return ((x.flatten(1) - self.b.to(x)) @ torch.linalg.pinv(self.W).T.to(x)).reshape(-1, *self.shape)
+        return ((x.flatten(1) - self.b.to(x)) @ torch.linalg.pinv(self.W).T.to(x)).reshape(
+            -1, *self.shape
+        )
 
 
 def _normal(rows: int, columns: int, seed: int) -> Tensor:
@@ -91,19 +98,25 @@ def _posterior(toy: Toy, prior: Gaussian, decoder: Decoder, y: Tensor) -> tuple[
         told = (y.flatten() - decoder.b)[seen][None]
         A = Matrix(decoder.W[seen], tuple(prior.mean.shape))
         (found,) = prior.posterior(Problem(told, A, toy.sigma_y))
-        return decoder.decode(found.mean[None])[0], (decoder.W @ found.covariance @ decoder.W.T).trace()
+        return decoder.decode(found.mean[None])[0], (
+            decoder.W @ found.covariance @ decoder.W.T
+        ).trace()
     x = decoder.decode(prior.sample(1_000_000, seed=9))
     misfit = (x - y).flatten(1)[:, seen].square().sum(1) / (2 * toy.sigma_y**2)
     weight = (-misfit).softmax(0).reshape(-1, 1, 1, 1)
     effective = float(1 / weight.square().sum())
     if effective < 1000:
-        raise RuntimeError(f"{effective:.0f} effective draws. At least 1000 are needed for moments to 3 %.")
+        raise RuntimeError(
+            f"{effective:.0f} effective draws. At least 1000 are needed for moments to 3 %."
+        )
     mean = (weight * x).sum(0)
     return mean, (weight * (x - mean).square()).sum()
 
 
 def measured(toy: Toy, pictures: bool = False) -> dict[str, tuple[float, float, float]]:
-    """Of every solver: distance of the means over what y tells, variance over the posterior's, share that misses y."""
+    """Of every solver: distance of the means over what y tells, variance over the posterior's,
+    share that misses y.
+    """
     prior, decoder = _latents(toy), Decoder(toy)
     A = Inpainting(MASK)
     problem = hrdis.measure(
@@ -113,13 +126,21 @@ def measured(toy: Toy, pictures: bool = False) -> dict[str, tuple[float, float, 
         seeds=[0],
     )
     mean, variance = _posterior(toy, prior, decoder, problem.y)
-    before = decoder.decode(prior.sample(100_000, seed=8)).mean(0) if toy.folds else decoder.decode(prior.mean[None])[0]
+    before = (
+        decoder.decode(prior.sample(100_000, seed=8)).mean(0)
+        if toy.folds
+        else decoder.decode(prior.mean[None])[0]
+    )
     used: hrdis.Prior = LatentPrior(prior, decoder, toy.bound)
     if pictures:
-        used = Gaussian(decoder.decode(prior.mean[None])[0], decoder.W @ prior.covariance @ decoder.W.T)
+        used = Gaussian(
+            decoder.decode(prior.mean[None])[0], decoder.W @ prior.covariance @ decoder.W.T
+        )
     many, found = Problem(problem.y.expand(SEEDS, -1, -1, -1), A, toy.sigma_y), {}
     for name, make in SOLVERS.items():
-        x = hrdis.solve(make(1.0 if pictures else toy.bound / (2 * toy.std)), used, many, seeds=range(SEEDS)).x
+        x = hrdis.solve(
+            make(1.0 if pictures else toy.bound / (2 * toy.std)), used, many, seeds=range(SEEDS)
+        ).x
         away = float((x.mean(0) - mean).norm() / (before - mean).norm())
         residual = ((A(x) - many.y).square().flatten(1).sum(1) / MASK.sum()).sqrt()
         missed = float((residual > max(3 * toy.sigma_y, 0.1)).double().mean())
@@ -151,7 +172,9 @@ def posteriors(columns: dict[str, tuple[Toy, bool]]) -> str:
         cells = []
         for name in columns:
             away, spread, missed = results[name][solver]
-            cells.append(f"{away:.2f}, {spread:.2f}" + (f", {missed:.0%}" if missed >= 0.01 else ""))
+            cells.append(
+                f"{away:.2f}, {spread:.2f}" + (f", {missed:.0%}" if missed >= 0.01 else "")
+            )
         rows.append([solver, *cells])
     return table(["solver", *columns], rows)
 
@@ -159,11 +182,16 @@ def posteriors(columns: dict[str, tuple[Toy, bool]]) -> str:
 # ---- memory of the decoder's graph --------------------------------------------------------------
 
 TINY = {"block_out_channels": (4, 8, 8), "layers_per_block": 1, "norm_num_groups": 4}
-FULL = {"block_out_channels": (128, 256, 512, 512), "layers_per_block": 2}  # Stable Diffusion's, random weights
+FULL = {
+    "block_out_channels": (128, 256, 512, 512),
+    "layers_per_block": 2,
+}  # Stable Diffusion's, random weights
 
 
 def peak(size: str, side: int, mode: str) -> float:
-    """MiB that decoding to ``side`` pixels adds to the process, and the backward pass where there is one."""
+    """MiB that decoding to ``side`` pixels adds to the process, and the backward pass where there
+    is one.
+    """
     from diffusers import AutoencoderKL
 
     torch.set_num_threads(1)
@@ -211,14 +239,28 @@ def memory() -> str:
             found.append(float(out.splitlines()[-1]))
         rows.append([f"{size}, {side} x {side}", *(f"{v:.0f}" for v in found)])
         print(rows[-1], flush=True)
-    return table(["decoder", "MiB without a graph", "with its gradient", "with its gradient, checkpoint=True"], rows)
+    return table(
+        [
+            "decoder",
+            "MiB without a graph",
+            "with its gradient",
+            "with its gradient, checkpoint=True",
+        ],
+        rows,
+    )
 
 
-MAKE = {"linear": lambda: posteriors(COLUMNS), "folded": lambda: posteriors(FOLDED), "memory": memory}
+MAKE = {
+    "linear": lambda: posteriors(COLUMNS),
+    "folded": lambda: posteriors(FOLDED),
+    "memory": memory,
+}
 
 
 def main(
-    write: bool = True, sections: tuple[Literal["linear", "folded", "memory"], ...] = tuple(MAKE), only: str = ""
+    write: bool = True,
+    sections: tuple[Literal["linear", "folded", "memory"], ...] = tuple(MAKE),
+    only: str = "",
 ) -> None:
     """Measure.
 

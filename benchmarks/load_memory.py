@@ -2,9 +2,10 @@
 
     python benchmarks/load_memory.py --folder /somewhere/with/5GB
 
-Writes ImageNet's 256 x 256 network (552 814 086 parameters, 2.21 GB) with random weights as .pt and as .safetensors,
-loads each in a process of its own as a user would, and removes it. The peak is the process's largest resident set, less
-what it held with everything imported; the network that stays is part of it.
+Writes ImageNet's 256 x 256 network (552 814 086 parameters, 2.21 GB) with random weights as .pt and
+as .safetensors, loads each in a process of its own as a user would, and removes it. The peak is the
+process's largest resident set, less what it held with everything imported; the network that stays
+is part of it.
 """
 
 import json
@@ -31,7 +32,10 @@ def write(file: Path) -> None:
     preset = adm.PRESETS[NAME]
     _, _, layout = blank(adm.unet_config(preset), adm.names(preset.structure))
     rng = hrdis.rng.stream(0, "load_memory")
-    state = {key: torch.from_numpy(rng.standard_normal(shape, dtype="float32")) for key, shape in layout.items()}
+    state = {
+        key: torch.from_numpy(rng.standard_normal(shape, dtype="float32"))
+        for key, shape in layout.items()
+    }
     save_file(state, file) if file.suffix == ".safetensors" else torch.save(state, file)
 
 
@@ -40,14 +44,20 @@ def measure(file: Path) -> dict[str, float]:
     torch.set_num_threads(1)
     from diffusers import UNet2DModel  # what every load imports, once
 
-    UNet2DModel(block_out_channels=(32,), down_block_types=("DownBlock2D",), up_block_types=("UpBlock2D",))
+    UNet2DModel(
+        block_out_channels=(32,), down_block_types=("DownBlock2D",), up_block_types=("UpBlock2D",)
+    )
     with open("/proc/self/statm") as statm:
         before = int(statm.read().split()[1]) * resource.getpagesize()
     start = time.perf_counter()
     prior = hrdis.load_prior(f"{NAME}:{file}")
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
-    return {"peak": peak, "seconds": seconds, "parameters": sum(p.numel() for p in prior.parameters())}
+    return {
+        "peak": peak,
+        "seconds": seconds,
+        "parameters": sum(p.numel() for p in prior.parameters()),
+    }
 
 
 def main(folder: Path = Path("."), only: str = "") -> None:
@@ -67,11 +77,13 @@ def main(folder: Path = Path("."), only: str = "") -> None:
             size = file.stat().st_size
             command = [sys.executable, __file__, "--only", str(file)]
             found = json.loads(
-                subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+                subprocess.run(
+                    command, capture_output=True, text=True, check=True
+                ).stdout.splitlines()[-1]
             )
             print(
-                f"{suffix}: {found['parameters']} parameters, {size / 1e9:.2f} GB; peak {found['peak'] / size:.3f} of the "
-                f"file, {found['seconds']:.1f} s",
+                f"{suffix}: {found['parameters']} parameters, {size / 1e9:.2f} GB; peak "
+                f"{found['peak'] / size:.3f} of the file, {found['seconds']:.1f} s",
                 flush=True,
             )
         finally:

@@ -1,9 +1,11 @@
 """Twelve photographs of different kinds, restored: pictures to look at, with their figures.
 
-    python benchmarks/looks.py --photos FOLDER          # rewrites docs/looks.md, docs/pictures/looks-*.jpg, docs/data/looks.csv
+    python benchmarks/looks.py --photos FOLDER          # rewrites docs/looks.md,
+    docs/pictures/looks-*.jpg, docs/data/looks.csv
 
-Eight come from a folder of photographs the prior was never trained on, four from the package. Enlarging by 4, scratches,
-and noise of 25 and 50 of 255; settings as `hrdis restore` chooses them; one sample.
+Eight come from a folder of photographs the prior was never trained on, four from the package.
+Enlarging by 4, scratches, and noise of 25 and 50 of 255; settings as `hrdis restore` chooses them;
+one sample.
 """
 
 import csv
@@ -51,11 +53,13 @@ class Subject:
 
 
 SUBJECTS = (
-    Subject("face", "astronaut", 0.48, 0.3), Subject("writing", "pop-os", 0.27, 0.51), Subject("sky", "getsolus-boats", 0.55, 0.25),
+    Subject("face", "astronaut", 0.48, 0.3), Subject("writing", "pop-os", 0.27, 0.51),
+    Subject("sky", "getsolus-boats", 0.55, 0.25),
     Subject("foliage", "haz001", 0.4, 0.75), Subject("architecture", "buddiesofb-roman", 0.25, 0.5),
     Subject("night", "buddiesofb-singaporean", 0.5, 0.45), Subject("fur", "chelsea", 0.4, 0.35),
     Subject("flower", "flower", 0.5, 0.5), Subject("lines", "buddiesofb-motherboard", 0.45, 0.35),
-    Subject("grey", "pddatabase", 0.5, 0.5, grey=True), Subject("rocks and water", "fedoradesi", 0.55, 0.5),
+    Subject("grey", "pddatabase", 0.5, 0.5, grey=True),
+    Subject("rocks and water", "fedoradesi", 0.55, 0.5),
     Subject("roofs", "china", 0.5, 0.6),
 )  # fmt: skip
 
@@ -90,25 +94,38 @@ def _non_local_means(problem: Problem) -> Tensor:
     from skimage.restoration import denoise_nl_means
 
     sigma, y = problem.sigma_y / 2, ((problem.y[0].double() + 1) / 2).permute(1, 2, 0).numpy()
-    found = denoise_nl_means(y, h=0.7 * sigma, sigma=sigma, patch_size=5, patch_distance=6, channel_axis=-1)
+    found = denoise_nl_means(
+        y, h=0.7 * sigma, sigma=sigma, patch_size=5, patch_distance=6, channel_axis=-1
+    )
     return torch.from_numpy(2 * found - 1).permute(2, 0, 1)[None].float()
 
 
 DAMAGES = (
-    Damage("x4", "Enlarged 4 times", lambda k: operators.SuperResolution(4), 0.0, hrdis.TASKS["sr4"].presets,
+    Damage("x4", "Enlarged 4 times", lambda k: operators.SuperResolution(4), 0.0,
+    hrdis.TASKS["sr4"].presets,
            ("bicubic", lambda p: bicubic(p.y, 4))),
-    Damage("scratches", "Scratches and specks over 15 %", _scratches, 0.0, hrdis.TASKS["inpaint-scratches"].presets,
+    Damage("scratches", "Scratches and specks over 15 %", _scratches, 0.0,
+    hrdis.TASKS["inpaint-scratches"].presets,
            ("biharmonic", lambda p: p.A.smooth(p.y))),
-    Damage("noise25", "Noise of 25 of 255", lambda k: operators.Identity(), 25 / 255, hrdis.TASKS["denoise"].presets,
+    Damage("noise25", "Noise of 25 of 255", lambda k: operators.Identity(), 25 / 255,
+    hrdis.TASKS["denoise"].presets,
            ("non-local means", _non_local_means)),
-    Damage("noise50", "Noise of 50 of 255", lambda k: operators.Identity(), 50 / 255, hrdis.TASKS["denoise"].presets,
+    Damage("noise50", "Noise of 50 of 255", lambda k: operators.Identity(), 50 / 255,
+    hrdis.TASKS["denoise"].presets,
            ("non-local means", _non_local_means)),
 )  # fmt: skip
 
 
 def load(subject: Subject, photos: Path) -> Tensor:
-    """Cut a subject out of its photograph: (1, 3, 160, 160); a grey one has three equal channels, as `restore` makes."""
-    file = next(f for folder in (photos, PACKAGE) for f in sorted(folder.iterdir()) if f.name.startswith(subject.file))
+    """Cut a subject out of its photograph: (1, 3, 160, 160); a grey one has three equal channels,
+    as `restore` makes.
+    """
+    file = next(
+        f
+        for folder in (photos, PACKAGE)
+        for f in sorted(folder.iterdir())
+        if f.name.startswith(subject.file)
+    )
     x = hrdis.images.load(file)
     top, left = (
         min(max(round(share * n - SIDE / 2), 0), n - SIDE)
@@ -128,14 +145,29 @@ def sheet(rows: list[list[tuple[str, Tensor]]], file: Path) -> None:
     draw = ImageDraw.Draw(page)
     for r, row in enumerate(rows):
         for c, (caption, x) in enumerate(row):
-            pixels = ((x[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).expand(-1, -1, 3).numpy()
-            picture = Image.fromarray(np.ascontiguousarray(pixels)).resize((SIDE, SIDE), Image.Resampling.NEAREST)
+            pixels = (
+                ((x[0].clamp(-1, 1) + 1) * 127.5)
+                .round()
+                .byte()
+                .permute(1, 2, 0)
+                .expand(-1, -1, 3)
+                .numpy()
+            )
+            picture = Image.fromarray(np.ascontiguousarray(pixels)).resize(
+                (SIDE, SIDE), Image.Resampling.NEAREST
+            )
             page.paste(picture, (4 + c * wide, 4 + r * high))
             draw.text((4 + c * wide, 4 + r * high + SIDE + 2), caption, fill="black", font=font)
     page.save(file, quality=88, optimize=True)
 
 
-def main(photos: Path, solver: str = "hrdis", prior: str = "default", write: bool = True, threads: int = 1) -> None:
+def main(
+    photos: Path,
+    solver: str = "hrdis",
+    prior: str = "default",
+    write: bool = True,
+    threads: int = 1,
+) -> None:
     """Restore twelve photographs in four ways.
 
     Args:
@@ -168,21 +200,42 @@ def main(photos: Path, solver: str = "hrdis", prior: str = "default", write: boo
             figures = [float(f(v, x)) for v in (smooth, found) for f in (psnr, ssim)]
             lines.append([damage.name, subject.kind, *(f"{v:.3f}" for v in figures)])
             rows.append([
-                (f"{subject.kind}: given", given), (f"{name} {figures[0]:.1f} dB {figures[1]:.3f}", smooth),
+                (f"{subject.kind}: given", given),
+                (f"{name} {figures[0]:.1f} dB {figures[1]:.3f}", smooth),
                 (f"hrdis {figures[2]:.1f} dB {figures[3]:.3f}", found), ("truth", x),
             ])  # fmt: skip
         sheet(rows, out / f"looks-{damage.name}.jpg")
-        values = np.array([[float(v) for v in line[2:]] for line in lines if line[0] == damage.name])  # type: ignore[arg-type]
+        values = np.array(
+            [[float(v) for v in line[2:]] for line in lines if line[0] == damage.name]
+        )  # type: ignore[arg-type]
         means = values.mean(0)
         summary.append([
             damage.title, name, f"{means[0]:.2f}", f"{means[2]:.2f}", f"{means[2] - means[0]:+.2f}",
-            f"{means[1]:.3f}", f"{means[3]:.3f}", f"{int((values[:, 2] > values[:, 0]).sum())} of 12", f"`{key}`",
+            f"{means[1]:.3f}", f"{means[3]:.3f}",
+            f"{int((values[:, 2] > values[:, 0]).sum())} of 12", f"`{key}`",
         ])  # fmt: skip
         print(*summary[-1], f"{time.perf_counter() - started:.0f} s", flush=True)
-    header = ["damage", "classical method", "its PSNR", "hrdis", "gain", "its SSIM", "hrdis", "better in", "preset"]
+    header = [
+        "damage",
+        "classical method",
+        "its PSNR",
+        "hrdis",
+        "gain",
+        "its SSIM",
+        "hrdis",
+        "better in",
+        "preset",
+    ]
     if write:
         with (DOCS / "data" / "looks.csv").open("w", newline="") as file:
-            head = ["damage", "kind", "psnr_classical", "ssim_classical", "psnr_hrdis", "ssim_hrdis"]
+            head = [
+                "damage",
+                "kind",
+                "psnr_classical",
+                "ssim_classical",
+                "psnr_hrdis",
+                "ssim_hrdis",
+            ]
             csv.writer(file).writerows([head, *lines])
         rewrite(DOCS / "looks.md", "looks", table(header, summary))
 

@@ -1,4 +1,6 @@
-"""Every task's measurement of a batch of crops, and a classical answer to it: what the scripts about tasks share."""
+"""Every task's measurement of a batch of crops, and a classical answer to it: what the scripts
+about tasks share.
+"""
 
 import math
 from collections.abc import Callable
@@ -51,14 +53,17 @@ def grey(x: Tensor) -> Tensor:
 def measured(task: str, x: Tensor, noise: str = "none") -> Problem:
     """The task's measurement of crops (n, 3, h, w), a mask for each; blind where the task is.
 
-    Of scans one grey picture, three times over: the prior takes colours, and three equal ones are a grey picture.
+    Of scans one grey picture, three times over: the prior takes colours, and three equal ones are a
+    grey picture.
     """
     n, (h, w) = len(x), x.shape[-2:]
     build = task_of(task).build
     A = build(h, w, 0, 0)
     if hrdis.TASKS[task].mask:
         A = operators.Inpainting(torch.cat([build(h, w, 0, i).mask for i in range(n)]))  # type: ignore[arg-type]
-    problem = hrdis.measure(A, x if task not in SCANS else x.mean(1, keepdim=True), NOISES[noise], seeds=range(n))
+    problem = hrdis.measure(
+        A, x if task not in SCANS else x.mean(1, keepdim=True), NOISES[noise], seeds=range(n)
+    )
     if task in SCANS:
         return Problem(problem.y.repeat(1, 3, *[1] * (problem.y.ndim - 2)), A, problem.sigma_y)
     if task == "lowlight":  # the answer must not be among what the solver is told
@@ -77,7 +82,8 @@ def kind(noise: str) -> str:
     return noise if noise in ("poisson", "speckle") else "gaussian"
 
 
-# ---- classical methods: the name and the answer -------------------------------------------------------
+# ---- classical methods: the name and the answer
+# -------------------------------------------------------
 
 
 def classical(task: str, problem: Problem, noise: str = "none") -> tuple[str, Tensor]:
@@ -85,25 +91,41 @@ def classical(task: str, problem: Problem, noise: str = "none") -> tuple[str, Te
     A, y, sigma = problem.A, problem.y, level(noise)
     if task.startswith("sr"):
         x = bicubic(y, hrdis.TASKS[task].scale)
-        return ("bicubic, total variation", _each(x, lambda v: _tv(v, sigma))) if sigma else ("bicubic", x)
+        return (
+            ("bicubic, total variation", _each(x, lambda v: _tv(v, sigma)))
+            if sigma
+            else ("bicubic", x)
+        )
     if task.startswith("inpaint"):
         x = _each(y, lambda v: biharmonic(v, v))  # noise leaves holes as they are, exactly mid-grey
-        return ("biharmonic, total variation", _each(x, lambda v: _tv(v, sigma))) if sigma else ("biharmonic", x)
+        return (
+            ("biharmonic, total variation", _each(x, lambda v: _tv(v, sigma)))
+            if sigma
+            else ("biharmonic", x)
+        )
     if task == "denoise":
         return "non-local means", _each(y, lambda v: _nlm(v, sigma))
     if task.startswith(("deblur", "cs", *SCANS)):
-        return "total variation", _tv_inverse(problem, max(sigma, 0.005 if task.startswith("deblur") else 0.02))
+        return "total variation", _tv_inverse(
+            problem, max(sigma, 0.005 if task.startswith("deblur") else 0.02)
+        )
     if task in ("jpeg10", "quantize"):
         strength = 0.03 if task == "jpeg10" else 0.04
         return "total variation", _each(y, lambda v: _tv(v, max(sigma, strength)))
     if task == "hdr":
         x = A.pinv(y)
-        return ("scaled, total variation", _each(x, lambda v: _tv(v, sigma / 2))) if sigma else ("scaled", x)
+        return (
+            ("scaled, total variation", _each(x, lambda v: _tv(v, sigma / 2)))
+            if sigma
+            else ("scaled", x)
+        )
     if task == "lowlight":
         return "gamma 0.45", _each(y, lambda v: v.clip(0, 1) ** 0.45)
     if task == "colorize":
         x = A.smooth(y)  # type: ignore[attr-defined]
-        return ("grey, total variation", _each(x, lambda v: _tv(v, sigma))) if sigma else ("grey", x)
+        return (
+            ("grey, total variation", _each(x, lambda v: _tv(v, sigma))) if sigma else ("grey", x)
+        )
     return "pseudo-inverse", A.pinv(y)
 
 
@@ -127,7 +149,9 @@ def _nlm(v: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _tv_inverse(problem: Problem, sigma: float, steps: int = 300) -> Tensor:
-    """argmin 1/2 ||A x - y||^2 + sigma / 6 TV(x) on [0, 1], the kinks of TV rounded; by Adam with a falling step."""
+    """argmin 1/2 ||A x - y||^2 + sigma / 6 TV(x) on [0, 1], the kinks of TV rounded; by Adam with a
+    falling step.
+    """
     weight = sigma / 6
     x = problem.A.smooth(problem.y).clone().requires_grad_()
     adam = torch.optim.Adam([x], lr=0.05)

@@ -3,8 +3,9 @@
     python benchmarks/memory.py                      # rewrites the memory table of docs/speed.md
     python benchmarks/memory.py --side 128 --no-write
 
-Each solver restores one picture (x4 enlargement, three steps) in a process of its own; the peak is the process's largest
-resident set, less what it held with the prior loaded. The bare network, called three times, is measured alike.
+Each solver restores one picture (x4 enlargement, three steps) in a process of its own; the peak is
+the process's largest resident set, less what it held with the prior loaded. The bare network,
+called three times, is measured alike.
 """
 
 import json
@@ -20,13 +21,20 @@ import hrdis
 from hrdis.operators.problem import Problem
 
 PAGE = DOCS / "speed.md"
-LEFT_OUT = ("cmhrdis", "blindhrdis")  # they need a consistency model, and an operator with unknown parameters
+LEFT_OUT = (
+    "cmhrdis",
+    "blindhrdis",
+)  # they need a consistency model, and an operator with unknown parameters
 
 
 def settings(name: str) -> hrdis.Solver:
     """Three steps from low noise, of any solver."""
     cls = hrdis.SOLVERS[name][0]
-    return cls(steps=3, start=200, ode_steps=2, langevin_steps=3) if name == "daps" else cls(steps=3, start=200)  # type: ignore[call-arg]
+    return (
+        cls(steps=3, start=200, ode_steps=2, langevin_steps=3)
+        if name == "daps"
+        else cls(steps=3, start=200)
+    )  # type: ignore[call-arg]
 
 
 def peak(name: str, side: int) -> float:
@@ -67,9 +75,17 @@ def main(side: int = 256, write: bool = True, only: str = "") -> None:
         command = [sys.executable, __file__, "--side", str(side), "--only", name]
         out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         found[name] = float(out.splitlines()[-1])
-        print(f"{name}: {found[name]:.0f} MiB, {found[name] / found['network']:.2f} of the bare network", flush=True)
+        print(
+            f"{name}: {found[name]:.0f} MiB, {found[name] / found['network']:.2f} of the bare "
+            "network",
+            flush=True,
+        )
     rows = [
-        ["bare network" if n == "network" else hrdis.SOLVERS[n][0].__name__, f"{v:.0f}", f"{v / found['network']:.2f}"]
+        [
+            "bare network" if n == "network" else hrdis.SOLVERS[n][0].__name__,
+            f"{v:.0f}",
+            f"{v / found['network']:.2f}",
+        ]
         for n, v in found.items()
     ]
     text = table(["solver", f"MiB at {side} x {side}", "over the bare network"], rows)

@@ -1,9 +1,11 @@
-"""How much noise is noise: HRDIS's settings for none beside those for noise of 0.05, over levels; and those for HDR.
+"""How much noise is noise: HRDIS's settings for none beside those for noise of 0.05, over levels;
+and those for HDR.
 
-    python benchmarks/noise_levels.py --train FOLDER --photos FOLDER      # rewrites two tables of docs/tasks.md
+    python benchmarks/noise_levels.py --train FOLDER --photos FOLDER      # rewrites two tables of
+    docs/tasks.md
 
-Levels on training photographs, one sample; HDR under Poisson and speckle noise on photographs the prior never saw,
-one sample and the mean of 8.
+Levels on training photographs, one sample; HDR under Poisson and speckle noise on photographs the
+prior never saw, one sample and the mean of 8.
 """
 
 from dataclasses import replace
@@ -26,7 +28,9 @@ TASKS = ("sr4", "inpaint", "sr2", "deblur-gauss")
 
 
 def level(task: str, sigma: float, prior: hrdis.Prior, x: Tensor) -> str:
-    """PSNR of the settings for none, of those for 0.05, and of those with a data weight in proportion to 1 / noise^2."""
+    """PSNR of the settings for none, of those for 0.05, and of those with a data weight in
+    proportion to 1 / noise^2.
+    """
     known, side = hrdis.TASKS[task], x.shape[-1]
     parts = [known.build(side, side, 0, i) for i in range(len(x))]
     A = Inpainting(torch.cat([A.mask for A in parts])) if known.mask else parts[0]  # type: ignore[misc]
@@ -35,7 +39,8 @@ def level(task: str, sigma: float, prior: hrdis.Prior, x: Tensor) -> str:
     weight = aware.lambda_obs * (0.05 / sigma) ** 2  # type: ignore[attr-defined]
     weighted = none if weight > none.lambda_obs else replace(aware, lambda_obs=weight)  # type: ignore[attr-defined,call-arg]
     found = [
-        score(hrdis.solve(s, prior, problem, seeds=range(len(x))).x, x).psnr for s in (none, aware, weighted)
+        score(hrdis.solve(s, prior, problem, seeds=range(len(x))).x, x).psnr for s in (none, aware,
+        weighted)
     ]  # fmt: skip
     print(task, sigma, [f"{v:.2f}" for v in found], flush=True)
     return ", ".join(f"**{v:.2f}**" if v == max(found) else f"{v:.2f}" for v in found)

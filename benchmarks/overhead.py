@@ -1,10 +1,13 @@
-"""What a solver costs beside its network: seconds per image over (network calls x one bare network call).
+"""What a solver costs beside its network: seconds per image over (network calls x one bare network
+call).
 
-    python benchmarks/overhead.py                        # all solvers; rewrites the table of docs/speed.md
+    python benchmarks/overhead.py                        # all solvers; rewrites the table of
+    docs/speed.md
 
-Solver and bare network take turns at every step of the same run, so that a machine that slows down slows both. The second
-table has a network that answers at once: what is left is the solver's own work, without the noise of the network's
-time. Weights are drawn at random: what a network predicts does not change its cost.
+Solver and bare network take turns at every step of the same run, so that a machine that slows down
+slows both. The second table has a network that answers at once: what is left is the solver's own
+work, without the noise of the network's time. Weights are drawn at random: what a network predicts
+does not change its cost.
 """
 
 import statistics
@@ -25,8 +28,10 @@ from hrdis.solvers import Solver
 
 PAGE = DOCS / "speed.md"
 SIZE = {  # of the embedded prior
-    "sample_size": 64, "in_channels": 3, "out_channels": 3, "block_out_channels": (32, 64, 96, 128), "layers_per_block": 1,
-    "down_block_types": ("DownBlock2D",) * 4, "up_block_types": ("UpBlock2D",) * 4, "add_attention": False, "norm_num_groups": 8,
+    "sample_size": 64, "in_channels": 3, "out_channels": 3,
+    "block_out_channels": (32, 64, 96, 128), "layers_per_block": 1,
+    "down_block_types": ("DownBlock2D",) * 4, "up_block_types": ("UpBlock2D",) * 4,
+    "add_attention": False, "norm_num_groups": 8,
 }  # fmt: skip
 
 
@@ -43,7 +48,9 @@ class Instant(nn.Module):
 
 @dataclass(frozen=True)
 class Cost:
-    """Solving over its network calls, median over the rounds with the extremes; seconds of one call and of a step without it."""
+    """Solving over its network calls, median over the rounds with the extremes; seconds of one call
+    and of a step without it.
+    """
 
     ratio: float
     low: float
@@ -60,7 +67,9 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 
 
 def compare(solver: Solver, prior: UNetPrior, problem: Problem, rounds: int) -> Cost:
-    """Solve with the bare network called between all steps, then with a network that costs nothing."""
+    """Solve with the bare network called between all steps, then with a network that costs
+    nothing.
+    """
     ratios, calls = [], []
     for k in range(rounds + 1):  # the first is a rehearsal
         bare, steps = one_round(solver, prior, problem)
@@ -69,12 +78,21 @@ def compare(solver: Solver, prior: UNetPrior, problem: Problem, rounds: int) -> 
             calls += bare
     instant = UNetPrior(Instant(), prior.schedule, prior.prediction_type)
     own = [
-        cpu_seconds(lambda: hrdis.solve(solver, instant, problem, seeds=[0])) / solver.steps for _ in range(4 * rounds)
+        cpu_seconds(lambda: hrdis.solve(solver, instant, problem, seeds=[0])) / solver.steps
+        for _ in range(4 * rounds)
     ]
-    return Cost(statistics.median(ratios), min(ratios), max(ratios), statistics.median(calls), statistics.median(own))
+    return Cost(
+        statistics.median(ratios),
+        min(ratios),
+        max(ratios),
+        statistics.median(calls),
+        statistics.median(own),
+    )
 
 
-def one_round(solver: Solver, prior: UNetPrior, problem: Problem) -> tuple[list[float], list[float]]:
+def one_round(
+    solver: Solver, prior: UNetPrior, problem: Problem
+) -> tuple[list[float], list[float]]:
     """CPU seconds of bare calls and of the solver's steps, in turns."""
     x = torch.zeros(problem.image_shape).contiguous(memory_format=torch.channels_last)
     times = iter(solver.times(prior.schedule)[:-1])
@@ -90,7 +108,9 @@ def one_round(solver: Solver, prior: UNetPrior, problem: Problem) -> tuple[list[
 
 
 def main(
-    solvers_to_run: Annotated[tuple[str, ...], tyro.conf.arg(name="solvers")] = tuple(hrdis.SOLVERS),
+    solvers_to_run: Annotated[tuple[str, ...], tyro.conf.arg(name="solvers")] = tuple(
+        hrdis.SOLVERS
+    ),
     sides: tuple[int, ...] = (64, 128, 256),
     calls: int = 10,
     rounds: int = 7,

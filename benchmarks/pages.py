@@ -1,4 +1,6 @@
-"""What the benchmark scripts share: tables in Markdown, and pages whose tables a script rewrites."""
+"""What the benchmark scripts share: tables in Markdown, and pages whose tables a script
+rewrites.
+"""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,7 +24,10 @@ def rewrite(page: Path, section: str, text: str) -> None:
     begin, end = f"<!-- {section} -->", f"<!-- /{section} -->"
     old = page.read_text()
     if old.count(begin) != 1 or old.count(end) != 1:
-        raise ValueError(f"{page} lacks the marks of section {section!r}. Put {begin} and {end} where the table goes.")
+        raise ValueError(
+            f"{page} lacks the marks of section {section!r}. Put {begin} and {end} where the table "
+            "goes."
+        )
     head, rest = old.split(begin)
     page.write_text(f"{head}{begin}\n\n{text.strip()}\n\n{end}{rest.split(end)[1]}")
 

@@ -1,13 +1,15 @@
-"""Whose samples are right, by how much: our solvers, deepinv's and azula's against exact posteriors.
+"""Whose samples are right, by how much: our solvers, deepinv's and azula's against exact
+posteriors.
 
-    pip install deepinv==0.5.0 azula==0.11.1                             # by hand: hrdis never depends on them
-    python benchmarks/peers.py                                           # everything; rewrites docs/peers.md
-    python benchmarks/peers.py --measurements 2 --seeds 50 --no-write
+    pip install deepinv==0.5.0 azula==0.11.1                             # by hand: hrdis never
+    depends on them python benchmarks/peers.py                                           #
+    everything; rewrites docs/peers.md python benchmarks/peers.py --measurements 2 --seeds 50
+    --no-write
 
-The cases are those of `posterior.py` with denoising in place of the random matrix. Each library is called as its
-own documentation says, in its own range ([0, 1] for deepinv, [-1, 1] for azula), and gets the true noise level, the
-exact denoiser of the prior at whatever level it asks for, and the schedule with beta from 0.1 to 20. What cannot
-run is listed with the reason.
+The cases are those of `posterior.py` with denoising in place of the random matrix. Each library is
+called as its own documentation says, in its own range ([0, 1] for deepinv, [-1, 1] for azula), and
+gets the true noise level, the exact denoiser of the prior at whatever level it asks for, and the
+schedule with beta from 0.1 to 20. What cannot run is listed with the reason.
 """
 
 import copy
@@ -26,7 +28,18 @@ from unittest import mock
 import torch
 import tyro
 from pages import DOCS, rewrite, table, with_error
-from posterior import NOISY, SIDE, SMALL_SIDE, Case, draw, gaussian, jackknife, mixture, sliced_w2, split
+from posterior import (
+    NOISY,
+    SIDE,
+    SMALL_SIDE,
+    Case,
+    draw,
+    gaussian,
+    jackknife,
+    mixture,
+    sliced_w2,
+    split,
+)
 from torch import Tensor
 
 import hrdis
@@ -46,8 +59,9 @@ try:
     import deepinv.sampling.sde_solver
 except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision built for another torch
     raise SystemExit(
-        f"This comparison needs deepinv 0.5 and azula 0.11, and one of them cannot be imported ({error}). "
-        "Install them by hand, with a torchvision that fits torch: pip install deepinv==0.5.0 azula==0.11.1"
+        "This comparison needs deepinv 0.5 and azula 0.11, and one of them cannot be imported "
+        f"({error}). Install them by hand, with a torchvision that fits torch: pip install "
+        "deepinv==0.5.0 azula==0.11.1"
     ) from error
 
 PAGE = DOCS / "peers.md"
@@ -61,8 +75,8 @@ FEW = 20  # samples per measurement where images have to run one at a time
 class Setting:
     """One line of the tables: a method of a library with its settings.
 
-    ``measure`` takes a case and our y to what the library expects; ``run`` takes a case, the exact denoiser, that
-    measurement and a seed (None: none is passed) to images in [-1, 1].
+    ``measure`` takes a case and our y to what the library expects; ``run`` takes a case, the exact
+    denoiser, that measurement and a seed (None: none is passed) to images in [-1, 1].
     """
 
     method: str
@@ -81,7 +95,9 @@ class Setting:
 
 @dataclass(frozen=True)
 class Row:
-    """The figures of one setting on one case, each with its jackknife standard error over the measurements."""
+    """The figures of one setting on one case, each with its jackknife standard error over the
+    measurements.
+    """
 
     prior: str
     operator: str
@@ -104,7 +120,9 @@ class Row:
 
 
 class Exact:
-    """Mean of x given x + s z, s > 0, for a prior known in closed form: at every s, not on a grid of times."""
+    """Mean of x given x + s z, s > 0, for a prior known in closed form: at every s, not on a grid
+    of times.
+    """
 
     def __init__(self, prior: hrdis.Prior):
         self.prior, self.calls = prior, 0
@@ -119,10 +137,14 @@ class Exact:
 
 
 def cases() -> Iterator[Case]:
-    """Three priors times three operators times the noise levels; denoising only where there is noise."""
+    """Three priors times three operators times the noise levels; denoising only where there is
+    noise.
+    """
     for name, side in {"pixelwise": SIDE, "correlated": SIDE, "mixture": SMALL_SIDE}.items():
         shape = (1, side, side)
-        inpainting = hrdis.operators.Inpainting(hrdis.operators.masks.random_pixels(side, side, 0.5))
+        inpainting = hrdis.operators.Inpainting(
+            hrdis.operators.masks.random_pixels(side, side, 0.5)
+        )
         halves = spaces(inpainting, shape)
         for operator_name, A in {
             "inpainting, 50 %": inpainting,
@@ -130,8 +152,12 @@ def cases() -> Iterator[Case]:
             "denoising": hrdis.operators.Identity(),
         }.items():
             seen, unseen = spaces(A, shape)
-            apart = (seen, unseen) if len(unseen) else halves  # where the modes of the mixture differ
-            prior = mixture(side, *apart) if name == "mixture" else gaussian(side, name == "correlated")
+            apart = (
+                (seen, unseen) if len(unseen) else halves
+            )  # where the modes of the mixture differ
+            prior = (
+                mixture(side, *apart) if name == "mixture" else gaussian(side, name == "correlated")
+            )
             for sigma_y in NOISES:
                 if len(unseen) or sigma_y > 0:
                     yield Case(name, operator_name, prior, A, sigma_y, seen, unseen)
@@ -144,25 +170,32 @@ def spaces(A: Any, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
     return Vt[:rank], Vt[rank:]
 
 
-# ---- ours -----------------------------------------------------------------------------------------
+# ---- ours
+# -----------------------------------------------------------------------------------------
 
 
 def ours(
-    method: str, label: str, solver: hrdis.solvers.Solver, noiseless: hrdis.solvers.Solver | None = None
+    method: str,
+    label: str,
+    solver: hrdis.solvers.Solver,
+    noiseless: hrdis.solvers.Solver | None = None,
 ) -> Setting:
     """A solver of this library; ``noiseless`` replaces it where the noise is 0."""
 
     def run(case: Case, exact: Exact, y: Tensor, seed: int | None) -> Tensor:
         chosen = noiseless if noiseless is not None and case.sigma_y == 0 else solver
         first = 0 if seed is None else seed
-        result = hrdis.solve(chosen, case.prior, Problem(y, case.A, case.sigma_y), seeds=range(first, first + len(y)))
+        result = hrdis.solve(
+            chosen, case.prior, Problem(y, case.A, case.sigma_y), seeds=range(first, first + len(y))
+        )
         exact.calls = result.nfe
         return result.x
 
     return Setting(method, "hrdis", label, lambda case, y: y.clone(), run)
 
 
-# ---- deepinv: images in [0, 1], so that the noise is half of ours; float32 ------------------------------------
+# ---- deepinv: images in [0, 1], so that the noise is half of ours; float32
+# ------------------------------------
 
 
 class DeepinvDenoiser(deepinv.models.Denoiser):
@@ -179,7 +212,9 @@ class DeepinvDenoiser(deepinv.models.Denoiser):
 
 
 def blocks(x: Tensor) -> Tensor:
-    """(b, 1, h, w) to (b, 4, h/2, w/2): mean of each 2 x 2 block times 2, and its three differences. Orthogonal."""
+    """(b, 1, h, w) to (b, 4, h/2, w/2): mean of each 2 x 2 block times 2, and its three
+    differences. Orthogonal.
+    """
     return torch.einsum("kp,bpij->bkij", HAAR.to(x), torch.nn.functional.pixel_unshuffle(x, 2))
 
 
@@ -188,7 +223,12 @@ def unblocks(z: Tensor) -> Tensor:
     return torch.nn.functional.pixel_shuffle(torch.einsum("kp,bkij->bpij", HAAR.to(z), z), 2)
 
 
-HAAR = torch.tensor([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]], dtype=torch.float64) / 2
+HAAR = (
+    torch.tensor(
+        [[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]], dtype=torch.float64
+    )
+    / 2
+)
 
 
 def physics(case: Case) -> Any:
@@ -214,9 +254,13 @@ def physics(case: Case) -> Any:
 
 
 def deepinv_y(case: Case, y: Tensor) -> Tensor:
-    """Our measurement in deepinv's range; rows of every operator here sum to 1, and holes stay 0."""
+    """Our measurement in deepinv's range; rows of every operator here sum to 1, and holes stay
+    0.
+    """
     y01 = (y + 1) / 2
-    return (y01 * case.A.mask.to(y) if isinstance(case.A, hrdis.operators.Inpainting) else y01).float()
+    return (
+        y01 * case.A.mask.to(y) if isinstance(case.A, hrdis.operators.Inpainting) else y01
+    ).float()
 
 
 def from_deepinv(method: str, label: str, build: Callable[[Any, Case], Any]) -> Setting:
@@ -239,19 +283,29 @@ def deepinv_settings() -> list[Setting]:
         def build(denoiser: Any, case: Case) -> Any:
             times = torch.linspace(1, 0, calls + 1, dtype=torch.float64)
             sde = s.VariancePreservingDiffusion(alpha=1.0, dtype=torch.float64)
-            return s.PosteriorDiffusion(fidelity(), denoiser, sde, s.DDPMSolver(times), dtype=torch.float64)
+            return s.PosteriorDiffusion(
+                fidelity(), denoiser, sde, s.DDPMSolver(times), dtype=torch.float64
+            )
 
         return build
 
     def diffpir(denoiser: Any, case: Case) -> Any:
-        return s.DiffPIR(denoiser, deepinv.optim.data_fidelity.L2(), sigma=case.sigma_y / 2, max_iter=CALLS)
+        return s.DiffPIR(
+            denoiser, deepinv.optim.data_fidelity.L2(), sigma=case.sigma_y / 2, max_iter=CALLS
+        )
 
     return [
         from_deepinv("DDRM", "default (levels 1 to 0)", lambda d, case: s.DDRM(d)),
-        from_deepinv("DDRM", "levels of our schedule", lambda d, case: s.DDRM(d, sigmas=ours_levels)),
+        from_deepinv(
+            "DDRM", "levels of our schedule", lambda d, case: s.DDRM(d, sigmas=ours_levels)
+        ),
         from_deepinv("DPS", "default", lambda d, case: s.DPS(d, num_steps=CALLS + 1)),
         from_deepinv("DPS", "default, 1000 calls", lambda d, case: s.DPS(d, num_steps=1001)),
-        from_deepinv("DPS", "guidance annealed", lambda d, case: s.DPS(d, num_steps=CALLS + 1, guidance="annealed")),
+        from_deepinv(
+            "DPS",
+            "guidance annealed",
+            lambda d, case: s.DPS(d, num_steps=CALLS + 1, guidance="annealed"),
+        ),
         from_deepinv("PiGDM", "default", guided(s.PiGDMDataFidelity)),
         from_deepinv("PiGDM", "default, 1000 calls", guided(s.PiGDMDataFidelity, 1000)),
         from_deepinv("DiffPIR", "default (lambda 7, zeta 0.1)", diffpir),
@@ -259,7 +313,8 @@ def deepinv_settings() -> list[Setting]:
     ]
 
 
-# ---- azula: images in [-1, 1], flattened; float64 -------------------------------------------------------------
+# ---- azula: images in [-1, 1], flattened; float64
+# -------------------------------------------------------------
 
 
 class Linear(azula.noise.Schedule):
@@ -285,7 +340,9 @@ class AzulaDenoiser(azula.denoise.Denoiser):
 
 @dataclass(frozen=True)
 class Dense:
-    """What azula's classes are given: matrix (without the empty rows of holes), its pseudo-inverse, and the case."""
+    """What azula's classes are given: matrix (without the empty rows of holes), its pseudo-inverse,
+    and the case.
+    """
 
     case: Case
     H: Tensor
@@ -307,7 +364,10 @@ class Dense:
         """The covariance of the prior."""
         p = self.case.prior
         if isinstance(p, hrdis.priors.GaussianMixture):
-            modes = [hrdis.priors.Gaussian(m, float(s) ** 2) for m, s in zip(p.means, p.stds, strict=True)]
+            modes = [
+                hrdis.priors.Gaussian(m, float(s) ** 2)
+                for m, s in zip(p.means, p.stds, strict=True)
+            ]
             covariance = MixturePosterior(modes, p.weights).covariance
         else:
             covariance = p.covariance
@@ -334,7 +394,9 @@ def azula_y(case: Case, y: Tensor) -> Tensor:
     return y.double().flatten(1)[:, (matrix(case.A, (1, side, side)) != 0).any(1)]
 
 
-def from_azula(method: str, label: str, build: Callable[..., Any], repeats: int = 1, batch: bool = True) -> Setting:
+def from_azula(
+    method: str, label: str, build: Callable[..., Any], repeats: int = 1, batch: bool = True
+) -> Setting:
     """A sampler of azula: ``build(denoiser, y, dense, **time)`` returns it."""
 
     def run(case: Case, exact: Exact, y: Tensor, seed: int | None) -> Tensor:
@@ -343,7 +405,12 @@ def from_azula(method: str, label: str, build: Callable[..., Any], repeats: int 
         def sample(part: Tensor) -> Tensor:
             exact.calls = 0
             sampler = build(
-                AzulaDenoiser(exact, d.side), part, d, steps=CALLS // repeats, silent=True, dtype=torch.float64
+                AzulaDenoiser(exact, d.side),
+                part,
+                d,
+                steps=CALLS // repeats,
+                silent=True,
+                dtype=torch.float64,
             )
             return sampler(sampler.init((len(part), d.side**2), dtype=torch.float64))
 
@@ -354,7 +421,10 @@ def from_azula(method: str, label: str, build: Callable[..., Any], repeats: int 
 
 
 def azula_settings() -> list[Setting]:
-    g, ddpm = azula.guidance, functools.partial(azula.sample.DDIMSampler, eta=1.0)  # as in azula's tutorial
+    g, ddpm = (
+        azula.guidance,
+        functools.partial(azula.sample.DDIMSampler, eta=1.0),
+    )  # as in azula's tutorial
 
     def dps(q: Any, y: Tensor, d: Dense, **time: Any) -> Any:
         return g.DPSSampler(q, y, d.A, **time)
@@ -363,7 +433,9 @@ def azula_settings() -> list[Setting]:
         return lambda q, y, d, **time: g.PGDMSampler(q, y, d.A, d.A_inv, eta=eta, **time)
 
     def mmps(iterations: int) -> Callable[..., Any]:
-        return lambda q, y, d, **time: ddpm(g.MMPSDenoiser(q, y, d.A, d.cov_y, iterations=iterations), **time)
+        return lambda q, y, d, **time: ddpm(
+            g.MMPSDenoiser(q, y, d.A, d.cov_y, iterations=iterations), **time
+        )
 
     def repaint(q: Any, y: Tensor, d: Dense, **time: Any) -> Any:
         full = torch.zeros(len(y), d.side**2, dtype=y.dtype)
@@ -406,17 +478,22 @@ def settings() -> list[Setting]:
         ours("PiGDM", "default, 1000 calls", s.PiGDM(steps=1000)),
         ours("PiGDM", 'form="score", 1000 calls', s.PiGDM(steps=1000, form="score")),
         ours("DiffPIR", "default (lam 1, zeta 1)", s.DiffPIR(steps=CALLS)),
-        ours("DiffPIR", "preset for x4 (lam 1, zeta 0.1)", s.DiffPIR(steps=CALLS, lam=1.0, zeta=0.1)),
+        ours(
+            "DiffPIR", "preset for x4 (lam 1, zeta 0.1)", s.DiffPIR(steps=CALLS, lam=1.0, zeta=0.1)
+        ),
         ours("DiffPIR", "deepinv's lam 7, zeta 0.1", s.DiffPIR(steps=CALLS, lam=7.0, zeta=0.1)),
         ours("DDNM+", "default", s.DDNMPlus(steps=CALLS)),
-        ours("HRDIS", "default; the paper's noisy settings with noise", s.HRDIS(**NOISY), s.HRDIS()),
+        ours(
+            "HRDIS", "default; the paper's noisy settings with noise", s.HRDIS(**NOISY), s.HRDIS()
+        ),
     ]
     every = own + deepinv_settings() + azula_settings()
     order = list(dict.fromkeys(x.method for x in every))
     return sorted(every, key=lambda x: order.index(x.method))
 
 
-# ---- accuracy ---------------------------------------------------------------------------------------
+# ---- accuracy
+# ---------------------------------------------------------------------------------------
 
 
 def compare(
@@ -424,10 +501,17 @@ def compare(
 ) -> list[Row]:
     """Every setting on one case."""
     x = draw(case.prior, measurements, seed=1)
-    problem = hrdis.measure(case.A, x, hrdis.noise.Gaussian(case.sigma_y, "[-1,1]"), seeds=range(measurements))
+    problem = hrdis.measure(
+        case.A, x, hrdis.noise.Gaussian(case.sigma_y, "[-1,1]"), seeds=range(measurements)
+    )
     posterior = case.prior.posterior(problem)
-    exact = [torch.stack([p.sample(seeds, seed=2 + k) for p in posterior]).flatten(2) for k in (0, 1000)]
-    truth = torch.stack([p.mean.flatten() for p in posterior]), torch.stack([p.covariance for p in posterior])
+    exact = [
+        torch.stack([p.sample(seeds, seed=2 + k) for p in posterior]).flatten(2) for k in (0, 1000)
+    ]
+    truth = (
+        torch.stack([p.mean.flatten() for p in posterior]),
+        torch.stack([p.covariance for p in posterior]),
+    )
     rows = []
     for setting in chosen:
         if setting.long and (case.prior_name, case.sigma_y) != LONG:
@@ -452,30 +536,45 @@ def compare(
         floor = sliced_w2(exact[1][:, :count], exact[0][:, :count])
         rows.append(
             Row(
-                case.prior_name, case.operator_name, case.sigma_y, setting.method, setting.library, setting.label,
-                denoiser.calls, measurements * count, *figures(samples, truth, case.unseen), *figures(samples, truth, case.seen),
-                *jackknife(lambda w: w[:, 0].mean() / w[:, 1].mean(), torch.stack([distance, floor], 1)),
+                case.prior_name, case.operator_name, case.sigma_y, setting.method, setting.library,
+                setting.label,
+                denoiser.calls, measurements * count, *figures(samples, truth, case.unseen),
+                *figures(samples, truth, case.seen),
+                *jackknife(lambda w: w[:, 0].mean() / w[:, 1].mean(),
+                torch.stack([distance, floor], 1)),
             )
         )  # fmt: skip
     return rows
 
 
-def figures(samples: Tensor, truth: tuple[Tensor, Tensor], basis: Tensor) -> tuple[float, float, float, float]:
-    """Bias per posterior standard deviation and variance ratio, with errors; nan where there is nothing to see."""
+def figures(
+    samples: Tensor, truth: tuple[Tensor, Tensor], basis: Tensor
+) -> tuple[float, float, float, float]:
+    """Bias per posterior standard deviation and variance ratio, with errors; nan where there is
+    nothing to see.
+    """
     if not len(basis):
         return (float("nan"),) * 4
     _, error, per_std, _, ratio, ratio_error = split(samples, truth, basis)
     std = float(torch.einsum("ri,bij,rj->br", basis, truth[1], basis).mean().clamp(min=0).sqrt())
     known = std > 1e-6  # else y fixes these directions
-    return per_std, error / std if known else float("nan"), ratio if known else float("nan"), ratio_error
+    return (
+        per_std,
+        error / std if known else float("nan"),
+        ratio if known else float("nan"),
+        ratio_error,
+    )
 
 
-# ---- behaviour --------------------------------------------------------------------------------------
+# ---- behaviour
+# --------------------------------------------------------------------------------------
 
 
 @contextmanager
 def pinned(seeds: range) -> Iterator[None]:
-    """Draws of the peers from one stream per image, so that an image meets the same noise in any batch."""
+    """Draws of the peers from one stream per image, so that an image meets the same noise in any
+    batch.
+    """
     rng = ImageRNG(list(seeds), "peers")
 
     def like(x: Tensor, **_: Any) -> Tensor:
@@ -487,14 +586,22 @@ def pinned(seeds: range) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(mock.patch("torch.randn_like", like))
         solver = deepinv.sampling.sde_solver.BaseSDESolver
-        stack.enter_context(mock.patch.object(solver, "randn_like", lambda self, x, seed=None: like(x)))
-        stack.enter_context(mock.patch.object(deepinv.sampling.EDMDiffusionSDE, "sample_init", init))
+        stack.enter_context(
+            mock.patch.object(solver, "randn_like", lambda self, x, seed=None: like(x))
+        )
+        stack.enter_context(
+            mock.patch.object(deepinv.sampling.EDMDiffusionSDE, "sample_init", init)
+        )
         yield
 
 
 def behaviour(chosen: list[Setting]) -> str:
-    """Batch independence, seeds, and whether y survives, on inpainting of independent pixels; y also on pooling."""
-    inpainting, pooling = [c for c in cases() if c.prior_name == "pixelwise" and c.sigma_y == 0.05][:2]
+    """Batch independence, seeds, and whether y survives, on inpainting of independent pixels; y
+    also on pooling.
+    """
+    inpainting, pooling = [c for c in cases() if c.prior_name == "pixelwise" and c.sigma_y == 0.05][
+        :2
+    ]
     clean = next(c for c in cases() if c.prior_name == "pixelwise" and c.sigma_y == 0)
     lines = []
     for setting in chosen:
@@ -509,10 +616,14 @@ def behaviour(chosen: list[Setting]) -> str:
 
         y, run = measured(case), setting.run
 
-        def alone(first: int, count: int, y: Tensor = y, case: Case = case, setting: Setting = setting) -> Tensor:
+        def alone(
+            first: int, count: int, y: Tensor = y, case: Case = case, setting: Setting = setting
+        ) -> Tensor:
             with pinned(range(first, first + count)):
                 part = y[first : first + count].clone()
-                return setting.run(case, Exact(case.prior), part, first if setting.library == "hrdis" else None)
+                return setting.run(
+                    case, Exact(case.prior), part, first if setting.library == "hrdis" else None
+                )
 
         together = alone(0, 16)
         apart = torch.cat([alone(i, 1) for i in range(4)])
@@ -539,11 +650,18 @@ def behaviour(chosen: list[Setting]) -> str:
             "yes" if touched == 0 else f"**no**, changed by up to {touched:.0e}",
         ])  # fmt: skip
         print("  ", *lines[-1], flush=True)
-    header = ["setting", "largest change when 15 others join", "seed 0 repeats", "seed 1 repeats", "y untouched"]
+    header = [
+        "setting",
+        "largest change when 15 others join",
+        "seed 0 repeats",
+        "seed 1 repeats",
+        "y untouched",
+    ]
     return table(header, lines)
 
 
-# ---- the page ---------------------------------------------------------------------------------------
+# ---- the page
+# ---------------------------------------------------------------------------------------
 
 
 def name(r: Row) -> list[str]:
@@ -557,7 +675,9 @@ def average(rows: list[Row], field: str, digits: int = 2, span: bool = False) ->
     if not pairs:
         return "-"
     values = [v for v, _ in pairs]
-    text = with_error(sum(values) / len(values), sum(e * e for _, e in pairs) ** 0.5 / len(pairs), digits)
+    text = with_error(
+        sum(values) / len(values), sum(e * e for _, e in pairs) ** 0.5 / len(pairs), digits
+    )
     return f"{text} ({min(values):.2g} to {max(values):.2g})" if span else text
 
 
@@ -570,14 +690,21 @@ def summary(rows: list[Row]) -> str:
     """One line per setting: means over the noisy cases."""
     lines = []
     for own in groups([r for r in rows if r.sigma_y > 0 and r.calls <= CALLS]):
-        single, mixed = [r for r in own if r.prior != "mixture"], [r for r in own if r.prior == "mixture"]
+        single, mixed = (
+            [r for r in own if r.prior != "mixture"],
+            [r for r in own if r.prior == "mixture"],
+        )
         lines.append([
-            *name(own[0]), own[0].calls, average(single, "bias_unseen"), average(single, "variance_unseen", span=True),
-            average(single, "bias_seen"), average(single, "variance_seen", span=True), average(single, "distance", 1),
+            *name(own[0]), own[0].calls, average(single, "bias_unseen"),
+            average(single, "variance_unseen", span=True),
+            average(single, "bias_seen"), average(single, "variance_seen", span=True),
+            average(single, "distance", 1),
             average(mixed, "distance", 1),
         ])  # fmt: skip
-    header = ["method", "library", "settings", "calls", "bias unseen / std", "variance ratio unseen", "bias seen / std",
-              "variance ratio seen", "sliced W2 / floor, Gaussian", "the same, mixture"]  # fmt: skip
+    header = ["method", "library", "settings", "calls", "bias unseen / std",
+    "variance ratio unseen", "bias seen / std",
+              "variance ratio seen", "sliced W2 / floor, Gaussian",
+              "the same, mixture"]  # fmt: skip
     return table(header, lines)
 
 
@@ -586,12 +713,16 @@ def long_runs(rows: list[Row]) -> str:
     mine = [r for r in rows if (r.prior, r.sigma_y) == LONG]
     with_long = {(r.method, r.library) for r in mine if r.calls > CALLS}
     lines = []
-    for own in groups([r for r in mine if (r.method, r.library) in with_long and r.label.startswith("default")]):
+    for own in groups(
+        [r for r in mine if (r.method, r.library) in with_long and r.label.startswith("default")]
+    ):
         lines.append([
-            *name(own[0]), own[0].calls, average(own, "bias_unseen"), average(own, "variance_unseen"),
+            *name(own[0]), own[0].calls, average(own, "bias_unseen"),
+            average(own, "variance_unseen"),
             average(own, "bias_seen"), average(own, "variance_seen"), average(own, "distance", 1),
         ])  # fmt: skip
-    header = ["method", "library", "settings", "calls", "bias unseen / std", "variance ratio unseen", "bias seen / std",
+    header = ["method", "library", "settings", "calls", "bias unseen / std",
+    "variance ratio unseen", "bias seen / std",
               "variance ratio seen", "sliced W2 / floor"]  # fmt: skip
     return table(header, lines)
 
@@ -599,20 +730,29 @@ def long_runs(rows: list[Row]) -> str:
 def by_case(rows: list[Row], field: str, prior: str, digits: int = 2) -> str:
     """A figure of every setting by operator and noise."""
     mine = [r for r in rows if r.prior == prior and r.calls <= CALLS]
-    columns = dict.fromkeys((r.operator, r.sigma_y) for r in mine if getattr(r, field) == getattr(r, field))
+    columns = dict.fromkeys(
+        (r.operator, r.sigma_y) for r in mine if getattr(r, field) == getattr(r, field)
+    )
     lines = []
     for own in groups(mine):
         cells = {
-            (r.operator, r.sigma_y): with_error(getattr(r, field), getattr(r, f"{field}_error"), digits) for r in own
+            (r.operator, r.sigma_y): with_error(
+                getattr(r, field), getattr(r, f"{field}_error"), digits
+            )
+            for r in own
         }
         lines.append([*name(own[0]), *(cells.get(c, "cannot run") for c in columns)])
-    return table(["method", "library", "settings", *(f"{o.split(',')[0]}, {s:g}" for o, s in columns)], lines)
+    return table(
+        ["method", "library", "settings", *(f"{o.split(',')[0]}, {s:g}" for o, s in columns)], lines
+    )
 
 
 def cannot(failures: dict[Any, list[str]]) -> str:
     lines = []
     for (setting, reason), where in failures.items():
-        cases_left = f"{len(where)} cases: " + "; ".join(dict.fromkeys(w.split(", ", 1)[1] for w in where))
+        cases_left = f"{len(where)} cases: " + "; ".join(
+            dict.fromkeys(w.split(", ", 1)[1] for w in where)
+        )
         lines.append([f"{setting.method}, {setting.library}: {setting.label}", reason, cases_left])
     return table(["setting", "reason", "where"], lines)
 
@@ -626,7 +766,9 @@ def main(measurements: int = 4, seeds: int = 200, write: bool = True) -> None:
         write: rewrite docs/peers.md and docs/data/peers.csv.
     """
     torch.set_num_threads(1)
-    warnings.filterwarnings("ignore")  # the seeds that deepinv ignores; Gaussian priors that do not end at 1
+    warnings.filterwarnings(
+        "ignore"
+    )  # the seeds that deepinv ignores; Gaussian priors that do not end at 1
     started, chosen = time.process_time(), settings()
     told = behaviour(chosen)
     rows: list[Row] = []
@@ -636,15 +778,17 @@ def main(measurements: int = 4, seeds: int = 200, write: bool = True) -> None:
         rows += compare(case, chosen, measurements, seeds, failures)
     sections = {
         "summary": summary(rows), "behaviour": told,
-        "distance": by_case(rows, "distance", "correlated", 1), "distance-mixture": by_case(rows, "distance", "mixture", 1),
+        "distance": by_case(rows, "distance", "correlated", 1),
+        "distance-mixture": by_case(rows, "distance", "mixture", 1),
         "variance-seen": by_case(rows, "variance_seen", "correlated"),
         "variance-unseen": by_case(rows, "variance_unseen", "correlated"), "long": long_runs(rows),
         "cannot": cannot(failures),
     }  # fmt: skip
     version = importlib.metadata.version
     sections["run"] = (
-        f"deepinv {version('deepinv')}, azula {version('azula')}, torch {torch.__version__}, Python {platform.python_version()}; "
-        f"{measurements} measurements per case, {seeds} samples each ({min(seeds, FEW)} where images run one by one); "
+        f"deepinv {version('deepinv')}, azula {version('azula')}, torch {torch.__version__}, "
+        f"Python {platform.python_version()}; {measurements} measurements per case, {seeds} "
+        f"samples each ({min(seeds, FEW)} where images run one by one); "
         f"{(time.process_time() - started) / 60:.0f} minutes of one core."
     )
     for section, text in sections.items():
@@ -655,7 +799,9 @@ def main(measurements: int = 4, seeds: int = 200, write: bool = True) -> None:
         with (DOCS / "data" / "peers.csv").open("w", newline="") as file:
             out = csv.writer(file)
             out.writerow([f.name for f in fields(Row)])
-            out.writerows([f"{v:.6g}" if isinstance(v, float) else v for v in astuple(row)] for row in rows)
+            out.writerows(
+                [f"{v:.6g}" if isinstance(v, float) else v for v in astuple(row)] for row in rows
+            )
 
 
 if __name__ == "__main__":

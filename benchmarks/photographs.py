@@ -21,14 +21,23 @@ from hrdis.solvers import Solver
 Picture = np.ndarray  # (h, w, 3) in [0, 1]
 
 
-# ---- crops ------------------------------------------------------------------------------------------
+# ---- crops
+# ------------------------------------------------------------------------------------------
 
 
 def pictures(folder: Path, images: int = 0, exclude: Sequence[str] = ()) -> list[Path]:
-    """Picture files of a folder in order of name, at most ``images`` of them (0: all), evenly spread."""
-    files = sorted(f for f in folder.iterdir() if f.suffix.lower() in hrdis.images.SUFFIXES and f.stem not in exclude)
+    """Picture files of a folder in order of name, at most ``images`` of them (0: all), evenly
+    spread.
+    """
+    files = sorted(
+        f
+        for f in folder.iterdir()
+        if f.suffix.lower() in hrdis.images.SUFFIXES and f.stem not in exclude
+    )
     if not files:
-        raise ValueError(f"{folder} holds no pictures. A folder of photographs is expected: --photos FOLDER.")
+        raise ValueError(
+            f"{folder} holds no pictures. A folder of photographs is expected: --photos FOLDER."
+        )
     count = min(images or len(files), len(files))
     return [files[k * len(files) // count] for k in range(count)]
 
@@ -40,13 +49,17 @@ def centre_crops(files: Sequence[Path], side: int) -> Tensor:
         x = hrdis.images.load(file)
         top, left = ((n - side) // 2 for n in x.shape[-2:])
         if min(top, left) < 0:
-            raise ValueError(f"{file} is smaller than {side} x {side}. Larger photographs are expected.")
+            raise ValueError(
+                f"{file} is smaller than {side} x {side}. Larger photographs are expected."
+            )
         out.append(x[..., top : top + side, left : left + side])
     return torch.cat(out)
 
 
 def random_crops(files: Sequence[Path], side: int, seed: int) -> Tensor:
-    """One crop of each picture at a random place, redrawn while it is flat; (n, 3, side, side) in [-1, 1]."""
+    """One crop of each picture at a random place, redrawn while it is flat; (n, 3, side, side) in
+    [-1, 1].
+    """
     out = []
     for k, file in enumerate(files):
         x, rng = hrdis.images.load(file), stream(seed, "crop", k)
@@ -59,7 +72,8 @@ def random_crops(files: Sequence[Path], side: int, seed: int) -> Tensor:
     return torch.cat(out)
 
 
-# ---- scores -----------------------------------------------------------------------------------------
+# ---- scores
+# -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -82,9 +96,16 @@ def _score(per_picture: list[list[float]]) -> Score:
 
 
 def restore(
-    solver: Solver, prior: hrdis.Prior, problem: Problem, samples: int, batch: int = 4, first_seed: int = 0
+    solver: Solver,
+    prior: hrdis.Prior,
+    problem: Problem,
+    samples: int,
+    batch: int = 4,
+    first_seed: int = 0,
 ) -> Tensor:
-    """Run a solver ``samples`` times per picture, in batches; (samples, n, 3, h, w). Picture i, sample k: seed 1000 k + i."""
+    """Run a solver ``samples`` times per picture, in batches; (samples, n, 3, h, w). Picture i,
+    sample k: seed 1000 k + i.
+    """
     n, out = len(problem.y), []
     for k in range(samples):
         pieces = []
@@ -94,7 +115,9 @@ def restore(
             if isinstance(A, hrdis.operators.Inpainting):
                 A = hrdis.operators.Inpainting(A.mask[part.start : part.stop])
             piece = Problem(problem.y[part.start : part.stop], A, problem.sigma_y)
-            pieces.append(hrdis.solve(solver, prior, piece, seeds=[first_seed + 1000 * k + j for j in part]).x)
+            pieces.append(
+                hrdis.solve(solver, prior, piece, seeds=[first_seed + 1000 * k + j for j in part]).x
+            )
         out.append(torch.cat(pieces))
     return torch.stack(out)
 
@@ -105,16 +128,21 @@ def scratched(n: int, side: int) -> hrdis.operators.Inpainting:
     return hrdis.operators.Inpainting(torch.stack(masks)[:, None])
 
 
-# ---- classical baselines ------------------------------------------------------------------------------
+# ---- classical baselines
+# ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """Scores of slow classical methods, kept in a JSON file under the SHA-256 of what they were given."""
+    """Scores of slow classical methods, kept in a JSON file under the SHA-256 of what they were
+    given.
+    """
 
     file: Path
 
-    def score(self, name: str, method: Callable[[Picture, Picture], Picture], given: Tensor, truth: Tensor) -> Score:
+    def score(
+        self, name: str, method: Callable[[Picture, Picture], Picture], given: Tensor, truth: Tensor
+    ) -> Score:
         """Run ``method(given, truth)`` on each picture, or look its PSNR and SSIM up."""
         known = json.loads(self.file.read_text()) if self.file.exists() else {}
         found = []
@@ -136,7 +164,13 @@ def non_local_means(sigma: float) -> Callable[[Picture, Picture], Picture]:
     def method(noisy: Picture, truth: Picture) -> Picture:
         tried = [
             denoise_nl_means(
-                noisy, h=h * sigma, sigma=sigma, patch_size=5, patch_distance=6, channel_axis=-1, fast_mode=True
+                noisy,
+                h=h * sigma,
+                sigma=sigma,
+                patch_size=5,
+                patch_distance=6,
+                channel_axis=-1,
+                fast_mode=True,
             )
             for h in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
         ]
@@ -155,17 +189,24 @@ def bm3d(sigma: float) -> Callable[[Picture, Picture], Picture]:
     import bm3d as package
 
     def method(noisy: Picture, truth: Picture) -> Picture:
-        return _best([package.bm3d_rgb(noisy, strength * sigma) for strength in (0.9, 1.0, 1.1)], truth)
+        return _best(
+            [package.bm3d_rgb(noisy, strength * sigma) for strength in (0.9, 1.0, 1.1)], truth
+        )
 
     return method
 
 
 def total_variation(sigma: float) -> Callable[[Picture, Picture], Picture]:
-    """Chambolle's total variation denoising; its weight is chosen with the truth. sigma in [0, 1]."""
+    """Chambolle's total variation denoising; its weight is chosen with the truth. sigma in [0,
+    1].
+    """
     from skimage.restoration import denoise_tv_chambolle
 
     def method(noisy: Picture, truth: Picture) -> Picture:
-        tried = [denoise_tv_chambolle(noisy, weight=w * sigma, channel_axis=-1) for w in (0.5, 0.7, 0.9, 1.1, 1.4, 1.7)]
+        tried = [
+            denoise_tv_chambolle(noisy, weight=w * sigma, channel_axis=-1)
+            for w in (0.5, 0.7, 0.9, 1.1, 1.4, 1.7)
+        ]
         return _best(tried, truth)
 
     return method
@@ -201,7 +242,9 @@ def as_dict(value: Score) -> dict[str, float]:
 
 
 def sheet(columns: dict[str, Tensor], file: Path, zoom: int = 1) -> None:
-    """A picture of pictures: one row per image, a captioned column per method; each (n, 3, h, w) in [-1, 1]."""
+    """A picture of pictures: one row per image, a captioned column per method; each (n, 3, h, w) in
+    [-1, 1].
+    """
     from PIL import Image, ImageDraw
 
     strips = []

@@ -1,12 +1,14 @@
-"""How close each solver comes to the exact posterior: bias, spread, and sliced Wasserstein distance.
+"""How close each solver comes to the exact posterior: bias, spread, and sliced Wasserstein
+distance.
 
-    python benchmarks/posterior.py                                       # everything; rewrites docs/posterior.md
-    python benchmarks/posterior.py --solvers hrdis cr --seeds 64 --no-write
+    python benchmarks/posterior.py                                       # everything; rewrites
+    docs/posterior.md python benchmarks/posterior.py --solvers hrdis cr --seeds 64 --no-write
 
-Priors whose posterior is known in closed form take the place of the network (`hrdis.priors.Gaussian` and
-`GaussianMixture`), in float64. For each of several measurements y every solver draws many samples, which are
-compared with the posterior of that y. Solvers come from ``hrdis.SOLVERS``: one that is added there joins the tables,
-unless its operator does not fit. Where a run is affine in its draws, its variance is had exactly, without sampling.
+Priors whose posterior is known in closed form take the place of the network
+(`hrdis.priors.Gaussian` and `GaussianMixture`), in float64. For each of several measurements y
+every solver draws many samples, which are compared with the posterior of that y. Solvers come from
+``hrdis.SOLVERS``: one that is added there joins the tables, unless its operator does not fit. Where
+a run is affine in its draws, its variance is had exactly, without sampling.
 """
 
 import csv
@@ -29,7 +31,10 @@ from hrdis.priors.exact import MixturePosterior
 from hrdis.rng import stream
 from hrdis.solvers import Solver
 
-SIDE, SMALL_SIDE = 8, 4  # images of 64 pixels; 16 for the mixture, whose modes would else be told apart by any y
+SIDE, SMALL_SIDE = (
+    8,
+    4,
+)  # images of 64 pixels; 16 for the mixture, whose modes would else be told apart by any y
 PROJECTIONS = 128
 PAGE = DOCS / "posterior.md"
 
@@ -37,21 +42,32 @@ NOISES = (0.0, 0.05, 0.3)
 PARTICLES = (1, 8, 64)
 CALLS = (25, 100, 400)
 
-LEFT_OUT = ("blindhrdis", "cmhrdis")  # estimates an operator; is HRDIS on every prior that is not a consistency model
+LEFT_OUT = (
+    "blindhrdis",
+    "cmhrdis",
+)  # estimates an operator; is HRDIS on every prior that is not a consistency model
 
-#: What a method is built to return: a posterior sample, a picture that explains y, or the best picture (MAP-like).
+#: What a method is built to return: a posterior sample, a picture that explains y, or the best
+#: picture (MAP-like).
 AIMS = {
     "sample": ("ddrm", "dps", "pigdm", "ddnmplus", "fps", "daps"),
     "fits y": ("ddnm", "dds", "gdp"),
     "MAP-like": ("hrdis", "reddiff", "cr", "drddim", "diffpir"),
 }
 
-NOISY = {"lambda_obs": 0.1, "weight_min": 2.0}  # HRDIS's for Gaussian noise of 0.05 in [0, 1], which is 0.1 here
+NOISY = {
+    "lambda_obs": 0.1,
+    "weight_min": 2.0,
+}  # HRDIS's for Gaussian noise of 0.05 in [0, 1], which is 0.1 here
 
 
 def settings(n: int, sigma_y: float) -> dict[str, dict[str, Solver]]:
-    """By solver and label, for images of n entries: the papers' with 100 calls where they say so, scaled where named."""
-    size = (n / (3 * 256**2)) ** 0.5  # DPS moves an image by zeta in all: less per pixel in a larger one
+    """By solver and label, for images of n entries: the papers' with 100 calls where they say so,
+    scaled where named.
+    """
+    size = (
+        n / (3 * 256**2)
+    ) ** 0.5  # DPS moves an image by zeta in all: less per pixel in a larger one
     tau = 2**0.5 * sigma_y if sigma_y > 0 else 0.01  # DAPS: its data term lacks the 1/2
     noisy = {"HRDIS, noisy settings": hrdis.HRDIS(**NOISY)} if sigma_y > 0 else {}
     return {
@@ -59,7 +75,10 @@ def settings(n: int, sigma_y: float) -> dict[str, dict[str, Solver]]:
         "reddiff": {"RED-diff": hrdis.REDDiff(steps=100)},
         "drddim": {"DR+DDIM": hrdis.DRDDIM()},
         "dps": {"DPS": hrdis.DPS(zeta=0.3 * size), "DPS, stronger": hrdis.DPS(zeta=3.0 * size)},
-        "ddnmplus": {"DDNM+": hrdis.DDNMPlus(), "DDNM+, simplified": hrdis.DDNMPlus(form="simplified")},
+        "ddnmplus": {
+            "DDNM+": hrdis.DDNMPlus(),
+            "DDNM+, simplified": hrdis.DDNMPlus(form="simplified"),
+        },
         "gdp": {
             "GDP-x0": hrdis.GDP(),
             "GDP-x0, stronger": hrdis.GDP(kappa=0.05),
@@ -71,13 +90,17 @@ def settings(n: int, sigma_y: float) -> dict[str, dict[str, Solver]]:
 
 
 class Stream:
-    """Noise for all images from one stream: what a sample is worth does not depend on it, and it is tenfold faster."""
+    """Noise for all images from one stream: what a sample is worth does not depend on it, and it is
+    tenfold faster.
+    """
 
     def __init__(self, seed: int):
         self.rng = stream(seed, "posterior")
 
     def randn(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        return torch.from_numpy(self.rng.standard_normal((len(like), *shape), dtype="float32")).to(like)
+        return torch.from_numpy(self.rng.standard_normal((len(like), *shape), dtype="float32")).to(
+            like
+        )
 
     def rand(self, shape: Sequence[int], like: Tensor) -> Tensor:
         return torch.from_numpy(self.rng.random((len(like), *shape), dtype="float32")).to(like)
@@ -88,7 +111,9 @@ class Stream:
 
 @dataclass(frozen=True)
 class Case:
-    """A prior, an operator and a noise level, with the space that A sees and the one it does not."""
+    """A prior, an operator and a noise level, with the space that A sees and the one it does
+    not.
+    """
 
     prior_name: str
     operator_name: str
@@ -101,7 +126,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the tables: figures over the measurements, each with its jackknife standard error."""
+    """One line of the tables: figures over the measurements, each with its jackknife standard
+    error.
+    """
 
     prior: str
     operator: str
@@ -127,7 +154,8 @@ class Row:
     batch_difference: float
 
 
-# ---- what is sampled ------------------------------------------------------------------------------
+# ---- what is sampled
+# ------------------------------------------------------------------------------
 
 
 def cases(noises: Sequence[float] = NOISES) -> Iterator[Case]:
@@ -135,7 +163,9 @@ def cases(noises: Sequence[float] = NOISES) -> Iterator[Case]:
     for name, side in {"pixelwise": SIDE, "correlated": SIDE, "mixture": SMALL_SIDE}.items():
         shape, n = (1, side, side), side * side
         operators: dict[str, LinearOperator] = {
-            "inpainting, 50 %": hrdis.operators.Inpainting(hrdis.operators.masks.random_pixels(side, side, 0.5)),
+            "inpainting, 50 %": hrdis.operators.Inpainting(
+                hrdis.operators.masks.random_pixels(side, side, 0.5)
+            ),
             "average pooling x2": hrdis.operators.SuperResolution(2),
             "random matrix, 50 %": dense(n // 2, shape, seed=0),
         }
@@ -144,7 +174,11 @@ def cases(noises: Sequence[float] = NOISES) -> Iterator[Case]:
             _, s, Vt = torch.linalg.svd(H)
             rank = int((s > 1e-10).sum())
             seen, unseen = Vt[:rank], Vt[rank:]
-            prior = mixture(side, seen, unseen) if name == "mixture" else gaussian(side, name == "correlated")
+            prior = (
+                mixture(side, seen, unseen)
+                if name == "mixture"
+                else gaussian(side, name == "correlated")
+            )
             for sigma_y in noises:
                 yield Case(name, operator_name, prior, A, sigma_y, seen, unseen)
 
@@ -167,17 +201,24 @@ def gaussian(side: int, correlated: bool) -> hrdis.Prior:
 
 
 def mixture(side: int, seen: Tensor, unseen: Tensor) -> hrdis.Prior:
-    """Three narrow modes, far apart where A is blind and hardly where it sees: their posteriors stay multimodal."""
+    """Three narrow modes, far apart where A is blind and hardly where it sees: their posteriors
+    stay multimodal.
+    """
     u = torch.from_numpy(stream(0, "mixture means").standard_normal((3, side * side)))
     means = 0.05 * u @ seen.T @ seen + 0.35 * u @ unseen.T @ unseen
-    return hrdis.priors.GaussianMixture(means.reshape(3, 1, side, side), torch.tensor([0.5, 0.3, 0.2]), 0.12)
+    return hrdis.priors.GaussianMixture(
+        means.reshape(3, 1, side, side), torch.tensor([0.5, 0.3, 0.2]), 0.12
+    )
 
 
 def draw(prior: hrdis.Prior, count: int, seed: int) -> Tensor:
     """Samples of an exact prior."""
     if isinstance(prior, hrdis.priors.Gaussian):
         return prior.sample(count, seed)
-    modes = [hrdis.priors.Gaussian(m, float(s) ** 2) for m, s in zip(prior.means, prior.stds, strict=True)]
+    modes = [
+        hrdis.priors.Gaussian(m, float(s) ** 2)
+        for m, s in zip(prior.means, prior.stds, strict=True)
+    ]
     return MixturePosterior(modes, prior.weights).sample(count, seed)
 
 
@@ -197,7 +238,8 @@ def aim(solver: Solver) -> str:
     return next((a for a, members in AIMS.items() if names[type(solver)] in members), "-")
 
 
-# ---- how it is compared ---------------------------------------------------------------------------
+# ---- how it is compared
+# ---------------------------------------------------------------------------
 
 
 def compare(case: Case, named: dict[str, Solver], measurements: int, seeds: int) -> list[Row]:
@@ -206,13 +248,20 @@ def compare(case: Case, named: dict[str, Solver], measurements: int, seeds: int)
     x = draw(case.prior, measurements, seed=1)
     problem = hrdis.measure(case.A, x, noise, seeds=range(measurements))
     posterior = case.prior.posterior(problem)
-    exact = [torch.stack([p.sample(seeds, seed=2 + k) for p in posterior]).flatten(2) for k in (0, 1000)]
+    exact = [
+        torch.stack([p.sample(seeds, seed=2 + k) for p in posterior]).flatten(2) for k in (0, 1000)
+    ]
     floor = sliced_w2(exact[0], exact[1])
-    truth = torch.stack([p.mean.flatten() for p in posterior]), torch.stack([p.covariance for p in posterior])
+    truth = (
+        torch.stack([p.mean.flatten() for p in posterior]),
+        torch.stack([p.covariance for p in posterior]),
+    )
     many = Problem(problem.y.repeat_interleave(seeds, 0), case.A, problem.sigma_y)
     rows = []
     for label, solver in named.items():
-        noisy = not solver.noiseless  # the batch is tried at the first level of noise that a solver can take
+        noisy = (
+            not solver.noiseless
+        )  # the batch is tried at the first level of noise that a solver can take
         try:
             result = hrdis.solve(solver, case.prior, many, rng=Stream(0))
         except TypeError as error:
@@ -224,16 +273,19 @@ def compare(case: Case, named: dict[str, Solver], measurements: int, seeds: int)
                 case.prior_name, case.operator_name, case.sigma_y, label, aim(solver), result.nfe,
                 *split(samples, truth, case.unseen), *split(samples, truth, case.seen),
                 *jackknife(lambda w: w.mean(), sliced_w2(samples, exact[0])), float(floor.mean()),
-                batch_difference(solver, case.prior, many) if case.prior_name == "correlated" and case.sigma_y == NOISES[noisy] else 0.0,
+                batch_difference(solver, case.prior,
+                many) if case.prior_name == "correlated" and case.sigma_y == NOISES[noisy] else 0.0,
             )
         )  # fmt: skip
     return rows
 
 
 def split(samples: Tensor, truth: tuple[Tensor, Tensor], basis: Tensor) -> tuple[float, ...]:
-    """Bias (with error, and per posterior std), spread, and variance ratio (with error) along ``basis``.
+    """Bias (with error, and per posterior std), spread, and variance ratio (with error) along
+    ``basis``.
 
-    The squared bias is freed of what the finite number of samples adds to it, so that it can come out as 0.
+    The squared bias is freed of what the finite number of samples adds to it, so that it can come
+    out as 0.
     """
     mean, covariance = truth
     k = samples.shape[1]
@@ -268,7 +320,9 @@ def jackknife(statistic: Callable[[Tensor], Tensor], values: Tensor) -> tuple[fl
 
 
 def sliced_w2(a: Tensor, b: Tensor) -> Tensor:
-    """Sliced Wasserstein-2 distance between samples (measurements, samples, n), over random directions; (measurements,)."""
+    """Sliced Wasserstein-2 distance between samples (measurements, samples, n), over random
+    directions; (measurements,).
+    """
     theta = torch.from_numpy(stream(0, "slices").standard_normal((a.shape[-1], PROJECTIONS)))
     theta = theta / theta.norm(dim=0)
     return ((a @ theta).sort(1).values - (b @ theta).sort(1).values).square().mean((1, 2)).sqrt()
@@ -285,30 +339,48 @@ def batch_difference(solver: Solver, prior: hrdis.Prior, many: Problem) -> float
     return max(float((together[i] - run(i, 1)[0]).abs().max()) for i in range(alone))
 
 
-# ---- particles, and what is exact -------------------------------------------------------------------
+# ---- particles, and what is exact
+# -------------------------------------------------------------------
 
 
 def by_particles(measurements: int, seeds: int) -> str:
-    """FPS by its share of fresh noise and the number of particles, on the correlated prior and inpainting."""
+    """FPS by its share of fresh noise and the number of particles, on the correlated prior and
+    inpainting.
+    """
     lines = []
     for case in cases(NOISES):
         if case.prior_name != "correlated" or "inpainting" not in case.operator_name:
             continue
         for c, steps in ((0.95, 100), (0.95, 400), (0.3, 400)):
-            runs = {f"M = {M}": hrdis.FPS(steps=steps, c=c, particles=M, clamp=False) for M in PARTICLES}
+            runs = {
+                f"M = {M}": hrdis.FPS(steps=steps, c=c, particles=M, clamp=False) for M in PARTICLES
+            }
             rows = compare(case, runs, measurements, seeds)
-            seen = ["-"] * len(rows) if case.sigma_y == 0 else [f"{r.variance_ratio_seen:.2f}" for r in rows]
+            seen = (
+                ["-"] * len(rows)
+                if case.sigma_y == 0
+                else [f"{r.variance_ratio_seen:.2f}" for r in rows]
+            )
             lines.append([
-                f"noise {case.sigma_y:g}, c = {c:g}, {steps} calls", *(f"{r.variance_ratio_unseen:.2f}" for r in rows), *seen,
-                *(with_error(r.sliced_w2 / r.sliced_w2_floor, r.sliced_w2_error / r.sliced_w2_floor) for r in rows),
+                f"noise {case.sigma_y:g}, c = {c:g}, {steps} calls",
+                *(f"{r.variance_ratio_unseen:.2f}" for r in rows), *seen,
+                *(with_error(r.sliced_w2 / r.sliced_w2_floor,
+                r.sliced_w2_error / r.sliced_w2_floor) for r in rows),
             ])  # fmt: skip
             print(*lines[-1], flush=True)
-    header = [f"{what}, M = {M}" for what in ("variance unseen", "variance seen", "W2 / floor") for M in PARTICLES]
+    header = [
+        f"{what}, M = {M}"
+        for what in ("variance unseen", "variance seen", "W2 / floor")
+        for M in PARTICLES
+    ]
     return table(["measurement", *header], lines)
 
 
-def coefficients(solver: Solver, prior: hrdis.Prior, problem: Problem, pixel: int) -> tuple[Tensor, Tensor]:
-    """The result without noise, (c, h, w), and what a unit of each draw at a pixel adds to it, (draws, c, h, w).
+def coefficients(
+    solver: Solver, prior: hrdis.Prior, problem: Problem, pixel: int
+) -> tuple[Tensor, Tensor]:
+    """The result without noise, (c, h, w), and what a unit of each draw at a pixel adds to it,
+    (draws, c, h, w).
 
     For solvers whose result is affine in their draws: no clamp, no resampling, a Gaussian prior.
     """
@@ -332,9 +404,13 @@ class _Counter(Stream):
 
 
 def exactness_unseen() -> str:
-    """A missing pixel, independent of the others: variance over the exact one, by the number of calls; no sampling."""
+    """A missing pixel, independent of the others: variance over the exact one, by the number of
+    calls; no sampling.
+    """
     prior = hrdis.priors.Gaussian(torch.zeros(1, 1, 2), 0.09)
-    problem = Problem(torch.tensor([[[[0.2, 0.0]]]]).double(), hrdis.operators.Inpainting(torch.tensor([[1, 0]])))
+    problem = Problem(
+        torch.tensor([[[[0.2, 0.0]]]]).double(), hrdis.operators.Inpainting(torch.tensor([[1, 0]]))
+    )
     runs: dict[str, Callable[[int], Solver]] = {
         "DDNM, DDNM+, DDS, DDRM, eta 0.85": lambda n: hrdis.DDNM(steps=n),
         "the same, eta 0": lambda n: hrdis.DDNM(steps=n, eta=0),
@@ -343,18 +419,25 @@ def exactness_unseen() -> str:
         "FPS, c 0.95": lambda n: hrdis.FPS(steps=n, clamp=False),
         "FPS, c 0.05": lambda n: hrdis.FPS(steps=n, c=0.05, clamp=False),
     }
-    alike = [hrdis.DDNM(steps=25), hrdis.DDNMPlus(steps=25), hrdis.DDS(steps=25), hrdis.DDRM(steps=25)]
-    ratios = [float(coefficients(s, prior, problem, 1)[1][..., 1].square().sum() / 0.09) for s in alike]
+    alike = [
+        hrdis.DDNM(steps=25),
+        hrdis.DDNMPlus(steps=25),
+        hrdis.DDS(steps=25),
+        hrdis.DDRM(steps=25),
+    ]
+
+    def variance_ratio(solver: hrdis.Solver) -> float:
+        """Return the variance of the missing pixel over its exact one."""
+        return float(coefficients(solver, prior, problem, 1)[1][..., 1].square().sum() / 0.09)
+
+    ratios = [variance_ratio(solver) for solver in alike]
     assert max(ratios) - min(ratios) < 1e-9, ratios  # the first line speaks for all four
     return table(
         ["missing pixel", *(f"{n} calls" for n in CALLS)],
         [
             [
                 name,
-                *(
-                    f"{float(coefficients(make(n), prior, problem, 1)[1][..., 1].square().sum() / 0.09):.3f}"
-                    for n in CALLS
-                ),
+                *(f"{variance_ratio(make(n)):.3f}" for n in CALLS),
             ]
             for name, make in runs.items()
         ],
@@ -362,7 +445,9 @@ def exactness_unseen() -> str:
 
 
 def exactness_seen() -> str:
-    """Denoising, y = x + noise, unit prior: the gain on y and the variance, each over the exact one; no sampling."""
+    """Denoising, y = x + noise, unit prior: the gain on y and the variance, each over the exact
+    one; no sampling.
+    """
     lines = []
     for sigma_y in NOISES[1:]:
         prior = hrdis.priors.Gaussian(torch.zeros(1, 1, 1), 1.0)
@@ -379,13 +464,17 @@ def exactness_seen() -> str:
             cells = []
             for n in CALLS:
                 x, units = coefficients(make(n), prior, problem, 0)
-                gain, variance = float(x) * (1 + sigma_y**2), float(units.square().sum()) * (1 + 1 / sigma_y**2)
+                gain, variance = (
+                    float(x) * (1 + sigma_y**2),
+                    float(units.square().sum()) * (1 + 1 / sigma_y**2),
+                )
                 cells.append(f"{gain:.3f}, {variance:.3f}")
             lines.append([f"noise {sigma_y:g}, {name}", *cells])
     return table(["denoising: gain, variance", *(f"{n} calls" for n in CALLS)], lines)
 
 
-# ---- the authors' loss at their image size ----------------------------------------------------------
+# ---- the authors' loss at their image size
+# ----------------------------------------------------------
 
 
 LOSSES = {  # label and batch sizes; the per-image loss has nothing to show at 64
@@ -395,7 +484,9 @@ LOSSES = {  # label and batch sizes; the per-image loss has nothing to show at 6
 
 
 def spread_by_batch(side: int) -> str:
-    """Spread on unobserved pixels (truth 0.5) by batch size, with the per-image loss and the authors' batch mean."""
+    """Spread on unobserved pixels (truth 0.5) by batch size, with the per-image loss and the
+    authors' batch mean.
+    """
     prior = hrdis.priors.Gaussian(torch.zeros(3, side, side), 0.25)
     mask = hrdis.operators.masks.random_pixels(side, side, 0.5)
     A = hrdis.operators.Inpainting(mask)
@@ -413,12 +504,14 @@ def spread_by_batch(side: int) -> str:
     return table(["solver", "loss", *(f"batch {b}" for b in LOSSES["batch_mean"][1])], rows)
 
 
-# ---- the page ---------------------------------------------------------------------------------------
+# ---- the page
+# ---------------------------------------------------------------------------------------
 
 
 def report(rows: list[Row], prior: str) -> str:
     """The table of one prior."""
-    header = ["measurement", "solver", "bias unseen (per std)", "variance ratio unseen", "bias seen (per std)",
+    header = ["measurement", "solver", "bias unseen (per std)", "variance ratio unseen",
+        "bias seen (per std)",
               "variance ratio seen", "sliced W2 (floor)"]  # fmt: skip
     lines = []
     for r in (r for r in rows if r.prior == prior):
@@ -427,8 +520,10 @@ def report(rows: list[Row], prior: str) -> str:
             f"{r.operator}, noise {r.sigma_y:g}", r.solver,
             f"{with_error(r.bias_unseen, r.bias_unseen_error, 3)} ({r.bias_unseen_per_std:.2f})",
             with_error(r.variance_ratio_unseen, r.variance_ratio_unseen_error),
-            with_error(r.bias_seen, r.bias_seen_error, 3) + (f" ({r.bias_seen_per_std:.2f})" if noisy else ""),
-            with_error(r.variance_ratio_seen, r.variance_ratio_seen_error) if noisy else f"std {r.spread_seen:.3f}, exact 0",
+            with_error(r.bias_seen, r.bias_seen_error,
+            3) + (f" ({r.bias_seen_per_std:.2f})" if noisy else ""),
+            with_error(r.variance_ratio_seen,
+            r.variance_ratio_seen_error) if noisy else f"std {r.spread_seen:.3f}, exact 0",
             f"{with_error(r.sliced_w2, r.sliced_w2_error, 3)} ({r.sliced_w2_floor:.3f})",
         ])  # fmt: skip
     return table(header, lines)
@@ -446,19 +541,29 @@ def summary(rows: list[Row]) -> str:
             return f"{sum(values) / len(values):.2f}" if values else "-"
 
         lines.append([
-            label, own[0].aim, own[0].calls, mean([r.bias_unseen_per_std for r in single]), mean([r.variance_ratio_unseen for r in single]),
-            mean([r.variance_ratio_unseen for r in own if r.prior == "mixture"]), mean([r.bias_seen_per_std for r in noisy]),
+            label, own[0].aim, own[0].calls, mean([r.bias_unseen_per_std for r in single]),
+            mean([r.variance_ratio_unseen for r in single]),
+            mean([r.variance_ratio_unseen for r in own if r.prior == "mixture"]),
+            mean([r.bias_seen_per_std for r in noisy]),
             mean([r.variance_ratio_seen for r in noisy]),
-            *(mean([r.sliced_w2 / r.sliced_w2_floor for r in own if r.sigma_y == noise]) for noise in NOISES),
+            *(
+                mean([r.sliced_w2 / r.sliced_w2_floor for r in own if r.sigma_y == noise])
+                for noise in NOISES
+            ),
             f"{max(r.batch_difference for r in own):.0e}",
         ])  # fmt: skip
-    header = ["solver", "aim", "calls", "bias unseen / std", "variance ratio unseen, Gaussian", "the same, mixture",
-              "bias seen / std, noisy", "variance ratio seen, noisy", *(f"W2 / floor, noise {noise:g}" for noise in NOISES), "batch 1 against 16"]  # fmt: skip
+    header = ["solver", "aim", "calls", "bias unseen / std", "variance ratio unseen, Gaussian",
+    "the same, mixture",
+              "bias seen / std, noisy", "variance ratio seen, noisy",
+              *(f"W2 / floor, noise {noise:g}" for noise in NOISES),
+              "batch 1 against 16"]  # fmt: skip
     return table(header, lines)
 
 
 def main(
-    solvers_to_run: Annotated[tuple[str, ...], tyro.conf.arg(name="solvers")] = tuple(hrdis.SOLVERS),
+    solvers_to_run: Annotated[tuple[str, ...], tyro.conf.arg(name="solvers")] = tuple(
+        hrdis.SOLVERS
+    ),
     measurements: int = 8,
     seeds: int = 60,
     side: int = 256,
@@ -473,21 +578,28 @@ def main(
         seeds: samples per measurement.
         side: image side of the batch-size table; 0 leaves it out.
         write: rewrite docs/posterior.md and docs/data/posterior.csv.
-        sections: only these of "unseen", "seen", "particles", "batch", without the tables of the cases.
+        sections: only these of "unseen", "seen", "particles", "batch", without the tables of the
+            cases.
     """
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", "x reaches")  # Gaussian priors do not end at 1
     started, rows = time.process_time(), []
     for case in () if sections else cases():
         minutes = (time.process_time() - started) / 60
-        print(f"{case.prior_name}, {case.operator_name}, noise {case.sigma_y:g} ({minutes:.1f} min)", flush=True)
+        print(
+            f"{case.prior_name}, {case.operator_name}, noise {case.sigma_y:g} ({minutes:.1f} min)",
+            flush=True,
+        )
         named = solvers(solvers_to_run, case.seen.shape[1], case.sigma_y)
         rows += compare(case, named, measurements, seeds)
     if write and not sections:
         write_csv(rows)
     later: dict[str, Callable[[], str]] = {
         "summary": lambda: summary(rows),
-        **{name: lambda name=name: report(rows, name) for name in ("pixelwise", "correlated", "mixture")},
+        **{
+            name: lambda name=name: report(rows, name)
+            for name in ("pixelwise", "correlated", "mixture")
+        },
         "unseen": exactness_unseen,
         "seen": exactness_seen,
     }
@@ -498,7 +610,10 @@ def main(
 
     def run() -> str:
         minutes = (time.process_time() - started) / 60
-        return f"{measurements} measurements per case, {seeds} samples each; {minutes:.0f} minutes of one core."
+        return (
+            f"{measurements} measurements per case, {seeds} samples each; {minutes:.0f} minutes of "
+            "one core."
+        )
 
     for name, text in (later | {"run": run}).items():
         if sections and name not in sections:
@@ -514,7 +629,9 @@ def write_csv(rows: list[Row]) -> None:
     with (DOCS / "data" / "posterior.csv").open("w", newline="") as file:
         out = csv.writer(file)
         out.writerow([f.name for f in fields(Row)])
-        out.writerows([f"{v:.6g}" if isinstance(v, float) else v for v in astuple(row)] for row in rows)
+        out.writerows(
+            [f"{v:.6g}" if isinstance(v, float) else v for v in astuple(row)] for row in rows
+        )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""Is a prior good enough? Denoising, super-resolution and inpainting of photographs, against classical methods.
+"""Is a prior good enough? Denoising, super-resolution and inpainting of photographs, against
+classical methods.
 
-    python benchmarks/prior_acceptance.py --photos FOLDER                       # the embedded prior; an hour on one core
-    python benchmarks/prior_acceptance.py --photos FOLDER --prior runs/mine --rows denoise sr4-ddnm --images 4
+    python benchmarks/prior_acceptance.py --photos FOLDER                       # the embedded
+    prior; an hour on one core python benchmarks/prior_acceptance.py --photos FOLDER --prior
+    runs/mine --rows denoise sr4-ddnm --images 4
 
-Prints the acceptance table and exits with 1 if a figure is below its *must*. The photographs must be ones the
-prior was never trained on. Classical methods that have a strength get the best one for each picture, found with the truth;
-their scores are kept in a file and computed once.
+Prints the acceptance table and exits with 1 if a figure is below its *must*. The photographs must
+be ones the prior was never trained on. Classical methods that have a strength get the best one for
+each picture, found with the truth; their scores are kept in a file and computed once.
 """
 
 import json
@@ -47,9 +49,13 @@ from hrdis.solvers import Solver, preset
 
 SIGMAS = (10, 25, 50)  # of 255
 DENOISING = {10: (36.0, 36.4), 25: (31.15, 31.7), 50: (27.8, 28.4)}  # dB: must, goal
-FIRST_PRIOR = {10: 35.48, 25: 30.38, 50: 26.83}  # measured likewise, of the weights up to version 0.1.0
-#: FFDNet for colours (2018, 852 thousand parameters), a specialist: the middle 128 px of all 16 pictures, measured once;
-#: its weights have no clear licence and are not part of this.
+FIRST_PRIOR = {
+    10: 35.48,
+    25: 30.38,
+    50: 26.83,
+}  # measured likewise, of the weights up to version 0.1.0
+#: FFDNet for colours (2018, 852 thousand parameters), a specialist: the middle 128 px of all 16
+#: pictures, measured once; its weights have no clear licence and are not part of this.
 FFDNET = {10: 36.22, 25: 31.68, 50: 28.32}
 CLASSICAL = {"tv": "total variation", "nlm": "non-local means", "bm3d": "BM3D"}
 FIXED: dict[str, dict[str, object]] = {  # what the rows say, whatever the preset has
@@ -107,20 +113,29 @@ class Bench:
         return centre_crops(self.files, 128)
 
     def solver(self, name: str, task: str) -> Solver:
-        """The preset for the embedded prior, with what the row says and what --overrides changes."""
+        """The preset for the embedded prior, with what the row says and what --overrides
+        changes.
+        """
         _, found = preset(name, (f"{task}-scratches", task), "default")
-        return replace(found, **FIXED.get(f"{name} {task}", {}), **self.overrides.get(f"{name} {task}", {}))  # type: ignore[arg-type]
+        return replace(
+            found, **FIXED.get(f"{name} {task}", {}), **self.overrides.get(f"{name} {task}", {})
+        )  # type: ignore[arg-type]
 
-    def check(self, name: str, value: float, must: float, target: float | None = None, **kind: object) -> None:
+    def check(
+        self, name: str, value: float, must: float, target: float | None = None, **kind: object
+    ) -> None:
         self.report.checks.append(Check(name, value, must, target, **kind))  # type: ignore[arg-type]
 
 
-# ---- denoising: one network call ------------------------------------------------------------------------
+# ---- denoising: one network call
+# ------------------------------------------------------------------------
 
 
 def noisy(x: Tensor, sigma: int) -> Tensor:
     """x + noise of ``sigma`` of 255; nothing is clipped."""
-    return hrdis.measure(hrdis.operators.Identity(), x, hrdis.noise.Gaussian(sigma / 255), seeds=range(len(x))).y
+    return hrdis.measure(
+        hrdis.operators.Identity(), x, hrdis.noise.Gaussian(sigma / 255), seeds=range(len(x))
+    ).y
 
 
 def denoised(prior: hrdis.Prior, y: Tensor, sigma: int) -> Tensor:
@@ -131,14 +146,20 @@ def denoised(prior: hrdis.Prior, y: Tensor, sigma: int) -> Tensor:
 
 
 def denoise(bench: Bench) -> None:
-    """Gaussian noise at three levels against total variation, non-local means and, where it is installed, BM3D."""
+    """Gaussian noise at three levels against total variation, non-local means and, where it is
+    installed, BM3D.
+    """
     for sigma, (must, goal) in DENOISING.items():
         y = noisy(bench.large, sigma)
         found = {"noisy": score(y, bench.large)}
-        methods = {"tv": total_variation, "nlm": non_local_means} | ({"bm3d": bm3d} if bm3d_is_here() else {})
+        methods = {"tv": total_variation, "nlm": non_local_means} | (
+            {"bm3d": bm3d} if bm3d_is_here() else {}
+        )
         methods = methods if bench.classical else {}
         for short, method in methods.items():
-            found[CLASSICAL[short]] = bench.baselines.score(f"{short} {sigma}", method(sigma / 255), y, bench.large)
+            found[CLASSICAL[short]] = bench.baselines.score(
+                f"{short} {sigma}", method(sigma / 255), y, bench.large
+            )
         found["prior, one call"] = score(denoised(bench.prior, y, sigma), bench.large)
         bench.report.scores[f"denoising, sigma {sigma}/255"] = found
         bench.check(f"denoising, sigma {sigma}/255", found["prior, one call"].psnr, must, goal)
@@ -160,11 +181,18 @@ def crop_alone(bench: Bench) -> None:
         y, x = noisy(bench.large, sigma), bench.large[middle]
         alone = score(denoised(bench.prior, y[middle], sigma), x).psnr
         inside = score(denoised(bench.prior, y, sigma)[middle], x).psnr
-        bench.check(f"crop alone or inside, sigma {sigma}/255: difference", abs(alone - inside), 0.1, below=True)
+        bench.check(
+            f"crop alone or inside, sigma {sigma}/255: difference",
+            abs(alone - inside),
+            0.1,
+            below=True,
+        )
 
 
 def rounding(bench: Bench) -> None:
-    """What storing weights in 16 bits costs, judged by rounding them once more: each moves by up to half a unit."""
+    """What storing weights in 16 bits costs, judged by rounding them once more: each moves by up to
+    half a unit.
+    """
     net, rng = bench.prior.net, stream(0, "rounding")
     y = noisy(bench.large, 25)
     before = score(denoised(bench.prior, y, 25), bench.large).psnr
@@ -175,10 +203,13 @@ def rounding(bench: Bench) -> None:
     after = score(denoised(bench.prior, y, 25), bench.large).psnr
     for k, p in net.named_parameters():
         p.data.copy_(kept[k])
-    bench.check("rounding weights to 16 bits once more: change", abs(after - before), 0.01, below=True)
+    bench.check(
+        "rounding weights to 16 bits once more: change", abs(after - before), 0.01, below=True
+    )
 
 
-# ---- restoration ------------------------------------------------------------------------------------------
+# ---- restoration
+# ------------------------------------------------------------------------------------------
 
 
 def enlarge(bench: Bench, name: str, scale: int, samples: int | None = None) -> dict[str, Score]:
@@ -202,7 +233,12 @@ def fill(bench: Bench, name: str) -> dict[str, Score]:
 
 
 def run(
-    bench: Bench, name: str, task: str, problem: Problem, found: dict[str, Score], samples: int | None = None
+    bench: Bench,
+    name: str,
+    task: str,
+    problem: Problem,
+    found: dict[str, Score],
+    samples: int | None = None,
 ) -> dict[str, Score]:
     """Restore, and add the scores of one sample and of the mean of all to ``found``."""
     solver, samples = bench.solver(name, task), samples or bench.samples
@@ -219,7 +255,11 @@ def run(
             f"{type(solver).__name__}, one": x[0],
             f"mean of {samples}": x.mean(0),
         }
-        sheet({k: v[:: max(1, len(v) // 7)] for k, v in columns.items()}, bench.pictures / f"{task}-{name}.png", zoom=2)
+        sheet(
+            {k: v[:: max(1, len(v) // 7)] for k, v in columns.items()},
+            bench.pictures / f"{task}-{name}.png",
+            zoom=2,
+        )
     return found
 
 
@@ -257,7 +297,12 @@ def sr2_ddnm(bench: Bench) -> None:
 def inpaint_ddnm(bench: Bench) -> None:
     """Small holes with DDNM, 25 calls."""
     _, mean = gain(fill(bench, "ddnm"), "pooled")
-    bench.check(f"small holes, DDNM, 25 calls, over biharmonic: mean of {bench.samples}, pooled", mean, 1.0, 1.6)
+    bench.check(
+        f"small holes, DDNM, 25 calls, over biharmonic: mean of {bench.samples}, pooled",
+        mean,
+        1.0,
+        1.6,
+    )
 
 
 def inpaint_hrdis(bench: Bench) -> None:
@@ -265,15 +310,21 @@ def inpaint_hrdis(bench: Bench) -> None:
     found = fill(bench, "hrdis")
     bench.check("small holes, HRDIS over biharmonic: one sample", gain(found)[0], 0.0)
     bench.check(
-        f"small holes, HRDIS over biharmonic: mean of {bench.samples}, pooled", gain(found, "pooled")[1], 0.7, 1.2
+        f"small holes, HRDIS over biharmonic: mean of {bench.samples}, pooled",
+        gain(found, "pooled")[1],
+        0.7,
+        1.2,
     )
 
 
-# ---- bounds and time ------------------------------------------------------------------------------------------
+# ---- bounds and time
+# ------------------------------------------------------------------------------------------
 
 
 def bounds(bench: Bench) -> None:
-    """Pure noise at t = 999 stays bounded, and runs from 999 to 0 stay finite, with the paper's settings."""
+    """Pure noise at t = 999 stays bounded, and runs from 999 to 0 stay finite, with the paper's
+    settings.
+    """
     z = ImageRNG(range(8), "bounds").randn((3, 64, 64))
     bench.check(
         "largest magnitude of x0_hat on pure noise at t = 999",
@@ -284,8 +335,15 @@ def bounds(bench: Bench) -> None:
     )
     x = bench.small[:4, :, 32:96, 32:96]
     problem = hrdis.measure(hrdis.operators.SuperResolution(4), x)
-    solvers = (hrdis.HRDIS(steps=50, start=999), hrdis.REDDiff(steps=50, start=999), hrdis.DDNM(steps=50, start=999))
-    lost = sum(int((~hrdis.solve(s, bench.prior, problem, seeds=range(len(x))).finite).sum()) for s in solvers)
+    solvers = (
+        hrdis.HRDIS(steps=50, start=999),
+        hrdis.REDDiff(steps=50, start=999),
+        hrdis.DDNM(steps=50, start=999),
+    )
+    lost = sum(
+        int((~hrdis.solve(s, bench.prior, problem, seeds=range(len(x))).finite).sum())
+        for s in solvers
+    )
     bench.check("images lost to NaN from t = 999 to 0", lost, 0, below=True, unit="")
 
 
@@ -295,17 +353,22 @@ def seconds(bench: Bench) -> None:
     problem = hrdis.measure(hrdis.operators.SuperResolution(4), x)
     solver = replace(bench.solver("hrdis", "sr4"), steps=60)
     took = hrdis.solve(solver, bench.prior, problem, seeds=[0]).seconds
-    bench.check(f"512 x 512, 60 calls, {torch.get_num_threads()} thread(s)", took, 300, below=True, unit="s")
+    bench.check(
+        f"512 x 512, 60 calls, {torch.get_num_threads()} thread(s)", took, 300, below=True, unit="s"
+    )
 
 
 ROWS: dict[str, Callable[[Bench], None]] = {
-    "denoise": denoise, "middle": middle, "sr4-ddnm": sr4_ddnm, "sr4-hrdis": sr4_hrdis, "sr4-reddiff": sr4_reddiff, "sr2-ddnm": sr2_ddnm,
-    "inpaint-ddnm": inpaint_ddnm, "inpaint-hrdis": inpaint_hrdis, "crop-alone": crop_alone, "rounding": rounding,
+    "denoise": denoise, "middle": middle, "sr4-ddnm": sr4_ddnm, "sr4-hrdis": sr4_hrdis,
+    "sr4-reddiff": sr4_reddiff, "sr2-ddnm": sr2_ddnm,
+    "inpaint-ddnm": inpaint_ddnm, "inpaint-hrdis": inpaint_hrdis, "crop-alone": crop_alone,
+    "rounding": rounding,
     "bounds": bounds, "seconds": seconds,
 }  # fmt: skip
 
 
-# ---- the table --------------------------------------------------------------------------------------------------
+# ---- the table
+# --------------------------------------------------------------------------------------------------
 
 
 def score_table(scores: dict[str, dict[str, Score]]) -> str:
@@ -321,7 +384,8 @@ def score_table(scores: dict[str, dict[str, Score]]) -> str:
 def check_table(checks: Sequence[Check]) -> str:
     """What must hold, and whether it does."""
     lines = [
-        [c.name, f"{c.value:.3g} {c.unit}" if c.below else f"{c.value:+.2f} {c.unit}", f"{'<=' if c.below else '>='} {c.must:.4g}",
+        [c.name, f"{c.value:.3g} {c.unit}" if c.below else f"{c.value:+.2f} {c.unit}",
+        f"{'<=' if c.below else '>='} {c.must:.4g}",
          "" if c.target is None else f"{c.target:g}", "yes" if c.passed else "**no**"]
         for c in checks
     ]  # fmt: skip
@@ -335,9 +399,9 @@ def main(
     images: int = 0,
     samples: int = 8,
     batch: int = 4,
-    rows: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint=f"of {', '.join(ROWS)}; default: all")] = tuple(
-        ROWS
-    ),
+    rows: Annotated[
+        tuple[str, ...], tyro.conf.arg(help_behavior_hint=f"of {', '.join(ROWS)}; default: all")
+    ] = tuple(ROWS),
     precision: Literal["fp32", "bf16"] = "fp32",
     overrides: str = "{}",
     cache: Path = ROOT / "runs" / "baselines.json",
@@ -364,7 +428,8 @@ def main(
         threads: CPU threads.
         json_out: also write everything to this file.
         write: rewrite the tables of docs/prior.md.
-        classical: run total variation, non-local means and BM3D too (a quarter of an hour the first time).
+        classical: run total variation, non-local means and BM3D too (a quarter of an hour the first
+            time).
     """
     if unknown := set(rows) - set(ROWS):
         sys.exit(f"There is no row {sorted(unknown)}. Rows are: {', '.join(ROWS)}.")
@@ -372,7 +437,8 @@ def main(
     torch.set_grad_enabled(False)
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
     bench = Bench(
-        hrdis.load_prior(prior, dtype=dtype), pictures(photos, images, exclude), samples, batch, photos, classical, Baselines(cache),
+        hrdis.load_prior(prior, dtype=dtype), pictures(photos, images, exclude), samples, batch,
+        photos, classical, Baselines(cache),
         json.loads(overrides), save,
     )  # fmt: skip
     for row in rows:
@@ -384,11 +450,17 @@ def main(
     scores, checks = score_table(bench.report.scores), check_table(bench.report.checks)
     print(f"\n{scores}\n\n{checks}")
     if write:
-        made = f"Weights SHA-256 `{weights_sha256(prior)[:16]}`, {len(bench.files)} pictures, {precision}."
+        made = (
+            f"Weights SHA-256 `{weights_sha256(prior)[:16]}`, {len(bench.files)} pictures, "
+            f"{precision}."
+        )
         rewrite(DOCS / "prior.md", "acceptance", f"{made}\n\n{checks}\n\n{scores}")
     for c in bench.report.checks:
         if not c.passed:
-            print(f"Short: {c.name}: {c.value:.3f}, must be {c.must:g}: {abs(c.must - c.value):.3f} {c.unit} short.")
+            print(
+                f"Short: {c.name}: {c.value:.3f}, must be {c.must:g}: {abs(c.must - c.value):.3f} "
+                f"{c.unit} short."
+            )
     sys.exit(0 if all(c.passed for c in bench.report.checks) else 1)
 
 
@@ -397,8 +469,10 @@ def as_json(bench: Bench, prior: str, precision: str) -> dict[str, object]:
     return {
         "prior": prior, "precision": precision, "pictures": [f.stem for f in bench.files],
         "samples": bench.samples, "weights_sha256": weights_sha256(prior),
-        "scores": {row: {m: as_dict(s) for m, s in found.items()} for row, found in bench.report.scores.items()},
-        "checks": [{f.name: getattr(c, f.name) for f in fields(c)} | {"passed": c.passed} for c in bench.report.checks],
+        "scores": {row: {m: as_dict(s) for m, s in found.items()} for row,
+        found in bench.report.scores.items()},
+        "checks": [{f.name: getattr(c,
+        f.name) for f in fields(c)} | {"passed": c.passed} for c in bench.report.checks],
     }  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""The tables of docs/results/README.md, from the CSV files that `hrdis bench report` left in docs/results/tables.
+"""The tables of docs/results/README.md, from the CSV files that `hrdis bench report` left in
+docs/results/tables.
 
 hrdis bench --table 1 2 5..10 12 --figure 5 9 17 21 --precision bf16 -o runs/all
 hrdis bench --table 4 11 --precision bf16 -o runs/nonlinear
@@ -31,12 +32,18 @@ def markdown(rows: Iterable[dict[str, str]], metrics: tuple[str, ...]) -> str:
     methods = list(dict.fromkeys((r["method"], r["selection"]) for r in kept))
     found = {(r["method"], r["selection"], r["task"], r["metric"]): cell(r) for r in kept}
     heads = ["method", *(f"{task} {metric}" for task, metric in columns)]
-    body = [[" ".join(filter(None, m)), *(found.get((*m, *c), "-") for c in columns)] for m in methods]
+    body = [
+        [" ".join(filter(None, m)), *(found.get((*m, *c), "-") for c in columns)] for m in methods
+    ]
     return table(heads, body)
 
 
-def main(page: Path = RESULTS / "README.md", metrics: tuple[str, ...] = ("PSNR", "SSIM", "diversity")) -> None:
-    """Rewrite every marked table of the page: `table-9` is tables/table-9.csv, `paper/figure-9` that of another run."""
+def main(
+    page: Path = RESULTS / "README.md", metrics: tuple[str, ...] = ("PSNR", "SSIM", "diversity")
+) -> None:
+    """Rewrite every marked table of the page: `table-9` is tables/table-9.csv, `paper/figure-9`
+    that of another run.
+    """
     for name in re.findall(r"<!-- ([\w/-]+) -->", page.read_text(encoding="utf-8")):
         file = page.parent / Path(name).parent / "tables" / f"{Path(name).name}.csv"
         if file.is_file():

@@ -1,12 +1,15 @@
-"""Search the settings that suit a prior, on its own training photographs: never on pictures it is judged by.
+"""Search the settings that suit a prior, on its own training photographs: never on pictures it is
+judged by.
 
-    python benchmarks/search_presets.py --photos FOLDER                                    # all tasks, noises and solvers
-    python benchmarks/search_presets.py --photos FOLDER --tasks sr4 sr4-noise05 --solvers hrdis --minutes 10
+    python benchmarks/search_presets.py --photos FOLDER                                    # all
+    tasks, noises and solvers python benchmarks/search_presets.py --photos FOLDER --tasks sr4
+    sr4-noise05 --solvers hrdis --minutes 10
 
-Two rounds: a grid over the settings that matter most (where a run starts, how far y is to be believed, how much noise is
-fresh), then one setting at a time around the best of it, more network calls among them. The best two are compared again
-on other pictures. Every trial becomes a line of docs/data/presets.csv; a trial that is there already, with the same
-weights and pictures, is not run again. At the end the best of every task is printed as the line of a preset.
+Two rounds: a grid over the settings that matter most (where a run starts, how far y is to be
+believed, how much noise is fresh), then one setting at a time around the best of it, more network
+calls among them. The best two are compared again on other pictures. Every trial becomes a line of
+docs/data/presets.csv; a trial that is there already, with the same weights and pictures, is not run
+again. At the end the best of every task is printed as the line of a preset.
 """
 
 import csv
@@ -31,7 +34,12 @@ from hrdis.solvers import Solver
 
 CSV = DOCS / "data" / "presets.csv"
 Options = dict[str, tuple[object, ...]]
-GENTLE = {"adam_eps": 1.0, "init": "smooth", "lr": 1.0, "steps": 40}  # with such an epsilon only lr / adam_eps matters
+GENTLE = {
+    "adam_eps": 1.0,
+    "init": "smooth",
+    "lr": 1.0,
+    "steps": 40,
+}  # with such an epsilon only lr / adam_eps matters
 BASE: dict[str, Solver] = {
     "hrdis": hrdis.HRDIS(**GENTLE),  # type: ignore[arg-type]
     "reddiff": hrdis.REDDiff(**GENTLE),  # type: ignore[arg-type]
@@ -57,7 +65,8 @@ AROUND: dict[str, Options] = {
     "diffpir": {"steps": (40, 100), "zeta": (0.3,)},
     "daps": {"tau": (0.05,)},
 }
-#: How far a noisy y is believed: tried around 0.1, 0.04, 0.01 and 0.004 for noise 0.01, 0.02, 0.05 and 0.1.
+#: How far a noisy y is believed: tried around 0.1, 0.04, 0.01 and 0.004 for noise 0.01, 0.02, 0.05
+#: and 0.1.
 BELIEF = {0.01: (0.05, 0.2), 0.02: (0.02, 0.08), 0.05: (0.005, 0.02), 0.1: (0.002, 0.008)}
 TASKS = ("sr4", "inpaint-scratches", "sr2", "denoise", "deblur-uniform")
 NOISES = (0.0, 0.05, 0.02, 0.1, 0.01)
@@ -107,7 +116,9 @@ def measure(task: str, x: Tensor) -> tuple[Problem, Tensor]:
 
 
 def split(task: str) -> tuple[str, float]:
-    """A task and the noise of its measurement, for images in [0, 1]: "sr4-noise05" is ("sr4", 0.05)."""
+    """A task and the noise of its measurement, for images in [0, 1]: "sr4-noise05" is ("sr4",
+    0.05).
+    """
     name, _, level = task.partition("-noise")
     return name, float(level or 0) / 100
 
@@ -124,11 +135,13 @@ def beat(task: str, name: str) -> Solver:
     return hrdis.solvers.preset(name, hrdis.TASKS[keys].presets, "default", noise)[1]
 
 
-def try_out(solver: Solver, prior: hrdis.Prior, problem: Problem, truth: Tensor) -> dict[str, float]:
+def try_out(
+    solver: Solver, prior: hrdis.Prior, problem: Problem, truth: Tensor
+) -> dict[str, float]:
     """Scores of one sample, and of the mean of 8 as two samples foretell it.
 
-    The mean of k samples has the squared error of the posterior mean plus 1 / k of one sample's variance, so two samples
-    give both parts: error(8) = error(2) - (error(1) - error(2)) * 3 / 4.
+    The mean of k samples has the squared error of the posterior mean plus 1 / k of one sample's
+    variance, so two samples give both parts: error(8) = error(2) - (error(1) - error(2)) * 3 / 4.
     """
     x = restore(solver, prior, problem, samples=2, batch=16)
     one, two = (torch.stack([_error(v, truth) for v in x]).mean(0), _error(x.mean(0), truth))
@@ -137,7 +150,8 @@ def try_out(solver: Solver, prior: hrdis.Prior, problem: Problem, truth: Tensor)
     return {
         "psnr_one": float(_db(one).mean()), "psnr_mean_of_8": float(_db(eight).mean()),
         "pooled_one": float(_db(one.mean())), "pooled_mean_of_8": float(_db(eight.mean())),
-        "ssim_one": sum(s.ssim for s in scores) / len(scores), "ssim_mean_of_2": score(x.mean(0), truth).ssim,
+        "ssim_one": sum(s.ssim for s in scores) / len(scores),
+        "ssim_mean_of_2": score(x.mean(0), truth).ssim,
     }  # fmt: skip
 
 
@@ -189,13 +203,17 @@ def around(solver: Solver, name: str) -> Iterator[Solver]:
 
 
 def gain(found: dict[str, float], baseline: Score, noisy: bool) -> float:
-    """dB of the mean of 8 over the baseline, less what one sample loses against it; PSNR and pooled PSNR averaged.
+    """dB of the mean of 8 over the baseline, less what one sample loses against it; PSNR and pooled
+    PSNR averaged.
 
-    A criterion of one sample alone rewards doing nothing: the smooth start is hard to beat by anything sharp.
-    Under noise the start is easily beaten, and the gains of one sample and of the mean are averaged.
+    A criterion of one sample alone rewards doing nothing: the smooth start is hard to beat by
+    anything sharp. Under noise the start is easily beaten, and the gains of one sample and of the
+    mean are averaged.
     """
     base = baseline.psnr + baseline.pooled
-    one, mean = ((found[f"psnr_{of}"] + found[f"pooled_{of}"] - base) / 2 for of in ("one", "mean_of_8"))
+    one, mean = (
+        (found[f"psnr_{of}"] + found[f"pooled_{of}"] - base) / 2 for of in ("one", "mean_of_8")
+    )
     return (one + mean) / 2 if noisy else mean + min(0.0, one)
 
 
@@ -214,13 +232,19 @@ class Search:
         self.problem, baseline = measure(self.task, self.x)
         self.baseline = score(baseline, self.x)
         parts = (*self.prior.parameters(), self.x)
-        self.digest = hashlib.sha256(b"".join(p.float().numpy().tobytes() for p in parts)).hexdigest()[:8]
+        self.digest = hashlib.sha256(
+            b"".join(p.float().numpy().tobytes() for p in parts)
+        ).hexdigest()[:8]
         print(f"\n{self.task}, {len(self.x)} crops: baseline {self.baseline}", flush=True)
 
     def run(self, name: str, solver: Solver) -> Trial | None:
-        """Try a setting, or look it up; None once the time is up, or where the solver cannot take the problem."""
+        """Try a setting, or look it up; None once the time is up, or where the solver cannot take
+        the problem.
+        """
         key = (self.digest, self.task, name, brief(solver))
-        known = next((t for t in self.trials if (t.weights, t.task, t.solver, t.settings) == key), None)
+        known = next(
+            (t for t in self.trials if (t.weights, t.task, t.solver, t.settings) == key), None
+        )
         if known or time.perf_counter() > self.deadline:
             return known
         started = time.perf_counter()
@@ -230,13 +254,16 @@ class Search:
             print(f"{name}: {error}")
             return None
         value = gain(found, self.baseline, noisy=split(self.task)[1] > 0)
-        trial = Trial(*key, pictures=len(self.x), **found, gain=value, base_psnr=self.baseline.psnr, base_pooled=self.baseline.pooled,
+        trial = Trial(*key, pictures=len(self.x), **found, gain=value,
+            base_psnr=self.baseline.psnr, base_pooled=self.baseline.pooled,
                       seconds=time.perf_counter() - started)  # fmt: skip
         self.trials.append(trial)
         write(self.trials, self.file)
         one, mean = trial.psnr_one - self.baseline.psnr, trial.psnr_mean_of_8 - self.baseline.psnr
         print(
-            f"{value:+.3f}  one {one:+.2f}  mean of 8 {mean:+.2f}  {trial.seconds:.0f} s  {brief(solver)}", flush=True
+            f"{value:+.3f}  one {one:+.2f}  mean of 8 {mean:+.2f}  {trial.seconds:.0f} s  "
+            f"{brief(solver)}",
+            flush=True,
         )
         return trial
 
@@ -264,8 +291,9 @@ def main(
     Args:
         photos: training photographs.
         prior: "default" or a folder.
-        tasks: of sr2, sr4, inpaint-scratches, inpaint (free-form holes) or any of `hrdis tasks` that is linear; with
-            -noise01, -noise02, -noise05, -noise10 behind it: measured with noise of 0.01 to 0.1 for images in [0, 1].
+        tasks: of sr2, sr4, inpaint-scratches, inpaint (free-form holes) or any of `hrdis tasks`
+            that is linear; with -noise01, -noise02, -noise05, -noise10 behind it: measured with
+            noise of 0.01 to 0.1 for images in [0, 1].
         solvers: of hrdis, reddiff, ddnm, ddrm, diffpir, daps.
         images: pictures of the search, one crop of each.
         confirm: other pictures, on which the best settings are compared again; 0 leaves it out.
@@ -280,16 +308,29 @@ def main(
     model = hrdis.load_prior(prior)
     trials, lines = read(file), []
     for task in tasks:
-        search = Search(model, task, random_crops(pictures(photos, images), side, 0), deadline, trials, file)
+        search = Search(
+            model, task, random_crops(pictures(photos, images), side, 0), deadline, trials, file
+        )
         again = search
         if confirm:
-            again = Search(model, task, random_crops(pictures(photos, confirm), side, 1), deadline, trials, file)
+            again = Search(
+                model,
+                task,
+                random_crops(pictures(photos, confirm), side, 1),
+                deadline,
+                trials,
+                file,
+            )
         for name in solvers:
             if name == "ddnm" and split(task)[1]:  # it knows no noise
                 continue
             best = search.best(name, candidates(name, task), 1)
             shortlist = search.best(name, [*best, *around(best[0], name)], BEST) if best else []
-            chosen = again.best(name, [*shortlist, beat(task, name)], 1) if confirm and shortlist else shortlist
+            chosen = (
+                again.best(name, [*shortlist, beat(task, name)], 1)
+                if confirm and shortlist
+                else shortlist
+            )
             lines += [f'{name:8s} "{task}@default": {brief(chosen[0])},'] if chosen else []
             print(*lines[-1:], flush=True)
     print("\n" + "\n".join(sorted(lines)))
@@ -305,11 +346,15 @@ def best_table(trials: list[Trial]) -> str:
         if kept is None or t.gain > kept.gain:
             best[t.task, t.solver] = t
     rows = [
-        [t.task, f"`{t.settings}`", f"{t.psnr_one - t.base_psnr:+.2f}", f"{t.psnr_mean_of_8 - t.base_psnr:+.2f}",
+        [t.task, f"`{t.settings}`", f"{t.psnr_one - t.base_psnr:+.2f}",
+        f"{t.psnr_mean_of_8 - t.base_psnr:+.2f}",
          f"{t.pooled_one - t.base_pooled:+.2f}", f"{t.pooled_mean_of_8 - t.base_pooled:+.2f}"]
         for t in best.values()
     ]  # fmt: skip
-    return table(["task", "best settings tried", "one", "mean of 8", "pooled: one", "mean of 8"], sorted(rows))
+    return table(
+        ["task", "best settings tried", "one", "mean of 8", "pooled: one", "mean of 8"],
+        sorted(rows),
+    )
 
 
 def read(file: Path = CSV) -> list[Trial]:
@@ -327,7 +372,10 @@ def write(trials: list[Trial], file: Path = CSV) -> None:
     with file.open("w", newline="") as opened:
         out = csv.DictWriter(opened, [*Trial.__dataclass_fields__])
         out.writeheader()
-        out.writerows({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in asdict(t).items()} for t in trials)
+        out.writerows(
+            {k: f"{v:.5g}" if isinstance(v, float) else v for k, v in asdict(t).items()}
+            for t in trials
+        )
 
 
 if __name__ == "__main__":

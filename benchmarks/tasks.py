@@ -1,14 +1,17 @@
-"""Every task and every noise with HRDIS and the embedded prior, on photographs it was never trained on.
+"""Every task and every noise with HRDIS and the embedded prior, on photographs it was never trained
+on.
 
-    python benchmarks/tasks.py --photos FOLDER                  # rewrites docs/tasks.md, its picture and its table
-    python benchmarks/tasks.py --photos FOLDER --minutes 9      # as far as it gets; another call goes on from there
-    python benchmarks/tasks.py --photos FOLDER --shard 0/2      # half of the rows, beside another process with 1/2
-    python benchmarks/tasks.py --photos FOLDER --images 1 --samples 2 --tasks hdr phase lowlight --no-write
+    python benchmarks/tasks.py --photos FOLDER                  # rewrites docs/tasks.md, its
+    picture and its table python benchmarks/tasks.py --photos FOLDER --minutes 9      # as far as it
+    gets; another call goes on from there python benchmarks/tasks.py --photos FOLDER --shard 0/2
+    # half of the rows, beside another process with 1/2 python benchmarks/tasks.py --photos FOLDER
+    --images 1 --samples 2 --tasks hdr phase lowlight --no-write
 
-The starting picture, one classical method, one sample and the mean of several; the preset for the noise beside the one
-for none; phase retrieval seed by seed; photographs darkened by an exposure that the solver has to find. Every row and
-section is a file of the run folder as soon as it is there, with a digest of what it depends on (weights, crops,
-settings): a row whose digest is still the same is not run again.
+The starting picture, one classical method, one sample and the mean of several; the preset for the
+noise beside the one for none; phase retrieval seed by seed; photographs darkened by an exposure
+that the solver has to find. Every row and section is a file of the run folder as soon as it is
+there, with a digest of what it depends on (weights, crops, settings): a row whose digest is still
+the same is not run again.
 """
 
 import csv
@@ -46,9 +49,12 @@ CALLED = {
 }
 #: What the picture shows: a task of each kind, and of those some with noise.
 DRAWN = (
-    "inpaint", "inpaint-box", "inpaint-random", "sr2", "sr4", "sr8", "hdr", "jpeg10", "quantize", "mri4", "ct60", "cs25",
-    "cs10", "cs-walsh4", "colorize", "deblur-gauss", "deblur-motion", "denoise, Gaussian 0.05", "inpaint, Gaussian 0.05",
-    "sr2, Gaussian 0.05", "sr4, Gaussian 0.05", "hdr, Gaussian 0.05", "quantize, Gaussian 0.05", "mri4, Gaussian 0.05",
+    "inpaint", "inpaint-box", "inpaint-random", "sr2", "sr4", "sr8", "hdr", "jpeg10", "quantize",
+    "mri4", "ct60", "cs25",
+    "cs10", "cs-walsh4", "colorize", "deblur-gauss", "deblur-motion", "denoise, Gaussian 0.05",
+    "inpaint, Gaussian 0.05",
+    "sr2, Gaussian 0.05", "sr4, Gaussian 0.05", "hdr, Gaussian 0.05", "quantize, Gaussian 0.05",
+    "mri4, Gaussian 0.05",
     "deblur-gauss, Gaussian 0.05",
 )  # fmt: skip
 FILES: list[Path] = []  # every photograph there is, for what needs no network
@@ -57,7 +63,9 @@ SUCCESS = 20.0  # dB, after alignment: the picture is recognisable, not merely i
 
 @dataclass(frozen=True)
 class Row:
-    """One task with one noise; means over the pictures. A preset that is none: the class's defaults."""
+    """One task with one noise; means over the pictures. A preset that is none: the class's
+    defaults.
+    """
 
     task: str
     noise: str
@@ -98,7 +106,9 @@ class Run:
         """Write a result, its pictures first."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if tiles:
-            torch.save(torch.stack([v.expand(3, -1, -1) for v in tiles]).half(), self.folder / f"{name}.pt")
+            torch.save(
+                torch.stack([v.expand(3, -1, -1) for v in tiles]).half(), self.folder / f"{name}.pt"
+            )
         part = self.folder / f"{name}.part"
         part.write_text(json.dumps(found | {"digest": self.key(settings)}))
         part.replace(self.folder / f"{name}.json")
@@ -119,7 +129,10 @@ class Run:
         with CSV.open("w", newline="") as file:
             out = csv.DictWriter(file, [*Row.__dataclass_fields__])
             out.writeheader()
-            out.writerows({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in asdict(r).items()} for r in rows)
+            out.writerows(
+                {k: f"{v:.5g}" if isinstance(v, float) else v for k, v in asdict(r).items()}
+                for r in rows
+            )
         for name, (_, settings) in SECTIONS.items():
             if found := self.known(name, settings()):
                 rewrite(PAGE, name, str(found["text"]))
@@ -130,7 +143,8 @@ class Run:
         draw(drawn)
 
 
-# ---- rows -----------------------------------------------------------------------------------------------
+# ---- rows
+# -----------------------------------------------------------------------------------------------
 
 
 def repeated(problem: Problem, k: int) -> Problem:
@@ -141,7 +155,9 @@ def repeated(problem: Problem, k: int) -> Problem:
     return Problem(problem.y.repeat(k, *[1] * (problem.y.ndim - 1)), A, problem.sigma_y)
 
 
-def sampled(solver: Solver, prior: hrdis.Prior, problem: Problem, k: int) -> tuple[Tensor, hrdis.Result]:
+def sampled(
+    solver: Solver, prior: hrdis.Prior, problem: Problem, k: int
+) -> tuple[Tensor, hrdis.Result]:
     """k samples per picture, (k, n, c, h, w); sample j of picture i has seed 1000 j + i."""
     n = len(problem.y)
     seeds = [1000 * j + i for j in range(k) for i in range(n)]
@@ -149,7 +165,9 @@ def sampled(solver: Solver, prior: hrdis.Prior, problem: Problem, k: int) -> tup
     return result.x.reshape(k, n, *result.x.shape[1:]), result
 
 
-def row(task: str, noise: str, prior: hrdis.Prior, x: Tensor, samples: int) -> tuple[Row, list[Tensor]]:
+def row(
+    task: str, noise: str, prior: hrdis.Prior, x: Tensor, samples: int
+) -> tuple[Row, list[Tensor]]:
     """Measure, restore, score."""
     began = time.perf_counter()
     problem = measured(task, x, noise)
@@ -167,7 +185,8 @@ def row(task: str, noise: str, prior: hrdis.Prior, x: Tensor, samples: int) -> t
     one, mean = mean_score([score(v, x) for v in found]), score(found.mean(0), x)
     scores = [score(start, x), score(answer, x), one, mean, unaware]
     made = Row(
-        task, noise, method, key or "none", len(result.times) - 1, *(s.psnr for s in scores), *(s.ssim for s in scores),
+        task, noise, method, key or "none", len(result.times) - 1, *(s.psnr for s in scores),
+        *(s.ssim for s in scores),
         time.perf_counter() - began,
     )  # fmt: skip
     i = shown(x)
@@ -177,7 +196,9 @@ def row(task: str, noise: str, prior: hrdis.Prior, x: Tensor, samples: int) -> t
 def choices(task: str, noise: str) -> tuple[tuple[str | None, Solver], tuple[str | None, Solver]]:
     """The preset for the noise and the one for none, each with its key."""
     keys = hrdis.TASKS[task].presets
-    return preset("hrdis", keys, "default", level(noise), kind(noise)), preset("hrdis", keys, "default")
+    return preset("hrdis", keys, "default", level(noise), kind(noise)), preset(
+        "hrdis", keys, "default"
+    )
 
 
 def shown(x: Tensor) -> int:
@@ -188,27 +209,52 @@ def shown(x: Tensor) -> int:
 
 def mean_score(scores: list[Score]) -> Score:
     """Of one sample, averaged over samples."""
-    return Score(*(sum(getattr(s, name) for s in scores) / len(scores) for name in ("psnr", "pooled", "ssim")))
+    return Score(
+        *(
+            sum(getattr(s, name) for s in scores) / len(scores)
+            for name in ("psnr", "pooled", "ssim")
+        )
+    )
 
 
 def quality(rows: list[Row]) -> str:
     """The first table."""
     lines = []
     for r in rows:
-        values = {"start": r.psnr_start, "classical": r.psnr_classical, "one": r.psnr_one, "mean": r.psnr_mean}
+        values = {
+            "start": r.psnr_start,
+            "classical": r.psnr_classical,
+            "one": r.psnr_one,
+            "mean": r.psnr_mean,
+        }
         best = max(values.values())
         cells = [f"**{v:.2f}**" if v == best else f"{v:.2f}" for v in values.values()]
         quality = [f"{v:.3f}" for v in (r.ssim_start, r.ssim_classical, r.ssim_one, r.ssim_mean)]
-        lines.append([r.task, CALLED[r.noise], r.method, *cells, *quality, f"`{r.preset}`", r.calls])
-    head = ["task", "noise", "classical method", "start", "classical", "one sample", "mean", "SSIM: start", "classical"]
+        lines.append(
+            [r.task, CALLED[r.noise], r.method, *cells, *quality, f"`{r.preset}`", r.calls]
+        )
+    head = [
+        "task",
+        "noise",
+        "classical method",
+        "start",
+        "classical",
+        "one sample",
+        "mean",
+        "SSIM: start",
+        "classical",
+    ]
     return table([*head, "one sample", "mean", "preset", "calls"], lines)
 
 
 def awareness(rows: list[Row]) -> str:
-    """The preset for the noise beside the one for none, both one sample on the same noisy measurements."""
+    """The preset for the noise beside the one for none, both one sample on the same noisy
+    measurements.
+    """
     lines = [
         [
-            r.task, CALLED[r.noise], f"{r.psnr_start:.2f}", f"{r.psnr_unaware:.2f}", f"{r.psnr_one:.2f}",
+            r.task, CALLED[r.noise], f"{r.psnr_start:.2f}", f"{r.psnr_unaware:.2f}",
+            f"{r.psnr_one:.2f}",
             f"{r.psnr_one - r.psnr_unaware:+.2f}", f"{r.ssim_unaware:.3f}", f"{r.ssim_one:.3f}",
         ]
         for r in rows if r.noise != "none" and r.task != "denoise"
@@ -226,14 +272,18 @@ def awareness(rows: list[Row]) -> str:
     return table(head, lines)
 
 
-# ---- the paper's noisy presets ----------------------------------------------------------------------------
+# ---- the paper's noisy presets
+# ----------------------------------------------------------------------------
 
 
 def factors(solver: Solver) -> dict[str, Solver]:
     """The paper's preset for a noise, and what one thing at a time changed makes of it."""
     return {
         "as in the paper": solver,
-        **{f"start at t = {t}": replace(solver, start=t, steps=min(150, t + 1)) for t in (400, 200, 100)},  # type: ignore[call-arg]
+        **{
+            f"start at t = {t}": replace(solver, start=t, steps=min(150, t + 1))
+            for t in (400, 200, 100)
+        },  # type: ignore[call-arg]
         "data weight 1": replace(solver, lambda_obs=1.0),  # type: ignore[call-arg]
         "no floor under the weight": replace(solver, weight_min=0.0),  # type: ignore[call-arg]
         "Adam's epsilon 1 (momentum)": replace(solver, adam_eps=1.0),  # type: ignore[call-arg]
@@ -242,26 +292,36 @@ def factors(solver: Solver) -> dict[str, Solver]:
 
 
 def paper(prior: hrdis.Prior, x: Tensor, runs: int) -> tuple[str, list[Tensor]]:
-    """Inpainting noisy pictures with the paper's presets, from pure noise: section C.2 against Table 5."""
+    """Inpainting noisy pictures with the paper's presets, from pure noise: section C.2 against
+    Table 5.
+    """
     keys, lines = hrdis.TASKS["inpaint"].presets, []
     names = ["its preset without noise", *factors(hrdis.HRDIS(steps=150))]
     columns = []
     for noise in ("0.05", "0.1", "poisson", "speckle"):
         problem = measured("inpaint", x, noise)
         (_, a), (_, b) = preset("hrdis", keys), preset("hrdis", keys, "", level(noise), kind(noise))
-        columns.append([score(sampled(s, prior, problem, 1)[0][0], x) for s in (a, *factors(b).values())])
+        columns.append(
+            [score(sampled(s, prior, problem, 1)[0][0], x) for s in (a, *factors(b).values())]
+        )
         print("paper", noise, [f"{v.psnr:.2f}" for v in columns[-1]], flush=True)
     lines = [
-        [name, *(f"{column[i].psnr:.2f} ({column[i].ssim:.3f})" for column in columns)] for i, name in enumerate(names)
+        [name, *(f"{column[i].psnr:.2f} ({column[i].ssim:.3f})" for column in columns)]
+        for i, name in enumerate(names)
     ]
-    return table(["settings", *(CALLED[noise] for noise in ("0.05", "0.1", "poisson", "speckle"))], lines), []
+    return table(
+        ["settings", *(CALLED[noise] for noise in ("0.05", "0.1", "poisson", "speckle"))], lines
+    ), []
 
 
-# ---- phase retrieval ----------------------------------------------------------------------------------------
+# ---- phase retrieval
+# ----------------------------------------------------------------------------------------
 
 
 def phase(prior: hrdis.Prior, x: Tensor, runs: int) -> tuple[str, list[Tensor]]:
-    """Single runs and the best of them, by residual and by the truth, for both ranges of the operator."""
+    """Single runs and the best of them, by residual and by the truth, for both ranges of the
+    operator.
+    """
     lines = []
     for span in ("[-1,1]", "[0,1]"):
         problem = hrdis.measure(operators.PhaseRetrieval(data_range=span), x)  # type: ignore[arg-type]
@@ -278,19 +338,24 @@ def phase(prior: hrdis.Prior, x: Tensor, runs: int) -> tuple[str, list[Tensor]]:
         residual = found.scores
         wins = int((every >= SUCCESS).sum())
         lines.append([
-            span, f"`{key}`", f"{wins} of {every.numel()}", f"{int((kept >= SUCCESS).sum())} of {len(x)}",
-            f"{raw.mean():.2f}", f"{every.mean():.2f}", f"{kept.mean():.2f}", f"{oracle.mean():.2f}",
+            span, f"`{key}`", f"{wins} of {every.numel()}",
+            f"{int((kept >= SUCCESS).sum())} of {len(x)}",
+            f"{raw.mean():.2f}", f"{every.mean():.2f}", f"{kept.mean():.2f}",
+            f"{oracle.mean():.2f}",
             f"{residual.min():.3f} to {residual.max():.3f}",
         ])  # fmt: skip
         print("phase", lines[-1], flush=True)
     head = [
-        "range", "preset", f"runs above {SUCCESS:g} dB", f"pictures, best of {runs} by residual", "one run, not aligned",
-        "one run, aligned", "best by residual, aligned", "best by the truth, aligned", "residual, rms",
+        "range", "preset", f"runs above {SUCCESS:g} dB", f"pictures, best of {runs} by residual",
+        "one run, not aligned",
+        "one run, aligned", "best by residual, aligned", "best by the truth, aligned",
+        "residual, rms",
     ]  # fmt: skip
     return table(head, lines), []
 
 
-# ---- low light ------------------------------------------------------------------------------------------------
+# ---- low light
+# ------------------------------------------------------------------------------------------------
 
 
 def lowlight(prior: hrdis.Prior, x: Tensor, runs: int) -> tuple[str, list[Tensor]]:
@@ -305,29 +370,39 @@ def lowlight(prior: hrdis.Prior, x: Tensor, runs: int) -> tuple[str, list[Tensor
             problem = Problem(y, operators.LowLight())
             start, (_, answer) = problem.A.pinv(y), classical("lowlight", problem)
             result = hrdis.solve(solver, prior, problem, seeds=range(n))
-            error = [(v.flatten() - f).abs().mean() / f for v in (problem.A.start(y)["f"], result.theta["f"])]  # type: ignore[operator]
+            error = [
+                (v.flatten() - f).abs().mean() / f
+                for v in (problem.A.start(y)["f"], result.theta["f"])
+            ]  # type: ignore[operator]
             of_map = (result.theta["M"] - M).square().mean().sqrt()
             scale = operators.LowLight(f, M)
             told = hrdis.solve(
-                preset("hrdis", hrdis.TASKS["lowlight"].presets, "default")[1], prior, Problem(y, scale), seeds=range(n)
+                preset("hrdis", hrdis.TASKS["lowlight"].presets, "default")[1],
+                prior,
+                Problem(y, scale),
+                seeds=range(n),
             ).x
             cells = [psnr(v, x).mean() for v in (y, answer, start, result.x, told)]
             lines.append([
                 f, name, f"{100 * error[0]:.1f} %", f"{100 * error[1]:.1f} %", f"{of_map:.4f}",
-                *(f"{v:.2f}" for v in cells), f"{ssim(start, x).mean():.3f}", f"{ssim(result.x, x).mean():.3f}",
+                *(f"{v:.2f}" for v in cells), f"{ssim(start, x).mean():.3f}",
+                f"{ssim(result.x, x).mean():.3f}",
             ])  # fmt: skip
             print("lowlight", lines[-1], flush=True)
             if f == 0.25 and name != "0":
                 tiles = [v[shown(x)] for v in (x, y, answer, result.x, told)]
     head = [
-        "f", "M", "error of f: start", "error of f: found", "M: rms error", "dark", "gamma 0.45", "start", f"blind (`{key}`)",
+        "f", "M", "error of f: start", "error of f: found", "M: rms error", "dark", "gamma 0.45",
+        "start", f"blind (`{key}`)",
         "told f and M", "SSIM: start", "blind",
     ]  # fmt: skip
     return f"{table(head, lines)}\n\n{exposures()}", tiles
 
 
 def exposures(size: int = 64) -> str:
-    """How far off the exposure starts, on whole photographs and on a piece of each, and by the rule of mid-grey."""
+    """How far off the exposure starts, on whole photographs and on a piece of each, and by the rule
+    of mid-grey.
+    """
     lines = []
     for name in ("whole", f"{size} x {size}"):
         for lift, sigma in ((0.0, 0.0), (0.04, 0.0), (0.0, 0.01)):
@@ -339,19 +414,26 @@ def exposures(size: int = 64) -> str:
                 for f in (0.1, 0.25, 0.5):
                     noise = hrdis.noise.Gaussian(sigma) if sigma else None
                     y = hrdis.measure(operators.LowLight(f, M), x, noise, seeds=[k]).y
-                    found = (operators.LowLight().start(y)["f"].item(), min(max((y + 1).mean().item(), 0.02), 1))
+                    found = (
+                        operators.LowLight().start(y)["f"].item(),
+                        min(max((y + 1).mean().item(), 0.02), 1),
+                    )
                     errors.append((abs(found[0] / f - 1), abs(found[1] / f - 1)))
             white, mean = torch.tensor(errors).T
             lines.append([
-                name, "a ramp to 0.04" if lift else "0", sigma or "none", f"{100 * white.mean():.1f} %",
+                name, "a ramp to 0.04" if lift else "0", sigma or "none",
+                f"{100 * white.mean():.1f} %",
                 f"{100 * white.median():.1f} %", f"{100 * mean.mean():.1f} %",
             ])  # fmt: skip
-    about = f"The error of f where it starts, over {len(FILES)} photographs and f of 0.1, 0.25 and 0.5:"
+    about = (
+        f"The error of f where it starts, over {len(FILES)} photographs and f of 0.1, 0.25 and 0.5:"
+    )
     head = ["photographs", "M", "noise", "white point: mean", "median", "mid-grey: mean"]
     return f"{about}\n\n{table(head, lines)}"
 
 
-# ---- the picture ------------------------------------------------------------------------------------------------
+# ---- the picture
+# ------------------------------------------------------------------------------------------------
 
 
 def draw(tiles: dict[str, list[Tensor]], zoom: int = 2) -> None:
@@ -369,13 +451,21 @@ def draw(tiles: dict[str, list[Tensor]], zoom: int = 2) -> None:
     pen = ImageDraw.Draw(out)
     for half in range(2):
         for k, caption in enumerate(("truth", "start", "classical", "one sample", "mean")):
-            pen.text((half * (width + 10) + text + k * (side + gap) + 2, 1), caption, fill="black", font=font)
+            pen.text(
+                (half * (width + 10) + text + k * (side + gap) + 2, 1),
+                caption,
+                fill="black",
+                font=font,
+            )
     for i, (name, images) in enumerate(tiles.items()):
         left, top = (i % 2) * (width + 10), band + i // 2 * high
         pen.multiline_text((left + 2, top + 4), name.replace(", ", "\n"), fill="black", font=font)
         for k, v in enumerate(images):
             tile = hrdis.images.to_pil(hrdis.images.Picture(v[None]))
-            out.paste(tile.resize((side, side), Image.Resampling.NEAREST), (left + text + k * (side + gap), top))
+            out.paste(
+                tile.resize((side, side), Image.Resampling.NEAREST),
+                (left + text + k * (side + gap), top),
+            )
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     out.save(PICTURE, optimize=True)
 
@@ -390,7 +480,9 @@ def _makes_sense(task: str, noise: str) -> bool:
     if task == BY_NETWORK:
         return noise in ("none", "0.05")
     no_picture = task.startswith("cs") or task in SCANS
-    return not (task == "denoise" and noise == "none") and not (no_picture and noise in ("poisson", "speckle"))
+    return not (task == "denoise" and noise == "none") and not (
+        no_picture and noise in ("poisson", "speckle")
+    )
 
 
 def _best_phase() -> object:
@@ -399,7 +491,9 @@ def _best_phase() -> object:
 
 def _blind() -> object:
     keys = hrdis.TASKS["lowlight"].presets
-    return [preset(s, keys, "default") for s in ("blindhrdis", "hrdis")], operators.lowlight.WHITE_SHARE
+    return [
+        preset(s, keys, "default") for s in ("blindhrdis", "hrdis")
+    ], operators.lowlight.WHITE_SHARE
 
 
 def _paper() -> object:
@@ -416,7 +510,8 @@ SECTIONS = {
 
 
 def main(
-    photos: Path, prior: str = "default", tasks: tuple[str, ...] = (), images: int = 4, samples: int = 8,
+    photos: Path, prior: str = "default", tasks: tuple[str, ...] = (), images: int = 4,
+    samples: int = 8,
     runs: int = 4, side: int = 64, write: bool = True, minutes: float = 600, shard: str = "0/1",
     folder: Path = Path("runs/tasks"), noises: tuple[str, ...] = tuple(NOISES),
 ) -> None:  # fmt: skip
@@ -425,11 +520,13 @@ def main(
     Args:
         photos: photographs the prior has never seen.
         prior: "default" or a folder.
-        tasks: names of tasks, "paper" for the paper's noisy presets, "page" for no new row; by default everything.
+        tasks: names of tasks, "paper" for the paper's noisy presets, "page" for no new row; by
+            default everything.
         images: pictures, one crop of each.
         samples: of which the mean is taken.
         runs: of phase retrieval, per picture.
-        side: of the crops; a power of two and a multiple of 32, or compressed sensing has no blocks.
+        side: of the crops; a power of two and a multiple of 32, or compressed sensing has no
+            blocks.
         write: rewrite the page, its picture and the CSV.
         minutes: begin no row after so long.
         shard: i/n, every n-th row from the i-th on, for one of n processes that share the folder.
@@ -447,12 +544,15 @@ def main(
     content = b"".join(p.float().numpy().tobytes() for p in (*model.parameters(), x))
     run = Run(folder, f"{hashlib.sha256(content).hexdigest()} {samples} {runs}")
     about = (
-        f"{len(x)} photographs ({', '.join(f.stem for f in files)}), one {side} x {side} crop of each, the network in bf16; "
-        f"the mean is of {samples} samples. PSNR in dB, means over pictures; the best of a line is bold, and a mean has an advantage "
-        f"over a sample by nature. Scans are of grey pictures. ct60: two of the crops, the mean of 2. {BY_NETWORK}: random weights, "
-        "not the published ones, of two 128 x 128 crops, the mean of 2."
+        f"{len(x)} photographs ({', '.join(f.stem for f in files)}), one {side} x {side} crop of "
+        f"each, the network in bf16; the mean is of {samples} samples. PSNR in dB, means over "
+        "pictures; the best of a line is bold, and a mean has an advantage over a sample by "
+        f"nature. Scans are of grey pictures. ct60: two of the crops, the mean of 2. {BY_NETWORK}: "
+        "random weights, not the published ones, of two 128 x 128 crops, the mean of 2."
     )
-    work = [(name, "") for name in SECTIONS if not tasks or name in tasks] + [c for c in cases(tasks) if c[1] in noises]
+    work = [(name, "") for name in SECTIONS if not tasks or name in tasks] + [
+        c for c in cases(tasks) if c[1] in noises
+    ]
     for task, noise in work[own::of]:
         if time.perf_counter() > deadline:
             break
@@ -464,12 +564,19 @@ def main(
             text, tiles = SECTIONS[task][0](model, x, runs)
             run.keep(name, settings, tiles, text=text)
             continue
-        own_x = random_crops(files[1::2], 128, 0) if task == BY_NETWORK else x[1::2] if task in SLOW else x
+        own_x = (
+            random_crops(files[1::2], 128, 0)
+            if task == BY_NETWORK
+            else x[1::2]
+            if task in SLOW
+            else x
+        )
         made, tiles = row(task, noise, model, own_x, 2 if task in SLOW else samples)
         run.keep(name, settings, tiles, row=asdict(made))
         print(
-            f"{task:18} {noise:8} start {made.psnr_start:.2f} classical {made.psnr_classical:.2f} one {made.psnr_one:.2f} "
-            f"mean {made.psnr_mean:.2f} unaware {made.psnr_unaware:.2f}  {made.preset}  {made.seconds:.0f} s", flush=True,
+            f"{task:18} {noise:8} start {made.psnr_start:.2f} classical "
+            f"{made.psnr_classical:.2f} one {made.psnr_one:.2f} mean {made.psnr_mean:.2f} "
+            f"unaware {made.psnr_unaware:.2f}  {made.preset}  {made.seconds:.0f} s", flush=True,
         )  # fmt: skip
     if write:
         run.page(about, cases(()))

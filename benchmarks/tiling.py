@@ -1,9 +1,12 @@
-"""What tiles change: differences from the whole image, seams, memory and time of a large restoration.
+"""What tiles change: differences from the whole image, seams, memory and time of a large
+restoration.
 
-    python benchmarks/tiling.py --photo PICTURE                       # the embedded prior; rewrites docs/tiling.md
-    python benchmarks/tiling.py --photo PICTURE --sections restorations --crop 512 768 --calls 10    # in a few minutes
+    python benchmarks/tiling.py --photo PICTURE                       # the embedded prior; rewrites
+    docs/tiling.md python benchmarks/tiling.py --photo PICTURE --sections restorations --crop 512
+    768 --calls 10    # in a few minutes
 
-The picture is one the prior was not trained on. Memory is the peak of a process of its own for every setting.
+The picture is one the prior was not trained on. Memory is the peak of a process of its own for
+every setting.
 """
 
 import multiprocessing
@@ -50,17 +53,23 @@ def borders(tiled: Tiled, n: int) -> list[int]:
 
 
 def seam(x: Tensor, whole: Tensor, tiled: Tiled) -> float:
-    """Mean step across tile borders over the step in the same places of the untiled image; 1 is no seam."""
+    """Mean step across tile borders over the step in the same places of the untiled image; 1 is no
+    seam.
+    """
     steps = []
     for axis in (-2, -1):
         at = torch.tensor(borders(tiled, x.shape[axis]))
         if len(at):
-            steps.append([v.diff(dim=axis).abs().index_select(axis, at - 1).mean() for v in (x, whole)])
+            steps.append(
+                [v.diff(dim=axis).abs().index_select(axis, at - 1).mean() for v in (x, whole)]
+            )
     return float(sum(s[0] for s in steps) / sum(s[1] for s in steps)) if steps else 1.0
 
 
 def predictions(prior: hrdis.Prior, x: Tensor) -> str:
-    """The denoised picture in tiles against the whole one: differences, seams, and closeness to the truth."""
+    """The denoised picture in tiles against the whole one: differences, seams, and closeness to the
+    truth.
+    """
     q, z = prior.schedule, ImageRNG([0], "tiling").randn_like(x)
     rows: dict[tuple[int, int], list[str]] = {setting: [] for setting in SETTINGS}
     untiled = []
@@ -73,18 +82,29 @@ def predictions(prior: hrdis.Prior, x: Tensor) -> str:
             found = tiled(x_t, t)
             difference = (found.eps - whole.eps) / whole.eps.square().mean().sqrt()
             rows[setting].append(
-                f"{100 * float(difference.square().mean().sqrt()):.2g} ({100 * float(difference.abs().max()):.2g}) % · "
-                f"{seam(found.x0_hat, whole.x0_hat, tiled):.2f} · {float(psnr(found.x0_hat, x)):.2f} dB"
+                f"{100 * float(difference.square().mean().sqrt()):.2g} "
+                f"({100 * float(difference.abs().max()):.2g}) % · "
+                f"{seam(found.x0_hat, whole.x0_hat, tiled):.2f} · "
+                f"{float(psnr(found.x0_hat, x)):.2f} dB"
             )
         print(f"t = {t} done", flush=True)
-    lines = [["whole", *untiled], *([f"{tile}, {overlap}", *row] for (tile, overlap), row in rows.items())]
+    lines = [
+        ["whole", *untiled],
+        *([f"{tile}, {overlap}", *row] for (tile, overlap), row in rows.items()),
+    ]
     return table(["tile, overlap", *(f"t = {t}" for t in TIMES)], lines)
 
 
 def restorations(
-    prior: hrdis.Prior, x: Tensor, solver: Solver, settings: Sequence[tuple[int, int]], picture: Path
+    prior: hrdis.Prior,
+    x: Tensor,
+    solver: Solver,
+    settings: Sequence[tuple[int, int]],
+    picture: Path,
 ) -> str:
-    """x4 restorations of the picture, whole and in tiles: closeness, seams, and a picture of the differences."""
+    """x4 restorations of the picture, whole and in tiles: closeness, seams, and a picture of the
+    differences.
+    """
     problem = hrdis.measure(hrdis.operators.SuperResolution(4), x)
     whole = hrdis.solve(solver, prior, problem, seeds=[0]).x
     print("whole done", flush=True)
@@ -94,13 +114,16 @@ def restorations(
         found = hrdis.solve(solver, tiled, problem, seeds=[0]).x
         change = (found - whole) * 127.5
         rows.append([
-            f"{tile}, {overlap}", f"{float(psnr(found, x)):.3f}", f"{float(change.square().mean().sqrt()):.2f}",
+            f"{tile}, {overlap}", f"{float(psnr(found, x)):.3f}",
+            f"{float(change.square().mean().sqrt()):.2f}",
             f"{float(change.abs().max()):.0f}", f"{seam(found, whole, tiled):.3f}",
         ])  # fmt: skip
         panels.append((f"tile {tile}, overlap {overlap}: difference x 8", 8 * (found - whole)))
         print(rows[-1], flush=True)
     contact_sheet(panels, picture)
-    return table(["tile, overlap", "PSNR", "rms change, of 255", "largest change, of 255", "seam"], rows)
+    return table(
+        ["tile, overlap", "PSNR", "rms change, of 255", "largest change, of 255", "seam"], rows
+    )
 
 
 def contact_sheet(panels: Sequence[tuple[str, Tensor]], file: Path, width: int = 480) -> None:
@@ -108,7 +131,9 @@ def contact_sheet(panels: Sequence[tuple[str, Tensor]], file: Path, width: int =
     thumbs = []
     for caption, x in panels:
         image = hrdis.images.to_pil(hrdis.images.Picture(x))
-        image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
+        image = image.resize(
+            (width, round(image.height * width / image.width)), Image.Resampling.LANCZOS
+        )
         framed = Image.new("RGB", (width, image.height + 18), "white")
         framed.paste(image, (0, 18))
         ImageDraw.Draw(framed).text((4, 3), caption, fill="black")
@@ -120,8 +145,12 @@ def contact_sheet(panels: Sequence[tuple[str, Tensor]], file: Path, width: int =
     Image.fromarray(np.concatenate(rows)).save(file, optimize=True)
 
 
-def cost(prior: str, setting: tuple[int, int] | None, solver: Solver, threads: int) -> tuple[float, float]:
-    """Seconds of a 1024 x 768 restoration, and the peak memory in megabytes of the process, which does nothing else."""
+def cost(
+    prior: str, setting: tuple[int, int] | None, solver: Solver, threads: int
+) -> tuple[float, float]:
+    """Seconds of a 1024 x 768 restoration, and the peak memory in megabytes of the process, which
+    does nothing else.
+    """
     torch.set_num_threads(threads)
     model = hrdis.load_prior(prior)
     if setting == (0, 0):  # only what a process needs before it restores anything
@@ -139,14 +168,18 @@ def costs(prior: str, solver: Solver, threads: int) -> str:
     for setting in ((0, 0), None, (512, 64), (256, 64), (256, 32), (128, 32)):
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             seconds, megabytes = pool.apply(cost, (prior, setting, solver, threads))
-        name = {None: "whole", (0, 0): "nothing but loading"}.get(setting, "{}, {}".format(*setting or (0, 0)))
+        name = {None: "whole", (0, 0): "nothing but loading"}.get(
+            setting, "{}, {}".format(*setting or (0, 0))
+        )
         rows.append([name, f"{seconds:.0f} s", f"{megabytes:.0f} MB"])
         print(rows[-1], flush=True)
     return table(["tile, overlap", f"{solver.steps} calls", "peak memory of the process"], rows)
 
 
 def bound(prior: str, tile: int, memory: float, threads: int) -> tuple[float, float, int]:
-    """Seconds of one call on 1024 x 768, megabytes it adds to the process at its peak, and tiles at once."""
+    """Seconds of one call on 1024 x 768, megabytes it adds to the process at its peak, and tiles at
+    once.
+    """
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
     model = hrdis.load_prior(prior)
@@ -157,7 +190,10 @@ def bound(prior: str, tile: int, memory: float, threads: int) -> tuple[float, fl
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     started = time.perf_counter()
     tiled(x, 500)
-    seconds, peak = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    seconds, peak = (
+        time.perf_counter() - started,
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    )
     at_once = tiled._at_once(x[..., :tile, :tile], 500, 1)
     return seconds, peak - before, at_once
 
@@ -168,9 +204,19 @@ def bounds(prior: str, threads: int) -> str:
     for tile, memory in ((256, 0.25e9), (256, 0.5e9), (256, 1e9), (128, 0.25e9), (128, 1e9)):
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             seconds, megabytes, at_once = pool.apply(bound, (prior, tile, memory, threads))
-        rows.append([f"{tile}, 64", f"{memory / 1e6:.0f} MB", str(at_once), f"{megabytes:.0f} MB", f"{seconds:.1f} s"])
+        rows.append(
+            [
+                f"{tile}, 64",
+                f"{memory / 1e6:.0f} MB",
+                str(at_once),
+                f"{megabytes:.0f} MB",
+                f"{seconds:.1f} s",
+            ]
+        )
         print(rows[-1], flush=True)
-    return table(["tile, overlap", "bound", "tiles at once", "peak above loading", "one prediction"], rows)
+    return table(
+        ["tile, overlap", "bound", "tiles at once", "peak above loading", "one prediction"], rows
+    )
 
 
 def main(
@@ -209,7 +255,9 @@ def main(
         "costs": lambda: costs(prior, replace(preset, steps=memory_calls), threads),
         "bounds": lambda: bounds(prior, threads),
         "predictions": lambda: predictions(model, x),
-        "restorations": lambda: restorations(model, x, replace(preset, steps=calls), settings, picture),
+        "restorations": lambda: restorations(
+            model, x, replace(preset, steps=calls), settings, picture
+        ),
     }
     for name in sections:
         text = measured[name]()

@@ -1,4 +1,6 @@
-"""The site: ``make docs``. Everything it shows is on this machine, so that it builds and opens without a network."""
+"""The site: ``make docs``. Everything it shows is on this machine, so that it builds and opens
+without a network.
+"""
 
 import sys
 from pathlib import Path
@@ -17,14 +19,21 @@ exclude_patterns = ["_build", "_site"]
 nitpicky = True  # a name in a signature or in backticks leads somewhere, or the build fails
 # What others document.
 nitpick_ignore_regex = [
-    ("py:.*", r"(torch|nn|np|numpy|PIL|Image|pathlib|typing|threading|collections|pydantic|tyro)\b.*"),
-    ("py:.*", r"Tensor|Any|Path|Callable|Generator|Iterator|Iterable|Sequence|Mapping|IO|ABC|Protocol|Positional"),
+    (
+        "py:.*",
+        r"(torch|nn|np|numpy|PIL|Image|pathlib|typing|threading|collections|pydantic|tyro)\b.*",
+    ),
+    (
+        "py:.*",
+        r"Tensor|Any|Path|Callable|Generator|Iterator|Iterable|Sequence|Mapping|IO|ABC|Protocol|Positional",
+    ),
     ("py:.*", r"bool|int|float|str|bytes|dict|list|tuple|type|object|None"),
 ]
 
 myst_heading_anchors = 3
 
-# Formulas stand in the docstrings as plain text, in the letters of the code: literal blocks, and no script draws them.
+# Formulas stand in the docstrings as plain text, in the letters of the code: literal blocks, and no
+# script draws them.
 default_role = "py:obj"
 smartquotes_action = "D"  # dashes; y' is no quotation
 napoleon_use_ivar = True

@@ -1,6 +1,8 @@
-"""A noise of one's own: anything with a ``sigma_y`` and an ``add``, here the rounding of a coarse converter.
+"""A noise of one's own: anything with a ``sigma_y`` and an ``add``, here the rounding of a coarse
+converter.
 
-Noise draws from the source it is handed, so that image i's noise is a function of its seed and of nothing else.
+Noise draws from the source it is handed, so that image i's noise is a function of its seed and of
+nothing else.
 
     python examples/own_noise.py
 """

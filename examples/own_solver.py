@@ -1,6 +1,8 @@
-"""A solver of one's own, whole: its settings, its loop, and how far it lands from the exact posterior mean.
+"""A solver of one's own, whole: its settings, its loop, and how far it lands from the exact
+posterior mean.
 
-DDIM, with a Landweber step on each denoised image: x0_y = x0_hat - gain A* (A x0_hat - y). It needs the adjoint alone.
+DDIM, with a Landweber step on each denoised image: x0_y = x0_hat - gain A* (A x0_hat - y). It needs
+the adjoint alone.
 
     python examples/own_solver.py
 """
@@ -27,12 +29,16 @@ class Landweber(Sampler):
     noise: ClassVar[str] = "ignored"
 
     gain: Annotated[float, Field(gt=0)] = 1.0
-    """Step length: below 2 / ||A||^2 the step brings A x closer to y; ||A|| is 1/2 for means of 2 x 2 pixels."""
+    """Step length: below 2 / ||A||^2 the step brings A x closer to y; ||A|| is 1/2 for means of 2 x
+    2 pixels.
+    """
     eta: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Share of DDIM's fresh noise; 0 is deterministic."""
 
     @torch.no_grad()
-    def run(self, prior: hrdis.Prior, problem: hrdis.Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
+    def run(
+        self, prior: hrdis.Prior, problem: hrdis.Problem, times: list[int], rng: ImageRNG | Replay
+    ) -> Run:
         y, A, q = problem.y, problem.A, prior.schedule
         x_t = self.first(problem, q, times[0], rng.randn(problem.image_shape[1:], like=y))
         for t, s in pairwise(times):
@@ -59,10 +65,15 @@ def main() -> None:
     many = hrdis.Problem(problem.y.expand(runs, -1, -1, -1).clone(), A, problem.sigma_y)
     for solver in (Landweber(gain=4.0), Landweber(gain=4.0, eta=0.0), hrdis.DDRM()):
         mean = hrdis.solve(solver, prior, many, seeds=range(runs)).x.double().mean(0)
-        print(f"{solver}: {float((mean - truth).norm() / truth.norm()):.2f} of the posterior mean away from it")
+        print(
+            f"{solver}: {float((mean - truth).norm() / truth.norm()):.2f} of the posterior mean "
+            "away from it"
+        )
 
     try:  # what the class says it needs is checked before the first call of the prior
-        hrdis.solve(Landweber(), prior, hrdis.Problem(torch.zeros(1, 1, 8, 8), torch.tanh), seeds=[0])
+        hrdis.solve(
+            Landweber(), prior, hrdis.Problem(torch.zeros(1, 1, 8, 8), torch.tanh), seeds=[0]
+        )
     except TypeError as error:
         print(error)
 

@@ -1,4 +1,6 @@
-"""Run folders that nothing was run for: the plans of the paper's tables, rows with drawn scores, small pictures."""
+"""Run folders that nothing was run for: the plans of the paper's tables, rows with drawn scores,
+small pictures.
+"""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -30,10 +32,14 @@ class Feasible:
 
 
 def plan_of(
-    tables: Iterable[int] = (), figures: Iterable[int] = (), images: int = 3, without: dict[str, str] | None = None,
+    tables: Iterable[int] = (), figures: Iterable[int] = (), images: int = 3,
+    without: dict[str, str] | None = None,
     own: Sequence[Table] = (), prior: str = "default", **options: Any,
 ) -> Plan:  # fmt: skip
-    pictures = [Picture(f"photo-{n}.png", Path(f"photo-{n}.png"), f"{n:064x}", n, label=n % 4) for n in range(images)]
+    pictures = [
+        Picture(f"photo-{n}.png", Path(f"photo-{n}.png"), f"{n:064x}", n, label=n % 4)
+        for n in range(images)
+    ]
     network = Network(prior, "0" * 64, "default", Schedule.linear())
     chosen = Options(size=SIDE, **options)
     feasible: Any = Feasible(model_cell(chosen, network, pictures[0]), without or {})
@@ -45,10 +51,13 @@ def row_of(cell: Cell, **more: Any) -> dict[str, Any]:
     """A row as a worker writes it; its scores are drawn from the stream of its key."""
     draw = hrdis.rng.stream(0, "row", cell.key)
     row = {
-        "key": cell.key, "variant": cell.variant, "cell": cell.record(), "status": "ok", "error": None, "picture": None,
+        "key": cell.key, "variant": cell.variant, "cell": cell.record(), "status": "ok",
+        "error": None, "picture": None,
         "truth": None, "measurement": None, "psnr": 20 + 10 * draw.random(), "ssim": draw.random(),
-        "residual": draw.random() / 10, "seconds": 1 + draw.random(), "nfe": 100, "peak_memory": 2**30,
-        "call_seconds": 0.01, "finite": True, "worker": "host-1", "device": "cpu", "hrdis": hrdis.__version__,
+        "residual": draw.random() / 10, "seconds": 1 + draw.random(), "nfe": 100,
+        "peak_memory": 2**30,
+        "call_seconds": 0.01, "finite": True, "worker": "host-1", "device": "cpu",
+        "hrdis": hrdis.__version__,
         "torch": torch.__version__, "batch": 1,
     }  # fmt: skip
     if cell.task == "phase":
@@ -62,10 +71,18 @@ def failed(cell: Cell, error: str) -> dict[str, Any]:
 
 
 def write_run(
-    folder: Path, plan: Plan, row: Callable[[Cell], dict[str, Any] | None] = row_of, shipped: bool = True
+    folder: Path,
+    plan: Plan,
+    row: Callable[[Cell], dict[str, Any] | None] = row_of,
+    shipped: bool = True,
 ) -> list[dict[str, Any]]:
     """Write a run folder without pictures, all rows at once; None leaves a cell undone."""
-    made = {"command": "hrdis bench --table 9 -o RUN", "python": "3.11", "platform": "test", "data": "/data/faces"}
+    made = {
+        "command": "hrdis bench --table 9 -o RUN",
+        "python": "3.11",
+        "platform": "test",
+        "data": "/data/faces",
+    }
     config = plan.config | {"shipped": {"data": shipped, "prior": shipped}, "provenance": made}
     Store.create(folder, config)
     rows = [made_row for cell in plan.cells if (made_row := row(cell)) is not None]
@@ -77,8 +94,12 @@ def write_run(
 def picture_of(cell: Cell, side: int = SIDE) -> tuple[torch.Tensor, torch.Tensor]:
     """Original and restoration: waves, and noise on them that depends on the cell."""
     at = torch.linspace(0, 6, side)
-    wave = 0.8 * torch.stack([(at[:, None] * (k + 1) + at * (1 + int(cell.image_sha256, 16))).sin() for k in range(3)])
-    noise = torch.from_numpy(hrdis.rng.stream(0, "picture", cell.key).standard_normal(wave.shape)).float()
+    wave = 0.8 * torch.stack(
+        [(at[:, None] * (k + 1) + at * (1 + int(cell.image_sha256, 16))).sin() for k in range(3)]
+    )
+    noise = torch.from_numpy(
+        hrdis.rng.stream(0, "picture", cell.key).standard_normal(wave.shape)
+    ).float()
     return wave, wave + 0.2 * noise
 
 
@@ -91,16 +112,22 @@ def write_run_with_pictures(folder: Path, plan: Plan) -> list[dict[str, Any]]:
         names = {
             "picture": store.write_picture(f"images/{cell.key}.png", x),
             "truth": store.write_picture(f"truth/{cell.image_sha256[-16:]}-{SIDE}.png", truth),
-            "measurement": store.write_picture(f"given/{cell.image_sha256[-16:]}-{cell.task}.png", truth / 2),
+            "measurement": store.write_picture(
+                f"given/{cell.image_sha256[-16:]}-{cell.task}.png", truth / 2
+            ),
         }
         x, truth = (hrdis.images.load(folder / names[name]) for name in ("picture", "truth"))
-        scores = {"psnr": float(hrdis.metrics.psnr(x, truth)), "ssim": float(hrdis.metrics.ssim(x, truth))}
+        scores = {
+            "psnr": float(hrdis.metrics.psnr(x, truth)),
+            "ssim": float(hrdis.metrics.ssim(x, truth)),
+        }
         rows.append(row_of(cell, **names, **scores))
         store.append(rows[-1])
     return rows
 
 
-# ---- reading a page -------------------------------------------------------------------------------
+# ---- reading a page
+# -------------------------------------------------------------------------------
 
 
 class Node:
@@ -122,7 +149,9 @@ class Node:
         found = []
         for child in self.children:
             if isinstance(child, Node):
-                if tag in ("", child.tag) and (not of or of in child.attributes.get("class", "").split()):
+                if tag in ("", child.tag) and (
+                    not of or of in child.attributes.get("class", "").split()
+                ):
                     found.append(child)
                 found += child.all(tag, of)
         return found
@@ -165,7 +194,9 @@ def read_page(path: Path) -> Node:
 
 
 def cells_of(article: Node) -> dict[tuple[str, str, str, str], Node]:
-    """(method with what was chosen, data set, task's title, metric's title) to the cell of a table."""
+    """(method with what was chosen, data set, task's title, metric's title) to the cell of a
+    table.
+    """
     first, second = article.all("thead")[0].all("tr")
     groups: list[tuple[str, str]] = []
     for head in first.all("th", "group"):

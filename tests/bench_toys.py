@@ -1,4 +1,6 @@
-"""A run without a network: cells, rows and pictures that cost nothing, for the tests of `hrdis.bench`."""
+"""A run without a network: cells, rows and pictures that cost nothing, for the tests of
+`hrdis.bench`.
+"""
 
 import os
 import signal
@@ -14,11 +16,21 @@ PLAN = {"tasks": ["sr4"], "solver": {"name": "hrdis", "steps": 3}, "seeds": [0, 
 
 
 def image(seed: int = 0) -> torch.Tensor:
-    return torch.from_numpy(hrdis.rng.stream(seed, "toy").random((3, 8, 8), dtype="float32")) * 2 - 1
+    return (
+        torch.from_numpy(hrdis.rng.stream(seed, "toy").random((3, 8, 8), dtype="float32")) * 2 - 1
+    )
 
 
 def row(key: str, status: str = "ok", **more: object) -> dict[str, object]:
-    return {"key": key, "cell": {"seed": 0}, "status": status, "psnr": 20.0, "seconds": 1.0, "worker": "w", **more}
+    return {
+        "key": key,
+        "cell": {"seed": 0},
+        "status": status,
+        "psnr": 20.0,
+        "seconds": 1.0,
+        "worker": "w",
+        **more,
+    }
 
 
 def finish(store: Store, key: str, seed: int = 0, **more: object) -> None:
@@ -91,7 +103,15 @@ class Opened:
         for cell in unit.cells:
             picture = self.store.write_picture(f"images/{cell.key}.png", image(cell.seed))
             status = "failed" if cell.seed in self.work.fail else "ok"
-            rows.append(row(cell.key, status, picture=picture, threads=torch.get_num_threads(), worker=os.getpid()))
+            rows.append(
+                row(
+                    cell.key,
+                    status,
+                    picture=picture,
+                    threads=torch.get_num_threads(),
+                    worker=os.getpid(),
+                )
+            )
         for cell in unit.cells:
             self.accident(cell.seed)
         return rows

@@ -10,7 +10,9 @@ import torch
 torch.set_num_threads(1)
 
 # Examples are derived from the test's own name, so that a failure seen once is seen again.
-hypothesis.settings.register_profile("suite", deadline=None, max_examples=25, derandomize=True, database=None)
+hypothesis.settings.register_profile(
+    "suite", deadline=None, max_examples=25, derandomize=True, database=None
+)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
@@ -22,7 +24,9 @@ def _global_state_is_left_alone():
     yield
     assert torch.is_grad_enabled() == before[0]
     assert torch.get_default_dtype() == before[1]
-    assert torch.equal(torch.random.get_rng_state(), before[2]), "something drew from torch's global generator"
+    assert torch.equal(torch.random.get_rng_state(), before[2]), (
+        "something drew from torch's global generator"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +42,9 @@ def deepinv():
 @pytest.fixture(scope="session")
 def browser():
     """Headless Chromium: the one of the system, or playwright's own."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'hrdis[e2e]'")
+    api = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install 'hrdis[e2e]'"
+    )
     with api.sync_playwright() as playwright:
         found = shutil.which("chromium") or shutil.which("google-chrome")
         try:

@@ -1,6 +1,8 @@
-"""ADM and the original DDPM as plain functions of their state dicts: what the conversions are held against.
+"""ADM and the original DDPM as plain functions of their state dicts: what the conversions are held
+against.
 
-Written from the networks' description, not from the code that converts them; nothing here is imported by the library.
+Written from the networks' description, not from the code that converts them; nothing here is
+imported by the library.
 """
 
 import math
@@ -27,14 +29,22 @@ def norm(s: State, name: str, x: Tensor, eps: float) -> Tensor:
 
 def sinusoids(t: Tensor, width: int, last: int, sine_first: bool) -> Tensor:
     """cos and sin of t / 10000^(i / last), i = 0 ... width / 2 - 1."""
-    angle = t.float()[:, None] * torch.exp(-math.log(10000) * torch.arange(width // 2).float() / last)[None]
-    return torch.cat([angle.sin(), angle.cos()] if sine_first else [angle.cos(), angle.sin()], dim=1)
+    angle = (
+        t.float()[:, None]
+        * torch.exp(-math.log(10000) * torch.arange(width // 2).float() / last)[None]
+    )
+    return torch.cat(
+        [angle.sin(), angle.cos()] if sine_first else [angle.cos(), angle.sin()], dim=1
+    )
 
 
-# ---- guided-diffusion -----------------------------------------------------------------------------
+# ---- guided-diffusion
+# -----------------------------------------------------------------------------
 
 
-def adm_res(s: State, name: str, x: Tensor, emb: Tensor, *, scale_shift: bool, resize=lambda x: x) -> Tensor:
+def adm_res(
+    s: State, name: str, x: Tensor, emb: Tensor, *, scale_shift: bool, resize=lambda x: x
+) -> Tensor:
     h = F.silu(norm(s, f"{name}.in_layers.0", x, 1e-5))
     h, x = resize(h), resize(x)
     h = conv(s, f"{name}.in_layers.2", h)
@@ -45,13 +55,17 @@ def adm_res(s: State, name: str, x: Tensor, emb: Tensor, *, scale_shift: bool, r
     else:
         h = norm(s, f"{name}.out_layers.0", h + e, 1e-5)
     h = conv(s, f"{name}.out_layers.3", F.silu(h))
-    return h + (conv(s, f"{name}.skip_connection", x) if f"{name}.skip_connection.weight" in s else x)
+    return h + (
+        conv(s, f"{name}.skip_connection", x) if f"{name}.skip_connection.weight" in s else x
+    )
 
 
 def adm_attention(s: State, name: str, x: Tensor, order: str, head: int) -> Tensor:
     b, c, height, width = x.shape
     w = s[f"{name}.qkv.weight"].reshape(3 * c, c)
-    rows = w @ norm(s, f"{name}.norm", x, 1e-5).flatten(2) + s[f"{name}.qkv.bias"][:, None]  # (b, 3 c, pixels)
+    rows = (
+        w @ norm(s, f"{name}.norm", x, 1e-5).flatten(2) + s[f"{name}.qkv.bias"][:, None]
+    )  # (b, 3 c, pixels)
     out = []
     for h in range(c // head):
         if order == "legacy":  # one head after the other, each with its q, k, v
@@ -62,11 +76,23 @@ def adm_attention(s: State, name: str, x: Tensor, order: str, head: int) -> Tens
             q, k, v = (rows[:, h * 3 * head + p :: 3][:, :head] for p in range(3))
         weight = torch.softmax(torch.einsum("bdi,bdj->bij", q, k) / math.sqrt(head), dim=-1)
         out.append(torch.einsum("bij,bdj->bdi", weight, v))
-    h = s[f"{name}.proj_out.weight"].reshape(c, c) @ torch.cat(out, dim=1) + s[f"{name}.proj_out.bias"][:, None]
+    h = (
+        s[f"{name}.proj_out.weight"].reshape(c, c) @ torch.cat(out, dim=1)
+        + s[f"{name}.proj_out.bias"][:, None]
+    )
     return x + h.reshape(b, c, height, width)
 
 
-def adm(s: State, x: Tensor, t: Tensor, *, order: str, head: int, scale_shift: bool, label: Tensor | None = None):
+def adm(
+    s: State,
+    x: Tensor,
+    t: Tensor,
+    *,
+    order: str,
+    head: int,
+    scale_shift: bool,
+    label: Tensor | None = None,
+):
     """The network: whatever its state dict holds, block by block."""
     width = s["time_embed.0.weight"].shape[1]
     emb = linear(s, "time_embed.0", sinusoids(t, width, width // 2, sine_first=False).to(x.dtype))
@@ -98,28 +124,50 @@ def adm(s: State, x: Tensor, t: Tensor, *, order: str, head: int, scale_shift: b
     h = block("middle_block", h, None)
     n = 0
     while skips:
-        h = block(f"output_blocks.{n}", torch.cat([h, skips.pop()], dim=1), lambda x: F.interpolate(x, scale_factor=2))
+        h = block(
+            f"output_blocks.{n}",
+            torch.cat([h, skips.pop()], dim=1),
+            lambda x: F.interpolate(x, scale_factor=2),
+        )
         n += 1
     return conv(s, "out.2", F.silu(norm(s, "out.0", h, 1e-5)))
 
 
 def _changes_size(s: State, name: str) -> bool:
-    """Up: a residual block that is not the first layer of its entry. Down: every (R + 1)-th input block."""
+    """Up: a residual block that is not the first layer of its entry. Down: every (R + 1)-th input
+    block.
+    """
     place, n, k = name.split(".") if name.count(".") == 2 else (name.split(".")[0], "0", "0")
     if place == "output_blocks":
         return k != "0"
     entries = 1 + max(int(key.split(".")[1]) for key in s if key.startswith("output_blocks."))
-    ups = sum(any(f"output_blocks.{m}.{j}.in_layers.0.weight" in s for j in (1, 2)) for m in range(entries))
+    ups = sum(
+        any(f"output_blocks.{m}.{j}.in_layers.0.weight" in s for j in (1, 2))
+        for m in range(entries)
+    )
     stage = entries // (ups + 1)
     return place == "input_blocks" and ups > 0 and int(n) % stage == 0
 
 
 def adm_state(
-    draw, *, channels, mult, blocks, attention, scale_shift, updown, classes=None, in_channels=3, out_channels=6, unit=1
+    draw,
+    *,
+    channels,
+    mult,
+    blocks,
+    attention,
+    scale_shift,
+    updown,
+    classes=None,
+    in_channels=3,
+    out_channels=6,
+    unit=1,
 ) -> State:
-    """A state dict in guided-diffusion's layout; ``draw(*shape)`` makes the tensors, ``unit`` ends attention's shapes.
+    """A state dict in guided-diffusion's layout; ``draw(*shape)`` makes the tensors, ``unit`` ends
+    attention's shapes.
 
-    Follows the published construction: a stack of widths is filled on the way down and emptied on the way up.
+    Follows the published construction: a stack of widths is filled on the way down and emptied on
+    the way up.
     """
     s: State = {}
     wide = 4 * channels
@@ -185,7 +233,8 @@ def adm_state(
     return s
 
 
-# ---- the original DDPM, in pytorch_diffusion's names ------------------------------------------------
+# ---- the original DDPM, in pytorch_diffusion's names
+# ------------------------------------------------
 
 
 def ddpm_res(s: State, name: str, x: Tensor, emb: Tensor) -> Tensor:
@@ -216,7 +265,15 @@ def ddpm(s: State, x: Tensor, t: Tensor, *, levels: int, blocks: int) -> Tensor:
         for j in range(blocks):
             skips.append(block(f"down.{i}", j, skips[-1]))
         if i < levels - 1:
-            skips.append(conv(s, f"down.{i}.downsample.conv", F.pad(skips[-1], (0, 1, 0, 1)), stride=2, padding=0))
+            skips.append(
+                conv(
+                    s,
+                    f"down.{i}.downsample.conv",
+                    F.pad(skips[-1], (0, 1, 0, 1)),
+                    stride=2,
+                    padding=0,
+                )
+            )
     h = ddpm_res(s, "mid.block_1", skips[-1], emb)
     h = ddpm_res(s, "mid.block_2", ddpm_attention(s, "mid.attn_1", h), emb)
     for i in reversed(range(levels)):
@@ -237,7 +294,8 @@ def ddpm_state(draw, *, widths, blocks, attention, channels=3) -> State:
 
     def res(name, a, b):
         for part, shape in {
-            "norm1": (a,), "conv1": (b, a, 3, 3), "temb_proj": (b, wide), "norm2": (b,), "conv2": (b, b, 3, 3)
+            "norm1": (a,), "conv1": (b, a, 3, 3), "temb_proj": (b, wide), "norm2": (b,),
+            "conv2": (b, b, 3, 3)
         }.items():  # fmt: skip
             affine(f"{name}.{part}", *shape)
         if a != b:

@@ -1,4 +1,6 @@
-"""Every task runs at any size its mathematics allow, in colour and in grey; MRI with its two channels."""
+"""Every task runs at any size its mathematics allow, in colour and in grey; MRI with its two
+channels.
+"""
 
 import pytest
 import torch
@@ -12,9 +14,11 @@ from hrdis.tasks import TASKS
 pytestmark = pytest.mark.slow
 
 ODD = (200, 312)
-#: Tasks that no picture of 200 x 312 has, and the nearest size that suits: blocks of 32, of 16, a power of two.
+#: Tasks that no picture of 200 x 312 has, and the nearest size that suits: blocks of 32, of 16, a
+#: power of two.
 ALLOWED = {
-    "cs25": (192, 320), "cs10": (192, 320), "cs-walsh4": (256, 256), "jpeg10": (208, 320), "sr16": (208, 320),
+    "cs25": (192, 320), "cs10": (192, 320), "cs-walsh4": (256, 256), "jpeg10": (208, 320),
+    "sr16": (208, 320),
     "ct60": (100, 100), "deblur-nonlinear": (128, 256),
 }  # fmt: skip
 
@@ -53,7 +57,9 @@ def test_size_that_no_task_allows_is_refused(name):
 def test_mri_of_two_channels_runs_at_any_size(solver):
     h, w = ODD
     x = (0.5 * normal(1, 2, h, w).float()).clamp(-1, 1)
-    problem = hrdis.measure(MRI(kspace.columns(w, acceleration=4)), x, hrdis.noise.Gaussian(0.01), seeds=[0])
+    problem = hrdis.measure(
+        MRI(kspace.columns(w, acceleration=4)), x, hrdis.noise.Gaussian(0.01), seeds=[0]
+    )
     prior = hrdis.priors.Gaussian(torch.zeros(2, h, w), 0.25)
     settings = SOLVERS[solver][0](steps=4)  # type: ignore[call-arg]
     result = hrdis.solve(settings, prior, problem, seeds=[0])
@@ -62,7 +68,9 @@ def test_mri_of_two_channels_runs_at_any_size(solver):
 
 
 def test_hrdis_explains_mri_better_than_its_start_with_the_exact_prior():
-    """What was sampled stays; the rest comes from the prior: the mean, where nothing was measured."""
+    """What was sampled stays; the rest comes from the prior: the mean, where nothing was
+    measured.
+    """
     h, w = 40, 56
     mean = 0.3 * normal(2, h, w, seed=1).float()
     x = mean[None] + 0.1 * normal(1, 2, h, w).float()

@@ -30,7 +30,8 @@ def levels(x: torch.Tensor) -> np.ndarray:
     return values.round().astype(int)
 
 
-# ---- preprocessing: tasks.md 3.1 ------------------------------------------------------------------------
+# ---- preprocessing: tasks.md 3.1
+# ------------------------------------------------------------------------
 
 
 def test_picture_of_the_right_size_is_unchanged(tmp_path):
@@ -54,7 +55,9 @@ def test_twice_the_size_is_halved_by_means_of_four(tmp_path):
     pixels = np.random.Generator(np.random.PCG64(1)).integers(0, 256, (32, 32, 3))
     means = pixels.reshape(16, 2, 16, 2, 3).mean((1, 3))
     found = levels(data.prepare(save(tmp_path / "a.png", pixels), 16, 0))
-    assert np.abs(found - means).max() <= 1  # rounded to a level along each axis; bicubic would differ by tens
+    assert (
+        np.abs(found - means).max() <= 1
+    )  # rounded to a level along each axis; bicubic would differ by tens
 
 
 def test_below_twice_the_size_nothing_is_halved(tmp_path):
@@ -65,8 +68,12 @@ def test_below_twice_the_size_nothing_is_halved(tmp_path):
 
 
 def test_the_longer_side_is_rounded(tmp_path):
-    path = save(tmp_path / "a.png", np.random.Generator(np.random.PCG64(3)).integers(0, 256, (30, 41, 3)))
-    expected = np.asarray(Image.open(path).resize((round(41 * 20 / 30), 20), Image.Resampling.BICUBIC))[:, 3:23]
+    path = save(
+        tmp_path / "a.png", np.random.Generator(np.random.PCG64(3)).integers(0, 256, (30, 41, 3))
+    )
+    expected = np.asarray(
+        Image.open(path).resize((round(41 * 20 / 30), 20), Image.Resampling.BICUBIC)
+    )[:, 3:23]
     assert np.array_equal(levels(data.prepare(path, 20, 0)), expected)
 
 
@@ -94,11 +101,14 @@ def test_rotation_in_exif_is_not_applied(tmp_path):
 
 
 def test_crop_larger_than_the_picture_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"has 10 x 10 pixels, less than the crop of 11\. .*--crop 10"):
+    with pytest.raises(
+        ValueError, match=r"has 10 x 10 pixels, less than the crop of 11\. .*--crop 10"
+    ):
         data.prepare(save(tmp_path / "a.png", columns(10, 10)), 10, 11)
 
 
-# ---- which pictures --------------------------------------------------------------------------------------
+# ---- which pictures
+# --------------------------------------------------------------------------------------
 
 
 def test_folder_is_searched_with_subfolders_in_the_order_of_paths(tmp_path):
@@ -146,7 +156,10 @@ def _empty(tmp_path: Path) -> Path:
 
 def _damaged(tmp_path: Path) -> Path:
     save(tmp_path / "d" / "good.png", columns(12, 12))
-    whole = save(tmp_path / "d" / "torn.png", np.random.Generator(np.random.PCG64(0)).integers(0, 256, (64, 64, 3)))
+    whole = save(
+        tmp_path / "d" / "torn.png",
+        np.random.Generator(np.random.PCG64(0)).integers(0, 256, (64, 64, 3)),
+    )
     whole.write_bytes(whole.read_bytes()[:2000])
     return tmp_path / "d"
 
@@ -154,8 +167,14 @@ def _damaged(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("folder", "message"),
     [
-        (lambda p: p / "absent", r"absent does not exist\. A folder of pictures is expected: --data FOLDER"),
-        (lambda p: save(p / "a.png", columns(9, 9)), r"a\.png is a file\. A folder of pictures is expected"),
+        (
+            lambda p: p / "absent",
+            r"absent does not exist\. A folder of pictures is expected: --data FOLDER",
+        ),
+        (
+            lambda p: save(p / "a.png", columns(9, 9)),
+            r"a\.png is a file\. A folder of pictures is expected",
+        ),
         (_empty, r"There is no picture in .*empty"),
         (_damaged, r"torn\.png cannot be decoded"),
     ],
@@ -192,7 +211,8 @@ def test_limit_of_nothing_is_refused():
         data.find(limit=0)
 
 
-# ---- the photographs of the package -----------------------------------------------------------------------
+# ---- the photographs of the package
+# -----------------------------------------------------------------------
 
 
 def test_shipped_photographs_are_those_of_the_folder_and_credited():

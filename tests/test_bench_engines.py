@@ -31,7 +31,14 @@ def store(tmp_path: Path) -> Store:
     return Store.create(tmp_path / "run", PLAN)
 
 
-def work(store: Store, count: int = 6, *, batch: int = 1, engine: Engine | None = None, **accidents: object) -> Summary:
+def work(
+    store: Store,
+    count: int = 6,
+    *,
+    batch: int = 1,
+    engine: Engine | None = None,
+    **accidents: object,
+) -> Summary:
     retry = bool(accidents.pop("retry_failed", False))
     done = Work(str(store.folder), **accidents)  # type: ignore[arg-type]
     return run_units(units(count, batch), store, done, engine, retry_failed=retry)
@@ -93,7 +100,9 @@ def test_threads_are_pinned_for_the_work_and_given_back(store):
 def test_progress_counts_cells_done_before(store):
     work(store, 2)
     told: list[tuple[int, int]] = []
-    run_units(units(4), store, Work(str(store.folder)), progress=lambda done, of: told.append((done, of)))
+    run_units(
+        units(4), store, Work(str(store.folder)), progress=lambda done, of: told.append((done, of))
+    )
     assert told == [(2, 4), (3, 4), (4, 4)]
 
 
@@ -130,8 +139,12 @@ def test_shards_are_disjoint_complete_even_and_independent_of_the_order():
     many = units(1000)
     parts = [{u.key for u in many if owns((i, 4), u)} for i in range(4)]
     assert sum(len(p) for p in parts) == len(set.union(*parts)) == 1000
-    assert all(abs(len(p) - 250) < 5 * (250 * 0.75) ** 0.5 for p in parts)  # five standard deviations
-    assert [{u.key for u in reversed(many[:100]) if owns((i, 4), u)} <= parts[i] for i in range(4)] == [True] * 4
+    assert all(
+        abs(len(p) - 250) < 5 * (250 * 0.75) ** 0.5 for p in parts
+    )  # five standard deviations
+    assert [
+        {u.key for u in reversed(many[:100]) if owns((i, 4), u)} <= parts[i] for i in range(4)
+    ] == [True] * 4
 
 
 def test_shards_together_are_the_whole(store, undisturbed):
@@ -164,7 +177,9 @@ def test_local_engine_refuses_what_it_cannot_do(store, asked):
         work(store, engine=Engine(engine="local", **asked))
 
 
-@pytest.mark.parametrize("bad", [{"workers": 0}, {"timeout": 0}, {"retries": -1}, {"threads": 0}, {"engine": "dask"}])
+@pytest.mark.parametrize(
+    "bad", [{"workers": 0}, {"timeout": 0}, {"retries": -1}, {"threads": 0}, {"engine": "dask"}]
+)
 def test_engine_refuses_settings_out_of_bounds(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         Engine(**bad)
@@ -178,11 +193,23 @@ def test_engine_without_ray_says_how_to_get_it(store, monkeypatch):
 
 @pytest.mark.parametrize(
     ("gpus", "workers", "share"),
-    [(0, 3, 0), (1, 1, 1), (1, 3, 1 / 3), (2, 1, 1), (2, 2, 1), (2, 3, 1 / 2), (4, 8, 1 / 2), (4, 5, 1 / 2), (8, 4, 1)],
+    [
+        (0, 3, 0),
+        (1, 1, 1),
+        (1, 3, 1 / 3),
+        (2, 1, 1),
+        (2, 2, 1),
+        (2, 3, 1 / 2),
+        (4, 8, 1 / 2),
+        (4, 5, 1 / 2),
+        (8, 4, 1),
+    ],
 )
 def test_workers_share_gpus_so_that_all_find_a_place(store, gpus, workers, share):
     assert (
-        crew(store, [], workers=workers)._share(SimpleNamespace(cluster_resources=lambda: {"GPU": float(gpus)}))
+        crew(store, [], workers=workers)._share(
+            SimpleNamespace(cluster_resources=lambda: {"GPU": float(gpus)})
+        )
         == share
     )
     assert gpus == 0 or gpus * int(1 / share) >= workers  # each GPU takes whole workers
@@ -197,7 +224,8 @@ from bench_toys import PLAN, Work, units
 from hrdis.bench.engines import Engine, run_units
 from hrdis.bench.store import Store
 if __name__ == "__main__":
-    folder, count, work, engine = sys.argv[1], int(sys.argv[2]), eval(sys.argv[3]), eval(sys.argv[4])
+    folder, count = sys.argv[1], int(sys.argv[2])
+    work, engine = eval(sys.argv[3]), eval(sys.argv[4])
     store = Store.create(folder, PLAN)
     try:
         print(run_units(units(count), store, Work(folder, **work), Engine(**engine)))
@@ -206,9 +234,21 @@ if __name__ == "__main__":
 """
 
 
-def start(folder: Path, count: int, work: dict[str, object], **engine: object) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", RUN.format(tests=str(TESTS)), str(folder), str(count), repr(work), repr(engine)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+def start(
+    folder: Path, count: int, work: dict[str, object], **engine: object
+) -> "subprocess.Popen[str]":
+    command = [
+        sys.executable,
+        "-c",
+        RUN.format(tests=str(TESTS)),
+        str(folder),
+        str(count),
+        repr(work),
+        repr(engine),
+    ]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    )
 
 
 def environment() -> dict[str, str]:
@@ -225,7 +265,9 @@ def wait_for_rows(folder: Path, count: int, process: "subprocess.Popen[str]") ->
     raise AssertionError(f"ended before row {count}: {process.communicate()}")
 
 
-@pytest.mark.parametrize("shards", [[{}], [{"shard": "0/2"}, {"shard": "1/2"}]], ids=["whole", "shards"])
+@pytest.mark.parametrize(
+    "shards", [[{}], [{"shard": "0/2"}, {"shard": "1/2"}]], ids=["whole", "shards"]
+)
 def test_run_killed_at_random_moments_ends_like_an_undisturbed_one(tmp_path, shards):
     """Four kills each; benchmarks/kills.py does hundreds."""
     count, moments = 40, random.Random(0)
@@ -289,7 +331,9 @@ def test_ray_worker_that_dies_or_hangs_is_replaced_and_its_unit_done_again(ray, 
         ({"open_fails": True}, ValueError, r"No weights at nowhere\.pt"),
     ],
 )
-def test_ray_run_ends_with_the_exception_of_the_work(ray, store, undisturbed, accident, error, message):
+def test_ray_run_ends_with_the_exception_of_the_work(
+    ray, store, undisturbed, accident, error, message
+):
     with pytest.raises(error, match=message):
         work(store, engine=Engine(engine="ray"), **accident)
     assert work(store).skipped == (3 if "crash" in accident else 0)
@@ -307,14 +351,21 @@ def test_ray_unit_that_always_fails_its_worker_becomes_a_row(ray, store):
 @pytest.mark.slow
 def test_ray_run_ends_if_workers_keep_dying_while_they_open(ray, store):
     with pytest.raises(RuntimeError, match="2 workers died while they loaded the prior"):
-        run_units(units(1), store, lambda: os.kill(os.getpid(), signal.SIGKILL), Engine(engine="ray", retries=0))
+        run_units(
+            units(1),
+            store,
+            lambda: os.kill(os.getpid(), signal.SIGKILL),
+            Engine(engine="ray", retries=0),
+        )
 
 
 def crew(store: Store, told: list[str], **engine: object) -> ray_engine.Crew:
     """One without a cluster, to lose units with."""
     blank = lambda cell: {"key": cell.key, "cell": cell.record()}  # noqa: E731
     opens = Work(str(store.folder))
-    return ray_engine.Crew(store, opens, Engine(**engine), told.extend, blank, retry_failed=False, gpu=True)
+    return ray_engine.Crew(
+        store, opens, Engine(**engine), told.extend, blank, retry_failed=False, gpu=True
+    )
 
 
 def test_lost_unit_is_tried_again_as_often_as_asked_and_then_becomes_a_row(store):
@@ -328,7 +379,8 @@ def test_lost_unit_is_tried_again_as_often_as_asked_and_then_becomes_a_row(store
     assert not lost._queue
     assert told == ["timeout", "timeout"]
     assert [(r["key"], r["status"], r["error"]) for r in store.rows()] == [
-        (key, "timeout", "3 workers lost, the last: no answer within 2 s") for key in ("cell000", "cell001")
+        (key, "timeout", "3 workers lost, the last: no answer within 2 s")
+        for key in ("cell000", "cell001")
     ]
 
 
@@ -348,7 +400,9 @@ def descendants(process: int) -> dict[int, str]:
     parents, names = {}, {}
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            parents[int(entry.name)] = int(
+                (entry / "stat").read_text().rpartition(")")[2].split()[1]
+            )
             names[int(entry.name)] = (entry / "cmdline").read_text()
     found = {process}
     while more := {child for child, parent in parents.items() if parent in found} - found:
@@ -362,7 +416,9 @@ def alive(process: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("where", ["on a cluster of its own", pytest.param("on a running one", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "where", ["on a cluster of its own", pytest.param("on a running one", marks=pytest.mark.slow)]
+)
 def test_ray_workers_end_after_the_death_of_their_driver_and_nothing_is_lost(ray, tmp_path, where):
     own = where == "on a cluster of its own"
     address = {} if own else {"address": ray.get_runtime_context().gcs_address}
@@ -410,7 +466,11 @@ def test_ray_that_does_not_start_is_tried_again_and_then_named(failures, calls):
         if len(tried) <= failures:
             raise Exception("The current node timed out during startup.")
 
-    expected = pytest.raises(RuntimeError, match="Ray did not start in 3 tries") if failures == 3 else nullcontext()
+    expected = (
+        pytest.raises(RuntimeError, match="Ray did not start in 3 tries")
+        if failures == 3
+        else nullcontext()
+    )
     with expected:
         ray_engine._start(SimpleNamespace(init=init, shutdown=lambda: None))
     assert len(tried) == calls
@@ -433,7 +493,11 @@ def plan(tmp_path: Path) -> Path:
 
 
 def test_command_gives_the_same_rows_and_pixels_with_ray_and_in_parts(ray, plan, tmp_path):
-    runs = {"whole": [[]], "ray": [["--workers", "2"]], "parts": [["--shard", "0/2"], ["--shard", "1/2"]]}
+    runs = {
+        "whole": [[]],
+        "ray": [["--workers", "2"]],
+        "parts": [["--shard", "0/2"], ["--shard", "1/2"]],
+    }
     for name, commands in runs.items():
         for words in commands:
             assert main(["bench", str(plan), "-o", str(tmp_path / name), *words]) == 0
@@ -444,7 +508,10 @@ def test_command_gives_the_same_rows_and_pixels_with_ray_and_in_parts(ray, plan,
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--engine", "local", "--workers", "2"], "--engine local works in this process and takes no --workers"),
+        (
+            ["--engine", "local", "--workers", "2"],
+            "--engine local works in this process and takes no --workers",
+        ),
         (["--shard", "2/2"], "--shard is '2/2'. Parts count from 0"),
         (["--threads", "2"], "holds another plan: threads is 1 there and 2 here"),
         ([], "is being worked on by process"),

@@ -25,7 +25,10 @@ PICTURES = [Picture(f"{i}.png", Path(f"/nowhere/{i}.png"), f"{i:064}", i) for i 
 
 
 def plan(
-    asked: list[Table], options: Options | None = None, network: Network = NETWORK, pictures: list[Picture] = PICTURES
+    asked: list[Table],
+    options: Options | None = None,
+    network: Network = NETWORK,
+    pictures: list[Picture] = PICTURES,
 ) -> Plan:
     options = options or Options()
     cell = model_cell(options, network, pictures[0])
@@ -42,19 +45,24 @@ def column(task: str, noise: str = "none", **changes: int) -> Column:
 
 
 CELL = Cell(
-    image="a.png", image_sha256="1" * 64, index=0, size=256, crop=64, task="sr4", noise="none", solver="hrdis",
-    preset="sr4", settings={"steps": 3}, prior="default", prior_sha256="2" * 64, precision="fp32", seed=0,
+    image="a.png", image_sha256="1" * 64, index=0, size=256, crop=64, task="sr4", noise="none",
+    solver="hrdis",
+    preset="sr4", settings={"steps": 3}, prior="default", prior_sha256="2" * 64, precision="fp32",
+    seed=0,
     group="HRDIS",
 )  # fmt: skip
 OTHER = {
     "image": "b.png", "image_sha256": "3" * 64, "index": 1, "size": 128, "crop": 0, "task": "sr2",
-    "noise": "gaussian0.05", "solver": "reddiff", "preset": None, "settings": {"steps": 4}, "prior": "/mine",
-    "prior_sha256": "4" * 64, "precision": "bf16", "seed": 1, "operator_sha256": "5" * 64, "group": "RED-diff",
+    "noise": "gaussian0.05", "solver": "reddiff", "preset": None, "settings": {"steps": 4},
+    "prior": "/mine",
+    "prior_sha256": "4" * 64, "precision": "bf16", "seed": 1, "operator_sha256": "5" * 64,
+    "group": "RED-diff",
     "frames": 8,
 }  # fmt: skip
 
 
-# ---- cells -------------------------------------------------------------------------------------------------
+# ---- cells
+# ----------------------------------------------------------------------------
 
 
 def test_every_field_of_a_cell_is_tried_below():
@@ -88,13 +96,17 @@ def test_variant_is_the_method_on_the_task():
 
 
 def test_measurement_depends_on_the_picture_alone():
-    seeds = {replace(CELL, **{n: OTHER[n]}).draw_seed("measure") for n in OTHER if n != "image_sha256"}
+    seeds = {
+        replace(CELL, **{n: OTHER[n]}).draw_seed("measure") for n in OTHER if n != "image_sha256"
+    }
     assert seeds == {CELL.draw_seed("measure")}
     assert replace(CELL, image_sha256="3" * 64).draw_seed("measure") not in seeds
 
 
 def test_solver_draws_anew_for_every_picture_and_seed():
-    seeds = [c.draw_seed() for c in (CELL, replace(CELL, seed=1), replace(CELL, image_sha256="3" * 64))]
+    seeds = [
+        c.draw_seed() for c in (CELL, replace(CELL, seed=1), replace(CELL, image_sha256="3" * 64))
+    ]
     assert len({*seeds, CELL.draw_seed("measure")}) == 4
 
 
@@ -109,12 +121,25 @@ def test_units_travel():
     assert pickle.loads(pickle.dumps(unit)).key == unit.key
 
 
-# ---- the paper's tables --------------------------------------------------------------------------------------
+# ---- the paper's tables
+# --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("number", "printed"),
-    [(1, 108), (2, 54), (3, 36), (4, 18), (6, 40), (7, 12), (8, 24), (9, 64), (10, 48), (11, 18), (12, 9)],
+    [
+        (1, 108),
+        (2, 54),
+        (3, 36),
+        (4, 18),
+        (6, 40),
+        (7, 12),
+        (8, 24),
+        (9, 64),
+        (10, 48),
+        (11, 18),
+        (12, 9),
+    ],
 )
 def test_table_has_as_many_numbers_as_the_paper_prints(number, printed):
     t = TABLES[number]
@@ -129,7 +154,9 @@ def test_table_5_is_what_the_paper_prints():
     }  # fmt: skip
     names = ("N", "lambda1", "lambda2", "learning_rate")
     found = {(r["task"], r["parameter"]): r["value"] for r in tables.settings()}
-    assert found == {(task, n): v for task, values in paper.items() for n, v in zip(names, values, strict=True)}
+    assert found == {
+        (task, n): v for task, values in paper.items() for n, v in zip(names, values, strict=True)
+    }
 
 
 @pytest.mark.parametrize("one", [*TABLES.values(), *FIGURES.values()], ids=lambda t: t.name)
@@ -142,14 +169,18 @@ def test_every_method_of_a_table_has_settings_for_every_column(one):
 @pytest.mark.parametrize(("first", "second"), [(1, 9), (2, 10), (4, 11)])
 def test_tables_of_the_same_runs_share_cells(first, second):
     alone = plan([TABLES[first]])
-    assert {c.key for c in plan([TABLES[first], TABLES[second]]).cells} == {c.key for c in alone.cells}
+    assert {c.key for c in plan([TABLES[first], TABLES[second]]).cells} == {
+        c.key for c in alone.cells
+    }
     assert {c.key for c in plan([TABLES[second]]).cells} <= {c.key for c in alone.cells}
 
 
 def test_denoising_regularization_is_red_diff():
     found = plan([TABLES[1], TABLES[8]])
     by_row = {
-        (t["name"], e["row"], e["column"]): e.get("variant") for t in found.config["tables"] for e in t["entries"]
+        (t["name"], e["row"], e["column"]): e.get("variant")
+        for t in found.config["tables"]
+        for e in t["entries"]
     }
     assert by_row["table 8", "DR", "sr_x4"] == by_row["table 1", "RED-diff", "sr_x4"]
 
@@ -171,7 +202,9 @@ def test_phase_retrieval_runs_four_seeds_and_the_rest_one():
 def test_an_entry_says_how_many_seeds_are_its_own():
     """A cell that Figure 5 runs three times counts once in Table 1."""
     found = plan([TABLES[1], FIGURES[5]])
-    entries = {(t["name"], e["row"], e["column"]): e for t in found.config["tables"] for e in t["entries"]}
+    entries = {
+        (t["name"], e["row"], e["column"]): e for t in found.config["tables"] for e in t["entries"]
+    }
     where = "HRDIS", "inpaint_freeform_20-30"
     assert entries["table 1", *where]["variant"] == entries["figure 5", *where]["variant"]
     assert [entries[t, *where]["seeds"] for t in ("table 1", "figure 5")] == [1, 3]
@@ -201,7 +234,10 @@ def test_figure_17_keeps_frames_and_shares_its_cells():
 
 def test_table_3_is_timed_and_takes_no_batches():
     assert plan([TABLES[3]]).config["timed"]
-    with pytest.raises(ValueError, match=r"Table 3 times one picture at a time, but the batch is 2\. Use --batch 1\."):
+    with pytest.raises(
+        ValueError,
+        match=r"Table 3 times one picture at a time, but the batch is 2\. Use --batch 1\.",
+    ):
         plan([TABLES[3]], Options(batch=2))
 
 
@@ -222,16 +258,20 @@ def test_numbers_give_tables_with_what_the_paper_leaves_open():
     assert all("not stated" in note for _, note in wanted([6], [5]))
 
 
-# ---- presets, noise -------------------------------------------------------------------------------------------
+# ---- presets, noise
+# ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("presets", "prior", "key"),
     [
-        ("auto", "default", "sr4@default"), ("auto", "", "sr4"), ("paper", "default", "sr4"), ("paper", "", "sr4"),
+        ("auto", "default", "sr4@default"),
+        ("auto", "", "sr4"),
+        ("paper", "default", "sr4"),
+        ("paper", "", "sr4"),
         ("default", "", "sr4@default"),
     ],
-)  # fmt: skip
+)
 def test_presets_are_those_asked_for(presets, prior, key):
     options, network = Options(presets=presets), replace(NETWORK, presets=prior)
     found, solver = settle(column("sr4"), Method("HRDIS", "hrdis"), options, network)
@@ -247,10 +287,13 @@ def test_settings_of_a_method_replace_those_of_the_preset():
 @pytest.mark.parametrize(
     ("noise", "sigma_y", "key"),
     [
-        ("none", None, "inpaint"), ("gaussian0.05", 0.1, "inpaint-noise05"), ("gaussian0.1", 0.2, "inpaint-noise10"),
-        ("poisson1.0", hrdis.noise.Poisson(1.0).sigma_y, "inpaint-poisson"), ("speckle0.1", 0.1, "inpaint-speckle"),
+        ("none", None, "inpaint"),
+        ("gaussian0.05", 0.1, "inpaint-noise05"),
+        ("gaussian0.1", 0.2, "inpaint-noise10"),
+        ("poisson1.0", hrdis.noise.Poisson(1.0).sigma_y, "inpaint-poisson"),
+        ("speckle0.1", 0.1, "inpaint-speckle"),
     ],
-)  # fmt: skip
+)
 def test_noise_by_name(noise, sigma_y, key):
     model = noise_of(noise)
     assert (None if model is None else model.sigma_y) == sigma_y
@@ -263,13 +306,19 @@ def test_noise_is_refused(name):
         noise_of(name)
 
 
-# ---- what cannot be run ------------------------------------------------------------------------------------------
+# ---- what cannot be run
+# ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("task", "noise", "solver", "reason"),
     [
-        ("deblur-nonlinear", "none", "hrdis", "no weights of the nonlinear blur were given: --bkse"),
+        (
+            "deblur-nonlinear",
+            "none",
+            "hrdis",
+            "no weights of the nonlinear blur were given: --bkse",
+        ),
         ("hdr", "none", "ddrm", "DDRM needs an SVDOperator"),
         ("sr4", "gaussian0.05", "ddnm", "DDNM is for noiseless measurements"),
         ("cs25", "poisson1.0", "hrdis", "CompressedSensing measures no picture"),
@@ -285,17 +334,22 @@ def test_what_cannot_be_run_is_left_out_with_its_reason(task, noise, solver, rea
 
 def test_picture_of_a_side_that_does_not_divide_is_left_out():
     options, method = Options(), Method("", "hrdis")
-    feasible = Feasible(torch.zeros(1, 3, 30, 30), PRIOR, POSER, model_cell(options, NETWORK, PICTURES[0]))
-    assert "multiple" in feasible.why_not(column("sr4"), method, hrdis.HRDIS()) or "divi" in feasible.why_not(
-        column("sr4"), method, hrdis.HRDIS()
+    feasible = Feasible(
+        torch.zeros(1, 3, 30, 30), PRIOR, POSER, model_cell(options, NETWORK, PICTURES[0])
     )
+    assert "multiple" in feasible.why_not(
+        column("sr4"), method, hrdis.HRDIS()
+    ) or "divi" in feasible.why_not(column("sr4"), method, hrdis.HRDIS())
 
 
-# ---- units ----------------------------------------------------------------------------------------------------
+# ---- units
+# ----------------------------------------------------------------------------
 
 
 def test_units_hold_pictures_of_one_method_and_every_cell_once():
-    found = plan([table([column("sr4"), column("sr2")], Method("a", "hrdis"))], Options(batch=2, seeds=2))
+    found = plan(
+        [table([column("sr4"), column("sr2")], Method("a", "hrdis"))], Options(batch=2, seeds=2)
+    )
     assert [len(u.cells) for u in found.units] == [2, 2, 2, 2, 1, 1, 1, 1]
     assert all(len({(c.variant, c.seed) for c in u.cells}) == 1 for u in found.units)
     assert len({c.key for c in found.cells}) == len(found.cells) == found.config["cells"] == 12
@@ -313,7 +367,8 @@ def test_plan_is_a_function_of_what_was_asked():
     assert plan(asked).config != plan(asked, Options(presets="default")).config
 
 
-# ---- a plan file -------------------------------------------------------------------------------------------------
+# ---- a plan file
+# ----------------------------------------------------------------------------
 
 
 def read(tmp_path: Path, text: str) -> planfile.PlanFile:
@@ -358,16 +413,28 @@ def test_plan_file_may_name_a_preset(tmp_path):
         ("- sr4\n", r"holds list\. Keys and values are expected"),
         ("tasks: [sr4]\n", r"has no solvers\."),
         ("solvers: [hrdis]\n", r"has no tasks\."),
-        ("tasks: [sr4]\nsolvers: [hrdis]\nnosie: [none]\n", r"unknown key 'nosie'.*Did you mean 'noise'\?"),
+        (
+            "tasks: [sr4]\nsolvers: [hrdis]\nnosie: [none]\n",
+            r"unknown key 'nosie'.*Did you mean 'noise'\?",
+        ),
         ("tasks: [sr44]\nsolvers: [hrdis]\n", r"Unknown task 'sr44'.*Did you mean 'sr4'\?"),
         ("tasks: [sr4]\nsolvers: [hrdiss]\n", r"Unknown solver 'hrdiss'.*Did you mean 'hrdis'\?"),
-        ("tasks: [sr4]\nsolvers: [{solver: hrdis, settings: {betta: 1}}]\n", r"unknown key 'betta'.*'beta'"),
-        ("tasks: [sr4]\nsolvers: [{solver: hrdis, setings: {}}]\n", r"unknown key 'setings'.*'settings'"),
+        (
+            "tasks: [sr4]\nsolvers: [{solver: hrdis, settings: {betta: 1}}]\n",
+            r"unknown key 'betta'.*'beta'",
+        ),
+        (
+            "tasks: [sr4]\nsolvers: [{solver: hrdis, setings: {}}]\n",
+            r"unknown key 'setings'.*'settings'",
+        ),
         ("tasks: [sr4]\nsolvers: [{solver: hrdis, settings: 3}]\n", r"settings of hrdis holds int"),
         ("tasks: [sr4]\nsolvers: [hrdis, hrdis]\n", r"Two methods of .* are called 'hrdis'"),
         ("tasks: [sr4]\nsolvers: [hrdis]\nnoise: loud\n", r"Unknown noise 'loud'"),
         ("tasks: [sr4]\nsolvers: [hrdis]\nnoise: 3\n", r"Unknown noise '3'"),
-        ("tasks: [sr4]\nsolvers: [hrdis]\ncrop: foo\n", r"^In .*plan.yaml: crop is 'foo', but input should be"),
+        (
+            "tasks: [sr4]\nsolvers: [hrdis]\ncrop: foo\n",
+            r"^In .*plan.yaml: crop is 'foo', but input should be",
+        ),
         ("tasks: [sr4]\nsolvers: [hrdis]\nseeds: 0\n", r"seeds is 0"),
         ("tasks: [sr4]\nsolvers: [hrdis]\npresets: papers\n", r"presets is 'papers'"),
         ("tasks: [sr4]\nsolvers: [hrdis]\nimages: {limit: many}\n", r"limit in .* is 'many'"),
@@ -382,7 +449,11 @@ def test_plan_file_is_refused(tmp_path, text, message):
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"beta": 2}, r"beta is 2"), ({"epsilon": 0}, r"epsilon is 0"), ({"nothing": 1}, r"no setting 'nothing'")],
+    [
+        ({"beta": 2}, r"beta is 2"),
+        ({"epsilon": 0}, r"epsilon is 0"),
+        ({"nothing": 1}, r"no setting 'nothing'"),
+    ],
 )
 def test_settings_out_of_bounds_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):

@@ -11,7 +11,16 @@ from pathlib import Path
 from statistics import mean, median
 
 import pytest
-from bench_rows import cells_of, failed, one, plan_of, read_page, row_of, write_run, write_run_with_pictures
+from bench_rows import (
+    cells_of,
+    failed,
+    one,
+    plan_of,
+    read_page,
+    row_of,
+    write_run,
+    write_run_with_pictures,
+)
 
 from hrdis.bench import paper
 from hrdis.bench.exports import escape
@@ -42,7 +51,11 @@ def everything(tmp_path_factory):
 
 def first_line_of(label):
     """The method of the first of its lines, which has the paper's numbers; None for the others."""
-    return None if "by residual" in label or "mean over" in label else label.removesuffix(" best of 4 by PSNR (oracle)")
+    return (
+        None
+        if "by residual" in label or "mean over" in label
+        else label.removesuffix(" best of 4 by PSNR (oracle)")
+    )
 
 
 def article(page, name):
@@ -52,7 +65,9 @@ def article(page, name):
 def two_methods(*metrics):
     """A plan of two tasks and three methods that differ in beta."""
     columns = (Column("", "sr4", "sr4", metrics), Column("", "sr16", "sr16", metrics))
-    methods = tuple(Method(name, "hrdis", {"beta": beta}) for name, beta in (("A", 0.1), ("B", 0.2), ("C", 0.3)))
+    methods = tuple(
+        Method(name, "hrdis", {"beta": beta}) for name, beta in (("A", 0.1), ("B", 0.2), ("C", 0.3))
+    )
     return plan_of(own=[Table("plan", "three", columns, methods)], images=2)
 
 
@@ -61,13 +76,27 @@ def page_of(folder: Path, plan, row=row_of):
     return read_page(report([folder]))
 
 
-# ---- the paper ------------------------------------------------------------------------------------
+# ---- the paper
+# ------------------------------------------------------------------------------------
 
 
 def test_paper_has_455_numbers_as_many_per_table_as_it_prints():
     counts = Counter(number.table for number in paper.numbers())
     assert sum(counts.values()) == 455
-    assert dict(counts) == {1: 108, 2: 54, 3: 36, 4: 18, 5: 24, 6: 40, 7: 12, 8: 24, 9: 64, 10: 48, 11: 18, 12: 9}
+    assert dict(counts) == {
+        1: 108,
+        2: 54,
+        3: 36,
+        4: 18,
+        5: 24,
+        6: 40,
+        7: 12,
+        8: 24,
+        9: 64,
+        10: 48,
+        11: 18,
+        12: 9,
+    }
 
 
 @pytest.mark.parametrize(
@@ -105,13 +134,18 @@ def test_report_shows_every_number_of_the_paper_in_its_place(everything):
     assert shown == 455
 
 
-# ---- our numbers ----------------------------------------------------------------------------------
+# ---- our numbers
+# ----------------------------------------------------------------------------------
 
 
 def expected(plan, rows, table, label, dataset, column, metric):
     """Our number, from the rows alone."""
     described = next(t for t in plan.config["tables"] if t["name"] == table)
-    entry = next(e for e in described["entries"] if (e["row"], e["dataset"], e["column"]) == (label, dataset, column))
+    entry = next(
+        e
+        for e in described["entries"]
+        if (e["row"], e["dataset"], e["column"]) == (label, dataset, column)
+    )
     mine = [row for row in rows if row["variant"] == entry.get("variant")]
     if not mine:
         return None
@@ -121,10 +155,13 @@ def expected(plan, rows, table, label, dataset, column, metric):
     if mine[0]["cell"]["task"] == "phase":
         by_image = {image: [max(some, key=lambda r: r["psnr"])] for image, some in by_image.items()}
     values = [mean(row[FIELD[metric]] for row in some) for some in by_image.values()]
-    return f"{(median if metric == 'time_s_per_img' else mean)(values):.{3 if metric == 'SSIM' else 2}f}"
+    summary = median if metric == "time_s_per_img" else mean
+    return f"{summary(values):.{3 if metric == 'SSIM' else 2}f}"
 
 
-@pytest.mark.parametrize("table", ["table 3", "table 9", "table 10", "table 11", "table 12", "figure 9", "figure 21"])
+@pytest.mark.parametrize(
+    "table", ["table 3", "table 9", "table 10", "table 11", "table 12", "figure 9", "figure 21"]
+)
 def test_report_shows_the_means_of_the_rows(everything, table):
     plan, rows, page, _ = everything
     cells = cells_of(article(page, table))
@@ -147,7 +184,9 @@ def test_report_gives_the_difference_of_the_printed_numbers(everything):
     for cell in cells.values():
         if one(cell, "ours") and one(cell, "theirs"):
             difference = float(one(cell, "difference").replace("−", "-").replace("=", "0"))
-            assert difference == pytest.approx(float(one(cell, "ours")) - float(one(cell, "theirs")), abs=1e-9)
+            assert difference == pytest.approx(
+                float(one(cell, "ours")) - float(one(cell, "theirs")), abs=1e-9
+            )
             seen += 1
     assert seen == 64
 
@@ -156,8 +195,12 @@ def test_report_colours_differences_by_the_direction_of_the_metric(tmp_path):
     page = page_of(tmp_path / "run", plan_of((3, 9)), lambda c: row_of(c, psnr=90.0, seconds=999.0))
     shown = {}
     for table, metric in (("table 9", "PSNR, dB"), ("table 3", "s per image")):
-        cells = [c for (_, _, _, name), c in cells_of(article(page, table)).items() if name == metric]
-        shown[metric] = {c.all("span", "difference")[0].attributes["class"].split()[-1] for c in cells}
+        cells = [
+            c for (_, _, _, name), c in cells_of(article(page, table)).items() if name == metric
+        ]
+        shown[metric] = {
+            c.all("span", "difference")[0].attributes["class"].split()[-1] for c in cells
+        }
     assert shown == {"PSNR, dB": {"better"}, "s per image": {"worse"}}
 
 
@@ -169,7 +212,8 @@ def test_difference_keeps_the_decimals_of_print(ours, theirs, difference):
     assert difference_of(ours, theirs) == difference
 
 
-# ---- order ----------------------------------------------------------------------------------------
+# ---- order
+# ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -194,7 +238,11 @@ def test_marks_are_best_and_second_as_printed(values, lower, expected):
     ("metric", "values", "expected"),
     [
         ("PSNR", {"A": 20.0, "B": 30.0, "C": 25.0}, {"A": "", "B": "best", "C": "second"}),
-        ("PSNR", {"A": 20.001, "B": 20.004, "C": 10.0}, {"A": "best", "B": "best", "C": "second"}),  # equal in print
+        (
+            "PSNR",
+            {"A": 20.001, "B": 20.004, "C": 10.0},
+            {"A": "best", "B": "best", "C": "second"},
+        ),  # equal in print
         ("LPIPS", {"A": 0.3, "B": 0.1, "C": 0.2}, {"A": "", "B": "best", "C": "second"}),
     ],
 )
@@ -204,7 +252,9 @@ def test_report_marks_best_and_second_in_page_csv_and_latex(tmp_path, metric, va
 
     page = page_of(tmp_path / "run", two_methods(metric), row)
     shown = {
-        label: one(cell, "ours") for (label, *_), cell in cells_of(article(page, "plan")).items() if one(cell, "ours")
+        label: one(cell, "ours")
+        for (label, *_), cell in cells_of(article(page, "plan")).items()
+        if one(cell, "ours")
     }
     marked = {
         label: " ".join(cell.all("span", "ours")[0].attributes["class"].split()[1:])
@@ -213,11 +263,15 @@ def test_report_marks_best_and_second_in_page_csv_and_latex(tmp_path, metric, va
     }
     assert marked == expected
     with (tmp_path / "run" / "tables" / "plan.csv").open() as file:
-        found = {r["method"]: (r["mark"], r["ours"]) for r in csv.DictReader(file) if r["task"] == "sr4"}
+        found = {
+            r["method"]: (r["mark"], r["ours"]) for r in csv.DictReader(file) if r["task"] == "sr4"
+        }
     assert found == {label: (expected[label], shown[label]) for label in values}
     latex = (tmp_path / "run" / "tables" / "plan.tex").read_text()
     for label, mark in expected.items():
-        command = {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}[mark] % shown[label]
+        command = {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}[mark] % shown[
+            label
+        ]
         assert f"{label} & {command} & {command} " in latex
 
 
@@ -234,7 +288,8 @@ def test_latex_has_as_many_columns_in_every_row_and_escapes(tmp_path):
     assert escape("a_b & 5 % {x} #1 $") == r"a\_b \& 5 \% \{x\} \#1 \$"
 
 
-# ---- what is missing ------------------------------------------------------------------------------
+# ---- what is missing
+# ------------------------------------------------------------------------------
 
 
 def footnote(page, cell):
@@ -262,7 +317,9 @@ def test_metric_without_weights_is_missing_with_its_reason(tmp_path):
 def test_method_that_cannot_be_run_is_missing_with_its_reason(everything):
     page = everything[2]
     cells = cells_of(article(page, "table 11"))
-    mine = {k: c for k, c in cells.items() if k[2] == "Nonlinear deblurring" and first_line_of(k[0])}
+    mine = {
+        k: c for k, c in cells.items() if k[2] == "Nonlinear deblurring" and first_line_of(k[0])
+    }
     assert len(mine) == 6
     for cell in mine.values():
         assert one(cell, "missing") == "missing"
@@ -271,8 +328,14 @@ def test_method_that_cannot_be_run_is_missing_with_its_reason(everything):
 
 
 def test_method_not_run_yet_is_missing(tmp_path):
-    page = page_of(tmp_path / "run", two_methods("PSNR"), lambda c: row_of(c) if c.group != "B" else None)
-    cells = {label: cell for (label, _, title, _), cell in cells_of(article(page, "plan")).items() if title == "sr4"}
+    page = page_of(
+        tmp_path / "run", two_methods("PSNR"), lambda c: row_of(c) if c.group != "B" else None
+    )
+    cells = {
+        label: cell
+        for (label, _, title, _), cell in cells_of(article(page, "plan")).items()
+        if title == "sr4"
+    }
     assert footnote(page, cells["B"]) == "not run yet"
     assert one(cells["A"], "ours")
 
@@ -286,40 +349,61 @@ def test_failed_cell_is_counted_listed_and_keeps_its_method_out_of_the_order(tmp
         return failed(cell, "ValueError: <b>lost</b>") if bad else row_of(cell, psnr=psnr)
 
     page = page_of(tmp_path / "run", plan, row)
-    cells = {(label, title): c for (label, _, title, _), c in cells_of(article(page, "plan")).items()}
+    cells = {
+        (label, title): c for (label, _, title, _), c in cells_of(article(page, "plan")).items()
+    }
     a = cells["A", "sr4"]
     assert one(a, "ours") == "30.00"
     assert not a.all("span", "best")
     assert footnote(page, a) == "over 1 of the column's 2 pictures, 1 cells failed; not ranked"
     assert [bool(cells[label, "sr4"].all("span", "best")) for label in "BC"] == [True, False]
     assert cells["A", "sr16"].all("span", "best")
-    lines = {r.all("th")[0].text: r.all("td")[-1].text for r in article(page, "plan").all("tbody")[0].all("tr")}
+    lines = {
+        r.all("th")[0].text: r.all("td")[-1].text
+        for r in article(page, "plan").all("tbody")[0].all("tr")
+    }
     assert lines == {"A": "1", "B": "0", "C": "0"}
     assert "ValueError: <b>lost</b>" in page.id("failures").text
-    assert dict(zip(("restorations", "failed"), (d.text for d in page.all("dd")), strict=False))["failed"] == "1"
+    assert (
+        dict(zip(("restorations", "failed"), (d.text for d in page.all("dd")), strict=False))[
+            "failed"
+        ]
+        == "1"
+    )
 
 
 def test_method_all_of_whose_cells_failed_is_missing_with_the_error(tmp_path):
     page = page_of(
-        tmp_path / "run", two_methods("PSNR"), lambda c: failed(c, "ValueError: no") if c.group == "B" else row_of(c)
+        tmp_path / "run",
+        two_methods("PSNR"),
+        lambda c: failed(c, "ValueError: no") if c.group == "B" else row_of(c),
     )
-    cells = {label: cell for (label, _, title, _), cell in cells_of(article(page, "plan")).items() if title == "sr4"}
+    cells = {
+        label: cell
+        for (label, _, title, _), cell in cells_of(article(page, "plan")).items()
+        if title == "sr4"
+    }
     assert footnote(page, cells["B"]) == "all 2 cells failed: ValueError: no"
 
 
-# ---- phase retrieval ------------------------------------------------------------------------------
+# ---- phase retrieval
+# ------------------------------------------------------------------------------
 
 
 def test_phase_retrieval_has_three_labelled_lines_of_one_sample_for_every_metric(tmp_path):
     def row(cell):  # seed 1 has the highest PSNR, seed 2 the smallest residual
-        return row_of(cell, psnr=[10.0, 30.0, 20.0, 12.0][cell.seed], ssim=[0.9, 0.3, 0.2, 0.6][cell.seed],
+        return row_of(cell, psnr=[10.0, 30.0, 20.0, 12.0][cell.seed],
+            ssim=[0.9, 0.3, 0.2, 0.6][cell.seed],
                       residual=[0.4, 0.3, 0.1, 0.2][cell.seed])  # fmt: skip
 
     plan = plan_of((11,), images=2, without=BLUR)
     page = page_of(tmp_path / "run", plan, lambda c: row(c) if c.task == "phase" else row_of(c))
     cells = cells_of(article(page, "table 11"))
     found = {
-        label: tuple(one(cells[label, "FFHQ-256-1k", "Phase retrieval", m], "ours") for m in ("PSNR, dB", "SSIM"))
+        label: tuple(
+            one(cells[label, "FFHQ-256-1k", "Phase retrieval", m], "ours")
+            for m in ("PSNR, dB", "SSIM")
+        )
         for label in (key[0] for key in cells)
         if label.startswith("HRDIS")
     }
@@ -330,18 +414,24 @@ def test_phase_retrieval_has_three_labelled_lines_of_one_sample_for_every_metric
     }
 
 
-# ---- the page -------------------------------------------------------------------------------------
+# ---- the page
+# -------------------------------------------------------------------------------------
 
 
 def test_first_line_says_what_was_used_and_that_it_is_not_the_papers(everything, tmp_path):
     lead = everything[2].id("lead").text
-    assert lead.startswith("Made with the embedded prior on 3 photographs that come with the package at 32 x 32.")
+    assert lead.startswith(
+        "Made with the embedded prior on 3 photographs that come with the package at 32 x 32."
+    )
     assert "cannot be compared with the paper's one to one" in lead
     write_run(tmp_path / "run", plan_of((9,), prior="adm-imagenet256"), shipped=False)
     own = read_page(report([tmp_path / "run"])).id("lead").text
     assert own == "Made with the prior adm-imagenet256 on 3 pictures of faces at 32 x 32."
     write_run(tmp_path / "one", plan_of((9,), images=1))
-    assert "on 1 photograph that comes with the package" in read_page(report([tmp_path / "one"])).id("lead").text
+    assert (
+        "on 1 photograph that comes with the package"
+        in read_page(report([tmp_path / "one"])).id("lead").text
+    )
 
 
 def test_page_needs_nothing_else(everything):
@@ -355,7 +445,11 @@ def test_page_has_no_id_twice_and_every_link_a_target(everything):
     page = everything[2]
     ids = Counter(node.attributes["id"] for node in page.all() if "id" in node.attributes)
     assert not {name for name, count in ids.items() if count > 1}
-    inside = [a.attributes["href"][1:] for a in page.all("a") if a.attributes.get("href", "").startswith("#")]
+    inside = [
+        a.attributes["href"][1:]
+        for a in page.all("a")
+        if a.attributes.get("href", "").startswith("#")
+    ]
     assert set(inside) <= set(ids)
 
 
@@ -384,7 +478,13 @@ def test_report_is_the_same_twice(everything, tmp_path):
 def test_provenance_names_command_hashes_and_versions(everything):
     plan, rows, page, _ = everything
     text = page.id("provenance").text
-    for part in ("hrdis bench --table 9 -o RUN", plan.config["units_sha256"], rows[0]["torch"], "0" * 64, f"{1:064x}"):
+    for part in (
+        "hrdis bench --table 9 -o RUN",
+        plan.config["units_sha256"],
+        rows[0]["torch"],
+        "0" * 64,
+        f"{1:064x}",
+    ):
         assert part in text
 
 
@@ -394,7 +494,9 @@ def test_ablation_is_plotted_with_its_values_in_words(everything):
     words = [p.all("div")[0].attributes["aria-label"] for p in plots]
     assert sum("beta 0.2:" in w for w in words) == 2  # PSNR and SSIM
     described = next(t for t in plan.config["tables"] if t["name"] == "figure 9")
-    entry = next(e for e in described["entries"] if (e["row"], e["column"]) == ("beta=0.5", "sr_x4"))
+    entry = next(
+        e for e in described["entries"] if (e["row"], e["column"]) == ("beta=0.5", "sr_x4")
+    )
     value = mean(row["psnr"] for row in rows if row["variant"] == entry["variant"])
     assert f"beta 0.5: {value:.4g}" in next(w for w in words if w.startswith("PSNR"))
 
@@ -414,9 +516,13 @@ def test_plots_compare_methods_on_the_same_pictures(tmp_path, section, methods):
             return None
         return row_of(cell, psnr=30.0 if cell.index == 0 else 10.0, seconds=1.0)
 
-    plan = plan_of(own=[Table("plan", "two", (Column("", "sr4", "sr4", ("PSNR",)),), methods)], images=2)
+    plan = plan_of(
+        own=[Table("plan", "two", (Column("", "sr4", "sr4", ("PSNR",)),), methods)], images=2
+    )
     page = page_of(tmp_path / "run", plan, row)
-    (words,) = (p.all("div")[0].attributes["aria-label"] for p in page.id(section).all("figure", "plot"))
+    (words,) = (
+        p.all("div")[0].attributes["aria-label"] for p in page.id(section).all("figure", "plot")
+    )
     assert len(re.findall(r"\b30\b", words)) == 2
     assert not re.findall(r"\b20\b", words)
     assert one(cells_of(article(page, "plan"))["A", "", "sr4", "PSNR, dB"], "ours") == "20.00"
@@ -431,9 +537,13 @@ def test_pictures_samples_and_course_are_shown(tmp_path):
     shots = page.id("pictures").all("img")
     assert len(shots) == 2 * 2 * 4  # tasks, pictures, and original, given, RED-diff, HRDIS
     assert all(shot.attributes["src"].startswith("data:image/png;base64,") for shot in shots)
-    assert len(page.id("samples").all("img")) == 2 * 2 * 6  # tasks, methods, and original, given, three seeds, std
+    assert (
+        len(page.id("samples").all("img")) == 2 * 2 * 6
+    )  # tasks, methods, and original, given, three seeds, std
     line = page.id("samples").all("tbody")[0].all("tr")[0]
-    mine = [r for r in rows if r["cell"]["solver"] == "reddiff" and r["cell"]["task"] == "inpaint-20-30"]
+    mine = [
+        r for r in rows if r["cell"]["solver"] == "reddiff" and r["cell"]["task"] == "inpaint-20-30"
+    ]
     assert line.all("td")[3].text.startswith(f"{mean(r['psnr'] for r in mine):.2f}")
     assert (
         float(line.all("td")[4].text.split()[0]) > mean(r["psnr"] for r in mine) + 2
@@ -446,7 +556,9 @@ def test_large_reports_link_pictures_instead_of_holding_them(tmp_path, monkeypat
     write_run_with_pictures(folder, plan_of(figures=(5,), images=2))
     page = read_page(report([folder], tmp_path / "elsewhere" / "page.html"))
     linked = [
-        i.attributes["src"] for i in page.id("pictures").all("img") if not i.attributes["src"].startswith("data:")
+        i.attributes["src"]
+        for i in page.id("pictures").all("img")
+        if not i.attributes["src"].startswith("data:")
     ]
     assert linked
     assert all((tmp_path / "elsewhere" / src).is_file() for src in linked)
@@ -457,20 +569,29 @@ def test_a_page_alone_links_to_no_file_and_holds_every_picture(tmp_path, monkeyp
     folder = tmp_path / "run"
     write_run_with_pictures(folder, plan_of(figures=(5,), images=2))
     page = read_page(report([folder], tmp_path / "elsewhere" / "page.html", alone=True))
-    addresses = [i.attributes["src"] for i in page.all("img")] + [a.attributes.get("href", "") for a in page.all("a")]
+    addresses = [i.attributes["src"] for i in page.all("img")] + [
+        a.attributes.get("href", "") for a in page.all("a")
+    ]
     tables = re.compile(r"tables/[^/]+\.(csv|tex)")  # they lie beside the page
-    assert not [a for a in addresses if a and not a.startswith(("data:", "#")) and not tables.fullmatch(a)]
+    assert not [
+        a for a in addresses if a and not a.startswith(("data:", "#")) and not tables.fullmatch(a)
+    ]
     assert {row[0] for row in json.loads("".join(page.id("data").children))["rows"]} == {""}
 
 
-# ---- several folders ------------------------------------------------------------------------------
+# ---- several folders
+# ------------------------------------------------------------------------------
 
 
 def test_shards_become_one_report_equal_to_that_of_the_whole_run(tmp_path):
     plan = plan_of((9,))
     whole = page_of(tmp_path / "whole", plan)
     for n in range(2):
-        write_run(tmp_path / f"shard-{n}", plan, lambda c, n=n: row_of(c) if int(c.key, 16) % 2 == n else None)
+        write_run(
+            tmp_path / f"shard-{n}",
+            plan,
+            lambda c, n=n: row_of(c) if int(c.key, 16) % 2 == n else None,
+        )
     page = read_page(report([tmp_path / "shard-0", tmp_path / "shard-1"], tmp_path / "all.html"))
     assert page.id("table-9").text == whole.id("table-9").text
 
@@ -514,7 +635,8 @@ def test_pareto_front_is_what_nothing_beats():
     assert pareto([(1, 0.3), (2, 0.1), (3, 0.2)], lower=True) == [True, True, False]
 
 
-# ---- in a browser ---------------------------------------------------------------------------------
+# ---- in a browser
+# ---------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -529,7 +651,9 @@ def large(tmp_path_factory):
 
 @pytest.mark.e2e
 def test_report_of_10000_rows_opens_within_3_seconds(browser, large):
-    """By the clock on a machine that is free; by the processor time of the page's own thread on any."""
+    """By the clock on a machine that is free; by the processor time of the page's own thread on
+    any.
+    """
     clock, processor = [], []
     for _ in range(3):  # the quickest counts: whatever else the machine does only adds
         context = browser.new_context()  # with an empty cache
@@ -539,7 +663,9 @@ def test_report_of_10000_rows_opens_within_3_seconds(browser, large):
         session.send("Performance.enable", {"timeDomain": "threadTicks"})
         started = time.perf_counter()
         page.goto(large.as_uri(), wait_until="load")
-        page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        page.evaluate(
+            "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )
         clock.append(time.perf_counter() - started)
         metrics = {m["name"]: m["value"] for m in session.send("Performance.getMetrics")["metrics"]}
         processor.append(metrics["TaskDuration"])
@@ -559,7 +685,9 @@ def test_browser_of_rows_sorts_and_searches(browser, large):
     assert page.locator("#browsed tbody tr").count() == 100
     page.click("#browsed thead button:has-text('PSNR')")
     column = page.locator("#browsed thead th").all_inner_texts().index("PSNR ↑") + 1
-    shown = [float(v) for v in page.locator(f"#browsed tbody td:nth-child({column})").all_inner_texts()]
+    shown = [
+        float(v) for v in page.locator(f"#browsed tbody td:nth-child({column})").all_inner_texts()
+    ]
     everything = sorted(row["psnr"] for row in Store.open(large.parent).rows())
     assert shown == [pytest.approx(v, abs=6e-4) for v in everything[:100]]
     page.fill("#search", "HRDIS photo-7.png")
@@ -577,7 +705,9 @@ def test_browser_of_rows_sorts_and_searches(browser, large):
 @pytest.mark.e2e
 @pytest.mark.parametrize("width", [360, 1280])
 def test_page_is_no_wider_than_the_screen_and_is_read_without_scripts(browser, large, width):
-    context = browser.new_context(java_script_enabled=False, viewport={"width": width, "height": 800})
+    context = browser.new_context(
+        java_script_enabled=False, viewport={"width": width, "height": 800}
+    )
     page = context.new_page()
     page.goto(large.as_uri())
     assert page.locator("#table-9 tbody tr").count() == 8

@@ -46,8 +46,10 @@ def cell(photos: Path, solver: hrdis.Solver, i: int = 0, **changes: object) -> C
     picture = find(photos)[i]
     name = next(n for n, (cls, _) in hrdis.SOLVERS.items() if cls is type(solver))
     base = Cell(
-        image=picture.name, image_sha256=picture.sha256, index=picture.index, size=SIZE, crop=0, task="sr4",
-        noise="none", solver=name, preset=None, settings=settings_of(solver), prior="toy", prior_sha256="0" * 64,
+        image=picture.name, image_sha256=picture.sha256, index=picture.index, size=SIZE, crop=0,
+        task="sr4",
+        noise="none", solver=name, preset=None, settings=settings_of(solver), prior="toy",
+        prior_sha256="0" * 64,
         precision="fp32", seed=0,
     )  # fmt: skip
     return replace(base, **changes)  # type: ignore[arg-type]
@@ -72,7 +74,8 @@ class Broken(Prior):
         return Prediction(x_t * float("nan"), x_t * float("nan"))
 
 
-# ---- the restoration ------------------------------------------------------------------------------------------
+# ---- the restoration
+# ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("noise", ["none", "gaussian0.05"])
@@ -82,11 +85,17 @@ def test_row_is_the_solver_s_own_result(photos, tmp_path, noise):
     (row,) = run(Unit(cells=(one,)))
     truth = run._load(one)
     model = None if noise == "none" else hrdis.noise.Gaussian(0.05)
-    problem = hrdis.measure(hrdis.TASKS["sr4"].build(SIZE, SIZE, 0, 0), truth, model, seeds=[one.draw_seed("measure")])
+    problem = hrdis.measure(
+        hrdis.TASKS["sr4"].build(SIZE, SIZE, 0, 0), truth, model, seeds=[one.draw_seed("measure")]
+    )
     result = hrdis.solve(solver, PRIOR, problem, seeds=[one.draw_seed()])
     written = images.load(tmp_path / "run" / row["picture"])
-    assert torch.equal(written, images.from_unit(((result.x.clamp(-1, 1) + 1) / 2 * 255).round() / 255))
-    assert row["residual"] == pytest.approx(float((problem.A(result.x) - problem.y).square().mean().sqrt()))
+    assert torch.equal(
+        written, images.from_unit(((result.x.clamp(-1, 1) + 1) / 2 * 255).round() / 255)
+    )
+    assert row["residual"] == pytest.approx(
+        float((problem.A(result.x) - problem.y).square().mean().sqrt())
+    )
     assert (row["status"], row["nfe"], row["finite"], row["batch"]) == ("ok", 4, True, 1)
 
 
@@ -134,7 +143,10 @@ def test_batch_gives_the_rows_of_single_pictures(photos, tmp_path, task):
     cells = [cell(photos, solver, i, task=task, size=side, noise="gaussian0.05") for i in range(3)]
     together, alone = run(Unit(cells=tuple(cells))), [run(Unit(cells=(c,)))[0] for c in cells]
     for a, b in zip(together, alone, strict=True):
-        assert (a["key"], a["psnr"]) == (b["key"], pytest.approx(b["psnr"], abs=1e-3))  # sums in another order
+        assert (a["key"], a["psnr"]) == (
+            b["key"],
+            pytest.approx(b["psnr"], abs=1e-3),
+        )  # sums in another order
     assert len({row["psnr"] for row in together}) == 3
 
 
@@ -176,7 +188,9 @@ class White(Prior):
 
 @pytest.fixture(scope="module")
 def paper(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
-    """Every cell of every table and figure, shortened to a few steps, on one photograph of the package."""
+    """Every cell of every table and figure, shortened to a few steps, on one photograph of the
+    package.
+    """
     pictures, prior, poser = find(limit=1), White(), Poser()
     network, options = Network("white", "0" * 64, "default", prior.schedule), Options(crop=32)
     truth = prepare(pictures[0].path, 256, 32)
@@ -188,7 +202,9 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     rows = []
     short = {"steps": 3, "start": None, "grid": "uniform", "end": 0}
     for one in plan.cells:
-        settings = one.settings | {name: value for name, value in short.items() if name in one.settings}
+        settings = one.settings | {
+            name: value for name, value in short.items() if name in one.settings
+        }
         rows += run(Unit(cells=(replace(one, settings=settings),)))
     return rows
 
@@ -201,14 +217,18 @@ def test_every_cell_of_the_paper_can_be_run(paper):
 def test_every_solver_of_the_paper_is_among_them(paper):
     run = {row["cell"]["solver"] for row in paper}
     assert run == {
-        "ddrm", "dps", "pigdm", "ddnm", "gdp", "dds", "fps", "reddiff", "hrdis", "drddim", "blindhrdis",
+        "ddrm", "dps", "pigdm", "ddnm", "gdp", "dds", "fps", "reddiff", "hrdis", "drddim",
+        "blindhrdis",
     }  # fmt: skip
 
 
-# ---- special tasks -------------------------------------------------------------------------------------------------
+# ---- special tasks
+# ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("solver", [hrdis.BlindHRDIS(), hrdis.GDP(blind=True)], ids=["blindhrdis", "gdp"])
+@pytest.mark.parametrize(
+    "solver", [hrdis.BlindHRDIS(), hrdis.GDP(blind=True)], ids=["blindhrdis", "gdp"]
+)
 def test_blind_solver_is_told_no_exposure_and_others_are(photos, solver):
     truth = torch.zeros(1, 3, SIZE, SIZE)
     blind = Poser().pose([cell(photos, solver, task="lowlight")], truth)
@@ -218,7 +238,9 @@ def test_blind_solver_is_told_no_exposure_and_others_are(photos, solver):
 
 
 def test_blind_row_says_what_was_estimated(photos, tmp_path):
-    (row,) = worker(photos, tmp_path)(Unit(cells=(cell(photos, hrdis.BlindHRDIS(steps=4), task="lowlight"),)))
+    (row,) = worker(photos, tmp_path)(
+        Unit(cells=(cell(photos, hrdis.BlindHRDIS(steps=4), task="lowlight"),))
+    )
     assert set(row["estimated"]) == {"f"}
     assert row["residual"] < 0.2  # of the estimated operator, not of one that leaves light as it is
 
@@ -233,7 +255,9 @@ def test_phase_retrieval_is_scored_as_found_and_aligned(photos):
 
 def test_only_phase_retrieval_is_aligned(photos):
     truth = torch.zeros(1, 3, SIZE, SIZE)
-    assert "psnr_aligned" not in scores(truth + 0.1, truth, Poser().pose([cell(photos, hrdis.HRDIS())], truth))
+    assert "psnr_aligned" not in scores(
+        truth + 0.1, truth, Poser().pose([cell(photos, hrdis.HRDIS())], truth)
+    )
 
 
 def test_pictures_too_small_for_ssim_have_none():
@@ -251,10 +275,13 @@ def test_nonlinear_blur_has_a_latent_for_each_place(photos):
     posed = [poser.pose([replace(one, index=i)], truth) for i in (0, 3)]
     assert [p.A.index for p in posed] == [0, 3]
     assert posed[0].A.network is posed[1].A.network  # read once
-    assert float(posed[0].y.mean()) == pytest.approx(0.2, abs=1e-6)  # of these weights: x + 0.1 in [0, 1]
+    assert float(posed[0].y.mean()) == pytest.approx(
+        0.2, abs=1e-6
+    )  # of these weights: x + 0.1 in [0, 1]
 
 
-# ---- failures ----------------------------------------------------------------------------------------------------
+# ---- failures
+# ----------------------------------------------------------------------------
 
 
 def test_failure_is_a_row(photos, tmp_path):
@@ -276,13 +303,20 @@ def test_picture_that_vanished_is_a_row(photos, tmp_path):
 
 def test_restoration_that_is_no_number_is_a_failed_row(photos, tmp_path):
     (row,) = worker(photos, tmp_path, Broken())(Unit(cells=(cell(photos, hrdis.HRDIS(steps=2)),)))
-    assert (row["status"], row["finite"], row["picture"], row["psnr"]) == ("failed", False, None, None)
+    assert (row["status"], row["finite"], row["picture"], row["psnr"]) == (
+        "failed",
+        False,
+        None,
+        None,
+    )
     assert "NaN or infinite" in row["error"]
 
 
 def test_interruption_is_no_failure(photos, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        worker(photos, tmp_path, Broken(KeyboardInterrupt()))(Unit(cells=(cell(photos, hrdis.HRDIS(steps=2)),)))
+        worker(photos, tmp_path, Broken(KeyboardInterrupt()))(
+            Unit(cells=(cell(photos, hrdis.HRDIS(steps=2)),))
+        )
 
 
 def test_rows_can_be_stored(photos, tmp_path):
@@ -296,7 +330,8 @@ def test_rows_can_be_stored(photos, tmp_path):
     assert {r["status"] for r in store.rows()} == {"ok", "failed"}
 
 
-# ---- course, time, memory -----------------------------------------------------------------------------------------
+# ---- course, time, memory
+# -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("count", [1, 3, 8])
@@ -323,7 +358,9 @@ def test_frames_change_nothing_of_the_result(photos, tmp_path):
 def test_last_frame_is_the_answer(photos, tmp_path):
     (row,) = worker(photos, tmp_path)(Unit(cells=(cell(photos, hrdis.HRDIS(steps=4), frames=2),)))
     last = next(name for name in row["frames"] if name.endswith("001-answer.png"))
-    assert torch.equal(images.load(tmp_path / "run" / last), images.load(tmp_path / "run" / row["picture"]))
+    assert torch.equal(
+        images.load(tmp_path / "run" / last), images.load(tmp_path / "run" / row["picture"])
+    )
 
 
 def test_timed_work_is_warmed_up_and_times_a_bare_call(photos, tmp_path):
@@ -331,10 +368,17 @@ def test_timed_work_is_warmed_up_and_times_a_bare_call(photos, tmp_path):
     (row,) = run(Unit(cells=(cell(photos, hrdis.HRDIS(steps=6)),)))
     assert row["nfe"] == 6  # the rehearsal is not counted
     assert 0 < row["call_seconds"] < row["seconds"]
-    assert worker(photos, tmp_path / "b")(Unit(cells=(cell(photos, hrdis.HRDIS(steps=6)),)))[0]["call_seconds"] is None
+    assert (
+        worker(photos, tmp_path / "b")(Unit(cells=(cell(photos, hrdis.HRDIS(steps=6)),)))[0][
+            "call_seconds"
+        ]
+        is None
+    )
 
 
-@pytest.mark.parametrize("solver", [cls() for cls, _ in hrdis.SOLVERS.values()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize(
+    "solver", [cls() for cls, _ in hrdis.SOLVERS.values()], ids=lambda s: type(s).__name__
+)
 def test_solvers_say_whether_they_differentiate_the_network(solver):
     """What an estimate of time goes by."""
 
@@ -346,7 +390,11 @@ def test_solvers_say_whether_they_differentiate_the_network(solver):
             Spy.asked |= x_t.requires_grad
             return PRIOR(x_t, t)
 
-    A = hrdis.operators.LowLight() if isinstance(solver, hrdis.BlindHRDIS) else hrdis.operators.SuperResolution(4)
+    A = (
+        hrdis.operators.LowLight()
+        if isinstance(solver, hrdis.BlindHRDIS)
+        else hrdis.operators.SuperResolution(4)
+    )
     problem = hrdis.measure(A, torch.zeros(1, 3, SIZE, SIZE))
     hrdis.solve(solver, Spy(), problem, seeds=[0], times=[500, 100, -1])
     assert Spy.asked == (solver.passes() > 0)

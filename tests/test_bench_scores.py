@@ -1,4 +1,6 @@
-"""Scores of pictures: against closed forms and independent computations; what cannot be computed says why."""
+"""Scores of pictures: against closed forms and independent computations; what cannot be computed
+says why.
+"""
 
 import json
 import math
@@ -23,7 +25,10 @@ from hrdis.bench.tables import Column, Method, Table
 from hrdis.bench.values import value
 from hrdis.bench.variants import variants
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.filterwarnings("ignore:Metric `Kernel Inception Distance`")]
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.filterwarnings("ignore:Metric `Kernel Inception Distance`"),
+]
 
 
 def draws(*shape: int, name: str = "scores") -> torch.Tensor:
@@ -37,7 +42,8 @@ def with_moments(x: torch.Tensor, mean: torch.Tensor, root: torch.Tensor) -> tor
     return x @ whiten @ root.T + mean
 
 
-# ---- sets ------------------------------------------------------------------------------------------
+# ---- sets
+# ------------------------------------------------------------------------------------------
 
 
 def test_fid_of_gaussians_is_the_closed_form():
@@ -55,7 +61,9 @@ def test_fid_of_covariances_that_do_not_commute_is_that_of_matrix_roots():
     real, fake = draws(60, 5, name="a"), draws(60, 5, name="b") @ draws(5, 5, name="mix")
     c, d = (np.cov(v.numpy().T) for v in (real, fake))
     means = ((real.mean(0) - fake.mean(0)) ** 2).sum()
-    assert fid(real, fake) == pytest.approx(float(means + np.trace(c + d - 2 * sqrtm(c @ d).real)), rel=1e-8)
+    assert fid(real, fake) == pytest.approx(
+        float(means + np.trace(c + d - 2 * sqrtm(c @ d).real)), rel=1e-8
+    )
 
 
 def test_fid_with_fewer_pictures_than_features_is_finite_and_zero_on_itself():
@@ -72,7 +80,9 @@ def test_kid_is_the_unbiased_estimate_over_all_pairs():
         return (float(x @ y) / 4 + 1) ** 3
 
     def within(v):
-        return sum(kernel(x, y) for i, x in enumerate(v) for j, y in enumerate(v) if i != j) / (12 * 11)
+        return sum(kernel(x, y) for i, x in enumerate(v) for j, y in enumerate(v) if i != j) / (
+            12 * 11
+        )
 
     across = sum(kernel(x, y) for x in real for y in fake) / 144
     assert kid(real, fake) == pytest.approx(within(real) + within(fake) - 2 * across, rel=1e-9)
@@ -84,15 +94,20 @@ def test_distance_of_sets_needs_two_pictures(metric):
         metric(draws(1, 3), draws(1, 3))
 
 
-# ---- intervals -------------------------------------------------------------------------------------
+# ---- intervals
+# -------------------------------------------------------------------------------------
 
 
 def test_interval_of_a_mean_covers_it_as_often_as_it_says():
-    """95 % by 400 samples of 40: the percentile interval is a little short at this size; 4 standard errors allowed."""
+    """95 % by 400 samples of 40: the percentile interval is a little short at this size; 4 standard
+    errors allowed.
+    """
     samples = draws(400, 40, name="coverage").numpy()
     found = [estimate(list(sample)) for sample in samples]
     share = np.mean([e.low <= 0 <= e.high for e in found])
-    assert 0.935 - 4 * math.sqrt(0.95 * 0.05 / 400) < share < 0.95 + 4 * math.sqrt(0.95 * 0.05 / 400)
+    assert (
+        0.935 - 4 * math.sqrt(0.95 * 0.05 / 400) < share < 0.95 + 4 * math.sqrt(0.95 * 0.05 / 400)
+    )
 
 
 def test_interval_is_seeded_and_moves_with_its_values():
@@ -116,7 +131,8 @@ def test_interval_needs_two_images():
         estimate([])
 
 
-# ---- a run folder ----------------------------------------------------------------------------------
+# ---- a run folder
+# ----------------------------------------------------------------------------------
 
 TOYS = """
 import torch
@@ -134,7 +150,7 @@ class Absolute(torch.nn.Module):
         return (x - y).abs().mean((1, 2, 3))
 
 def dark_first():
-    return lambda x: torch.stack([x.mean((1, 2, 3)) < 2, *(x.new_full((len(x),), 0.5) for _ in range(3))], 1)
+    return lambda x: torch.stack([x.mean((1, 2, 3)) < 2, *[x.new_full((len(x),), 0.5)] * 3], 1)
 
 def broken():
     raise RuntimeError("no luck")
@@ -155,7 +171,10 @@ def toys(tmp_path_factory):
 @pytest.fixture
 def run(tmp_path):
     """Two methods on two tasks, three pictures, two seeds, and phase retrieval with four."""
-    columns = (Column("", "sr4", "sr4", ("PSNR",)), Column("", "phase", "phase", ("PSNR",), seeds=4))
+    columns = (
+        Column("", "sr4", "sr4", ("PSNR",)),
+        Column("", "phase", "phase", ("PSNR",), seeds=4),
+    )
     methods = (Method("A", "hrdis"), Method("B", "reddiff"))
     plan = plan_of(own=[Table("plan", "", columns, methods)], images=3, seeds=2)
     rows = write_run_with_pictures(tmp_path / "run", plan)
@@ -164,7 +183,9 @@ def run(tmp_path):
 
 def variant(folder, solver, task):
     run = gather([folder])
-    return next(v for v in variants(run.rows) if (v.cell["solver"], v.cell["task"]) == (solver, task)), run
+    return next(
+        v for v in variants(run.rows) if (v.cell["solver"], v.cell["task"]) == (solver, task)
+    ), run
 
 
 def test_score_finds_again_what_the_rows_say(run):
@@ -180,9 +201,18 @@ def test_score_agrees_with_an_independent_ssim(run):
     folder, rows = run
     score(gather([folder]), Scoring(), folder)
     again = {record["key"]: record for record in read_lines(folder / "scores" / "pixels.jsonl")}
-    x, y = (images.to_unit(images.load(folder / rows[0][k]))[0].numpy().astype(float) for k in ("picture", "truth"))
+    x, y = (
+        images.to_unit(images.load(folder / rows[0][k]))[0].numpy().astype(float)
+        for k in ("picture", "truth")
+    )
     other = structural_similarity(
-        x, y, channel_axis=0, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+        x,
+        y,
+        channel_axis=0,
+        data_range=1,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
     )
     assert again[rows[0]["key"]]["ssim"] == pytest.approx(other, abs=1e-5)
 
@@ -191,7 +221,8 @@ def test_score_without_weights_records_every_reason_and_no_number(run):
     folder, _ = run
     found = score(gather([folder]), Scoring(), folder)
     assert {r["metric"]: r["reason"].split(":")[0] for r in found} == {
-        "LPIPS": "no LPIPS weights given", "FID": "no Inception weights given", "KID": "no Inception weights given",
+        "LPIPS": "no LPIPS weights given", "FID": "no Inception weights given",
+        "KID": "no Inception weights given",
         "CA": "no ResNet-50 weights given",
     }  # fmt: skip
     assert {r["status"] for r in found} == {"missing"}
@@ -215,7 +246,8 @@ def test_fid_of_a_run_is_the_mean_over_seeds_of_fid_against_the_same_originals(r
     parts = []
     for seed in (0, 1):
         mine = sorted(
-            (r for r in rows if r["variant"] == member.id and r["cell"]["seed"] == seed), key=lambda r: r["key"]
+            (r for r in rows if r["variant"] == member.id and r["cell"]["seed"] == seed),
+            key=lambda r: r["key"],
         )
         pair = []
         for name in ("truth", "picture"):
@@ -223,7 +255,9 @@ def test_fid_of_a_run_is_the_mean_over_seeds_of_fid_against_the_same_originals(r
             pair.append(torch.cat([x.mean((2, 3)), x.std((2, 3))], 1))
         parts.append(fid(*pair))
     got = value(member, "each", "FID", gathered)
-    assert got.value == pytest.approx(sum(parts) / 2, rel=1e-4)  # float32 pictures here, bytes there
+    assert got.value == pytest.approx(
+        sum(parts) / 2, rel=1e-4
+    )  # float32 pictures here, bytes there
     assert (got.n, got.low) == (3, None)
 
 
@@ -243,7 +277,10 @@ def test_fid_of_a_run_that_went_on_is_missing(run, toys):
     score(gather([folder]), Scoring(features=f"{toys}:Means"), folder)
     member, gathered = variant(folder, "hrdis", "sr4")
     fewer = variants([r for r in member.rows if r is not member.rows[0]])[0]
-    assert value(fewer, "each", "FID", gathered) == "pictures were added after it was computed; score the run again"
+    assert (
+        value(fewer, "each", "FID", gathered)
+        == "pictures were added after it was computed; score the run again"
+    )
 
 
 def test_scores_of_an_earlier_time_are_kept(run, toys):
@@ -272,8 +309,14 @@ def test_ca_reads_labels_from_a_list_by_file_name(run, toys, tmp_path):
     member, gathered = variant(folder, "hrdis", "sr4")
     assert value(member, "each", "CA", gathered).value == pytest.approx(200 / 3)
     (tmp_path / "list.txt").write_text("photo-0.png dog")
-    found = score(gather([folder]), Scoring(classifier=f"{toys}:dark_first", classes=tmp_path / "list.txt"), tmp_path)
-    assert next(r["reason"] for r in found if r["metric"] == "CA").startswith(f"the list {tmp_path}/list.txt cannot be")
+    found = score(
+        gather([folder]),
+        Scoring(classifier=f"{toys}:dark_first", classes=tmp_path / "list.txt"),
+        tmp_path,
+    )
+    assert next(r["reason"] for r in found if r["metric"] == "CA").startswith(
+        f"the list {tmp_path}/list.txt cannot be"
+    )
 
 
 def test_diversity_of_samples_is_their_rms_distance(run):
@@ -281,12 +324,19 @@ def test_diversity_of_samples_is_their_rms_distance(run):
     score(gather([folder]), Scoring(), folder)
     member, gathered = variant(folder, "hrdis", "phase")
     image = member.images[0]
-    x = torch.cat([images.to_unit(images.load(folder / r["picture"])) for r in member.by_image[image]]).double()
+    x = torch.cat(
+        [images.to_unit(images.load(folder / r["picture"])) for r in member.by_image[image]]
+    ).double()
     pairs = [float((x[i] - x[j]).square().mean().sqrt()) for i in range(4) for j in range(i)]
-    record = next(r for r in gathered.seeds if r["variant"] == member.id and r["image_sha256"] == image)
+    record = next(
+        r for r in gathered.seeds if r["variant"] == member.id and r["image_sha256"] == image
+    )
     assert record["pairwise"] == pytest.approx(sum(pairs) / 6, rel=1e-6)
     assert record["std"] == pytest.approx(math.sqrt(float(x.var(0).mean())), rel=1e-6)
-    mean, truth = images.from_unit(x.mean(0, keepdim=True)), images.load(folder / member.rows[0]["truth"])
+    mean, truth = (
+        images.from_unit(x.mean(0, keepdim=True)),
+        images.load(folder / member.rows[0]["truth"]),
+    )
     assert record["psnr_of_mean"] == pytest.approx(float(hrdis.metrics.psnr(mean, truth)), rel=1e-9)
     assert value(member, "each", "diversity", gathered).n == 3
 
@@ -299,7 +349,8 @@ def test_network_that_refuses_the_pictures_is_a_reason(run, toys):
     assert not (folder / "scores" / "lpips.jsonl").exists()
 
 
-# ---- networks --------------------------------------------------------------------------------------
+# ---- networks
+# --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -308,7 +359,11 @@ def test_network_that_refuses_the_pictures_is_a_reason(run, toys):
         (distance, {}, "no LPIPS weights given: --lpips FILE"),
         (features, {}, "no Inception weights given: --inception FILE"),
         (classifier, {}, "no ResNet-50 weights given: --resnet FILE"),
-        (features, {"features": "toys.py"}, "'toys.py' names no function; FILE.py:NAME is expected"),
+        (
+            features,
+            {"features": "toys.py"},
+            "'toys.py' names no function; FILE.py:NAME is expected",
+        ),
         (features, {"features": "nothing.py:make"}, "nothing.py:make cannot be made"),
     ],
 )
@@ -324,19 +379,26 @@ def test_network_of_ones_own_that_fails_says_how(toys):
 
 @pytest.mark.parametrize(
     ("package", "make", "option"),
-    [("lpips", distance, "lpips"), ("torch_fidelity", features, "inception"), ("torchvision", classifier, "resnet")],
+    [
+        ("lpips", distance, "lpips"),
+        ("torch_fidelity", features, "inception"),
+        ("torchvision", classifier, "resnet"),
+    ],
 )
 def test_package_that_cannot_be_imported_is_a_reason(tmp_path, monkeypatch, package, make, option):
     monkeypatch.setitem(sys.modules, package, None)
     torch.save({}, tmp_path / "w.pth")
     with pytest.raises(
-        Missing, match=rf"^the package {package} cannot be imported .*pip install 'hrdis\[perceptual\]'$"
+        Missing,
+        match=rf"^the package {package} cannot be imported .*pip install 'hrdis\[perceptual\]'$",
     ):
         make(Scoring(**{option: tmp_path / "w.pth"}))
 
 
 class ToyLPIPS(nn.Module):
-    """What `lpips.LPIPS` is for this code: a backbone in slices, and linear layers that come with it."""
+    """What `lpips.LPIPS` is for this code: a backbone in slices, and linear layers that come with
+    it.
+    """
 
     made: dict = {}  # noqa: RUF012
 
@@ -358,10 +420,13 @@ class ToyLPIPS(nn.Module):
 
 @pytest.fixture
 def lpips(monkeypatch, tmp_path):
-    """A package of that name, and torchvision-like weights: the mean of the colours, times three."""
+    """A package of that name, and torchvision-like weights: the mean of the colours, times
+    three.
+    """
     monkeypatch.setitem(sys.modules, "lpips", types.SimpleNamespace(LPIPS=ToyLPIPS))
     weights = {
-        "features.0.weight": torch.full((1, 3, 1, 1), 1 / 3), "features.3.weight": torch.full((1, 1, 1, 1), 3.0),
+        "features.0.weight": torch.full((1, 3, 1, 1), 1 / 3),
+        "features.3.weight": torch.full((1, 1, 1, 1), 3.0),
         "classifier.1.weight": torch.ones(7, 7),
     }  # fmt: skip
     torch.save(weights, tmp_path / "alexnet.pth")
@@ -369,14 +434,19 @@ def lpips(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "scale"), [({}, 1.0), ({"lpips_range": "[0,1]"}, 0.5), ({"lpips_preset": "red-diff"}, 0.5)]
+    ("options", "scale"),
+    [({}, 1.0), ({"lpips_range": "[0,1]"}, 0.5), ({"lpips_preset": "red-diff"}, 0.5)],
 )
 def test_lpips_takes_torchvisions_weights_the_packages_layers_and_the_range(lpips, options, scale):
     x, y = torch.full((2, 3, 4, 4), 0.25), torch.full((2, 3, 4, 4), -0.5)
     with torch.no_grad():
         found = distance(Scoring(lpips=lpips, **options))(x, y)
     assert found.tolist() == pytest.approx([2 * 3 * 0.75 * scale] * 2)
-    assert ToyLPIPS.made == {"net": "alex", "pnet_rand": True, "verbose": False}  # nothing is downloaded
+    assert ToyLPIPS.made == {
+        "net": "alex",
+        "pnet_rand": True,
+        "verbose": False,
+    }  # nothing is downloaded
 
 
 def test_lpips_of_the_preset_is_named_in_its_records():
@@ -408,7 +478,9 @@ class ToyResNet(nn.Module):
 
 
 @pytest.mark.parametrize(("crop", "side"), [(False, 256), (True, 224)])
-def test_classifier_sees_the_whole_picture_normalised_and_crops_if_asked(monkeypatch, tmp_path, crop, side):
+def test_classifier_sees_the_whole_picture_normalised_and_crops_if_asked(
+    monkeypatch, tmp_path, crop, side
+):
     module = types.ModuleType("torchvision.models")
     module.resnet50 = lambda weights: ToyResNet()
     monkeypatch.setitem(sys.modules, "torchvision", types.ModuleType("torchvision"))

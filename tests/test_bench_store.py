@@ -1,4 +1,6 @@
-"""The run folder: nothing half written counts, nothing whole is lost, and one folder belongs to one plan."""
+"""The run folder: nothing half written counts, nothing whole is lost, and one folder belongs to one
+plan.
+"""
 
 import json
 import os
@@ -58,7 +60,10 @@ def test_store_reads_a_last_line_cut_anywhere_as_no_row(store):
 
 
 @settings(max_examples=60, deadline=None)
-@given(tail=st.binary(max_size=60) | st.sampled_from([b"\0" * 40, b"[" * 5000, b"{}", b'{"key": 3}', b'{"key": "x"}']))
+@given(
+    tail=st.binary(max_size=60)
+    | st.sampled_from([b"\0" * 40, b"[" * 5000, b"{}", b'{"key": 3}', b'{"key": "x"}'])
+)
 def test_store_reads_past_any_garbage(tmp_path_factory, tail):
     store = Store.create(tmp_path_factory.mktemp("run"), PLAN)
     finish(store, "a")
@@ -69,7 +74,11 @@ def test_store_reads_past_any_garbage(tmp_path_factory, tail):
 
 @settings(max_examples=50, deadline=None)
 @given(
-    lines=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["ok", "failed", "timeout"]), st.integers(0, 2))),
+    lines=st.lists(
+        st.tuples(
+            st.sampled_from("abc"), st.sampled_from(["ok", "failed", "timeout"]), st.integers(0, 2)
+        )
+    ),
     order=st.permutations(["1", "2", "3"]),
 )
 def test_store_keeps_the_best_row_per_key_whatever_file_it_is_in(tmp_path_factory, lines, order):
@@ -89,7 +98,9 @@ def test_store_writes_no_number_that_json_lacks(store):
     assert store.rows()[0]["residual"] == [None, 1.0]
 
 
-@pytest.mark.parametrize("bad", [{"status": "ok"}, {"key": "a", "status": "fine"}, {"key": 3, "status": "ok"}])
+@pytest.mark.parametrize(
+    "bad", [{"status": "ok"}, {"key": "a", "status": "fine"}, {"key": 3, "status": "ok"}]
+)
 def test_store_refuses_a_row_without_key_or_status(store, bad):
     with pytest.raises(ValueError, match="A row needs a key and a status"):
         store.append(bad)
@@ -142,7 +153,9 @@ def test_picture_written_again_is_left_as_it_is(store):
     assert store.path("images/a.png").stat().st_ino != before
 
 
-@pytest.mark.parametrize("path", ["../a.png", "images/../../a.png", "/etc/a.png", "a.png", "locks/a.png"])
+@pytest.mark.parametrize(
+    "path", ["../a.png", "images/../../a.png", "/etc/a.png", "a.png", "locks/a.png"]
+)
 def test_picture_outside_the_folder_is_refused(store, path):
     with pytest.raises(ValueError, match="is no picture of a run"):
         store.write_picture(path, image())
@@ -250,14 +263,22 @@ def test_store_after_a_kill_holds_whole_rows_with_whole_pictures(tmp_path):
             with Image.open(store.path(r["picture"])) as picture:
                 picture.load()
             store.write_picture("images/again.png", image(i))
-            assert store.path("images/again.png").read_bytes() == store.path(r["picture"]).read_bytes()
+            assert (
+                store.path("images/again.png").read_bytes() == store.path(r["picture"]).read_bytes()
+            )
 
 
 def test_second_run_in_a_folder_is_refused_while_the_first_lives(store):
     with store.at_work():
-        with pytest.raises(ValueError, match=f"worked on by process {os.getpid()} on"), store.at_work():
+        with (
+            pytest.raises(ValueError, match=f"worked on by process {os.getpid()} on"),
+            store.at_work(),
+        ):
             pass
-        with pytest.raises(ValueError, match="One run at a time is expected"), store.at_work((0, 2)):
+        with (
+            pytest.raises(ValueError, match="One run at a time is expected"),
+            store.at_work((0, 2)),
+        ):
             pass
     with store.at_work():
         pass
@@ -265,7 +286,10 @@ def test_second_run_in_a_folder_is_refused_while_the_first_lives(store):
 
 def test_shards_work_beside_each_other_and_not_twice(store):
     with store.at_work((0, 2)), store.at_work((1, 2)):
-        with pytest.raises(ValueError, match=r"Shard 1/2 of .* is being worked on"), store.at_work((1, 2)):
+        with (
+            pytest.raises(ValueError, match=r"Shard 1/2 of .* is being worked on"),
+            store.at_work((1, 2)),
+        ):
             pass
         with pytest.raises(ValueError, match="One run at a time is expected"), store.at_work():
             pass
@@ -275,11 +299,22 @@ def test_run_removes_pictures_that_a_dead_one_left_and_spares_those_of_a_living_
     finish(store, "a")
     (living,) = (p.stem for p in (store.folder / "results").iterdir())
     dead = subprocess.run(
-        [sys.executable, "-c", WRITE.format(tests=str(Path(__file__).parent)), str(store.folder), "b", "1"], check=True
+        [
+            sys.executable,
+            "-c",
+            WRITE.format(tests=str(Path(__file__).parent)),
+            str(store.folder),
+            "b",
+            "1",
+        ],
+        check=True,
     )
     assert dead.returncode == 0
     (gone,) = (p.stem for p in (store.folder / "results").iterdir() if p.stem != living)
-    torn = [store.folder / "images" / f".x.png.abc.{owner}" for owner in (living, gone, "never-heard-of")]
+    torn = [
+        store.folder / "images" / f".x.png.abc.{owner}"
+        for owner in (living, gone, "never-heard-of")
+    ]
     for path in torn:
         path.write_bytes(b"\x89PNG")
     with store.at_work():
@@ -311,20 +346,34 @@ def test_merge_brings_rows_and_pictures_together(shards, tmp_path):
     assert keys(merged) == ["a", "b", "c"]
     assert merged.finished() == {"a", "b", "c"}
     for key, source in zip("abc", (*shards, shards[1]), strict=True):
-        assert merged.path(f"images/{key}.png").read_bytes() == (source / f"images/{key}.png").read_bytes()
+        assert (
+            merged.path(f"images/{key}.png").read_bytes()
+            == (source / f"images/{key}.png").read_bytes()
+        )
 
 
 def test_merge_again_changes_nothing(shards, tmp_path):
     merged = merge(shards, tmp_path / "all")
-    before = {p: p.read_bytes() for p in merged.folder.rglob("*") if p.is_file() and "locks" not in p.parts}
+    before = {
+        p: p.read_bytes()
+        for p in merged.folder.rglob("*")
+        if p.is_file() and "locks" not in p.parts
+    }
     merge(shards, tmp_path / "all")
     merge([*shards, tmp_path / "all"], tmp_path / "all")
-    assert {p: p.read_bytes() for p in merged.folder.rglob("*") if p.is_file() and "locks" not in p.parts} == before
+    assert {
+        p: p.read_bytes()
+        for p in merged.folder.rglob("*")
+        if p.is_file() and "locks" not in p.parts
+    } == before
 
 
 def test_merge_refuses_two_pictures_of_one_cell_and_copies_nothing(shards, tmp_path):
     Store.open(shards[1]).write_picture("images/b.png", image(7))
-    with pytest.raises(ValueError, match=r"The cell b has two pictures: .*two/images/b\.png and .*one/images/b\.png"):
+    with pytest.raises(
+        ValueError,
+        match=r"The cell b has two pictures: .*two/images/b\.png and .*one/images/b\.png",
+    ):
         merge(shards, tmp_path / "all")
     assert keys(Store.open(tmp_path / "all")) == []
 
@@ -358,6 +407,8 @@ def test_merge_refuses_another_plan(shards, tmp_path):
 
 
 def test_merge_refuses_rows_that_point_outside(shards, tmp_path):
-    (shards[0] / "results" / "evil.jsonl").write_text(json.dumps(row("e", picture="images/../../x.png")) + "\n")
+    (shards[0] / "results" / "evil.jsonl").write_text(
+        json.dumps(row("e", picture="images/../../x.png")) + "\n"
+    )
     with pytest.raises(ValueError, match="is no picture of a run"):
         merge(shards, tmp_path / "all")

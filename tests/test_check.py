@@ -8,7 +8,14 @@ from toys import LINEAR, normal, pixels
 
 import hrdis
 from hrdis import check_operator
-from hrdis.operators import Function, Identity, Inpainting, LinearOperator, SuperResolution, SVDOperator
+from hrdis.operators import (
+    Function,
+    Identity,
+    Inpainting,
+    LinearOperator,
+    SuperResolution,
+    SVDOperator,
+)
 
 SHAPE = (1, 12, 12)
 
@@ -20,14 +27,18 @@ def test_our_own_operators_pass(name):
     assert report.passed, str(report)
 
 
-@pytest.mark.parametrize("physics", [Pooling(), Magnitude(), Decomposable(pixels(1, 1, 12, 12))], ids=str)
+@pytest.mark.parametrize(
+    "physics", [Pooling(), Magnitude(), Decomposable(pixels(1, 1, 12, 12))], ids=str
+)
 def test_operators_of_deepinv_pass(physics):
     report = check_operator(physics, SHAPE)
     assert report.passed, str(report)
     assert check_operator(Grey(), (3, 12, 12)).passed
 
 
-@pytest.mark.parametrize("f", [lambda x: x.clamp(-0.5, 0.5), lambda x: x**2, lambda x: (x**3).mean((2, 3))])
+@pytest.mark.parametrize(
+    "f", [lambda x: x.clamp(-0.5, 0.5), lambda x: x**2, lambda x: (x**3).mean((2, 3))]
+)
 def test_smooth_functions_pass(f):
     report = check_operator(f, SHAPE)
     assert report.passed, str(report)
@@ -68,12 +79,22 @@ def writes(self, x):
 FAULTS = {
     "wrong adjoint": (faulty(adjoint=lambda self, y: y.repeat_interleave(2, -1)), "adjoint"),
     "adjoint of another shape": (faulty(adjoint=lambda self, y: y), "adjoint"),
-    "a scale in the adjoint": (faulty(adjoint=lambda self, y: 2 * Half.adjoint(self, y)), "adjoint"),
+    "a scale in the adjoint": (
+        faulty(adjoint=lambda self, y: 2 * Half.adjoint(self, y)),
+        "adjoint",
+    ),
     "a pseudo-inverse that is the adjoint": (
-        faulty(forward=lambda self, x: 2 * x[..., ::2], adjoint=lambda s, y: 2 * Half.adjoint(s, y), pinv=Half.adjoint),
+        faulty(
+            forward=lambda self, x: 2 * x[..., ::2],
+            adjoint=lambda s, y: 2 * Half.adjoint(s, y),
+            pinv=Half.adjoint,
+        ),
         "pseudo inverse",
     ),
-    "a pseudo-inverse that repeats": (faulty(pinv=lambda self, y: y.repeat_interleave(2, -1)), "pseudo inverse"),
+    "a pseudo-inverse that repeats": (
+        faulty(pinv=lambda self, y: y.repeat_interleave(2, -1)),
+        "pseudo inverse",
+    ),
     "affine": (faulty(forward=lambda self, x: x[..., ::2] + 1), "linear"),
     "square": (faulty(forward=lambda self, x: x[..., ::2] ** 2), "linear"),
     "another size": (faulty(image_shape=lambda self, y: y), "image size"),
@@ -107,7 +128,9 @@ def test_fault_is_found_and_explained(fault):
     assert f"FAIL  {name}" in str(report) and f"fix: {check.fix}" in str(report)
 
 
-@pytest.mark.parametrize("fault", ["wrong adjoint", "another size", "rounding", "logarithm", "start of another shape"])
+@pytest.mark.parametrize(
+    "fault", ["wrong adjoint", "another size", "rounding", "logarithm", "start of another shape"]
+)
 def test_one_fault_is_not_taken_for_many(fault):
     A, name = FAULTS[fault]
     failed = set(check_operator(A, SHAPE).failed)
@@ -120,7 +143,9 @@ def test_one_fault_is_not_taken_for_many(fault):
 
 def test_function_on_unit_images_is_told_so():
     report = check_operator(lambda x: x.sqrt(), SHAPE)
-    assert next(c.fix for c in report.checks if c.name == "finite").endswith("lambda x: A((x + 1) / 2)")
+    assert next(c.fix for c in report.checks if c.name == "finite").endswith(
+        "lambda x: A((x + 1) / 2)"
+    )
 
 
 class Sign(SVDOperator):
@@ -161,7 +186,9 @@ def test_decomposition_that_is_none_is_found(A):
     assert "decomposition" in check_operator(A, SHAPE).failed
 
 
-@pytest.mark.parametrize(("A", "share"), [(Identity(), 0), (SuperResolution(2), 0.75), (SuperResolution(4), 15 / 16)])
+@pytest.mark.parametrize(
+    ("A", "share"), [(Identity(), 0), (SuperResolution(2), 0.75), (SuperResolution(4), 15 / 16)]
+)
 def test_null_space_is_estimated(A, share):
     assert check_operator(A, (3, 32, 32)).null_space == pytest.approx(share, abs=0.02)
 
@@ -175,8 +202,12 @@ def test_solvers_are_those_whose_needs_are_met():
 
 
 def test_linear_function_is_told_what_it_misses():
-    assert "hrdis.operators.LinearFunction(A, shape=(1, 12, 12))" in str(check_operator(lambda x: x[..., ::2], SHAPE))
-    assert "with A(0) subtracted from y too" in str(check_operator(lambda x: x[..., ::2] + 1, SHAPE))
+    assert "hrdis.operators.LinearFunction(A, shape=(1, 12, 12))" in str(
+        check_operator(lambda x: x[..., ::2], SHAPE)
+    )
+    assert "with A(0) subtracted from y too" in str(
+        check_operator(lambda x: x[..., ::2] + 1, SHAPE)
+    )
     assert not check_operator(lambda x: x**2, SHAPE).notes
 
 
@@ -189,7 +220,10 @@ def test_function_that_is_float32_only_is_tried_in_float32():
 
 def test_operator_whose_adjoint_is_float32_only_is_tried_in_float32():
     kept = torch.ones(6, 12)
-    A = faulty(adjoint=lambda self, y: Half.adjoint(self, y) + 0 * (y @ kept), forward=lambda self, x: x[..., ::2])
+    A = faulty(
+        adjoint=lambda self, y: Half.adjoint(self, y) + 0 * (y @ kept),
+        forward=lambda self, x: x[..., ::2],
+    )
     report = check_operator(A, SHAPE)
     assert report.passed, str(report)
     assert "does not take float64" in report.notes[0]
@@ -217,10 +251,14 @@ def test_report_is_reproducible():
 
 @pytest.mark.parametrize("shape", [(12, 12), (1, 12, 0), (1, 12.0, 12)])
 def test_shape_that_is_none_is_refused(shape):
-    with pytest.raises(ValueError, match=r"^shape is .*\. The shape \(c, h, w\) of an image, or \(b, c, h, w\)"):
+    with pytest.raises(
+        ValueError, match=r"^shape is .*\. The shape \(c, h, w\) of an image, or \(b, c, h, w\)"
+    ):
         check_operator(Identity(), shape)
 
 
 def test_what_cannot_be_called_is_refused():
-    with pytest.raises(TypeError, match=r"^A is a str\. A hrdis Operator or a callable x -> y is expected"):
+    with pytest.raises(
+        TypeError, match=r"^A is a str\. A hrdis Operator or a callable x -> y is expected"
+    ):
         check_operator("sr4")

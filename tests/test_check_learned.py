@@ -46,7 +46,9 @@ def test_draws_that_moved_are_no_draws_any_more(share):
     assert not drawn(start + share * start.std() * normal(1, *SHAPE, seed=1)[0] ** 3 / 15**0.5)
 
 
-@pytest.mark.parametrize("weight", [torch.zeros(SHAPE), torch.ones(3, 3), torch.full(SHAPE, torch.nan)], ids=str)
+@pytest.mark.parametrize(
+    "weight", [torch.zeros(SHAPE), torch.ones(3, 3), torch.full(SHAPE, torch.nan)], ids=str
+)
 def test_zeros_few_numbers_and_nan_are_not_judged(weight):
     assert drawn(weight) == ""
 
@@ -105,7 +107,9 @@ def test_network_whose_layers_all_respond_passes(judged):
 
 
 def test_layer_whose_activations_have_died_fails(judged):
-    """SiLU passes nothing on where all that comes in is far below zero: the layer after it adds its bias alone."""
+    """SiLU passes nothing on where all that comes in is far below zero: the layer after it adds its
+    bias alone.
+    """
     net, error = judged
     with torch.no_grad():
         net.middle[0].modulation.bias[8 * 2 :] = -50.0

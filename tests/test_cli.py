@@ -42,8 +42,10 @@ def prior(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder with a tiny network whose weights are noise."""
     folder = tmp_path_factory.mktemp("tiny-prior")
     config = {
-        "sample_size": 16, "in_channels": 3, "out_channels": 3, "block_out_channels": [8, 16], "layers_per_block": 1,
-        "down_block_types": ["DownBlock2D"] * 2, "up_block_types": ["UpBlock2D"] * 2, "add_attention": False,
+        "sample_size": 16, "in_channels": 3, "out_channels": 3, "block_out_channels": [8, 16],
+        "layers_per_block": 1,
+        "down_block_types": ["DownBlock2D"] * 2, "up_block_types": ["UpBlock2D"] * 2,
+        "add_attention": False,
         "norm_num_groups": 4,
     }  # fmt: skip
     net = build_unet(config)
@@ -52,7 +54,9 @@ def prior(tmp_path_factory: pytest.TempPathFactory) -> str:
         for p in net.parameters():
             p.copy_(torch.from_numpy(0.1 * rng.standard_normal(p.shape, dtype=np.float32)))
     net.save_pretrained(folder)
-    (folder / "scheduler_config.json").write_text('{"prediction_type": "v_prediction", "beta_schedule": "linear"}')
+    (folder / "scheduler_config.json").write_text(
+        '{"prediction_type": "v_prediction", "beta_schedule": "linear"}'
+    )
     (folder / "MODEL_CARD.md").write_text("# Tiny\n\nA network of noise.\n")
     return str(folder)
 
@@ -87,11 +91,16 @@ def run(*words: object) -> int:
 
 #: Every option of ``hrdis train`` with a value that a tiny run on a CPU can have.
 TRAIN_FLAGS = {
-    "--hours": "1", "--steps": "6", "--decay": "0.5", "--resume": "None", "--start-from": "None", "--pixels": "512",
-    "--patches": "8 16", "--lr": "0.01", "--lr-first": "0.02", "--settle": "3", "--adam-lr": "0.002", "--warmup": "2",
-    "--ema-decay": "0.9", "--procedural": "0.5", "--procedural-pool": "2", "--network": "small", "--channels": "8 16",
-    "--blocks": "1", "--middle": "1", "--precision": "bf16", "--compile": "", "--threads": "1", "--workers": "1",
-    "--device": "cpu", "--seed": "2", "--licences": "CC0-1.0", "--long-side": "64", "--checkpoint-minutes": "1",
+    "--hours": "1", "--steps": "6", "--decay": "0.5", "--resume": "None", "--start-from": "None",
+    "--pixels": "512",
+    "--patches": "8 16", "--lr": "0.01", "--lr-first": "0.02", "--settle": "3",
+    "--adam-lr": "0.002", "--warmup": "2",
+    "--ema-decay": "0.9", "--procedural": "0.5", "--procedural-pool": "2", "--network": "small",
+    "--channels": "8 16",
+    "--blocks": "1", "--middle": "1", "--precision": "bf16", "--compile": "", "--threads": "1",
+    "--workers": "1",
+    "--device": "cpu", "--seed": "2", "--licences": "CC0-1.0", "--long-side": "64",
+    "--checkpoint-minutes": "1",
     "--max-minutes": "1", "--log-every": "2",
 }  # fmt: skip
 
@@ -109,7 +118,9 @@ def photographs(folder: Path, count: int = 4) -> Path:
 def test_train_has_no_other_flags_than_those_tried_here(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run("train", "--help")
-    shown = set(re.findall(r"^[│\s]*(?:-\w \w+, )?(--[a-z][a-z-]+)", capsys.readouterr().out, re.MULTILINE))
+    shown = set(
+        re.findall(r"^[│\s]*(?:-\w \w+, )?(--[a-z][a-z-]+)", capsys.readouterr().out, re.MULTILINE)
+    )
     assert shown - {"--help", "--output"} == set(TRAIN_FLAGS)
 
 
@@ -119,14 +130,20 @@ def test_train_takes_every_flag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert run("train", photographs(tmp_path / "photos"), "-o", tmp_path / "out", *flags) == 0
     record = json.loads((tmp_path / "out" / "settings.json").read_text())["settings"]
     assert (record["steps"], record["patches"], record["precision"]) == (6, [8, 16], "bf16")
-    assert sum("loss" in line for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()) == 3
+    assert (
+        sum("loss" in line for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines())
+        == 3
+    )
     assert load_prior(tmp_path / "out").net.channels == (8, 16)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_command_in_the_card_asks_for_the_settings_it_was_made_with(device: Literal["cpu", "cuda"]) -> None:
+def test_command_in_the_card_asks_for_the_settings_it_was_made_with(
+    device: Literal["cpu", "cuda"],
+) -> None:
     settings = replace(
-        preset(device), steps=7, decay=1.0, compile=True, patches=(8, 16), licences=("CC0-1.0", "Public domain"),
+        preset(device), steps=7, decay=1.0, compile=True, patches=(8, 16),
+        licences=("CC0-1.0", "Public domain"),
         resume=Path("my runs/one"), network="unet2d", procedural=0.0,
     )  # fmt: skip
     words = shlex.split(command(settings))
@@ -135,9 +152,14 @@ def test_command_in_the_card_asks_for_the_settings_it_was_made_with(device: Lite
 
 
 def test_train_fits_a_tiny_set_of_pictures(tmp_path: Path) -> None:
-    """What is learnt shows: on pictures like those trained on, held-out denoising gains decibels."""
+    """What is learnt shows: on pictures like those trained on, held-out denoising gains
+    decibels.
+    """
     photographs(tmp_path / "photos", 6)
-    flags = "--steps 250 --pixels 1024 --patches 16 --channels 16 32 --blocks 1 --procedural 0 --ema-decay 0.9"
+    flags = (
+        "--steps 250 --pixels 1024 --patches 16 --channels 16 32 --blocks 1 --procedural 0 "
+        "--ema-decay 0.9"
+    )
     flags += " --threads 1 --device cpu --log-every 10"
     assert run("train", tmp_path / "photos", "-o", tmp_path / "out", *flags.split()) == 0
     lines = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
@@ -148,11 +170,27 @@ def test_train_fits_a_tiny_set_of_pictures(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGTERM")
 def test_train_that_is_told_to_end_saves_everything(tmp_path: Path) -> None:
-    """Batch systems send SIGTERM before they kill: the state of the present step is kept, and no cache is left."""
-    flags = "--pixels 1024 --patches 16 --channels 8 16 --blocks 1 --procedural-pool 2 --device cpu --log-every 1"
+    """Batch systems send SIGTERM before they kill: the state of the present step is kept, and no
+    cache is left.
+    """
+    flags = (
+        "--pixels 1024 --patches 16 --channels 8 16 --blocks 1 --procedural-pool 2 --device cpu "
+        "--log-every 1"
+    )
     photographs(tmp_path / "photos")
-    words = [sys.executable, "-m", "hrdis", "train", tmp_path / "photos", "-o", tmp_path / "out", *flags.split()]
-    process = subprocess.Popen([*words, "--threads", "1", "--workers", "1"], stderr=subprocess.PIPE, text=True)
+    words = [
+        sys.executable,
+        "-m",
+        "hrdis",
+        "train",
+        tmp_path / "photos",
+        "-o",
+        tmp_path / "out",
+        *flags.split(),
+    ]
+    process = subprocess.Popen(
+        [*words, "--threads", "1", "--workers", "1"], stderr=subprocess.PIPE, text=True
+    )
     log = tmp_path / "out" / "log.jsonl"
     while process.poll() is None and not (log.is_file() and log.read_text()):
         time.sleep(0.05)
@@ -194,7 +232,19 @@ def test_restore_keeps_the_kind_of_picture(tmp_path: Path, prior: str, mode: str
 
 def test_restore_leaves_observed_pixels_alone(tmp_path: Path, prior: str) -> None:
     given, out = photo(tmp_path / "in.png"), tmp_path / "out.png"
-    run("restore", given, "-o", out, "--task", "inpaint", "--mask", hole(tmp_path / "m.png"), "--prior", prior, *FAST)
+    run(
+        "restore",
+        given,
+        "-o",
+        out,
+        "--task",
+        "inpaint",
+        "--mask",
+        hole(tmp_path / "m.png"),
+        "--prior",
+        prior,
+        *FAST,
+    )
     before, after = np.asarray(Image.open(given)), np.asarray(Image.open(out))
     lost = np.asarray(Image.open(tmp_path / "m.png")) > 0
     assert np.array_equal(before[~lost], after[~lost])
@@ -204,16 +254,41 @@ def test_restore_leaves_observed_pixels_alone(tmp_path: Path, prior: str) -> Non
 def test_restore_redraws_observed_pixels_when_asked(tmp_path: Path, prior: str) -> None:
     given, out = photo(tmp_path / "in.png"), tmp_path / "out.png"
     mask = hole(tmp_path / "m.png")
-    run("restore", given, "-o", out, "--task", "inpaint", "--mask", mask, "--prior", prior, "--redraw", *FAST)
+    run(
+        "restore",
+        given,
+        "-o",
+        out,
+        "--task",
+        "inpaint",
+        "--mask",
+        mask,
+        "--prior",
+        prior,
+        "--redraw",
+        *FAST,
+    )
     lost = np.asarray(Image.open(mask)) > 0
-    assert not np.array_equal(np.asarray(Image.open(given))[~lost], np.asarray(Image.open(out))[~lost])
+    assert not np.array_equal(
+        np.asarray(Image.open(given))[~lost], np.asarray(Image.open(out))[~lost]
+    )
 
 
 @pytest.mark.parametrize(("task", "scale"), [("sr2", 2), ("sr4", 4), ("sr4-bicubic", 4)])
 def test_restore_enlarges(tmp_path: Path, prior: str, task: str, scale: int) -> None:
     out = tmp_path / "out.jpg"
     assert (
-        run("restore", photo(tmp_path / "in.png", size=(13, 9)), "-o", out, "--task", task, "--prior", prior, *FAST)
+        run(
+            "restore",
+            photo(tmp_path / "in.png", size=(13, 9)),
+            "-o",
+            out,
+            "--task",
+            task,
+            "--prior",
+            prior,
+            *FAST,
+        )
         == 0
     )
     assert Image.open(out).size == (13 * scale, 9 * scale)
@@ -221,7 +296,17 @@ def test_restore_enlarges(tmp_path: Path, prior: str, task: str, scale: int) -> 
 
 def test_restore_enlarges_transparency_too(tmp_path: Path, prior: str) -> None:
     out = tmp_path / "out.png"
-    run("restore", photo(tmp_path / "in.png", "RGBA"), "-o", out, "--task", "sr2", "--prior", prior, *FAST)
+    run(
+        "restore",
+        photo(tmp_path / "in.png", "RGBA"),
+        "-o",
+        out,
+        "--task",
+        "sr2",
+        "--prior",
+        prior,
+        *FAST,
+    )
     alpha = np.asarray(Image.open(out).getchannel("A")).astype(float)
     assert alpha.shape == (40, 48) and alpha[-1].mean() > 240 and alpha[0].mean() < 15
 
@@ -233,14 +318,28 @@ def test_restore_takes_transparent_pixels_as_holes(tmp_path: Path, prior: str) -
     Image.fromarray(pixels).save(tmp_path / "in.png")
     out = tmp_path / "out.jpg"
     assert (
-        run("restore", tmp_path / "in.png", "-o", out, "--task", "inpaint", "--hole", "alpha", "--prior", prior, *FAST)
+        run(
+            "restore",
+            tmp_path / "in.png",
+            "-o",
+            out,
+            "--task",
+            "inpaint",
+            "--hole",
+            "alpha",
+            "--prior",
+            prior,
+            *FAST,
+        )
         == 0
     )
     assert Image.open(out).mode == "RGB"
 
 
 @pytest.mark.parametrize("solver", ["hrdis", "reddiff", "cr"])
-def test_restore_denoises_with_solvers_of_noisy_problems(tmp_path: Path, prior: str, solver: str) -> None:
+def test_restore_denoises_with_solvers_of_noisy_problems(
+    tmp_path: Path, prior: str, solver: str
+) -> None:
     out = tmp_path / "out.png"
     words = ["--task", "denoise", "--noise", "0.1", "--solver", solver, "--prior", prior, *FAST]
     assert run("restore", photo(tmp_path / "in.png"), "-o", out, *words) == 0
@@ -251,7 +350,8 @@ def test_restore_draws_samples(tmp_path: Path, prior: str) -> None:
     assert run(*words, "-o", tmp_path / "all.png", "--samples", "3", "--seed", "5") == 0
     names = {p.name for p in tmp_path.glob("all*")}
     assert names == {
-        "all.png", "all-2.png", "all-3.png", "all-mean.png", "all-deviation.png", "all-sheet.png", "all.json"
+        "all.png", "all-2.png", "all-3.png", "all-mean.png", "all-deviation.png", "all-sheet.png",
+        "all.json"
     }  # fmt: skip
     run(*words, "-o", tmp_path / "one.png", "--seed", "6")
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "all-2.png").read_bytes()
@@ -259,29 +359,73 @@ def test_restore_draws_samples(tmp_path: Path, prior: str) -> None:
 
 def test_restore_takes_the_last_of_an_option_given_twice(tmp_path: Path, prior: str) -> None:
     out = tmp_path / "out.png"
-    words = ["--task", "inpaint", "--task", "sr4", "--solver", "ddnm", "--solver", "hrdis", "--prior", prior, *FAST]
+    words = [
+        "--task",
+        "inpaint",
+        "--task",
+        "sr4",
+        "--solver",
+        "ddnm",
+        "--solver",
+        "hrdis",
+        "--prior",
+        prior,
+        *FAST,
+    ]
     assert run("restore", photo(tmp_path / "in.png"), "-o", out, *words) == 0
     record = json.loads((tmp_path / "out.json").read_text())
     assert (record["task"], record["solver"], record["preset"]) == ("sr4", "hrdis", "sr4")
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp", ".bmp", ".png", ".tif"])
-def test_sixteen_bits_can_be_written_to_every_format(tmp_path: Path, prior: str, suffix: str) -> None:
+def test_sixteen_bits_can_be_written_to_every_format(
+    tmp_path: Path, prior: str, suffix: str
+) -> None:
     out = tmp_path / f"out{suffix}"
-    assert run("restore", photo(tmp_path / "in.png", "I;16"), "-o", out, "--task", "sr2", "--prior", prior, *FAST) == 0
+    assert (
+        run(
+            "restore",
+            photo(tmp_path / "in.png", "I;16"),
+            "-o",
+            out,
+            "--task",
+            "sr2",
+            "--prior",
+            prior,
+            *FAST,
+        )
+        == 0
+    )
     assert Image.open(out).size == (48, 40)
 
 
 def test_a_reader_that_leaves_is_no_error() -> None:
-    process = subprocess.run(f"{sys.executable} -m hrdis solvers | head -1", shell=True, capture_output=True, text=True)
+    process = subprocess.run(
+        f"{sys.executable} -m hrdis solvers | head -1", shell=True, capture_output=True, text=True
+    )
     assert process.returncode == 0 and not process.stderr
 
 
 def test_restore_is_repeatable_from_its_record(tmp_path: Path, prior: str) -> None:
     given, out = photo(tmp_path / "in.png"), tmp_path / "out.png"
-    run("restore", given, "-o", out, "--task", "sr2", "--prior", prior, "--seed", "3", "--lr", "0.03", *FAST)
+    run(
+        "restore",
+        given,
+        "-o",
+        out,
+        "--task",
+        "sr2",
+        "--prior",
+        prior,
+        "--seed",
+        "3",
+        "--lr",
+        "0.03",
+        *FAST,
+    )
     record = json.loads((tmp_path / "out.json").read_text())
-    settings = [w for name, v in record["settings"].items() if v is not None and not isinstance(v, bool)
+    settings = [w for name, v in record["settings"].items() if v is not None and not isinstance(v,
+        bool)
                 for w in (f"--{name.replace('_', '-')}", str(v))]  # fmt: skip
     again = tmp_path / "again.png"
     words = ["--task", record["task"], "--solver", record["solver"], "--prior", record["prior"]]
@@ -300,12 +444,34 @@ def test_restore_runs_large_pictures_in_tiles(tmp_path: Path, prior: str) -> Non
 # ---- blur and colours ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("task", ["deblur-gauss", "deblur-motion", "deblur-uniform", "deblur-aniso", "colorize"])
+@pytest.mark.parametrize(
+    "task", ["deblur-gauss", "deblur-motion", "deblur-uniform", "deblur-aniso", "colorize"]
+)
 def test_degrade_then_restore_at_any_size(tmp_path: Path, prior: str, task: str) -> None:
-    good, damaged, out = photo(tmp_path / "good.png", size=(53, 42)), tmp_path / "bad.png", tmp_path / "out.png"
+    good, damaged, out = (
+        photo(tmp_path / "good.png", size=(53, 42)),
+        tmp_path / "bad.png",
+        tmp_path / "out.png",
+    )
     assert run("degrade", good, "--task", task, "-o", damaged) == 0
     words = ["--kernel", tmp_path / "bad-kernel.npy"] if task == "deblur-motion" else []
-    assert run("restore", damaged, "--task", task, "-o", out, "--prior", prior, "--samples", "2", *words, *FAST) == 0
+    assert (
+        run(
+            "restore",
+            damaged,
+            "--task",
+            task,
+            "-o",
+            out,
+            "--prior",
+            prior,
+            "--samples",
+            "2",
+            *words,
+            *FAST,
+        )
+        == 0
+    )
     assert Image.open(out).size == (53, 42)
     assert Image.open(out).mode == "RGB"
     assert Image.open(damaged).mode == ("L" if task == "colorize" else "RGB")
@@ -316,7 +482,11 @@ def test_degrade_then_restore_at_any_size(tmp_path: Path, prior: str, task: str)
 def test_degrade_then_restore_by_a_network_of_given_weights(
     tmp_path: Path, prior: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    good, bad, out = photo(tmp_path / "good.png", size=(150, 128)), tmp_path / "bad.png", tmp_path / "out.png"
+    good, bad, out = (
+        photo(tmp_path / "good.png", size=(150, 128)),
+        tmp_path / "bad.png",
+        tmp_path / "out.png",
+    )
     weights = tmp_path / "bkse.pth"
     torch.save(random_weights(), weights)
     words = ["--task", "deblur-nonlinear", "--weights", weights]
@@ -332,22 +502,53 @@ def test_degrade_then_restore_by_a_network_of_given_weights(
     assert "seed 0" not in capfd.readouterr().err
     assert run("restore", bad, *words, "-o", tmp_path / "guess.png", *settings) == 0
     assert "taken to be that of seed 0" in capfd.readouterr().err
-    assert not np.array_equal(np.asarray(Image.open(tmp_path / "guess.png")), np.asarray(Image.open(out)))
+    assert not np.array_equal(
+        np.asarray(Image.open(tmp_path / "guess.png")), np.asarray(Image.open(out))
+    )
 
 
-@pytest.mark.parametrize(("given", "restored"), [("L", "RGB"), ("I;16", "RGB"), ("RGB", "RGB"), ("RGBA", "RGBA")])
-def test_restore_gives_colours_to_pictures_of_any_kind(tmp_path: Path, prior: str, given: str, restored: str) -> None:
+@pytest.mark.parametrize(
+    ("given", "restored"), [("L", "RGB"), ("I;16", "RGB"), ("RGB", "RGB"), ("RGBA", "RGBA")]
+)
+def test_restore_gives_colours_to_pictures_of_any_kind(
+    tmp_path: Path, prior: str, given: str, restored: str
+) -> None:
     out = tmp_path / "out.png"
     assert (
-        run("restore", photo(tmp_path / "in.png", given), "-o", out, "--task", "colorize", "--prior", prior, *FAST) == 0
+        run(
+            "restore",
+            photo(tmp_path / "in.png", given),
+            "-o",
+            out,
+            "--task",
+            "colorize",
+            "--prior",
+            prior,
+            *FAST,
+        )
+        == 0
     )
     assert Image.open(out).mode == restored
 
 
-def test_profile_of_a_grey_picture_is_not_copied_to_a_coloured_one(tmp_path: Path, prior: str) -> None:
+def test_profile_of_a_grey_picture_is_not_copied_to_a_coloured_one(
+    tmp_path: Path, prior: str
+) -> None:
     Image.new("L", (20, 16), 90).save(tmp_path / "in.png", icc_profile=b"a grey profile")
-    run("restore", tmp_path / "in.png", "-o", tmp_path / "out.png", "--task", "colorize", "--prior", prior, *FAST)
-    Image.new("RGB", (20, 16), (90, 80, 70)).save(tmp_path / "rgb.png", icc_profile=b"a profile of colours")
+    run(
+        "restore",
+        tmp_path / "in.png",
+        "-o",
+        tmp_path / "out.png",
+        "--task",
+        "colorize",
+        "--prior",
+        prior,
+        *FAST,
+    )
+    Image.new("RGB", (20, 16), (90, 80, 70)).save(
+        tmp_path / "rgb.png", icc_profile=b"a profile of colours"
+    )
     run("degrade", tmp_path / "rgb.png", "-o", tmp_path / "grey.png", "--task", "colorize")
     run("degrade", tmp_path / "rgb.png", "-o", tmp_path / "blurred.png", "--task", "deblur-uniform")
     assert "icc_profile" not in Image.open(tmp_path / "out.png").info
@@ -426,12 +627,18 @@ BAD = {
 
 
 #: Calls, names and arguments in Python, which are no advice for somebody at a shell.
-PYTHONIC = re.compile(r"\b(hrdis|torch|np|TASKS|kernels|images)[.\[]\w|\w\(\w+[=,)]|\b[a-z_]+=['\"\w]")
+PYTHONIC = re.compile(
+    r"\b(hrdis|torch|np|TASKS|kernels|images)[.\[]\w|\w\(\w+[=,)]|\b[a-z_]+=['\"\w]"
+)
 
 
 @pytest.mark.parametrize("words", BAD)
 def test_bad_input_is_refused(
-    tmp_path: Path, prior: str, words: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    prior: str,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     whole = photo(tmp_path / "in.png", size=(200, 200)).read_bytes()
@@ -461,8 +668,12 @@ def test_bad_input_is_refused(
 
 
 @pytest.mark.parametrize("ground", [0, 255])
-@pytest.mark.parametrize("task", ["sr2", "sr4", "deblur-gauss", "deblur-aniso", "quantize", "jpeg10", "colorize"])
-def test_ground_at_an_end_of_the_range_stays_there(tmp_path: Path, prior: str, task: str, ground: int) -> None:
+@pytest.mark.parametrize(
+    "task", ["sr2", "sr4", "deblur-gauss", "deblur-aniso", "quantize", "jpeg10", "colorize"]
+)
+def test_ground_at_an_end_of_the_range_stays_there(
+    tmp_path: Path, prior: str, task: str, ground: int
+) -> None:
     page = np.full((48, 48), ground, np.uint8)
     page[5:7, 4:40] = 255 - ground
     picture = Image.fromarray(page)
@@ -477,11 +688,14 @@ def test_damaged_and_restored_files_keep_their_notes(tmp_path: Path, prior: str)
     exif = Image.Exif()
     exif[0x010F] = "a camera"
     whole = Image.open(photo(tmp_path / "in.png", size=(32, 32))).convert("RGBA")
-    whole.putalpha(Image.fromarray(np.pad(np.zeros((4, 4), np.uint8), ((4, 24), (4, 24)), constant_values=255)))
+    whole.putalpha(
+        Image.fromarray(np.pad(np.zeros((4, 4), np.uint8), ((4, 24), (4, 24)), constant_values=255))
+    )
     whole.save(tmp_path / "in.png", dpi=(300, 300), exif=exif, icc_profile=b"a profile")
     for argv in (
         ["degrade", tmp_path / "in.png", "--task", "sr2", "-o", tmp_path / "bad.png"],
-        ["restore", tmp_path / "in.png", "--task", "inpaint", "--hole", "alpha", "-o", tmp_path / "out.png", "--steps",
+        ["restore", tmp_path / "in.png", "--task", "inpaint", "--hole", "alpha", "-o",
+        tmp_path / "out.png", "--steps",
          "2", "--prior", prior],
     ):  # fmt: skip
         assert run(*argv) == 0
@@ -492,13 +706,17 @@ def test_damaged_and_restored_files_keep_their_notes(tmp_path: Path, prior: str)
 
 
 @pytest.mark.parametrize("task", ["sr2", "denoise --noise 0.01"])
-def test_colours_under_transparent_pixels_leak_into_no_damaged_picture(tmp_path: Path, task: str) -> None:
+def test_colours_under_transparent_pixels_leak_into_no_damaged_picture(
+    tmp_path: Path, task: str
+) -> None:
     y, x = np.mgrid[:33, :33] - 16
     disk = (x**2 + y**2 < 100)[:32, :32]
     pixels = np.zeros((32, 32, 4), np.uint8)
     pixels[disk] = [250, 220, 60, 255]
     Image.fromarray(pixels).save(tmp_path / "s.png")
-    assert run("degrade", tmp_path / "s.png", "--task", *task.split(), "-o", tmp_path / "o.png") == 0
+    assert (
+        run("degrade", tmp_path / "s.png", "--task", *task.split(), "-o", tmp_path / "o.png") == 0
+    )
     seen = np.asarray(Image.open(tmp_path / "o.png")).astype(int)
     assert np.abs(seen[seen[..., 3] > 0][:, :3] - [250, 220, 60]).max() < 20
 
@@ -517,7 +735,9 @@ def test_nan_is_not_written(tmp_path: Path, prior: str, capsys: pytest.CaptureFi
 
 
 def _heeds_interrupts() -> None:
-    """A shell that starts its jobs in the background has them ignore SIGINT, and so would their children."""
+    """A shell that starts its jobs in the background has them ignore SIGINT, and so would their
+    children.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -556,7 +776,8 @@ def test_interrupt_leaves_nothing_behind(tmp_path: Path, prior: str) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["in.png"]
 
 
-# ---- the other commands ----------------------------------------------------------------------------
+# ---- the other commands
+# ----------------------------------------------------------------------------
 
 
 def test_degrade_then_restore(tmp_path: Path, prior: str) -> None:
@@ -565,22 +786,60 @@ def test_degrade_then_restore(tmp_path: Path, prior: str) -> None:
     mask = tmp_path / "bad-mask.png"
     assert 0.1 < (np.asarray(Image.open(mask)) > 127).mean() < 0.25
     out = tmp_path / "out.png"
-    assert run("restore", damaged, "--task", "inpaint", "--mask", mask, "-o", out, "--prior", prior, *FAST) == 0
+    assert (
+        run(
+            "restore",
+            damaged,
+            "--task",
+            "inpaint",
+            "--mask",
+            mask,
+            "-o",
+            out,
+            "--prior",
+            prior,
+            *FAST,
+        )
+        == 0
+    )
     lost = np.asarray(Image.open(mask)) > 127
     assert np.array_equal(np.asarray(Image.open(out))[~lost], np.asarray(Image.open(good))[~lost])
 
 
-def test_degrade_crops_to_the_scale_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("degrade", photo(tmp_path / "in.png", size=(26, 21)), "--task", "sr4", "-o", tmp_path / "out.png") == 0
+def test_degrade_crops_to_the_scale_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        run(
+            "degrade",
+            photo(tmp_path / "in.png", size=(26, 21)),
+            "--task",
+            "sr4",
+            "-o",
+            tmp_path / "out.png",
+        )
+        == 0
+    )
     assert "cropped to 24 x 20" in capsys.readouterr().err
     assert Image.open(tmp_path / "out.png").size == (6, 5)
 
 
 def test_degrade_adds_the_noise_it_was_told(tmp_path: Path) -> None:
     Image.new("RGB", (100, 100), (128, 128, 128)).save(tmp_path / "in.png")
-    run("degrade", tmp_path / "in.png", "--task", "denoise", "--noise", "0.1", "-o", tmp_path / "out.png")
+    run(
+        "degrade",
+        tmp_path / "in.png",
+        "--task",
+        "denoise",
+        "--noise",
+        "0.1",
+        "-o",
+        tmp_path / "out.png",
+    )
     noise = images.to_unit(images.load(tmp_path / "out.png")) - 128 / 255
-    assert float(noise.std()) == pytest.approx(0.1, rel=0.03)  # 30 000 draws: 0.4 % standard error, plus clipping
+    assert float(noise.std()) == pytest.approx(
+        0.1, rel=0.03
+    )  # 30 000 draws: 0.4 % standard error, plus clipping
 
 
 @pytest.mark.parametrize(
@@ -591,7 +850,16 @@ def test_degrade_adds_noise_of_a_kind(
     tmp_path: Path, kind: str, level: float, deviation: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Image.new("RGB", (100, 100), (128, 128, 128)).save(tmp_path / "in.png")
-    words = ["--task", "denoise", "--noise-kind", kind, "--noise", level, "-o", tmp_path / "out.png"]
+    words = [
+        "--task",
+        "denoise",
+        "--noise-kind",
+        kind,
+        "--noise",
+        level,
+        "-o",
+        tmp_path / "out.png",
+    ]
     assert run("degrade", tmp_path / "in.png", *words) == 0
     noise = images.to_unit(images.load(tmp_path / "out.png")) - 128 / 255
     assert float(noise.std()) == pytest.approx(deviation, rel=0.03)  # as above
@@ -602,28 +870,58 @@ def test_degrade_adds_noise_of_a_kind(
 
 
 @pytest.mark.parametrize(
-    ("task", "size"), [("jpeg10", (32, 16)), ("hdr", (37, 21)), ("quantize", (37, 21)), ("lowlight", (37, 21))]
+    ("task", "size"),
+    [("jpeg10", (32, 16)), ("hdr", (37, 21)), ("quantize", (37, 21)), ("lowlight", (37, 21))],
 )
-def test_degrade_then_restore_without_a_mask(tmp_path: Path, prior: str, task: str, size: tuple[int, int]) -> None:
-    good, bad, out = photo(tmp_path / "good.png", size=(37, 21)), tmp_path / "bad.png", tmp_path / "out.png"
+def test_degrade_then_restore_without_a_mask(
+    tmp_path: Path, prior: str, task: str, size: tuple[int, int]
+) -> None:
+    good, bad, out = (
+        photo(tmp_path / "good.png", size=(37, 21)),
+        tmp_path / "bad.png",
+        tmp_path / "out.png",
+    )
     assert run("degrade", good, "--task", task, "-o", bad) == 0
     assert Image.open(bad).size == size
-    assert not np.array_equal(np.asarray(Image.open(bad)), np.asarray(Image.open(good).crop((0, 0, *size))))
+    assert not np.array_equal(
+        np.asarray(Image.open(bad)), np.asarray(Image.open(good).crop((0, 0, *size)))
+    )
     assert run("restore", bad, "--task", task, "-o", out, "--prior", prior, *FAST) == 0
     assert Image.open(out).size == size
 
 
-def test_dark_picture_is_brightened_by_a_blind_solver_that_records_how_dark_it_was(tmp_path: Path, prior: str) -> None:
+def test_dark_picture_is_brightened_by_a_blind_solver_that_records_how_dark_it_was(
+    tmp_path: Path, prior: str
+) -> None:
     good, dark, out = photo(tmp_path / "good.png"), tmp_path / "dark.png", tmp_path / "out.png"
     assert run("degrade", good, "--task", "lowlight", "-o", dark) == 0
-    assert run("restore", dark, "--task", "lowlight", "-o", out, "--prior", prior, *FAST, "--samples", "2") == 0
+    assert (
+        run(
+            "restore",
+            dark,
+            "--task",
+            "lowlight",
+            "-o",
+            out,
+            "--prior",
+            prior,
+            *FAST,
+            "--samples",
+            "2",
+        )
+        == 0
+    )
     record = json.loads((tmp_path / "out.json").read_text())
     assert record["solver"] == "blindhrdis"
     assert len(record["estimated"]["f"]) == 2
-    assert all(f == pytest.approx(0.25, rel=0.3) for f in record["estimated"]["f"])  # mid-grey on average
+    assert all(
+        f == pytest.approx(0.25, rel=0.3) for f in record["estimated"]["f"]
+    )  # mid-grey on average
 
 
-def test_solver_that_estimates_nothing_is_told_how_dark_a_picture_is(tmp_path: Path, prior: str) -> None:
+def test_solver_that_estimates_nothing_is_told_how_dark_a_picture_is(
+    tmp_path: Path, prior: str
+) -> None:
     dark, out = photo(tmp_path / "dark.png"), tmp_path / "out.png"
     words = ["--task", "lowlight", "--solver", "hrdis", "--prior", prior, *FAST]
     assert run("restore", dark, "-o", out, *words) == 0
@@ -635,7 +933,17 @@ def test_solver_that_estimates_nothing_is_told_how_dark_a_picture_is(tmp_path: P
 def test_measurement_that_is_no_picture_is_refused(
     tmp_path: Path, command: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(command, photo(tmp_path / "in.png", size=(16, 16)), "--task", "phase", "-o", tmp_path / "out.png") == 2
+    assert (
+        run(
+            command,
+            photo(tmp_path / "in.png", size=(16, 16)),
+            "--task",
+            "phase",
+            "-o",
+            tmp_path / "out.png",
+        )
+        == 2
+    )
     assert "The task 'phase' measures numbers that are no picture" in capfd.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["in.png"]
 
@@ -681,7 +989,9 @@ def test_help_shows_an_example(command: str, capsys: pytest.CaptureFixture[str])
     assert f"\n  hrdis {command}" in capsys.readouterr().out
 
 
-def test_help_of_restore_lists_the_settings_of_the_chosen_solver(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_of_restore_lists_the_settings_of_the_chosen_solver(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(SystemExit):
         run("restore", "--solver", "ddnm", "--help")
     said = capsys.readouterr().out
@@ -689,8 +999,13 @@ def test_help_of_restore_lists_the_settings_of_the_chosen_solver(capsys: pytest.
 
 
 def test_overview_imports_no_torch() -> None:
-    code = "import sys; from hrdis.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+    code = (
+        "import sys; from hrdis.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode
+        == 0
+    )
 
 
 def test_lists_name_everything(capsys: pytest.CaptureFixture[str]) -> None:
@@ -722,7 +1037,9 @@ def test_solvers_fit_the_terminal_and_every_word_is_explained(
 
 
 @pytest.mark.parametrize("name", ["hrdis", "cmhrdis", "daps"])
-def test_one_solver_is_shown_with_its_settings_and_presets(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_solver_is_shown_with_its_settings_and_presets(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     import hrdis
 
     assert run("solvers", name) == 0
@@ -744,8 +1061,24 @@ def test_settings_of_another_solver_are_taken(tmp_path: Path, prior: str) -> Non
     assert json.loads((tmp_path / "out.json").read_text())["settings"]["eta"] == 0.5
 
 
-def test_setting_of_another_solver_is_refused_with_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("restore", "in.png", "-o", "out.png", "--task", "sr4", "--solver", "ddrm", "--etta", "0.5") == 2
+def test_setting_of_another_solver_is_refused_with_a_suggestion(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert (
+        run(
+            "restore",
+            "in.png",
+            "-o",
+            "out.png",
+            "--task",
+            "sr4",
+            "--solver",
+            "ddrm",
+            "--etta",
+            "0.5",
+        )
+        == 2
+    )
     said = capsys.readouterr().err
     assert "--etta" in said and "--eta FLOAT" in said
 
@@ -758,8 +1091,15 @@ def test_prior_show_prints_the_card(prior: str, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("gpu", "--device gpu cannot be used. auto, cpu, cuda, cuda:1 or mps is expected: --device cpu"),
-        ("meta", "--device meta cannot be used. auto, cpu, cuda, cuda:1 or mps is expected: --device cpu"),
+        (
+            "gpu",
+            "--device gpu cannot be used. auto, cpu, cuda, cuda:1 or mps is expected: --device cpu",
+        ),
+        (
+            "meta",
+            "--device meta cannot be used. auto, cpu, cuda, cuda:1 or mps is expected: "
+            "--device cpu",
+        ),
         ("xpu", "--device xpu cannot be used ("),
     ],
 )
@@ -775,15 +1115,19 @@ def test_file_that_reads_as_an_option_is_told_how_to_be_named(
     monkeypatch.chdir(tmp_path)
     photo(Path("-dash.png"))
     assert cli.main(["restore", "-dash.png", "--task", "sr2", "-o", "a.png"]) == 2
-    assert "-dash.png is a file, but reads as an option. Its name with a folder is expected: ./-dash.png" in (
-        capsys.readouterr().err
+    assert (
+        "-dash.png is a file, but reads as an option. Its name with a folder is expected: "
+        "./-dash.png" in (capsys.readouterr().err)
     )
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("in.png --mask most.png", "The holes cover 95% of the picture. If it is the other way round: --hole black"),
+        (
+            "in.png --mask most.png",
+            "The holes cover 95% of the picture. If it is the other way round: --hole black",
+        ),
         (
             "in.png --mask few.png --hole black",
             "The holes cover 95% of the picture. If it is the other way round: --hole w",
@@ -813,26 +1157,43 @@ def test_mask_that_is_likely_meant_otherwise_is_doubted(
     clear = Image.open("in.png").convert("RGBA")
     clear.putalpha(Image.open("most.png"))
     clear.save("clear.png")
-    assert run("restore", *words.split(), "--task", "inpaint", "--prior", prior, "-o", "out.png", *FAST) == 0
+    assert (
+        run(
+            "restore", *words.split(), "--task", "inpaint", "--prior", prior, "-o", "out.png", *FAST
+        )
+        == 0
+    )
     told = capsys.readouterr().err
     assert said in told
     assert told.count("\n") == 2 + bool(said)
 
 
-def test_noise_of_no_strength_is_refused_by_degrade(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("degrade", photo(tmp_path / "in.png"), "--task", "denoise", "-o", tmp_path / "out.png") == 2
+def test_noise_of_no_strength_is_refused_by_degrade(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert (
-        "--task denoise adds noise and nothing else. Its strength is expected: --noise 0.1" in capsys.readouterr().err
+        run("degrade", photo(tmp_path / "in.png"), "--task", "denoise", "-o", tmp_path / "out.png")
+        == 2
+    )
+    assert (
+        "--task denoise adds noise and nothing else. Its strength is expected: --noise 0.1"
+        in capsys.readouterr().err
     )
     assert not (tmp_path / "out.png").exists()
 
 
-def test_bar_tells_the_time_left_where_a_step_takes_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bar_tells_the_time_left_where_a_step_takes_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now = 0.0
-    monkeypatch.setattr(progress, "console", Console(force_terminal=True, file=io.StringIO(), width=100))
+    monkeypatch.setattr(
+        progress, "console", Console(force_terminal=True, file=io.StringIO(), width=100)
+    )
     made: list[Progress] = []
     monkeypatch.setattr(
-        progress, "Progress", lambda *a, **k: made.append(Progress(*a, **k, get_time=lambda: now)) or made[0]
+        progress,
+        "Progress",
+        lambda *a, **k: made.append(Progress(*a, **k, get_time=lambda: now)) or made[0],
     )
     with progress.bar(10) as advance:
         for _ in range(3):
@@ -844,14 +1205,23 @@ def test_bar_tells_the_time_left_where_a_step_takes_a_minute(monkeypatch: pytest
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("restore in.png --task sr2", "Missing from hrdis restore: -o PATH, --output PATH Where the restored picture"),
+        (
+            "restore in.png --task sr2",
+            "Missing from hrdis restore: -o PATH, --output PATH Where the restored picture",
+        ),
         (
             "restore in.png --task sr2 -o a.png --stps 3",
             "Unrecognized options: --stps, 3. Perhaps you meant: --steps INT",
         ),
-        ("restore in.png --task sr2 -o a.png --steps 0", "steps is 0, but input should be greater than or equal to 1."),
+        (
+            "restore in.png --task sr2 -o a.png --steps 0",
+            "steps is 0, but input should be greater than or equal to 1.",
+        ),
         ("demo here", "Unrecognized options: here. For full helptext, run hrdis demo --help"),
-        ("prior tell", "invalid choice 'tell' for argument 'action'. Expected one of ('list', 'show',"),
+        (
+            "prior tell",
+            "invalid choice 'tell' for argument 'action'. Expected one of ('list', 'show',",
+        ),
     ],
 )
 def test_option_that_is_none_is_one_line_and_status_2(

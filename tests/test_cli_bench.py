@@ -34,7 +34,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "photos").mkdir()
     for i in range(2):
         x, y = np.meshgrid(np.linspace(0, 1, 20), np.linspace(0, 1, 20))
-        Image.fromarray((np.stack([x, y, (x + i / 2) % 1], -1) * 255).astype(np.uint8)).save(f"photos/{i}.png")
+        Image.fromarray((np.stack([x, y, (x + i / 2) % 1], -1) * 255).astype(np.uint8)).save(
+            f"photos/{i}.png"
+        )
     (tmp_path / "plan.yaml").write_text(PLAN)
     return tmp_path
 
@@ -56,7 +58,11 @@ def test_plan_is_run(folder, capsys):
     found = Store.open(folder / "run").rows()
     assert [r["status"] for r in found] == ["ok"] * 12  # 2 tasks x 3 methods x 2 pictures
     assert {r["cell"]["group"] for r in found} == {"DDRM", "HRDIS beta=0", "HRDIS beta=0.2"}
-    assert all((folder / "run" / r[name]).is_file() for r in found for name in ("picture", "truth", "measurement"))
+    assert all(
+        (folder / "run" / r[name]).is_file()
+        for r in found
+        for name in ("picture", "truth", "measurement")
+    )
     assert "12 cells, 12 to do" in capsys.readouterr().err
 
 
@@ -96,22 +102,58 @@ def test_lost_row_is_done_again_bit_for_bit(folder):
 
 
 def test_command_line_goes_before_the_plan(folder):
-    bench("plan.yaml", "-o", "run", "--limit", "1", "--tasks", "sr4", "--solvers", "DDRM", "--size", "20")
+    bench(
+        "plan.yaml",
+        "-o",
+        "run",
+        "--limit",
+        "1",
+        "--tasks",
+        "sr4",
+        "--solvers",
+        "DDRM",
+        "--size",
+        "20",
+    )
     (row,) = Store.open(folder / "run").rows()
     assert (row["cell"]["size"], row["cell"]["task"], row["cell"]["solver"]) == (20, "sr4", "ddrm")
 
 
 def test_table_is_run_on_the_photographs_of_the_package(folder, capsys):
-    words = ("--table", "8", "--limit", "1", "--crop", "16", "--tasks", "sr4", "--solvers", "DR+DDIM")
+    words = (
+        "--table",
+        "8",
+        "--limit",
+        "1",
+        "--crop",
+        "16",
+        "--tasks",
+        "sr4",
+        "--solvers",
+        "DR+DDIM",
+    )
     assert bench(*words, "-o", "run") == 0
     (row,) = Store.open(folder / "run").rows()
-    assert (row["cell"]["image"], row["cell"]["crop"], row["cell"]["preset"]) == ("chelsea.png", 16, "sr4@default")
-    assert json.loads((folder / "run" / "config.json").read_text())["shipped"] == {"data": True, "prior": True}
+    assert (row["cell"]["image"], row["cell"]["crop"], row["cell"]["preset"]) == (
+        "chelsea.png",
+        16,
+        "sr4@default",
+    )
+    assert json.loads((folder / "run" / "config.json").read_text())["shipped"] == {
+        "data": True,
+        "prior": True,
+    }
 
 
 def test_cells_without_what_they_need_are_left_out_with_the_reason(folder, capsys):
-    assert bench("--table", "8", "--limit", "1", "--crop", "16", "--solvers", "DR+DDIM", "-o", "run") == 0
-    assert "left out: nonlinear_deblur, DR+DDIM: no weights of the nonlinear blur" in capsys.readouterr().err
+    assert (
+        bench("--table", "8", "--limit", "1", "--crop", "16", "--solvers", "DR+DDIM", "-o", "run")
+        == 0
+    )
+    assert (
+        "left out: nonlinear_deblur, DR+DDIM: no weights of the nonlinear blur"
+        in capsys.readouterr().err
+    )
     (missing,) = json.loads((folder / "run" / "config.json").read_text())["missing"]
     assert (missing["table"], missing["column"]) == ("table 8", "nonlinear_deblur")
 
@@ -136,7 +178,8 @@ def test_dry_run_on_a_folder_says_what_is_in_it_already(folder, capsys):
 def test_tables_are_named_by_number_and_range(folder, word, tables, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "hrdis.cli.bench.prepare", lambda _, tables: asked.extend(tables) or (_ for _ in ()).throw(ValueError)
+        "hrdis.cli.bench.prepare",
+        lambda _, tables: asked.extend(tables) or (_ for _ in ()).throw(ValueError),
     )
     assert bench("--table", word, "--dry-run") == 2
     assert len(asked) == tables
@@ -175,13 +218,21 @@ def _strangers(folder: Path) -> None:
         ("--table 9", None, "No folder for the run was given."),
         ("absent.yaml -o run", None, "absent.yaml cannot be read"),
         ("file -o run", _a_file, "file holds str. Keys and values are expected"),
-        ("plan.yaml -o run --data absent", None, "absent does not exist. A folder of pictures is expected"),
+        (
+            "plan.yaml -o run --data absent",
+            None,
+            "absent does not exist. A folder of pictures is expected",
+        ),
         ("plan.yaml -o run", _torn, "2.png cannot be decoded"),
         ("plan.yaml -o run --limit 0", None, "The limit is 0."),
         ("plan.yaml -o run --tasks sr5", None, "unknown task 'sr5'"),
         ("plan.yaml -o run --solvers hrdiss", None, "unknown solver 'hrdiss'"),
         ("plan.yaml -o run --tasks hdr", None, "Nothing can be run: no task and solver are left."),
-        ("plan.yaml -o run --size 15 --tasks sr4", None, "Nothing can be run: The image is 15 x 15"),
+        (
+            "plan.yaml -o run --size 15 --tasks sr4",
+            None,
+            "Nothing can be run: The image is 15 x 15",
+        ),
         ("plan.yaml -o run --size -1", None, "size is -1"),
         ("plan.yaml -o run --crop 17", None, "less than the crop of 17"),
         ("plan.yaml -o run --prior absent", None, "There is no prior 'absent'."),
@@ -237,7 +288,9 @@ def test_failed_cells_are_counted_and_done_again_if_asked(folder, capsys, monkey
         patched.setattr("hrdis.bench.run.solve", lambda *_, **__: 1 / 0)
         assert bench("plan.yaml", "-o", "run") == 0
     assert "12 of them failed" in capsys.readouterr().err
-    assert {r["error"] for r in Store.open(folder / "run").rows()} == {"ZeroDivisionError: division by zero"}
+    assert {r["error"] for r in Store.open(folder / "run").rows()} == {
+        "ZeroDivisionError: division by zero"
+    }
     bench("plan.yaml", "-o", "run")
     assert "0 to do" in capsys.readouterr().err
     bench("plan.yaml", "-o", "run", "--retry-failed")

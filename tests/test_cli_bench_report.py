@@ -17,7 +17,10 @@ def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my.py").write_text(TOY)
     columns = (Column("", "sr4", "sr4", ("PSNR", "LPIPS")),)
-    plan = plan_of(own=[Table("plan", "two", columns, (Method("A", "hrdis"), Method("B", "reddiff")))], images=2)
+    plan = plan_of(
+        own=[Table("plan", "two", columns, (Method("A", "hrdis"), Method("B", "reddiff")))],
+        images=2,
+    )
     write_run_with_pictures(tmp_path / "run", plan)
     return tmp_path / "run"
 
@@ -46,7 +49,9 @@ def test_score_names_what_is_missing(run, capsys):
     said = capsys.readouterr().err
     assert "missing: FID: no Inception weights given" in said
     assert "LPIPS" not in said
-    records = [json.loads(line) for line in (run / "scores" / "lpips.jsonl").read_text().splitlines()]
+    records = [
+        json.loads(line) for line in (run / "scores" / "lpips.jsonl").read_text().splitlines()
+    ]
     assert {r["net"] for r in records} == {"my.py:make"}
 
 

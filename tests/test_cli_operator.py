@@ -99,14 +99,21 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-# ---- check-operator -------------------------------------------------------------------------------
+# ---- check-operator
+# -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["make", "pool", "dark", "sums", "ready", "fixed"])
-def test_operator_that_is_right_passes(here: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_operator_that_is_right_passes(
+    here: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("check-operator", f"my.py:{name}", "--size", "12", "8") == 0
     shown = capsys.readouterr().out
-    assert "All checks passed." in shown and "12 x 8" in shown and "solvers that can use it: hrdis" in shown
+    assert (
+        "All checks passed." in shown
+        and "12 x 8" in shown
+        and "solvers that can use it: hrdis" in shown
+    )
 
 
 def test_operator_that_is_wrong_fails(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,10 +162,14 @@ def test_size_that_is_none_is_refused(here: Path, capfd: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize("command", ["check-operator", "restore", "degrade"])
-def test_help_says_that_the_file_is_executed(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_says_that_the_file_is_executed(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         run(command, "--help")
-    assert "run none that you do not trust" in " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "run none that you do not trust" in " ".join(
+        capsys.readouterr().out.replace("│", " ").split()
+    )
 
 
 def test_operator_may_import_what_lies_beside_it(here: Path) -> None:
@@ -167,20 +178,33 @@ def test_operator_may_import_what_lies_beside_it(here: Path) -> None:
     assert run("check-operator", "imports.py:make") == 0
 
 
-# ---- degrade and restore --------------------------------------------------------------------------
+# ---- degrade and restore
+# --------------------------------------------------------------------------
 
 
 def test_degrade_keeps_what_is_no_picture_as_an_array(here: Path) -> None:
     assert run("degrade", "in.png", "--operator", "my.py:sums", "-o", "y1.npy") == 0
-    np.testing.assert_allclose(np.load("y1.npy"), 3 * images.load("in.png").mean((2, 3)).numpy(), rtol=1e-6)
+    np.testing.assert_allclose(
+        np.load("y1.npy"), 3 * images.load("in.png").mean((2, 3)).numpy(), rtol=1e-6
+    )
     record = json.loads((here / "y1.json").read_text())
-    assert record["operator"] == "my.py:sums" and record["task"] is None and len(record["operator_sha256"]) == 64
+    assert (
+        record["operator"] == "my.py:sums"
+        and record["task"] is None
+        and len(record["operator_sha256"]) == 64
+    )
 
 
 def test_degrade_keeps_what_is_a_picture_as_one(here: Path) -> None:
-    assert run("degrade", "in.png", "--operator", "my.py:pool", "-o", "small.png", "--noise", "0.05") == 0
+    assert (
+        run("degrade", "in.png", "--operator", "my.py:pool", "-o", "small.png", "--noise", "0.05")
+        == 0
+    )
     assert Image.open("small.png").size == (12, 10)
-    assert run("degrade", "in.png", "--operator", "my.py:pool", "-o", "small.npy", "--noise", "0.05") == 0
+    assert (
+        run("degrade", "in.png", "--operator", "my.py:pool", "-o", "small.npy", "--noise", "0.05")
+        == 0
+    )
     exact = np.load("small.npy").clip(-1, 1)
     assert np.abs(images.load("small.png").numpy() - exact).max() < 1 / 255
 
@@ -201,7 +225,19 @@ def test_restore_takes_arrays(here: Path, prior: str, suffix: str) -> None:
         save_file({"y": y.contiguous()}, "a.safetensors")
     else:
         np.save("a.npy", y.numpy())
-    words = ["--operator", "my.py:make", "--size", 20, 24, "-o", "out.png", "--samples", 2, "--prior", prior]
+    words = [
+        "--operator",
+        "my.py:make",
+        "--size",
+        20,
+        24,
+        "-o",
+        "out.png",
+        "--samples",
+        2,
+        "--prior",
+        prior,
+    ]
     assert run("restore", f"a{suffix}", *words, *FAST) == 0
     assert Image.open("out.png").size == (24, 20)
     record = json.loads((here / "out.json").read_text())
@@ -212,7 +248,20 @@ def test_restore_takes_arrays(here: Path, prior: str, suffix: str) -> None:
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
 def test_restore_takes_pictures(here: Path, prior: str, mode: str) -> None:
     photo(here / "small.png", mode)
-    assert run("restore", "small.png", "--operator", "my.py:pool", "-o", "out.png", "--prior", prior, *FAST) == 0
+    assert (
+        run(
+            "restore",
+            "small.png",
+            "--operator",
+            "my.py:pool",
+            "-o",
+            "out.png",
+            "--prior",
+            prior,
+            *FAST,
+        )
+        == 0
+    )
     assert Image.open("out.png").size == (48, 40) and Image.open("out.png").mode == mode
 
 
@@ -221,25 +270,47 @@ def test_restore_takes_what_degrade_wrote_for_deepinv(here: Path, prior: str) ->
     run("degrade", "in.png", "--operator", "my.py:fixed", "-o", "theirs.npy")
     run("degrade", "in.png", "--operator", "my.py:pool", "-o", "ours.npy")
     for name, operator in (("theirs", "fixed"), ("ours", "pool")):
-        words = ["--operator", f"my.py:{operator}", "--size", 20, 24, "-o", f"{name}.png", "--prior", prior]
+        words = [
+            "--operator",
+            f"my.py:{operator}",
+            "--size",
+            20,
+            24,
+            "-o",
+            f"{name}.png",
+            "--prior",
+            prior,
+        ]
         assert run("restore", f"{name}.npy", *words, *FAST) == 0
-    theirs, ours = (np.asarray(Image.open(f"{name}.png")).astype(int) for name in ("theirs", "ours"))
+    theirs, ours = (
+        np.asarray(Image.open(f"{name}.png")).astype(int) for name in ("theirs", "ours")
+    )
     assert np.abs(theirs - ours).max() <= 1
     run("degrade", "in.png", "--operator", "my.py:fixed", "-o", "y8.png")
     words = ["--operator", "my.py:fixed", "--size", 20, 24, "-o", "seen.png", "--prior", prior]
-    assert run("restore", "y8.png", *words, *FAST) == 0  # 8 bits: not the same, but the same picture
+    assert (
+        run("restore", "y8.png", *words, *FAST) == 0
+    )  # 8 bits: not the same, but the same picture
     assert np.abs(np.asarray(Image.open("seen.png")).astype(int) - ours).mean() < 3
 
 
 BAD_RESTORE = {
     "in.png": "Either --task or --operator is expected, and neither was given",
-    "in.png --task sr2 --operator my.py:pool": "Either --task or --operator is expected, and both were given",
+    "in.png --task sr2 --operator my.py:pool": (
+        "Either --task or --operator is expected, and both were given"
+    ),
     "in.png --operator my.py:pool --mask in.png": "--mask is given, but --operator takes none",
-    "flat.npy --operator my.py:sums": "does not tell the size of the picture. Height and width are expected: --size",
-    "y.npy --operator my.py:make": "shape (1, 3, 20, 12), but my.py:make gives (1, 3, 20, 6) for a picture of",
+    "flat.npy --operator my.py:sums": (
+        "does not tell the size of the picture. Height and width are expected: --size"
+    ),
+    "y.npy --operator my.py:make": (
+        "shape (1, 3, 20, 12), but my.py:make gives (1, 3, 20, 6) for a picture of"
+    ),
     "y.npy --operator my.py:make --size 20 20": "gives (1, 3, 20, 10) for a picture of 20 x 20",
     "flat.npy --operator my.py:sums --size 9000 9000": "81 megapixels",
-    "two.npy --operator my.py:make": "(2, 3, 20, 12). One measurement with the image axis first, (1, ...), is expected",
+    "two.npy --operator my.py:make": (
+        "(2, 3, 20, 12). One measurement with the image axis first, (1, ...), is expected"
+    ),
     "complex.npy --operator my.py:make": "complex numbers. Real ones are expected",
     "empty.npy --operator my.py:make": "empty.npy cannot be read as an array",
     "two.safetensors --operator my.py:make": "one tensor is expected, found a, b",
@@ -251,7 +322,9 @@ BAD_RESTORE = {
 
 
 @pytest.mark.parametrize("words", BAD_RESTORE)
-def test_bad_input_to_restore_is_refused(here: Path, prior: str, words: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_to_restore_is_refused(
+    here: Path, prior: str, words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert run("restore", *words.split(), "-o", "out.png", "--prior", prior) == 2
     message = capfd.readouterr().err.strip()
     assert BAD_RESTORE[words] in message and len(message.splitlines()) == 1
@@ -261,7 +334,9 @@ def test_bad_input_to_restore_is_refused(here: Path, prior: str, words: str, cap
 BAD_DEGRADE = {
     "in.png -o out.png": "Either --task or --operator is expected, and neither was given",
     "in.png --task sr2 -o out.npy": "One of .png",
-    "in.png --operator my.py:sums -o out.png": "which is no picture. A .npy file is expected: -o out.npy",
+    "in.png --operator my.py:sums -o out.png": (
+        "which is no picture. A .npy file is expected: -o out.npy"
+    ),
     "in.png --operator my.py:early -o out.npy": "my.py:early raised KeyError (line 57)",
     "in.png --operator my.py:pool -o in.png": "in.png is an input",
     "in.png --operator my.py:pool -o my.py/out.npy": "Nothing can be written",
@@ -270,7 +345,9 @@ BAD_DEGRADE = {
 
 
 @pytest.mark.parametrize("words", BAD_DEGRADE)
-def test_bad_input_to_degrade_is_refused(here: Path, words: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_to_degrade_is_refused(
+    here: Path, words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert run("degrade", *words.split()) == 2
     message = capfd.readouterr().err.strip()
     assert BAD_DEGRADE[words] in message and len(message.splitlines()) == 1
@@ -280,12 +357,27 @@ def test_bad_input_to_degrade_is_refused(here: Path, words: str, capfd: pytest.C
 def test_operator_that_raises_while_solving_fails_with_one_message(
     here: Path, prior: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("restore", "in.png", "--operator", "my.py:late", "-o", "out.png", "--prior", prior, "--steps", 9) == 1
+    assert (
+        run(
+            "restore",
+            "in.png",
+            "--operator",
+            "my.py:late",
+            "-o",
+            "out.png",
+            "--prior",
+            prior,
+            "--steps",
+            9,
+        )
+        == 1
+    )
     assert "my.py:late raised KeyError (line 51): 'worn out'" in capfd.readouterr().err
     assert not (here / "out.png").exists()
 
 
-# ---- the example ----------------------------------------------------------------------------------
+# ---- the example
+# ----------------------------------------------------------------------------------
 
 
 def test_example_runs(capsys: pytest.CaptureFixture[str]) -> None:

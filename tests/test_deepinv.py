@@ -1,4 +1,6 @@
-"""deepinv's operators as ours: on stand-ins that have its methods, and on the real package where it is installed."""
+"""deepinv's operators as ours: on stand-ins that have its methods, and on the real package where it
+is installed.
+"""
 
 import math
 
@@ -23,7 +25,8 @@ from hrdis.operators import (
 
 SHAPE = (1, 4, 4)
 
-# ---- stand-ins: images in [0, 1], methods by deepinv's names --------------------------------------
+# ---- stand-ins: images in [0, 1], methods by deepinv's names
+# --------------------------------------
 
 
 class GaussianNoise(nn.Module):
@@ -152,7 +155,10 @@ PAIRS = {
     "inpainting": (Decomposable(MASK[None]), Inpainting(MASK)),
     "pooling": (Pooling(), SuperResolution(2)),
     "blur": (CircularBlur(KERNEL), LinearFunction(circular, SHAPE)),
-    "negative gains": (Decomposable(MASK[None] - 0.5), LinearFunction(lambda x: (MASK - 0.5) * x, SHAPE)),
+    "negative gains": (
+        Decomposable(MASK[None] - 0.5),
+        LinearFunction(lambda x: (MASK - 0.5) * x, SHAPE),
+    ),
 }
 
 every_pair = pytest.mark.parametrize("name", PAIRS)
@@ -165,7 +171,10 @@ def unit(x):
 def problems(name, sigma=0.05):
     """The same measurement, as a user of deepinv has it and as one of ours does."""
     physics, A = PAIRS[name]
-    x, z = 0.3 * normal(2, *SHAPE, seed=5), normal(*A(torch.zeros(2, *SHAPE).double()).shape, seed=6)
+    x, z = (
+        0.3 * normal(2, *SHAPE, seed=5),
+        normal(*A(torch.zeros(2, *SHAPE).double()).shape, seed=6),
+    )
     z = z * A.observed if A.observed is not None else z
     theirs = hrdis.Problem(physics.A(unit(x)) + sigma * z, physics, sigma_y=sigma)
     return theirs, hrdis.Problem(A(x) + 2 * sigma * z, A, 2 * sigma)
@@ -176,17 +185,23 @@ def halved(problem):
     return problem.y / 2, problem.sigma_y / 2
 
 
-# ---- linear ---------------------------------------------------------------------------------------
+# ---- linear
+# ---------------------------------------------------------------------------------------
 
 
 @every_pair
 def test_problem_with_their_physics_moves_the_measurement_and_halves_the_operator(name):
     """y less what mid-grey gives, A / 2, and their sigma as it is."""
     physics, _ = PAIRS[name]
-    x, z = 0.3 * normal(2, *SHAPE, seed=5), normal(*physics.A(torch.zeros(2, *SHAPE).double()).shape, seed=6)
+    x, z = (
+        0.3 * normal(2, *SHAPE, seed=5),
+        normal(*physics.A(torch.zeros(2, *SHAPE).double()).shape, seed=6),
+    )
     y = physics.A(unit(x)) + 0.05 * z
     problem = hrdis.Problem(y, physics, sigma_y=0.05)
-    torch.testing.assert_close(problem.y, y - physics.A(torch.full_like(x, 0.5)), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        problem.y, y - physics.A(torch.full_like(x, 0.5)), rtol=0, atol=1e-12
+    )
     torch.testing.assert_close(problem.A(x), physics.A(x) / 2, rtol=0, atol=1e-12)
     assert problem.sigma_y == 0.05
     assert problem.image_shape == (2, *SHAPE)
@@ -215,9 +230,13 @@ def test_posterior_with_their_physics_is_that_of_our_operator(name):
 
 
 @every_pair
-@pytest.mark.parametrize("solver", [hrdis.HRDIS(steps=20), hrdis.REDDiff(steps=20)], ids=["hrdis", "reddiff"])
+@pytest.mark.parametrize(
+    "solver", [hrdis.HRDIS(steps=20), hrdis.REDDiff(steps=20)], ids=["hrdis", "reddiff"]
+)
 def test_solver_finds_with_their_physics_what_it_finds_with_our_operator(name, solver):
-    theirs, ours = (hrdis.solve(solver, gaussian(*SHAPE), p, seeds=[3, 4]).x for p in problems(name))
+    theirs, ours = (
+        hrdis.solve(solver, gaussian(*SHAPE), p, seeds=[3, 4]).x for p in problems(name)
+    )
     torch.testing.assert_close(theirs, ours, rtol=0, atol=1e-9)
 
 
@@ -228,7 +247,9 @@ def test_their_operator_has_adjoint_and_pseudo_inverse(name):
     y_shape = tuple(A(torch.zeros(1, *SHAPE).double()).shape[1:])
     torch.testing.assert_close(H, matrix(PAIRS[name][0].A, SHAPE) / 2, rtol=0, atol=1e-12)
     torch.testing.assert_close(matrix(A.adjoint, y_shape), H.T, rtol=0, atol=1e-12)
-    torch.testing.assert_close(matrix(A.pinv, y_shape), torch.linalg.pinv(H), rtol=0, atol=1e-5)  # cg: 1e-6
+    torch.testing.assert_close(
+        matrix(A.pinv, y_shape), torch.linalg.pinv(H), rtol=0, atol=1e-5
+    )  # cg: 1e-6
 
 
 @pytest.mark.parametrize("name", [n for n in PAIRS if n != "pooling"])
@@ -246,10 +267,14 @@ def test_their_decomposition_is_kept(name):
     H = matrix(A, SHAPE)
     rho, z = 0.3, A(normal(2, *SHAPE, seed=1)) + 0.1
     expected = [
-        torch.linalg.solve(H.T @ H + rho * torch.eye(16).double(), H.T @ b.flatten() + rho * a.flatten())
+        torch.linalg.solve(
+            H.T @ H + rho * torch.eye(16).double(), H.T @ b.flatten() + rho * a.flatten()
+        )
         for a, b in zip(x, z, strict=True)
     ]
-    torch.testing.assert_close(A.prox(x, z, rho).flatten(1), torch.stack(expected), rtol=0, atol=1e-10)
+    torch.testing.assert_close(
+        A.prox(x, z, rho).flatten(1), torch.stack(expected), rtol=0, atol=1e-10
+    )
 
 
 @every_pair
@@ -265,7 +290,9 @@ def test_mask_per_image_stays_with_its_image():
     physics, x = Decomposable(masks), 0.3 * normal(3, *SHAPE)
     theirs = hrdis.Problem(physics.A(unit(x)), physics, sigma_y=0.05)
     ours = hrdis.Problem(masks * x, Inpainting(masks), sigma_y=0.1)
-    for a, b in zip(gaussian(*SHAPE).posterior(theirs), gaussian(*SHAPE).posterior(ours), strict=True):
+    for a, b in zip(
+        gaussian(*SHAPE).posterior(theirs), gaussian(*SHAPE).posterior(ours), strict=True
+    ):
         torch.testing.assert_close(a.mean, b.mean, rtol=0, atol=1e-9)
     assert torch.equal(theirs.A.for_image(1)(x[:1]), masks[1] * x[:1] / 2)
     assert torch.equal(theirs.rescaled().A.for_image(1)(x[:1]), masks[1] * x[:1])
@@ -280,7 +307,9 @@ def test_decomposition_of_the_range_alone_is_not_taken_for_a_whole_one():
     A = from_deepinv(Grey(), (3, 4, 4))
     assert isinstance(A, LinearOperator) and not isinstance(A, SVDOperator)
     x = normal(2, 3, 4, 4)
-    torch.testing.assert_close(A.pinv(A(x)), x.mean(1, keepdim=True).expand_as(x), rtol=0, atol=1e-9)
+    torch.testing.assert_close(
+        A.pinv(A(x)), x.mean(1, keepdim=True).expand_as(x), rtol=0, atol=1e-9
+    )
 
 
 def test_decomposition_that_is_another_operator_s_is_not_used():
@@ -297,7 +326,8 @@ def test_gains_that_are_rounding_count_as_zero():
     assert float(A.pinv(torch.ones(1, *SHAPE))[0, 0, 0, 0]) == 0
 
 
-# ---- nonlinear ------------------------------------------------------------------------------------
+# ---- nonlinear
+# ------------------------------------------------------------------------------------
 
 
 def test_nonlinear_physics_sees_images_in_its_own_range():
@@ -316,28 +346,38 @@ def test_adjoint_of_something_inside_does_not_make_a_physics_linear():
     assert torch.equal(A.pinv(A(normal(2, *SHAPE))), torch.zeros(2, *SHAPE).double())  # mid-grey
 
 
-# ---- noise ----------------------------------------------------------------------------------------
+# ---- noise
+# ----------------------------------------------------------------------------------------
 
 
 def test_noise_level_is_the_physics_own():
     y = torch.full((1, *SHAPE), 0.5)
-    assert hrdis.Problem(y, Decomposable(MASK[None], GaussianNoise(0.05))).sigma_y == pytest.approx(0.05)
-    assert hrdis.Problem(y, Decomposable(MASK[None], GaussianNoise([0.05, 0.05]))).sigma_y == pytest.approx(0.05)
-    assert hrdis.Problem(y, Decomposable(MASK[None], GaussianNoise(0.05)), sigma_y=0.2).sigma_y == 0.2
+    assert hrdis.Problem(y, Decomposable(MASK[None], GaussianNoise(0.05))).sigma_y == pytest.approx(
+        0.05
+    )
+    assert hrdis.Problem(
+        y, Decomposable(MASK[None], GaussianNoise([0.05, 0.05]))
+    ).sigma_y == pytest.approx(0.05)
+    assert (
+        hrdis.Problem(y, Decomposable(MASK[None], GaussianNoise(0.05)), sigma_y=0.2).sigma_y == 0.2
+    )
     assert hrdis.Problem(y, Decomposable(MASK[None])).sigma_y == 0
 
 
 def test_noise_level_that_differs_between_images_is_refused():
     physics = Decomposable(MASK[None], GaussianNoise([0.05, 0.1]))
     message = (
-        r"^noise_model\.sigma differs between images: \[0\.05, 0\.1\]\. One level is expected\. Solve image by image"
+        r"^noise_model\.sigma differs between images: \[0\.05, 0\.1\]\. One level is expected\. "
+        r"Solve image by image"
     )
     with pytest.raises(ValueError, match=message):
         hrdis.Problem(torch.zeros(2, *SHAPE), physics)
 
 
 def test_noise_that_is_not_gaussian_warns():
-    with pytest.warns(UserWarning, match=r"The noise model PoissonNoise is not Gaussian; sigma_y = 0 is taken\."):
+    with pytest.warns(
+        UserWarning, match=r"The noise model PoissonNoise is not Gaussian; sigma_y = 0 is taken\."
+    ):
         hrdis.Problem(torch.zeros(1, *SHAPE), Decomposable(MASK[None], PoissonNoise()))
 
 
@@ -351,9 +391,13 @@ def test_measure_simulates_what_the_physics_does():
     x = 0.3 * normal(2, *SHAPE)
     theirs = hrdis.measure(Decomposable(MASK[None], GaussianNoise(0.05)), x, seeds=[1, 2])
     ours = hrdis.measure(Inpainting(MASK), x, hrdis.noise.Gaussian(0.05), seeds=[1, 2])
-    for got, expected in zip((theirs.y, theirs.sigma_y), halved(ours), strict=True):  # no noise in the holes
+    for got, expected in zip(
+        (theirs.y, theirs.sigma_y), halved(ours), strict=True
+    ):  # no noise in the holes
         torch.testing.assert_close(got, expected)
-    given = hrdis.measure(Decomposable(MASK[None], GaussianNoise(0.3)), x, hrdis.noise.Gaussian(0.05), seeds=[1, 2])
+    given = hrdis.measure(
+        Decomposable(MASK[None], GaussianNoise(0.3)), x, hrdis.noise.Gaussian(0.05), seeds=[1, 2]
+    )
     torch.testing.assert_close(given.y, ours.y / 2)
     torch.testing.assert_close(hrdis.measure(Pooling(), x).y, SuperResolution(2)(x) / 2)
 
@@ -363,17 +407,23 @@ def test_measure_needs_seeds_where_the_physics_is_noisy():
         hrdis.measure(Decomposable(MASK[None], GaussianNoise(0.05)), torch.zeros(1, *SHAPE))
 
 
-# ---- what is refused ------------------------------------------------------------------------------
+# ---- what is refused
+# ------------------------------------------------------------------------------
 
 
 def test_object_without_A_is_refused():
-    with pytest.raises(TypeError, match=r"^physics is a Identity without a method A\. A deepinv Physics is expected"):
+    with pytest.raises(
+        TypeError,
+        match=r"^physics is a Identity without a method A\. A deepinv Physics is expected",
+    ):
         from_deepinv(nn.Identity(), SHAPE)
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (1, 4, 0), (1, 4, 4.0)])
 def test_shape_that_is_none_is_refused(shape):
-    with pytest.raises(ValueError, match=r"^shape is .*\. The shape \(c, h, w\) of the images is expected"):
+    with pytest.raises(
+        ValueError, match=r"^shape is .*\. The shape \(c, h, w\) of the images is expected"
+    ):
         from_deepinv(Pooling(), shape)
 
 
@@ -381,7 +431,8 @@ def test_measurement_of_images_of_unknown_shape_asks_for_it():
     physics = Physics()
     physics.A = lambda x: x.mean((2, 3))
     with pytest.raises(
-        ValueError, match=r"name the image's shape: Problem\(y, hrdis\.operators\.from_deepinv\(physics, "
+        ValueError,
+        match=r"name the image's shape: Problem\(y, hrdis\.operators\.from_deepinv\(physics, ",
     ):
         hrdis.Problem(torch.zeros(1, 1, 4, 4), physics)
 
@@ -393,17 +444,22 @@ def test_image_size_is_the_physics_own_where_it_has_no_adjoint():
 
 
 def test_shape_that_the_physics_refuses_is_named():
-    with pytest.raises(ValueError, match=r"^Decomposable\.A refuses images of shape \(1, 1, 5, 5\)"):
+    with pytest.raises(
+        ValueError, match=r"^Decomposable\.A refuses images of shape \(1, 1, 5, 5\)"
+    ):
         from_deepinv(Decomposable(MASK[None]), (1, 5, 5))
 
 
 @pytest.mark.parametrize(
-    ("A", "got"), [(lambda x: [x, x], "a list"), (lambda x: torch.fft.fft2(x), r"torch\.complex64 numbers")]
+    ("A", "got"),
+    [(lambda x: [x, x], "a list"), (lambda x: torch.fft.fft2(x), r"torch\.complex64 numbers")],
 )
 def test_measurements_that_are_no_real_tensor_are_refused(A, got):
     physics = Pooling()
     physics.A = A
-    with pytest.raises(TypeError, match=rf"^Pooling\.A gives {got}\. One tensor of real numbers is expected"):
+    with pytest.raises(
+        TypeError, match=rf"^Pooling\.A gives {got}\. One tensor of real numbers is expected"
+    ):
         from_deepinv(physics, SHAPE)
 
 
@@ -412,7 +468,8 @@ def test_plain_callables_are_not_taken_for_a_physics():
     assert isinstance(hrdis.Problem(torch.ones(1, 1, 4, 4), nn.ReLU()).A, Function)
 
 
-# ---- the real package -----------------------------------------------------------------------------
+# ---- the real package
+# -----------------------------------------------------------------------------
 
 
 def convolved(x):
@@ -421,7 +478,9 @@ def convolved(x):
     return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="circular"), kernel.flip(-1, -2))
 
 
-CENTRED = torch.tensor([[0.1, 0.2, 0.0], [0.0, 0.4, 0.2], [0.05, 0.0, 0.05]], dtype=torch.float64)[None, None]
+CENTRED = torch.tensor([[0.1, 0.2, 0.0], [0.0, 0.4, 0.2], [0.05, 0.0, 0.05]], dtype=torch.float64)[
+    None, None
+]
 
 
 def theirs_and_ours(deepinv, name):
@@ -434,7 +493,9 @@ def theirs_and_ours(deepinv, name):
             Inpainting(MASK),
         ),
         "downsampling": (
-            lambda: physics.Downsampling(SHAPE, filter=kernel, factor=2, padding="circular", noise_model=noise),
+            lambda: physics.Downsampling(
+                SHAPE, filter=kernel, factor=2, padding="circular", noise_model=noise
+            ),
             LinearFunction(lambda x: convolved(x)[..., ::2, ::2], SHAPE),
         ),
         "fft blur": (
@@ -460,11 +521,19 @@ def test_real_physics_measures_and_solves_as_our_operator(deepinv, name):
     torch.testing.assert_close(theirs.y, ours.y / 2)
     assert theirs.sigma_y == pytest.approx(0.05)
     assert isinstance(theirs.A, SVDOperator) == (name in ("denoising", "inpainting", "fft blur"))
-    theirs_x, ours_x = (hrdis.solve(hrdis.HRDIS(steps=20), gaussian(*SHAPE), p, seeds=[3, 4]).x for p in (theirs, ours))
+    theirs_x, ours_x = (
+        hrdis.solve(hrdis.HRDIS(steps=20), gaussian(*SHAPE), p, seeds=[3, 4]).x
+        for p in (theirs, ours)
+    )
     difference = rel(theirs_x, ours_x)
     print(f"{name}: y {rel(2 * theirs.y, ours.y):.1e}, HRDIS {difference:.1e}", end=", ")
     assert difference < 1e-4  # float32, and Adam's division
-    double = hrdis.Problem(y.double(), physics.double()), hrdis.Problem(ours.y.double(), A, sigma_y=0.1)
-    means = [torch.stack([p.mean for p in gaussian(*SHAPE).posterior(problem)]) for problem in double]
+    double = (
+        hrdis.Problem(y.double(), physics.double()),
+        hrdis.Problem(ours.y.double(), A, sigma_y=0.1),
+    )
+    means = [
+        torch.stack([p.mean for p in gaussian(*SHAPE).posterior(problem)]) for problem in double
+    ]
     print(f"posterior mean {rel(*means):.1e}")
     assert rel(*means) < 1e-6  # the filter is kept in float32

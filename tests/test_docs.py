@@ -1,4 +1,6 @@
-"""The pages: every link leads somewhere, every page is on the site, and the site builds without a warning, offline."""
+"""The pages: every link leads somewhere, every page is on the site, and the site builds without a
+warning, offline.
+"""
 
 import html
 import re
@@ -13,7 +15,9 @@ import hrdis
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 MADE = {"_build", "about", "api", "solvers"}  # by the build of the site
-pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="no docs/ here: not a clone of the repository")
+pytestmark = pytest.mark.skipif(
+    not DOCS.exists(), reason="no docs/ here: not a clone of the repository"
+)
 
 PAGES = [path for path in sorted(DOCS.rglob("*.md")) if path.relative_to(DOCS).parts[0] not in MADE]
 TEXTS = [*PAGES, *sorted(ROOT.glob("*.md")), *sorted((ROOT / "src").rglob("*.md"))]
@@ -24,7 +28,9 @@ def name(path: Path) -> str:
 
 
 def links(text: str) -> list[str]:
-    """The relative links of a Markdown text, pictures too; what stands in a block of code is none."""
+    """The relative links of a Markdown text, pictures too; what stands in a block of code is
+    none.
+    """
     text = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
     found = [path.partition("#")[0] for path in re.findall(r"\]\(([^)\s]+)\)", text)]
     return [path for path in found if path and not re.match(r"\w+:", path)]
@@ -32,7 +38,11 @@ def links(text: str) -> list[str]:
 
 @pytest.mark.parametrize("path", TEXTS, ids=name)
 def test_every_relative_link_leads_to_a_file(path: Path) -> None:
-    broken = [link for link in links(path.read_text(encoding="utf-8")) if not (path.parent / link).exists()]
+    broken = [
+        link
+        for link in links(path.read_text(encoding="utf-8"))
+        if not (path.parent / link).exists()
+    ]
     assert not broken
 
 
@@ -43,19 +53,26 @@ def test_links_are_found() -> None:
 
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_every_page_is_in_a_toctree(path: Path) -> None:
-    trees = re.findall(r"^```\{toctree\}(.*?)^```", (DOCS / "index.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    trees = re.findall(
+        r"^```\{toctree\}(.*?)^```",
+        (DOCS / "index.md").read_text("utf-8"),
+        re.DOTALL | re.MULTILINE,
+    )
     entries = [line.rpartition("<")[2].rstrip(">") for tree in trees for line in tree.splitlines()]
     assert str(path.relative_to(DOCS).with_suffix("")) in [*entries, "index"]
 
 
-# ---- the site -----------------------------------------------------------------------------------------------------
+# ---- the site
+# ----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built as ``make docs`` builds it, in another folder."""
     for package in ("sphinx", "furo", "myst_parser"):
-        pytest.importorskip(package, reason=f"{package} is not installed: pip install 'hrdis[docs]'")
+        pytest.importorskip(
+            package, reason=f"{package} is not installed: pip install 'hrdis[docs]'"
+        )
     out = tmp_path_factory.mktemp("site")
     command = [
         sys.executable,
@@ -78,7 +95,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_site_has_a_page_for_every_solver_with_its_code(site: Path) -> None:
     for key, (cls, presets) in hrdis.SOLVERS.items():
-        page = html.unescape(re.sub(r"<[^>]+>", "", (site / "solvers" / f"{key}.html").read_text(encoding="utf-8")))
+        page = html.unescape(
+            re.sub(r"<[^>]+>", "", (site / "solvers" / f"{key}.html").read_text(encoding="utf-8"))
+        )
         assert "def run(self, prior: Prior, problem: Problem" in page
         assert f"class hrdis.{cls.__name__}(" in page
         assert all(preset in page for preset in presets)
@@ -89,11 +108,15 @@ def test_site_documents_every_public_name(site: Path) -> None:
     from sphinx.util.inventory import InventoryFile
 
     inventory = InventoryFile.loads((site / "objects.inv").read_bytes(), uri="").data
-    documented = {full for kind, names in inventory.items() if kind.startswith("py:") for full in names}
+    documented = {
+        full for kind, names in inventory.items() if kind.startswith("py:") for full in names
+    }
     wanted = {f"hrdis.{public}" for public in hrdis.__all__}
     for room in (hrdis.operators, hrdis.priors):
         for public, found in vars(room).items():
-            if not public.startswith("_") and str(getattr(found, "__module__", "")).startswith(f"{room.__name__}."):
+            if not public.startswith("_") and str(getattr(found, "__module__", "")).startswith(
+                f"{room.__name__}."
+            ):
                 short = f"hrdis.{public}"
                 wanted.add(short if short in wanted else f"{room.__name__}.{public}")
     assert not wanted - documented
@@ -101,8 +124,12 @@ def test_site_documents_every_public_name(site: Path) -> None:
 
 @pytest.mark.slow
 def test_site_asks_no_other_machine_for_anything(site: Path) -> None:
-    loads = re.compile(r"<(?:script|img|link|iframe|source)\b[^>]*?\b(?:src|href)=\"((?:https?:)?//[^\"]+)")
-    asked = {path.name: loads.findall(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")}
+    loads = re.compile(
+        r"<(?:script|img|link|iframe|source)\b[^>]*?\b(?:src|href)=\"((?:https?:)?//[^\"]+)"
+    )
+    asked = {
+        path.name: loads.findall(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")
+    }
     assert len(asked) > 50
     assert not {page: urls for page, urls in asked.items() if urls}
     css = "".join(path.read_text(encoding="utf-8") for path in site.rglob("*.css"))

@@ -1,4 +1,6 @@
-"""`hrdis.driver`: what `solve` and `iterate` do around a solver. Messages common to all: test_solvers_common.py."""
+"""`hrdis.driver`: what `solve` and `iterate` do around a solver. Messages common to all:
+test_solvers_common.py.
+"""
 
 import time
 
@@ -23,7 +25,13 @@ def test_solve_is_iterate_drained():
 
 def test_solve_shows_every_step_as_it_comes():
     prior, seen = Recorded(mixture()), []
-    hrdis.solve(SOLVER, prior, PROBLEM, seeds=SEEDS, on_step=lambda step: seen.append((step.t, len(prior.times))))
+    hrdis.solve(
+        SOLVER,
+        prior,
+        PROBLEM,
+        seeds=SEEDS,
+        on_step=lambda step: seen.append((step.t, len(prior.times))),
+    )
     assert seen == [(t, k + 1) for k, t in enumerate(prior.times)]
 
 
@@ -46,26 +54,36 @@ def test_result_says_what_was_done():
 
 def test_time_of_the_consumer_is_counted_too():
     """`seconds` is wall time of the run as it was used."""
-    result = hrdis.solve(SOLVER, mixture(), PROBLEM, seeds=SEEDS, on_step=lambda step: time.sleep(0.02))
+    result = hrdis.solve(
+        SOLVER, mixture(), PROBLEM, seeds=SEEDS, on_step=lambda step: time.sleep(0.02)
+    )
     assert result.seconds > 5 * 0.02
 
 
-@pytest.mark.parametrize("seeds", [np.arange(3), torch.arange(3), (0, 1, 2), range(3)], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize(
+    "seeds", [np.arange(3), torch.arange(3), (0, 1, 2), range(3)], ids=lambda s: type(s).__name__
+)
 def test_seeds_may_come_in_any_sequence(seeds):
     found = hrdis.solve(SOLVER, mixture(), PROBLEM, seeds=seeds).x
     assert torch.equal(found, hrdis.solve(SOLVER, mixture(), PROBLEM, seeds=SEEDS).x)
 
 
-@pytest.mark.parametrize("seeds", [0, torch.tensor(0), np.array(0), {2, 0, 1}], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize(
+    "seeds", [0, torch.tensor(0), np.array(0), {2, 0, 1}], ids=lambda s: type(s).__name__
+)
 def test_seeds_that_are_no_row_are_refused(seeds):
     """A set has no order, so that no image would have a seed of its own."""
-    with pytest.raises(TypeError, match=r"^seeds is .*\. One seed per image is expected: seeds=range\(3\)\."):
+    with pytest.raises(
+        TypeError, match=r"^seeds is .*\. One seed per image is expected: seeds=range\(3\)\."
+    ):
         hrdis.solve(SOLVER, mixture(), PROBLEM, seeds=seeds)
 
 
 def test_recorded_noise_replaces_seeds():
     draws = [normal(3, 1, 8, 8, seed=k) for k in range(5)]
-    a, b = (hrdis.solve(SOLVER, mixture(), PROBLEM, rng=hrdis.rng.Replay(draws)).x for _ in range(2))
+    a, b = (
+        hrdis.solve(SOLVER, mixture(), PROBLEM, rng=hrdis.rng.Replay(draws)).x for _ in range(2)
+    )
     assert torch.equal(a, b)
     assert not torch.equal(a, hrdis.solve(SOLVER, mixture(), PROBLEM, seeds=SEEDS).x)
 
@@ -76,14 +94,20 @@ def test_recorded_noise_left_over_is_refused():
 
 
 def test_recorded_noise_too_short_is_refused():
-    with pytest.raises(ValueError, match=r"^The solver asked for draw 5, but only 4 were recorded\."):
+    with pytest.raises(
+        ValueError, match=r"^The solver asked for draw 5, but only 4 were recorded\."
+    ):
         hrdis.solve(SOLVER, mixture(), PROBLEM, rng=hrdis.rng.Replay([normal(3, 1, 8, 8)] * 4))
 
 
 def test_noiseless_solver_refuses_noise():
     problem = Problem(torch.zeros(1, 1, 8, 8), Identity(), 0.1)
     with pytest.raises(
-        ValueError, match=r"^DDNM is for noiseless measurements, but sigma_y is 0.1\. Solvers that can use it: HRDIS, "
+        ValueError,
+        match=(
+            r"^DDNM is for noiseless measurements, but sigma_y is 0.1\. Solvers that can use it: "
+            r"HRDIS, "
+        ),
     ):
         hrdis.iterate(hrdis.DDNM(steps=3), Pixelwise(), problem, seeds=[0])
 
@@ -112,7 +136,9 @@ def test_image_that_comes_back_from_infinity_stays_lost_and_is_named_once():
                 yield Step(t, x)
             return problem.y.clone()
 
-    with pytest.warns(RuntimeWarning, match=r"^Images \[1\] of 3 became non-finite at t = 1 ") as caught:
+    with pytest.warns(
+        RuntimeWarning, match=r"^Images \[1\] of 3 became non-finite at t = 1 "
+    ) as caught:
         result = hrdis.solve(Stumbles(), Pixelwise(), PROBLEM, seeds=SEEDS)
     assert len(caught) == 1
     assert result.finite.tolist() == [True, False, True]
@@ -129,7 +155,9 @@ def test_result_that_overflows_after_the_last_step_is_warned_of():
             yield Step(0, problem.y)
             return problem.y / 0
 
-    with pytest.warns(RuntimeWarning, match=r"^Images \[0, 1, 2\] of 3 became non-finite in the last step\."):
+    with pytest.warns(
+        RuntimeWarning, match=r"^Images \[0, 1, 2\] of 3 became non-finite in the last step\."
+    ):
         assert not hrdis.solve(Falls(), Pixelwise(), PROBLEM, seeds=SEEDS).finite.any()
 
 
@@ -145,12 +173,16 @@ def test_solver_from_anywhere_works():
 
         @torch.no_grad()
         def run(self, prior, problem, times, rng):
-            x_t = prior.schedule.diffuse(problem.A.pinv(problem.y), times[0], rng.randn_like(problem.y))
+            x_t = prior.schedule.diffuse(
+                problem.A.pinv(problem.y), times[0], rng.randn_like(problem.y)
+            )
             x0_hat, _ = prior(x_t, times[0])
             yield Step(times[0], x0_hat)
             return x0_hat
 
-    result = hrdis.solve(OneLook(t=300), Pixelwise(), Problem(normal(2, 1, 4, 4), Identity()), seeds=[0, 1])
+    result = hrdis.solve(
+        OneLook(t=300), Pixelwise(), Problem(normal(2, 1, 4, 4), Identity()), seeds=[0, 1]
+    )
     assert (result.nfe, result.times) == (1, (300, -1))
 
 
@@ -185,7 +217,8 @@ def test_prior_may_answer_with_a_plain_pair(name):
     solver = short(hrdis.SOLVERS[name][0](), 3)
     problem = problem_for(solver)
     plain, named = (
-        hrdis.solve(solver, prior, problem, seeds=SEEDS).x for prior in (Answers(lambda p: (p[0], p[1])), Pixelwise())
+        hrdis.solve(solver, prior, problem, seeds=SEEDS).x
+        for prior in (Answers(lambda p: (p[0], p[1])), Pixelwise())
     )
     assert torch.equal(plain, named)
 
@@ -200,27 +233,39 @@ def test_prior_may_write_into_what_it_gets(name):
 
     solver = short(VARIANTS[name], 3)
     problem = problem_for(solver)
-    found, expected = (hrdis.solve(solver, prior, problem, seeds=SEEDS).x for prior in (Scribbles(), Pixelwise()))
+    found, expected = (
+        hrdis.solve(solver, prior, problem, seeds=SEEDS).x for prior in (Scribbles(), Pixelwise())
+    )
     assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("name", hrdis.SOLVERS)
 def test_state_keeps_its_precision_whatever_that_of_the_answer(name, dtype):
-    solver, prior = short(hrdis.SOLVERS[name][0](), 3), Recorded(Answers(lambda p: p.map(lambda part: part.to(dtype))))
+    solver, prior = (
+        short(hrdis.SOLVERS[name][0](), 3),
+        Recorded(Answers(lambda p: p.map(lambda part: part.to(dtype)))),
+    )
     result = hrdis.solve(solver, prior, problem_for(solver), seeds=SEEDS)
     assert {x.dtype for x in (*prior.inputs, result.x)} == {torch.float64}
 
 
-@pytest.mark.parametrize("form", [lambda p: p.eps, lambda p: [p.x0_hat, p.eps], lambda p: (*p, p.eps)])
+@pytest.mark.parametrize(
+    "form", [lambda p: p.eps, lambda p: [p.x0_hat, p.eps], lambda p: (*p, p.eps)]
+)
 def test_prior_that_answers_with_no_pair_is_told_what_is_expected(form):
-    with pytest.raises(TypeError, match=r"^The prior 'pixelwise' gives a \w+\. .* return hrdis\.priors\.Prediction\("):
+    with pytest.raises(
+        TypeError,
+        match=r"^The prior 'pixelwise' gives a \w+\. .* return hrdis\.priors\.Prediction\(",
+    ):
         hrdis.solve(SOLVER, Answers(form), PROBLEM, seeds=SEEDS)
 
 
 @pytest.mark.parametrize("name", ["hrdis", "ddrm", "ddnm", "dps", "fps"])
 def test_autocast_of_the_caller_is_for_the_network_alone(name):
-    """Block means are matrix products: in bfloat16 they made all of HRDIS's state so, and the result 0.04 off."""
+    """Block means are matrix products: in bfloat16 they made all of HRDIS's state so, and the
+    result 0.04 off.
+    """
 
     class Told(Pixelwise):
         cast = None
@@ -268,9 +313,14 @@ def test_name_and_its_settings_give_the_same_pixels():
     assert torch.equal(by_name.x, hrdis.solve(by_name.solver, prior, problem, seeds=[0]).x)
 
 
-@pytest.mark.parametrize(("name", "near"), [("hrdiss", "hrdis"), ("red-diff", "reddiff"), ("DDNM+", "ddnmplus")])
+@pytest.mark.parametrize(
+    ("name", "near"), [("hrdiss", "hrdis"), ("red-diff", "reddiff"), ("DDNM+", "ddnmplus")]
+)
 def test_unknown_name_is_told_with_the_likeliest(name, near):
-    with pytest.raises(ValueError, match=rf"^unknown solver .* Did you mean '{near}'\? Or give settings of your own"):
+    with pytest.raises(
+        ValueError,
+        match=rf"^unknown solver .* Did you mean '{near}'\? Or give settings of your own",
+    ):
         hrdis.solve(name, named_prior(""), named_problem(), seeds=[0])
 
 

@@ -1,4 +1,6 @@
-"""The examples, and the Python of the pages that say "run by the tests": each runs, and what it prints is so."""
+"""The examples, and the Python of the pages that say "run by the tests": each runs, and what it
+prints is so.
+"""
 
 import re
 import runpy
@@ -31,7 +33,9 @@ def test_own_solver_lands_near_the_posterior_mean(capsys: pytest.CaptureFixture[
     assert "Landweber needs a LinearOperator, but A is a Function" in out
 
 
-def test_own_noise_has_the_level_it_tells_and_depends_on_the_seed_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_own_noise_has_the_level_it_tells_and_depends_on_the_seed_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     out = shown(ROOT / "examples" / "own_noise.py", capsys)
     measured, told = numbers(r"(0\.\d+)", out.splitlines()[0])
     assert abs(measured / told - 1) < 0.02  # 24 576 draws: 1 % is five deviations
@@ -39,7 +43,9 @@ def test_own_noise_has_the_level_it_tells_and_depends_on_the_seed_alone(capsys: 
 
 
 def test_own_prior_denoises_and_the_network_does_better(capsys: pytest.CaptureFixture[str]) -> None:
-    noisy, spectral, network = numbers(r": (\d+\.\d) dB", shown(ROOT / "examples" / "own_prior.py", capsys))
+    noisy, spectral, network = numbers(
+        r": (\d+\.\d) dB", shown(ROOT / "examples" / "own_prior.py", capsys)
+    )
     assert noisy + 2 < spectral < network  # 20.9, 23.7, 28.2
 
 
@@ -50,7 +56,9 @@ def test_own_task_fills_the_columns(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("page", ["index.md", "step-by-hand.md"])
-def test_python_of_the_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_of_the_page_runs(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not (ROOT / "docs" / page).exists():
         pytest.skip("no docs/ here: not a clone of the repository")
     monkeypatch.chdir(tmp_path)

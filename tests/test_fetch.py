@@ -1,4 +1,6 @@
-"""Fetching a prior: whatever goes wrong on the way, one message, and nothing in the cache that could be loaded."""
+"""Fetching a prior: whatever goes wrong on the way, one message, and nothing in the cache that
+could be loaded.
+"""
 
 import errno
 import hashlib
@@ -49,7 +51,11 @@ class Handler(BaseHTTPRequestHandler):
             return
         s.asked.append(self.headers.get("Range"))
         start = 0
-        if s.ranges and (asked := self.headers.get("Range")) and self.headers.get("If-Range") in (None, s.etag):
+        if (
+            s.ranges
+            and (asked := self.headers.get("Range"))
+            and self.headers.get("If-Range") in (None, s.etag)
+        ):
             start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
             if start >= len(s.body):
                 self.send_response(416)
@@ -101,7 +107,11 @@ def refused(made: cards.Card, cache: Path, message: str) -> str:
     with pytest.raises(fetch.FetchError, match=message) as caught:
         fetch.get(made, pause=0.0)
     assert not place(cache).exists()
-    assert {p.name for p in place(cache).parent.iterdir()} <= {".lock", ".weights.pt.part", ".weights.pt.part.version"}
+    assert {p.name for p in place(cache).parent.iterdir()} <= {
+        ".lock",
+        ".weights.pt.part",
+        ".weights.pt.part.version",
+    }
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -138,7 +148,9 @@ def test_server_without_ranges_starts_anew(server, cache):
 
 
 def test_file_that_changed_meanwhile_is_fetched_anew(server, cache):
-    """Half of the old file and half of the new one would be neither: If-Range makes the server send all of it."""
+    """Half of the old file and half of the new one would be neither: If-Range makes the server send
+    all of it.
+    """
     server.breaks = [100_000] + [0] * 20
     refused(card(server, None), cache, "could not be fetched")
     assert ".weights.pt.part" in left(cache)
@@ -192,7 +204,11 @@ def test_server_in_trouble_is_asked_again(server, cache):
 @pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/octet-stream"])
 def test_web_page_is_no_file(server, cache, kind):
     server.body, server.kind = b"\n<!DOCTYPE html><html>confirm</html>", kind
-    refused(card(server, None), cache, "a web page instead of the file, .*hrdis prior add NAME diffusers:PATH")
+    refused(
+        card(server, None),
+        cache,
+        "a web page instead of the file, .*hrdis prior add NAME diffusers:PATH",
+    )
     assert left(cache) == set() and cards.pins(card(server)) == {}
 
 
@@ -225,7 +241,11 @@ def test_full_disk_leaves_nothing(server, cache, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
 
     def opened(path, mode="r", *a, **k):
-        return Full(real(path, mode, *a, **k)) if path.suffix == ".part" and mode == "ab" else real(path, mode, *a, **k)
+        return (
+            Full(real(path, mode, *a, **k))
+            if path.suffix == ".part" and mode == "ab"
+            else real(path, mode, *a, **k)
+        )
 
     monkeypatch.setattr(Path, "open", opened)
     refused(card(server), cache, "is full. Free 0 MB, or use another disk: HRDIS_HOME=")
@@ -233,7 +253,9 @@ def test_full_disk_leaves_nothing(server, cache, monkeypatch):
 
 
 def test_disk_with_too_little_room_is_said_before(server, cache, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 1000))
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 1000)
+    )
     refused(card(server), cache, r"has 0 MB left, 67 MB are expected")
     assert left(cache) == set()
 
@@ -283,6 +305,8 @@ def test_encryption_is_not_given_up(server, cache, monkeypatch):
     real = fetch.urllib.request.urlopen
     monkeypatch.setattr(fetch.urllib.request, "urlopen", lambda request, **k: real(server.url, **k))
     made = card(server, None)
-    secret = cards.Card(name="mine", scheme="x", files=(cards.File(name="weights.pt", url="https://h/weights.pt"),))
+    secret = cards.Card(
+        name="mine", scheme="x", files=(cards.File(name="weights.pt", url="https://h/weights.pt"),)
+    )
     refused(secret, cache, "which is not encrypted")
     assert made.files[0].url.startswith("http:")

@@ -1,10 +1,11 @@
 """Parity with the official implementations: recorded runs, replayed on their own noise.
 
-Tolerances. Samplers: rounding of float32 over 20 steps, and their table of alpha_bar is a float32 product; 1e-5 of the
-norm. HRDIS and RED-diff: Adam divides by the gradient's own size, and at high noise the gradient is a difference of two
-nearly equal numbers, so isolated pixels drift: 1e-7 of noise on the network's output moves 1e-5 to 1e-3 of the norm,
-mostly in a few percent of the pixels. So: median 1e-5, 95 % quantile 1e-3, norm 5e-3; `test_*_would_be_noticed` shows
-that small mistakes exceed them.
+Tolerances. Samplers: rounding of float32 over 20 steps, and their table of alpha_bar is a float32
+product; 1e-5 of the norm. HRDIS and RED-diff: Adam divides by the gradient's own size, and at high
+noise the gradient is a difference of two nearly equal numbers, so isolated pixels drift: 1e-7 of
+noise on the network's output moves 1e-5 to 1e-3 of the norm, mostly in a few percent of the pixels.
+So: median 1e-5, 95 % quantile 1e-3, norm 5e-3; `test_*_would_be_noticed` shows that small mistakes
+exceed them.
 """
 
 import json
@@ -29,7 +30,9 @@ def golden(case: str) -> SimpleNamespace:
         arrays = {k: z[k] for k in z.files}
     hyper = json.loads(str(arrays.pop("hyper")))
     meta = json.loads(str(arrays.pop("meta")))
-    return SimpleNamespace(hyper=hyper, meta=meta, **{k: torch.from_numpy(np.asarray(v)) for k, v in arrays.items()})
+    return SimpleNamespace(
+        hyper=hyper, meta=meta, **{k: torch.from_numpy(np.asarray(v)) for k, v in arrays.items()}
+    )
 
 
 def settings(case: str, hyper: dict) -> hrdis.Solver:
@@ -51,21 +54,37 @@ def settings(case: str, hyper: dict) -> hrdis.Solver:
         "adam_eps": hyper["adam_eps"],
         "loss_reduction": "batch_mean",
     }
-    return hrdis.HRDIS(beta=hyper["beta"], **official) if case.startswith("hrdis") else hrdis.REDDiff(**official)
+    return (
+        hrdis.HRDIS(beta=hyper["beta"], **official)
+        if case.startswith("hrdis")
+        else hrdis.REDDiff(**official)
+    )
 
 
 def replay(case: str, solver: hrdis.Solver | None = None, **changes) -> SimpleNamespace:
-    """Run our solver on the recorded problem and noise; keep every step and everything the network was shown."""
+    """Run our solver on the recorded problem and noise; keep every step and everything the network
+    was shown.
+    """
     g = golden(case)
     solver = solver or settings(case, g.hyper | changes)
-    mixture = hrdis.priors.GaussianMixture(g.means, g.weights, g.stds, hrdis.Schedule(g.alphas_cumprod))
+    mixture = hrdis.priors.GaussianMixture(
+        g.means, g.weights, g.stds, hrdis.Schedule(g.alphas_cumprod)
+    )
     prior = Recorded(mixture)
     mask = getattr(g, "op_mask", None)
-    A = hrdis.operators.SuperResolution(int(g.op_scale)) if mask is None else hrdis.operators.Inpainting(mask)
+    A = (
+        hrdis.operators.SuperResolution(int(g.op_scale))
+        if mask is None
+        else hrdis.operators.Inpainting(mask)
+    )
     first = [getattr(g, "init_draw", g.x_init)] if case in SAMPLERS else []
     draws = [*first, *g.draws]
     run = hrdis.iterate(
-        solver, prior, hrdis.Problem(g.y, A), times=[*g.timesteps.tolist(), -1], rng=hrdis.rng.Replay(draws)
+        solver,
+        prior,
+        hrdis.Problem(g.y, A),
+        times=[*g.timesteps.tolist(), -1],
+        rng=hrdis.rng.Replay(draws),
     )
     steps, result = drain(run)
     return SimpleNamespace(golden=g, prior=prior, steps=steps, result=result)
@@ -151,17 +170,28 @@ def test_sampler_reconstruction(runs, case):
 
 
 def test_per_image_loss_is_the_official_one_with_epsilon_scaled(runs):
-    """Their mean over the batch divides every gradient by its entries: the same as Adam's epsilon times them."""
+    """Their mean over the batch divides every gradient by its entries: the same as Adam's epsilon
+    times them.
+    """
     g = golden("hrdis_inpaint")
     solver = settings("hrdis_inpaint", g.hyper)
-    ours = hrdis.HRDIS(beta=solver.beta, lr=solver.lr, lambda_reg=solver.lambda_reg, adam_eps=1e-8 * g.recon.numel())
+    ours = hrdis.HRDIS(
+        beta=solver.beta,
+        lr=solver.lr,
+        lambda_reg=solver.lambda_reg,
+        adam_eps=1e-8 * g.recon.numel(),
+    )
     assert agrees(replay("hrdis_inpaint", ours).result.x, g.mu_final)
 
 
 def test_default_epsilon_is_the_official_one_at_batch_1_and_256_pixels():
     assert hrdis.HRDIS().epsilon == 1e-8 * 3 * 256 * 256 == pytest.approx(1.966e-3, rel=1e-3)
     assert hrdis.HRDIS(loss_reduction="batch_mean").epsilon == 1e-8
-    assert hrdis.HRDIS(adam_eps=0.5).epsilon == hrdis.HRDIS(adam_eps=0.5, loss_reduction="batch_mean").epsilon == 0.5
+    assert (
+        hrdis.HRDIS(adam_eps=0.5).epsilon
+        == hrdis.HRDIS(adam_eps=0.5, loss_reduction="batch_mean").epsilon
+        == 0.5
+    )
 
 
 # ---- small mistakes would be noticed ------------------------------------------------------------
@@ -202,8 +232,12 @@ def test_another_share_of_fresh_noise_would_be_noticed(case):
 @pytest.mark.parametrize("case", ["hrdis_inpaint", "hrdis_sr4"])
 def test_an_update_in_the_first_iteration_would_be_noticed(case):
     solver = settings(case, golden(case).hyper)
-    fields = {name: getattr(solver, name) for name in ("lr", "lambda_reg", "adam_eps", "loss_reduction")}
-    assert not agrees(replay(case, hrdis.HRDIS(first_update=True, **fields)).result.x, golden(case).mu_final)
+    fields = {
+        name: getattr(solver, name) for name in ("lr", "lambda_reg", "adam_eps", "loss_reduction")
+    }
+    assert not agrees(
+        replay(case, hrdis.HRDIS(first_update=True, **fields)).result.x, golden(case).mu_final
+    )
 
 
 @pytest.mark.parametrize("case", ADAM)

@@ -57,6 +57,8 @@ def test_solver_recovers_alike_on_both_devices(name):
 
 
 def test_source_on_the_device_draws_there_per_image():
-    alone, together = (hrdis.rng.ImageRNG(seeds, "test", "cuda").randn((4, 4)) for seeds in ([7], [6, 7]))
+    alone, together = (
+        hrdis.rng.ImageRNG(seeds, "test", "cuda").randn((4, 4)) for seeds in ([7], [6, 7])
+    )
     assert together.device.type == "cuda"
     assert torch.equal(alone[0], together[1])

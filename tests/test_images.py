@@ -44,7 +44,9 @@ def test_round_trip_is_exact(tmp_path: Path, mode: str) -> None:
     assert np.array_equal(np.asarray(a), np.asarray(b))
 
 
-@pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 1), ("1", 1), ("P", 3), ("CMYK", 3), ("I;16", 1)])
+@pytest.mark.parametrize(
+    ("mode", "channels"), [("RGB", 3), ("L", 1), ("1", 1), ("P", 3), ("CMYK", 3), ("I;16", 1)]
+)
 def test_every_mode_becomes_grey_or_colour(tmp_path: Path, mode: str, channels: int) -> None:
     path = picture(tmp_path / ("a.tif" if mode == "CMYK" else "a.png"), mode)
     x = images.read(path).x
@@ -76,7 +78,9 @@ def test_colour_profile_is_kept(tmp_path: Path) -> None:
 def test_sixteen_bits_are_not_rounded_to_eight(tmp_path: Path) -> None:
     Image.fromarray(np.array([[40000, 40001]], np.uint16)).save(tmp_path / "a.png")
     x = images.read(tmp_path / "a.png").x
-    assert float(x[..., 1] - x[..., 0]) == pytest.approx(2 / 65535, rel=1e-2)  # float32 keeps 3 digits of it
+    assert float(x[..., 1] - x[..., 0]) == pytest.approx(
+        2 / 65535, rel=1e-2
+    )  # float32 keeps 3 digits of it
 
 
 def test_load_gives_three_channels(tmp_path: Path) -> None:
@@ -90,9 +94,16 @@ def test_save_clamps_and_rounds(tmp_path: Path) -> None:
 
 def _png(header: bytes, content: bytes) -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", content) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", content)
+        + chunk(b"IEND", b"")
+    )
 
 
 def _bomb(path: Path, side: int) -> None:
@@ -123,7 +134,12 @@ def test_refuses_bad_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("a.xyz", "suffix"), ("a", "suffix"), ("folder.png", "is a folder"), ("file.txt/a.png", "Nothing can be written")],
+    [
+        ("a.xyz", "suffix"),
+        ("a", "suffix"),
+        ("folder.png", "is a folder"),
+        ("file.txt/a.png", "Nothing can be written"),
+    ],
 )
 def test_refuses_bad_outputs(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "folder.png").mkdir()
@@ -165,8 +181,12 @@ def test_lab_picture_is_opaque(tmp_path: Path) -> None:
     assert picture.x.shape == (1, 3, 3, 4)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("a.gif", "GIF"), ("a.webp", "WEBP"), ("a.tif", "TIFF")])
-def test_first_of_several_pictures_is_taken_with_a_warning(tmp_path: Path, name: str, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "kind"), [("a.gif", "GIF"), ("a.webp", "WEBP"), ("a.tif", "TIFF")]
+)
+def test_first_of_several_pictures_is_taken_with_a_warning(
+    tmp_path: Path, name: str, kind: str
+) -> None:
     first, second = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
     first.save(tmp_path / name, format=kind, save_all=True, append_images=[second])
     with pytest.warns(UserWarning, match="holds several pictures; the first is taken"):
@@ -174,7 +194,8 @@ def test_first_of_several_pictures_is_taken_with_a_warning(tmp_path: Path, name:
     assert x[0, 0].min() > 0.9
 
 
-# ---- what a picture may hold, and what is kept of it ----------------------------------------------
+# ---- what a picture may hold, and what is kept of it
+# ----------------------------------------------
 
 
 def with_notes(path: Path, **notes: object) -> Path:
@@ -207,7 +228,8 @@ def test_enlarged_picture_keeps_its_size_on_paper(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "exif", [b"\x00\x08\x00\x02\x01\x12\x00\x03", b"Exif\x00\x00nothing", b"II*\x00\xff\xff\xff\xff"]
+    "exif",
+    [b"\x00\x08\x00\x02\x01\x12\x00\x03", b"Exif\x00\x00nothing", b"II*\x00\xff\xff\xff\xff"],
 )
 def test_malformed_camera_notes_are_no_damage(tmp_path: Path, exif: bytes) -> None:
     found = images.read(with_notes(tmp_path / "a.png", exif=exif))
@@ -220,29 +242,44 @@ def test_malformed_camera_notes_are_no_damage(tmp_path: Path, exif: bytes) -> No
     [
         ([[0.0, np.nan]], r"holds 1 values that are no numbers \(NaN or infinite\)"),
         ([[0.0, np.inf]], r"holds 1 values that are no numbers"),
-        ([[0.0, 255.0]], r"holds values from 0 to 255\. Floating-point pictures with values from 0 to 1 are expected"),
+        (
+            [[0.0, 255.0]],
+            r"holds values from 0 to 255\. Floating-point pictures with values from 0 to 1 are "
+            r"expected",
+        ),
         ([[-0.5, 1.0]], r"holds values from -0\.5 to 1\."),
     ],
 )
-def test_numbers_that_are_no_picture_are_told(tmp_path: Path, values: list[list[float]], said: str) -> None:
+def test_numbers_that_are_no_picture_are_told(
+    tmp_path: Path, values: list[list[float]], said: str
+) -> None:
     Image.fromarray(np.array(values, np.float32)).save(tmp_path / "f.tif")
     with pytest.raises(ValueError, match=rf"f\.tif {said}"):
         images.read(tmp_path / "f.tif")
 
 
 def test_numbers_below_zero_are_told(tmp_path: Path) -> None:
-    Image.fromarray(np.array([[-1000, 3000]], np.int32)).save(tmp_path / "ct.tif")  # Hounsfield units
-    with pytest.raises(ValueError, match=r"holds values from -1000 to 3000\. Whole numbers from 0 to 65535"):
+    Image.fromarray(np.array([[-1000, 3000]], np.int32)).save(
+        tmp_path / "ct.tif"
+    )  # Hounsfield units
+    with pytest.raises(
+        ValueError, match=r"holds values from -1000 to 3000\. Whole numbers from 0 to 65535"
+    ):
         images.read(tmp_path / "ct.tif")
 
 
-@pytest.mark.parametrize(("most", "bits", "factor"), [(1023, 10, 64), (4095, 12, 16), (255, 8, 256), (600, 10, 64)])
-def test_few_bits_in_sixteen_are_read_as_such_with_a_warning(tmp_path: Path, most: int, bits: int, factor: int) -> None:
+@pytest.mark.parametrize(
+    ("most", "bits", "factor"), [(1023, 10, 64), (4095, 12, 16), (255, 8, 256), (600, 10, 64)]
+)
+def test_few_bits_in_sixteen_are_read_as_such_with_a_warning(
+    tmp_path: Path, most: int, bits: int, factor: int
+) -> None:
     """And written so: what came in goes out."""
     values = np.array([[0, 3, most]], np.uint16)
     Image.fromarray(values).save(tmp_path / "d.png")
     with pytest.warns(
-        UserWarning, match=rf"d\.png holds values up to {most} of 65535, .* {bits} bits .* by {factor}\."
+        UserWarning,
+        match=rf"d\.png holds values up to {most} of 65535, .* {bits} bits .* by {factor}\.",
     ):
         found = images.read(tmp_path / "d.png")
     assert float(found.x.max()) == pytest.approx(2 * most / (2**bits - 1) - 1)
@@ -256,7 +293,16 @@ RAMP = np.linspace(0, 1, 48).reshape(6, 8)
 def tiff(path: Path, values: np.ndarray, tags: dict[int, int]) -> Path:
     """Write an uncompressed TIFF of one channel with tags that Pillow does not write."""
     content = values.tobytes()
-    known = {256: values.shape[1], 257: values.shape[0], 258: 16, 259: 1, 262: 1, 273: 8, 277: 1, 278: values.shape[0]}
+    known = {
+        256: values.shape[1],
+        257: values.shape[0],
+        258: 16,
+        259: 1,
+        262: 1,
+        273: 8,
+        277: 1,
+        278: values.shape[0],
+    }
     entries = sorted((known | {279: len(content)} | tags).items())
     blocks = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
     end = struct.pack("<H", len(entries)) + blocks + bytes(4)
@@ -278,7 +324,9 @@ def bits_of_12(values: np.ndarray) -> np.ndarray:
 #: One ramp in every kind of file, and how to write it.
 RAMPS = {
     "8 bits.png": lambda p: Image.fromarray((RAMP * 255).round().astype(np.uint8)).save(p),
-    "colour.png": lambda p: Image.fromarray(np.stack([(RAMP * 255).round().astype(np.uint8)] * 3, -1)).save(p),
+    "colour.png": lambda p: Image.fromarray(
+        np.stack([(RAMP * 255).round().astype(np.uint8)] * 3, -1)
+    ).save(p),
     "16 bits.png": lambda p: Image.fromarray(deep(RAMP)).save(p),
     "16 bits.tif": lambda p: Image.fromarray(deep(RAMP)).save(p),
     "10 of 16 bits.png": lambda p: Image.fromarray(deep(RAMP, 1023)).save(p),
@@ -286,9 +334,15 @@ RAMPS = {
     "32 bits.tif": lambda p: Image.fromarray(deep(RAMP).astype(np.int32)).save(p),
     "float.tif": lambda p: Image.fromarray(RAMP.astype(np.float32)).save(p),
     "white is zero.tif": lambda p: tiff(p, deep(1 - RAMP), {262: 0}),
-    "float, white is zero.tif": lambda p: tiff(p, (1 - RAMP).astype("<f4"), {258: 32, 262: 0, 339: 3}),
-    "12 bits.tif": lambda p: tiff(p, bits_of_12(RAMP).reshape(6, 12), {256: 8, 257: 6, 258: 12, 278: 6}),
-    "1023.pgm": lambda p: p.write_bytes(b"P5 8 6 1023\n" + deep(RAMP, 1023).astype(">u2").tobytes()),
+    "float, white is zero.tif": lambda p: tiff(
+        p, (1 - RAMP).astype("<f4"), {258: 32, 262: 0, 339: 3}
+    ),
+    "12 bits.tif": lambda p: tiff(
+        p, bits_of_12(RAMP).reshape(6, 12), {256: 8, 257: 6, 258: 12, 278: 6}
+    ),
+    "1023.pgm": lambda p: p.write_bytes(
+        b"P5 8 6 1023\n" + deep(RAMP, 1023).astype(">u2").tobytes()
+    ),
     "10 bits, white is zero.tif": lambda p: tiff(p, deep(1 - RAMP, 1023), {262: 0}),
 }
 
@@ -308,7 +362,9 @@ def test_every_kind_of_file_is_read_alike_by_all(tmp_path: Path, name: str) -> N
         warnings.simplefilter("ignore")
         assert torch.equal(masks.from_file(tmp_path / name), (expected <= 0.5).float())
     numbers = images.read_numbers(tmp_path / name)
-    assert np.abs(numbers / numbers.max() - RAMP).max() < (0.5 / 255 if "10 bits, white" not in name else 1)
+    assert np.abs(numbers / numbers.max() - RAMP).max() < (
+        0.5 / 255 if "10 bits, white" not in name else 1
+    )
 
 
 #: Files that hold what is no picture, by what is said of them.
@@ -326,17 +382,26 @@ NOT_PICTURES = {
 def test_numbers_that_are_no_picture_are_told_by_all(tmp_path: Path, name: str) -> None:
     values, said = NOT_PICTURES[name]
     Image.fromarray(values).save(tmp_path / name)
-    for reader in (images.read, photographs.read_image, masks.from_file, lambda p: data.prepare(p, 0, 0)):
+    for reader in (
+        images.read,
+        photographs.read_image,
+        masks.from_file,
+        lambda p: data.prepare(p, 0, 0),
+    ):
         with pytest.raises(ValueError, match=rf"{name} {said}"):
             reader(tmp_path / name)
 
 
 def test_colours_of_16_bits_that_are_of_10_are_told(tmp_path: Path) -> None:
     """Pillow keeps their upper 8 bits alone."""
-    rows = b"".join(b"\0" + deep(np.linspace(0, 1, 12), 1023).astype(">u2").tobytes() for _ in range(3))
+    rows = b"".join(
+        b"\0" + deep(np.linspace(0, 1, 12), 1023).astype(">u2").tobytes() for _ in range(3)
+    )
     header = struct.pack(">IIBBBBB", 4, 3, 16, 2, 0, 0, 0)
     (tmp_path / "c.png").write_bytes(_png(header, zlib.compress(rows)))
-    with pytest.raises(ValueError, match=r"colours of 16 bits .* of 10 bits does\. .* multiply by 64\."):
+    with pytest.raises(
+        ValueError, match=r"colours of 16 bits .* of 10 bits does\. .* multiply by 64\."
+    ):
         images.read(tmp_path / "c.png")
 
 
@@ -361,13 +426,17 @@ def test_pictures_of_other_formats_are_named(tmp_path: Path, start: bytes, said:
 
 @pytest.mark.parametrize("source", [".png", ".jpg", ".webp", ".tif"])
 @pytest.mark.parametrize("target", [".png", ".jpg", ".webp", ".tif"])
-def test_notes_go_from_every_format_to_every_other(tmp_path: Path, source: str, target: str) -> None:
+def test_notes_go_from_every_format_to_every_other(
+    tmp_path: Path, source: str, target: str
+) -> None:
     exif = Image.Exif()
     exif[0x010F], exif[0x0112] = "a camera", 6
     exif[0x8769] = {0x829A: 0.01}
     exif[0x011A], exif[0x011B], exif[0x0128] = 300.0, 300.0, 2
     profile = b"a profile " * 20
-    first = with_notes(tmp_path / f"a{source}", dpi=(300, 300), exif=exif.tobytes(), icc_profile=profile)
+    first = with_notes(
+        tmp_path / f"a{source}", dpi=(300, 300), exif=exif.tobytes(), icc_profile=profile
+    )
     images.write(tmp_path / f"b{target}", images.read(first))
     with Image.open(tmp_path / f"b{target}") as kept:
         assert kept.size == (4, 6) and kept.info["icc_profile"] == profile
@@ -378,8 +447,12 @@ def test_notes_go_from_every_format_to_every_other(tmp_path: Path, source: str, 
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
-@pytest.mark.parametrize("exif", [b"\x00\x08\x00\x02\x01\x12", b"Exif\x00\x00II*\x00\xff\xff\xff\x7f", b"Exif\0\0MM"])
-def test_malformed_notes_are_no_damage_in_any_format(tmp_path: Path, suffix: str, exif: bytes) -> None:
+@pytest.mark.parametrize(
+    "exif", [b"\x00\x08\x00\x02\x01\x12", b"Exif\x00\x00II*\x00\xff\xff\xff\x7f", b"Exif\0\0MM"]
+)
+def test_malformed_notes_are_no_damage_in_any_format(
+    tmp_path: Path, suffix: str, exif: bytes
+) -> None:
     first = with_notes(tmp_path / f"a{suffix}", exif=exif)
     for reader in (images.read, photographs.read_image, lambda p: data.prepare(p, 0, 0)):
         reader(first)
@@ -421,8 +494,13 @@ def test_what_hides_under_transparent_pixels_is_seen_by_no_reader(tmp_path: Path
     path = sprite(tmp_path / "s.png")
     yellow = torch.tensor([250.0, 220.0, 60.0])[:, None, None]
     assert float((images.to_unit(images.load(path))[0] * 255 - yellow).abs().max()) < 0.01
-    for seen in (photographs.read_image(path), (images.to_unit(data.prepare(path, 0, 0))[0] * 255).permute(1, 2, 0)):
-        assert float(torch.as_tensor(seen)[..., 0].min()) > 249  # on white: nothing is darker than the sprite
+    for seen in (
+        photographs.read_image(path),
+        (images.to_unit(data.prepare(path, 0, 0))[0] * 255).permute(1, 2, 0),
+    ):
+        assert (
+            float(torch.as_tensor(seen)[..., 0].min()) > 249
+        )  # on white: nothing is darker than the sprite
 
 
 def test_colours_under_full_transparency_do_not_leak(tmp_path: Path) -> None:
@@ -433,7 +511,11 @@ def test_colours_under_full_transparency_do_not_leak(tmp_path: Path) -> None:
     Image.fromarray(sprite).save(tmp_path / "s.png")
     found = images.read(tmp_path / "s.png")
     assert found.alpha is not None
-    pixels = (images.to_unit(images.without_hidden(found.x, found.alpha)[0]) * 255).permute(1, 2, 0).numpy()
+    pixels = (
+        (images.to_unit(images.without_hidden(found.x, found.alpha)[0]) * 255)
+        .permute(1, 2, 0)
+        .numpy()
+    )
     hidden = sprite[..., 3] == 0
     assert np.abs(pixels[~hidden] - sprite[~hidden][:, :3]).max() < 0.01
     assert (np.abs(pixels[hidden] - [250, 220, 60]).max(axis=0) < [30, 80, 10]).all()
@@ -444,17 +526,25 @@ def test_picture_that_is_wholly_transparent_stays_as_it_is() -> None:
     assert torch.equal(images.without_hidden(x, torch.zeros(4, 4)), x)
 
 
-def test_postscript_is_never_handed_to_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_postscript_is_never_handed_to_a_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Pillow would run Ghostscript on it, whatever the file is named."""
     (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
     (tmp_path / "gs").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    (tmp_path / "x.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
+    (tmp_path / "x.png").write_text(
+        "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n"
+    )
     readers = (
-        images.read, photographs.read_image, masks.from_file, kernels.from_file, lambda p: data.prepare(p, 0, 0),
-        to_paint_on, lambda p: Album(None, None)._encode(p, ""), store._pixels,  # type: ignore[arg-type]
+        images.read, photographs.read_image, masks.from_file, kernels.from_file,
+        lambda p: data.prepare(p, 0, 0),
+        to_paint_on, lambda p: Album(None, None)._encode(p, ""), store._pixels,
+        # type: ignore[arg-type]
     )  # fmt: skip
     for reader in readers:
-        with pytest.raises(ValueError, match=r"x\.png is no picture that can be read: it is PostScript"):
+        with pytest.raises(
+            ValueError, match=r"x\.png is no picture that can be read: it is PostScript"
+        ):
             reader(tmp_path / "x.png")
     assert not (tmp_path / "ran").exists()

@@ -22,12 +22,17 @@ def test_reconstructor_is_the_solver_in_their_range():
     x = 0.3 * normal(2, *SHAPE)
     y = PHYSICS.A((x + 1) / 2)
     restored = as_deepinv_reconstructor(SOLVER, gaussian(*SHAPE), seeds=[3, 4])(y, PHYSICS)
-    ours = hrdis.solve(SOLVER, gaussian(*SHAPE), hrdis.Problem(MASK * x, Inpainting(MASK), 0.1), seeds=[3, 4])
+    ours = hrdis.solve(
+        SOLVER, gaussian(*SHAPE), hrdis.Problem(MASK * x, Inpainting(MASK), 0.1), seeds=[3, 4]
+    )
     torch.testing.assert_close(restored, (ours.x + 1) / 2, rtol=0, atol=1e-9)
 
 
 def test_reconstructor_takes_seeds_three_ways():
-    y, reconstructor = torch.full((2, *SHAPE), 0.5), as_deepinv_reconstructor(SOLVER, gaussian(*SHAPE), seeds=7)
+    y, reconstructor = (
+        torch.full((2, *SHAPE), 0.5),
+        as_deepinv_reconstructor(SOLVER, gaussian(*SHAPE), seeds=7),
+    )
     first = reconstructor(y, PHYSICS)
     assert torch.equal(first, reconstructor(y, PHYSICS, seeds=[7, 8]))
     assert torch.equal(first, reconstructor(y, PHYSICS, seeds=7))
@@ -39,7 +44,9 @@ def test_reconstructor_refuses_what_is_no_solver():
         as_deepinv_reconstructor("hrdis", gaussian(*SHAPE))
 
 
-@pytest.mark.parametrize("make", [as_deepinv_denoiser, lambda prior: as_deepinv_reconstructor(SOLVER, prior)])
+@pytest.mark.parametrize(
+    "make", [as_deepinv_denoiser, lambda prior: as_deepinv_reconstructor(SOLVER, prior)]
+)
 def test_what_is_no_prior_is_refused(make):
     with pytest.raises(TypeError, match=r"^prior is a ReLU\. A hrdis Prior is expected"):
         make(nn.ReLU())
@@ -48,11 +55,15 @@ def test_what_is_no_prior_is_refused(make):
 def best(prior, u, sigma):
     """The exact mean of the clean image in [0, 1] given u = clean + sigma z."""
     n, m = prior.mean.numel(), prior.mean.flatten()
-    gain = prior.covariance @ torch.linalg.inv(prior.covariance + (2 * sigma) ** 2 * torch.eye(n).double())
+    gain = prior.covariance @ torch.linalg.inv(
+        prior.covariance + (2 * sigma) ** 2 * torch.eye(n).double()
+    )
     return ((m + (2 * u.flatten(1) - 1 - m) @ gain.T).reshape(u.shape) + 1) / 2
 
 
-@pytest.mark.parametrize("sigma", [0.02, 0.1, 0.5, torch.tensor(0.1), torch.tensor([[[[0.1]]], [[[0.1]]]])])
+@pytest.mark.parametrize(
+    "sigma", [0.02, 0.1, 0.5, torch.tensor(0.1), torch.tensor([[[[0.1]]], [[[0.1]]]])]
+)
 def test_denoiser_is_the_exact_mean_on_a_gaussian(sigma):
     """Up to the spacing of the schedule: neighbouring levels differ by about 1 %."""
     u, prior = 0.5 + 0.2 * normal(2, *SHAPE), gaussian(*SHAPE)
@@ -65,24 +76,33 @@ def test_denoiser_takes_a_level_per_image():
     together = as_deepinv_denoiser(prior)(u, torch.tensor([0.1, 0.3, 0.0, 0.1]))
     assert len(prior.times) == 2  # two distinct levels above 0
     for i, sigma in enumerate([0.1, 0.3, 0.0, 0.1]):
-        torch.testing.assert_close(together[i : i + 1], as_deepinv_denoiser(gaussian(*SHAPE))(u[i : i + 1], sigma))
+        torch.testing.assert_close(
+            together[i : i + 1], as_deepinv_denoiser(gaussian(*SHAPE))(u[i : i + 1], sigma)
+        )
     assert torch.equal(together[2], u[2])
 
 
 def test_denoiser_lets_gradients_through():
     u = normal(2, *SHAPE).requires_grad_()
-    (gradient,) = torch.autograd.grad(as_deepinv_denoiser(gaussian(*SHAPE))(u, torch.tensor([0.1, 0.2])).sum(), u)
+    (gradient,) = torch.autograd.grad(
+        as_deepinv_denoiser(gaussian(*SHAPE))(u, torch.tensor([0.1, 0.2])).sum(), u
+    )
     assert bool((gradient.flatten(1).norm(dim=1) > 0).all())
 
 
 @pytest.mark.parametrize("sigma", [-0.1, float("nan"), float("inf"), torch.tensor([0.1, -0.1])])
 def test_denoiser_refuses_a_level_that_is_none(sigma):
-    with pytest.raises(ValueError, match=r"^sigma is \[.*\]\. Noise levels >= 0 for images in \[0, 1\] are expected"):
+    with pytest.raises(
+        ValueError,
+        match=r"^sigma is \[.*\]\. Noise levels >= 0 for images in \[0, 1\] are expected",
+    ):
         as_deepinv_denoiser(gaussian(*SHAPE))(torch.zeros(2, *SHAPE), sigma)
 
 
 def test_denoiser_refuses_levels_for_another_batch():
-    with pytest.raises(ValueError, match=r"^sigma holds 3 levels for 2 images\. One number, or one per image"):
+    with pytest.raises(
+        ValueError, match=r"^sigma holds 3 levels for 2 images\. One number, or one per image"
+    ):
         as_deepinv_denoiser(gaussian(*SHAPE))(torch.zeros(2, *SHAPE), torch.ones(3))
 
 
@@ -106,11 +126,14 @@ def test_exports_are_plain_modules_elsewhere(monkeypatch):
     assert type(as_deepinv_denoiser(gaussian(*SHAPE))).__mro__[1] is nn.Module
 
 
-# ---- the real package ------------------------------------------------------------------------------
+# ---- the real package
+# ------------------------------------------------------------------------------
 
 
 def test_real_package_takes_our_reconstructor(deepinv):
-    physics = deepinv.physics.Inpainting(SHAPE, MASK.float(), noise_model=deepinv.physics.GaussianNoise(0.05))
+    physics = deepinv.physics.Inpainting(
+        SHAPE, MASK.float(), noise_model=deepinv.physics.GaussianNoise(0.05)
+    )
     x = (0.3 * normal(2, *SHAPE)).float()
     with torch.random.fork_rng():
         y = physics((x + 1) / 2)
@@ -128,7 +151,9 @@ def test_real_sampler_runs_on_our_denoiser(deepinv):
     with torch.random.fork_rng():
         torch.random.manual_seed(0)
         y = physics((x + 1) / 2)
-        restored = deepinv.sampling.DDRM(denoiser, sigmas=[1.0, 0.5, 0.25, 0.1, 0.05, 0.01])(y, physics)
+        restored = deepinv.sampling.DDRM(denoiser, sigmas=[1.0, 0.5, 0.25, 0.1, 0.05, 0.01])(
+            y, physics
+        )
     assert float((2 * restored - 1 - x).norm()) < 0.8 * float((2 * y - 1 - x).norm())
 
 

@@ -1,4 +1,6 @@
-"""The laws of the house, enforced on the syntax trees: who may import whom, and what may be called where."""
+"""The laws of the house, enforced on the syntax trees: who may import whom, and what may be called
+where.
+"""
 
 import ast
 import sys
@@ -11,7 +13,8 @@ import hrdis
 
 ROOT = Path(hrdis.__file__).parent
 MODULES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts): path.read_text() for path in sorted(ROOT.rglob("*.py"))
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): path.read_text()
+    for path in sorted(ROOT.rglob("*.py"))
 }
 
 FLOORS = {
@@ -26,17 +29,18 @@ FLOORS = {
     "__main__": 7,
 }  # fmt: skip
 
-#: Files of one floor that may be imported by a neighbour: `load_prior` gives a name to what the file of the network
-#: reads, a sheet of samples is a picture, whose ranges `images` alone knows, what acts on rows and columns apart is one
-#: kind of operator, whatever takes a kernel checks it alike, the fill of holes is linear algebra, and what the driver
-#: refuses is a file of messages. Other people's models are networks and denoisers behind one bridge; networks under
-#: other names are read by one reader into one class, and a latent one has its decoder composed with the measurement.
-#: Files of pictures are opened by the one reader, masks and kernels too, though the others on their floors know no
-#: [0, 1] and no 0..255; its own files are notes, opening, reading and writing.
-#: Live networks are taken out of their wrappers, and asked what they want, by one file; what makes complex numbers real
-#: is tried before a message names it.
-#: A problem takes deepinv's operators for ours. The best of runs is chosen by a metric, and a
-#: prior is tried by one. The page is opened by a command.
+#: Files of one floor that may be imported by a neighbour: `load_prior` gives a name to what the
+#: file of the network reads, a sheet of samples is a picture, whose ranges `images` alone knows,
+#: what acts on rows and columns apart is one kind of operator, whatever takes a kernel checks it
+#: alike, the fill of holes is linear algebra, and what the driver refuses is a file of messages.
+#: Other people's models are networks and denoisers behind one bridge; networks under other names
+#: are read by one reader into one class, and a latent one has its decoder composed with the
+#: measurement. Files of pictures are opened by the one reader, masks and kernels too, though the
+#: others on their floors know no [0, 1] and no 0..255; its own files are notes, opening, reading
+#: and writing. Live networks are taken out of their wrappers, and asked what they want, by one
+#: file; what makes complex numbers real is tried before a message names it. A problem takes
+#: deepinv's operators for ours. The best of runs is chosen by a metric, and a prior is tried by
+#: one. The page is opened by a command.
 NEIGHBOURS = {
     ("priors.checkpoints", "priors.pipelines"),
     ("priors.checkpoints", "priors.hub"),
@@ -149,13 +153,22 @@ def floor(module: str) -> int:
 
 
 def package(module: str) -> str:
-    """The folder a module lies in: "" for ``schedule``, "priors" for ``priors.unet`` and ``priors.__init__``."""
+    """The folder a module lies in: "" for ``schedule``, "priors" for ``priors.unet`` and
+    ``priors.__init__``.
+    """
     return module.rpartition(".")[0]
 
 
 def imports(module: str, tree: ast.AST) -> Iterator[tuple[str, bool]]:
-    """Every imported module, absolute, and whether it is imported when this module is (not inside a function)."""
-    inside = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.Lambda) for n in ast.walk(f)}
+    """Every imported module, absolute, and whether it is imported when this module is (not inside a
+    function).
+    """
+    inside = {
+        id(n)
+        for f in ast.walk(tree)
+        if isinstance(f, ast.FunctionDef | ast.Lambda)
+        for n in ast.walk(f)
+    }
     here = ["hrdis", *module.split(".")]
     for node in ast.walk(tree):
         at_once = id(node) not in inside
@@ -165,7 +178,11 @@ def imports(module: str, tree: ast.AST) -> Iterator[tuple[str, bool]]:
             base = here[: len(here) - node.level] if node.level else []
             source = ".".join([*base, *filter(None, [node.module])])
             names = [f"{source}.{alias.name}" for alias in node.names]
-            modules = [name for name in names if name.removeprefix("hrdis.") in MODULES or _is_package(name)]
+            modules = [
+                name
+                for name in names
+                if name.removeprefix("hrdis.") in MODULES or _is_package(name)
+            ]
             yield from ((name, at_once) for name in (modules or [source]))
 
 
@@ -174,7 +191,9 @@ def _is_package(name: str) -> bool:
 
 
 def inner(module: str, tree: ast.AST) -> Iterator[str]:
-    """The modules of this package that a module imports: "rng", "priors.base", or "" for the package itself."""
+    """The modules of this package that a module imports: "rng", "priors.base", or "" for the
+    package itself.
+    """
     for name, _ in imports(module, tree):
         if name == "hrdis" or name.startswith("hrdis."):
             yield name.removeprefix("hrdis").removeprefix(".")
@@ -187,11 +206,14 @@ def climbs(module: str, source: str) -> list[str]:
         if not target:  # `import hrdis`: the whole house, for the applications on its top floors
             allowed = floor(module) >= 5
         elif floor(target) < floor(module):
-            solver = module.startswith("solvers") and target.split(".")[0] in ("operators", "priors")
+            solver = module.startswith("solvers") and target.split(".")[0] in (
+                "operators",
+                "priors",
+            )
             allowed = target in INTERFACES if solver else True
         elif package(module) and target.split(".")[0] == package(module):
-            # Inside one folder: only its base.py. The folder's __init__ gathers its files, and an application
-            # (floors 5 and 6) is one program in several files.
+            # Inside one folder: only its base.py. The folder's __init__ gathers its files, and an
+            # application (floors 5 and 6) is one program in several files.
             gathers = module.endswith("__init__") or floor(module) >= 5
             allowed = gathers or target.endswith(".base")
         else:
@@ -203,7 +225,11 @@ def climbs(module: str, source: str) -> list[str]:
 
 def heavy(module: str, source: str) -> list[str]:
     """Packages below floor 4 that every user would pay for at import."""
-    cheap = set(sys.stdlib_module_names) | {"hrdis", "torch", "pydantic"} | ({"numpy"} if module in NUMPY else set())
+    cheap = (
+        set(sys.stdlib_module_names)
+        | {"hrdis", "torch", "pydantic"}
+        | ({"numpy"} if module in NUMPY else set())
+    )
     tops = {name.split(".")[0] for name, at_once in imports(module, ast.parse(source)) if at_once}
     return sorted(tops - cheap)
 
@@ -222,27 +248,51 @@ def draws(module: str, source: str) -> list[str]:
         name = dotted(node) if isinstance(node, ast.Attribute) else ""
         head, _, last = name.rpartition(".")
         if (head == "torch" and last in RANDOM) or (head == "torch.random" and last != "fork_rng"):
-            broken.append(name)  # fork_rng draws nothing: it shields the global state from a package that does
-        if head in ("np.random", "numpy.random") and last != "Generator":  # the type of a stream may be named
+            broken.append(
+                name
+            )  # fork_rng draws nothing: it shields the global state from a package that does
+        if (
+            head in ("np.random", "numpy.random") and last != "Generator"
+        ):  # the type of a stream may be named
             broken.append(name)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in DRAWN_IN_PLACE:
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in DRAWN_IN_PLACE
+        ):
             broken.append(dotted(node.func))
-    broken += [name for name, _ in imports(module, tree) if name.split(".")[0] == "random" or name == "numpy.random"]
+    broken += [
+        name
+        for name, _ in imports(module, tree)
+        if name.split(".")[0] == "random" or name == "numpy.random"
+    ]
     return broken
 
 
 def pinned_to_cuda(source: str) -> list[str]:
-    calls = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
+    calls = [
+        n
+        for n in ast.walk(ast.parse(source))
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)
+    ]
     return [dotted(n.func) for n in calls if n.func.attr == "cuda"]
 
 
 def yields_inside_with(source: str) -> list[int]:
-    """Lines of a yield inside a with: the context would leak into the consumer's code between two steps."""
+    """Lines of a yield inside a with: the context would leak into the consumer's code between two
+    steps.
+    """
     lines = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.With):
-            nested = {id(m) for f in ast.walk(node) if isinstance(f, ast.FunctionDef) for m in ast.walk(f)}
-            found = [n for n in ast.walk(node) if isinstance(n, ast.Yield | ast.YieldFrom) and id(n) not in nested]
+            nested = {
+                id(m) for f in ast.walk(node) if isinstance(f, ast.FunctionDef) for m in ast.walk(f)
+            }
+            found = [
+                n
+                for n in ast.walk(node)
+                if isinstance(n, ast.Yield | ast.YieldFrom) and id(n) not in nested
+            ]
             lines += [n.lineno for n in found]
     return lines
 
@@ -291,9 +341,13 @@ def test_module_never_yields_inside_with(module):
     assert not yields_inside_with(MODULES[module])
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name not in ("images.opening", "uncertainty")])
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if name not in ("images.opening", "uncertainty")]
+)
 def test_pictures_are_opened_in_one_place(module):
-    """`images.open_image` says by which readers; `uncertainty` opens a chart of its own in memory."""
+    """`images.open_image` says by which readers; `uncertainty` opens a chart of its own in
+    memory.
+    """
     assert "Image.open(" not in MODULES[module]
 
 
@@ -361,7 +415,8 @@ def test_law_of_floors_allows(module, source):
 
 
 @pytest.mark.parametrize(
-    "source", ["import diffusers", "from PIL import Image", "import numpy as np", "import skimage.io"]
+    "source",
+    ["import diffusers", "from PIL import Image", "import numpy as np", "import skimage.io"],
 )
 def test_law_of_heavy_packages_refuses(source):
     assert heavy("operators.inpaint", source)

@@ -11,8 +11,12 @@ from hrdis.linalg import cg, dot, matrix, norm, per_image, rms
 def test_reductions_are_per_image(shape):
     a, b = normal(*shape), normal(*shape, seed=1)
     for i in range(shape[0]):
-        assert float(dot(a, b)[i]) == pytest.approx(sum((a[i] * b[i]).flatten().tolist()), rel=1e-12)
-        assert float(norm(a)[i]) == pytest.approx(sum((a[i] ** 2).flatten().tolist()) ** 0.5, rel=1e-12)
+        assert float(dot(a, b)[i]) == pytest.approx(
+            sum((a[i] * b[i]).flatten().tolist()), rel=1e-12
+        )
+        assert float(norm(a)[i]) == pytest.approx(
+            sum((a[i] ** 2).flatten().tolist()) ** 0.5, rel=1e-12
+        )
         assert float(rms(a)[i]) == pytest.approx(float(norm(a)[i]) / a[i].numel() ** 0.5, rel=1e-12)
 
 
@@ -30,7 +34,13 @@ def systems(count: int = 4, n: int = 6) -> torch.Tensor:
 
 def test_cg_solves_each_system():
     S, b = systems(), normal(4, 6, seed=1)
-    x = cg(lambda v: torch.einsum("bij,bj->bi", S, v), b, torch.zeros_like(b), steps=50, tolerance=1e-12)
+    x = cg(
+        lambda v: torch.einsum("bij,bj->bi", S, v),
+        b,
+        torch.zeros_like(b),
+        steps=50,
+        tolerance=1e-12,
+    )
     # 1e-8: the residual is 1e-12, the condition numbers reach 1e3
     torch.testing.assert_close(x, torch.linalg.solve(S, b), rtol=1e-8, atol=1e-12)
 
@@ -38,13 +48,25 @@ def test_cg_solves_each_system():
 def test_cg_is_exact_after_as_many_steps_as_unknowns():
     S, b = systems(), normal(4, 6, seed=1)
     calls = []
-    cg(lambda v: calls.append(1) or torch.einsum("bij,bj->bi", S, v), b, torch.zeros_like(b), steps=50, tolerance=1e-6)
+    cg(
+        lambda v: calls.append(1) or torch.einsum("bij,bj->bi", S, v),
+        b,
+        torch.zeros_like(b),
+        steps=50,
+        tolerance=1e-6,
+    )
     assert len(calls) <= 1 + 6 + 1  # the first residual, one per dimension, one for rounding
 
 
 def test_cg_stops_after_the_steps_allowed():
     S, b, calls = systems(), normal(4, 6, seed=1), []
-    cg(lambda v: calls.append(1) or torch.einsum("bij,bj->bi", S, v), b, torch.zeros_like(b), steps=2, tolerance=1e-12)
+    cg(
+        lambda v: calls.append(1) or torch.einsum("bij,bj->bi", S, v),
+        b,
+        torch.zeros_like(b),
+        steps=2,
+        tolerance=1e-12,
+    )
     assert len(calls) == 1 + 2
 
 
@@ -53,14 +75,19 @@ def test_cg_solves_an_image_alike_in_any_company():
     together = cg(lambda v: torch.einsum("bij,bj->bi", S, v), b, torch.zeros_like(b), steps=4)
     for i in range(4):
         alone = cg(
-            lambda v, i=i: torch.einsum("bij,bj->bi", S[i : i + 1], v), b[i : i + 1], torch.zeros(1, 6).double(), 4
+            lambda v, i=i: torch.einsum("bij,bj->bi", S[i : i + 1], v),
+            b[i : i + 1],
+            torch.zeros(1, 6).double(),
+            4,
         )
         # 1e-10: same operations, perhaps summed in another order
         torch.testing.assert_close(together[i], alone[0], rtol=1e-10, atol=1e-12)
 
 
 def test_cg_leaves_a_finished_image_alone():
-    """The second image starts at its solution: while the first goes on, it must not move by a bit."""
+    """The second image starts at its solution: while the first goes on, it must not move by a
+    bit.
+    """
     S, b = systems(2), normal(2, 6, seed=1)
     start = torch.stack([torch.zeros(6).double(), torch.linalg.solve(S[1], b[1])])
     x = cg(lambda v: torch.einsum("bij,bj->bi", S, v), b, start, steps=20, tolerance=1e-8)
@@ -72,7 +99,13 @@ def test_cg_stays_finite_where_there_is_no_curvature():
     """A zero map cannot reach b: the image stops, and its neighbour is solved."""
     S = torch.stack([torch.zeros(6, 6).double(), systems(1)[0]])
     b = normal(2, 6, seed=1)
-    x = cg(lambda v: torch.einsum("bij,bj->bi", S, v), b, torch.zeros_like(b), steps=20, tolerance=1e-10)
+    x = cg(
+        lambda v: torch.einsum("bij,bj->bi", S, v),
+        b,
+        torch.zeros_like(b),
+        steps=20,
+        tolerance=1e-10,
+    )
     assert torch.equal(x[0], torch.zeros(6).double())
     torch.testing.assert_close(x[1], torch.linalg.solve(S[1], b[1]), rtol=1e-6, atol=1e-9)
 

@@ -42,27 +42,45 @@ def test_freeform_masks_of_other_seeds_and_numbers_differ():
 
 
 def test_freeform_masks_are_scaled_copies_across_sizes():
-    """Strokes scale with the image: the same number of strokes hides about the same share at half the size."""
-    large = [coverage(torch.from_numpy(1 - masks._strokes(256, 256, masks.stream(k, "test"), True))) for k in range(60)]
-    small = [coverage(torch.from_numpy(1 - masks._strokes(128, 128, masks.stream(k, "test"), True))) for k in range(60)]
-    assert np.mean(small) == pytest.approx(np.mean(large), abs=0.02)  # the standard error of one mean is 0.011
+    """Strokes scale with the image: the same number of strokes hides about the same share at half
+    the size.
+    """
+    large = [
+        coverage(torch.from_numpy(1 - masks._strokes(256, 256, masks.stream(k, "test"), True)))
+        for k in range(60)
+    ]
+    small = [
+        coverage(torch.from_numpy(1 - masks._strokes(128, 128, masks.stream(k, "test"), True)))
+        for k in range(60)
+    ]
+    assert np.mean(small) == pytest.approx(
+        np.mean(large), abs=0.02
+    )  # the standard error of one mean is 0.011
 
 
 def test_freeform_coverage_has_the_reference_distribution():
-    """4000 draws gave a mean of 0.151, 31 % below 0.1 and 41 % in [0.1, 0.2); 400 draws find that to 4 errors."""
-    drawn = [float(masks._strokes(256, 256, masks.stream(k, "test"), True).mean()) for k in range(400)]
+    """4000 draws gave a mean of 0.151, 31 % below 0.1 and 41 % in [0.1, 0.2); 400 draws find that
+    to 4 errors.
+    """
+    drawn = [
+        float(masks._strokes(256, 256, masks.stream(k, "test"), True).mean()) for k in range(400)
+    ]
     assert np.mean(drawn) == pytest.approx(0.151, abs=4 * 0.085 / 20)
     assert np.mean([c < 0.1 for c in drawn]) == pytest.approx(0.31, abs=4 * 0.023)
     assert np.mean([0.1 <= c < 0.2 for c in drawn]) == pytest.approx(0.41, abs=4 * 0.025)
 
 
 def quarters(flip: bool) -> np.ndarray:
-    drawn = np.mean([masks._strokes(64, 64, masks.stream(k, "test"), flip) for k in range(300)], axis=0)
+    drawn = np.mean(
+        [masks._strokes(64, 64, masks.stream(k, "test"), flip) for k in range(300)], axis=0
+    )
     return np.array([part.mean() for part in np.array_split(drawn, 4, axis=1)])
 
 
 def test_freeform_is_balanced_where_it_is_flipped_and_lopsided_where_not():
-    """Unflipped strokes run to the right: 6, 14, 18 and 21 % of the quarters from left to right are hidden."""
+    """Unflipped strokes run to the right: 6, 14, 18 and 21 % of the quarters from left to right are
+    hidden.
+    """
     flipped, plain = quarters(True), quarters(False)
     assert plain == pytest.approx([0.06, 0.14, 0.18, 0.21], abs=0.03)
     assert flipped[0] == pytest.approx(flipped[3], abs=0.03)
@@ -70,20 +88,28 @@ def test_freeform_is_balanced_where_it_is_flipped_and_lopsided_where_not():
 
 @pytest.mark.parametrize("band", [(0.2, 0.1), (0.1, 0.1), (-0.1, 0.2), (0.5, 1.1)])
 def test_freeform_refuses_an_empty_band(band):
-    with pytest.raises(ValueError, match=r"^band is .*\. Two hole fractions 0 <= low < high <= 1 are expected"):
+    with pytest.raises(
+        ValueError, match=r"^band is .*\. Two hole fractions 0 <= low < high <= 1 are expected"
+    ):
         masks.freeform(64, 64, band)
 
 
 def test_freeform_refuses_a_band_out_of_reach():
-    with pytest.raises(ValueError, match=r"^A hole fraction of 70% or more is out of reach of free-form strokes"):
+    with pytest.raises(
+        ValueError, match=r"^A hole fraction of 70% or more is out of reach of free-form strokes"
+    ):
         masks.freeform(64, 64, (0.7, 0.8))
 
 
 def test_freeform_gives_up_with_the_closest_it_saw():
-    drawn = [float(masks._strokes(64, 64, masks.stream(0, "freeform", 0, k), True).mean()) for k in range(3)]
+    drawn = [
+        float(masks._strokes(64, 64, masks.stream(0, "freeform", 0, k), True).mean())
+        for k in range(3)
+    ]
     closest = min(drawn, key=lambda c: max(0.4 - c, c - 0.401))
     message = (
-        rf"^No mask with a hole fraction in \[0.4, 0.401\) in 3 attempts at 64 x 64; the closest had {closest:.3f}\."
+        r"^No mask with a hole fraction in \[0.4, 0.401\) in 3 attempts at 64 x 64; the closest "
+        rf"had {closest:.3f}\."
     )
     with pytest.raises(ValueError, match=message):
         masks.freeform(64, 64, (0.4, 0.401), attempts=3)
@@ -112,7 +138,9 @@ def test_scratches_are_a_function_of_their_seed_and_number():
 
 @pytest.mark.parametrize("hole", [0, 0.9, -0.1, 1.5])
 def test_scratches_refuse_a_share_they_cannot_reach(hole):
-    with pytest.raises(ValueError, match=rf"^hole is {hole}\. A hole fraction between 0 and 0.9 is expected"):
+    with pytest.raises(
+        ValueError, match=rf"^hole is {hole}\. A hole fraction between 0 and 0.9 is expected"
+    ):
         masks.scratches(32, 32, hole)
 
 
@@ -145,14 +173,19 @@ def test_box_reaches_both_ends_of_its_range():
 
 
 def test_box_is_a_function_of_its_seed_and_number():
-    assert torch.equal(masks.box(32, 32, (8, 8), seed=1, index=5), masks.box(32, 32, (8, 8), seed=1, index=5))
+    assert torch.equal(
+        masks.box(32, 32, (8, 8), seed=1, index=5), masks.box(32, 32, (8, 8), seed=1, index=5)
+    )
     assert len({masks.box(32, 32, (8, 8), index=k).numpy().tobytes() for k in range(5)}) > 1
 
 
 @pytest.mark.parametrize(("size", "margin"), [((9, 4), 0), ((4, 7), 1), ((0, 4), 0)])
 def test_box_that_does_not_fit_is_refused_with_the_largest(size, margin):
     most = rf"At most {8 - 2 * margin} x {8 - 2 * margin} is possible"
-    with pytest.raises(ValueError, match=rf"^A hole of .* with a margin of {margin} does not fit into 8 x 8\. {most}"):
+    with pytest.raises(
+        ValueError,
+        match=rf"^A hole of .* with a margin of {margin} does not fit into 8 x 8\. {most}",
+    ):
         masks.box(8, 8, size, margin)
 
 
@@ -165,13 +198,18 @@ def test_box_draws_both_sides_from_a_range():
 
 @pytest.mark.parametrize("size", [range(30, 20), range(5, 5)])
 def test_box_refuses_a_range_of_no_sides(size):
-    with pytest.raises(ValueError, match=r"^size is range\(.*\), which is empty\. A side from low to high is expected"):
+    with pytest.raises(
+        ValueError,
+        match=r"^size is range\(.*\), which is empty\. A side from low to high is expected",
+    ):
         masks.box(64, 64, size)
 
 
 @pytest.mark.parametrize("index", range(5))
 def test_box_refuses_a_range_whose_largest_does_not_fit(index):
-    with pytest.raises(ValueError, match=r"^A hole of 13 x 13 with a margin of 2 does not fit into 16 x 16\."):
+    with pytest.raises(
+        ValueError, match=r"^A hole of 13 x 13 with a margin of 2 does not fit into 16 x 16\."
+    ):
         masks.box(16, 16, range(1, 14), 2, index=index)
 
 
@@ -200,7 +238,9 @@ def test_random_pixels_drops_a_share_of_a_range():
 
 @pytest.mark.parametrize("hole", [0, 1, -0.5, 1.5, (0.7, 0.3), (0.5, 1)])
 def test_random_pixels_refuses_a_share_outside_0_and_1(hole):
-    with pytest.raises(ValueError, match=rf"^hole is {re.escape(str(hole))}\. A fraction of dropped pixels"):
+    with pytest.raises(
+        ValueError, match=rf"^hole is {re.escape(str(hole))}\. A fraction of dropped pixels"
+    ):
         masks.random_pixels(8, 8, hole)
 
 
@@ -237,9 +277,13 @@ def test_transparent_pixels_are_holes(tmp_path):
     assert torch.equal(masks.from_file(tmp_path / "mask.png", "alpha"), KEPT)
 
 
-@pytest.mark.parametrize(("hole", "paint", "hidden"), [("white", 255, 255), ("white", 255, 0), ("black", 0, 0)])
+@pytest.mark.parametrize(
+    ("hole", "paint", "hidden"), [("white", 255, 255), ("white", 255, 0), ("black", 0, 0)]
+)
 def test_transparent_pixels_of_a_painted_layer_were_not_painted(tmp_path, hole, paint, hidden):
-    picture = np.full((6, 8, 4), hidden, dtype=np.uint8)  # editors keep any colour under full transparency
+    picture = np.full(
+        (6, 8, 4), hidden, dtype=np.uint8
+    )  # editors keep any colour under full transparency
     picture[..., 3] = 0
     picture[PAINTED] = (paint, paint, paint, 255)
     Image.fromarray(picture).save(tmp_path / "mask.png")
@@ -261,13 +305,17 @@ def test_picture_without_contrast_is_refused(tmp_path, value, hole, said):
 
 def test_mask_of_0_and_1_in_a_picture_is_refused_with_what_to_write(tmp_path):
     Image.fromarray(PAINTED.astype(np.uint8)).save(tmp_path / "mask.png")
-    with pytest.raises(ValueError, match=r"mask\.png holds 0 and 1 of 255, .* write it with 255 \* mask\.$"):
+    with pytest.raises(
+        ValueError, match=r"mask\.png holds 0 and 1 of 255, .* write it with 255 \* mask\.$"
+    ):
         masks.from_file(tmp_path / "mask.png")
 
 
 @pytest.mark.parametrize("hole", ["white", "black"])
 def test_soft_edges_of_a_stroke_belong_to_the_hole(tmp_path, hole):
-    """They mix the damage into the picture; what is as grey far from any stroke is noise of the file."""
+    """They mix the damage into the picture; what is as grey far from any stroke is noise of the
+    file.
+    """
     white = np.zeros((30, 40))
     white[10:20, 10:20] = 1
     white[10:20, 8:10] = (0.06, 0.3)
@@ -299,7 +347,10 @@ def test_lines_thinner_than_a_pixel_are_told(tmp_path):
     white[4:12, 4:12] = 1
     white[30, 2:38] = 0.4
     Image.fromarray((white * 255).astype(np.uint8)).save(tmp_path / "mask.png")
-    with pytest.warns(UserWarning, match=r"36 pixels of .*mask\.png are between 25% and 50% white and touch no hole"):
+    with pytest.warns(
+        UserWarning,
+        match=r"36 pixels of .*mask\.png are between 25% and 50% white and touch no hole",
+    ):
         masks.from_file(tmp_path / "mask.png")
 
 
@@ -324,7 +375,9 @@ def test_file_that_is_no_mask_is_told_in_one_line(tmp_path, name):
     np.savez(tmp_path / "zip.npz", PAINTED)
     (tmp_path / "zip.npz").rename(tmp_path / "zip.npy")
     header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000, 1000000), }\n"
-    (tmp_path / "huge.npy").write_bytes(b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header)
+    (tmp_path / "huge.npy").write_bytes(
+        b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header
+    )
     nan = PAINTED.astype(np.float32)
     nan[0, 0] = np.nan
     Image.fromarray(nan).save(tmp_path / "nan.tif")
@@ -336,7 +389,9 @@ def test_file_that_is_no_mask_is_told_in_one_line(tmp_path, name):
 
 def test_photograph_in_the_place_of_the_mask_is_doubted(tmp_path):
     Image.fromarray(np.tile(np.arange(256, dtype=np.uint8), (16, 1))).save(tmp_path / "photo.png")
-    with pytest.warns(UserWarning, match=r"photo\.png is grey in 50% of its pixels, as a photograph is\."):
+    with pytest.warns(
+        UserWarning, match=r"photo\.png is grey in 50% of its pixels, as a photograph is\."
+    ):
         masks.from_file(tmp_path / "photo.png")
 
 
@@ -364,7 +419,10 @@ def test_array_of_zeros_and_ones_is_read(tmp_path, dtype, hole):
 
 def test_picture_without_transparency_is_refused_where_alpha_was_asked_for(tmp_path):
     Image.fromarray(PAINTED).save(tmp_path / "mask.png")
-    with pytest.raises(ValueError, match=r"mask.png has no transparency\. A picture with an alpha channel is expected"):
+    with pytest.raises(
+        ValueError,
+        match=r"mask.png has no transparency\. A picture with an alpha channel is expected",
+    ):
         masks.from_file(tmp_path / "mask.png", "alpha")
 
 
@@ -377,7 +435,10 @@ def test_array_is_refused_where_alpha_was_asked_for(tmp_path):
 @pytest.mark.parametrize("array", [np.zeros((2, 3, 4)), np.full((3, 4), 255), np.full((3, 4), 0.5)])
 def test_array_of_anything_else_is_refused(tmp_path, array):
     np.save(tmp_path / "mask.npy", array)
-    said = rf"mask.npy holds .* and values from {array.min():g} to {array.max():g}\. A \(h, w\) array of 0 and 1"
+    said = (
+        rf"mask.npy holds .* and values from {array.min():g} to {array.max():g}\. A \(h, w\) array "
+        r"of 0 and 1"
+    )
     with pytest.raises(ValueError, match=said):
         masks.from_file(tmp_path / "mask.npy")
 
@@ -393,7 +454,9 @@ def test_pickled_array_is_refused(tmp_path):
 
 def packed(path, band=(0.1, 0.2), n=3, size=16, **others):
     """A file in Palette's layout, with n free-form masks of its band; returns the holes."""
-    holes = np.stack([1 - masks.freeform(size, size, band, index=k).numpy() for k in range(n)]).astype(np.uint8)
+    holes = np.stack(
+        [1 - masks.freeform(size, size, band, index=k).numpy() for k in range(n)]
+    ).astype(np.uint8)
     key = f"{100 * band[0]:.0f}-{100 * band[1]:.0f}% freeform"
     np.savez(path, **{key: np.packbits(holes.reshape(-1))}, **others)
     return torch.from_numpy(holes).float()
@@ -409,7 +472,9 @@ def test_palette_masks_are_the_complement_of_the_packed_bits(tmp_path, band):
 @pytest.mark.parametrize(("index", "offset", "mask"), [(0, 3, 0), (4, 0, 1), (1, 1, 2), (2, 3, 2)])
 def test_palette_mask_number_wraps_around(tmp_path, index, offset, mask):
     holes = packed(tmp_path / "m.npz")
-    assert torch.equal(masks.palette(tmp_path / "m.npz", index=index, offset=offset, size=16), 1 - holes[mask])
+    assert torch.equal(
+        masks.palette(tmp_path / "m.npz", index=index, offset=offset, size=16), 1 - holes[mask]
+    )
 
 
 def test_palette_masks_are_of_256_pixels_by_default(tmp_path):
@@ -419,23 +484,36 @@ def test_palette_masks_are_of_256_pixels_by_default(tmp_path):
 
 def test_palette_lists_the_bands_of_a_file_that_lacks_one(tmp_path):
     packed(tmp_path / "m.npz", others=np.zeros(1))
-    with pytest.raises(ValueError, match=r"has no '20-30% freeform'\. It holds '10-20% freeform', 'others'\."):
+    with pytest.raises(
+        ValueError, match=r"has no '20-30% freeform'\. It holds '10-20% freeform', 'others'\."
+    ):
         masks.palette(tmp_path / "m.npz", (0.2, 0.3))
 
 
 @pytest.mark.parametrize(
     "values",
-    [np.zeros(31, np.uint8), np.zeros(33, np.uint8), np.zeros(0, np.uint8), np.zeros((1, 32), np.uint8), np.ones(32)],
+    [
+        np.zeros(31, np.uint8),
+        np.zeros(33, np.uint8),
+        np.zeros(0, np.uint8),
+        np.zeros((1, 32), np.uint8),
+        np.ones(32),
+    ],
 )
 def test_palette_refuses_bits_that_make_no_mask(tmp_path, values):
     np.savez(tmp_path / "m.npz", **{"10-20% freeform": values})
-    with pytest.raises(ValueError, match=r"A row of bytes is expected, 32 for each mask of 16 x 16 pixels\."):
+    with pytest.raises(
+        ValueError, match=r"A row of bytes is expected, 32 for each mask of 16 x 16 pixels\."
+    ):
         masks.palette(tmp_path / "m.npz", size=16)
 
 
 def test_palette_refuses_a_mask_outside_its_band(tmp_path):
     np.savez(tmp_path / "m.npz", **{"10-20% freeform": np.full(32, 255, np.uint8)})
-    with pytest.raises(ValueError, match=r"^Mask 0 of '10-20% freeform' in .* hides 100\.0% of the picture, outside"):
+    with pytest.raises(
+        ValueError,
+        match=r"^Mask 0 of '10-20% freeform' in .* hides 100\.0% of the picture, outside",
+    ):
         masks.palette(tmp_path / "m.npz", size=16)
 
 
@@ -446,5 +524,7 @@ def test_palette_refuses_what_is_no_such_file(tmp_path, content):
         content = (tmp_path / "m.npy").read_bytes()
     if content is not None:
         (tmp_path / "m.npz").write_bytes(content)
-    with pytest.raises(ValueError, match=r"cannot be read\. Palette's imagenet_freeform_masks\.npz is expected\."):
+    with pytest.raises(
+        ValueError, match=r"cannot be read\. Palette's imagenet_freeform_masks\.npz is expected\."
+    ):
         masks.palette(tmp_path / "m.npz")

@@ -9,12 +9,16 @@ from hrdis.rng import ImageRNG
 
 def pair(size: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
     truth = ImageRNG([0, 1], "truth").randn((3, size, size)).mul(0.3).double()
-    return (truth + 0.1 * ImageRNG([0, 1], "noise").randn((3, size, size))).clamp(-1, 1), truth.clamp(-1, 1)
+    return (truth + 0.1 * ImageRNG([0, 1], "noise").randn((3, size, size))).clamp(
+        -1, 1
+    ), truth.clamp(-1, 1)
 
 
 def test_psnr_of_a_known_error() -> None:
     x = torch.zeros(1, 3, 4, 4)
-    assert float(metrics.psnr(x + 0.2, x)) == pytest.approx(20.0, abs=1e-5)  # 0.2 in [-1, 1] is 0.1 in [0, 1]
+    assert float(metrics.psnr(x + 0.2, x)) == pytest.approx(
+        20.0, abs=1e-5
+    )  # 0.2 in [-1, 1] is 0.1 in [0, 1]
 
 
 def test_psnr_clamps_to_the_range() -> None:
@@ -48,7 +52,9 @@ def test_ssim_agrees_with_scikit_image() -> None:
             ((truth[i] + 1) / 2).numpy(), ((x[i] + 1) / 2).numpy(), channel_axis=0, data_range=1,
             gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True,
         )  # fmt: skip
-        inner = full[:, 5:-5, 5:-5].mean()  # scikit-image pads; only windows inside the image are compared
+        inner = full[
+            :, 5:-5, 5:-5
+        ].mean()  # scikit-image pads; only windows inside the image are compared
         assert float(metrics.ssim(x, truth)[i]) == pytest.approx(inner, abs=1e-6)
 
 
@@ -103,15 +109,21 @@ def test_align_does_nothing_unless_asked() -> None:
 def test_align_never_lowers_the_score() -> None:
     x, truth = pair()
     before = metrics.psnr(-x, truth)
-    whole, apart = (metrics.psnr(metrics.align(-x, truth, how), truth) for how in ("global", "per_channel"))
+    whole, apart = (
+        metrics.psnr(metrics.align(-x, truth, how), truth) for how in ("global", "per_channel")
+    )
     assert bool((whole >= before).all()) and bool((apart >= whole).all())
 
 
 def test_align_refuses_another_way() -> None:
     x, truth = pair()
-    with pytest.raises(ValueError, match=r"^how is 'best'\. 'none', 'global' or 'per_channel' is expected\."):
+    with pytest.raises(
+        ValueError, match=r"^how is 'best'\. 'none', 'global' or 'per_channel' is expected\."
+    ):
         metrics.align(x, truth, "best")
-    with pytest.raises(ValueError, match=r"^x has shape \(1, 3, 32, 32\), the truth \(2, 3, 32, 32\)\."):
+    with pytest.raises(
+        ValueError, match=r"^x has shape \(1, 3, 32, 32\), the truth \(2, 3, 32, 32\)\."
+    ):
         metrics.align(x[:1], truth, "global")
 
 
@@ -119,7 +131,9 @@ def test_summary_is_the_mean_and_the_deviation() -> None:
     samples = torch.stack([torch.full((3, 4, 5), v) for v in (-0.5, 0.5)])
     summary = uncertainty.summarise(samples)
     assert torch.equal(summary.mean, torch.zeros(1, 3, 4, 5))
-    assert torch.allclose(summary.deviation, torch.full((4, 5), 0.5**0.5 / 2))  # sample deviation of 0.25, 0.75
+    assert torch.allclose(
+        summary.deviation, torch.full((4, 5), 0.5**0.5 / 2)
+    )  # sample deviation of 0.25, 0.75
 
 
 def test_summary_needs_two_samples() -> None:
@@ -128,6 +142,8 @@ def test_summary_needs_two_samples() -> None:
 
 
 def test_sheet_holds_every_picture() -> None:
-    sheet = uncertainty.sheet([torch.full((1, 3, 256, 256), v) for v in (-1.0, 0.0, 1.0)], ["a", "b", "c"])
+    sheet = uncertainty.sheet(
+        [torch.full((1, 3, 256, 256), v) for v in (-1.0, 0.0, 1.0)], ["a", "b", "c"]
+    )
     colours = {sheet.getpixel((x, sheet.height // 2)) for x in range(sheet.width)}
     assert {(0, 0, 0), (128, 128, 128), (255, 255, 255)} <= colours

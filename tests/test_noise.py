@@ -12,7 +12,8 @@ from hrdis.rng import ImageRNG, Replay
 
 
 @pytest.mark.parametrize(
-    ("args", "sigma_y"), [((0.05,), 0.1), ((0.1, "[0,1]"), 0.2), ((0.05, "[-1,1]"), 0.05), ((0,), 0)]
+    ("args", "sigma_y"),
+    [((0.05,), 0.1), ((0.1, "[0,1]"), 0.2), ((0.05, "[-1,1]"), 0.05), ((0,), 0)],
 )
 def test_gaussian_level_is_in_units_of_y(args, sigma_y):
     assert Gaussian(*args).sigma_y == sigma_y
@@ -32,7 +33,9 @@ def test_gaussian_of_level_zero_draws_nothing_and_copies():
 
 @pytest.mark.parametrize("sigma", [-0.1, math.nan, math.inf])
 def test_gaussian_refuses_a_level_that_is_none(sigma):
-    with pytest.raises(ValueError, match=rf"^sigma is {sigma}\. A standard deviation >= 0 is expected"):
+    with pytest.raises(
+        ValueError, match=rf"^sigma is {sigma}\. A standard deviation >= 0 is expected"
+    ):
         Gaussian(sigma)
 
 
@@ -52,9 +55,14 @@ def test_poisson_counts_are_quantiles(mean):
     assert torch.equal(poisson_quantile(u, mean * m), expected)
 
 
-@pytest.mark.parametrize(("u", "mean", "count"), [(0.0, 0.0, 0), (1.0, 0.0, 0), (0.0, 5.0, 0), (0.5, 255.0, 255)])
+@pytest.mark.parametrize(
+    ("u", "mean", "count"), [(0.0, 0.0, 0), (1.0, 0.0, 0), (0.0, 5.0, 0), (0.5, 255.0, 255)]
+)
 def test_poisson_counts_at_the_ends(u, mean, count):
-    assert float(poisson_quantile(*(torch.tensor([v], dtype=torch.float64) for v in (u, mean)))) == count
+    assert (
+        float(poisson_quantile(*(torch.tensor([v], dtype=torch.float64) for v in (u, mean))))
+        == count
+    )
 
 
 @pytest.mark.parametrize("rate", [1.0, 0.1, 30.0])
@@ -73,7 +81,9 @@ def test_poisson_has_the_mean_and_variance_of_counted_photons(grey, rate):
     y = torch.full((4, 1, 64, 64), grey, dtype=torch.float64)
     noisy = Poisson(rate).add(y, ImageRNG(range(4), "test"))
     n, std = y.numel(), 2 * math.sqrt((grey + 1) / 2 / (255 * rate))
-    assert float(noisy.mean()) == pytest.approx(grey, abs=5 * std / n**0.5)  # five standard errors each
+    assert float(noisy.mean()) == pytest.approx(
+        grey, abs=5 * std / n**0.5
+    )  # five standard errors each
     assert float(noisy.std()) == pytest.approx(std, rel=5 / (2 * n) ** 0.5)
 
 
@@ -81,7 +91,9 @@ def test_poisson_level_is_that_of_mid_grey():
     noise = Poisson(2.0)
     noisy = noise.add(torch.zeros(4, 1, 64, 64), ImageRNG(range(4), "test"))
     assert float(noisy.std()) == pytest.approx(noise.sigma_y, rel=5 / (2 * noisy.numel()) ** 0.5)
-    assert Poisson(2.0).sigma_y == pytest.approx(Poisson(1.0).sigma_y / 2**0.5)  # more rate, less noise
+    assert Poisson(2.0).sigma_y == pytest.approx(
+        Poisson(1.0).sigma_y / 2**0.5
+    )  # more rate, less noise
 
 
 def test_poisson_stays_in_range_and_leaves_black_alone():
@@ -101,7 +113,9 @@ def test_poisson_of_nearly_the_same_picture_is_nearly_the_same():
 
 @pytest.mark.parametrize("rate", [0, -1.0, math.nan, math.inf])
 def test_poisson_refuses_a_rate_that_is_none(rate):
-    with pytest.raises(ValueError, match=rf"^rate is {rate}\. A number > 0 is expected, more being less noise"):
+    with pytest.raises(
+        ValueError, match=rf"^rate is {rate}\. A number > 0 is expected, more being less noise"
+    ):
         Poisson(rate)
 
 
@@ -116,12 +130,16 @@ def test_poisson_with_a_scale_counts_magnitudes():
     noise = Poisson(1.0, scale=40.0)
     noisy = noise.add(y, ImageRNG(range(4), "test"))
     assert float(noisy.mean()) == pytest.approx(20, abs=5 * noise.sigma_y / y.numel() ** 0.5)
-    assert float(noisy.std()) == pytest.approx(noise.sigma_y, rel=5 / (2 * y.numel()) ** 0.5)  # at half the scale
+    assert float(noisy.std()) == pytest.approx(
+        noise.sigma_y, rel=5 / (2 * y.numel()) ** 0.5
+    )  # at half the scale
     assert not noise.pictures_only
 
 
 def test_poisson_with_a_scale_refuses_negative_values():
-    with pytest.raises(ValueError, match=r"^y holds negative values \(down to -1\), which count no photons\."):
+    with pytest.raises(
+        ValueError, match=r"^y holds negative values \(down to -1\), which count no photons\."
+    ):
         Poisson(1.0, scale=1.0).add(-torch.ones(1, 1, 2, 2), ImageRNG([0], "test"))
 
 
@@ -155,7 +173,8 @@ def test_speckle_of_level_zero_draws_nothing_and_copies():
 @pytest.mark.parametrize("sigma", [-0.1, math.nan, math.inf])
 def test_speckle_refuses_a_level_that_is_none(sigma):
     with pytest.raises(
-        ValueError, match=rf"^sigma is {sigma}\. A standard deviation >= 0 is expected: Speckle\(0\.1\)"
+        ValueError,
+        match=rf"^sigma is {sigma}\. A standard deviation >= 0 is expected: Speckle\(0\.1\)",
     ):
         Speckle(sigma)
 
@@ -204,7 +223,10 @@ def test_noise_describes_itself_in_both_ranges(noise):
 @pytest.mark.parametrize("noise", [Poisson(), Speckle()], ids=str)
 def test_noise_of_pictures_refuses_magnitudes(noise):
     x = (0.3 * normal(1, 1, 8, 8)).clamp(-1, 1)
-    message = r"^PhaseRetrieval measures no picture, but \w+ noise is defined for pictures in \[-1, 1\]\. Use Gaussian"
+    message = (
+        r"^PhaseRetrieval measures no picture, but \w+ noise is defined for pictures in \[-1, "
+        r"1\]\. Use Gaussian"
+    )
     with pytest.raises(ValueError, match=message):
         hrdis.measure(hrdis.operators.PhaseRetrieval(), x, noise, seeds=[0])
 
@@ -212,7 +234,9 @@ def test_noise_of_pictures_refuses_magnitudes(noise):
 @pytest.mark.parametrize("noise", [Poisson(), Speckle()], ids=str)
 def test_noise_of_pictures_refuses_values_of_no_picture(noise):
     """Coefficients of an operator that does not say what it measures."""
-    with pytest.raises(ValueError, match=r"^y reaches 8, but \w+ noise is defined for pictures in \[-1, 1\]\."):
+    with pytest.raises(
+        ValueError, match=r"^y reaches 8, but \w+ noise is defined for pictures in \[-1, 1\]\."
+    ):
         hrdis.measure(lambda x: 8 * x, torch.ones(1, 1, 4, 4), noise, seeds=[0])
 
 
@@ -235,7 +259,9 @@ def test_measured_noise_has_the_level_asked_for():
     x = torch.zeros(4, 1, 64, 64)
     problem = hrdis.measure(hrdis.operators.Identity(), x, Gaussian(0.05), seeds=range(4))
     assert problem.sigma_y == 0.1
-    assert float(problem.y.std()) == pytest.approx(0.1, rel=5 / (2 * 4 * 64**2) ** 0.5)  # five standard errors
+    assert float(problem.y.std()) == pytest.approx(
+        0.1, rel=5 / (2 * 4 * 64**2) ** 0.5
+    )  # five standard errors
 
 
 def test_measured_noise_of_an_image_depends_on_its_seed_alone():
@@ -247,13 +273,17 @@ def test_measured_noise_of_an_image_depends_on_its_seed_alone():
 
 def test_measure_puts_no_noise_into_holes():
     mask = hrdis.operators.masks.random_pixels(8, 8)
-    y = hrdis.measure(hrdis.operators.Inpainting(mask), 0.3 * normal(2, 3, 8, 8), Gaussian(0.1), seeds=[0, 1]).y
+    y = hrdis.measure(
+        hrdis.operators.Inpainting(mask), 0.3 * normal(2, 3, 8, 8), Gaussian(0.1), seeds=[0, 1]
+    ).y
     assert bool((y[..., mask == 0] == 0).all())
     assert bool((y[..., mask == 1] != 0).all())
 
 
 def test_measured_noise_differs_from_the_noise_of_a_solver_with_the_same_seed():
-    y = hrdis.measure(hrdis.operators.Identity(), torch.zeros(1, 1, 8, 8), Gaussian(0.5), seeds=[0]).y
+    y = hrdis.measure(
+        hrdis.operators.Identity(), torch.zeros(1, 1, 8, 8), Gaussian(0.5), seeds=[0]
+    ).y
     assert not torch.equal(y, ImageRNG([0], "solve").randn((1, 8, 8)))
 
 
@@ -272,8 +302,12 @@ def test_measure_needs_seeds_where_there_is_noise():
 
 
 def test_measure_refuses_seeds_that_do_not_match():
-    with pytest.raises(ValueError, match=r"^seeds has 3 entries for a batch of 2\. .*seeds=range\(2\)"):
-        hrdis.measure(hrdis.operators.Identity(), torch.zeros(2, 1, 4, 4), Gaussian(0.1), seeds=[0, 1, 2])
+    with pytest.raises(
+        ValueError, match=r"^seeds has 3 entries for a batch of 2\. .*seeds=range\(2\)"
+    ):
+        hrdis.measure(
+            hrdis.operators.Identity(), torch.zeros(2, 1, 4, 4), Gaussian(0.1), seeds=[0, 1, 2]
+        )
 
 
 def test_measure_warns_of_another_range():
@@ -281,14 +315,21 @@ def test_measure_warns_of_another_range():
         hrdis.measure(hrdis.operators.Identity(), torch.full((1, 1, 4, 4), 255.0))
 
 
-@pytest.mark.parametrize("x", [torch.zeros(1, 4, 4), torch.zeros(1, 1, 4, 4, dtype=torch.uint8), [[0.0]]])
+@pytest.mark.parametrize(
+    "x", [torch.zeros(1, 4, 4), torch.zeros(1, 1, 4, 4, dtype=torch.uint8), [[0.0]]]
+)
 @pytest.mark.parametrize("A", [hrdis.operators.Identity(), lambda x: x])
 def test_measure_refuses_what_is_no_batch_of_images(A, x):
-    with pytest.raises(TypeError, match=r"got .*\. A floating tensor of shape \(b, c, h, w\) in \[-1, 1\] is expected"):
+    with pytest.raises(
+        TypeError,
+        match=r"got .*\. A floating tensor of shape \(b, c, h, w\) in \[-1, 1\] is expected",
+    ):
         hrdis.measure(A, x)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_measure_refuses_an_image_that_is_not_finite(bad):
-    with pytest.raises(ValueError, match=r"^The image given to Identity holds NaN or infinite values\."):
+    with pytest.raises(
+        ValueError, match=r"^The image given to Identity holds NaN or infinite values\."
+    ):
         hrdis.measure(hrdis.operators.Identity(), torch.full((1, 1, 4, 4), bad))

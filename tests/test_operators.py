@@ -48,8 +48,14 @@ every_dtype = pytest.mark.parametrize("dtype", list(TOLERANCE), ids=str)
 
 
 def test_every_exported_linear_operator_is_listed():
-    exported = {c for c in vars(hrdis.operators).values() if isinstance(c, type) and issubclass(c, LinearOperator)}
-    assert exported - {LinearOperator, SVDOperator} == {type(row(*row.fit(1, 1, 12, 12))) for row in LINEAR.values()}
+    exported = {
+        c
+        for c in vars(hrdis.operators).values()
+        if isinstance(c, type) and issubclass(c, LinearOperator)
+    }
+    assert exported - {LinearOperator, SVDOperator} == {
+        type(row(*row.fit(1, 1, 12, 12))) for row in LINEAR.values()
+    }
 
 
 @every_operator_and_shape
@@ -66,7 +72,9 @@ def test_adjoint_is_the_adjoint(name, shape, dtype):
 @every_dtype
 def test_pinv_gives_a_picture_with_the_same_measurement(name, shape, dtype):
     A, x = LINEAR[name](*shape), normal(*shape, dtype=dtype)
-    assert rel(A(A.pinv(A(x))), A(x)) <= 10 * (LINEAR[name].condition / 3) * TOLERANCE[dtype]  # three applications
+    assert (
+        rel(A(A.pinv(A(x))), A(x)) <= 10 * (LINEAR[name].condition / 3) * TOLERANCE[dtype]
+    )  # three applications
 
 
 @every_operator
@@ -117,7 +125,9 @@ def test_prox_is_the_regularised_solution(name):
     H, rho = matrix(A, shape[1:]), 0.3
     left = H.T @ H + rho * torch.eye(H.shape[1], dtype=torch.float64)
     expected = torch.linalg.solve(left, H.T @ y.flatten() + rho * x.flatten())
-    torch.testing.assert_close(A.prox(x, y, rho).flatten(), expected, rtol=0, atol=1e-6)  # conjugate gradient: 1e-6
+    torch.testing.assert_close(
+        A.prox(x, y, rho).flatten(), expected, rtol=0, atol=1e-6
+    )  # conjugate gradient: 1e-6
 
 
 @every_operator
@@ -128,7 +138,8 @@ def test_prox_without_regularisation_is_the_projection(name):
     assert torch.equal(A.prox(x, y, 0.0), A.project(x, y))
 
 
-# ---- every operator with a singular value decomposition -------------------------------------------
+# ---- every operator with a singular value decomposition
+# -------------------------------------------
 
 SVD = [name for name, row in LINEAR.items() if isinstance(row(*row.fit(1, 1, 12, 12)), SVDOperator)]
 every_svd = pytest.mark.parametrize("name", SVD)
@@ -188,7 +199,12 @@ def test_spectrum_has_the_precision_of_the_image(name, dtype):
     shape = LINEAR[name].fit(2, 3, 12, 12)
     A, x = LINEAR[name](*shape), normal(*shape, dtype=dtype)
     spectrum = A.Vt(x)
-    assert {A.singulars(x).dtype, spectrum.real.dtype, A.V(spectrum).dtype, A.U(spectrum).dtype} == {dtype}
+    assert {
+        A.singulars(x).dtype,
+        spectrum.real.dtype,
+        A.V(spectrum).dtype,
+        A.U(spectrum).dtype,
+    } == {dtype}
 
 
 @every_operator
@@ -269,10 +285,22 @@ def test_operator_gives_the_same_measurement_twice(name):
             TypeError,
             r"got torch.int64 of shape \(1, 1, 12, 12\)\. A floating",
         ),
-        (torch.zeros(1, 12, 12), TypeError, r"got torch.float32 of shape \(1, 12, 12\)\. A floating tensor"),
+        (
+            torch.zeros(1, 12, 12),
+            TypeError,
+            r"got torch.float32 of shape \(1, 12, 12\)\. A floating tensor",
+        ),
         (np.zeros((1, 1, 12, 12)), TypeError, r"got ndarray\. A floating tensor"),
-        (torch.zeros(0, 1, 12, 12), TypeError, r"got torch.float32 of shape \(0, 1, 12, 12\)\. A floating tensor"),
-        (torch.full((1, 1, 12, 12), math.nan), ValueError, r"^The image given to \w+ holds NaN or infinite values\."),
+        (
+            torch.zeros(0, 1, 12, 12),
+            TypeError,
+            r"got torch.float32 of shape \(0, 1, 12, 12\)\. A floating tensor",
+        ),
+        (
+            torch.full((1, 1, 12, 12), math.nan),
+            ValueError,
+            r"^The image given to \w+ holds NaN or infinite values\.",
+        ),
     ],
 )
 def test_check_refuses_what_is_no_batch_of_images(name, x, error, message):
@@ -284,7 +312,9 @@ def test_check_refuses_what_is_no_batch_of_images(name, x, error, message):
 def test_whole_numbers_are_refused(name):
     """Cast to them, the 1/4 of block means is 0, and so was every measurement."""
     shape = LINEAR[name].fit(1, 3, 12, 12)
-    with pytest.raises(TypeError, match=r"got torch\.uint8\. A floating tensor of shape \(b, c, h, w\)"):
+    with pytest.raises(
+        TypeError, match=r"got torch\.uint8\. A floating tensor of shape \(b, c, h, w\)"
+    ):
         LINEAR[name](*shape)(torch.ones(shape, dtype=torch.uint8))
 
 
@@ -294,7 +324,9 @@ def test_whole_numbers_are_refused(name):
 @pytest.mark.parametrize("scale", [1, 2, 4, 8, 16])
 def test_average_is_the_mean_of_blocks(scale):
     x = normal(2, 3, 32, 48)
-    torch.testing.assert_close(SuperResolution(scale)(x), F.avg_pool2d(x, scale), rtol=0, atol=1e-14)
+    torch.testing.assert_close(
+        SuperResolution(scale)(x), F.avg_pool2d(x, scale), rtol=0, atol=1e-14
+    )
 
 
 @pytest.mark.parametrize("scale", [2, 4, 16])
@@ -321,7 +353,9 @@ def keys(u: float) -> float:
 
 
 def bicubic_matrix(n: int, f: int) -> torch.Tensor:
-    """K sample by sample: 4 f taps of the stretched cubic, normalised; indices mirrored until they lie inside."""
+    """K sample by sample: 4 f taps of the stretched cubic, normalised; indices mirrored until they
+    lie inside.
+    """
     K = torch.zeros(n // f, n, dtype=torch.float64)
     for k in range(n // f):
         taps = list(range(k * f + f // 2 - 2 * f, k * f + f // 2 + 2 * f))
@@ -339,7 +373,9 @@ def test_bicubic_is_the_separable_product_of_the_stretched_cubic(scale, blocks):
     h, w = blocks * scale, 3 * scale
     x = normal(2, 3, h, w)
     expected = bicubic_matrix(h, scale) @ x @ bicubic_matrix(w, scale).T
-    torch.testing.assert_close(SuperResolution(scale, kernel="bicubic")(x), expected, rtol=0, atol=1e-13)
+    torch.testing.assert_close(
+        SuperResolution(scale, kernel="bicubic")(x), expected, rtol=0, atol=1e-13
+    )
 
 
 @pytest.mark.parametrize("kernel", ["average", "bicubic"])
@@ -354,7 +390,8 @@ def test_bicubic_agrees_with_torch_away_from_the_border(scale):
     x = normal(1, 3, 64, 64)
     ours = SuperResolution(scale, kernel="bicubic")(x)
     theirs = F.interpolate(x, scale_factor=1 / scale, mode="bicubic", antialias=True)
-    # torch tabulates nothing: interiors agree to rounding. Two samples at the border are renormalised there instead.
+    # torch tabulates nothing: interiors agree to rounding. Two samples at the border are
+    # renormalised there instead.
     torch.testing.assert_close(ours[..., 2:-2, 2:-2], theirs[..., 2:-2, 2:-2], rtol=0, atol=1e-12)
     assert float((ours - theirs).abs().max()) > 1e-2
 
@@ -363,16 +400,24 @@ def test_bicubic_agrees_with_torch_away_from_the_border(scale):
 def test_bicubic_agrees_with_pillow_away_from_the_border(scale):
     Image = pytest.importorskip("PIL.Image")
     x = normal(1, 1, 64, 64, dtype=torch.float32)
-    small = Image.fromarray(x[0, 0].numpy()).resize((64 // scale, 64 // scale), Image.Resampling.BICUBIC)
+    small = Image.fromarray(x[0, 0].numpy()).resize(
+        (64 // scale, 64 // scale), Image.Resampling.BICUBIC
+    )
     ours = SuperResolution(scale, kernel="bicubic")(x)[0, 0]
     theirs = torch.from_numpy(np.array(small))
-    torch.testing.assert_close(ours[2:-2, 2:-2], theirs[2:-2, 2:-2], rtol=0, atol=1e-5)  # float32, 64 taps
+    torch.testing.assert_close(
+        ours[2:-2, 2:-2], theirs[2:-2, 2:-2], rtol=0, atol=1e-5
+    )  # float32, 64 taps
     assert float((ours - theirs).abs().max()) > 1e-2
 
 
-@pytest.mark.parametrize(("scale", "low", "high"), [(4, 0.349, 0.5), (8, 0.247, 0.354), (16, 0.176, 0.25)])
+@pytest.mark.parametrize(
+    ("scale", "low", "high"), [(4, 0.349, 0.5), (8, 0.247, 0.354), (16, 0.176, 0.25)]
+)
 def test_bicubic_has_reference_singular_values(scale, low, high):
-    """Of K at 256 pixels, read from a picture of one column: A of it is K times the column sum of a 1-D kernel."""
+    """Of K at 256 pixels, read from a picture of one column: A of it is K times the column sum of a
+    1-D kernel.
+    """
     A = SuperResolution(scale, kernel="bicubic")
     rows = torch.eye(256, dtype=torch.float64).reshape(256, 1, 256, 1).expand(256, 1, 256, scale)
     K = A(rows)[:, 0, :, 0].T  # constant along w, which the kernel keeps: weights sum to 1
@@ -388,7 +433,9 @@ def test_bicubic_keeps_constants():
 
 
 def test_super_resolution_starts_smooth():
-    """A ramp comes back nearly as a ramp (torch's cubic, a = -0.75, does not keep it), not as stairs of 4 pixels."""
+    """A ramp comes back nearly as a ramp (torch's cubic, a = -0.75, does not keep it), not as
+    stairs of 4 pixels.
+    """
     x = torch.linspace(-1, 1, 64, dtype=torch.float64).expand(1, 1, 64, 64)
     A = SuperResolution(4)
     error = {f: float((f(A(x)) - x)[..., 8:-8].abs().max()) for f in (A.smooth, A.pinv)}
@@ -402,18 +449,26 @@ def test_scale_that_is_no_positive_integer_is_refused(scale):
 
 
 def test_odd_scale_is_refused_for_bicubic():
-    with pytest.raises(ValueError, match=r"^scale is 3, but the bicubic kernel is defined for even scales"):
+    with pytest.raises(
+        ValueError, match=r"^scale is 3, but the bicubic kernel is defined for even scales"
+    ):
         SuperResolution(3, kernel="bicubic")
 
 
 def test_unknown_kernel_is_refused():
-    with pytest.raises(ValueError, match=r"^kernel is 'lanczos'\. 'average' or 'bicubic' is expected\."):
+    with pytest.raises(
+        ValueError, match=r"^kernel is 'lanczos'\. 'average' or 'bicubic' is expected\."
+    ):
         SuperResolution(2, kernel="lanczos")
 
 
-@pytest.mark.parametrize(("h", "w", "crop", "pad"), [(10, 12, "8 x 12", "12 x 12"), (3, 9, "4 x 8", "4 x 12")])
+@pytest.mark.parametrize(
+    ("h", "w", "crop", "pad"), [(10, 12, "8 x 12", "12 x 12"), (3, 9, "4 x 8", "4 x 12")]
+)
 def test_size_that_is_no_multiple_of_the_scale_is_refused_with_the_nearest(h, w, crop, pad):
-    message = rf"^The image is {h} x {w}, no multiple of scale 4\. Crop it to {crop} or pad it to {pad}\."
+    message = (
+        rf"^The image is {h} x {w}, no multiple of scale 4\. Crop it to {crop} or pad it to {pad}\."
+    )
     with pytest.raises(ValueError, match=message):
         SuperResolution(4)(torch.zeros(1, 1, h, w))
 
@@ -421,7 +476,9 @@ def test_size_that_is_no_multiple_of_the_scale_is_refused_with_the_nearest(h, w,
 # ---- inpainting ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [(6, 8), (1, 6, 8), (3, 6, 8), (1, 1, 6, 8), (2, 1, 6, 8), (2, 3, 6, 8)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(6, 8), (1, 6, 8), (3, 6, 8), (1, 1, 6, 8), (2, 1, 6, 8), (2, 3, 6, 8)], ids=str
+)
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.float32, torch.float64], ids=str)
 def test_inpainting_multiplies_by_its_mask(shape, dtype):
     x, mask = normal(2, 3, 6, 8), pixels(*shape)
@@ -438,11 +495,15 @@ def test_inpainting_keeps_its_mask_in_the_state():
     assert torch.equal(Inpainting(mask).state_dict()["mask"], mask)
 
 
-@pytest.mark.parametrize("values", [[0.0, 255.0], [0.0, 0.5, 1.0], [-1.0, 1.0], [0.0, 1.0, math.nan]])
+@pytest.mark.parametrize(
+    "values", [[0.0, 255.0], [0.0, 0.5, 1.0], [-1.0, 1.0], [0.0, 1.0, math.nan]]
+)
 def test_mask_of_other_values_is_refused(values):
     mask = torch.zeros(4, 4)
     mask.view(-1)[: len(values)] = torch.tensor(values)
-    with pytest.raises(ValueError, match=r"^The mask holds values from .*\. Only 0 \(hole\) and 1 \(observed\) are"):
+    with pytest.raises(
+        ValueError, match=r"^The mask holds values from .*\. Only 0 \(hole\) and 1 \(observed\) are"
+    ):
         Inpainting(mask)
 
 
@@ -459,23 +520,32 @@ def test_mask_that_hides_nothing_is_warned_of():
 
 
 @pytest.mark.parametrize(
-    "mask", [[[1, 0]], np.ones((2, 2)), torch.ones(4), torch.ones(1, 1, 1, 2, 2), torch.ones(2, 2) * 1j]
+    "mask",
+    [[[1, 0]], np.ones((2, 2)), torch.ones(4), torch.ones(1, 1, 1, 2, 2), torch.ones(2, 2) * 1j],
 )
 def test_mask_that_is_no_picture_is_refused(mask):
-    with pytest.raises(TypeError, match=r"^The mask is given as .*\. A tensor of shape \(h, w\) or \(b, 1, h, w\)"):
+    with pytest.raises(
+        TypeError, match=r"^The mask is given as .*\. A tensor of shape \(h, w\) or \(b, 1, h, w\)"
+    ):
         Inpainting(mask)
 
 
 def test_mask_of_another_size_is_refused():
-    with pytest.raises(ValueError, match=r"^The mask is 4 x 6, the image 6 x 4 \(height x width\)\."):
+    with pytest.raises(
+        ValueError, match=r"^The mask is 4 x 6, the image 6 x 4 \(height x width\)\."
+    ):
         Inpainting(pixels(4, 6))(torch.zeros(1, 1, 6, 4))
 
 
 @pytest.mark.parametrize(
-    ("mask", "image"), [((2, 1, 4, 4), (3, 1, 4, 4)), ((3, 4, 4), (1, 1, 4, 4)), ((2, 1, 4, 4), (1, 1, 4, 4))]
+    ("mask", "image"),
+    [((2, 1, 4, 4), (3, 1, 4, 4)), ((3, 4, 4), (1, 1, 4, 4)), ((2, 1, 4, 4), (1, 1, 4, 4))],
 )
 def test_masks_that_do_not_match_the_batch_are_refused(mask, image):
-    with pytest.raises(ValueError, match=r"^The mask has shape .*, the images .*\. One mask for all images or one per"):
+    with pytest.raises(
+        ValueError,
+        match=r"^The mask has shape .*, the images .*\. One mask for all images or one per",
+    ):
         Inpainting(pixels(*mask))(torch.zeros(image))
 
 
@@ -511,7 +581,9 @@ def test_biharmonic_fill_agrees_with_scikit_image_on_small_holes(hole):
     HOLES[hole](mask)
     x = surface(24, 32)
     filled = biharmonic(x * mask, mask.to(x).expand_as(x))
-    theirs = torch.from_numpy(skimage.inpaint_biharmonic((x * mask)[0, 0].numpy(), mask.numpy() == 0))
+    theirs = torch.from_numpy(
+        skimage.inpaint_biharmonic((x * mask)[0, 0].numpy(), mask.numpy() == 0)
+    )
     known = (x * mask)[0, 0][mask == 1]
     ours = filled[0, 0].clamp(known.min(), known.max())  # as theirs
     assert float((ours - theirs).abs().max()) < 1e-9  # the same equations, solved directly
@@ -530,12 +602,16 @@ def test_biharmonic_fill_does_not_look_into_holes():
     mask = torch.ones(24, 32)
     HOLES["a box"](mask)
     x, mask = surface(24, 32), mask.double().expand(1, 1, 24, 32)
-    torch.testing.assert_close(biharmonic(x + 9 * (1 - mask), mask), biharmonic(x * mask, mask), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        biharmonic(x + 9 * (1 - mask), mask), biharmonic(x * mask, mask), rtol=0, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("hole", HOLES | AT_THE_BORDER)
 def test_biharmonic_fill_is_where_the_squared_laplacian_is_least(hole):
-    """Its gradient vanishes on the holes; found here by automatic differentiation of the sum itself."""
+    """Its gradient vanishes on the holes; found here by automatic differentiation of the sum
+    itself.
+    """
     mask = torch.ones(24, 32)
     (HOLES | AT_THE_BORDER)[hole](mask)
     x = surface(24, 32)
@@ -543,7 +619,11 @@ def test_biharmonic_fill_is_where_the_squared_laplacian_is_least(hole):
 
     def bending(f):
         p = F.pad(f, (1, 1, 1, 1), mode="replicate")
-        return (p[..., 1:-1, 2:] + p[..., 1:-1, :-2] + p[..., 2:, 1:-1] + p[..., :-2, 1:-1] - 4 * f).square().sum()
+        return (
+            (p[..., 1:-1, 2:] + p[..., 1:-1, :-2] + p[..., 2:, 1:-1] + p[..., :-2, 1:-1] - 4 * f)
+            .square()
+            .sum()
+        )
 
     (gradient,) = torch.autograd.grad(bending(filled), filled)
     (unfilled,) = torch.autograd.grad(bending(start := (x * mask).requires_grad_()), start)
@@ -560,7 +640,9 @@ def test_biharmonic_fill_takes_a_mask_per_image_and_channel():
 
 @pytest.mark.parametrize("hole", ["a box", "a side"])
 def test_biharmonic_fill_of_holes_too_large_to_solve_is_nearly_the_same(hole):
-    """1 % of the range of values: a start from half the size, then a few steps of conjugate gradient."""
+    """1 % of the range of values: a start from half the size, then a few steps of conjugate
+    gradient.
+    """
     small = torch.ones(24, 32)
     (HOLES | AT_THE_BORDER)[hole](small)
     mask, x = F.interpolate(small[None, None], scale_factor=4), surface(96, 128)
@@ -570,7 +652,9 @@ def test_biharmonic_fill_of_holes_too_large_to_solve_is_nearly_the_same(hole):
 
 def test_biharmonic_fill_of_a_channel_that_was_not_observed_is_flat():
     mask = torch.stack([torch.ones(8, 8), torch.zeros(8, 8)])[None]
-    assert torch.equal(biharmonic(normal(1, 2, 8, 8), mask.double())[0, 1], torch.zeros(8, 8).double())
+    assert torch.equal(
+        biharmonic(normal(1, 2, 8, 8), mask.double())[0, 1], torch.zeros(8, 8).double()
+    )
 
 
 @pytest.mark.slow
@@ -606,7 +690,11 @@ FUNCTIONS = {
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_function_gradient_is_the_finite_difference(name):
-    A, x, v = Function(FUNCTIONS[name], shape=(1, 6, 6)), 0.4 * normal(1, 1, 6, 6), normal(1, 1, 6, 6, seed=1)
+    A, x, v = (
+        Function(FUNCTIONS[name], shape=(1, 6, 6)),
+        0.4 * normal(1, 1, 6, 6),
+        normal(1, 1, 6, 6, seed=1),
+    )
     x.requires_grad_()
     y = normal(*A(x).shape, seed=2)
 
@@ -641,7 +729,9 @@ def test_function_starts_where_it_can(A, y_shape, start):
     assert torch.equal(A.pinv(y), expected)
 
 
-@pytest.mark.parametrize("make", [Function, lambda f: LinearFunction(f, (1, 4, 4))], ids=["function", "linear"])
+@pytest.mark.parametrize(
+    "make", [Function, lambda f: LinearFunction(f, (1, 4, 4))], ids=["function", "linear"]
+)
 def test_function_may_write_into_what_it_gets(make):
     A, x = make(lambda x: x.mul_(2)), normal(2, 1, 4, 4).requires_grad_()
     kept = x.detach().clone()
@@ -672,16 +762,25 @@ def test_problem_takes_any_callable():
 
 @pytest.mark.parametrize(
     "y",
-    [np.zeros((1, 1, 4, 4)), torch.zeros(1, 1, 4, 4, dtype=torch.int32), torch.zeros(4), torch.zeros(0, 1, 4, 4)],
+    [
+        np.zeros((1, 1, 4, 4)),
+        torch.zeros(1, 1, 4, 4, dtype=torch.int32),
+        torch.zeros(4),
+        torch.zeros(0, 1, 4, 4),
+    ],
     ids=["array", "whole numbers", "one axis", "no image"],
 )
 def test_problem_refuses_a_measurement_that_is_no_batch(y):
-    with pytest.raises(TypeError, match=r"^y is .*\. A floating tensor whose first axis is the image is expected\."):
+    with pytest.raises(
+        TypeError, match=r"^y is .*\. A floating tensor whose first axis is the image is expected\."
+    ):
         Problem(y, Identity())
 
 
 def test_problem_refuses_what_cannot_be_called():
-    with pytest.raises(TypeError, match=r"^A is a str\. A hrdis Operator or a callable x -> y is expected"):
+    with pytest.raises(
+        TypeError, match=r"^A is a str\. A hrdis Operator or a callable x -> y is expected"
+    ):
         Problem(torch.zeros(1, 1, 4, 4), "sr4")
 
 
@@ -695,13 +794,22 @@ def test_problem_refuses_a_measurement_that_is_not_finite_by_image(bad):
 
 @pytest.mark.parametrize("sigma_y", [-0.1, math.nan, math.inf])
 def test_problem_refuses_a_noise_level_that_is_none(sigma_y):
-    with pytest.raises(ValueError, match=rf"^sigma_y is {sigma_y}\. A standard deviation >= 0 in units of y"):
+    with pytest.raises(
+        ValueError, match=rf"^sigma_y is {sigma_y}\. A standard deviation >= 0 in units of y"
+    ):
         Problem(torch.zeros(1, 1, 4, 4), Identity(), sigma_y)
 
 
 @pytest.mark.parametrize(
     "level",
-    [torch.tensor(0.5), torch.tensor([0.5]), np.float32(0.5), np.array(0.5), np.array([0.5]), "0.5"],
+    [
+        torch.tensor(0.5),
+        torch.tensor([0.5]),
+        np.float32(0.5),
+        np.array(0.5),
+        np.array([0.5]),
+        "0.5",
+    ],
     ids=["tensor", "tensor of one", "number of numpy", "array", "array of one", "text"],
 )
 def test_problem_holds_the_noise_level_as_a_number(level):
@@ -719,22 +827,30 @@ def test_problem_holds_the_noise_level_as_a_number(level):
     ],
 )
 def test_problem_refuses_a_noise_level_that_is_no_single_number(level, got):
-    with pytest.raises(TypeError, match=rf"^sigma_y is {got}\. One number for all images is expected"):
+    with pytest.raises(
+        TypeError, match=rf"^sigma_y is {got}\. One number for all images is expected"
+    ):
         Problem(torch.zeros(2, 1, 4, 4), Identity(), level)
 
 
 @pytest.mark.parametrize(
-    ("A", "given"), [(lambda x: x.mean((2, 3)), r"\(1, 1\)"), (lambda x: x[..., :2], r"\(1, 1, 4, 2\)")]
+    ("A", "given"),
+    [(lambda x: x.mean((2, 3)), r"\(1, 1\)"), (lambda x: x[..., :2], r"\(1, 1, 4, 2\)")],
 )
 def test_problem_refuses_a_measurement_of_another_shape(A, given):
-    message = rf"^y has shape \(1, 1, 4, 4\), but Function gives {given} for images of shape \(1, 1, 4, 4\)\."
+    message = (
+        rf"^y has shape \(1, 1, 4, 4\), but Function gives {given} for images of shape \(1, 1, 4, "
+        r"4\)\."
+    )
     with pytest.raises(ValueError, match=message):
         Problem(torch.zeros(1, 1, 4, 4), A)
 
 
 @pytest.mark.parametrize("name", LINEAR)
 @pytest.mark.parametrize(
-    "bend", [lambda y: y[..., 0], lambda y: y[..., None], lambda y: y.flatten(1)], ids=["less", "more", "flat"]
+    "bend",
+    [lambda y: y[..., 0], lambda y: y[..., None], lambda y: y.flatten(1)],
+    ids=["less", "more", "flat"],
 )
 def test_problem_refuses_measurements_of_another_rank_with_a_message_of_its_own(name, bend):
     """A rank that fits by chance is refused by its sides."""
@@ -763,7 +879,8 @@ def test_denoising_with_noise_does_not_warn(recwarn):
     assert not recwarn.list
 
 
-# ---- matrices -------------------------------------------------------------------------------------
+# ---- matrices
+# -------------------------------------------------------------------------------------
 
 
 def test_matrix_is_multiplied_with_flattened_images():
@@ -773,7 +890,9 @@ def test_matrix_is_multiplied_with_flattened_images():
 
 @pytest.mark.parametrize("shape", [(5, 11), (12,), (1, 5, 12)])
 def test_matrix_of_another_size_is_refused(shape):
-    with pytest.raises(ValueError, match=r"^The matrix has shape .* A finite \(m, 12\) matrix is expected"):
+    with pytest.raises(
+        ValueError, match=r"^The matrix has shape .* A finite \(m, 12\) matrix is expected"
+    ):
         Matrix(torch.zeros(shape), (3, 2, 2))
 
 
@@ -786,4 +905,6 @@ def test_conjugate_gradient_stands_in_for_a_missing_pseudo_inverse():
             return 2 * torch.stack([y, torch.zeros_like(y)], -1).flatten(-2)
 
     y = normal(2, 1, 4, 2)
-    torch.testing.assert_close(OnlyAdjoint().pinv(y), OnlyAdjoint().adjoint(y) / 4, rtol=0, atol=1e-9)
+    torch.testing.assert_close(
+        OnlyAdjoint().pinv(y), OnlyAdjoint().adjoint(y) / 4, rtol=0, atol=1e-9
+    )

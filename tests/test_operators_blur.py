@@ -22,7 +22,11 @@ KERNELS = {
     "1 x 1": torch.ones(1, 1),
 }
 KERNELS = {name: k / k.sum() for name, k in KERNELS.items()}
-SCIPY = {"reflect": "mirror", "replicate": "nearest", "zero": "constant"}  # their names for the same borders
+SCIPY = {
+    "reflect": "mirror",
+    "replicate": "nearest",
+    "zero": "constant",
+}  # their names for the same borders
 
 
 # ---- with a border ------------------------------------------------------------------------------
@@ -35,8 +39,12 @@ def test_blur_is_the_convolution_of_scipy(name, boundary, size):
     ndimage = pytest.importorskip("scipy.ndimage")
     kernel, x = KERNELS[name], normal(2, 3, *size)
     theirs = ndimage.convolve(x.numpy(), kernel.numpy()[None, None], mode=SCIPY[boundary])
-    scale = float(kernel.abs().sum())  # random kernels have both signs: their sum is 1, their rounding is not
-    torch.testing.assert_close(Blur(kernel, boundary)(x), torch.from_numpy(theirs), rtol=0, atol=2e-14 * scale + 1e-14)
+    scale = float(
+        kernel.abs().sum()
+    )  # random kernels have both signs: their sum is 1, their rounding is not
+    torch.testing.assert_close(
+        Blur(kernel, boundary)(x), torch.from_numpy(theirs), rtol=0, atol=2e-14 * scale + 1e-14
+    )
 
 
 def test_blur_is_the_convolution_of_torch_for_large_kernels():
@@ -47,7 +55,12 @@ def test_blur_is_the_convolution_of_torch_for_large_kernels():
     torch.testing.assert_close(Blur(kernel)(x), expected, rtol=0, atol=2e-6)
 
 
-@given(st.integers(2, 12), st.integers(2, 12), st.sampled_from(list(SCIPY)), st.sampled_from(list(KERNELS)))
+@given(
+    st.integers(2, 12),
+    st.integers(2, 12),
+    st.sampled_from(list(SCIPY)),
+    st.sampled_from(list(KERNELS)),
+)
 def test_blur_adjoint_is_the_adjoint_at_any_size(h, w, boundary, name):
     kernel = KERNELS[name]
     A, x, y = Blur(kernel, boundary), normal(1, 2, h, w), normal(1, 2, h, w, seed=1)
@@ -79,19 +92,28 @@ def test_blur_pinv_sharpens_what_was_measured_without_noise():
     A = Blur(kernels.gaussian(9, 1.0))
     y = A(x)
     assert rel(A.pinv(y), x) < 0.25 * rel(y, x)
-    assert rel(A(A.pinv(y)), y) < 1e-3  # 200 steps leave some of what singular values below 1/100 carry
+    assert (
+        rel(A(A.pinv(y)), y) < 1e-3
+    )  # 200 steps leave some of what singular values below 1/100 carry
 
 
 def test_blur_gradient_flows_under_inference_mode_too():
     """As every solver calls it."""
     with torch.inference_mode():
         problem = hrdis.measure(Blur(MILD), 0.3 * normal(1, 1, 8, 8, dtype=torch.float32))
-        x = hrdis.solve(hrdis.HRDIS(steps=3), hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25), problem, seeds=[0]).x
+        x = hrdis.solve(
+            hrdis.HRDIS(steps=3),
+            hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25),
+            problem,
+            seeds=[0],
+        ).x
     assert bool(torch.isfinite(x).all())
 
 
 def test_kernel_too_large_to_be_mirrored_is_refused():
-    with pytest.raises(ValueError, match=r"^The image is 4 x 20, too small to be mirrored by a kernel of 9 x 9"):
+    with pytest.raises(
+        ValueError, match=r"^The image is 4 x 20, too small to be mirrored by a kernel of 9 x 9"
+    ):
         Blur(kernels.uniform(9))(torch.zeros(1, 1, 4, 20))
     Blur(kernels.uniform(9))(torch.zeros(1, 1, 5, 5))
     Blur(kernels.uniform(9), "replicate")(torch.zeros(1, 1, 4, 20))
@@ -103,33 +125,48 @@ BLURS = {"Blur": Blur, "CircularBlur": CircularBlur}
 @pytest.mark.parametrize("blur", BLURS)
 @pytest.mark.parametrize("size", [(4, 4), (3, 4), (2, 3)], ids=str)
 def test_even_kernel_is_refused(blur, size):
-    with pytest.raises(ValueError, match=rf"^The kernel is {size[0]} x {size[1]}\. Odd sides are expected"):
+    with pytest.raises(
+        ValueError, match=rf"^The kernel is {size[0]} x {size[1]}\. Odd sides are expected"
+    ):
         BLURS[blur](torch.ones(size))
 
 
 @pytest.mark.parametrize("blur", BLURS)
-@pytest.mark.parametrize("kernel", [torch.zeros(3, 3), torch.full((3, 3), math.nan), torch.tensor([[1.0, 0, -1]])])
+@pytest.mark.parametrize(
+    "kernel", [torch.zeros(3, 3), torch.full((3, 3), math.nan), torch.tensor([[1.0, 0, -1]])]
+)
 def test_kernel_without_a_sum_is_refused(blur, kernel):
-    with pytest.raises(ValueError, match=r"^The kernel's sum is (0|nan)\. A finite sum other than 0 is expected"):
+    with pytest.raises(
+        ValueError, match=r"^The kernel's sum is (0|nan)\. A finite sum other than 0 is expected"
+    ):
         BLURS[blur](kernel)
 
 
 @pytest.mark.parametrize("blur", BLURS)
-@pytest.mark.parametrize("kernel", [np.ones((3, 3)), torch.ones(3), torch.ones(1, 1, 3, 3), torch.ones(3, 3) * 1j])
+@pytest.mark.parametrize(
+    "kernel", [np.ones((3, 3)), torch.ones(3), torch.ones(1, 1, 3, 3), torch.ones(3, 3) * 1j]
+)
 def test_kernel_that_is_no_picture_is_refused(blur, kernel):
-    with pytest.raises(TypeError, match=r"^The kernel is given as .*\. A real tensor of shape \(k, k\) is expected"):
+    with pytest.raises(
+        TypeError, match=r"^The kernel is given as .*\. A real tensor of shape \(k, k\) is expected"
+    ):
         BLURS[blur](kernel)
 
 
 @pytest.mark.parametrize("blur", BLURS)
 def test_kernel_whose_sum_is_not_one_is_warned_of(blur):
-    with pytest.warns(UserWarning, match=r"^The kernel's sum is 9, so that the blurred image is brighter") as record:
+    with pytest.warns(
+        UserWarning, match=r"^The kernel's sum is 9, so that the blurred image is brighter"
+    ) as record:
         BLURS[blur](torch.ones(3, 3))
     assert record[0].filename == __file__
 
 
 def test_unknown_boundary_is_refused():
-    with pytest.raises(ValueError, match=r"^boundary is 'circular'\. 'reflect', 'replicate' or 'zero' is expected\."):
+    with pytest.raises(
+        ValueError,
+        match=r"^boundary is 'circular'\. 'reflect', 'replicate' or 'zero' is expected\.",
+    ):
         Blur(kernels.uniform(3), "circular")
 
 
@@ -162,7 +199,9 @@ def test_circular_blur_stays_real_under_any_gain_that_is_a_function_of_s():
 
 
 def test_circular_blur_refuses_a_kernel_larger_than_the_image():
-    with pytest.raises(ValueError, match=r"^The image is 8 x 20, smaller than the kernel of 9 x 9\."):
+    with pytest.raises(
+        ValueError, match=r"^The image is 8 x 20, smaller than the kernel of 9 x 9\."
+    ):
         CircularBlur(kernels.uniform(9))(torch.zeros(1, 1, 8, 20))
 
 
@@ -182,14 +221,18 @@ def test_separable_blur_is_the_convolution_with_the_product_of_its_kernels(name,
     kh, kw = kernels.separable(name)
     x = normal(2, 3, *size)
     theirs = ndimage.convolve(x.numpy(), torch.outer(kh, kw).numpy()[None, None], mode="constant")
-    torch.testing.assert_close(SeparableBlur(kh, kw, threshold=0)(x), torch.from_numpy(theirs), rtol=0, atol=1e-13)
+    torch.testing.assert_close(
+        SeparableBlur(kh, kw, threshold=0)(x), torch.from_numpy(theirs), rtol=0, atol=1e-13
+    )
 
 
 POINT = normal(5, 3)  # what a point of light becomes: the kernel itself
 POINT = POINT / POINT.sum()
 
 
-@pytest.mark.parametrize("A", [Blur(POINT), CircularBlur(POINT, tolerance=0)], ids=lambda A: type(A).__name__)
+@pytest.mark.parametrize(
+    "A", [Blur(POINT), CircularBlur(POINT, tolerance=0)], ids=lambda A: type(A).__name__
+)
 def test_picture_of_a_point_of_light_is_the_kernel(A):
     x = torch.zeros(1, 1, 11, 11).double()
     x[..., 5, 5] = 1
@@ -199,7 +242,9 @@ def test_picture_of_a_point_of_light_is_the_kernel(A):
 def test_picture_of_a_point_of_light_is_the_kernels_of_a_separable_blur():
     x = torch.zeros(1, 1, 5, 5).double()
     x[..., 2, 2] = 1
-    torch.testing.assert_close(SeparableBlur(TAPS, torch.ones(1), threshold=0)(x)[0, 0, 1:4, 2], TAPS.double())
+    torch.testing.assert_close(
+        SeparableBlur(TAPS, torch.ones(1), threshold=0)(x)[0, 0, 1:4, 2], TAPS.double()
+    )
 
 
 def test_separable_blur_cuts_small_singular_values_of_each_side():
@@ -208,7 +253,9 @@ def test_separable_blur_cuts_small_singular_values_of_each_side():
     K = [matrix(exact, (1, n, 1)) for n in (24, 36)]
     s_h, s_w = (torch.linalg.svdvals(k) for k in K)
     cut = torch.outer(s_h * (s_h >= 0.03), s_w * (s_w >= 0.03))
-    torch.testing.assert_close(A.singulars(x).flatten().sort().values, cut.flatten().sort().values, rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        A.singulars(x).flatten().sort().values, cut.flatten().sort().values, rtol=0, atol=1e-12
+    )
     assert 0 < int((cut == 0).sum()) < cut.numel()
 
 
@@ -224,13 +271,18 @@ def test_separable_blur_refuses_even_kernels(taps):
 
 
 def test_separable_blur_refuses_pictures_of_kernels():
-    with pytest.raises(TypeError, match=r"^The kernel is given as shape \(3, 3\)\. A real tensor of shape \(k,\) is"):
+    with pytest.raises(
+        TypeError,
+        match=r"^The kernel is given as shape \(3, 3\)\. A real tensor of shape \(k,\) is",
+    ):
         SeparableBlur(torch.ones(3, 3) / 9)
 
 
 @pytest.mark.parametrize("threshold", [-0.1, math.nan])
 def test_separable_blur_refuses_a_threshold_that_is_none(threshold):
-    with pytest.raises(ValueError, match=rf"^threshold is {threshold}\. A singular value >= 0 is expected"):
+    with pytest.raises(
+        ValueError, match=rf"^threshold is {threshold}\. A singular value >= 0 is expected"
+    ):
         SeparableBlur(TAPS, threshold=threshold)
 
 
@@ -249,7 +301,10 @@ def test_gaussian_kernel_agrees_with_scipy():
     point = np.zeros((61, 61))
     point[30, 30] = 1
     torch.testing.assert_close(
-        kernels.gaussian(61, 3.0), torch.from_numpy(ndimage.gaussian_filter(point, 3.0)), rtol=0, atol=1e-15
+        kernels.gaussian(61, 3.0),
+        torch.from_numpy(ndimage.gaussian_filter(point, 3.0)),
+        rtol=0,
+        atol=1e-15,
     )
 
 
@@ -257,8 +312,16 @@ def test_gaussian_kernel_agrees_with_scipy():
     ("name", "h", "w"),
     [
         ("uniform9", [1 / 9] * 9, [1 / 9] * 9),
-        ("gauss", [math.exp(-(t**2) / 200) for t in range(-2, 3)], [math.exp(-(t**2) / 200) for t in range(-2, 3)]),
-        ("aniso", [math.exp(-(t**2) / 2) for t in range(-4, 5)], [math.exp(-(t**2) / 800) for t in range(-4, 5)]),
+        (
+            "gauss",
+            [math.exp(-(t**2) / 200) for t in range(-2, 3)],
+            [math.exp(-(t**2) / 200) for t in range(-2, 3)],
+        ),
+        (
+            "aniso",
+            [math.exp(-(t**2) / 2) for t in range(-4, 5)],
+            [math.exp(-(t**2) / 800) for t in range(-4, 5)],
+        ),
     ],
 )
 def test_separable_kernels_are_those_of_the_papers(name, h, w):
@@ -301,14 +364,19 @@ def test_motion_of_no_intensity_is_a_straight_line():
 
 
 def test_motion_turns_more_with_more_intensity():
-    across = {q: np.mean([spread(kernels.motion(61, q, index=i))[1] for i in range(20)]) for q in (0.0, 0.5, 1.0)}
+    across = {
+        q: np.mean([spread(kernels.motion(61, q, index=i))[1] for i in range(20)])
+        for q in (0.0, 0.5, 1.0)
+    }
     assert across[0.0] < across[0.5] < across[1.0]
 
 
 @pytest.mark.parametrize("make", [kernels.gaussian, kernels.uniform, kernels.motion])
 @pytest.mark.parametrize("size", [4, 0, -3, 5.0])
 def test_kernel_of_no_odd_size_is_refused(make, size):
-    with pytest.raises(ValueError, match=rf"^size is {size!r}\. An odd number of pixels is expected"):
+    with pytest.raises(
+        ValueError, match=rf"^size is {size!r}\. An odd number of pixels is expected"
+    ):
         make(size)
 
 
@@ -326,13 +394,17 @@ def test_standard_deviation_that_is_none_is_refused(std):
 
 
 def test_unknown_separable_kernel_is_refused():
-    with pytest.raises(ValueError, match=r"^There is no separable kernel 'box'\. 'uniform9', 'gauss' or 'aniso'"):
+    with pytest.raises(
+        ValueError, match=r"^There is no separable kernel 'box'\. 'uniform9', 'gauss' or 'aniso'"
+    ):
         kernels.separable("box")
 
 
 def test_kernel_is_read_from_an_array(tmp_path):
     np.save(tmp_path / "k.npy", 2 * MILD.numpy())
-    torch.testing.assert_close(kernels.from_file(tmp_path / "k.npy"), (MILD / MILD.sum()).double(), rtol=0, atol=1e-7)
+    torch.testing.assert_close(
+        kernels.from_file(tmp_path / "k.npy"), (MILD / MILD.sum()).double(), rtol=0, atol=1e-7
+    )
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])
@@ -340,7 +412,11 @@ def test_kernel_is_read_from_a_picture(tmp_path, mode):
     Image = pytest.importorskip("PIL.Image")
     values = (kernels.motion(15).numpy() / float(kernels.motion(15).max()) * 255).round()
     deep = mode == "I;16"
-    image = Image.fromarray((values * 200).astype(np.uint16)) if deep else Image.fromarray(values.astype(np.uint8))
+    image = (
+        Image.fromarray((values * 200).astype(np.uint16))
+        if deep
+        else Image.fromarray(values.astype(np.uint8))
+    )
     (image if deep else image.convert(mode)).save(tmp_path / "k.png")
     expected = torch.from_numpy(values / values.sum())
     torch.testing.assert_close(kernels.from_file(tmp_path / "k.png"), expected, rtol=0, atol=1e-12)
@@ -359,7 +435,12 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_file_that_is_no_kernel_is_refused(tmp_path, name):
-    arrays = {"even": np.ones((4, 3)), "line": np.ones(3), "zero": np.zeros((3, 3)), "nan": np.full((3, 3), np.nan)}
+    arrays = {
+        "even": np.ones((4, 3)),
+        "line": np.ones(3),
+        "zero": np.zeros((3, 3)),
+        "nan": np.full((3, 3), np.nan),
+    }
     for stem, values in arrays.items():
         np.save(tmp_path / f"{stem}.npy", values)
     for text in ("text.png", "text.npy"):
@@ -369,11 +450,16 @@ def test_file_that_is_no_kernel_is_refused(tmp_path, name):
 
 
 def test_kernel_off_its_centre_is_told(tmp_path):
-    """The blur moves the picture, and restoring moves it back; maybe it is the kernel that was cut out badly."""
+    """The blur moves the picture, and restoring moves it back; maybe it is the kernel that was cut
+    out badly.
+    """
     spot = np.zeros((9, 11))
     spot[1:4, 6:9] = 1
     np.save(tmp_path / "k.npy", spot)
-    said = r"k\.npy lies 2\.0 pixels above and 2\.0 pixels right of its centre\. .* centre the kernel\."
+    said = (
+        r"k\.npy lies 2\.0 pixels above and 2\.0 pixels right of its centre\. .* centre the "
+        r"kernel\."
+    )
     with pytest.warns(UserWarning, match=said):
         kernels.from_file(tmp_path / "k.npy")
 
@@ -396,7 +482,9 @@ def test_kernel_is_read_from_numbers_of_any_range(tmp_path, kind):
     Image = pytest.importorskip("PIL.Image")
     box = np.zeros((5, 5))
     box[1:4, 1:4] = 1
-    clear = np.full((5, 5, 4), 255, np.uint8) * np.dstack([np.ones((5, 5, 3)), box]).astype(np.uint8)
+    clear = np.full((5, 5, 4), 255, np.uint8) * np.dstack([np.ones((5, 5, 3)), box]).astype(
+        np.uint8
+    )
     pixels = {
         "0 and 1": box.astype(np.uint8),
         "float": (3000 * box).astype(np.float32),
@@ -404,4 +492,6 @@ def test_kernel_is_read_from_numbers_of_any_range(tmp_path, kind):
         "transparent": clear,
     }[kind]
     Image.fromarray(pixels).save(tmp_path / "k.tif")
-    torch.testing.assert_close(kernels.from_file(tmp_path / "k.tif"), torch.from_numpy(box / 9), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        kernels.from_file(tmp_path / "k.tif"), torch.from_numpy(box / 9), rtol=0, atol=1e-12
+    )

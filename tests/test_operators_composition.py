@@ -22,7 +22,10 @@ from hrdis.operators import (
 
 
 def test_composition_applies_from_left_to_right():
-    A, x = Composition(Blur(MILD), SuperResolution(2), Inpainting(pixels(4, 6))), normal(2, 3, 8, 12)
+    A, x = (
+        Composition(Blur(MILD), SuperResolution(2), Inpainting(pixels(4, 6))),
+        normal(2, 3, 8, 12),
+    )
     assert torch.equal(A(x), Inpainting(pixels(4, 6))(SuperResolution(2)(Blur(MILD)(x))))
 
 
@@ -63,7 +66,10 @@ def test_composition_was_observed_where_its_last_operator_was(last):
 
 
 def test_composition_measures_without_noise_in_holes():
-    A, x = Composition(Colorization(), Inpainting(pixels(8, 8))), 0.3 * normal(2, 3, 8, 8, dtype=torch.float32)
+    A, x = (
+        Composition(Colorization(), Inpainting(pixels(8, 8))),
+        0.3 * normal(2, 3, 8, 8, dtype=torch.float32),
+    )
     y = hrdis.measure(A, x, hrdis.noise.Gaussian(0.1), seeds=[0, 1]).y
     assert not bool(y[(pixels(8, 8) == 0).expand_as(y)].any())
 
@@ -99,7 +105,10 @@ def test_solver_takes_a_composition():
 
 @pytest.mark.parametrize("operators", [(), (SuperResolution(2),)])
 def test_composition_of_fewer_than_two_is_refused(operators):
-    with pytest.raises(ValueError, match=rf"^{len(operators)} operators are to be composed\. Two or more are expected"):
+    with pytest.raises(
+        ValueError,
+        match=rf"^{len(operators)} operators are to be composed\. Two or more are expected",
+    ):
         Composition(*operators)
 
 

@@ -60,7 +60,9 @@ def test_every_view_of_a_centred_disc_is_its_chord():
     s = torch.arange(len(y)).double() - len(y) // 2
     chord = 2 * (20**2 - s**2).clamp(min=0).sqrt()
     inside = s.abs() < 18
-    assert float((y - chord[:, None])[inside].abs().max()) < 1.0  # soft edges of a pixel at both ends
+    assert (
+        float((y - chord[:, None])[inside].abs().max()) < 1.0
+    )  # soft edges of a pixel at both ends
 
 
 @pytest.mark.parametrize("size", [30, 29])
@@ -68,8 +70,12 @@ def test_back_projection_agrees_with_scikit_image(size):
     transform = pytest.importorskip("skimage.transform")
     A = CT(60, size)
     y = A(torch.nn.functional.pad(PHANTOM, (0, size - 30, 0, size - 30)))
-    theirs = transform.iradon(y[0, 0].numpy(), A.angles.numpy(), output_size=size, filter_name="ramp", circle=False)
-    torch.testing.assert_close(A.smooth(y)[0, 0], torch.from_numpy(theirs), rtol=0, atol=1e-7)  # their sum is float32
+    theirs = transform.iradon(
+        y[0, 0].numpy(), A.angles.numpy(), output_size=size, filter_name="ramp", circle=False
+    )
+    torch.testing.assert_close(
+        A.smooth(y)[0, 0], torch.from_numpy(theirs), rtol=0, atol=1e-7
+    )  # their sum is float32
 
 
 def test_back_projection_is_near_the_image():
@@ -80,7 +86,10 @@ def test_back_projection_is_near_the_image():
 def test_back_projection_of_limited_angles_weighs_them_by_their_step():
     """A centred disc looks alike from all sides: 90 of 180 degrees make half of its brightness."""
     x = disc(30, 11)
-    middle = [float(A.smooth(A(x))[..., 13:18, 13:18].mean()) for A in (CT(90, 30, limited=True), CT(180, 30))]
+    middle = [
+        float(A.smooth(A(x))[..., 13:18, 13:18].mean())
+        for A in (CT(90, 30, limited=True), CT(180, 30))
+    ]
     assert middle[0] == pytest.approx(middle[1] / 2, rel=0.05)
 
 
@@ -114,7 +123,10 @@ def test_less_than_one_view_is_refused(views):
 
 @pytest.mark.parametrize("views", [[], [0.0, math.nan]])
 def test_angles_that_are_none_are_refused(views):
-    with pytest.raises(ValueError, match=rf"^views holds {len(views)} angles\. At least one finite angle is expected"):
+    with pytest.raises(
+        ValueError,
+        match=rf"^views holds {len(views)} angles\. At least one finite angle is expected",
+    ):
         CT(views, 8)
 
 
@@ -124,7 +136,9 @@ def test_size_that_is_none_is_refused(size):
         CT(4, size)
 
 
-@pytest.mark.parametrize(("views", "limited"), [(200, True), ([-1.0, 5.0], False), ([180.0], False)])
+@pytest.mark.parametrize(
+    ("views", "limited"), [(200, True), ([-1.0, 5.0], False), ([180.0], False)]
+)
 def test_angles_that_repeat_others_are_warned_of(views, limited):
     with pytest.warns(UserWarning, match=r"^Angles reach from .* degrees\. \[0, 180\) is expected"):
         CT(views, 8, limited)

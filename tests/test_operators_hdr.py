@@ -16,7 +16,9 @@ def test_hdr_stretches_and_clips(scale):
 
 
 def test_hdr_has_the_gradient_of_what_is_not_clipped():
-    x = torch.tensor([-0.9, -0.51, -0.49, 0.0, 0.49, 0.51, 0.9], dtype=torch.float64).reshape(1, 1, 1, 7)
+    x = torch.tensor([-0.9, -0.51, -0.49, 0.0, 0.49, 0.51, 0.9], dtype=torch.float64).reshape(
+        1, 1, 1, 7
+    )
     x.requires_grad_()
     (gradient,) = torch.autograd.grad((HDR()(x) * 3).sum(), x)
     assert gradient.flatten().tolist() == [0, 0, 6, 6, 6, 0, 0]
@@ -31,7 +33,9 @@ def test_hdr_starts_from_a_picture_that_explains_y():
 
 @pytest.mark.parametrize("scale", [0, -2, math.nan, math.inf])
 def test_scale_that_is_not_positive_is_refused(scale):
-    with pytest.raises(ValueError, match=rf"^scale is {scale}\. A number > 0 is expected: HDR\(scale=2\)\."):
+    with pytest.raises(
+        ValueError, match=rf"^scale is {scale}\. A number > 0 is expected: HDR\(scale=2\)\."
+    ):
         HDR(scale)
 
 

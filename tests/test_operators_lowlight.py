@@ -57,11 +57,15 @@ def test_low_light_is_blind_with_a_start_rates_and_bounds():
     assert A.rates == {"f": 1e-2, "M": 1e-3}
 
 
-@pytest.mark.parametrize(("h", "w", "white"), [(8, 6, 0.775), (64, 64, 0.78125), (200, 312, 0.94395)])
+@pytest.mark.parametrize(
+    ("h", "w", "white"), [(8, 6, 0.775), (64, 64, 0.78125), (200, 312, 0.94395)]
+)
 def test_exposure_starts_at_the_white_point_over_that_of_photographs(h, w, white):
     """A piece of a photograph may hold nothing bright: the smaller, the less is expected of it."""
     u = torch.linspace(0, 1, h * w).double().reshape(1, 1, h, w)
-    x = torch.cat([torch.cat([0.3 * u, u, 0.5 * u], 1), 0.6 * torch.cat([u, u, u], 1)])  # green is the brightest
+    x = torch.cat(
+        [torch.cat([0.3 * u, u, 0.5 * u], 1), 0.6 * torch.cat([u, u, u], 1)]
+    )  # green is the brightest
     f = LowLight().start(LowLight(torch.tensor([0.2, 0.5]).double())(2 * x - 1))["f"].flatten()
     near = pytest.approx(0.995, abs=2 / (h * w))  # the share of the pixels that is not whiter
     assert float(f[0]) * white / 0.2 == near
@@ -108,18 +112,24 @@ def test_low_light_of_one_image_takes_its_own_parameters():
 
 @pytest.mark.parametrize("f", [0.0, -0.2, math.nan, math.inf, torch.tensor([0.5, math.nan])])
 def test_exposure_that_is_not_positive_and_finite_is_refused(f):
-    with pytest.raises(ValueError, match=r"^f is (0\.0|-0\.2|nan|inf)\. A finite number > 0 is expected"):
+    with pytest.raises(
+        ValueError, match=r"^f is (0\.0|-0\.2|nan|inf)\. A finite number > 0 is expected"
+    ):
         LowLight(f)
 
 
 def test_exposure_of_another_shape_is_refused():
-    with pytest.raises(ValueError, match=r"^f has shape \(2, 3\)\. One number, or one per image, is expected"):
+    with pytest.raises(
+        ValueError, match=r"^f has shape \(2, 3\)\. One number, or one per image, is expected"
+    ):
         LowLight(torch.ones(2, 3))
 
 
 @pytest.mark.parametrize("M", [torch.zeros(8, 6), torch.zeros(2, 3, 8, 6), [[0.0]]])
 def test_map_of_another_shape_is_refused(M):
-    with pytest.raises(ValueError, match=r"^M is given as .*\. A map of shape \(b, 1, h, w\) or \(1, 1, h, w\)"):
+    with pytest.raises(
+        ValueError, match=r"^M is given as .*\. A map of shape \(b, 1, h, w\) or \(1, 1, h, w\)"
+    ):
         LowLight(0.5, M)
 
 
@@ -139,5 +149,7 @@ def test_parameters_of_another_batch_are_refused():
 
 
 def test_measurement_of_another_range_is_warned_of():
-    with pytest.warns(UserWarning, match=r"^y reaches 255; a measurement in \[-1, 1\], up to noise, is expected\."):
+    with pytest.warns(
+        UserWarning, match=r"^y reaches 255; a measurement in \[-1, 1\], up to noise, is expected\."
+    ):
         LowLight().pinv(torch.full((1, 1, 4, 4), 255.0))

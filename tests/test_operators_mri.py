@@ -16,11 +16,15 @@ def as_complex(x: torch.Tensor) -> torch.Tensor:
 
 
 def centred(z: torch.Tensor) -> torch.Tensor:
-    """The unitary transform as a sum over pixels, for odd and even sizes: the origin is pixel n // 2."""
+    """The unitary transform as a sum over pixels, for odd and even sizes: the origin is pixel n //
+    2.
+    """
 
     def F(n):
         at = torch.arange(n).double() - n // 2
-        return torch.polar(torch.ones(1, dtype=torch.float64), -2 * math.pi * at[:, None] * at / n) / math.sqrt(n)
+        return torch.polar(
+            torch.ones(1, dtype=torch.float64), -2 * math.pi * at[:, None] * at / n
+        ) / math.sqrt(n)
 
     return F(z.shape[-2]) @ z @ F(z.shape[-1]).T
 
@@ -47,7 +51,9 @@ def test_each_coil_samples_the_image_times_its_sensitivity(size):
     y = MRI(mask, coils)(x)
     assert tuple(y.shape) == (2, 3, 2, *size)
     for i in range(3):
-        torch.testing.assert_close(as_complex(y[:, i]), mask * centred(coils[i] * as_complex(x)), rtol=0, atol=1e-13)
+        torch.testing.assert_close(
+            as_complex(y[:, i]), mask * centred(coils[i] * as_complex(x)), rtol=0, atol=1e-13
+        )
 
 
 def test_one_coil_of_sensitivity_one_is_a_single_coil():
@@ -65,7 +71,9 @@ def test_minimum_variance_picture_is_the_image_if_everything_was_sampled():
 
 
 def test_several_coils_see_more_than_one():
-    """Half of the columns, smooth coils: the pseudo-inverse finds all of the image, that of one coil half of it."""
+    """Half of the columns, smooth coils: the pseudo-inverse finds all of the image, that of one
+    coil half of it.
+    """
     mask, at = torch.zeros(8), torch.arange(8).double()
     mask[::2] = 1
     coils = torch.stack([torch.polar(1 + 0.5 * torch.cos((k + 1) * at), k * at) for k in range(4)])
@@ -80,7 +88,9 @@ def test_no_noise_is_put_where_nothing_was_sampled(coils):
     A, x = MRI(mask, coils), 0.3 * normal(2, 2, 8, 8, dtype=torch.float32)
     problem = hrdis.measure(A, x, hrdis.noise.Gaussian(0.05), seeds=[0, 1])
     changed = (problem.y != A(x)).flatten(1).any(1)
-    outside = (mask == 0).expand_as(x) if coils is None else (mask == 0)[:, :, None].expand_as(problem.y)
+    outside = (
+        (mask == 0).expand_as(x) if coils is None else (mask == 0)[:, :, None].expand_as(problem.y)
+    )
     assert bool(changed.all()) and not bool(problem.y[outside].any())
 
 
@@ -96,7 +106,9 @@ def test_solver_recovers_a_sampled_image():
 def test_mask_of_other_values_is_refused(values):
     mask = torch.ones(4, 4)
     mask[0, 0] = values
-    with pytest.raises(ValueError, match=r"^The mask has shape \(4, 4\) and values from .*\. 1 \(sampled\) and 0"):
+    with pytest.raises(
+        ValueError, match=r"^The mask has shape \(4, 4\) and values from .*\. 1 \(sampled\) and 0"
+    ):
         MRI(mask)
 
 
@@ -105,17 +117,24 @@ def test_mask_that_samples_nothing_is_refused():
         MRI(torch.zeros(4))
 
 
-@pytest.mark.parametrize("mask", [np.ones((2, 2)), torch.ones(1, 4, 4), torch.ones(4, 4) * 1j, [1, 0]])
+@pytest.mark.parametrize(
+    "mask", [np.ones((2, 2)), torch.ones(1, 4, 4), torch.ones(4, 4) * 1j, [1, 0]]
+)
 def test_mask_that_is_no_picture_is_refused(mask):
-    with pytest.raises(TypeError, match=r"^The mask is given as .*\. A tensor of shape \(w,\), \(h, w\) or"):
+    with pytest.raises(
+        TypeError, match=r"^The mask is given as .*\. A tensor of shape \(w,\), \(h, w\) or"
+    ):
         MRI(mask)
 
 
 @pytest.mark.parametrize("coils", [None, torch.ones(2, 4, 6) + 0j])
-@pytest.mark.parametrize(("mask", "x"), [((4, 6), (1, 2, 4, 5)), ((6,), (1, 2, 4, 7)), ((2, 1, 4, 6), (3, 2, 4, 6))])
+@pytest.mark.parametrize(
+    ("mask", "x"), [((4, 6), (1, 2, 4, 5)), ((6,), (1, 2, 4, 7)), ((2, 1, 4, 6), (3, 2, 4, 6))]
+)
 def test_mask_of_another_size_is_refused(mask, x, coils):
     with pytest.raises(
-        ValueError, match=r"^The mask has shape .*, the images .*\. The same size, and one mask for all"
+        ValueError,
+        match=r"^The mask has shape .*, the images .*\. The same size, and one mask for all",
     ):
         MRI(torch.ones(mask), coils)(torch.zeros(x))
 
@@ -123,26 +142,34 @@ def test_mask_of_another_size_is_refused(mask, x, coils):
 @pytest.mark.parametrize("coils", [None, torch.ones(2, 4, 4) + 0j])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_real_images_are_refused(channels, coils):
-    with pytest.raises(ValueError, match=rf"^MRI got images of {channels} channels\. 2 are expected, the real and"):
+    with pytest.raises(
+        ValueError, match=rf"^MRI got images of {channels} channels\. 2 are expected, the real and"
+    ):
         MRI(torch.ones(4, 4), coils)(torch.zeros(1, channels, 4, 4))
 
 
 @pytest.mark.parametrize("coils", [torch.ones(2, 4, 4), np.ones((2, 4, 4)) * 1j])
 def test_real_sensitivities_are_refused(coils):
-    with pytest.raises(TypeError, match=r"^The coil sensitivities are .*\. A complex tensor of shape \(n, h, w\) is"):
+    with pytest.raises(
+        TypeError,
+        match=r"^The coil sensitivities are .*\. A complex tensor of shape \(n, h, w\) is",
+    ):
         MRI(torch.ones(4, 4), coils)
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (2, 4, 5), (2, 5, 4), (1, 1, 2, 4, 4)])
 def test_sensitivities_of_another_shape_are_refused(shape):
-    with pytest.raises(ValueError, match=r"^The coil sensitivities have shape .*, the mask \(4, 4\)\."):
+    with pytest.raises(
+        ValueError, match=r"^The coil sensitivities have shape .*, the mask \(4, 4\)\."
+    ):
         MRI(torch.ones(4, 4), torch.ones(shape) + 0j)
 
 
 def test_sensitivities_of_another_number_than_the_images_are_refused():
     A = MRI(torch.ones(4), torch.ones(2, 3, 4, 4) + 0j)
     with pytest.raises(
-        ValueError, match=r"^The coil sensitivities have shape \(2, 3, 4, 4\), the images \(3, 2, 4, 4\)\."
+        ValueError,
+        match=r"^The coil sensitivities have shape \(2, 3, 4, 4\), the images \(3, 2, 4, 4\)\.",
     ):
         A(torch.zeros(3, 2, 4, 4))
 
@@ -167,7 +194,9 @@ def test_pixels_that_no_coil_sees_are_warned_of():
 @pytest.mark.parametrize(("acceleration", "middle"), [(4, 25), (8, 12), (2, 25)])
 @pytest.mark.parametrize("kind", ["random", "gaussian"])
 def test_columns_keep_their_budget_and_the_middle(kind, acceleration, middle):
-    """320 columns as in InverseBench: 8 % of lines in the middle up to an acceleration of 6, else 4 %."""
+    """320 columns as in InverseBench: 8 % of lines in the middle up to an acceleration of 6, else 4
+    %.
+    """
     mask = kspace.columns(320, acceleration, kind)
     first = (320 - middle) // 2
     assert set(mask.unique().tolist()) == {0.0, 1.0}
@@ -201,16 +230,23 @@ def test_no_acceleration_samples_everything():
 
 @pytest.mark.parametrize("acceleration", [0.5, 0, -4, math.nan, math.inf])
 def test_acceleration_below_one_is_refused(acceleration):
-    with pytest.raises(ValueError, match=rf"^acceleration is {acceleration}\. A number >= 1 is expected"):
+    with pytest.raises(
+        ValueError, match=rf"^acceleration is {acceleration}\. A number >= 1 is expected"
+    ):
         kspace.columns(320, acceleration)
 
 
 def test_acceleration_beyond_the_middle_is_refused_with_the_numbers():
-    message = r"^acceleration is 40: 8 of 320 columns may be sampled, but the middle alone takes 12\. At most 26\.7"
+    message = (
+        r"^acceleration is 40: 8 of 320 columns may be sampled, but the middle alone takes 12\. At "
+        r"most 26\.7"
+    )
     with pytest.raises(ValueError, match=message):
         kspace.columns(320, 40)
 
 
 def test_unknown_kind_of_columns_is_refused():
-    with pytest.raises(ValueError, match=r"^kind is 'spiral'\. 'equispaced', 'random' or 'gaussian' is expected\."):
+    with pytest.raises(
+        ValueError, match=r"^kind is 'spiral'\. 'equispaced', 'random' or 'gaussian' is expected\."
+    ):
         kspace.columns(320, 4, "spiral")

@@ -1,4 +1,6 @@
-"""Every nonlinear operator by one table; the blurring network, which is too large for it, in a file of its own."""
+"""Every nonlinear operator by one table; the blurring network, which is too large for it, in a file
+of its own.
+"""
 
 import math
 
@@ -26,8 +28,15 @@ every_smooth = pytest.mark.parametrize(
 
 
 def test_every_exported_nonlinear_operator_is_listed():
-    exported = {c for c in vars(hrdis.operators).values() if isinstance(c, type) and issubclass(c, Operator)}
-    known = {c for c in exported if issubclass(c, LinearOperator)} | {Operator, BlindOperator, Function, NonlinearBlur}
+    exported = {
+        c for c in vars(hrdis.operators).values() if isinstance(c, type) and issubclass(c, Operator)
+    }
+    known = {c for c in exported if issubclass(c, LinearOperator)} | {
+        Operator,
+        BlindOperator,
+        Function,
+        NonlinearBlur,
+    }
     known.add(hrdis.operators.Chain)  # test_operators_composition.py
     assert exported - known == {type(make(1, 1, 16, 16)) for make in NONLINEAR.values()}
 
@@ -36,7 +45,11 @@ def test_every_exported_nonlinear_operator_is_listed():
 @pytest.mark.parametrize("seed", range(3))
 def test_gradient_is_the_finite_difference(name, seed):
     shape = (2, 3, 16, 16)
-    A, x, v = NONLINEAR[name](*shape), 0.4 * normal(*shape, seed=seed), normal(*shape, seed=seed + 10)
+    A, x, v = (
+        NONLINEAR[name](*shape),
+        0.4 * normal(*shape, seed=seed),
+        normal(*shape, seed=seed + 10),
+    )
     x = x + 0.01 * ((x.abs() - 0.5).abs() < 0.01)  # away from the kink of HDR
     x.requires_grad_()
     r = normal(*A(x).shape, seed=2)
@@ -45,7 +58,9 @@ def test_gradient_is_the_finite_difference(name, seed):
         return (A(x) * r).sum()
 
     (gradient,) = torch.autograd.grad(inner(x), x)
-    step = 1e-6  # error step^2 / 6 of the third derivative (large where a magnitude is small), 1e-16 / step of rounding
+    # error step^2 / 6 of the third derivative (large where a magnitude is small), 1e-16 / step of
+    # rounding
+    step = 1e-6
     with torch.no_grad():
         difference = (inner(x + step * v) - inner(x - step * v)) / (2 * step)
     assert float((gradient * v).sum()) == pytest.approx(float(difference), rel=1e-6)
@@ -71,7 +86,9 @@ def test_image_is_treated_alike_in_any_batch(name, what):
     together = getattr(A, what)(u)
     for i in range(3):
         alone = getattr(A.for_image(i), what)(u[i : i + 1])
-        torch.testing.assert_close(together[i : i + 1], alone, rtol=0, atol=1e-12)  # sums of another order
+        torch.testing.assert_close(
+            together[i : i + 1], alone, rtol=0, atol=1e-12
+        )  # sums of another order
 
 
 @every_operator
@@ -94,7 +111,8 @@ def test_operator_keeps_the_dtype_of_its_argument(name, dtype):
 def test_float32_agrees_with_float64(name):
     A, x = NONLINEAR[name](2, 3, 16, 16), 0.3 * normal(2, 3, 16, 16)
     error = (A(x.float()).double() - A(x)).abs()
-    # rounding may tip a value to the next step now and then: all but 1 % of entries agree to float32's 1e-7 times 10
+    # rounding may tip a value to the next step now and then: all but 1 % of entries agree to
+    # float32's 1e-7 times 10
     assert float((error > 2e-6).double().mean()) < 0.01
 
 
@@ -154,9 +172,21 @@ def test_measurement_is_a_picture_unless_it_is_a_spectrum(name):
 @pytest.mark.parametrize(
     ("x", "error", "message"),
     [
-        (torch.zeros(1, 3, 16, 16) * 1j, TypeError, r"got torch.complex64 of shape .*\. A floating tensor"),
-        (torch.zeros(3, 16, 16), TypeError, r"got torch.float32 of shape \(3, 16, 16\)\. A floating tensor"),
-        (torch.full((1, 3, 16, 16), math.inf), ValueError, r"^The image given to \w+ holds NaN or infinite values\."),
+        (
+            torch.zeros(1, 3, 16, 16) * 1j,
+            TypeError,
+            r"got torch.complex64 of shape .*\. A floating tensor",
+        ),
+        (
+            torch.zeros(3, 16, 16),
+            TypeError,
+            r"got torch.float32 of shape \(3, 16, 16\)\. A floating tensor",
+        ),
+        (
+            torch.full((1, 3, 16, 16), math.inf),
+            ValueError,
+            r"^The image given to \w+ holds NaN or infinite values\.",
+        ),
     ],
 )
 def test_measure_refuses_what_is_no_batch_of_images(name, x, error, message):
@@ -169,6 +199,9 @@ def test_solver_runs_and_stays_finite(name):
     """HRDIS takes any differentiable operator; the prior here knows nothing but two grey levels."""
     from toys import Pixelwise
 
-    A, x = NONLINEAR[name](1, 1, 16, 16), 0.4 * normal(1, 1, 16, 16, dtype=torch.float32).clamp(-1, 1)
+    A, x = (
+        NONLINEAR[name](1, 1, 16, 16),
+        0.4 * normal(1, 1, 16, 16, dtype=torch.float32).clamp(-1, 1),
+    )
     result = hrdis.solve(hrdis.HRDIS(steps=4), Pixelwise(), hrdis.measure(A, x), seeds=[0])
     assert bool(result.finite.all())

@@ -36,7 +36,9 @@ def test_network_has_the_published_keys(weights):
     expected = {f"feature_extractor.{i}.{p}" for i in (0, 2, 4) for p in ("weight", "bias")}
     expected |= {f"recon_trunk.{i}.{p}" for i in (20, 23, 26, 28) for p in ("weight", "bias")}
     for part, indices in (("feature_extractor", range(6, 16)), ("recon_trunk", range(20))):
-        expected |= {f"{part}.{i}.conv{j}.{p}" for i in indices for j in (1, 2) for p in ("weight", "bias")}
+        expected |= {
+            f"{part}.{i}.conv{j}.{p}" for i in indices for j in (1, 2) for p in ("weight", "bias")
+        }
     expected |= {f"{level}.down.{min(k, 1)}.weight" for k, level in enumerate(levels)}
     expected |= {f"{level}.up.1.weight" for level in levels} | {"adapter.model.up.1.bias"}
     assert set(weights) == expected
@@ -64,7 +66,9 @@ def by_functions(w: dict[str, torch.Tensor], x: torch.Tensor, k: torch.Tensor) -
     levels, skips = [f"adapter.model{'.submodule' * i}" for i in range(5)], []
     for i, level in enumerate(levels):
         skips.append(h)
-        h = F.conv2d(h if i == 0 else F.leaky_relu(h, 0.2), w[f"{level}.down.{min(i, 1)}.weight"], None, 2, 1)
+        h = F.conv2d(
+            h if i == 0 else F.leaky_relu(h, 0.2), w[f"{level}.down.{min(i, 1)}.weight"], None, 2, 1
+        )
     h = torch.cat([h, k], 1)
     for i in reversed(range(5)):
         bias = w["adapter.model.up.1.bias"] if i == 0 else None
@@ -78,7 +82,9 @@ def by_functions(w: dict[str, torch.Tensor], x: torch.Tensor, k: torch.Tensor) -
 
 
 def test_blur_is_the_network_with_its_ranges(weights, network, x):
-    k = 1.2 * torch.from_numpy(hrdis.rng.stream(3, "k").standard_normal((1, 512, 1, 1), dtype=np.float32))
+    k = 1.2 * torch.from_numpy(
+        hrdis.rng.stream(3, "k").standard_normal((1, 512, 1, 1), dtype=np.float32)
+    )
     expected = (2 * by_functions(weights, (x + 1) / 2, k.expand(2, -1, -1, -1)) - 1).clamp(-1, 1)
     y = NonlinearBlur(network, latent=k)(x)
     torch.testing.assert_close(y, expected, rtol=0, atol=1e-5)  # float32 through 60 layers
@@ -91,7 +97,9 @@ def test_latents_are_fixed_by_seed_and_place(network, x):
     assert torch.equal(A(x), y)
     assert not torch.equal(NonlinearBlur(network, seed=2)(x), y)
     for i in range(2):
-        torch.testing.assert_close(A.for_image(i)(x[i : i + 1]), y[i : i + 1], rtol=0, atol=1e-5)  # float32
+        torch.testing.assert_close(
+            A.for_image(i)(x[i : i + 1]), y[i : i + 1], rtol=0, atol=1e-5
+        )  # float32
     same = A(x[:1].expand(2, -1, -1, -1))
     assert not torch.equal(same[0], same[1])  # a kernel each
 
@@ -99,7 +107,9 @@ def test_latents_are_fixed_by_seed_and_place(network, x):
 def test_latents_have_the_published_spread(network):
     k = NonlinearBlur(network).latents(8, 256, 256)
     assert tuple(k.shape) == (8, 512, 2, 2)
-    assert float(k.std()) == pytest.approx(1.2, abs=5 * 1.2 / (2 * k.numel()) ** 0.5)  # five standard errors
+    assert float(k.std()) == pytest.approx(
+        1.2, abs=5 * 1.2 / (2 * k.numel()) ** 0.5
+    )  # five standard errors
 
 
 def test_resampled_latents_differ_between_calls_and_repeat_between_operators(network, x):
@@ -162,7 +172,10 @@ def test_weights_are_read_from_files(tmp_path, weights, network, x):
 
 
 def test_missing_file_is_refused_with_its_origin(tmp_path):
-    with pytest.raises(ValueError, match=r"^There is no file .*nowhere\.pth\. GOPRO_wVAE\.pth of github\.com/.*1vRoDp"):
+    with pytest.raises(
+        ValueError,
+        match=r"^There is no file .*nowhere\.pth\. GOPRO_wVAE\.pth of github\.com/.*1vRoDp",
+    ):
         NonlinearBlur(tmp_path / "nowhere.pth")
 
 
@@ -175,7 +188,9 @@ def test_file_of_something_else_is_refused(tmp_path, name):
 
 def test_file_that_is_no_state_dict_is_refused(tmp_path):
     torch.save(torch.zeros(1, 512, 2, 2), tmp_path / "kernel.pth")  # the repository's saved latent
-    with pytest.raises(ValueError, match=r"kernel\.pth holds a Tensor\. A state dict of tensors is expected\."):
+    with pytest.raises(
+        ValueError, match=r"kernel\.pth holds a Tensor\. A state dict of tensors is expected\."
+    ):
         NonlinearBlur(tmp_path / "kernel.pth")
 
 
@@ -184,15 +199,19 @@ def test_other_keys_are_refused_by_name(weights):
     state["recon_trunk.29.weight"] = state.pop("recon_trunk.28.weight")
     state["recon_trunk.28.bias"] = torch.zeros(4)
     message = (
-        r"^The state dict does not fit the blurring network: 1 keys missing \(recon_trunk\.28\.weight\); "
-        r"1 keys unexpected \(recon_trunk\.29\.weight\); 1 of another shape \(recon_trunk\.28\.bias\)\."
+        r"^The state dict does not fit the blurring network: 1 keys missing "
+        r"\(recon_trunk\.28\.weight\); "
+        r"1 keys unexpected \(recon_trunk\.29\.weight\); 1 of another shape "
+        r"\(recon_trunk\.28\.bias\)\."
     )
     with pytest.raises(ValueError, match=message):
         NonlinearBlur(state)
 
 
 def test_wrapped_state_dict_is_refused(weights):
-    with pytest.raises(ValueError, match=r"keys missing \(.*, \.\.\.\); 1 keys unexpected \(params\)"):
+    with pytest.raises(
+        ValueError, match=r"keys missing \(.*, \.\.\.\); 1 keys unexpected \(params\)"
+    ):
         NonlinearBlur({"params": weights})
 
 
@@ -202,8 +221,14 @@ def test_wrapped_state_dict_is_refused(weights):
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((1, 3, 100, 128), r"^The image is 100 x 128\. Multiples of 128 are expected\. Crop it to 128 x 128 or pad"),
-        ((1, 3, 256, 200), r"^The image is 256 x 200\. .* Crop it to 256 x 128 or pad it to 256 x 256\."),
+        (
+            (1, 3, 100, 128),
+            r"^The image is 100 x 128\. Multiples of 128 are expected\. Crop it to 128 x 128",
+        ),
+        (
+            (1, 3, 256, 200),
+            r"^The image is 256 x 200\. .* Crop it to 256 x 128 or pad it to 256 x 256\.",
+        ),
         ((1, 1, 128, 128), r"^The image has 1 channels\. 3 \(red, green, blue\) are expected"),
     ],
 )
@@ -215,14 +240,18 @@ def test_picture_that_the_network_cannot_take_is_refused(network, shape, message
 @pytest.mark.parametrize("shape", [(1, 512, 2, 2), (3, 512, 1, 1)])
 def test_latent_that_does_not_fit_the_images_is_refused(network, x, shape):
     with pytest.raises(
-        ValueError, match=r"^The latent has shape .*, for 2 images of 128 x 128\. \(2 or 1, 512, 1, 1\)"
+        ValueError,
+        match=r"^The latent has shape .*, for 2 images of 128 x 128\. \(2 or 1, 512, 1, 1\)",
     ):
         NonlinearBlur(network, latent=torch.zeros(shape))(x)
 
 
 @pytest.mark.parametrize("shape", [(512, 1, 1), (1, 64, 1, 1)])
 def test_latent_that_is_none_is_refused(network, shape):
-    with pytest.raises(ValueError, match=r"^The latent has shape .*\. \(b or 1, 512, h / 128, w / 128\) is expected\."):
+    with pytest.raises(
+        ValueError,
+        match=r"^The latent has shape .*\. \(b or 1, 512, h / 128, w / 128\) is expected\.",
+    ):
         NonlinearBlur(network, latent=torch.zeros(shape))
 
 

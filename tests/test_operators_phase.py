@@ -14,7 +14,9 @@ def magnitudes(x: np.ndarray, top: int, left: int) -> np.ndarray:
     """|F| by numpy, with both shifts."""
     padded = np.pad(x, [(0, 0), (0, 0), (top, top), (left, left)])
     axes = (-2, -1)
-    return np.abs(np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(padded, axes=axes), norm="ortho"), axes=axes))
+    return np.abs(
+        np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(padded, axes=axes), norm="ortho"), axes=axes)
+    )
 
 
 @pytest.mark.parametrize(("h", "w"), [(16, 16), (15, 16), (17, 9)])
@@ -49,7 +51,12 @@ def test_phase_retrieval_knows_the_image_from_its_measurement(h, w, oversample):
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 9), st.integers(1, 9))
 def test_phase_retrieval_knows_the_image_from_its_padding(h, w, top, left):
-    assert PhaseRetrieval(padding=(top, left)).image_shape((1, 1, h + 2 * top, w + 2 * left)) == (1, 1, h, w)
+    assert PhaseRetrieval(padding=(top, left)).image_shape((1, 1, h + 2 * top, w + 2 * left)) == (
+        1,
+        1,
+        h,
+        w,
+    )
 
 
 @pytest.mark.parametrize("how", ["negative", "turned", "shifted", "per channel"])
@@ -81,11 +88,20 @@ def test_phase_retrieval_starts_from_zero_phase(h, w):
     A = PhaseRetrieval()
     y = A(normal(1, 1, h, w))
     axes, top, left = (-2, -1), h // 4, w // 4
-    u = np.abs(np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(y.numpy(), axes=axes), norm="ortho"), axes=axes))
+    u = np.abs(
+        np.fft.fftshift(
+            np.fft.ifft2(np.fft.ifftshift(y.numpy(), axes=axes), norm="ortho"), axes=axes
+        )
+    )
     expected = torch.from_numpy(u[..., top : top + h, left : left + w])
     torch.testing.assert_close(A.pinv(y), expected, rtol=0, atol=1e-13)
-    torch.testing.assert_close(PhaseRetrieval(data_range="[0,1]").pinv(y), 2 * expected - 1, rtol=0, atol=1e-13)
-    assert divmod(int(A.pinv(y).argmax()), w) == ((h + 2 * top) // 2 - top, (w + 2 * left) // 2 - left)  # its spike
+    torch.testing.assert_close(
+        PhaseRetrieval(data_range="[0,1]").pinv(y), 2 * expected - 1, rtol=0, atol=1e-13
+    )
+    assert divmod(int(A.pinv(y).argmax()), w) == (
+        (h + 2 * top) // 2 - top,
+        (w + 2 * left) // 2 - left,
+    )  # its spike
 
 
 def test_phase_retrieval_start_takes_negative_magnitudes_as_zero():
@@ -101,7 +117,9 @@ def test_phase_retrieval_has_gradient_zero_where_nothing_is_measured():
 
 @pytest.mark.parametrize("oversample", [0, -1.0, float("nan"), float("inf")])
 def test_oversample_that_is_not_positive_is_refused(oversample):
-    with pytest.raises(ValueError, match=rf"^oversample is {oversample}\. A number > 0 is expected"):
+    with pytest.raises(
+        ValueError, match=rf"^oversample is {oversample}\. A number > 0 is expected"
+    ):
         PhaseRetrieval(oversample=oversample)
 
 
@@ -122,16 +140,23 @@ def test_padding_of_zero_is_warned_of():
 
 
 def test_oversampling_that_pads_nothing_is_warned_of():
-    with pytest.warns(UserWarning, match=r"^Nothing is oversampled: oversample = 0\.5 of 8 x 8 pads nothing\."):
+    with pytest.warns(
+        UserWarning, match=r"^Nothing is oversampled: oversample = 0\.5 of 8 x 8 pads nothing\."
+    ):
         PhaseRetrieval(oversample=0.5)(torch.zeros(1, 1, 8, 8))
 
 
 def test_complex_image_is_refused():
-    with pytest.raises(TypeError, match=r"^The image is torch\.complex64\. Real values in \[-1, 1\] are expected\."):
+    with pytest.raises(
+        TypeError, match=r"^The image is torch\.complex64\. Real values in \[-1, 1\] are expected\."
+    ):
         PhaseRetrieval()(torch.zeros(1, 1, 8, 8) * 1j)
 
 
 @pytest.mark.parametrize("A", [PhaseRetrieval(), PhaseRetrieval(padding=9)])
 def test_measurement_that_no_image_has_is_refused(A):
-    with pytest.raises(ValueError, match=r"^y has a side of 10, which no image padded by PhaseRetrieval\(.*\) has\."):
+    with pytest.raises(
+        ValueError,
+        match=r"^y has a side of 10, which no image padded by PhaseRetrieval\(.*\) has\.",
+    ):
         A.image_shape((1, 1, 10, 10))

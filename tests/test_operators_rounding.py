@@ -39,7 +39,8 @@ def test_measurement_is_the_same_with_either_gradient(name, seed):
 def test_measure_rounds_for_good(name):
     A, x = ROUNDING[name](), (0.4 * normal(1, 3, 32, 32)).clamp(-1, 1)
     y = hrdis.measure(A, x).y
-    # jpeg: encoding what was decoded changes nothing but the rounding of subsampled chroma, which is exact
+    # jpeg: encoding what was decoded changes nothing but the rounding of subsampled chroma, which
+    # is exact
     assert rel(A(y), y) < 1e-12
 
 
@@ -52,8 +53,14 @@ def test_hard_rounding_has_no_gradient(name):
 
 @every_operator
 def test_straight_through_gradient_is_that_of_values_that_are_not_rounded(name):
-    """Quantisation without rounding is the identity; JPEG keeps luminance and spreads every fourth chroma sample."""
-    A, x, r = ROUNDING[name](), (0.4 * normal(1, 3, 16, 16)).requires_grad_(), normal(1, 3, 16, 16, seed=1)
+    """Quantisation without rounding is the identity; JPEG keeps luminance and spreads every fourth
+    chroma sample.
+    """
+    A, x, r = (
+        ROUNDING[name](),
+        (0.4 * normal(1, 3, 16, 16)).requires_grad_(),
+        normal(1, 3, 16, 16, seed=1),
+    )
     (gradient,) = torch.autograd.grad((A(x) * r).sum(), x)
     exact = r
     if name == "jpeg":
@@ -82,7 +89,9 @@ def test_solver_learns_from_rounded_values_only_straight_through(name):
         A = ROUNDING[name](rounding=rounding)
         mu = torch.zeros_like(x).requires_grad_()
         loss = (A(x) - A(mu)).square().sum()
-        moved[rounding] = bool(torch.autograd.grad(loss, mu)[0].any()) if loss.requires_grad else False
+        moved[rounding] = (
+            bool(torch.autograd.grad(loss, mu)[0].any()) if loss.requires_grad else False
+        )
     assert moved == {"ste": True, "hard": False}
 
 
@@ -105,14 +114,18 @@ def test_jpeg_tables_are_those_of_pillow(quality):
     zigzag = sorted(range(64), key=lambda i: (s := i // 8 + i % 8, i // 8 if s % 2 else i % 8))
     for table, tables in ((A.luminance, theirs[0]), (A.chrominance, theirs[1])):
         flat = table.flatten().tolist()
-        assert flat == list(tables) or [flat[i] for i in zigzag] == list(tables)  # Pillow's order has changed
+        assert flat == list(tables) or [flat[i] for i in zigzag] == list(
+            tables
+        )  # Pillow's order has changed
 
 
 def by_numpy(x: np.ndarray, quality: int) -> np.ndarray:
     """The specification, block by block with loops and scipy's cosines."""
     dct = pytest.importorskip("scipy.fft")
     S = 5000 // quality if quality < 50 else 200 - 2 * quality
-    tables = [np.clip((np.reshape(t, (8, 8)) * S + 50) // 100, 1, 255) for t in (LUMINANCE, CHROMINANCE)]
+    tables = [
+        np.clip((np.reshape(t, (8, 8)) * S + 50) // 100, 1, 255) for t in (LUMINANCE, CHROMINANCE)
+    ]
     R, G, B = ((v + 1) / 2 * 255 for v in x)
     planes = [
         0.299 * R + 0.587 * G + 0.114 * B,
@@ -132,7 +145,8 @@ def by_numpy(x: np.ndarray, quality: int) -> np.ndarray:
 @pytest.mark.parametrize("quality", [5, 10, 50, 80, 100])
 def test_jpeg_is_the_specification(quality):
     x = smooth(32, 48)
-    # 2e-3: the specification's decoder is rounded to six digits, terms of 1e-4 times chroma left out
+    # 2e-3: the specification's decoder is rounded to six digits, terms of 1e-4 times chroma left
+    # out
     expected = torch.from_numpy(by_numpy(x[0].numpy(), quality))
     torch.testing.assert_close(JPEG(quality)(x)[0], expected, rtol=0, atol=2e-3)
 
@@ -160,7 +174,9 @@ def test_grey_jpeg_comes_within_a_step_of_pillow():
     theirs = np.array(Image.open(file)).astype(float)
     ours = (JPEG(20)(torch.from_numpy(given)[None, None].double() / 127.5 - 1)[0, 0] + 1) * 127.5
     difference = np.abs(ours.clamp(0, 255).numpy() - theirs)
-    assert np.quantile(difference, 0.98) < 1.01  # libjpeg's integer cosines tip a coefficient now and then
+    assert (
+        np.quantile(difference, 0.98) < 1.01
+    )  # libjpeg's integer cosines tip a coefficient now and then
 
 
 def test_jpeg_of_better_quality_is_closer():
@@ -171,19 +187,31 @@ def test_jpeg_of_better_quality_is_closer():
 
 @pytest.mark.parametrize("quality", [0, 101, 10.0, "10", True, None])
 def test_quality_that_is_none_is_refused(quality):
-    with pytest.raises(ValueError, match=rf"^quality is {quality!r}\. An integer from 1 to 100 is expected"):
+    with pytest.raises(
+        ValueError, match=rf"^quality is {quality!r}\. An integer from 1 to 100 is expected"
+    ):
         JPEG(quality)
 
 
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((1, 3, 24, 32), r"^The image is 24 x 32\. Multiples of 16 are expected\. Crop it to 16 x 32 or pad"),
-        ((1, 1, 12, 8), r"^The image is 12 x 8\. Multiples of 8 are expected\. Crop it to 8 x 8 or pad it to 16 x 8"),
+        (
+            (1, 3, 24, 32),
+            r"^The image is 24 x 32\. Multiples of 16 are expected\. Crop it to 16 x 32 or pad",
+        ),
+        (
+            (1, 1, 12, 8),
+            (
+                r"^The image is 12 x 8\. Multiples of 8 are expected\. Crop it to 8 x 8 or pad it "
+                r"to "
+                r"16 x 8"
+            ),
+        ),
         ((1, 3, 5, 32), r"^The image is 5 x 32\. .*pad it to 16 x 32\."),
         ((1, 4, 16, 16), r"^The image has 4 channels\. 1 \(grey\) or 3"),
     ],
-)  # fmt: skip
+)
 def test_picture_that_jpeg_cannot_take_is_refused(shape, message):
     with pytest.raises(ValueError, match=message):
         JPEG(10)(torch.zeros(shape))
@@ -205,5 +233,7 @@ def test_quantization_is_the_formula(bits):
 
 @pytest.mark.parametrize("bits", [0, 17, 2.0, True, "3"])
 def test_bits_that_are_none_are_refused(bits):
-    with pytest.raises(ValueError, match=rf"^bits is {bits!r}\. An integer from 1 to 16 is expected"):
+    with pytest.raises(
+        ValueError, match=rf"^bits is {bits!r}\. An integer from 1 to 16 is expected"
+    ):
         Quantization(bits)

@@ -37,9 +37,13 @@ def test_block_sensing_has_orthonormal_rows():
 
 
 def test_block_sensing_draws_haar_matrices():
-    """Entries of a Haar matrix have mean 0; without the signs of R the first row would lean to one side."""
+    """Entries of a Haar matrix have mean 0; without the signs of R the first row would lean to one
+    side.
+    """
     first = torch.stack([CompressedSensing(1.0, seed=k, block=2).Q[0] for k in range(400)])
-    assert float(first.mean(0).abs().max()) < 4 * 0.5 / 20  # 4 standard errors of entries of variance 1/4
+    assert (
+        float(first.mean(0).abs().max()) < 4 * 0.5 / 20
+    )  # 4 standard errors of entries of variance 1/4
     assert float((first.T @ first / 400 - torch.eye(4) / 4).abs().max()) < 0.08
 
 
@@ -71,12 +75,16 @@ def test_block_sensing_keeps_its_matrix_in_the_state():
 
 @pytest.mark.parametrize("rate", [0, -0.1, 1.5, math.nan])
 def test_rate_outside_its_range_is_refused(rate):
-    with pytest.raises(ValueError, match=rf"^rate is {rate}\. A share of measurements in \(0, 1\] is expected"):
+    with pytest.raises(
+        ValueError, match=rf"^rate is {rate}\. A share of measurements in \(0, 1\] is expected"
+    ):
         CompressedSensing(rate)
 
 
 def test_rate_of_no_measurement_is_refused():
-    with pytest.raises(ValueError, match=r"^rate is 0\.01, less than one measurement for a block of 4 x 4 pixels\."):
+    with pytest.raises(
+        ValueError, match=r"^rate is 0\.01, less than one measurement for a block of 4 x 4 pixels\."
+    ):
         CompressedSensing(0.01, block=4)
 
 
@@ -88,26 +96,38 @@ def test_block_that_is_no_side_is_refused(block):
 
 @pytest.mark.parametrize(("rate", "given"), [(None, None), (0.5, torch.eye(16))])
 def test_either_rate_or_matrix_is_expected(rate, given):
-    with pytest.raises(ValueError, match=r"^(Neither|Both) rate and matrix (is|are) given\. One of them is expected"):
+    with pytest.raises(
+        ValueError,
+        match=r"^(Neither|Both) rate and matrix (is|are) given\. One of them is expected",
+    ):
         CompressedSensing(rate, block=4, matrix=given)
 
 
 @pytest.mark.parametrize("shape", [(3, 15), (17, 16), (0, 16), (16,)])
 def test_matrix_of_another_size_is_refused(shape):
-    with pytest.raises(ValueError, match=r"^The matrix has shape .*\. \(m, 16\) with 1 <= m <= 16 is expected"):
+    with pytest.raises(
+        ValueError, match=r"^The matrix has shape .*\. \(m, 16\) with 1 <= m <= 16 is expected"
+    ):
         CompressedSensing(matrix=torch.zeros(shape), block=4)
 
 
-@pytest.mark.parametrize("given", [torch.eye(16)[:3] * 1.001, torch.ones(2, 16) / 4, torch.eye(16)[:3] * math.nan])
+@pytest.mark.parametrize(
+    "given", [torch.eye(16)[:3] * 1.001, torch.ones(2, 16) / 4, torch.eye(16)[:3] * math.nan]
+)
 def test_matrix_whose_rows_are_not_orthonormal_is_refused(given):
-    with pytest.raises(ValueError, match=r"^The rows of the matrix are not orthonormal: Phi Phi\^T differs from"):
+    with pytest.raises(
+        ValueError, match=r"^The rows of the matrix are not orthonormal: Phi Phi\^T differs from"
+    ):
         CompressedSensing(matrix=given, block=4)
 
 
-@pytest.mark.parametrize(("h", "w", "crop", "pad"), [(48, 64, "32 x 64", "64 x 64"), (20, 40, "32 x 32", "32 x 64")])
+@pytest.mark.parametrize(
+    ("h", "w", "crop", "pad"), [(48, 64, "32 x 64", "64 x 64"), (20, 40, "32 x 32", "32 x 64")]
+)
 def test_size_that_is_no_multiple_of_the_block_is_refused_with_the_nearest(h, w, crop, pad):
     message = (
-        rf"^The image is {h} x {w}, no multiple of the block of 32 pixels\. Crop it to {crop} or pad it to {pad}\."
+        rf"^The image is {h} x {w}, no multiple of the block of 32 pixels\. Crop it to {crop} or "
+        rf"pad it to {pad}\."
     )
     with pytest.raises(ValueError, match=message):
         CompressedSensing(0.25)(torch.zeros(1, 3, h, w))
@@ -138,8 +158,12 @@ def test_walsh_has_orthonormal_rows():
 
 
 def test_walsh_permutation_is_a_function_of_seed_and_size():
-    assert torch.equal(WalshHadamard(4, seed=1).permutation(16), WalshHadamard(2, seed=1).permutation(16))
-    assert not torch.equal(WalshHadamard(4, seed=1).permutation(16), WalshHadamard(4, seed=2).permutation(16))
+    assert torch.equal(
+        WalshHadamard(4, seed=1).permutation(16), WalshHadamard(2, seed=1).permutation(16)
+    )
+    assert not torch.equal(
+        WalshHadamard(4, seed=1).permutation(16), WalshHadamard(4, seed=2).permutation(16)
+    )
     assert sorted(WalshHadamard(4).permutation(16).tolist()) == list(range(256))
 
 
@@ -147,7 +171,9 @@ def test_walsh_permutation_is_a_function_of_seed_and_size():
 def test_walsh_keeps_the_mean_when_asked(order):
     A = WalshHadamard(4, keep_dc=True, order=order)
     y = A(torch.full((1, 3, 8, 8), 0.5, dtype=torch.float64))
-    torch.testing.assert_close(y[..., 0], torch.full((1, 3), 4.0, dtype=torch.float64))  # n times the mean
+    torch.testing.assert_close(
+        y[..., 0], torch.full((1, 3), 4.0, dtype=torch.float64)
+    )  # n times the mean
     assert not bool(y[..., 1:].any())
 
 
@@ -155,13 +181,14 @@ def test_walsh_in_order_of_sequency_is_a_low_pass():
     """Coefficients in that order have ever more sign changes, counted on their own pictures."""
     A = WalshHadamard(1, order="sequency")
     pictures = matrix(A, (1, 8, 8)).reshape(64, 8, 8).sign()
-    changes = (pictures[:, 1:] != pictures[:, :-1])[..., 0].sum(1) + (pictures[..., 1:] != pictures[..., :-1])[
-        :, 0
-    ].sum(1)
+    changes = (pictures[:, 1:] != pictures[:, :-1])[..., 0].sum(1) + (
+        pictures[..., 1:] != pictures[..., :-1]
+    )[:, 0].sum(1)
     assert bool((changes.diff() >= 0).all())
     ramp = torch.linspace(-1, 1, 16, dtype=torch.float64).expand(1, 1, 16, 16)
     error = {
-        o: rel((A := WalshHadamard(4, order=o, keep_dc=True)).pinv(A(ramp)), ramp) for o in ("natural", "sequency")
+        o: rel((A := WalshHadamard(4, order=o, keep_dc=True)).pinv(A(ramp)), ramp)
+        for o in ("natural", "sequency")
     }
     assert error["sequency"] < 0.15 < error["natural"]
 
@@ -174,7 +201,8 @@ def test_walsh_takes_a_permutation():
 @pytest.mark.parametrize("size", [(12, 12), (8, 16), (0, 0), (7, 8)])
 def test_walsh_refuses_what_is_no_square_of_a_power_of_two(size):
     with pytest.raises(
-        ValueError, match=rf"^The image is {size[0]} x {size[1]}\. A square whose side is a power of two"
+        ValueError,
+        match=rf"^The image is {size[0]} x {size[1]}\. A square whose side is a power of two",
     ):
         WalshHadamard(4)(torch.zeros(1, 1, *size))
 
@@ -191,7 +219,9 @@ def test_ratio_that_is_no_positive_integer_is_refused(ratio):
 
 
 def test_unknown_order_is_refused():
-    with pytest.raises(ValueError, match=r"^order is 'dyadic'\. 'natural' or 'sequency' is expected\."):
+    with pytest.raises(
+        ValueError, match=r"^order is 'dyadic'\. 'natural' or 'sequency' is expected\."
+    ):
         WalshHadamard(4, order="dyadic")
 
 
@@ -203,5 +233,7 @@ def test_permutation_with_repeats_is_refused(order):
 
 def test_permutation_of_another_length_is_refused():
     A = WalshHadamard(4, permutation=torch.arange(16))
-    with pytest.raises(ValueError, match=r"^The permutation has 16 entries\. 64 are expected for 8 x 8 pixels\."):
+    with pytest.raises(
+        ValueError, match=r"^The permutation has 16 entries\. 64 are expected for 8 x 8 pixels\."
+    ):
         A(torch.zeros(1, 1, 8, 8))

@@ -1,4 +1,6 @@
-"""Scanners on pictures, channel by channel; what every linear operator must do is in the common table."""
+"""Scanners on pictures, channel by channel; what every linear operator must do is in the common
+table.
+"""
 
 import pytest
 import torch
@@ -25,7 +27,9 @@ def test_pictures_are_the_real_part_of_what_a_scanner_of_two_channels_sees():
 
 
 def test_a_real_picture_is_found_from_half_of_its_spectrum():
-    """A coefficient and its mirror image are conjugate: what one column says need not be measured twice."""
+    """A coefficient and its mirror image are conjugate: what one column says need not be measured
+    twice.
+    """
     columns = torch.zeros(9)
     columns[4:] = 1  # the middle, and one side
     A, x = Slices(MRI(columns), channels=2), normal(1, 1, 9, 9)
@@ -42,18 +46,23 @@ def test_no_noise_is_put_where_nothing_was_sampled():
 
 
 def test_scans_carry_no_noise_of_pictures():
-    with pytest.raises(ValueError, match=r"^Slices measures no picture, but Poisson noise is defined for pictures"):
+    with pytest.raises(
+        ValueError, match=r"^Slices measures no picture, but Poisson noise is defined for pictures"
+    ):
         hrdis.measure(Slices(CT(5, 8)), torch.zeros(1, 3, 8, 8), hrdis.noise.Poisson(), seeds=[0])
 
 
 def test_operator_that_is_not_linear_is_refused():
     with pytest.raises(
-        TypeError, match=r"^operator is a HDR\. A linear operator is expected: Slices\(CT\(60, size=64\)\)"
+        TypeError,
+        match=r"^operator is a HDR\. A linear operator is expected: Slices\(CT\(60, size=64\)\)",
     ):
         Slices(HDR())
 
 
 @pytest.mark.parametrize("channels", [0, 1.5, True])
 def test_channels_that_are_none_are_refused(channels):
-    with pytest.raises(ValueError, match=rf"^channels is {channels!r}\. 1 \(CT\) or 2 \(MRI\) is expected"):
+    with pytest.raises(
+        ValueError, match=rf"^channels is {channels!r}\. 1 \(CT\) or 2 \(MRI\) is expected"
+    ):
         Slices(CT(5, 8), channels)

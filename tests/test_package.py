@@ -57,7 +57,9 @@ def test_names_for_type_checkers_are_the_names_that_resolve():
 
 
 def test_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match=r"^module 'hrdis' has no attribute 'HRDISS'\. Did you mean 'HRDIS'\?$"):
+    with pytest.raises(
+        AttributeError, match=r"^module 'hrdis' has no attribute 'HRDISS'\. Did you mean 'HRDIS'\?$"
+    ):
         _ = hrdis.HRDISS
     with pytest.raises(AttributeError, match=r"^module 'hrdis' has no attribute '__wrapped__'$"):
         _ = hrdis.__wrapped__
@@ -66,14 +68,19 @@ def test_unknown_name_is_an_attribute_error():
 def test_solvers_are_classes_with_presets_under_lower_case_names():
     assert {"hrdis", "reddiff", "cr", "ddnm"} <= set(hrdis.SOLVERS)
     assert all(name == name.lower() for name in hrdis.SOLVERS)
-    assert all(issubclass(cls, hrdis.Solver) and isinstance(presets, dict) for cls, presets in hrdis.SOLVERS.values())
+    assert all(
+        issubclass(cls, hrdis.Solver) and isinstance(presets, dict)
+        for cls, presets in hrdis.SOLVERS.values()
+    )
 
 
 def loaded_after(code: str) -> set[str]:
     """Packages that a fresh interpreter has loaded after the code."""
     env = os.environ | {"PYTHONPATH": str(Path(hrdis.__file__).parents[1])}
     code += "\nimport sys; print(*{name.split('.')[0] for name in sys.modules})"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env
+    )
     return set(out.stdout.split())
 
 
@@ -82,14 +89,31 @@ def test_importing_the_package_loads_nothing():
 
 
 def test_solvers_operators_and_exact_priors_load_no_network_library():
-    code = "import hrdis; hrdis.SOLVERS, hrdis.TASKS, hrdis.solve, hrdis.operators.masks, hrdis.priors.Gaussian"
-    assert not loaded_after(code) & {"diffusers", "transformers", "matplotlib", "skimage", "torchvision", "gradio"}
+    code = (
+        "import hrdis; hrdis.SOLVERS, hrdis.TASKS, hrdis.solve, hrdis.operators.masks, "
+        "hrdis.priors.Gaussian"
+    )
+    assert not loaded_after(code) & {
+        "diffusers",
+        "transformers",
+        "matplotlib",
+        "skimage",
+        "torchvision",
+        "gradio",
+    }
 
 
 def test_embedded_prior_and_a_restoration_with_it_load_no_network_library():
     code = (
-        "import torch, hrdis; prior = hrdis.load_prior('default'); y = torch.zeros(1, 3, 4, 4); "
-        "A = hrdis.operators.SuperResolution(scale=4); "
-        "hrdis.solve(hrdis.DDNM(steps=2, start=50), prior, hrdis.Problem(y, A), seeds=[0])"
+        "import torch, hrdis; prior = hrdis.load_prior('default'); y = torch.zeros(1, 3, 4, 4); A "
+        "= hrdis.operators.SuperResolution(scale=4); hrdis.solve(hrdis.DDNM(steps=2, start=50), "
+        "prior, hrdis.Problem(y, A), seeds=[0])"
     )
-    assert not loaded_after(code) & {"diffusers", "transformers", "matplotlib", "skimage", "scipy", "torchvision"}
+    assert not loaded_after(code) & {
+        "diffusers",
+        "transformers",
+        "matplotlib",
+        "skimage",
+        "scipy",
+        "torchvision",
+    }

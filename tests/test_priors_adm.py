@@ -1,4 +1,6 @@
-"""Conversion of guided-diffusion networks, against their forward pass written down independently (`networks.py`)."""
+"""Conversion of guided-diffusion networks, against their forward pass written down independently
+(`networks.py`).
+"""
 
 import itertools
 
@@ -22,7 +24,9 @@ def drawer(seed: int = 0, dtype: torch.dtype = torch.float32):
 
     def draw(*shape):
         z = normal(*shape, seed=next(calls), dtype=dtype)
-        return z * (z[0].numel() ** -0.5 if len(shape) > 1 else 0.3) + (1.0 if len(shape) == 1 else 0.0)
+        return z * (z[0].numel() ** -0.5 if len(shape) > 1 else 0.3) + (
+            1.0 if len(shape) == 1 else 0.0
+        )
 
     return draw
 
@@ -30,7 +34,9 @@ def drawer(seed: int = 0, dtype: torch.dtype = torch.float32):
 def small(seed: int = 0, unit: int = 1, dtype: torch.dtype = torch.float32, **changes):
     """A state dict, and the structure that it has."""
     options = SMALL | changes
-    structure = Structure(**{"resblock_updown" if k == "updown" else k: v for k, v in options.items()})
+    structure = Structure(
+        **{"resblock_updown" if k == "updown" else k: v for k, v in options.items()}
+    )
     options = {"scale_shift": True, "updown": True} | options
     return adm_state(drawer(seed, dtype), unit=unit, **options), structure
 
@@ -39,13 +45,16 @@ def gap(net, state, *, order, head=16, structure, x=None, label=None) -> float:
     """Largest difference of the two networks over the largest output."""
     x = normal(2, structure.in_channels, 16, 16, seed=77, dtype=torch.float32) if x is None else x
     t = torch.tensor([437, 3])
-    expected = adm(state, x, t, order=order, head=head, scale_shift=structure.scale_shift, label=label)
+    expected = adm(
+        state, x, t, order=order, head=head, scale_shift=structure.scale_shift, label=label
+    )
     with torch.no_grad():
         found = net(x, t, class_labels=label).sample
     return float((found - expected).abs().max() / expected.abs().max())
 
 
-# ---- the network is the same ----------------------------------------------------------------------
+# ---- the network is the same
+# ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("updown", [True, False], ids=["resblock", "conv"])
@@ -89,7 +98,9 @@ def test_head_size_is_that_of_the_preset(head):
 
 
 def test_converted_network_equals_the_original_to_rounding_in_double_precision():
-    """No difference is hidden behind the 1e-5: only the sinusoids stay in single precision, in both."""
+    """No difference is hidden behind the 1e-5: only the sinusoids stay in single precision, in
+    both.
+    """
     state, structure = small(dtype=torch.float64)
     preset = Preset(structure=structure, qkv_order="new", head_channels=16)
     net = adm_to_unet2d(state, preset, torch.float64)
@@ -97,7 +108,9 @@ def test_converted_network_equals_the_original_to_rounding_in_double_precision()
     assert gap(net, state, order="new", structure=structure, x=x) < 1e-8
 
 
-@pytest.mark.parametrize(("right", "wrong"), list(itertools.permutations(["legacy", "new", "edm"], 2)))
+@pytest.mark.parametrize(
+    ("right", "wrong"), list(itertools.permutations(["legacy", "new", "edm"], 2))
+)
 def test_wrong_order_of_the_attention_rows_changes_the_output(right, wrong):
     """It loads without an error, so the preset has to know."""
     state, structure = small()
@@ -107,7 +120,13 @@ def test_wrong_order_of_the_attention_rows_changes_the_output(right, wrong):
 
 @pytest.mark.parametrize(
     "option",
-    [{"norm_eps": 1e-2}, {"flip_sin_to_cos": False}, {"freq_shift": 1}, {"attention_head_dim": 32}, {"act_fn": "gelu"}],
+    [
+        {"norm_eps": 1e-2},
+        {"flip_sin_to_cos": False},
+        {"freq_shift": 1},
+        {"attention_head_dim": 32},
+        {"act_fn": "gelu"},
+    ],
     ids=str,
 )
 def test_another_option_would_change_the_output(option):
@@ -122,7 +141,9 @@ def test_another_option_would_change_the_output(option):
 
 
 def test_middle_attention_has_its_norm():
-    """diffusers leaves it out with scale-shift unless told; the keys would differ, and so would the picture."""
+    """diffusers leaves it out with scale-shift unless told; the keys would differ, and so would the
+    picture.
+    """
     state, structure = small()
     net = adm_to_unet2d(state, Preset(structure=structure, qkv_order="legacy", head_channels=16))
     assert net.mid_block.attentions[0].group_norm.num_groups == 32
@@ -152,7 +173,8 @@ def test_state_dict_is_left_as_it_is():
     assert all(torch.equal(state[key], before[key]) for key in before)
 
 
-# ---- the published networks: names, shapes, sizes ---------------------------------------------------
+# ---- the published networks: names, shapes, sizes
+# ---------------------------------------------------
 
 FULL = {
     "adm-imagenet256": (566, 552_814_086),
@@ -172,7 +194,9 @@ def full(name: str):
     """The state dict of a published network, without its weights."""
     s = PRESETS[name].structure
     options = {k: v for k, v in vars(s).items() if k != "resblock_updown"}
-    return adm_state(meta, updown=s.resblock_updown, unit=2 if s.out_channels == 3 else 1, **options)
+    return adm_state(
+        meta, updown=s.resblock_updown, unit=2 if s.out_channels == 3 else 1, **options
+    )
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -190,7 +214,13 @@ def test_attention_and_resampling_sit_where_the_published_network_has_them(name)
     """As counted in the original module."""
     state = full(name)
     at = {
-        place: sorted({int(k.split(".")[1]) for k in state if k.startswith(place) and k.endswith("qkv.weight")})
+        place: sorted(
+            {
+                int(k.split(".")[1])
+                for k in state
+                if k.startswith(place) and k.endswith("qkv.weight")
+            }
+        )
         for place in ("input_blocks", "output_blocks")
     }
     down = sorted(
@@ -231,7 +261,11 @@ def test_network_has_the_options_of_the_table():
     assert config["block_out_channels"] == (256, 256, 512, 512, 1024, 1024)
     assert config["down_block_types"] == ("ResnetDownsampleBlock2D",) * 3 + ("AttnDownBlock2D",) * 3
     assert config["up_block_types"] == ("AttnUpBlock2D",) * 3 + ("ResnetUpsampleBlock2D",) * 3
-    assert (config["norm_eps"], config["attn_norm_num_groups"], config["flip_sin_to_cos"]) == (1e-5, 32, True)
+    assert (config["norm_eps"], config["attn_norm_num_groups"], config["flip_sin_to_cos"]) == (
+        1e-5,
+        32,
+        True,
+    )
 
 
 def test_cosine_schedule_equals_the_one_of_diffusers():
@@ -242,7 +276,8 @@ def test_cosine_schedule_equals_the_one_of_diffusers():
     torch.testing.assert_close(hrdis.Schedule.cosine().alpha_bar, theirs, rtol=1e-3, atol=1e-12)
 
 
-# ---- guessing ---------------------------------------------------------------------------------------
+# ---- guessing
+# ---------------------------------------------------------------------------------------
 
 
 def shapes(state):
@@ -261,21 +296,32 @@ def test_structure_of_a_small_network_is_read_from_its_shapes(updown, attention)
     assert structure_of(shapes(state)) == structure
 
 
-@pytest.mark.parametrize("name", ["adm-imagenet256", "adm-lsun-cat256", "adm-ffhq256", "adm-imagenet64-cond"])
+@pytest.mark.parametrize(
+    "name", ["adm-imagenet256", "adm-lsun-cat256", "adm-ffhq256", "adm-imagenet64-cond"]
+)
 def test_preset_is_guessed_where_all_that_fit_run_alike(name):
     found, preset = guess(shapes(full(name)), "x.pt"), PRESETS[name]
-    assert (found.structure, found.qkv_order, found.schedule) == (preset.structure, preset.qkv_order, preset.schedule)
+    assert (found.structure, found.qkv_order, found.schedule) == (
+        preset.structure,
+        preset.qkv_order,
+        preset.schedule,
+    )
 
 
 @pytest.mark.parametrize("name", ["adm-cd-bedroom256", "adm-edm-imagenet64-cond"])
 def test_guess_between_networks_that_run_differently_is_refused_with_their_names(name):
-    with pytest.raises(ValueError, match=rf"run differently.*hrdis.load_prior\('<name>:x.pt'\).*{name}"):
+    with pytest.raises(
+        ValueError, match=rf"run differently.*hrdis.load_prior\('<name>:x.pt'\).*{name}"
+    ):
         guess(shapes(full(name)), "x.pt")
 
 
 def test_guess_of_an_unknown_network_is_refused_with_the_code():
     state, _ = small()
-    with pytest.raises(ValueError, match=r"no network known by name.*hrdis.load_prior\('adm-legacy:x.pt'\).*adm-new:"):
+    with pytest.raises(
+        ValueError,
+        match=r"no network known by name.*hrdis.load_prior\('adm-legacy:x.pt'\).*adm-new:",
+    ):
         guess(shapes(state), "x.pt")
 
 
@@ -284,7 +330,10 @@ def test_guess_of_an_unknown_network_is_refused_with_the_code():
     [
         ({"mult": (1, 1, 2, 3, 4), "attention": (2, 3, 4)}, "4 attention heads"),
         ({"mult": (0.5, 1, 1, 2, 2, 4, 4), "attention": (4, 5, 6)}, "half as wide"),
-        ({"channels": 192, "mult": (1, 1, 2, 2, 4, 4), "attention": (3, 4, 5), "in_channels": 6}, "small picture"),
+        (
+            {"channels": 192, "mult": (1, 1, 2, 2, 4, 4), "attention": (3, 4, 5), "in_channels": 6},
+            "small picture",
+        ),
     ],
     ids=["128", "512", "upsampler"],
 )
@@ -302,18 +351,32 @@ def test_name_of_a_network_that_cannot_be_expressed_says_so(name):
         hrdis.load_prior(f"{name}:x.pt")
 
 
-# ---- contradictions ---------------------------------------------------------------------------------
+# ---- contradictions
+# ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("changes", "difference"),
     [
-        ({"blocks": 2}, r"34 keys missing \['input_blocks.3.0.skip_connection.bias'.*112 unexpected \['input_blocks"),
-        ({"attention": (1, 2)}, r"10 keys missing \['output_blocks.1.1.*28 unexpected \['input_blocks.5.1.norm.bias'"),
+        (
+            {"blocks": 2},
+            r"34 keys missing \['input_blocks.3.0.skip_connection.bias'.*112 unexpected "
+            r"\['input_blocks",
+        ),
+        (
+            {"attention": (1, 2)},
+            r"10 keys missing \['output_blocks.1.1.*28 unexpected \['input_blocks.5.1.norm.bias'",
+        ),
         ({"attention": ()}, r"[1-9]\d* keys missing \['input_blocks.3.1.norm.bias'"),
         ({"out_channels": 3}, r"2 of another shape \['out.2.bias is \(3,\), not \(6,\)'"),
-        ({"scale_shift": False}, r"of another shape \['input_blocks.1.0.emb_layers.1.bias is \(32,\), not \(64,\)'"),
-        ({"updown": False}, r"[1-9]\d* keys missing .* [1-9]\d* unexpected \['input_blocks.2.0.op.bias'"),
+        (
+            {"scale_shift": False},
+            r"of another shape \['input_blocks.1.0.emb_layers.1.bias is \(32,\), not \(64,\)'",
+        ),
+        (
+            {"updown": False},
+            r"[1-9]\d* keys missing .* [1-9]\d* unexpected \['input_blocks.2.0.op.bias'",
+        ),
         ({"classes": 10}, r"0 keys missing \[\], 1 unexpected \['label_emb.weight'\]"),
         ({"channels": 64}, r"of another shape \['input_blocks.0.0.bias is \(64,\), not \(32,\)'"),
     ],
@@ -328,7 +391,9 @@ def test_file_that_contradicts_its_preset_is_refused_with_the_differences(change
 
 @pytest.mark.parametrize("damage", ["missing", "unexpected", "shape"])
 def test_any_single_tensor_that_is_wrong_is_refused(damage):
-    """No parameter can keep a random value: each must be in the file, and each in the file must be used."""
+    """No parameter can keep a random value: each must be in the file, and each in the file must be
+    used.
+    """
     state, structure = small()
     for key in list(state)[:: len(state) // 12]:
         broken = dict(state)
@@ -352,7 +417,9 @@ def test_network_has_no_weight_until_it_is_assigned():
         convert(unet_config(preset), only, shapes(few), few.items(), what="x")
 
 
-@pytest.mark.parametrize(("changes", "message"), [({"channels": 48, "mult": (1, 2)}, "48 channels. Multiples of 32")])
+@pytest.mark.parametrize(
+    ("changes", "message"), [({"channels": 48, "mult": (1, 2)}, "48 channels. Multiples of 32")]
+)
 def test_unknown_width_is_refused(changes, message):
     state, structure = small(**changes)
     with pytest.raises(ValueError, match=message):
@@ -371,12 +438,15 @@ def test_unknown_width_is_refused(changes, message):
 )
 def test_preset_that_no_network_has_is_refused(options, message):
     of_structure = {k: v for k, v in options.items() if k in ("in_channels", "out_channels")}
-    rest = {"qkv_order": "new", "head_channels": 32} | {k: v for k, v in options.items() if k not in of_structure}
+    rest = {"qkv_order": "new", "head_channels": 32} | {
+        k: v for k, v in options.items() if k not in of_structure
+    }
     with pytest.raises(ValueError, match=message):
         Preset(structure=Structure(**SMALL, **of_structure), **rest)
 
 
-# ---- files, by name, to a picture -----------------------------------------------------------------
+# ---- files, by name, to a picture
+# -----------------------------------------------------------------
 
 
 def save(state, file):
@@ -395,7 +465,9 @@ def test_file_loads_as_the_state_dict_bit_for_bit(tmp_path, suffix):
     preset = Preset(structure=structure, qkv_order="legacy", head_channels=16)
     prior = load(save(state, tmp_path / f"net{suffix}"), preset=preset)
     x = normal(1, 3, 16, 16, dtype=torch.float32)
-    assert torch.equal(prior(x, 321).eps, as_prior(adm_to_unet2d(state, preset), preset, "x")(x, 321).eps)
+    assert torch.equal(
+        prior(x, 321).eps, as_prior(adm_to_unet2d(state, preset), preset, "x")(x, 321).eps
+    )
     assert (prior.name, prior.channels, prior.multiple) == ("net", (1, 3), 4)
     assert {p.data_ptr() % 64 for p in prior.parameters()} == {0}
 
@@ -407,7 +479,9 @@ def test_picture_is_restored_with_a_network_loaded_by_name(tmp_path, scheme, suf
     file = save(state, tmp_path / f"net{suffix}")
     prior = hrdis.load_prior(f"{scheme}:{file}")
     x0 = normal(1, 3, 18, 14, dtype=torch.float32).clamp(-1, 1)
-    problem = hrdis.measure(hrdis.operators.SuperResolution(2), x0, noise=hrdis.noise.Gaussian(0.05), seeds=[0])
+    problem = hrdis.measure(
+        hrdis.operators.SuperResolution(2), x0, noise=hrdis.noise.Gaussian(0.05), seeds=[0]
+    )
     result = hrdis.solve(hrdis.HRDIS(steps=3), prior, problem, seeds=[0])
     assert result.x.shape == x0.shape and bool(result.finite.all())
     preset = Preset(structure=structure, qkv_order=scheme.removeprefix("adm-"))
@@ -418,7 +492,9 @@ def test_picture_is_restored_with_a_network_loaded_by_name(tmp_path, scheme, suf
 @pytest.mark.parametrize("predicts", ["edm", "consistency"])
 @pytest.mark.parametrize("t", [0, 300, 900, 999])
 def test_denoiser_is_preconditioned_and_told_the_noise(tmp_path, predicts, t):
-    """sigma_data = 0.5, 1000 x ln(sigma) / 4; sigma from 0.002 to 80, beyond which the bridge clamps."""
+    """sigma_data = 0.5, 1000 x ln(sigma) / 4; sigma from 0.002 to 80, beyond which the bridge
+    clamps.
+    """
     state, structure = small(out_channels=3, scale_shift=False, unit=2)
     preset = Preset(structure=structure, qkv_order="new", head_channels=16, predicts=predicts)
     prior = load(save(state, tmp_path / "net.pt"), preset=preset)
@@ -427,10 +503,17 @@ def test_denoiser_is_preconditioned_and_told_the_noise(tmp_path, predicts, t):
     s, x = level.clamp(max=80), x_t / prior.schedule.signal(t) * (80 / level).clamp(max=1)
     above = s - 0.002 if predicts == "consistency" else s
     inner = adm(
-        state, x / (s**2 + 0.25).sqrt(), (250 * s.log()).float().expand(2), order="new", head=16, scale_shift=False
+        state,
+        x / (s**2 + 0.25).sqrt(),
+        (250 * s.log()).float().expand(2),
+        order="new",
+        head=16,
+        scale_shift=False,
     )
     expected = 0.25 / (above**2 + 0.25) * x + above * 0.5 / (s**2 + 0.25).sqrt() * inner
-    torch.testing.assert_close(prior(x_t, t).x0_hat, expected.float(), rtol=0, atol=1e-5 * float(expected.abs().max()))
+    torch.testing.assert_close(
+        prior(x_t, t).x0_hat, expected.float(), rtol=0, atol=1e-5 * float(expected.abs().max())
+    )
 
 
 @pytest.mark.parametrize("predicts", ["edm", "consistency"])
@@ -439,7 +522,9 @@ def test_picture_is_restored_with_a_denoiser(tmp_path, predicts):
     preset = Preset(structure=structure, qkv_order="new", head_channels=16, predicts=predicts)
     prior = load(save(state, tmp_path / "net.pt"), preset=preset)
     x0 = normal(1, 3, 18, 14, dtype=torch.float32).clamp(-1, 1)
-    problem = hrdis.measure(hrdis.operators.SuperResolution(2), x0, noise=hrdis.noise.Gaussian(0.05), seeds=[0])
+    problem = hrdis.measure(
+        hrdis.operators.SuperResolution(2), x0, noise=hrdis.noise.Gaussian(0.05), seeds=[0]
+    )
     result = hrdis.solve(hrdis.HRDIS(steps=3), prior, problem, seeds=[0])
     assert result.x.shape == x0.shape and bool(result.finite.all())
 
@@ -451,7 +536,9 @@ def test_class_conditional_network_is_told_its_label(tmp_path, label):
     x = normal(1, 3, 16, 16, dtype=torch.float32)
     options = {"order": "legacy", "head": 64, "scale_shift": structure.scale_shift}
     expected = adm(state, x, torch.tensor([321]), label=torch.tensor([label]), **options)[:, :3]
-    torch.testing.assert_close(prior(x, 321).eps, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+    torch.testing.assert_close(
+        prior(x, 321).eps, expected, rtol=0, atol=1e-5 * float(expected.abs().max())
+    )
 
 
 def test_class_conditional_network_without_a_label_is_refused(tmp_path):
@@ -463,7 +550,9 @@ def test_class_conditional_network_without_a_label_is_refused(tmp_path):
 def test_learned_variance_reaches_the_solver(tmp_path):
     state, structure = small()
     preset = Preset(structure=structure, qkv_order="legacy", head_channels=16)
-    found = load(save(state, tmp_path / "net.pt"), preset=preset)(normal(1, 3, 16, 16, dtype=torch.float32), 5)
+    found = load(save(state, tmp_path / "net.pt"), preset=preset)(
+        normal(1, 3, 16, 16, dtype=torch.float32), 5
+    )
     assert found.eps.shape == found.v.shape == (1, 3, 16, 16)
 
 
@@ -476,18 +565,25 @@ def test_precision_is_the_one_asked_for(tmp_path):
 
 def test_wrong_preset_by_name_is_refused_with_the_differences(tmp_path):
     state, _ = small()
-    with pytest.raises(ValueError, match=r"net.pt is not the network of 'adm-ffhq256': .* keys missing"):
+    with pytest.raises(
+        ValueError, match=r"net.pt is not the network of 'adm-ffhq256': .* keys missing"
+    ):
         hrdis.load_prior(f"adm-ffhq256:{save(state, tmp_path / 'net.pt')}")
 
 
 def test_missing_file_says_where_to_get_it(tmp_path):
     with pytest.raises(
         ValueError,
-        match=r"x.pt does not exist\..*2\.21 GB.*MIT.*curl -L -o .*x.pt 'https://.*256x256_diffusion_uncond\.pt",
+        match=(
+            r"x.pt does not exist\..*2\.21 GB.*MIT.*curl -L -o .*x.pt "
+            r"'https://.*256x256_diffusion_uncond\.pt"
+        ),
     ):
         hrdis.load_prior(f"adm-imagenet256:{tmp_path / 'x.pt'}")
 
 
 def test_scheme_with_a_typo_is_answered_with_the_one_that_was_meant():
-    with pytest.raises(ValueError, match=r"There is no prior .* Did you mean 'adm-imagenet256:x.pt'\?"):
+    with pytest.raises(
+        ValueError, match=r"There is no prior .* Did you mean 'adm-imagenet256:x.pt'\?"
+    ):
         hrdis.load_prior("adm-imagnet256:x.pt")

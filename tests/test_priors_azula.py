@@ -1,4 +1,6 @@
-"""azula's denoisers as priors: a stand-in that keeps to its interface, and the package itself where it is installed."""
+"""azula's denoisers as priors: a stand-in that keeps to its interface, and the package itself where
+it is installed.
+"""
 
 import math
 
@@ -38,7 +40,9 @@ class Posterior:
 
 
 class Denoiser(nn.Module):
-    """The mean of N(mean, var I) given x_t, as azula.denoise.GaussianDenoiser computes it: t is a scalar tensor."""
+    """The mean of N(mean, var I) given x_t, as azula.denoise.GaussianDenoiser computes it: t is a
+    scalar tensor.
+    """
 
     def __init__(self, mean, var, schedule):
         super().__init__()
@@ -48,7 +52,9 @@ class Denoiser(nn.Module):
     def forward(self, x_t, t, **kwargs):
         assert t.shape == ()
         alpha, sigma = self.schedule(t)
-        return Posterior((x_t - sigma**2 * (x_t - alpha * self.mean) / (alpha**2 * self.var + sigma**2)) / alpha)
+        return Posterior(
+            (x_t - sigma**2 * (x_t - alpha * self.mean) / (alpha**2 * self.var + sigma**2)) / alpha
+        )
 
 
 EXACT = Gaussian(0.3 * normal(*SHAPE), 0.2)
@@ -64,9 +70,12 @@ def test_denoiser_of_a_gaussian_is_the_gaussian(schedule, t):
 
 
 def test_denoiser_is_taken_where_a_prior_is_expected():
-    problem = hrdis.measure(hrdis.operators.SuperResolution(scale=2), 0.3 * normal(1, *SHAPE), seeds=[0])
+    problem = hrdis.measure(
+        hrdis.operators.SuperResolution(scale=2), 0.3 * normal(1, *SHAPE), seeds=[0]
+    )
     ours, exact = (
-        hrdis.solve(hrdis.HRDIS(steps=6), p, problem, seeds=[0]).x for p in (Denoiser(EXACT.mean, 0.2, VP()), EXACT)
+        hrdis.solve(hrdis.HRDIS(steps=6), p, problem, seeds=[0]).x
+        for p in (Denoiser(EXACT.mean, 0.2, VP()), EXACT)
     )
     torch.testing.assert_close(ours, exact, rtol=0, atol=1e-7)
 
@@ -95,20 +104,27 @@ def test_schedule_that_falls_is_refused():
         def __call__(self, t):
             return super().__call__(1 - t)
 
-    with pytest.raises(ValueError, match=r"^The noise over signal of the denoiser's schedule is 1000 at t = 0"):
+    with pytest.raises(
+        ValueError, match=r"^The noise over signal of the denoiser's schedule is 1000 at t = 0"
+    ):
         from_azula(Denoiser(EXACT.mean, 0.2, Falling()))
 
 
-# ---- the package itself ----------------------------------------------------------------------------
+# ---- the package itself
+# ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("t", [0, 50, 500, 999])
-@pytest.mark.parametrize("name", ["VPSchedule", "VESchedule", "CosineSchedule", "RectifiedSchedule"])
+@pytest.mark.parametrize(
+    "name", ["VPSchedule", "VESchedule", "CosineSchedule", "RectifiedSchedule"]
+)
 def test_real_gaussian_denoiser_is_the_gaussian(name, t):
     denoise, noise = pytest.importorskip("azula.denoise"), pytest.importorskip("azula.noise")
     covariance = pytest.importorskip("azula.linalg.covariance")
     theirs = denoise.GaussianDenoiser(
-        EXACT.mean, covariance.IsotropicCovariance(torch.tensor(0.2).double()), getattr(noise, name)()
+        EXACT.mean,
+        covariance.IsotropicCovariance(torch.tensor(0.2).double()),
+        getattr(noise, name)(),
     )
     x_t = normal(2, *SHAPE, seed=1)
     for ours, exact in zip(from_azula(theirs)(x_t, t), EXACT(x_t, t), strict=True):

@@ -38,14 +38,22 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("card", cards.cards().values(), ids=lambda c: c.name)
 def test_shipped_card_says_what_it_must(card):
     assert card.scheme in LOADERS
-    assert card.name != "default" and card.licence and card.origin.startswith("https://") and card.roughly
+    assert (
+        card.name != "default"
+        and card.licence
+        and card.origin.startswith("https://")
+        and card.roughly
+    )
     assert all(file.url.startswith("https://") for file in card.files)
     assert card.load == "." or card.load in {file.name for file in card.files}
     assert all(bool(card.hash_source) == bool(file.sha256) for file in card.files)
 
 
 def test_prior_that_is_not_here_is_not_fetched_but_says_how(cache):  # noqa: F811
-    with pytest.raises(ValueError, match=r"^The prior 'imagenet256' is not on this machine .*hrdis prior get imagenet"):
+    with pytest.raises(
+        ValueError,
+        match=r"^The prior 'imagenet256' is not on this machine .*hrdis prior get imagenet",
+    ):
         hrdis.load_prior("imagenet256")
     assert not cache.exists()
 
@@ -61,7 +69,9 @@ def test_folder_that_was_added_loads_by_name(folder, capsys):
     assert run("add", "mine", f"diffusers:{folder}", "--licence", "CC0-1.0") == 0
     prior = hrdis.load_prior("mine")
     x = torch.zeros(1, 3, 8, 8)
-    torch.testing.assert_close(prior(x, 5).eps, hrdis.load_prior("default")(x, 5).eps, rtol=0, atol=0)
+    torch.testing.assert_close(
+        prior(x, 5).eps, hrdis.load_prior("default")(x, 5).eps, rtol=0, atol=0
+    )
     assert weights_sha256("mine") == weights_sha256("default")
     assert run("show", "mine") == 0 and "CC0-1.0" in capsys.readouterr().out
     assert run("list") == 0 and "mine " in capsys.readouterr().out
@@ -71,24 +81,33 @@ def test_file_that_changed_since_it_was_added_is_refused(folder):
     run("add", "mine", f"diffusers:{folder}")
     old = cards.sha256(folder / "config.json")
     (folder / "config.json").write_text("{}")
-    with pytest.raises(ValueError, match=rf"is not the file of the prior 'mine': .* {old} is expected \(when added\)"):
+    with pytest.raises(
+        ValueError,
+        match=rf"is not the file of the prior 'mine': .* {old} is expected \(when added\)",
+    ):
         hrdis.load_prior("mine")
 
 
 def test_file_that_is_gone_is_named(folder):
     run("add", "mine", f"diffusers:{folder}")
     (folder / "config.json").unlink()
-    with pytest.raises(ValueError, match=rf"{folder / 'config.json'} is expected, where it was added from"):
+    with pytest.raises(
+        ValueError, match=rf"{folder / 'config.json'} is expected, where it was added from"
+    ):
         hrdis.load_prior("mine")
 
 
 def test_file_put_into_the_cache_by_hand_is_pinned_on_first_use(cache):  # noqa: F811
-    card = cards.Card(name="mine", scheme="diffusers", files=(cards.File(name="w.pt", url="http://h/w.pt"),))
+    card = cards.Card(
+        name="mine", scheme="diffusers", files=(cards.File(name="w.pt", url="http://h/w.pt"),)
+    )
     card.folder.mkdir(parents=True)
     (card.folder / "w.pt").write_bytes(BODY)
     assert cards.verify(card) == {"w.pt": SHA}
     (card.folder / "w.pt").write_bytes(BODY[1:])
-    with pytest.raises(ValueError, match=rf"{SHA} is expected \(pinned {cards.today()}; to pin anew, remove "):
+    with pytest.raises(
+        ValueError, match=rf"{SHA} is expected \(pinned {cards.today()}; to pin anew, remove "
+    ):
         cards.verify(card)
 
 
@@ -111,7 +130,10 @@ def test_download_that_fails_is_one_line_and_status_1(server, capsys):  # noqa: 
     [
         ("get nobody", "There is no card 'nobody'"),
         ("get", "The default prior comes with the package. Another name is expected"),
-        ("show nobody", "There is no prior 'nobody'. 'default', a known name or a folder is expected."),
+        (
+            "show nobody",
+            "There is no prior 'nobody'. 'default', a known name or a folder is expected.",
+        ),
         ("add mine /x.pt", "SCHEME:PATH or SCHEME:URL is expected"),
         ("add mine nowhere:/x.pt", "SCHEME:PATH or SCHEME:URL is expected"),
         ("add Mine diffusers:.", "The name is 'Mine'"),
@@ -134,7 +156,9 @@ def test_hash_that_an_added_file_has_not_is_refused(tmp_path, capsys):
     assert SHA in capsys.readouterr().err and not (cards.home() / "cards").exists()
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"name": "a", "scheme": "b", "files": [{"name": "../../x"}]}', "[1]"])
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"name": "a", "scheme": "b", "files": [{"name": "../../x"}]}', "[1]"]
+)
 def test_card_that_cannot_be_read_is_named(text):
     file = cards.home() / "cards" / "a.json"
     file.parent.mkdir(parents=True)
@@ -181,18 +205,26 @@ def test_embedded_prior_passes(net, picture):
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [(shuffle, "worse than their noise: like random weights"), (permute, "some are in the wrong place")],
+    [
+        (shuffle, "worse than their noise: like random weights"),
+        (permute, "some are in the wrong place"),
+    ],
 )
 def test_wrong_weights_are_told_from_right_ones(net, picture, change, words):
     report = check_prior(changed(net, change), picture)
     assert not report.passed and any(words in note for note in report.notes)
 
 
-@pytest.mark.parametrize("schedule", [Schedule.linear(1000, 1e-4, 0.01), SCHEDULES["cosine, 1000 steps"]()])
+@pytest.mark.parametrize(
+    "schedule", [Schedule.linear(1000, 1e-4, 0.01), SCHEDULES["cosine, 1000 steps"]()]
+)
 def test_wrong_schedule_is_named(net, picture, schedule):
     report = check_prior(UNetPrior(copy.deepcopy(net), schedule, "v_prediction"), picture)
     assert not report.passed
-    assert any("trained on linear betas 1e-4 to 0.02, 1000 steps that predicts v_pred" in n for n in report.notes)
+    assert any(
+        "trained on linear betas 1e-4 to 0.02, 1000 steps that predicts v_pred" in n
+        for n in report.notes
+    )
 
 
 def test_wrong_prediction_type_is_named(net, picture):
@@ -205,7 +237,9 @@ def test_card_that_describes_another_network_fails(net, picture):
     card = cards.cards()["imagenet64-cond"]
     report = check_prior(changed(net, lambda _: None), picture, card)
     assert report.failed == ("schedule",)
-    assert check_prior(changed(net, lambda _: None), picture, cards.cards()["ffhq256"]).failed == ("parameters",)
+    assert check_prior(changed(net, lambda _: None), picture, cards.cards()["ffhq256"]).failed == (
+        "parameters",
+    )
 
 
 def test_network_of_nan_fails(net, picture):
@@ -216,7 +250,9 @@ def test_network_of_nan_fails(net, picture):
 @pytest.mark.parametrize(("status", "name"), [(0, "right"), (1, "wrong")])
 def test_check_of_a_folder_tells_by_its_exit_status(folder, tmp_path, capsys, status, name):
     if status:
-        scheduler = json.loads((folder / "scheduler_config.json").read_text()) | {"prediction_type": "epsilon"}
+        scheduler = json.loads((folder / "scheduler_config.json").read_text()) | {
+            "prediction_type": "epsilon"
+        }
         (folder / "scheduler_config.json").write_text(json.dumps(scheduler))
     photos = tmp_path / "photos"
     photos.mkdir()

@@ -1,4 +1,6 @@
-"""Conversion of the original DDPM's networks, against their forward pass written down independently (`networks.py`)."""
+"""Conversion of the original DDPM's networks, against their forward pass written down independently
+(`networks.py`).
+"""
 
 import pytest
 import torch
@@ -34,7 +36,9 @@ def converted(state, s: Structure, dtype=torch.float32):
     ],
     ids=str,
 )
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-8)], ids=str)
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-8)], ids=str
+)
 def test_converted_network_equals_the_original(changes, dtype, tolerance):
     state, s = small(dtype, **changes)
     x, t = normal(2, s.channels, 16, 24, dtype=dtype), torch.tensor([437, 3])
@@ -45,7 +49,9 @@ def test_converted_network_equals_the_original(changes, dtype, tolerance):
 
 
 @pytest.mark.parametrize(
-    "option", [{"downsample_padding": 1}, {"norm_eps": 1e-2}, {"flip_sin_to_cos": True}, {"freq_shift": 0}], ids=str
+    "option",
+    [{"downsample_padding": 1}, {"norm_eps": 1e-2}, {"flip_sin_to_cos": True}, {"freq_shift": 0}],
+    ids=str,
 )
 def test_another_option_would_change_the_output(option):
     """Each option of the network matters, so the test above sees it."""
@@ -62,7 +68,11 @@ def test_preset_has_the_keys_and_sizes_of_the_published_file(name):
     s = PRESETS[name][0]
     state = ddpm_state(meta, **vars(s))
     net = converted(state, s)
-    assert sum(p.numel() for p in net.parameters()) == sum(v.numel() for v in state.values()) == 113_673_219
+    assert (
+        sum(p.numel() for p in net.parameters())
+        == sum(v.numel() for v in state.values())
+        == 113_673_219
+    )
     assert structure_of(shapes(state)) == s
     assert net.config["norm_eps"] == 1e-6
 
@@ -74,14 +84,19 @@ def test_picture_is_restored_with_a_network_loaded_by_name(tmp_path, suffix):
     prior = hrdis.load_prior(f"ddpm:{file}")
     assert (prior.name, prior.multiple, prior.schedule) == ("net", 4, hrdis.Schedule.linear())
     x0 = normal(1, 3, 18, 14, dtype=torch.float32).clamp(-1, 1)
-    problem = hrdis.measure(hrdis.operators.SuperResolution(2), x0, noise=hrdis.noise.Gaussian(0.05), seeds=[0])
+    problem = hrdis.measure(
+        hrdis.operators.SuperResolution(2), x0, noise=hrdis.noise.Gaussian(0.05), seeds=[0]
+    )
     result = hrdis.solve(hrdis.HRDIS(steps=3), prior, problem, seeds=[0])
     assert result.x.shape == x0.shape and bool(result.finite.all())
 
 
 def test_file_that_contradicts_its_preset_is_refused_with_the_differences(tmp_path):
     state, _ = small()
-    with pytest.raises(ValueError, match=r"net.pt is not the network of 'ddpm-celebahq256': [1-9]\d* keys missing \['"):
+    with pytest.raises(
+        ValueError,
+        match=r"net.pt is not the network of 'ddpm-celebahq256': [1-9]\d* keys missing \['",
+    ):
         hrdis.load_prior(f"ddpm-celebahq256:{save(state, tmp_path / 'net.pt')}")
 
 
@@ -91,7 +106,9 @@ def test_file_that_contradicts_its_preset_is_refused_with_the_differences(tmp_pa
 def test_tensor_that_is_missing_is_refused(tmp_path, key):
     state, _ = small()
     del state[key]
-    with pytest.raises(ValueError, match=rf"net.pt is not such a network: 1 keys missing \['{key}'\], 0 unexpected"):
+    with pytest.raises(
+        ValueError, match=rf"net.pt is not such a network: 1 keys missing \['{key}'\], 0 unexpected"
+    ):
         load(save(state, tmp_path / "net.pt"))
 
 
@@ -99,6 +116,9 @@ def test_tensor_that_is_missing_is_refused(tmp_path, key):
 def test_missing_file_says_where_to_get_it(name, tmp_path):
     with pytest.raises(
         ValueError,
-        match=r"x.ckpt does not exist\. .*\. Download it \(0.45 GB, licence: .*\): curl -L -o .*x.ckpt 'https://",
+        match=(
+            r"x.ckpt does not exist\. .*\. Download it \(0.45 GB, licence: .*\): curl -L -o "
+            r".*x.ckpt 'https://"
+        ),
     ):
         hrdis.load_prior(f"{name}:{tmp_path / 'x.ckpt'}")

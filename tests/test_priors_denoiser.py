@@ -1,4 +1,6 @@
-"""The bridge between denoisers D(x, sigma) and priors: exact on a Gaussian, in both directions, at every level."""
+"""The bridge between denoisers D(x, sigma) and priors: exact on a Gaussian, in both directions, at
+every level.
+"""
 
 import math
 
@@ -38,7 +40,8 @@ def denoiser(exact: Gaussian):
 
 EXACT = Gaussian(0.3 * normal(*SHAPE, seed=3), covariance())
 
-# ---- a denoiser as a prior ------------------------------------------------------------------------
+# ---- a denoiser as a prior
+# ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("t", TIMES)
@@ -81,7 +84,9 @@ def recorded_levels(t: int, **limits) -> tuple[float, torch.Tensor]:
     return found
 
 
-@pytest.mark.parametrize(("t", "level"), [(929, float(Q.sigma(929))), (930, 80.0), (999, 80.0), (0, float(Q.sigma(0)))])
+@pytest.mark.parametrize(
+    ("t", "level"), [(929, float(Q.sigma(929))), (930, 80.0), (999, 80.0), (0, float(Q.sigma(0)))]
+)
 def test_network_is_asked_within_its_range(t, level):
     assert recorded_levels(t)[0] == pytest.approx(level, rel=1e-12)
 
@@ -101,7 +106,10 @@ def test_gain_above_the_range_is_what_is_documented(C, t):
     torch.testing.assert_close(x0_hat, 80 / s * C / (C + 80**2) * x, rtol=1e-9, atol=0)
     # and in eps, which solvers use, that is next to nothing for whatever an image may be
     if C < 1:
-        assert float((bridge(Q.signal(t) * x, t).eps - exact(Q.signal(t) * x, t).eps).abs().max()) < 1e-4
+        assert (
+            float((bridge(Q.signal(t) * x, t).eps - exact(Q.signal(t) * x, t).eps).abs().max())
+            < 1e-4
+        )
 
 
 def test_gain_above_the_range_is_exact_for_coarse_structure():
@@ -121,12 +129,17 @@ def test_score_is_held_below_the_range(t):
     exact = Gaussian(0.3 * normal(*SHAPE), 1.0)
     x_t = Q.signal(t) * seen(exact, s)
     eps = DenoiserPrior(denoiser(exact), sigma_min=low)(x_t, t).eps
-    torch.testing.assert_close(eps, exact(x_t, t).eps * (1 + s**2) / (1 + low**2), rtol=1e-7, atol=1e-9)
+    torch.testing.assert_close(
+        eps, exact(x_t, t).eps * (1 + s**2) / (1 + low**2), rtol=1e-7, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("limits", [(-1, 80), (1, 1), (80, 0.002), (float("nan"), 1)], ids=str)
 def test_range_that_is_none_is_refused(limits):
-    with pytest.raises(ValueError, match=r"^sigma_min is .* 0 <= sigma_min < sigma_max is expected: DenoiserPrior\("):
+    with pytest.raises(
+        ValueError,
+        match=r"^sigma_min is .* 0 <= sigma_min < sigma_max is expected: DenoiserPrior\(",
+    ):
         DenoiserPrior(lambda x, s: x, sigma_min=limits[0], sigma_max=limits[1])
 
 
@@ -141,12 +154,18 @@ def test_gradients_pass_through_the_bridge():
         assert bool(ours.abs().max() > 0)
 
 
-@pytest.mark.parametrize("wrap", [lambda net: net, edm, consistency], ids=["bare", "edm", "consistency"])
+@pytest.mark.parametrize(
+    "wrap", [lambda net: net, edm, consistency], ids=["bare", "edm", "consistency"]
+)
 def test_module_is_frozen_and_moves_with_the_prior(wrap):
     with torch.random.fork_rng(devices=[]):
         net = Named(nn.Conv2d(3, 3, 1))
     DenoiserPrior(wrap(net)).double()
-    assert net.net.weight.dtype == torch.float64 and not net.net.weight.requires_grad and not net.training
+    assert (
+        net.net.weight.dtype == torch.float64
+        and not net.net.weight.requires_grad
+        and not net.training
+    )
 
 
 class Named(nn.Module):
@@ -159,14 +178,18 @@ class Named(nn.Module):
 
 
 def test_solver_gives_what_it_gives_on_the_exact_prior():
-    problem = hrdis.measure(hrdis.operators.SuperResolution(scale=2), 0.3 * EXACT.sample(2), seeds=[0, 1])
+    problem = hrdis.measure(
+        hrdis.operators.SuperResolution(scale=2), 0.3 * EXACT.sample(2), seeds=[0, 1]
+    )
     ours, exact = (
-        hrdis.solve(hrdis.HRDIS(steps=8), p, problem, seeds=[0, 1]).x for p in (DenoiserPrior(denoiser(EXACT)), EXACT)
+        hrdis.solve(hrdis.HRDIS(steps=8), p, problem, seeds=[0, 1]).x
+        for p in (DenoiserPrior(denoiser(EXACT)), EXACT)
     )
     torch.testing.assert_close(ours, exact, rtol=0, atol=1e-7)
 
 
-# ---- preconditioning ------------------------------------------------------------------------------
+# ---- preconditioning
+# ------------------------------------------------------------------------------
 
 LEVELS = [0.002, 0.01, 0.3, 2.0, 80.0]
 
@@ -174,7 +197,9 @@ LEVELS = [0.002, 0.01, 0.3, 2.0, 80.0]
 @pytest.mark.parametrize("s", LEVELS)
 @pytest.mark.parametrize("C", [0.04, 0.25, 1.0])
 def test_edm_recovers_the_denoiser_from_the_network_that_stands_for_it(s, C):
-    """F = ((C - d^2) s / ((C + s^2) d)) c_in x is the raw network whose denoiser is C / (C + s^2) x."""
+    """F = ((C - d^2) s / ((C + s^2) d)) c_in x is the raw network whose denoiser is C / (C + s^2)
+    x.
+    """
     d, told = 0.5, []
 
     def F(x, c_noise):
@@ -190,7 +215,9 @@ def test_edm_recovers_the_denoiser_from_the_network_that_stands_for_it(s, C):
 
 @pytest.mark.parametrize("s", LEVELS)
 def test_preconditioners_are_the_published_ones(s):
-    """Both against the formulas of tasks.md 4.5 with numbers, for a network that answers its input plus 1."""
+    """Both against the formulas of tasks.md 4.5 with numbers, for a network that answers its input
+    plus 1.
+    """
     d, low, told = 0.5, 0.002, []
 
     def F(x, c_noise):
@@ -221,7 +248,8 @@ def test_levels_may_differ_between_images():
         torch.testing.assert_close(together[i : i + 1], alone)
 
 
-# ---- a prior as a denoiser ------------------------------------------------------------------------
+# ---- a prior as a denoiser
+# ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("interpolate", [True, False])
@@ -229,7 +257,9 @@ def test_levels_may_differ_between_images():
 def test_denoiser_at_a_level_of_the_schedule_is_exact(t, interpolate):
     s, exact = float(Q.sigma(t)), Recorded(EXACT)
     x = seen(EXACT, s)
-    torch.testing.assert_close(prior_as_denoiser(exact, interpolate)(x, s), closed_form(EXACT, x, s), rtol=0, atol=1e-9)
+    torch.testing.assert_close(
+        prior_as_denoiser(exact, interpolate)(x, s), closed_form(EXACT, x, s), rtol=0, atol=1e-9
+    )
     assert exact.times == [t]
 
 
@@ -241,7 +271,9 @@ def test_denoiser_between_levels_is_the_closed_form(C, interpolate, tolerance):
     denoise = prior_as_denoiser(exact, interpolate)
     for s in torch.logspace(-2, math.log10(float(Q.sigma(999))), 500, dtype=torch.float64).tolist():
         x = seen(exact, s, batch=1)
-        error = (denoise(x, s) - closed_form(exact, x, s)).square().mean().sqrt() / (C + s**2) ** 0.5
+        error = (denoise(x, s) - closed_form(exact, x, s)).square().mean().sqrt() / (
+            C + s**2
+        ) ** 0.5
         assert float(error) < tolerance, s
 
 
@@ -265,7 +297,9 @@ def test_denoiser_below_the_schedule_holds_the_score(s):
 def test_denoiser_above_the_schedule_scales_the_picture():
     high = float(Q.sigma(999))
     x = seen(EXACT, 300.0)
-    torch.testing.assert_close(prior_as_denoiser(EXACT)(x, 300.0), closed_form(EXACT, x * high / 300, high))
+    torch.testing.assert_close(
+        prior_as_denoiser(EXACT)(x, 300.0), closed_form(EXACT, x * high / 300, high)
+    )
 
 
 def test_denoiser_at_level_zero_is_the_identity():
@@ -274,11 +308,16 @@ def test_denoiser_at_level_zero_is_the_identity():
 
 
 def test_there_and_back_is_the_prior():
-    """A prior, handed out as a denoiser and taken back on another schedule, is the prior on that schedule."""
+    """A prior, handed out as a denoiser and taken back on another schedule, is the prior on that
+    schedule.
+    """
     other = hrdis.Schedule.linear(500, 2e-4, 0.03)
     exact = Gaussian(EXACT.mean, 0.25, other)
     back = DenoiserPrior(
-        lambda x, sigma: prior_as_denoiser(Gaussian(EXACT.mean, 0.25))(x, sigma), other, sigma_min=0.01, sigma_max=150
+        lambda x, sigma: prior_as_denoiser(Gaussian(EXACT.mean, 0.25))(x, sigma),
+        other,
+        sigma_min=0.01,
+        sigma_max=150,
     )
     for t in (0, 3, 100, 400, 480):
         x_t = other.signal(t) * seen(exact, float(other.sigma(t)))
@@ -287,5 +326,8 @@ def test_there_and_back_is_the_prior():
 
 @pytest.mark.parametrize("sigma", [-0.1, float("nan"), float("inf")])
 def test_denoiser_refuses_a_level_that_is_none(sigma):
-    with pytest.raises(ValueError, match=r"^sigma is \[.*\]\. Noise levels >= 0 in units of x are expected: denoise"):
+    with pytest.raises(
+        ValueError,
+        match=r"^sigma is \[.*\]\. Noise levels >= 0 in units of x are expected: denoise",
+    ):
         prior_as_denoiser(EXACT)(normal(2, *SHAPE), sigma)

@@ -33,7 +33,9 @@ def test_embedded_prior_is_on_the_schedule_of_ddpm(prior):
 
 def test_clean_estimate_from_pure_noise_stays_near_the_range_of_images(prior):
     x0_hat, _ = prior(normal(2, 3, 64, 64, dtype=torch.float32), 999)
-    assert float(x0_hat.abs().max()) < 2.5  # 2.26 seen; levels so high were hardly drawn in training
+    assert (
+        float(x0_hat.abs().max()) < 2.5
+    )  # 2.26 seen; levels so high were hardly drawn in training
 
 
 @pytest.mark.parametrize("t", [0, 100, 500, 999])
@@ -58,8 +60,12 @@ def test_embedded_prior_denoises(prior):
     ("level", "gain"), [(0.05, 3.0), (0.1, 6.0)]
 )  # measured: see docs/prior.md; the margin is for noise
 def test_hrdis_denoises_a_photograph(level, gain):
-    truth = hrdis.images.load(Path(str(resources.files("hrdis") / "pictures" / "chelsea.png")))[..., 96:160, 96:160]
-    problem = hrdis.measure(hrdis.operators.Identity(), truth, hrdis.noise.Gaussian(level), seeds=[0])
+    truth = hrdis.images.load(Path(str(resources.files("hrdis") / "pictures" / "chelsea.png")))[
+        ..., 96:160, 96:160
+    ]
+    problem = hrdis.measure(
+        hrdis.operators.Identity(), truth, hrdis.noise.Gaussian(level), seeds=[0]
+    )
     _, solver = preset("hrdis", ("denoise",), "default", level)
     x = hrdis.solve(solver, hrdis.load_prior("default"), problem, seeds=[0]).x
     assert float(hrdis.metrics.psnr(x, truth) - hrdis.metrics.psnr(problem.y, truth)) > gain

@@ -37,14 +37,18 @@ def full(covariance: torch.Tensor | float) -> torch.Tensor:
     return c if c.shape == (N, N) else torch.diag(c.expand(SHAPE).flatten())
 
 
-def log_density(x: torch.Tensor, t: int, parts: list[tuple[float, torch.Tensor, torch.Tensor]]) -> torch.Tensor:
-    """log p_t of x_t = sqrt(abar) x0 + sqrt(1 - abar) z for x0 ~ sum_k w_k N(m_k, C_k), from the definition."""
+def log_density(
+    x: torch.Tensor, t: int, parts: list[tuple[float, torch.Tensor, torch.Tensor]]
+) -> torch.Tensor:
+    """log p_t of x_t = sqrt(abar) x0 + sqrt(1 - abar) z for x0 ~ sum_k w_k N(m_k, C_k), from the
+    definition.
+    """
     abar = float(Q[t])
     terms = [
         math.log(w)
-        + MultivariateNormal(abar**0.5 * m.flatten(), abar * C + (1 - abar) * torch.eye(N).double()).log_prob(
-            x.flatten(1)
-        )
+        + MultivariateNormal(
+            abar**0.5 * m.flatten(), abar * C + (1 - abar) * torch.eye(N).double()
+        ).log_prob(x.flatten(1))
         for w, m, C in parts
     ]
     return torch.stack(terms).logsumexp(0)
@@ -57,7 +61,10 @@ WEIGHTS, STDS = torch.tensor([[0.5, 0.3, 0.2], [0.2, 0.5, 0.35]], dtype=torch.fl
 EXACT = {name: (Gaussian(MEAN, c), [(1.0, MEAN, full(c))]) for name, c in COVARIANCES.items()}
 EXACT["mixture"] = (
     GaussianMixture(MEANS, WEIGHTS, STDS),
-    [(w, m, s**2 * torch.eye(N).double()) for w, m, s in zip(WEIGHTS.tolist(), MEANS, STDS, strict=True)],
+    [
+        (w, m, s**2 * torch.eye(N).double())
+        for w, m, s in zip(WEIGHTS.tolist(), MEANS, STDS, strict=True)
+    ],
 )
 every_prior = pytest.mark.parametrize("name", EXACT)
 times = pytest.mark.parametrize("t", [0, 100, 500, 999])
@@ -72,7 +79,9 @@ def test_eps_is_the_score_of_the_density(name, t):
     x = normal(4, *SHAPE, seed=8).requires_grad_()
     (score,) = torch.autograd.grad(log_density(x, t, parts).sum(), x)
     # 1e-10: Cholesky factors in float64
-    torch.testing.assert_close(prior(x.detach(), t).eps, -Q.noise(t) * score, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(
+        prior(x.detach(), t).eps, -Q.noise(t) * score, rtol=1e-10, atol=1e-10
+    )
 
 
 @every_prior
@@ -85,11 +94,16 @@ def test_both_forms_are_one_estimate(name, t):
 
 @pytest.mark.parametrize("t", [100, 500])
 def test_x0_hat_is_the_mean_of_x0_given_x_t(t):
-    """Importance sampling from the prior: 400 000 clean images, weighted by how well they explain x_t."""
+    """Importance sampling from the prior: 400 000 clean images, weighted by how well they explain
+    x_t.
+    """
     prior, parts = EXACT["mixture"]
     x_t = Q.diffuse(MEANS[:1], t, normal(1, *SHAPE, seed=9))
     draws = torch.cat(
-        [m.flatten() + C[0, 0] ** 0.5 * normal(int(w * 400_000), N, seed=10 + k) for k, (w, m, C) in enumerate(parts)]
+        [
+            m.flatten() + C[0, 0] ** 0.5 * normal(int(w * 400_000), N, seed=10 + k)
+            for k, (w, m, C) in enumerate(parts)
+        ]
     )
     log_w = -0.5 * (x_t.flatten() - Q.signal(t) * draws).square().sum(1) / Q.noise(t) ** 2
     w = log_w.softmax(0)
@@ -112,7 +126,9 @@ def test_prior_keeps_dtype_and_computes_in_float64(name):
 def test_prior_treats_an_image_alike_in_any_batch(name):
     x, prior = normal(4, *SHAPE, seed=8), EXACT[name][0]
     for i in range(4):
-        torch.testing.assert_close(prior(x, 300).eps[i : i + 1], prior(x[i : i + 1], 300).eps, rtol=0, atol=1e-13)
+        torch.testing.assert_close(
+            prior(x, 300).eps[i : i + 1], prior(x[i : i + 1], 300).eps, rtol=0, atol=1e-13
+        )
 
 
 @every_prior
@@ -143,7 +159,9 @@ def test_mixture_weights_are_normalised():
 def test_prior_uses_the_schedule_it_is_given():
     short = hrdis.Schedule.linear(10, 0.01, 0.5)
     assert Gaussian(MEAN, 0.25, short).schedule == short
-    assert not torch.equal(Gaussian(MEAN, 0.25, short)(MEANS, 5).eps, Gaussian(MEAN, 0.25)(MEANS, 5).eps)
+    assert not torch.equal(
+        Gaussian(MEAN, 0.25, short)(MEANS, 5).eps, Gaussian(MEAN, 0.25)(MEANS, 5).eps
+    )
 
 
 # ---- the posterior ------------------------------------------------------------------------------
@@ -163,11 +181,15 @@ def measured(A: LinearOperator, sigma_y: float, b: int = 2) -> Problem:
 @pytest.mark.parametrize("operator", OPERATORS)
 @pytest.mark.parametrize("covariance", COVARIANCES)
 def test_gaussian_posterior_is_the_precision_form(operator, covariance):
-    """Mean and covariance from precisions, (C^-1 + H^T H / sigma_y^2)^-1: another route than the gain used inside."""
+    """Mean and covariance from precisions, (C^-1 + H^T H / sigma_y^2)^-1: another route than the
+    gain used inside.
+    """
     A, sigma_y = OPERATORS[operator], 0.2
     problem = measured(A, sigma_y)
     H, C = matrix(A, SHAPE).numpy(), full(COVARIANCES[covariance]).numpy()
-    for y, found in zip(problem.y, Gaussian(MEAN, COVARIANCES[covariance]).posterior(problem), strict=True):
+    for y, found in zip(
+        problem.y, Gaussian(MEAN, COVARIANCES[covariance]).posterior(problem), strict=True
+    ):
         S = np.linalg.inv(np.linalg.inv(C) + H.T @ H / sigma_y**2)
         m = S @ (np.linalg.inv(C) @ MEAN.flatten().numpy() + H.T @ y.flatten().numpy() / sigma_y**2)
         np.testing.assert_allclose(found.mean.flatten().numpy(), m, atol=1e-10)
@@ -183,8 +205,12 @@ def test_noiseless_posterior_knows_what_was_observed_and_conditions_the_rest():
     gain = C[h][:, o] @ torch.linalg.inv(C[o][:, o])
     m, y = MEAN.flatten(), problem.y.flatten()
     torch.testing.assert_close(found.mean.flatten()[o], y[o], rtol=0, atol=1e-12)
-    torch.testing.assert_close(found.mean.flatten()[h], m[h] + gain @ (y[o] - m[o]), rtol=0, atol=1e-12)
-    torch.testing.assert_close(found.covariance[h][:, h], C[h][:, h] - gain @ C[o][:, h], rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        found.mean.flatten()[h], m[h] + gain @ (y[o] - m[o]), rtol=0, atol=1e-12
+    )
+    torch.testing.assert_close(
+        found.covariance[h][:, h], C[h][:, h] - gain @ C[o][:, h], rtol=0, atol=1e-12
+    )
     assert float(found.covariance[o].abs().max()) < 1e-12
 
 
@@ -193,7 +219,9 @@ def test_posterior_uses_the_mask_of_each_image():
     problem = measured(Inpainting(masks), 0.1)
     both = Gaussian(MEAN, positive()).posterior(problem)
     for i in range(2):
-        (alone,) = Gaussian(MEAN, positive()).posterior(Problem(problem.y[i : i + 1], Inpainting(masks[i]), 0.1))
+        (alone,) = Gaussian(MEAN, positive()).posterior(
+            Problem(problem.y[i : i + 1], Inpainting(masks[i]), 0.1)
+        )
         torch.testing.assert_close(both[i].mean, alone.mean, rtol=0, atol=1e-12)
         torch.testing.assert_close(both[i].covariance, alone.covariance, rtol=0, atol=1e-12)
 
@@ -208,13 +236,16 @@ def test_posterior_of_super_resolution():
 
 
 def test_mixture_posterior_agrees_with_importance_sampling():
-    """Half a million clean images from the prior, weighted by the likelihood of y; 5 standard errors."""
+    """Half a million clean images from the prior, weighted by the likelihood of y; 5 standard
+    errors.
+    """
     prior, parts = EXACT["mixture"]
     A, sigma_y = OPERATORS["inpaint"], 0.4
     problem = measured(A, sigma_y, 1)
     (found,) = prior.posterior(problem)
     draws = [
-        m.flatten() + C[0, 0] ** 0.5 * normal(int(w * 500_000), N, seed=20 + k) for k, (w, m, C) in enumerate(parts)
+        m.flatten() + C[0, 0] ** 0.5 * normal(int(w * 500_000), N, seed=20 + k)
+        for k, (w, m, C) in enumerate(parts)
     ]
     label = torch.cat([torch.full((len(d),), k) for k, d in enumerate(draws)])
     x = torch.cat(draws)
@@ -250,7 +281,9 @@ def test_mixture_evidence_is_the_density_of_y(sigma_y):
 
 
 class Twice(LinearOperator):
-    """Measures every pixel twice: rows depend on each other, and the covariance of y is singular without noise."""
+    """Measures every pixel twice: rows depend on each other, and the covariance of y is singular
+    without noise.
+    """
 
     def forward(self, x):
         return torch.cat([x, x], dim=-1)
@@ -269,7 +302,10 @@ def test_evidence_counts_what_was_measured_twice_once():
     """Without noise, a second look at the same pixels says nothing new about the component."""
     x = MEANS[:1] + 0.3 * normal(1, *SHAPE, seed=11)
     prior = EXACT["mixture"][0]
-    (once,), (twice,) = prior.posterior(Problem(x, Identity())), prior.posterior(Problem(Twice()(x), Twice()))
+    (once,), (twice,) = (
+        prior.posterior(Problem(x, Identity())),
+        prior.posterior(Problem(Twice()(x), Twice())),
+    )
     torch.testing.assert_close(twice.weights, once.weights, rtol=1e-8, atol=0)
     torch.testing.assert_close(twice.mean, once.mean, rtol=0, atol=1e-10)
 
@@ -287,7 +323,9 @@ def check_moments(x: torch.Tensor, mean: torch.Tensor, covariance: torch.Tensor)
 
 @pytest.mark.parametrize("covariance", COVARIANCES)
 def test_gaussian_samples_have_its_moments(covariance):
-    check_moments(Gaussian(MEAN, COVARIANCES[covariance]).sample(20_000), MEAN, full(COVARIANCES[covariance]))
+    check_moments(
+        Gaussian(MEAN, COVARIANCES[covariance]).sample(20_000), MEAN, full(COVARIANCES[covariance])
+    )
 
 
 def test_mixture_posterior_samples_have_its_moments():
@@ -298,7 +336,10 @@ def test_mixture_posterior_samples_have_its_moments():
 def test_mixture_posterior_samples_come_in_random_order():
     (posterior,) = EXACT["mixture"][0].posterior(measured(OPERATORS["inpaint"], 0.4, 1))
     x = posterior.sample(2000).flatten(1)
-    assert float((x[:1000].mean(0) - x[1000:].mean(0)).norm()) < 6 * float(posterior.covariance.trace() / 500) ** 0.5
+    assert (
+        float((x[:1000].mean(0) - x[1000:].mean(0)).norm())
+        < 6 * float(posterior.covariance.trace() / 500) ** 0.5
+    )
 
 
 def test_samples_are_a_function_of_the_seed():
@@ -326,23 +367,30 @@ def test_covariance_that_is_none_is_refused(covariance, message):
 
 @pytest.mark.parametrize("weights", [[1.0, 1.0], [1.0, 0.0, 1.0], [1.0, -1.0, 1.0]])
 def test_weights_that_are_none_are_refused(weights):
-    with pytest.raises(ValueError, match=r"^weights are \[.*\]\. 3 positive numbers are expected\."):
+    with pytest.raises(
+        ValueError, match=r"^weights are \[.*\]\. 3 positive numbers are expected\."
+    ):
         GaussianMixture(MEANS, torch.tensor(weights), 0.3)
 
 
 def test_stds_that_are_none_are_refused():
-    with pytest.raises(ValueError, match=r"^stds are \[.*\]\. Positive standard deviations are expected\."):
+    with pytest.raises(
+        ValueError, match=r"^stds are \[.*\]\. Positive standard deviations are expected\."
+    ):
         GaussianMixture(MEANS, WEIGHTS, torch.tensor([0.1, 0.0, 0.1]))
 
 
 def test_posterior_of_a_nonlinear_operator_is_refused():
-    with pytest.raises(TypeError, match=r"^The posterior needs a LinearOperator, but A is a Function\."):
+    with pytest.raises(
+        TypeError, match=r"^The posterior needs a LinearOperator, but A is a Function\."
+    ):
         Gaussian(MEAN, 0.25).posterior(Problem(MEANS, torch.square))
 
 
 def test_posterior_of_other_images_is_refused():
     with pytest.raises(
-        ValueError, match=r"^The problem is about images of shape \(1, 4, 4\), the prior about \(1, 2, 3\)\."
+        ValueError,
+        match=r"^The problem is about images of shape \(1, 4, 4\), the prior about \(1, 2, 3\)\.",
     ):
         Gaussian(MEAN, 0.25).posterior(Problem(torch.zeros(1, 1, 4, 4), Identity()))
 

@@ -1,4 +1,6 @@
-"""Latent diffusion: the decoder in front of the measurement, and what is known about its posterior."""
+"""Latent diffusion: the decoder in front of the measurement, and what is known about its
+posterior.
+"""
 
 from functools import cache
 
@@ -31,7 +33,9 @@ class Same(nn.Module):
 
 
 class Linear(nn.Module):
-    """x = W z + b; the encoder is the pseudo-inverse. Latents are (k / 4, 2, 2), pictures (1, 4, 4)."""
+    """x = W z + b; the encoder is the pseudo-inverse. Latents are (k / 4, 2, 2), pictures (1, 4,
+    4).
+    """
 
     def __init__(self, W, b):
         super().__init__()
@@ -63,7 +67,9 @@ def vae(kind: str = "AutoencoderKL", **changes) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         net = getattr(diffusers, kind)(**{**VAE, "latent_channels": 4, **changes})
     for name, parameter in net.named_parameters():
-        parameter.data = parameter[0].numel() ** -0.5 * normal(*parameter.shape, seed=len(name), dtype=torch.float32)
+        parameter.data = parameter[0].numel() ** -0.5 * normal(
+            *parameter.shape, seed=len(name), dtype=torch.float32
+        )
     return net.double()
 
 
@@ -85,11 +91,17 @@ GRADIENT: dict[str, hrdis.Solver] = {
     "daps": hrdis.DAPS(steps=3, ode_steps=2, langevin_steps=3, lr=1e-6),
     "blindhrdis": hrdis.BlindHRDIS(steps=5),
 }
-LINEAR = [name for name, (cls, _) in hrdis.SOLVERS.items() if issubclass(cls().needs(), hrdis.operators.LinearOperator)]
+LINEAR = [
+    name
+    for name, (cls, _) in hrdis.SOLVERS.items()
+    if issubclass(cls().needs(), hrdis.operators.LinearOperator)
+]
 
 
 def damaged(solver: hrdis.Solver, b: int = 3, c: int = 1, h: int = 8, w: int = 8) -> Problem:
-    """A nonlinear problem, so that no solver has another way with pictures than with latents; a mask per image."""
+    """A nonlinear problem, so that no solver has another way with pictures than with latents; a
+    mask per image.
+    """
     mask, x = pixels(b, 1, h, w, seed=5), 0.3 * normal(b, c, h, w, seed=4)
     holes = Inpainting(mask)
     A = Gain(mask) if isinstance(solver, hrdis.BlindHRDIS) else Function(holes, start=holes.pinv)
@@ -105,11 +117,18 @@ def test_latents_that_are_pictures_change_nothing(name):
     solver = GRADIENT[name]
     problem = damaged(solver)
     steps, here = drain(hrdis.iterate(solver, mixture(), problem, seeds=[0, 1, 2]))
-    decoded, there = drain(hrdis.iterate(solver, LatentPrior(mixture(), Same(), 1), problem, seeds=[0, 1, 2]))
+    decoded, there = drain(
+        hrdis.iterate(solver, LatentPrior(mixture(), Same(), 1), problem, seeds=[0, 1, 2])
+    )
     assert torch.equal(here.x, there.x)
     assert all(torch.equal(a.x, b.x) and a.t == b.t for a, b in zip(steps, decoded, strict=True))
-    assert all(torch.equal(a.info["residual"], b.info["residual"]) for a, b in zip(steps, decoded, strict=True))
-    assert here.nfe == there.nfe and all(torch.equal(here.theta[k], there.theta[k]) for k in here.theta)
+    assert all(
+        torch.equal(a.info["residual"], b.info["residual"])
+        for a, b in zip(steps, decoded, strict=True)
+    )
+    assert here.nfe == there.nfe and all(
+        torch.equal(here.theta[k], there.theta[k]) for k in here.theta
+    )
 
 
 def test_every_solver_is_tried_or_needs_more_than_a_gradient():
@@ -120,7 +139,8 @@ def test_every_solver_is_tried_or_needs_more_than_a_gradient():
 def test_solver_of_linear_problems_is_refused_with_the_reason(name):
     problem = hrdis.measure(Inpainting(pixels(8, 8)), normal(1, 1, 8, 8).clamp(-1, 1))
     message = (
-        r"^\w+ needs an? \w+, but the prior 'custom' works on latents, and its decoder followed by a Inpainting lacks "
+        r"^\w+ needs an? \w+, but the prior 'custom' works on latents, and its decoder followed by "
+        r"a Inpainting lacks "
         r".*\. Solvers that can use it: HRDIS, "
     )
     with pytest.raises(TypeError, match=message):
@@ -133,13 +153,17 @@ def test_solver_of_linear_problems_is_refused_with_the_reason(name):
 @pytest.mark.parametrize("t", [0, 10, 300, 700, 999])
 @pytest.mark.parametrize("bound", [0.5, 4.0])
 def test_bounded_prior_is_the_exact_one_of_bounded_latents(bound, t):
-    """N(m, C) over the bound is N(m / bound, C / bound^2), and both know their noise in closed form."""
+    """N(m, C) over the bound is N(m / bound, C / bound^2), and both know their noise in closed
+    form.
+    """
     prior = gaussian()
     latent = LatentPrior(prior, Same(), bound)
     exact = Gaussian(prior.mean / bound, prior.covariance / bound**2, latent.schedule)
     x_t = normal(3, 1, 4, 4)
     for found, known in zip(latent(x_t, t), exact(x_t, t), strict=True):
-        torch.testing.assert_close(found, known, rtol=0, atol=1e-9)  # x0_hat is divided by a signal down to 0.006
+        torch.testing.assert_close(
+            found, known, rtol=0, atol=1e-9
+        )  # x0_hat is divided by a signal down to 0.006
 
 
 def test_bound_divides_the_noise_over_the_signal():
@@ -178,16 +202,20 @@ def test_network_sees_latents_in_its_own_units():
     inner = Recorded(gaussian())
     prior, x = LatentPrior(inner, Same(scaling_factor=0.5), 4.0), normal(2, 1, 4, 4)
     prior(prior.schedule.signal(0) * prior.latents(x), 0)
-    torch.testing.assert_close(inner.inputs[0], inner.schedule.signal(0) * 0.5 * x, rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        inner.inputs[0], inner.schedule.signal(0) * 0.5 * x, rtol=0, atol=1e-12
+    )
 
 
-# ---- a posterior known in closed form: x = W z + b ------------------------------------------------
+# ---- a posterior known in closed form: x = W z + b
+# ------------------------------------------------
 
 LEFT = torch.cat([torch.ones(4, 2), torch.zeros(4, 2)], dim=1)
 W = torch.linalg.qr(normal(16, 16, seed=1)).Q  # mixes all pixels, lengths kept
 DECODER = Linear(W, 0.2 * normal(16, seed=5))
 
-#: The settings, tolerances and the reasons for them: test_solvers_posterior.py, whose pictures these latents stand for.
+#: The settings, tolerances and the reasons for them: test_solvers_posterior.py, whose pictures
+#: these latents stand for.
 SETTINGS: dict[str, hrdis.Solver] = {
     "hrdis": hrdis.HRDIS(steps=100),
     "reddiff": hrdis.REDDiff(steps=100),
@@ -201,31 +229,43 @@ SETTINGS: dict[str, hrdis.Solver] = {
 FAR = {"dps": 0.6, "gdp": 0.5, "daps": 0.3}
 #: Measured, as there.
 SPREAD = {
-    "hrdis": 0.79, "reddiff": 0.31, "cr": 1.48, "drddim": 0.34, "cmhrdis": 0.78, "dps": 0.74, "gdp": 0.78, "daps": 1.00,
+    "hrdis": 0.79, "reddiff": 0.31, "cr": 1.48, "drddim": 0.34, "cmhrdis": 0.78, "dps": 0.74,
+    "gdp": 0.78, "daps": 1.00,
 }  # fmt: skip
 
 
 @cache
 def known() -> tuple[Problem, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """400 times one measurement, and mean and covariance of the pictures given it, and the mean without it."""
+    """400 times one measurement, and mean and covariance of the pictures given it, and the mean
+    without it.
+    """
     prior = gaussian(4, 2, 2)
     y = Inpainting(LEFT)(DECODER.decode(prior.sample(1, seed=3)))
     seen = LEFT.flatten() > 0
     told = (y.flatten() - DECODER.b)[seen][None]
     (posterior,) = prior.posterior(Problem(told, Matrix(W[seen], (4, 2, 2))))
     mean, before = (DECODER.decode(g.mean[None])[0] for g in (posterior, prior))
-    return Problem(y.expand(400, -1, -1, -1), Inpainting(LEFT)), mean, W @ posterior.covariance @ W.T, before
+    return (
+        Problem(y.expand(400, -1, -1, -1), Inpainting(LEFT)),
+        mean,
+        W @ posterior.covariance @ W.T,
+        before,
+    )
 
 
 @cache
 def samples(name: str) -> torch.Tensor:
-    return hrdis.solve(SETTINGS[name], LatentPrior(gaussian(4, 2, 2), DECODER, 1), known()[0], seeds=range(400)).x
+    return hrdis.solve(
+        SETTINGS[name], LatentPrior(gaussian(4, 2, 2), DECODER, 1), known()[0], seeds=range(400)
+    ).x
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_mean_of_samples_through_a_linear_decoder_is_near_the_posterior_mean(name):
     _, mean, _, before = known()
-    assert float((samples(name).mean(0) - mean).norm() / (before - mean).norm()) < FAR.get(name, 0.2)
+    assert float((samples(name).mean(0) - mean).norm() / (before - mean).norm()) < FAR.get(
+        name, 0.2
+    )
 
 
 @pytest.mark.parametrize("name", SPREAD)
@@ -235,19 +275,24 @@ def test_spread_of_samples_through_a_linear_decoder_is_the_one_recorded(name):
 
 
 def test_bounded_latents_of_unit_variance_are_solved_as_well():
-    """Latents twice as large, over twice the bound, are the same problem: the same pictures come out."""
+    """Latents twice as large, over twice the bound, are the same problem: the same pictures come
+    out.
+    """
     prior = gaussian(4, 2, 2)
     large = Gaussian(2 * prior.mean, 4 * prior.covariance, hrdis.Schedule.linear())
     decoder = Linear(W / 2, DECODER.b)
     problem = Problem(known()[0].y[:40], Inpainting(LEFT))
-    small = LatentPrior(Gaussian(prior.mean, prior.covariance, LatentPrior(prior, Same(), 2).schedule), DECODER, 1)
+    small = LatentPrior(
+        Gaussian(prior.mean, prior.covariance, LatentPrior(prior, Same(), 2).schedule), DECODER, 1
+    )
     for solver in (SETTINGS["hrdis"], SETTINGS["dps"]):
         here = hrdis.solve(solver, small, problem, seeds=range(40)).x
         there = hrdis.solve(solver, LatentPrior(large, decoder, 2), problem, seeds=range(40)).x
         torch.testing.assert_close(there, here, rtol=0, atol=1e-7)
 
 
-# ---- networks: sizes, precision, batches ----------------------------------------------------------
+# ---- networks: sizes, precision, batches
+# ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [(16, 16), (13, 21), (4, 18)], ids=str)
@@ -281,7 +326,9 @@ def test_image_alone_is_the_image_in_a_batch(name):
     for i in range(3):
         own = Problem(problem.y[i : i + 1], problem.A.for_image(i))
         alone = hrdis.solve(solver, prior, own, seeds=[5 + i]).x
-        assert rel(alone, together[i : i + 1]) < 1e-9  # float64; convolutions of another batch round otherwise
+        assert (
+            rel(alone, together[i : i + 1]) < 1e-9
+        )  # float64; convolutions of another batch round otherwise
 
 
 def test_seed_decides_and_repeats():
@@ -352,7 +399,10 @@ def test_tiles_of_the_latent_may_be_inside_or_outside():
     problem = damaged(hrdis.HRDIS(), 1, 3, 64, 64)  # latents of 16 x 16
     inside = LatentPrior(Tiled(network(), 12, 4), vae(), 1)
     outside = Tiled(LatentPrior(network(), vae(), 1), 12, 4)
-    a, b = (hrdis.solve(hrdis.HRDIS(steps=3), prior, problem, seeds=[0]).x for prior in (inside, outside))
+    a, b = (
+        hrdis.solve(hrdis.HRDIS(steps=3), prior, problem, seeds=[0]).x
+        for prior in (inside, outside)
+    )
     assert a.shape == (1, 3, 64, 64)
     torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
 
@@ -374,7 +424,9 @@ def test_picture_of_a_step_is_decoded_when_it_is_looked_at():
 
 def test_picture_of_the_last_step_is_the_result():
     problem = damaged(hrdis.HRDIS(), 1, 3, 16, 16)
-    steps, result = drain(hrdis.iterate(hrdis.HRDIS(steps=3), LatentPrior(network(), vae()), problem, seeds=[0]))
+    steps, result = drain(
+        hrdis.iterate(hrdis.HRDIS(steps=3), LatentPrior(network(), vae()), problem, seeds=[0])
+    )
     assert torch.equal(steps[-1].x, result.x)
     assert isinstance(steps[-1], hrdis.Step)
     assert "residual" in repr(steps[-1])
@@ -391,7 +443,9 @@ def test_residual_of_a_step_is_that_of_its_picture():
 
 
 def test_prior_of_latents_denoises_no_picture_for_deepinv():
-    with pytest.raises(TypeError, match=r"^The prior 'custom' works on latents, and does not denoise pictures\."):
+    with pytest.raises(
+        TypeError, match=r"^The prior 'custom' works on latents, and does not denoise pictures\."
+    ):
         hrdis.interop.as_deepinv_denoiser(LatentPrior(gaussian(), Same()))
 
 
@@ -399,7 +453,9 @@ def test_prior_of_latents_denoises_no_picture_for_deepinv():
 
 
 def test_picture_of_other_channels_is_refused():
-    with pytest.raises(ValueError, match=r"^The images have 2 channels, but the prior 'custom' takes 1 or 3\."):
+    with pytest.raises(
+        ValueError, match=r"^The images have 2 channels, but the prior 'custom' takes 1 or 3\."
+    ):
         hrdis.solve(
             hrdis.HRDIS(steps=2),
             LatentPrior(network(), vae()),
@@ -409,12 +465,17 @@ def test_picture_of_other_channels_is_refused():
 
 
 def test_network_of_other_latents_is_refused():
-    with pytest.raises(ValueError, match=r"^The latents have 4 channels, but the prior 'custom' takes 1 or 3\."):
+    with pytest.raises(
+        ValueError, match=r"^The latents have 4 channels, but the prior 'custom' takes 1 or 3\."
+    ):
         LatentPrior(network(3), vae())
 
 
 def test_bare_network_is_refused():
-    with pytest.raises(TypeError, match=r"^prior is a UNet2DModel\. A prior of the latents is expected: LatentPrior\("):
+    with pytest.raises(
+        TypeError,
+        match=r"^prior is a UNet2DModel\. A prior of the latents is expected: LatentPrior\(",
+    ):
         LatentPrior(unet(), vae())
 
 

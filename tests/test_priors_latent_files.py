@@ -42,11 +42,21 @@ def _made(kind: str, **config) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         net = getattr(diffusers, kind)(**config)
     for name, parameter in net.named_parameters():
-        parameter.data = parameter[0].numel() ** -0.5 * normal(*parameter.shape, seed=len(name), dtype=torch.float32)
+        parameter.data = parameter[0].numel() ** -0.5 * normal(
+            *parameter.shape, seed=len(name), dtype=torch.float32
+        )
     return net
 
 
-def folder_of(where, kind="AutoencoderKL", text=False, scheduler=None, embedding=True, channels=4, **unet_changes):
+def folder_of(
+    where,
+    kind="AutoencoderKL",
+    text=False,
+    scheduler=None,
+    embedding=True,
+    channels=4,
+    **unet_changes,
+):
     """A pipeline's folder as diffusers writes it."""
     from safetensors.torch import save_file
 
@@ -54,13 +64,18 @@ def folder_of(where, kind="AutoencoderKL", text=False, scheduler=None, embedding
     if text:
         net = _made("UNet2DConditionModel", **{**TEXT, **unet_changes})
         if embedding:
-            save_file({"prompt_embeds": normal(1, 5, 6, dtype=torch.float32)}, where / "prompt_embeds.safetensors")
+            save_file(
+                {"prompt_embeds": normal(1, 5, 6, dtype=torch.float32)},
+                where / "prompt_embeds.safetensors",
+            )
     else:
         net = unet(**{"in_channels": channels, "out_channels": channels, **unet_changes})
     autoencoder.save_pretrained(where / ("vqvae" if kind == "VQModel" else "vae"))
     net.save_pretrained(where / "unet")
     (where / "scheduler").mkdir()
-    (where / "scheduler" / "scheduler_config.json").write_text(json.dumps({**SCHEDULER, **(scheduler or {})}))
+    (where / "scheduler" / "scheduler_config.json").write_text(
+        json.dumps({**SCHEDULER, **(scheduler or {})})
+    )
     return net, autoencoder
 
 
@@ -82,7 +97,9 @@ def test_picture_is_restored_with_a_model_loaded_by_name(tmp_path, kind, name):
     folder_of(tmp_path, **KINDS[kind])
     prior = load_prior(f"latent:{tmp_path}")
     solver = hrdis.SOLVERS[name][0](steps=3)
-    problem = hrdis.measure(Inpainting(pixels(18, 22)), 0.3 * normal(2, 3, 18, 22, dtype=torch.float32))
+    problem = hrdis.measure(
+        Inpainting(pixels(18, 22)), 0.3 * normal(2, 3, 18, 22, dtype=torch.float32)
+    )
     a, b = (hrdis.solve(solver, prior, problem, seeds=seeds) for seeds in ([0, 1], [0, 2]))
     assert a.x.shape == (2, 3, 18, 22)
     assert bool(a.finite.all())
@@ -96,7 +113,9 @@ def test_loaded_model_is_the_saved_one(tmp_path):
     prior, z = load_prior(f"latent:{tmp_path}"), normal(1, 4, 4, 4, dtype=torch.float32)
     with torch.no_grad():
         own = net(z, torch.tensor([500])).sample
-        torch.testing.assert_close(prior.prior(z, 500).eps, own, rtol=0, atol=1e-6)  # channels lie last in memory
+        torch.testing.assert_close(
+            prior.prior(z, 500).eps, own, rtol=0, atol=1e-6
+        )  # channels lie last in memory
         shown = autoencoder.decode(z / autoencoder.config.scaling_factor).sample
         x = prior.picture(z / prior.bound, (1, 3, 16, 16))
     torch.testing.assert_close(x, shown, rtol=0, atol=1e-4 * float(shown.abs().max()))
@@ -117,7 +136,9 @@ def test_text_network_is_told_its_embedding(tmp_path):
 def test_schedule_is_the_schedulers(tmp_path):
     folder_of(tmp_path)
     beta = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
-    assert torch.equal(load_prior(f"latent:{tmp_path}").prior.schedule.alpha_bar, (1 - beta).cumprod(0))
+    assert torch.equal(
+        load_prior(f"latent:{tmp_path}").prior.schedule.alpha_bar, (1 - beta).cumprod(0)
+    )
 
 
 def test_early_names_of_attention_are_read(tmp_path):
@@ -166,9 +187,21 @@ def test_command_restores_with_a_latent_model(tmp_path):
 
     (tmp_path / "model").mkdir()
     folder_of(tmp_path / "model")
-    images.write(tmp_path / "small.png", images.Picture(0.3 * normal(1, 3, 9, 11, dtype=torch.float32)))
-    argv = ["restore", str(tmp_path / "small.png"), "--task", "sr2", "--prior", f"latent:{tmp_path / 'model'}"]
-    assert main([*argv, "--solver", "hrdis", "--steps", "3", "-o", str(tmp_path / "out.png")]) in (0, None)
+    images.write(
+        tmp_path / "small.png", images.Picture(0.3 * normal(1, 3, 9, 11, dtype=torch.float32))
+    )
+    argv = [
+        "restore",
+        str(tmp_path / "small.png"),
+        "--task",
+        "sr2",
+        "--prior",
+        f"latent:{tmp_path / 'model'}",
+    ]
+    assert main([*argv, "--solver", "hrdis", "--steps", "3", "-o", str(tmp_path / "out.png")]) in (
+        0,
+        None,
+    )
     assert images.read(tmp_path / "out.png").x.shape == (1, 3, 18, 22)
     record = json.loads((tmp_path / "out.json").read_text())
     assert record["prior_sha256"] == weights_sha256(f"latent:{tmp_path / 'model'}")
@@ -215,26 +248,53 @@ def _other_autoencoder(where):
 
 
 REFUSED = [
-    (lambda w: (w / "transformer").mkdir(), r"holds a transformer\. A network of diffusion in unet/ is expected"),
     (
-        lambda w: edit(w / "scheduler" / "scheduler_config.json", _class_name="FlowMatchEulerDiscreteScheduler"),
+        lambda w: (w / "transformer").mkdir(),
+        r"holds a transformer\. A network of diffusion in unet/ is expected",
+    ),
+    (
+        lambda w: edit(
+            w / "scheduler" / "scheduler_config.json", _class_name="FlowMatchEulerDiscreteScheduler"
+        ),
         r"has a FlowMatchEulerDiscreteScheduler\. A schedule of betas",
     ),
     (
         lambda w: edit(w / "scheduler" / "scheduler_config.json", rescale_betas_zero_snr=True),
         r"has rescale_betas_zero_snr, noise without any signal at the top\.",
     ),
-    (lambda w: edit(w / "unet" / "config.json", num_class_embeds=10), r"has num_class_embeds = 10\. One without"),
-    (lambda w: edit(w / "unet" / "config.json", addition_embed_type="text_time"), r"addition_embed_type = 'text_time'"),
-    (lambda w: edit(w / "unet" / "config.json", in_channels=9), r"takes 9 channels, but its autoencoder makes 4\."),
-    (lambda w: edit(w / "vae" / "config.json", _class_name="AutoencoderDC"), r"^The folder holds a AutoencoderDC\."),
-    (_no_embedding, r"is told a text, and there is no prompt_embeds\.safetensors\. .* e = pipe\.encode_prompt\(''"),
-    (_other_embedding, r"holds tensors of shapes \[\(1, 5, 7\)\]\. One of shape \(1, tokens, 6\) is expected"),
+    (
+        lambda w: edit(w / "unet" / "config.json", num_class_embeds=10),
+        r"has num_class_embeds = 10\. One without",
+    ),
+    (
+        lambda w: edit(w / "unet" / "config.json", addition_embed_type="text_time"),
+        r"addition_embed_type = 'text_time'",
+    ),
+    (
+        lambda w: edit(w / "unet" / "config.json", in_channels=9),
+        r"takes 9 channels, but its autoencoder makes 4\.",
+    ),
+    (
+        lambda w: edit(w / "vae" / "config.json", _class_name="AutoencoderDC"),
+        r"^The folder holds a AutoencoderDC\.",
+    ),
+    (
+        _no_embedding,
+        r"is told a text, and there is no prompt_embeds\.safetensors\. .* e = "
+        r"pipe\.encode_prompt\(''",
+    ),
+    (
+        _other_embedding,
+        r"holds tensors of shapes \[\(1, 5, 7\)\]\. One of shape \(1, tokens, 6\) is expected",
+    ),
     (_broken_embedding, r"prompt_embeds\.safetensors cannot be read"),
     (_hostile, r"vae/diffusion_pytorch_model\.safetensors cannot be read"),
     (_truncated, r"unet/diffusion_pytorch_model\.safetensors cannot be read"),
     (_only_pickles, r"vae/diffusion_pytorch_model\.safetensors does not exist\."),
-    (_other_autoencoder, r"vae/\S+ does not fit its config\.json: 4 keys missing .*, 84 of another shape"),
+    (
+        _other_autoencoder,
+        r"vae/\S+ does not fit its config\.json: 4 keys missing .*, 84 of another shape",
+    ),
     (lambda w: (w / "unet" / "config.json").unlink(), r"unet/config\.json does not exist\."),
 ]
 

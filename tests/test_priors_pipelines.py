@@ -1,4 +1,6 @@
-"""diffusers' models as priors: folders, pipelines, schedulers of three kinds, labels, the hub, and live objects."""
+"""diffusers' models as priors: folders, pipelines, schedulers of three kinds, labels, the hub, and
+live objects.
+"""
 
 import http.server
 import json
@@ -30,7 +32,12 @@ ATTENTION = {
     "attention_head_dim": 8,
 }
 EDM = {"_class_name": "EDMEulerScheduler", "sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 0.5}
-CM = {"_class_name": "CMStochasticIterativeScheduler", "sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 0.5}
+CM = {
+    "_class_name": "CMStochasticIterativeScheduler",
+    "sigma_min": 0.002,
+    "sigma_max": 80.0,
+    "sigma_data": 0.5,
+}
 X = normal(2, 3, 12, 12, dtype=torch.float32)
 
 
@@ -54,7 +61,8 @@ def restored(prior: hrdis.Prior) -> torch.Tensor:
     return result.x
 
 
-# ---- each kind, saved, loaded by its public name, restoring a picture ------------------------------
+# ---- each kind, saved, loaded by its public name, restoring a picture
+# ------------------------------
 
 
 @pytest.mark.parametrize("pipeline", [False, True])
@@ -79,10 +87,13 @@ def test_denoising_network_restores_a_picture(tmp_path, scheduler, scheme):
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "scheme", "told"), [(EDM, "edm", 0.25), (CM, "edm", 250.0), (CM, "consistency", 250.0)]
+    ("scheduler", "scheme", "told"),
+    [(EDM, "edm", 0.25), (CM, "edm", 250.0), (CM, "consistency", 250.0)],
 )
 @pytest.mark.parametrize("t", [3, 500])
-def test_denoising_network_is_preconditioned_as_it_was_trained(tmp_path, scheduler, scheme, told, t):
+def test_denoising_network_is_preconditioned_as_it_was_trained(
+    tmp_path, scheduler, scheme, told, t
+):
     """By the formulas with numbers, on the network that was saved."""
     save(tmp_path, scheduler)
     s, d = float(Q.sigma(t)), 0.5
@@ -97,7 +108,9 @@ def test_denoising_network_is_preconditioned_as_it_was_trained(tmp_path, schedul
 @pytest.mark.parametrize("t", [3, 500])
 @pytest.mark.parametrize("name", ["EDMEulerScheduler", "CMStochasticIterativeScheduler"])
 def test_denoiser_is_that_of_the_scheduler(name, t):
-    """What diffusers' own classes make of the network's output: an independent account of the formulas."""
+    """What diffusers' own classes make of the network's output: an independent account of the
+    formulas.
+    """
     import diffusers
 
     scheduler, s = getattr(diffusers, name)(), float(Q.sigma(t))
@@ -108,7 +121,9 @@ def test_denoiser_is_that_of_the_scheduler(name, t):
             F = net(scheduler.precondition_inputs(x, s), told).sample
             expected = scheduler.precondition_outputs(x, F, s)
         else:
-            F = net(x / (s**2 + 0.5**2) ** 0.5, torch.full((2,), float(scheduler.sigma_to_t(s)))).sample
+            F = net(
+                x / (s**2 + 0.5**2) ** 0.5, torch.full((2,), float(scheduler.sigma_to_t(s)))
+            ).sample
             c_skip, c_out = scheduler.get_scalings_for_boundary_condition(torch.tensor(s))
             expected = c_out * F + c_skip * x
     found = from_diffusers(net, scheduler)(X, t).x0_hat
@@ -117,19 +132,26 @@ def test_denoiser_is_that_of_the_scheduler(name, t):
 
 def test_edm_network_of_v_is_refused(tmp_path):
     save(tmp_path, EDM | {"prediction_type": "v_prediction"})
-    with pytest.raises(ValueError, match=r"has prediction_type 'v_prediction'\. 'epsilon' is expected of an EDM"):
+    with pytest.raises(
+        ValueError, match=r"has prediction_type 'v_prediction'\. 'epsilon' is expected of an EDM"
+    ):
         load_prior(f"diffusers:{tmp_path}")
 
 
-# ---- schedulers ------------------------------------------------------------------------------------
+# ---- schedulers
+# ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "config",
-    [SCHEDULER, {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
-     {"beta_schedule": "squaredcos_cap_v2"}, {"beta_schedule": "squaredcos_cap_v2", "num_train_timesteps": 200}],
+    [
+        SCHEDULER,
+        {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
+        {"beta_schedule": "squaredcos_cap_v2"},
+        {"beta_schedule": "squaredcos_cap_v2", "num_train_timesteps": 200},
+    ],
     ids=str,
-)  # fmt: skip
+)
 @pytest.mark.parametrize("name", ["DDPMScheduler", "DDIMScheduler", "DPMSolverMultistepScheduler"])
 def test_schedule_is_that_of_diffusers(name, config):
     import diffusers
@@ -139,7 +161,9 @@ def test_schedule_is_that_of_diffusers(name, config):
     torch.testing.assert_close(ours, scheduler.alphas_cumprod.double(), rtol=1e-4, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["FlowMatchEulerDiscreteScheduler", "ScoreSdeVeScheduler", "SCMScheduler"])
+@pytest.mark.parametrize(
+    "name", ["FlowMatchEulerDiscreteScheduler", "ScoreSdeVeScheduler", "SCMScheduler"]
+)
 def test_scheduler_without_betas_is_refused(name):
     with pytest.raises(ValueError, match=rf"^The scheduler is a {name}, which has no betas\. "):
         from_diffusers(unet(), {"_class_name": name, "num_train_timesteps": 1000})
@@ -150,13 +174,16 @@ def test_schedule_without_signal_at_its_top_is_refused():
         from_diffusers(unet(), SCHEDULER | {"rescale_betas_zero_snr": True})
 
 
-@pytest.mark.parametrize("changes", [{"clip_sample": True}, {"thresholding": True}, {"variance_type": "fixed_large"}])
+@pytest.mark.parametrize(
+    "changes", [{"clip_sample": True}, {"thresholding": True}, {"variance_type": "fixed_large"}]
+)
 def test_options_of_diffusers_sampling_change_nothing(changes):
     plain, other = (from_diffusers(unet(), SCHEDULER | c)(X, 300) for c in ({}, changes))
     assert torch.equal(plain.x0_hat, other.x0_hat)
 
 
-# ---- weights ---------------------------------------------------------------------------------------
+# ---- weights
+# ---------------------------------------------------------------------------------------
 
 OLD = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
 
@@ -186,7 +213,9 @@ def test_weights_of_another_form_are_read(tmp_path, suffix):
     save(tmp_path, SCHEDULER)
     (tmp_path / WEIGHTS).unlink()
     half = "fp16" in suffix
-    state = {name: tensor.half() if half else tensor for name, tensor in unet().state_dict().items()}
+    state = {
+        name: tensor.half() if half else tensor for name, tensor in unet().state_dict().items()
+    }
     file = tmp_path / f"diffusion_pytorch_model.{suffix}"
     torch.save(state, file) if suffix.endswith("bin") else save_file(state, file)
     found, exact = load_prior(tmp_path), UNetPrior(unet(), multiple=2)(X, 300).eps
@@ -205,8 +234,12 @@ def test_hostile_bin_is_not_run(tmp_path):
     save(tmp_path, SCHEDULER)
     (tmp_path / WEIGHTS).unlink()
     marker = tmp_path / "ran"
-    (tmp_path / "diffusion_pytorch_model.bin").write_bytes(pickle.dumps(Payload(marker), protocol=2))
-    with pytest.raises(ValueError, match=r"diffusion_pytorch_model\.bin (needs code|cannot be read)"):
+    (tmp_path / "diffusion_pytorch_model.bin").write_bytes(
+        pickle.dumps(Payload(marker), protocol=2)
+    )
+    with pytest.raises(
+        ValueError, match=r"diffusion_pytorch_model\.bin (needs code|cannot be read)"
+    ):
         load_prior(tmp_path)
     assert not marker.exists()
 
@@ -232,7 +265,9 @@ def test_one_missing_weight_is_refused(tmp_path):
     state = unet().state_dict()
     del state["conv_out.bias"]
     save_file(state, tmp_path / WEIGHTS)
-    with pytest.raises(ValueError, match=r"does not fit its config.json: 1 keys missing \['conv_out.bias'\]"):
+    with pytest.raises(
+        ValueError, match=r"does not fit its config.json: 1 keys missing \['conv_out.bias'\]"
+    ):
         load_prior(tmp_path)
 
 
@@ -241,16 +276,21 @@ def test_weights_of_another_model_are_refused(tmp_path):
 
     save(tmp_path, SCHEDULER)
     save_file({"output_blocks.0.0.in_layers.0.weight": torch.ones(3)}, tmp_path / WEIGHTS)
-    with pytest.raises(ValueError, match=r"It is a network in guided-diffusion's layout: hrdis.load_prior\('adm:"):
+    with pytest.raises(
+        ValueError, match=r"It is a network in guided-diffusion's layout: hrdis.load_prior\('adm:"
+    ):
         load_prior(tmp_path)
 
 
-# ---- labels ----------------------------------------------------------------------------------------
+# ---- labels
+# ----------------------------------------------------------------------------------------
 
 CLASSES = {"num_class_embeds": 4}
 
 
-@pytest.mark.parametrize("scheduler", [SCHEDULER, EDM, CM], ids=lambda s: s.get("_class_name", "noise"))
+@pytest.mark.parametrize(
+    "scheduler", [SCHEDULER, EDM, CM], ids=lambda s: s.get("_class_name", "noise")
+)
 def test_label_reaches_the_network(tmp_path, scheduler):
     save(tmp_path, scheduler, **CLASSES)
     prior = load_prior(f"diffusers:{tmp_path}", label=3)
@@ -271,28 +311,41 @@ def test_label_is_the_row_of_the_embedding():
 
 def test_missing_label_is_refused(tmp_path):
     save(tmp_path, SCHEDULER, **CLASSES)
-    with pytest.raises(ValueError, match=r"was trained on 4 classes and was told none\. .*load_prior\(name, label=0"):
+    with pytest.raises(
+        ValueError,
+        match=r"was trained on 4 classes and was told none\. .*load_prior\(name, label=0",
+    ):
         load_prior(tmp_path)
 
 
 @pytest.mark.parametrize("label", [-1, 4, 1.5, "3", True])
 def test_label_that_is_no_class_is_refused(tmp_path, label):
     save(tmp_path, SCHEDULER, **CLASSES)
-    with pytest.raises(ValueError, match=r"^label is .*\. A class of the prior .*, a whole number from 0 to 3, is exp"):
+    with pytest.raises(
+        ValueError,
+        match=r"^label is .*\. A class of the prior .*, a whole number from 0 to 3, is exp",
+    ):
         load_prior(tmp_path, label=label)
 
 
 @pytest.mark.parametrize("scheduler", [SCHEDULER, EDM], ids=["noise", "edm"])
 def test_label_for_an_unconditional_model_is_refused(tmp_path, scheduler):
     save(tmp_path, scheduler)
-    with pytest.raises(ValueError, match=r"was trained without classes, but label is 1\. It is loaded without one"):
+    with pytest.raises(
+        ValueError, match=r"was trained without classes, but label is 1\. It is loaded without one"
+    ):
         load_prior(tmp_path, label=1)
 
 
 def test_solver_refuses_a_missing_label_before_the_first_call():
     prior = from_diffusers(unet(**CLASSES), SCHEDULER)
     with pytest.raises(ValueError, match=r"was told none"):
-        hrdis.iterate(hrdis.HRDIS(steps=2), prior, hrdis.Problem(X, hrdis.operators.Identity(), 0.1), seeds=[0, 1])
+        hrdis.iterate(
+            hrdis.HRDIS(steps=2),
+            prior,
+            hrdis.Problem(X, hrdis.operators.Identity(), 0.1),
+            seeds=[0, 1],
+        )
 
 
 def test_priors_of_two_labels_share_their_weights():
@@ -308,7 +361,8 @@ def test_command_takes_a_label(tmp_path):
     (tmp_path / "model").mkdir()
     save(tmp_path / "model", SCHEDULER, **CLASSES)
     images.save(tmp_path / "in.png", X[:1].clamp(-1, 1))
-    call = ["restore", str(tmp_path / "in.png"), "--task", "denoise", "--noise", "0.1", "--steps", "3", "--prior",
+    call = ["restore", str(tmp_path / "in.png"), "--task", "denoise", "--noise", "0.1", "--steps",
+        "3", "--prior",
             str(tmp_path / "model"), "-o", str(tmp_path / "out.png")]  # fmt: skip
     with pytest.raises(SystemExit) as missing:
         sys.exit(main(call))
@@ -317,7 +371,8 @@ def test_command_takes_a_label(tmp_path):
     assert json.loads((tmp_path / "out.json").read_text())["label"] == 2
 
 
-# ---- live objects ----------------------------------------------------------------------------------
+# ---- live objects
+# ----------------------------------------------------------------------------------
 
 
 def pair():
@@ -336,21 +391,31 @@ def test_live_network_is_a_prior(form):
     assert torch.equal(restored(given), restored(UNetPrior(unet(), Q, multiple=2)))
 
 
-@pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile, lambda net: torch.compile(nn.DataParallel(net))])
+@pytest.mark.parametrize(
+    "wrap", [nn.DataParallel, torch.compile, lambda net: torch.compile(nn.DataParallel(net))]
+)
 def test_live_network_may_be_wrapped(wrap):
     net, scheduler = pair()
     assert from_diffusers(wrap(net), scheduler).net is net
 
 
 def test_network_alone_is_refused_with_the_call_that_takes_it():
-    with pytest.raises(TypeError, match=r"^prior is a UNet2DModel\. A prior is expected: hrdis\.priors\.from_diffuse"):
-        hrdis.solve(hrdis.HRDIS(), unet(), hrdis.Problem(X, hrdis.operators.Identity(), 0.1), seeds=[0, 1])
+    with pytest.raises(
+        TypeError,
+        match=r"^prior is a UNet2DModel\. A prior is expected: hrdis\.priors\.from_diffuse",
+    ):
+        hrdis.solve(
+            hrdis.HRDIS(), unet(), hrdis.Problem(X, hrdis.operators.Identity(), 0.1), seeds=[0, 1]
+        )
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ((nn.ReLU(), SCHEDULER), r"^unet is a ReLU\. A diffusers UNet2DModel is expected: from_diffusers\("),
+        (
+            (nn.ReLU(), SCHEDULER),
+            r"^unet is a ReLU\. A diffusers UNet2DModel is expected: from_diffusers\(",
+        ),
         ((None, SCHEDULER), r"^unet is a NoneType\."),
         (("net", None), r"^scheduler is a NoneType\. The diffusers scheduler that"),
     ],
@@ -361,11 +426,14 @@ def test_what_is_no_pair_is_refused(given, message):
         from_diffusers(*given)
 
 
-# ---- the hub ---------------------------------------------------------------------------------------
+# ---- the hub
+# ---------------------------------------------------------------------------------------
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """What huggingface_hub asks of the hub for one model: its list of files, and each file with its hash."""
+    """What huggingface_hub asks of the hub for one model: its list of files, and each file with its
+    hash.
+    """
 
     files: dict[str, bytes]
     asked: list[str]
@@ -381,7 +449,10 @@ class Hub(http.server.BaseHTTPRequestHandler):
         self.asked.append(f"{self.command} {path}")
         if path.startswith("/api/models/me/small/tree/"):
             sizes = ((name, len(data)) for name, data in self.files.items())
-            listed = [{"type": "file", "path": name, "size": size, "oid": "b" * 40} for name, size in sizes]
+            listed = [
+                {"type": "file", "path": name, "size": size, "oid": "b" * 40}
+                for name, size in sizes
+            ]
             content = json.dumps(listed).encode()
         elif path.startswith("/api/models/me/small"):
             siblings = [{"rfilename": name} for name in self.files]
@@ -411,8 +482,12 @@ def hub(tmp_path):
     """A hub on this computer with one model, me/small; gives its address and handler."""
     (tmp_path / "remote").mkdir()
     folder = save(tmp_path / "remote", EDM, pipeline=True)
-    files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    handler = type("Small", (Hub,), {"files": files | {"run_me.py": b"raise SystemExit"}, "asked": []})
+    files = {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    }
+    handler = type(
+        "Small", (Hub,), {"files": files | {"run_me.py": b"raise SystemExit"}, "asked": []}
+    )
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}", handler
@@ -422,13 +497,17 @@ def hub(tmp_path):
 
 @pytest.fixture
 def at(tmp_path, monkeypatch):
-    """Point huggingface_hub at an address, with an empty cache; what its environment variables do in a new process."""
+    """Point huggingface_hub at an address, with an empty cache; what its environment variables do
+    in a new process.
+    """
     from huggingface_hub import constants
 
     def point(address: str, offline: bool = False) -> None:
         monkeypatch.setattr(constants, "ENDPOINT", address)
         template = constants.HUGGINGFACE_CO_URL_TEMPLATE.partition("/{repo_id}")
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + template[1] + template[2])
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + template[1] + template[2]
+        )
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -441,7 +520,10 @@ def at(tmp_path, monkeypatch):
 def test_model_of_the_hub_is_fetched_by_get_alone_and_then_needs_no_network(hub, at):
     address, handler = hub
     at(address)
-    with pytest.raises(ValueError, match=r"no model of that id was fetched\. .*: hrdis prior get diffusers:me/small$"):
+    with pytest.raises(
+        ValueError,
+        match=r"no model of that id was fetched\. .*: hrdis prior get diffusers:me/small$",
+    ):
         load_prior("diffusers:me/small")
     assert not handler.asked
     assert "a" * 40 in fetch.get_model("me/small")[0]
@@ -454,7 +536,9 @@ def test_model_of_the_hub_is_fetched_by_get_alone_and_then_needs_no_network(hub,
     at(address, offline=True)
     again = load_prior("diffusers:me/small")
     assert torch.equal(again(X, 300).eps, first(X, 300).eps)
-    assert len(weights_sha256("diffusers:me/small")) == 64 and presets_of("diffusers:me/small") == ""
+    assert (
+        len(weights_sha256("diffusers:me/small")) == 64 and presets_of("diffusers:me/small") == ""
+    )
     assert fetch.get_model("me/small") == [] and not handler.asked
 
 
@@ -463,7 +547,9 @@ def test_model_of_the_hub_is_that_of_its_pin(hub, at, tmp_path):
     fetch.get_model("me/small")
     file = next((tmp_path / "cache").rglob("scheduler_config.json"))
     file.write_text(file.read_text().replace("{", '{"changed": 1, ', 1))
-    with pytest.raises(ValueError, match=r"scheduler_config\.json is not the file of the prior 'me/small'"):
+    with pytest.raises(
+        ValueError, match=r"scheduler_config\.json is not the file of the prior 'me/small'"
+    ):
         load_prior("diffusers:me/small")
 
 
@@ -475,7 +561,8 @@ def test_model_of_the_hub_without_safetensors_is_read_without_code(hub, at, tmp_
     at(address)
     fetch.get_model("me/small")
     assert torch.equal(
-        load_prior("diffusers:me/small")(X, 300).eps, load_prior(f"edm:{tmp_path / 'remote'}")(X, 300).eps
+        load_prior("diffusers:me/small")(X, 300).eps,
+        load_prior(f"edm:{tmp_path / 'remote'}")(X, 300).eps,
     )
 
 
@@ -498,12 +585,24 @@ def test_unknown_model_of_the_hub_is_refused(hub, at):
 @pytest.mark.slow
 def test_environment_variables_of_the_hub_are_respected(tmp_path, hub):
     """In processes of their own: huggingface_hub reads its settings when it is imported."""
-    keep = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy") and not k.startswith("HF_")}
-    env = keep | {"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": hub[0], "HRDIS_HOME": str(tmp_path / "home")}
-    code = "import hrdis.fetch; hrdis.fetch.get_model('me/small'); print(hrdis.load_prior('diffusers:me/small').name)"
+    keep = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.lower().endswith("_proxy") and not k.startswith("HF_")
+    }
+    env = keep | {
+        "HF_HOME": str(tmp_path / "hf"),
+        "HF_ENDPOINT": hub[0],
+        "HRDIS_HOME": str(tmp_path / "home"),
+    }
+    code = (
+        "import hrdis.fetch; hrdis.fetch.get_model('me/small'); "
+        "print(hrdis.load_prior('diffusers:me/small').name)"
+    )
     for offline in ("0", "1"):
         done = subprocess.run(
-            [sys.executable, "-c", code], env=env | {"HF_HUB_OFFLINE": offline}, capture_output=True, text=True,
+            [sys.executable, "-c", code], env=env | {"HF_HUB_OFFLINE": offline},
+            capture_output=True, text=True,
             timeout=200,
         )  # fmt: skip
         assert done.stdout == "small\n", done.stderr
@@ -512,7 +611,10 @@ def test_environment_variables_of_the_hub_are_respected(tmp_path, hub):
 
 
 def test_what_is_neither_folder_nor_id_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"^There is no folder '/no/such/folder'\. A folder of diffusers is expected"):
+    with pytest.raises(
+        ValueError,
+        match=r"^There is no folder '/no/such/folder'\. A folder of diffusers is expected",
+    ):
         load_prior("diffusers:/no/such/folder")
 
 

@@ -45,10 +45,14 @@ def test_images_of_a_batch_do_not_see_each_other(net):
 
 
 def test_network_is_convolutional(net):
-    """Moved by a whole cell, the picture's inside comes out moved, but for the statistics of the group norms."""
+    """Moved by a whole cell, the picture's inside comes out moved, but for the statistics of the
+    group norms.
+    """
     x = normal(1, 3, 32, 32).roll(0)
     t = torch.tensor([100])
-    moved = net(x.roll((net.multiple, net.multiple), (2, 3)), t).roll((-net.multiple, -net.multiple), (2, 3))
+    moved = net(x.roll((net.multiple, net.multiple), (2, 3)), t).roll(
+        (-net.multiple, -net.multiple), (2, 3)
+    )
     inside = (..., slice(12, 16), slice(12, 16))
     torch.testing.assert_close(moved[inside], net(x, t)[inside], rtol=0.2, atol=0.2)
 
@@ -63,14 +67,18 @@ def test_block_is_the_formula_beside_it():
 
 
 def test_time_is_embedded_by_its_noise_level(net):
-    """Equal to sines and cosines of exp(linspace(-1.5, 2, 32)) ln(sigma_t / alpha_t), in float32."""
+    """Equal to sines and cosines of exp(linspace(-1.5, 2, 32)) ln(sigma_t / alpha_t), in
+    float32.
+    """
     waves = []
     net.time.linear1.register_forward_pre_hook(lambda module, args: waves.append(args[0]))
     net.time(torch.tensor([0, 500, 999]))
     q = Schedule.linear()
     level = torch.stack([q.sigma(t).log() for t in (0, 500, 999)])[:, None]
     phase = level * torch.linspace(-1.5, 2, 32, dtype=torch.float64).exp()
-    torch.testing.assert_close(waves[0], torch.cat([phase.sin(), phase.cos()], 1), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        waves[0], torch.cat([phase.sin(), phase.cos()], 1), rtol=0, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
@@ -89,16 +97,27 @@ def test_new_network_starts_near_the_identity_and_predicts_nothing():
 def test_configuration_builds_the_same_network(net):
     with torch.device("meta"):
         twin = SmallUNet.from_config(json.loads(json.dumps(net.config)))
-    assert {n: p.shape for n, p in twin.named_parameters()} == {n: p.shape for n, p in net.named_parameters()}
+    assert {n: p.shape for n, p in twin.named_parameters()} == {
+        n: p.shape for n, p in net.named_parameters()
+    }
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"channels": [12]}, {"channels": []}, {"channels": 64}, {"blocks": 0}, {"middle": 1.5}, {"embedding": None}],
+    [
+        {"channels": [12]},
+        {"channels": []},
+        {"channels": 64},
+        {"blocks": 0},
+        {"middle": 1.5},
+        {"embedding": None},
+    ],
     ids=str,
 )
 def test_configuration_that_describes_no_network_is_refused(net, wrong):
-    with pytest.raises(ValueError, match=r"^The folder's config\.json describes no SmallUNet: channels"):
+    with pytest.raises(
+        ValueError, match=r"^The folder's config\.json describes no SmallUNet: channels"
+    ):
         SmallUNet.from_config(net.config | wrong)
 
 

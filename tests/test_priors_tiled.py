@@ -41,7 +41,9 @@ def test_tiles_blend_the_learned_variance():
             return Prediction(*super().forward(x_t, t), x_t.tanh())
 
     x = normal(2, 1, 40, 33)
-    torch.testing.assert_close(Tiled(Learned(), 16, 4, batch=3)(x, 300).v, x.tanh(), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        Tiled(Learned(), 16, 4, batch=3)(x, 300).v, x.tanh(), rtol=0, atol=1e-12
+    )
 
 
 @given(st.integers(1, 400), tiles)
@@ -59,7 +61,9 @@ def test_tiles_cover_a_side_with_at_least_the_overlap(n, tile):
 @pytest.mark.parametrize("size", [(40, 40), (40, 10), (10, 40)], ids=str)
 @pytest.mark.parametrize("overlap", [0, 4, 12])
 def test_weights_of_the_tiles_sum_to_one(size, overlap):
-    """Tiles that all answer 1 must blend to 1: every pixel is covered, and its weights are normalised."""
+    """Tiles that all answer 1 must blend to 1: every pixel is covered, and its weights are
+    normalised.
+    """
 
     class One(Pixelwise):
         def forward(self, x_t, t):
@@ -109,20 +113,24 @@ def test_tiles_bound_the_size_of_a_call_along_a_strip(size):
 
 @pytest.mark.parametrize("size", [(96, 96), (32, 96), (96, 32)], ids=str)
 def test_seams_of_a_network_vanish_with_the_overlap(size):
-    """A network that sees some pixels around: its tiles differ at their edges, where their weight is least."""
+    """A network that sees some pixels around: its tiles differ at their edges, where their weight
+    is least.
+    """
     prior, x = UNetPrior(unet().double(), multiple=2), normal(1, 3, *size)
     whole = prior(x, 300).eps
     error = {overlap: rel(Tiled(prior, 48, overlap)(x, 300).eps, whole) for overlap in (0, 8, 24)}
     assert error[24] < error[8] < error[0]
-    # Not zero: the group norms of a tile see other statistics. Measured at 96 x 96: 0.045, 0.0072 and 0.0038; with
-    # equal weights all over a tile, 24 pixels of overlap leave 0.017 and more.
+    # Not zero: the group norms of a tile see other statistics. Measured at 96 x 96: 0.045, 0.0072
+    # and 0.0038; with equal weights all over a tile, 24 pixels of overlap leave 0.017 and more.
     assert error[24] < 0.006
 
 
 def test_image_is_treated_alike_in_any_batch():
     prior, x = Tiled(Pixelwise(), 16, 4, batch=3), normal(3, 1, 40, 40)
     for i in range(3):
-        torch.testing.assert_close(prior(x, 300).eps[i : i + 1], prior(x[i : i + 1], 300).eps, rtol=0, atol=1e-14)
+        torch.testing.assert_close(
+            prior(x, 300).eps[i : i + 1], prior(x[i : i + 1], 300).eps, rtol=0, atol=1e-14
+        )
 
 
 def test_tiled_prior_passes_for_the_prior_inside():
@@ -137,7 +145,9 @@ def test_prior_inside_may_answer_with_a_plain_pair(memory):
             return tuple(super().forward(x_t, t))
 
     x = normal(2, 1, 20, 20)
-    found, expected = (Tiled(inside, 16, 4, memory=memory)(x, 300) for inside in (Pair(), Pixelwise()))
+    found, expected = (
+        Tiled(inside, 16, 4, memory=memory)(x, 300) for inside in (Pair(), Pixelwise())
+    )
     assert torch.equal(found.eps, expected.eps)
 
 
@@ -161,21 +171,26 @@ def test_tiles_are_told_the_class():
 
 def test_tiles_of_no_class_are_refused_before_the_first_call():
     problem = hrdis.Problem(torch.zeros(1, 1, 20, 20), hrdis.operators.Identity(), 0.1)
-    with pytest.raises(ValueError, match=r"^The prior 'pixelwise' was trained on 3 classes and was told none\."):
+    with pytest.raises(
+        ValueError, match=r"^The prior 'pixelwise' was trained on 3 classes and was told none\."
+    ):
         hrdis.iterate(hrdis.HRDIS(steps=2), Tiled(Classed(), 16, 4), problem, seeds=[0])
 
 
 @pytest.mark.parametrize(("tile", "overlap"), [(16, 16), (16, 20), (16, -1)])
 def test_overlap_that_is_no_part_of_a_tile_is_refused(tile, overlap):
     with pytest.raises(
-        ValueError, match=rf"^overlap is {overlap} and tile is {tile}\. 0 <= overlap < tile is expected\."
+        ValueError,
+        match=rf"^overlap is {overlap} and tile is {tile}\. 0 <= overlap < tile is expected\.",
     ):
         Tiled(Pixelwise(), tile, overlap)
 
 
 @pytest.mark.parametrize("batch", [0, -1])
 def test_batch_of_no_tiles_is_refused(batch):
-    with pytest.raises(ValueError, match=rf"^batch is {batch}\. At least one tile per call is expected\."):
+    with pytest.raises(
+        ValueError, match=rf"^batch is {batch}\. At least one tile per call is expected\."
+    ):
         Tiled(Pixelwise(), 16, 4, batch)
 
 
@@ -195,11 +210,18 @@ def one_tile(prior, x) -> float:
 
 @pytest.mark.parametrize(("tiles", "calls"), [(1.0, 18), (2.9, 9), (5.0, 4), (18.0, 1), (1e6, 1)])
 def test_memory_bounds_the_tiles_of_all_images_in_a_call(tiles, calls):
-    """Two images of nine tiles each, 18 in all, whichever image they belong to; the call that measures comes first."""
+    """Two images of nine tiles each, 18 in all, whichever image they belong to; the call that
+    measures comes first.
+    """
     inner, x = Recorded(network()), normal(2, 3, 40, 40, dtype=torch.float32)
     Tiled(inner, 16, 4, memory=tiles * one_tile(Recorded(network()), x))(x, 300)
     sizes = [len(seen) for seen in inner.inputs]
-    assert sizes[0] == 1 and len(sizes) == 1 + calls and sum(sizes[1:]) == 18 and max(sizes[1:]) <= max(tiles, 1)
+    assert (
+        sizes[0] == 1
+        and len(sizes) == 1 + calls
+        and sum(sizes[1:]) == 18
+        and max(sizes[1:]) <= max(tiles, 1)
+    )
 
 
 @pytest.mark.parametrize("tiles", [1.0, 2.9, 7.0, 1e6])
@@ -226,7 +248,9 @@ def test_tiles_of_a_gaussian_are_independent_without_overlap():
     for top in (0, 8):
         for left in (0, 8, 16):
             here = (..., slice(top, top + 8), slice(left, left + 8))
-            torch.testing.assert_close(found.eps[here], tile(x[here].contiguous(), 400).eps, rtol=0, atol=1e-12)
+            torch.testing.assert_close(
+                found.eps[here], tile(x[here].contiguous(), 400).eps, rtol=0, atol=1e-12
+            )
 
 
 def test_gradients_through_bounded_memory_are_the_same():
@@ -240,7 +264,9 @@ def test_gradients_through_bounded_memory_are_the_same():
 
 
 def test_bounded_memory_keeps_the_activations_of_one_call_only():
-    """What autograd saves for the backward pass: without the bound every tile's activations, with it their inputs."""
+    """What autograd saves for the backward pass: without the bound every tile's activations, with
+    it their inputs.
+    """
     x, prior = normal(1, 3, 64, 64, dtype=torch.float32).requires_grad_(), network()
     kept = {}
     for memory in (None, 1e12):
@@ -269,7 +295,10 @@ def test_live_tensors_are_counted_until_they_are_freed():
 
 
 def test_tile_that_takes_too_much_is_refused():
-    with pytest.raises(ValueError, match=r"^A tile of 16 x 16 takes about .* MB, but 0 MB are allowed\. Smaller tiles"):
+    with pytest.raises(
+        ValueError,
+        match=r"^A tile of 16 x 16 takes about .* MB, but 0 MB are allowed\. Smaller tiles",
+    ):
         Tiled(network(), 16, 4, memory=10.0)(normal(1, 3, 40, 40, dtype=torch.float32), 300)
 
 

@@ -110,13 +110,18 @@ def test_epsilon_network_gives_eps_itself(t):
 def test_v_network_that_is_right_gives_image_and_noise(t):
     x0, z = normal(2, 3, 8, 8), normal(2, 3, 8, 8, seed=1)
     v = Q.signal(t) * z - Q.noise(t) * x0
-    x0_hat, eps = UNetPrior(Stub(lambda x: v), prediction_type="v_prediction")(Q.diffuse(x0, t, z), t)
+    x0_hat, eps = UNetPrior(Stub(lambda x: v), prediction_type="v_prediction")(
+        Q.diffuse(x0, t, z), t
+    )
     torch.testing.assert_close(x0_hat, x0, rtol=0, atol=1e-14)
     torch.testing.assert_close(eps, z, rtol=0, atol=1e-14)
 
 
 def test_unknown_prediction_type_is_refused():
-    with pytest.raises(ValueError, match=r"^prediction_type is 'flow'\. 'epsilon', 'v_prediction' or 'sample' is exp"):
+    with pytest.raises(
+        ValueError,
+        match=r"^prediction_type is 'flow'\. 'epsilon', 'v_prediction' or 'sample' is exp",
+    ):
         UNetPrior(Stub(lambda x: x), prediction_type="flow")
 
 
@@ -196,7 +201,9 @@ def test_image_is_treated_alike_in_any_batch():
     together = prior(x, 300)
     for i in range(3):
         # 1e-10: convolutions of another batch may sum in another order
-        torch.testing.assert_close(together.eps[i : i + 1], prior(x[i : i + 1], 300).eps, rtol=0, atol=1e-10)
+        torch.testing.assert_close(
+            together.eps[i : i + 1], prior(x[i : i + 1], 300).eps, rtol=0, atol=1e-10
+        )
 
 
 @pytest.mark.parametrize(("in_channels", "channels"), [(3, (1, 3)), (1, (1,)), (2, (2,))])
@@ -211,7 +218,12 @@ def test_one_channel_network_sees_grey_images_as_they_are():
 
 # ---- files --------------------------------------------------------------------------------------
 
-SCHEDULER = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear"}
+SCHEDULER = {
+    "num_train_timesteps": 1000,
+    "beta_start": 1e-4,
+    "beta_end": 0.02,
+    "beta_schedule": "linear",
+}
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
@@ -241,7 +253,9 @@ def test_loading_leaves_the_global_generator_alone(folder):
 
 
 def test_folder_says_what_the_network_predicts(folder):
-    (folder / "scheduler_config.json").write_text(json.dumps(SCHEDULER | {"prediction_type": "v_prediction"}))
+    (folder / "scheduler_config.json").write_text(
+        json.dumps(SCHEDULER | {"prediction_type": "v_prediction"})
+    )
     assert load_prior(folder).prediction_type == "v_prediction"
 
 
@@ -274,12 +288,16 @@ def test_model_card_is_the_file_beside_the_weights(folder):
 
 
 def test_prior_without_a_model_card_says_so(folder):
-    with pytest.raises(ValueError, match=r"^There is no model card in .*\. MODEL_CARD.md is expected"):
+    with pytest.raises(
+        ValueError, match=r"^There is no model card in .*\. MODEL_CARD.md is expected"
+    ):
         card(folder)
 
 
 def test_unknown_prior_is_refused():
-    with pytest.raises(ValueError, match=r"^There is no prior 'nowhere/at/all'\. 'default' or a folder with config"):
+    with pytest.raises(
+        ValueError, match=r"^There is no prior 'nowhere/at/all'\. 'default' or a folder with config"
+    ):
         load_prior("nowhere/at/all")
 
 
@@ -295,7 +313,8 @@ def test_truncated_weights_are_refused(folder, share):
     data = (folder / WEIGHTS).read_bytes()
     (folder / WEIGHTS).write_bytes(data[: int(share * len(data))])
     with pytest.raises(
-        ValueError, match=rf"{WEIGHTS} cannot be read \(.*\)\. It is damaged, truncated, or no file of w"
+        ValueError,
+        match=rf"{WEIGHTS} cannot be read \(.*\)\. It is damaged, truncated, or no file of w",
     ):
         load_prior(folder)
 
@@ -304,7 +323,9 @@ def test_truncated_weights_are_refused(folder, share):
 @pytest.mark.parametrize("text", ['{"sample_size": 1', "", "[1, 2]", "\x00\xff"])
 def test_damaged_configuration_is_refused(folder, file, text):
     (folder / file).write_text(text, encoding="latin-1")
-    with pytest.raises(ValueError, match=rf"{file} (cannot be read \(.*\)|holds a list)\. (A )?JSON"):
+    with pytest.raises(
+        ValueError, match=rf"{file} (cannot be read \(.*\)|holds a list)\. (A )?JSON"
+    ):
         load_prior(folder)
 
 
@@ -315,41 +336,54 @@ def change(folder: Path, file: str, **changes) -> None:
 
 def test_configuration_of_other_shapes_is_refused_with_the_differences(folder):
     change(folder, "config.json", block_out_channels=[8, 32])
-    with pytest.raises(ValueError, match=rf"{WEIGHTS} does not fit its config.json: .*, \d+ of another shape \['"):
+    with pytest.raises(
+        ValueError, match=rf"{WEIGHTS} does not fit its config.json: .*, \d+ of another shape \['"
+    ):
         load_prior(folder)
 
 
 def test_configuration_of_more_layers_is_refused_with_the_missing_keys(folder):
     change(folder, "config.json", layers_per_block=2)
-    with pytest.raises(ValueError, match=r"does not fit its config.json: [1-9]\d* keys missing \['down_blocks"):
+    with pytest.raises(
+        ValueError, match=r"does not fit its config.json: [1-9]\d* keys missing \['down_blocks"
+    ):
         load_prior(folder)
 
 
 def test_configuration_of_fewer_layers_is_refused_with_the_unexpected_keys(folder):
     unet(layers_per_block=2).save_pretrained(folder)
     change(folder, "config.json", layers_per_block=1)
-    with pytest.raises(ValueError, match=r"0 keys missing \[\], [1-9]\d* unexpected \['down_blocks"):
+    with pytest.raises(
+        ValueError, match=r"0 keys missing \[\], [1-9]\d* unexpected \['down_blocks"
+    ):
         load_prior(folder)
 
 
 def test_configuration_of_an_averaged_network_is_read(folder):
     """diffusers' training scripts write the settings of the average beside those of the network."""
     before = load_prior(folder)(normal(1, 3, 8, 8, dtype=torch.float32), 300).x0_hat
-    change(folder, "config.json", decay=0.9999, inv_gamma=1.0, power=0.75, optimization_step=100, min_decay=0.0,
+    change(folder, "config.json", decay=0.9999, inv_gamma=1.0, power=0.75, optimization_step=100,
+        min_decay=0.0,
            update_after_step=0, use_ema_warmup=True)  # fmt: skip
-    assert torch.equal(load_prior(folder)(normal(1, 3, 8, 8, dtype=torch.float32), 300).x0_hat, before)
+    assert torch.equal(
+        load_prior(folder)(normal(1, 3, 8, 8, dtype=torch.float32), 300).x0_hat, before
+    )
 
 
 @pytest.mark.parametrize("kind", ["timestep", "identity"])
 def test_network_that_wants_a_number_beside_every_picture_is_refused(folder, kind):
     change(folder, "config.json", class_embed_type=kind)
-    with pytest.raises(ValueError, match=rf"has class_embed_type '{kind}': the network wants a number or a vector"):
+    with pytest.raises(
+        ValueError, match=rf"has class_embed_type '{kind}': the network wants a number or a vector"
+    ):
         load_prior(folder)
 
 
 def test_configuration_of_another_class_is_refused(folder):
     change(folder, "config.json", _class_name="UNet2DConditionModel")
-    with pytest.raises(ValueError, match=r"^The folder holds a UNet2DConditionModel\. A UNet2DModel is expected\."):
+    with pytest.raises(
+        ValueError, match=r"^The folder holds a UNet2DConditionModel\. A UNet2DModel is expected\."
+    ):
         load_prior(folder)
 
 
@@ -365,7 +399,9 @@ def test_configuration_of_another_class_is_refused(folder):
 )
 def test_configuration_that_makes_no_network_is_refused(folder, changes):
     change(folder, "config.json", **changes)
-    with pytest.raises(ValueError, match=r"config.json describes no network that diffusers can make"):
+    with pytest.raises(
+        ValueError, match=r"config.json describes no network that diffusers can make"
+    ):
         load_prior(folder)
 
 
@@ -424,7 +460,9 @@ def test_linear_schedule_is_read():
 
 
 def test_scaled_linear_schedule_is_the_square_of_a_line():
-    schedule = schedule_of({"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012})
+    schedule = schedule_of(
+        {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
+    )
     beta = 1 - schedule.alpha_bar[1:] / schedule.alpha_bar[:-1]
     assert float(beta[-1]) == pytest.approx(0.012, rel=1e-9)
     gaps = beta.sqrt().diff()
@@ -432,7 +470,9 @@ def test_scaled_linear_schedule_is_the_square_of_a_line():
 
 
 def test_trained_betas_are_taken_as_they_are():
-    assert schedule_of({"trained_betas": [0.1, 0.2]}).alpha_bar.tolist() == pytest.approx([0.9, 0.72])
+    assert schedule_of({"trained_betas": [0.1, 0.2]}).alpha_bar.tolist() == pytest.approx(
+        [0.9, 0.72]
+    )
 
 
 @pytest.mark.parametrize("kind", ["diffusers", "ours"])
@@ -441,5 +481,7 @@ def test_schedule_equals_the_one_of_diffusers(kind):
     from diffusers import DDPMScheduler
 
     theirs = DDPMScheduler(**SCHEDULER).alphas_cumprod.double()
-    ours = schedule_of(SCHEDULER if kind == "ours" else dict(DDPMScheduler(**SCHEDULER).config)).alpha_bar
+    ours = schedule_of(
+        SCHEDULER if kind == "ours" else dict(DDPMScheduler(**SCHEDULER).config)
+    ).alpha_bar
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=0)

@@ -1,4 +1,6 @@
-"""The best of several runs, where single runs fail: phase retrieval with a prior that knows the truth among others."""
+"""The best of several runs, where single runs fail: phase retrieval with a prior that knows the
+truth among others.
+"""
 
 import json
 import math
@@ -16,13 +18,19 @@ from hrdis.metrics import align, psnr
 from hrdis.operators import PhaseRetrieval
 from hrdis.solvers import preset
 
-HRDIS = hrdis.HRDIS(steps=200, lr=0.1, lambda_obs=1.0, lambda_reg=0.25, fresh_steps=100)  # phase's, in fewer steps
+HRDIS = hrdis.HRDIS(
+    steps=200, lr=0.1, lambda_obs=1.0, lambda_reg=0.25, fresh_steps=100
+)  # phase's, in fewer steps
 
 
 @cache
 def setting() -> tuple[hrdis.Prior, hrdis.Problem, Tensor]:
-    """A prior of six smooth pictures of 16 x 16, and the magnitudes of two pictures like the first."""
-    means = F.interpolate(0.5 * normal(6, 1, 4, 4), scale_factor=4, mode="bicubic").clamp(-1, 1).float()
+    """A prior of six smooth pictures of 16 x 16, and the magnitudes of two pictures like the
+    first.
+    """
+    means = (
+        F.interpolate(0.5 * normal(6, 1, 4, 4), scale_factor=4, mode="bicubic").clamp(-1, 1).float()
+    )
     x = means[:1] + 0.1 * normal(2, 1, 16, 16).float()
     prior = hrdis.priors.GaussianMixture(means, torch.ones(6) / 6, 0.1)
     return prior, hrdis.measure(PhaseRetrieval(), x), x
@@ -48,7 +56,13 @@ def test_choice_says_by_what_it_was_made():
     prior, problem, x = setting()
     assert best().criterion == "residual"
     by_truth = hrdis.best_of(
-        2, replace(HRDIS, steps=4, fresh_steps=2), prior, problem, seeds=[0, 9], truth=x, how="global"
+        2,
+        replace(HRDIS, steps=4, fresh_steps=2),
+        prior,
+        problem,
+        seeds=[0, 9],
+        truth=x,
+        how="global",
     )
     assert by_truth.criterion == by_truth.record()["criterion"] == "truth"
     every = torch.stack([psnr(align(r.x, x, "global"), x) for r in by_truth.results])
@@ -62,7 +76,9 @@ def test_runs_have_the_seeds_they_say_and_images_stay_apart():
     assert found.seeds == ((0, 100), (1, 101), (2, 102), (3, 103))
     alone = hrdis.Problem(problem.y[1:], problem.A)
     k = int(found.chosen[1])
-    torch.testing.assert_close(found.x[1:], hrdis.solve(solver, prior, alone, seeds=[100 + k]).x, rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        found.x[1:], hrdis.solve(solver, prior, alone, seeds=[100 + k]).x, rtol=0, atol=1e-4
+    )
     assert torch.equal(found.x[1], found.results[k].x[1])
 
 
@@ -80,7 +96,12 @@ def test_run_that_diverged_is_never_the_best():
 
         def __init__(self):
             super().__init__()
-            self.schedule, self.channels, self.name, self.calls = prior.schedule, None, "sometimes", 0
+            self.schedule, self.channels, self.name, self.calls = (
+                prior.schedule,
+                None,
+                "sometimes",
+                0,
+            )
 
         def forward(self, x_t: Tensor, t: int):
             self.calls += 1
@@ -96,7 +117,11 @@ def test_run_that_diverged_is_never_the_best():
 
 def test_phase_preset_has_two_phases():
     key, solver = preset("hrdis", hrdis.TASKS["phase"].presets)
-    assert (key, solver.fresh_steps, len(solver.times(hrdis.Schedule.linear())) - 1) == ("phase", 250, 500)
+    assert (key, solver.fresh_steps, len(solver.times(hrdis.Schedule.linear())) - 1) == (
+        "phase",
+        250,
+        500,
+    )
 
 
 def test_no_run_is_refused():
@@ -107,5 +132,7 @@ def test_no_run_is_refused():
 
 def test_truth_of_another_shape_is_refused():
     prior, problem, x = setting()
-    with pytest.raises(ValueError, match=r"^truth has shape \(1, 1, 16, 16\), images \(2, 1, 16, 16\)"):
+    with pytest.raises(
+        ValueError, match=r"^truth has shape \(1, 1, 16, 16\), images \(2, 1, 16, 16\)"
+    ):
         hrdis.best_of(2, HRDIS, prior, problem, seeds=[0, 9], truth=x[:1])

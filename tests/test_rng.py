@@ -35,7 +35,9 @@ def test_all_bits_of_a_seed_count(bit):
 
 def test_stream_never_changes_between_releases():
     """Results recorded with a seed stay reproducible; if this fails, say so in the changelog."""
-    expected = torch.tensor([[0.5792664, -1.4231559], [-1.2347978, -1.4852197]])  # to the digits of a float32
+    expected = torch.tensor(
+        [[0.5792664, -1.4231559], [-1.2347978, -1.4852197]]
+    )  # to the digits of a float32
     torch.testing.assert_close(ImageRNG([0, 1], "solve").randn((2,)), expected, rtol=0, atol=2e-7)
 
 
@@ -80,7 +82,9 @@ def test_float64_run_sees_the_noise_of_a_float32_run():
 
 
 def test_source_refuses_another_batch():
-    with pytest.raises(ValueError, match=r"^The batch holds 3 images, but this generator has 2 seeds\."):
+    with pytest.raises(
+        ValueError, match=r"^The batch holds 3 images, but this generator has 2 seeds\."
+    ):
         ImageRNG([0, 1], "test").randn_like(torch.zeros(3, 1, 2, 2))
 
 
@@ -112,18 +116,23 @@ def test_image_draws_the_same_uniform_numbers_in_any_company(seeds, data):
 
 def test_uniform_draws_never_change_between_releases():
     expected = torch.tensor(
-        [[0.592887020013423, 0.9295174260577855], [0.5303763957566047, 0.7544582238957851]], dtype=torch.float64
+        [[0.592887020013423, 0.9295174260577855], [0.5303763957566047, 0.7544582238957851]],
+        dtype=torch.float64,
     )
     torch.testing.assert_close(ImageRNG([0, 1], "measure").rand((2,)), expected, rtol=0, atol=1e-15)
 
 
 def test_uniform_draws_are_neither_cast_nor_moved():
-    u = ImageRNG([0], "test").rand((2, 2), like=torch.zeros(1, 2, 2, dtype=torch.float32, device="meta"))
+    u = ImageRNG([0], "test").rand(
+        (2, 2), like=torch.zeros(1, 2, 2, dtype=torch.float32, device="meta")
+    )
     assert (u.dtype, u.device.type) == (torch.float64, "cpu")
 
 
 def test_uniform_source_refuses_another_batch():
-    with pytest.raises(ValueError, match=r"^The batch holds 3 images, but this generator has 2 seeds\."):
+    with pytest.raises(
+        ValueError, match=r"^The batch holds 3 images, but this generator has 2 seeds\."
+    ):
         ImageRNG([0, 1], "test").rand((2,), like=torch.zeros(3, 2))
 
 
@@ -151,7 +160,10 @@ def test_replay_hands_draws_out_in_order():
 
 
 def test_replay_casts_to_the_dtype_asked_for():
-    assert Replay([torch.ones(1, 2)]).randn_like(torch.zeros(1, 2, dtype=torch.float64)).dtype == torch.float64
+    assert (
+        Replay([torch.ones(1, 2)]).randn_like(torch.zeros(1, 2, dtype=torch.float64)).dtype
+        == torch.float64
+    )
 
 
 def test_replay_takes_arrays():
@@ -168,7 +180,9 @@ def test_replay_refuses_another_shape(asked):
 def test_replay_refuses_a_draw_too_many():
     rng = Replay([torch.zeros(1, 2)])
     rng.randn((2,))
-    with pytest.raises(ValueError, match=r"^The solver asked for draw 2, but only 1 were recorded\."):
+    with pytest.raises(
+        ValueError, match=r"^The solver asked for draw 2, but only 1 were recorded\."
+    ):
         rng.randn((2,))
 
 

@@ -17,9 +17,11 @@ LINEAR = Schedule.linear()
 # ---- the table ----------------------------------------------------------------------------------
 
 
-# Reference values to the digits they are given with: omega = noise over signal of the DDPM schedule.
+# Reference values to the digits they are given with: omega = noise over signal of the DDPM
+# schedule.
 @pytest.mark.parametrize(
-    ("t", "omega"), [(0, 0.0100), (100, 0.342), (500, 3.44), (900, 60.8), (990, 143.8), (999, 157.4)]
+    ("t", "omega"),
+    [(0, 0.0100), (100, 0.342), (500, 3.44), (900, 60.8), (990, 143.8), (999, 157.4)],
 )
 def test_sigma_has_reference_value(t, omega):
     assert float(LINEAR.sigma(t)) == pytest.approx(omega, rel=2e-3)
@@ -36,7 +38,9 @@ def test_linear_table_is_the_product_of_one_minus_beta():
         product *= 1 - (1e-4 + (0.02 - 1e-4) * i / 999)
         expected.append(product)
     # 1e-12: a thousand products in float64
-    torch.testing.assert_close(LINEAR.alpha_bar, torch.tensor(expected, dtype=torch.float64), rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        LINEAR.alpha_bar, torch.tensor(expected, dtype=torch.float64), rtol=1e-12, atol=0
+    )
 
 
 def test_table_is_float64_whatever_it_is_made_from():
@@ -53,7 +57,9 @@ def test_minus_one_is_the_clean_image():
 @pytest.mark.parametrize("t", [0, 10, 500, 999])
 def test_signal_and_noise_preserve_variance(t):
     assert float(LINEAR.signal(t)) ** 2 + float(LINEAR.noise(t)) ** 2 == pytest.approx(1, abs=1e-15)
-    assert float(LINEAR.sigma(t)) == pytest.approx(float(LINEAR.noise(t) / LINEAR.signal(t)), rel=1e-12)
+    assert float(LINEAR.sigma(t)) == pytest.approx(
+        float(LINEAR.noise(t) / LINEAR.signal(t)), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("t", [-2, 1000, 5000])
@@ -63,10 +69,13 @@ def test_time_outside_the_schedule_is_refused(t):
 
 
 @pytest.mark.parametrize(
-    "table", [[0.9, 0.9], [0.5, 0.9], [1.0, 0.5], [0.5, 0.0], [0.5, -0.1], [0.9, math.nan], [math.nan]]
+    "table",
+    [[0.9, 0.9], [0.5, 0.9], [1.0, 0.5], [0.5, 0.0], [0.5, -0.1], [0.9, math.nan], [math.nan]],
 )
 def test_table_that_does_not_fall_within_0_and_1_is_refused(table):
-    with pytest.raises(ValueError, match=r"^alpha_bar is not a strictly falling table of numbers between 0 and 1\."):
+    with pytest.raises(
+        ValueError, match=r"^alpha_bar is not a strictly falling table of numbers between 0 and 1\."
+    ):
         Schedule(table)
 
 
@@ -105,7 +114,9 @@ def test_learned_variance_runs_from_the_small_one_to_beta_on_a_logarithmic_scale
     small = LINEAR.ancestral(500, 400)[2]
     beta = 1 - LINEAR[500] / LINEAR[400]
     std = LINEAR.ancestral(500, 400, torch.tensor(v).double())[2]
-    torch.testing.assert_close(std, (share * beta.log() / 2 + (1 - share) * small.log()).exp(), rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        std, (share * beta.log() / 2 + (1 - share) * small.log()).exp(), rtol=1e-12, atol=0
+    )
 
 
 def test_learned_variance_is_zero_towards_the_clean_image():
@@ -118,13 +129,22 @@ def test_learned_variance_is_zero_towards_the_clean_image():
 def test_denoised_inverts_diffuse():
     x0, z = normal(2, 3, 4, 4), normal(2, 3, 4, 4, seed=1)
     # 1e-12: divided by a signal of 0.0064 at the top, float64 keeps 13 digits
-    torch.testing.assert_close(LINEAR.denoised(LINEAR.diffuse(x0, 999, z), 999, z), x0, rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        LINEAR.denoised(LINEAR.diffuse(x0, 999, z), 999, z), x0, rtol=0, atol=1e-12
+    )
 
 
 def test_diffuse_has_the_variances_of_the_formula():
-    one, nothing = torch.ones(1, 1, 2, 2, dtype=torch.float64), torch.zeros(1, 1, 2, 2, dtype=torch.float64)
-    assert float(LINEAR.diffuse(one, 500, nothing)[0, 0, 0, 0]) ** 2 == pytest.approx(float(LINEAR[500]))
-    assert float(LINEAR.diffuse(nothing, 500, one)[0, 0, 0, 0]) ** 2 == pytest.approx(1 - float(LINEAR[500]))
+    one, nothing = (
+        torch.ones(1, 1, 2, 2, dtype=torch.float64),
+        torch.zeros(1, 1, 2, 2, dtype=torch.float64),
+    )
+    assert float(LINEAR.diffuse(one, 500, nothing)[0, 0, 0, 0]) ** 2 == pytest.approx(
+        float(LINEAR[500])
+    )
+    assert float(LINEAR.diffuse(nothing, 500, one)[0, 0, 0, 0]) ** 2 == pytest.approx(
+        1 - float(LINEAR[500])
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -135,7 +155,10 @@ def test_diffuse_keeps_the_dtype_of_the_image(dtype):
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0, torch.tensor(0.3)])
 def test_mix_keeps_unit_variance(share):
-    old, new = float(mix(torch.ones(1), torch.zeros(1), share)), float(mix(torch.zeros(1), torch.ones(1), share))
+    old, new = (
+        float(mix(torch.ones(1), torch.zeros(1), share)),
+        float(mix(torch.zeros(1), torch.ones(1), share)),
+    )
     assert old**2 + new**2 == pytest.approx(1, abs=1e-6)  # float32
     assert new == pytest.approx(float(share), abs=1e-6)
 
@@ -147,7 +170,9 @@ def test_uniform_of_a_hundred_is_the_even_grid():
     assert LINEAR.uniform(100) == [*range(990, -1, -10), -1]
 
 
-@pytest.mark.parametrize(("steps", "start", "grid"), [(1, None, [999, -1]), (1, 300, [300, -1]), (3, 4, [4, 2, 0, -1])])
+@pytest.mark.parametrize(
+    ("steps", "start", "grid"), [(1, None, [999, -1]), (1, 300, [300, -1]), (3, 4, [4, 2, 0, -1])]
+)
 def test_uniform_of_few_steps(steps, start, grid):
     assert LINEAR.uniform(steps, start) == grid
 
@@ -177,9 +202,14 @@ def test_uniform_refuses_a_start_outside_the_schedule(start):
         LINEAR.uniform(10, start)
 
 
-@pytest.mark.parametrize(("steps", "start", "most"), [(1001, None, 1000), (0, None, 1000), (12, 10, 11)])
+@pytest.mark.parametrize(
+    ("steps", "start", "most"), [(1001, None, 1000), (0, None, 1000), (12, 10, 11)]
+)
 def test_uniform_refuses_steps_that_do_not_fit(steps, start, most):
-    with pytest.raises(ValueError, match=rf"^{steps} steps do not fit between time .*\. At most {most} are possible"):
+    with pytest.raises(
+        ValueError,
+        match=rf"^{steps} steps do not fit between time .*\. At most {most} are possible",
+    ):
         LINEAR.uniform(steps, start)
 
 
@@ -224,7 +254,8 @@ TEN = [*range(9, -1, -1), -1]
 
 
 def test_travel_visits_the_reference_vector():
-    # Length 3, repeat 2: climbs of three on first reaching 6, 3 and 0 (below 10 - 3, counted from the clean end).
+    # Length 3, repeat 2: climbs of three on first reaching 6, 3 and 0 (below 10 - 3, counted from
+    # the clean end).
     assert LINEAR.travel(TEN, 3, 2) == [
         9, 8, 7, 6, 7, 8, 9, 8, 7, 6, 5, 4, 3, 4, 5, 6, 5, 4, 3, 2, 1, 0, 1, 2, 3, 2, 1, 0, -1,
     ]  # fmt: skip
@@ -246,7 +277,9 @@ def test_travel_visits_each_stretch_repeat_times(n, length, repeat):
     grid = LINEAR.uniform(n)
     visited = LINEAR.travel(grid, length, repeat)
     place = {t: i for i, t in enumerate(grid)}
-    assert all(abs(place[t] - place[s]) == 1 for t, s in pairwise(visited)), "one grid point at a time"
+    assert all(abs(place[t] - place[s]) == 1 for t, s in pairwise(visited)), (
+        "one grid point at a time"
+    )
     assert (visited[0], visited[-1]) == (grid[0], -1)
     climbs = len(range(0, n - length, length))  # stretches that end in a climb
     assert sum(s > t for t, s in pairwise(visited)) == climbs * length * (repeat - 1)

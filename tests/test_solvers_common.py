@@ -1,4 +1,6 @@
-"""What every solver must do, over ``hrdis.SOLVERS`` with all presets, and over the other paths through them."""
+"""What every solver must do, over ``hrdis.SOLVERS`` with all presets, and over the other paths
+through them.
+"""
 
 import inspect
 import math
@@ -9,12 +11,25 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from toys import EVERY, SOLVERS, Pixelwise, Recorded, Tape, drain, mixture, normal, pixels, problem_for, whole
+from toys import (
+    EVERY,
+    SOLVERS,
+    Pixelwise,
+    Recorded,
+    Tape,
+    drain,
+    mixture,
+    normal,
+    pixels,
+    problem_for,
+    whole,
+)
 
 import hrdis
 from hrdis.operators import Function, Problem, SuperResolution
 
-pytestmark = [  # a solver that runs as it should says nothing; noiseless denoising is the plainest problem there is
+# a solver that runs as it should says nothing; noiseless denoising is the plainest problem there is
+pytestmark = [
     pytest.mark.filterwarnings("error"),
     pytest.mark.filterwarnings("ignore:Identity without noise"),
 ]
@@ -37,8 +52,17 @@ def descents(times) -> int:
 
 # ---- docstrings ---------------------------------------------------------------------------------
 
-#: The sections of a solver's docstring, in this order, after the algorithm in formulas (indented twice).
-SECTIONS = ["Yields", "Returns", "Draws", "Cost", "Reference", "Differs from the official code", "Example"]
+#: The sections of a solver's docstring, in this order, after the algorithm in formulas (indented
+#: twice).
+SECTIONS = [
+    "Yields",
+    "Returns",
+    "Draws",
+    "Cost",
+    "Reference",
+    "Differs from the official code",
+    "Example",
+]
 
 
 @pytest.mark.parametrize("name", hrdis.SOLVERS)
@@ -75,7 +99,12 @@ OPERATORS = {
 
 @pytest.mark.parametrize(
     ("name", "operator"),
-    [(n, k) for n, solver in EVERY.items() for k, A in OPERATORS.items() if isinstance(A, solver.needs())],
+    [
+        (n, k)
+        for n, solver in EVERY.items()
+        for k, A in OPERATORS.items()
+        if isinstance(A, solver.needs())
+    ],
 )
 def test_result_is_finite_for_other_operators(name, operator):
     problem = hrdis.measure(OPERATORS[operator], 0.3 * normal(2, 3, 8, 16))
@@ -110,7 +139,8 @@ def test_image_is_recovered_alike_in_any_batch(name):
     together = solve(name, problem).x
     for i in range(3):
         alone = Problem(problem.y[i : i + 1], problem.A.for_image(i), problem.sigma_y)
-        # 1e-10: sums over another batch may round otherwise, and eight steps of Adam amplify that some hundredfold
+        # 1e-10: sums over another batch may round otherwise, and eight steps of Adam amplify that
+        # some hundredfold
         torch.testing.assert_close(
             solve(name, alone, seeds=SEEDS[i : i + 1]).x, together[i : i + 1], rtol=0, atol=1e-10
         )
@@ -145,7 +175,9 @@ def test_half_precision_is_that_of_the_measurement_alone(name, dtype):
 @every_solver
 def test_float32_run_follows_the_float64_run(name):
     """On the same noise; 1e-3 lets rounding grow a thousandfold, and no other error pass."""
-    narrow, wide = (solve(name, problem_for(EVERY[name], dtype=d)).x for d in (torch.float32, torch.float64))
+    narrow, wide = (
+        solve(name, problem_for(EVERY[name], dtype=d)).x for d in (torch.float32, torch.float64)
+    )
     assert float((narrow - wide).abs().median()) < 1e-5
     assert float((narrow - wide).norm() / wide.norm()) < 1e-3
 
@@ -159,7 +191,9 @@ def test_measurement_is_not_touched(name, masked):
     assert torch.equal(problem.y, y)
 
 
-@pytest.mark.parametrize("name", [n for n in EVERY if not isinstance(EVERY[n], hrdis.DPS)])  # it takes the norm of y
+@pytest.mark.parametrize(
+    "name", [n for n in EVERY if not isinstance(EVERY[n], hrdis.DPS)]
+)  # it takes the norm of y
 def test_what_stands_in_holes_is_never_looked_at(name):
     """A measurement may carry anything where nothing was observed, noise for instance."""
     problem = problem_for(EVERY[name])
@@ -174,7 +208,9 @@ def test_result_does_not_share_memory_with_the_measurement(name):
 
 
 #: The norm of a residual grows with the image, and more pixels tell particles apart better.
-SIZE_MATTERS = [n for n, s in EVERY.items() if isinstance(s, hrdis.DPS) or getattr(s, "particles", 1) > 1]
+SIZE_MATTERS = [
+    n for n, s in EVERY.items() if isinstance(s, hrdis.DPS) or getattr(s, "particles", 1) > 1
+]
 
 
 @pytest.mark.parametrize("name", [n for n in EVERY if n not in SIZE_MATTERS])
@@ -203,7 +239,12 @@ def test_calls_are_counted_and_one_per_descent(name):
 
 
 @pytest.mark.parametrize(
-    "name", [n for n, s in SOLVERS.items() if not (getattr(s, "grid", "") == "stride" and (s.start or s.end))]
+    "name",
+    [
+        n
+        for n, s in SOLVERS.items()
+        if not (getattr(s, "grid", "") == "stride" and (s.start or s.end))
+    ],
 )
 def test_steps_is_the_exact_number_of_steps(name):
     times = solve(name).times
@@ -222,7 +263,9 @@ def test_run_starts_where_it_is_told(name, start):
     prior, solver = Recorded(PRIOR), replace(EVERY[name], start=start)
     hrdis.solve(solver, prior, problem_for(solver), seeds=SEEDS)
     end = getattr(solver, "end", 0)
-    skip = (start + 1 - end) // solver.steps  # the authors' grid counts up from its end and stops short of the start
+    skip = (
+        start + 1 - end
+    ) // solver.steps  # the authors' grid counts up from its end and stops short of the start
     stride = end + (start - end) // skip * skip
     assert prior.times[0] == (stride if getattr(solver, "grid", "uniform") == "stride" else start)
 
@@ -265,7 +308,11 @@ def test_last_step_shows_the_result(name):
 
 @every_solver
 def test_steps_are_not_changed_by_later_steps(name):
-    run, kept, seen = hrdis.iterate(EVERY[name], PRIOR, problem_for(EVERY[name]), seeds=SEEDS), [], []
+    run, kept, seen = (
+        hrdis.iterate(EVERY[name], PRIOR, problem_for(EVERY[name]), seeds=SEEDS),
+        [],
+        [],
+    )
     for step in run:
         kept.append((step.x.clone(), {k: v.clone() for k, v in step.info.items()}))
         seen.append(step)
@@ -299,10 +346,14 @@ def test_residual_is_that_of_an_image(name):
     problem = problem_for(EVERY[name])
     steps, _ = drain(hrdis.iterate(EVERY[name], PRIOR, problem, seeds=SEEDS))
     alone, _ = drain(
-        hrdis.iterate(EVERY[name], PRIOR, Problem(problem.y[1:2], problem.A.for_image(1)), seeds=SEEDS[1:2])
+        hrdis.iterate(
+            EVERY[name], PRIOR, Problem(problem.y[1:2], problem.A.for_image(1)), seeds=SEEDS[1:2]
+        )
     )
     for a, b in zip(steps, alone, strict=True):
-        assert float(a.info["residual"][1]) == pytest.approx(float(b.info["residual"][0]), rel=1e-8, abs=1e-10)
+        assert float(a.info["residual"][1]) == pytest.approx(
+            float(b.info["residual"][0]), rel=1e-8, abs=1e-10
+        )
 
 
 # ---- gradients ----------------------------------------------------------------------------------
@@ -330,7 +381,9 @@ def test_result_is_the_same_whatever_the_callers_grad_mode(name, mode):
 def test_nothing_that_comes_out_carries_a_graph(name):
     steps, result = drain(hrdis.iterate(EVERY[name], PRIOR, problem_for(EVERY[name]), seeds=SEEDS))
     assert not result.x.requires_grad
-    assert not any(step.x.requires_grad or v.requires_grad for step in steps for v in step.info.values())
+    assert not any(
+        step.x.requires_grad or v.requires_grad for step in steps for v in step.info.values()
+    )
 
 
 # ---- settings -----------------------------------------------------------------------------------
@@ -359,7 +412,8 @@ def test_settings_print_as_the_call_that_makes_them(name):
 def test_unknown_setting_is_refused(name):
     cls = type(EVERY[name])
     with pytest.raises(
-        ValueError, match=rf"^{cls.__name__} has no setting 'stepz'\. Valid names: .* Did you mean 'steps'\?"
+        ValueError,
+        match=rf"^{cls.__name__} has no setting 'stepz'\. Valid names: .* Did you mean 'steps'\?",
     ):
         cls(stepz=3)
 
@@ -406,7 +460,12 @@ BAD = {
 
 @pytest.mark.parametrize(
     ("cls", "field", "value"),
-    [(cls, f.name, v) for cls, _ in hrdis.SOLVERS.values() for f in fields(cls) for v in BAD.get(f.name, [])],
+    [
+        (cls, f.name, v)
+        for cls, _ in hrdis.SOLVERS.values()
+        for f in fields(cls)
+        for v in BAD.get(f.name, [])
+    ],
 )
 def test_setting_out_of_bounds_is_refused(cls, field, value):
     with pytest.raises(ValueError, match=rf"^{cls.__name__}: {field} is {value!r}, but "):
@@ -445,16 +504,28 @@ class Untouchable(Pixelwise):
         raise AssertionError("the network was called")
 
 
-def refused(name: str, error: type[Exception], message: str, problem: Problem | None = None, **options) -> None:
+def refused(
+    name: str, error: type[Exception], message: str, problem: Problem | None = None, **options
+) -> None:
     with pytest.raises(error, match=message):
-        hrdis.iterate(EVERY[name], Untouchable(), problem or problem_for(EVERY[name]), **({"seeds": SEEDS} | options))
+        hrdis.iterate(
+            EVERY[name],
+            Untouchable(),
+            problem or problem_for(EVERY[name]),
+            **({"seeds": SEEDS} | options),
+        )
 
 
-@pytest.mark.parametrize("name", [n for n, s in EVERY.items() if s.needs() is not hrdis.operators.Operator])
+@pytest.mark.parametrize(
+    "name", [n for n, s in EVERY.items() if s.needs() is not hrdis.operators.Operator]
+)
 def test_operator_that_lacks_what_the_solver_needs_is_refused(name):
     solver = type(EVERY[name]).__name__
     kind = EVERY[name].needs()
-    message = rf"^{solver} needs an? {kind.__name__}, but A is a Function, which lacks {kind.capability}\. "
+    message = (
+        rf"^{solver} needs an? {kind.__name__}, but A is a Function, which lacks "
+        rf"{kind.capability}\. "
+    )
     message += "Solvers that can use it: HRDIS, REDDiff, CR, .*DPS"
     refused(name, TypeError, message, Problem(torch.zeros(3, 1, 8, 8), torch.square))
 
@@ -462,7 +533,9 @@ def test_operator_that_lacks_what_the_solver_needs_is_refused(name):
 @pytest.mark.parametrize("name", ["hrdis", "drddim", "dps", "gdp", "daps"])
 def test_operator_without_a_gradient_is_named(name):
     problem = Problem(torch.zeros(3, 1, 8, 8), lambda x: 2 * x.detach())
-    with pytest.raises(TypeError, match=r"^A has no gradient: .* Torch operations throughout are expected"):
+    with pytest.raises(
+        TypeError, match=r"^A has no gradient: .* Torch operations throughout are expected"
+    ):
         solve(name, problem)
 
 
@@ -475,31 +548,51 @@ def test_images_of_other_channels_are_refused(name):
 @pytest.mark.parametrize("name", SOLVERS)
 @pytest.mark.parametrize("seeds", [[1, 2], [1, 2, 3, 4], []])
 def test_seeds_that_do_not_match_the_batch_are_refused(name, seeds):
-    message = rf"^seeds has {len(seeds)} entries for a batch of 3\. Give one seed per image: seeds=range\(3\)\."
+    message = (
+        rf"^seeds has {len(seeds)} entries for a batch of 3\. Give one seed per image: "
+        r"seeds=range\(3\)\."
+    )
     refused(name, ValueError, message, seeds=seeds)
 
 
 @pytest.mark.parametrize(
-    ("options", "given"), [({"seeds": None}, "none"), ({"seeds": SEEDS, "rng": hrdis.rng.ImageRNG(SEEDS, "x")}, "both")]
+    ("options", "given"),
+    [({"seeds": None}, "none"), ({"seeds": SEEDS, "rng": hrdis.rng.ImageRNG(SEEDS, "x")}, "both")],
 )
 def test_one_source_of_noise_is_expected(options, given):
-    refused("hrdis", ValueError, rf"^Either seeds or rng is expected, and {given} was given\.", **options)
+    refused(
+        "hrdis",
+        ValueError,
+        rf"^Either seeds or rng is expected, and {given} was given\.",
+        **options,
+    )
 
 
 @pytest.mark.parametrize(
-    "times", [[], [-1], [900, 500, 0], [900, -1, 0, -1], [1000, 500, -1], [-2, -1], [500, 600, 0, -1]], ids=str
+    "times",
+    [[], [-1], [900, 500, 0], [900, -1, 0, -1], [1000, 500, -1], [-2, -1], [500, 600, 0, -1]],
+    ids=str,
 )
 def test_times_that_are_no_run_are_refused(times):
-    refused("hrdis", ValueError, r"^times is \[.*\]\. Network times from 0 to 999, .*ending in -1", times=times)
+    refused(
+        "hrdis",
+        ValueError,
+        r"^times is \[.*\]\. Network times from 0 to 999, .*ending in -1",
+        times=times,
+    )
 
 
-@pytest.mark.parametrize("times", [[900.5, -1], [float("nan"), -1], ["top", -1], torch.tensor([[900, -1]])], ids=str)
+@pytest.mark.parametrize(
+    "times", [[900.5, -1], [float("nan"), -1], ["top", -1], torch.tensor([[900, -1]])], ids=str
+)
 def test_times_that_are_no_whole_numbers_are_refused(times):
     refused("hrdis", TypeError, r"^times is \[.*\.\.\. Whole numbers are expected", times=times)
 
 
 @pytest.mark.parametrize(
-    "times", [(900, 5, -1), torch.tensor([900, 5, -1]), np.array([900.0, 5.0, -1.0]), iter([900, 5, -1])], ids=str
+    "times",
+    [(900, 5, -1), torch.tensor([900, 5, -1]), np.array([900.0, 5.0, -1.0]), iter([900, 5, -1])],
+    ids=str,
 )
 def test_times_may_come_in_any_sequence(times):
     assert solve("hrdis", times=times).times == (900, 5, -1)
@@ -510,15 +603,24 @@ def test_times_that_go_up_again_are_run_or_refused(name):
     """The reverse process has no step up: its variances would be negative, and the result NaN."""
     times = [900, 500, 700, 0, -1]
     if EVERY[name].descends:
-        refused(name, ValueError, r"^times goes up from 500 to 700, but \w+ only knows steps down\.", times=times)
+        refused(
+            name,
+            ValueError,
+            r"^times goes up from 500 to 700, but \w+ only knows steps down\.",
+            times=times,
+        )
     else:
         assert bool(solve(name, times=times).finite.all())
 
 
-@pytest.mark.parametrize("name", [n for n, s in SOLVERS.items() if not isinstance(s, hrdis.DAPS)])  # it merges levels
+@pytest.mark.parametrize(
+    "name", [n for n, s in SOLVERS.items() if not isinstance(s, hrdis.DAPS)]
+)  # it merges levels
 def test_more_steps_than_times_are_refused(name):
     solver = replace(EVERY[name], steps=2000, start=None)
-    with pytest.raises(ValueError, match=r"^2000 steps do not fit (between time 999 and 0|into \[\d+, 1000\))\."):
+    with pytest.raises(
+        ValueError, match=r"^2000 steps do not fit (between time 999 and 0|into \[\d+, 1000\))\."
+    ):
         hrdis.iterate(solver, Untouchable(), problem_for(solver), seeds=SEEDS)
 
 
@@ -526,7 +628,11 @@ def test_more_steps_than_times_are_refused(name):
 def test_a_start_above_the_schedule_is_refused(name):
     solver = replace(EVERY[name], start=1000)
     with pytest.raises(
-        ValueError, match=r"^(start is 1000\. A time from 0 to 999 is expected|The range \[\d+, 1001\) does not lie in)"
+        ValueError,
+        match=(
+            r"^(start is 1000\. A time from 0 to 999 is expected|The range \[\d+, 1001\) does not "
+            r"lie in)"
+        ),
     ):
         hrdis.iterate(solver, Untouchable(), problem_for(solver), seeds=SEEDS)
 
@@ -548,24 +654,33 @@ class Poisoned(Pixelwise):
 def test_image_that_is_lost_is_named_and_leaves_its_neighbours_alone(name):
     problem = problem_for(EVERY[name])
     with pytest.warns(
-        RuntimeWarning, match=r"^Images \[1\] of 3 became non-finite at t = \d+ \(call \d+ of \d+\)\."
+        RuntimeWarning,
+        match=r"^Images \[1\] of 3 became non-finite at t = \d+ \(call \d+ of \d+\)\.",
     ) as caught:
-        lost = solve(name, problem, prior=Poisoned(), times=[900, 750, 600, 450, 300, 200, 100, 0, -1])
+        lost = solve(
+            name, problem, prior=Poisoned(), times=[900, 750, 600, 450, 300, 200, 100, 0, -1]
+        )
     assert len(caught) == 1
     assert lost.finite.tolist() == [True, False, True]
-    sound = solve(name, problem, prior=Pixelwise(), times=[900, 750, 600, 450, 300, 200, 100, 0, -1])
+    sound = solve(
+        name, problem, prior=Pixelwise(), times=[900, 750, 600, 450, 300, 200, 100, 0, -1]
+    )
     assert torch.equal(lost.x[[0, 2]], sound.x[[0, 2]])
 
 
 def test_step_far_too_large_is_warned_of():
     solver = hrdis.HRDIS(steps=8, lr=1e30)
     problem = problem_for(solver, dtype=torch.float32)
-    with pytest.warns(RuntimeWarning, match=r"^Images \[0, 1, 2\] of 3 became non-finite .*lower its step size"):
+    with pytest.warns(
+        RuntimeWarning, match=r"^Images \[0, 1, 2\] of 3 became non-finite .*lower its step size"
+    ):
         assert hrdis.solve(solver, PRIOR, problem, seeds=SEEDS).finite.tolist() == [False] * 3
 
 
 def test_call_of_a_run_that_travels_is_counted_among_its_calls():
-    """Moves up are no calls: 8 points, climbs of 2 on reaching indices 4, 2 and 0, make 14 of them."""
+    """Moves up are no calls: 8 points, climbs of 2 on reaching indices 4, 2 and 0, make 14 of
+    them.
+    """
     solver = hrdis.DDNM(steps=8, length=2, repeat=2)
     with pytest.warns(RuntimeWarning, match=r"\(call \d+ of 14\)"):
         hrdis.solve(solver, Poisoned(), problem_for(solver), seeds=SEEDS)

@@ -16,7 +16,9 @@ Q = hrdis.Schedule.linear()
 
 @pytest.mark.parametrize("name", LINEAR)
 @pytest.mark.parametrize(
-    "solver", [hrdis.DDNM(steps=6), hrdis.DDNM(steps=6, length=2, repeat=2), hrdis.DDNM(steps=6, eta=0)], ids=str
+    "solver",
+    [hrdis.DDNM(steps=6), hrdis.DDNM(steps=6, length=2, repeat=2), hrdis.DDNM(steps=6, eta=0)],
+    ids=str,
 )
 def test_result_explains_the_measurement(name, solver):
     shape = LINEAR[name].fit(2, 1, 12, 12)
@@ -40,7 +42,9 @@ def test_result_of_the_identity_is_the_measurement():
 
 
 def by_matrices(prior, A, y, grid, draws, eta):
-    """The algorithm on vectors: every map a matrix, the Gaussian's x0_hat from its definition, one move at a time."""
+    """The algorithm on vectors: every map a matrix, the Gaussian's x0_hat from its definition, one
+    move at a time.
+    """
     n, draws = y[0].numel() if A is None else prior.mean.numel(), iter(draws)
     H = matrix(A, tuple(prior.mean.shape))
     pinv, C, m = torch.linalg.pinv(H), prior.covariance, prior.mean.flatten()
@@ -81,7 +85,12 @@ def test_run_follows_the_formula_written_as_matrices(solver, A):
     y, tape = A(prior.sample(2)), Tape([0, 1])
     steps = list(hrdis.iterate(solver, prior, Problem(y, A), rng=tape))
     expected = by_matrices(
-        prior, A, y, Q.travel(Q.uniform(solver.steps), solver.length, solver.repeat), tape.draws, solver.eta
+        prior,
+        A,
+        y,
+        Q.travel(Q.uniform(solver.steps), solver.length, solver.repeat),
+        tape.draws,
+        solver.eta,
     )
     assert [step.t for step in steps] == [t for t, _, _ in expected]
     for step, (_, x, residual) in zip(steps, expected, strict=True):
@@ -95,7 +104,10 @@ def test_run_follows_the_formula_written_as_matrices(solver, A):
     [
         (hrdis.DDNM(steps=6), 1 + 5),
         (hrdis.DDNM(steps=6, eta=0), 1),
-        (hrdis.DDNM(steps=8, length=2, repeat=2), 1 + 13 + 6),  # 14 calls, the last without noise; 6 moves up
+        (
+            hrdis.DDNM(steps=8, length=2, repeat=2),
+            1 + 13 + 6,
+        ),  # 14 calls, the last without noise; 6 moves up
         (hrdis.DDNM(steps=8, length=2, repeat=2, eta=0), 1 + 6),
     ],
     ids=str,
@@ -121,7 +133,10 @@ def test_run_below_the_top_starts_from_the_smooth_picture_diffused():
     toy = mixture()
     with pytest.raises(Seen):
         hrdis.solve(
-            hrdis.DDNM(steps=4, start=400), Stop(toy.means, toy.weights, toy.stds), Problem(y, A), rng=Replay([z])
+            hrdis.DDNM(steps=4, start=400),
+            Stop(toy.means, toy.weights, toy.stds),
+            Problem(y, A),
+            rng=Replay([z]),
         )
 
 

@@ -3,7 +3,18 @@
 import pytest
 import torch
 from torch import Tensor
-from toys import LINEAR, SOLVERS, Recorded, Tape, dense, gaussian, mixture, normal, pixels, problem_for
+from toys import (
+    LINEAR,
+    SOLVERS,
+    Recorded,
+    Tape,
+    dense,
+    gaussian,
+    mixture,
+    normal,
+    pixels,
+    problem_for,
+)
 
 import hrdis
 from hrdis.operators import Inpainting, Matrix, SuperResolution
@@ -24,10 +35,13 @@ def measured(A: hrdis.operators.Operator, sigma_y: float = 0.0, seed: int = 0) -
     return hrdis.measure(A, x, noise, seeds=[0, 1])
 
 
-# ---- one is the other -----------------------------------------------------------------------------
+# ---- one is the other
+# -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shared", [{}, {"sigma_x0": 0.05, "lambda_reg": 0.4, "start": 600}], ids=str)
+@pytest.mark.parametrize(
+    "shared", [{}, {"sigma_x0": 0.05, "lambda_reg": 0.4, "start": 600}], ids=str
+)
 def test_drddim_with_one_substep_is_reddiff(shared):
     """W = linear is unit weight on mu - x0_hat, computed one way or the other."""
     problem = measured(SuperResolution(2))
@@ -57,27 +71,39 @@ ALIKE = {
     "cr": (hrdis.CR, {}, {"beta": 0.0}),
     "cmhrdis": (hrdis.CMHRDIS, {}, {"start": 929}),
     "cmhrdis, beta": (hrdis.CMHRDIS, {"beta": 0.5, "start": 700}, {"beta": 0.5, "start": 700}),
-    "cmhrdis, first update": (hrdis.CMHRDIS, {"first_update": True}, {"first_update": True, "start": 929}),
+    "cmhrdis, first update": (
+        hrdis.CMHRDIS,
+        {"first_update": True},
+        {"first_update": True, "start": 929},
+    ),
 }
 
 
-@pytest.mark.parametrize("shared", [{"steps": 8}, ALL_SHARED], ids=["defaults", "all other settings"])
+@pytest.mark.parametrize(
+    "shared", [{"steps": 8}, ALL_SHARED], ids=["defaults", "all other settings"]
+)
 @pytest.mark.parametrize("name", ALIKE)
 def test_limit_of_hrdis_hands_on_every_setting(name, shared):
     cls, own, of_hrdis = ALIKE[name]
     problem = measured(SuperResolution(2))
-    assert torch.equal(bits(cls(**shared, **own), problem), bits(hrdis.HRDIS(**shared, **of_hrdis), problem))
+    assert torch.equal(
+        bits(cls(**shared, **own), problem), bits(hrdis.HRDIS(**shared, **of_hrdis), problem)
+    )
     assert hrdis.CMHRDIS().beta == hrdis.HRDIS().beta == 0.2
 
 
 @pytest.mark.parametrize("form", ["exact", "simplified"])
-@pytest.mark.parametrize("walk", [{}, {"length": 2, "repeat": 3}, {"eta": 0.0}, {"start": 500}], ids=str)
+@pytest.mark.parametrize(
+    "walk", [{}, {"length": 2, "repeat": 3}, {"eta": 0.0}, {"start": 500}], ids=str
+)
 @pytest.mark.parametrize("operator", ["sr2 bicubic", "inpaint"])
 def test_ddnmplus_without_noise_is_ddnm(form, walk, operator):
     problem = measured(LINEAR[operator](2, 1, 8, 8))
     tape = Tape([0, 1])
     x = hrdis.solve(hrdis.DDNM(steps=8, **walk), PRIOR, problem, rng=tape).x
-    plus = hrdis.solve(hrdis.DDNMPlus(steps=8, form=form, **walk), PRIOR, problem, rng=Replay(tape.draws)).x
+    plus = hrdis.solve(
+        hrdis.DDNMPlus(steps=8, form=form, **walk), PRIOR, problem, rng=Replay(tape.draws)
+    ).x
     torch.testing.assert_close(plus, x, rtol=0, atol=1e-12)
 
 
@@ -86,7 +112,8 @@ def test_ddnmplus_without_noise_is_ddnm(form, walk, operator):
 def test_ddnmplus_is_ddrm_with_eta_b_1(operator, sigma_y):
     """From the same x_T: the two papers print the same step in different scales."""
     problem = measured(
-        Matrix(dense(21, 64), (1, 8, 8)) if operator == "matrix" else LINEAR[operator](2, 1, 8, 8), sigma_y
+        Matrix(dense(21, 64), (1, 8, 8)) if operator == "matrix" else LINEAR[operator](2, 1, 8, 8),
+        sigma_y,
     )
     a, b = (bits(cls(steps=8, start=600), problem) for cls in (hrdis.DDRM, hrdis.DDNMPlus))
     torch.testing.assert_close(a, b, rtol=0, atol=1e-11)
@@ -111,15 +138,27 @@ def test_dds_with_orthonormal_rows_is_ddnm():
 
 
 def test_dps_forms_share_their_guidance():
-    """With w = zeta / 2, RED-diff's w grad ||r||^2 / ||r|| is the authors' zeta grad ||r||: one move of zeta apart."""
+    """With w = zeta / 2, RED-diff's w grad ||r||^2 / ||r|| is the authors' zeta grad ||r||: one
+    move of zeta apart.
+    """
     problem, z, zeta = measured(SuperResolution(2)), normal(2, 1, 8, 8, seed=4), 0.4
     x_t = Q.diffuse(0.3 * normal(2, 1, 8, 8, seed=5), 300, z)
 
     def moved(form: str) -> Tensor:
         # the same x_t whatever the form starts from: A^+ y diffused, or z itself
-        first = x_t if form == "ancestral" else (x_t - Q.signal(300) * problem.A.pinv(problem.y)) / Q.noise(300)
+        first = (
+            x_t
+            if form == "ancestral"
+            else (x_t - Q.signal(300) * problem.A.pinv(problem.y)) / Q.noise(300)
+        )
         a, b = (
-            hrdis.solve(hrdis.DPS(form=form, zeta=k, eta=0), PRIOR, problem, times=[300, -1], rng=Replay([first])).x
+            hrdis.solve(
+                hrdis.DPS(form=form, zeta=k, eta=0),
+                PRIOR,
+                problem,
+                times=[300, -1],
+                rng=Replay([first]),
+            ).x
             for k in (zeta, 0.0)
         )
         return a - b
@@ -138,10 +177,13 @@ def test_pigdm_tends_to_its_noiseless_form(operator):
     A = Matrix(dense(21, 64), (1, 8, 8)) if operator == "matrix" else LINEAR[operator](2, 1, 8, 8)
     y, solver = measured(A).y, hrdis.PiGDM(steps=8, hard_replace=False)
     apart = [
-        float((bits(solver, Problem(y, A, s)) - bits(solver, Problem(y, A))).abs().max()) for s in (1e-2, 1e-3, 1e-5)
+        float((bits(solver, Problem(y, A, s)) - bits(solver, Problem(y, A))).abs().max())
+        for s in (1e-2, 1e-3, 1e-5)
     ]
     assert apart[2] < 1e-5 < apart[0] < 0.3
-    assert apart[1] < apart[0] / 10  # it falls with sigma_y squared, once that is small beside s squared
+    assert (
+        apart[1] < apart[0] / 10
+    )  # it falls with sigma_y squared, once that is small beside s squared
 
 
 def test_pigdm_soft_and_hard_guide_the_missing_pixels_alike_in_the_first_step():
@@ -155,7 +197,8 @@ def test_pigdm_soft_and_hard_guide_the_missing_pixels_alike_in_the_first_step():
     assert not torch.allclose(hard, soft)
 
 
-# ---- A x = y ----------------------------------------------------------------------------------------
+# ---- A x = y
+# ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("operator", ["inpaint", "sr2", "sr2 bicubic"])
@@ -197,7 +240,8 @@ def test_fps_without_noise_is_the_limit_of_little_noise(particles):
     torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
 
 
-# ---- no trace ---------------------------------------------------------------------------------------
+# ---- no trace
+# ---------------------------------------------------------------------------------------
 
 MASKED = {
     "ddrm": hrdis.DDRM(steps=8),
@@ -213,11 +257,14 @@ MASKED = {
 
 @pytest.mark.parametrize("name", MASKED)
 def test_noise_of_the_measurement_leaves_no_trace_on_missing_pixels(name):
-    """Pixels are independent: whatever noise the others carried, a missing one comes out the same."""
+    """Pixels are independent: whatever noise the others carried, a missing one comes out the
+    same.
+    """
     prior, mask = hrdis.priors.Gaussian(0.3 * normal(1, 8, 8, seed=1), 0.09), pixels(8, 8)
     y, noise = mask * normal(1, 1, 8, 8, seed=2), 0.3 * normal(200, 1, 8, 8, seed=3)
     problem = Problem(y + mask * noise, Inpainting(mask), 0.3)
-    # draws in float64 for all, the same but for the image: correlation over 200 images of fresh noise
+    # draws in float64 for all, the same but for the image: correlation over 200 images of fresh
+    # noise
     x = hrdis.solve(MASKED[name], prior, problem, seeds=range(200)).x
     missing, centred = x - x.mean(0), noise - noise.mean(0)
     correlation = (missing * centred).mean(0) / (missing.std(0) * centred.std(0))
@@ -252,7 +299,8 @@ def test_network_is_differentiated_by_dps_pigdm_and_mmps_only(name):
     assert spy.asked == {isinstance(solver, hrdis.DPS | hrdis.PiGDM | hrdis.MMPS)}
 
 
-# ---- how far theory reaches: independent pixels, none observed, ever finer steps ------------------------
+# ---- how far theory reaches: independent pixels, none observed, ever finer steps
+# ------------------------
 
 EXACT = {
     "ddnm": lambda n: hrdis.DDNM(steps=n, eta=0),
@@ -267,7 +315,9 @@ EXACT = {
 
 
 def missing_variance(solver: hrdis.Solver) -> float:
-    """Variance of a missing pixel over that of the posterior, exactly: the result is affine in the draws."""
+    """Variance of a missing pixel over that of the posterior, exactly: the result is affine in the
+    draws.
+    """
     prior = hrdis.priors.Gaussian(torch.zeros(1, 1, 2), 0.09)
     y, A = torch.tensor([[[[0.2, 0.0]]]]).double(), Inpainting(torch.tensor([[1, 0]]))
     tape = Tape([0])
@@ -275,7 +325,11 @@ def missing_variance(solver: hrdis.Solver) -> float:
     k = len(tape.draws)
     units = torch.zeros(k, k + 1, 1, 1, 2).double()
     units[range(k), range(k), ..., 1] = 1
-    x = hrdis.solve(solver, prior, Problem(y.expand(k + 1, 1, 1, 2), A), rng=Replay(units)).x[..., 1].flatten()
+    x = (
+        hrdis.solve(solver, prior, Problem(y.expand(k + 1, 1, 1, 2), A), rng=Replay(units))
+        .x[..., 1]
+        .flatten()
+    )
     return float((x[:-1] - x[-1]).square().sum() / 0.09)
 
 
@@ -286,14 +340,17 @@ def test_missing_pixels_tend_to_their_exact_variance_with_more_calls(name):
 
 
 @pytest.mark.parametrize(
-    "solver", [hrdis.DDNM(steps=200), hrdis.DDRM(steps=200), hrdis.FPS(steps=200, clamp=False)], ids=str
+    "solver",
+    [hrdis.DDNM(steps=200), hrdis.DDRM(steps=200), hrdis.FPS(steps=200, clamp=False)],
+    ids=str,
 )
 def test_fresh_noise_of_a_fixed_share_narrows_missing_pixels(solver):
     """eta = 0.85 and c = 0.95 as published are not exact, with however many calls."""
     assert 0.5 < missing_variance(solver) < 0.8
 
 
-# ---- draws ------------------------------------------------------------------------------------------
+# ---- draws
+# ------------------------------------------------------------------------------------------
 
 #: solver, level of noise, draws in a run of three calls: what is multiplied by zero is not drawn
 DRAWS = [
@@ -332,9 +389,13 @@ def test_draws_are_those_of_the_recipe(solver, sigma_y, draws):
     assert len(tape.draws) == draws
 
 
-@pytest.mark.parametrize("name", ["ddrm", "dps", "pigdm", "ddnm", "ddnmplus", "dds", "gdp", "fps", "diffpir", "mmps"])
+@pytest.mark.parametrize(
+    "name", ["ddrm", "dps", "pigdm", "ddnm", "ddnmplus", "dds", "gdp", "fps", "diffpir", "mmps"]
+)
 def test_sampler_still_draws_on_its_way_to_time_0(name):
     """Time 0 is noisy, only -1 is clean: x_T (FPS: y's path too), and noise for the step to 0."""
     tape, solver = Tape([0]), hrdis.SOLVERS[name][0]()
-    hrdis.solve(solver, gaussian(), problem_for(solver, b=1, h=4, w=4), times=[500, 0, -1], rng=tape)
+    hrdis.solve(
+        solver, gaussian(), problem_for(solver, b=1, h=4, w=4), times=[500, 0, -1], rng=tape
+    )
     assert len(tape.draws) == (4 if name == "fps" else 2)

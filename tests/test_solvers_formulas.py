@@ -1,8 +1,10 @@
-"""Every solver's steps against its formulas, written here with matrices and an SVD of their own, on recorded noise.
+"""Every solver's steps against its formulas, written here with matrices and an SVD of their own, on
+recorded noise.
 
-The prior is a correlated Gaussian of 16 pixels, whose denoiser is a matrix: x0_hat = P x_t + p. The steps of DDRM,
-DDNM, DDNM+, DDS and FPS are gains along the singular vectors of the measurement, so that one table serves twice: to
-follow a run draw by draw, and to propagate the mean and the covariance of everything it could have drawn.
+The prior is a correlated Gaussian of 16 pixels, whose denoiser is a matrix: x0_hat = P x_t + p. The
+steps of DDRM, DDNM, DDNM+, DDS and FPS are gains along the singular vectors of the measurement, so
+that one table serves twice: to follow a run draw by draw, and to propagate the mean and the
+covariance of everything it could have drawn.
 """
 
 from collections.abc import Callable
@@ -40,7 +42,9 @@ TIMES = [900, 500, 120, -1]
 
 
 def spread_out() -> Matrix:
-    """Nine rows of rank 6, singular values from 3 to 0.05: every rule of every solver finds some of its own."""
+    """Nine rows of rank 6, singular values from 3 to 0.05: every rule of every solver finds some of
+    its own.
+    """
     U, V = (torch.linalg.qr(normal(k, k, seed=40 + k)).Q for k in (9, N))
     s = torch.tensor([3, 1.5, 0.7, 0.3, 0.1, 0.05], dtype=torch.float64)
     return Matrix(U[:, :6] @ torch.diag(s) @ V[:, :6].T, SHAPE)
@@ -89,7 +93,10 @@ class Toy:
         rank = int((self.s > 0).sum())
         self.U[:, :rank] = U[:, :rank]
         seen = (self.H != 0).any(1)
-        y = PRIOR.sample(2, seed=5).flatten(1) @ self.H.T + sigma_y * normal(2, len(self.H), seed=6) * seen
+        y = (
+            PRIOR.sample(2, seed=5).flatten(1) @ self.H.T
+            + sigma_y * normal(2, len(self.H), seed=6) * seen
+        )
         self.y = y.reshape(A(PRIOR.sample(2)).shape)
         self.problem = Problem(self.y, A, sigma_y)
 
@@ -108,7 +115,9 @@ class Toy:
 
 
 def follow(solver: hrdis.Solver, toy: Toy, times: list[int] = TIMES):
-    """Run a solver and keep what went by: states x_t as vectors with the result last, draws, and steps."""
+    """Run a solver and keep what went by: states x_t as vectors with the result last, draws, and
+    steps.
+    """
     prior, tape = Recorded(PRIOR), Tape([0, 1])
     steps, result = drain(hrdis.iterate(solver, prior, toy.problem, times=times, rng=tape))
     return [x.flatten(1) for x in prior.inputs] + [result.x.flatten(1)], tape.draws, steps
@@ -121,8 +130,9 @@ def same(found: list[Tensor], expected: list[Tensor], atol: float = 1e-8) -> Non
         torch.testing.assert_close(x, v, rtol=0, atol=atol, msg=lambda m, k=k: f"state {k}: {m}")
 
 
-# ---- the table of gains ---------------------------------------------------------------------------
-# Each returns (f, e, g, h): in the columns of V, x_s = f x0_hat + e eps + g z + h U^T y, with zeros of s by name.
+# ---- the table of gains
+# --------------------------------------------------------------------------- Each returns (f, e, g,
+# h): in the columns of V, x_s = f x0_hat + e eps + g z + h U^T y, with zeros of s by name.
 
 Gains = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -134,7 +144,11 @@ def ddrm(toy: Toy, t: int, s: int, eta: float = 0.85, eta_b: float = 1.0) -> Gai
         if sv[i] == 0:
             f[i], e[i], g[i] = 1, (1 - eta**2) ** 0.5 * w, eta * w
         elif sv[i] * w > toy.sigma_y:
-            f[i], h[i], g[i] = 1 - eta_b, eta_b * inv[i], (w**2 - (eta_b * toy.sigma_y * inv[i]) ** 2) ** 0.5
+            f[i], h[i], g[i] = (
+                1 - eta_b,
+                eta_b * inv[i],
+                (w**2 - (eta_b * toy.sigma_y * inv[i]) ** 2) ** 0.5,
+            )
         elif toy.sigma_y > 0:
             k = (1 - eta**2) ** 0.5 * w / toy.sigma_y
             f[i], h[i], g[i] = 1 - k * sv[i], k, eta * w
@@ -204,9 +218,16 @@ def pigdm(toy: Toy, t: int, s: int, eta: float = 1.0, weight: float = 1.0) -> tu
     return a(s) * EYE - pull @ toy.H, c2 * EYE, c1 * EYE, toy.y.flatten(1) @ pull.T
 
 
-def matrices(gains: Callable[..., Gains], toy: Toy, t: int, s: int, **settings) -> tuple[Tensor, ...]:
+def matrices(
+    gains: Callable[..., Gains], toy: Toy, t: int, s: int, **settings
+) -> tuple[Tensor, ...]:
     f, e, g, h = gains(toy, t, s, **settings)
-    return toy.along(f), toy.along(e), toy.along(g), toy.y.flatten(1) @ toy.U @ torch.diag(h) @ toy.V.T
+    return (
+        toy.along(f),
+        toy.along(e),
+        toy.along(g),
+        toy.y.flatten(1) @ toy.U @ torch.diag(h) @ toy.V.T,
+    )
 
 
 def step_matrices(rule, toy: Toy, t: int, s: int, **settings) -> tuple[Tensor, ...]:
@@ -237,9 +258,17 @@ LINEAR_STEPS = {
     "ddnmplus": (hrdis.DDNMPlus(), ddnmplus, {}),
     "ddnmplus, eta": (hrdis.DDNMPlus(eta=0.4), ddnmplus, {"eta": 0.4}),
     "ddnmplus, simplified": (hrdis.DDNMPlus(form="simplified"), simplified, {}),
-    "ddnmplus, simplified, eta": (hrdis.DDNMPlus(form="simplified", eta=0.4), simplified, {"eta": 0.4}),
+    "ddnmplus, simplified, eta": (
+        hrdis.DDNMPlus(form="simplified", eta=0.4),
+        simplified,
+        {"eta": 0.4},
+    ),
     "dds": (hrdis.DDS(cg_steps=60), dds, {}),
-    "dds, eta, gamma": (hrdis.DDS(cg_steps=60, eta=0.4, gamma=2.5), dds, {"eta": 0.4, "gamma": 2.5}),
+    "dds, eta, gamma": (
+        hrdis.DDS(cg_steps=60, eta=0.4, gamma=2.5),
+        dds,
+        {"eta": 0.4, "gamma": 2.5},
+    ),
     "pigdm": (hrdis.PiGDM(hard_replace=False), pigdm, {}),
     "pigdm, eta, weight": (
         hrdis.PiGDM(hard_replace=False, eta=0.4, weight=0.3),
@@ -254,8 +283,14 @@ every_linear_step = pytest.mark.parametrize(
 
 
 def tolerance(name: str, operator: str) -> float:
-    """Conjugate gradient stops at 1e-6 of its right-hand side, which A* A makes larger where its condition is 3600."""
-    return {"mask": 1e-8, "average": 1e-8, "bicubic": 1e-6, "matrix": 3e-5}[operator] if "dds" in name else 1e-8
+    """Conjugate gradient stops at 1e-6 of its right-hand side, which A* A makes larger where its
+    condition is 3600.
+    """
+    return (
+        {"mask": 1e-8, "average": 1e-8, "bicubic": 1e-6, "matrix": 3e-5}[operator]
+        if "dds" in name
+        else 1e-8
+    )
 
 
 @every_linear_step
@@ -280,21 +315,28 @@ def test_states_follow_the_table(name, sigma_y, operator, times):
     same(states, expected, tolerance(name, operator))
 
 
-# ---- mean and covariance, over everything that could have been drawn ------------------------------
+# ---- mean and covariance, over everything that could have been drawn
+# ------------------------------
 
 
 def affine(solver: hrdis.Solver, problem: Problem, times: list[int]) -> tuple[Tensor, Tensor]:
-    """Mean and covariance of the result for the first image, exactly: a run per unit draw, and one without noise."""
+    """Mean and covariance of the result for the first image, exactly: a run per unit draw, and one
+    without noise.
+    """
     first = Problem(problem.y[:1], problem.A, problem.sigma_y)
     tape = Tape([0])
     hrdis.solve(solver, PRIOR, first, times=times, rng=tape)
     k = len(tape.draws)
-    units = torch.zeros(k, 1 + k * N, N).double()  # image 0: no noise; image 1 + i n + j: entry j of draw i
+    units = torch.zeros(
+        k, 1 + k * N, N
+    ).double()  # image 0: no noise; image 1 + i n + j: entry j of draw i
     for i in range(k):
         units[i, 1 + i * N : 1 + (i + 1) * N] = EYE
     y = first.y.expand(1 + k * N, *first.y.shape[1:])
     many = Problem(y, problem.A, problem.sigma_y)
-    x = hrdis.solve(solver, PRIOR, many, times=times, rng=Replay(units.reshape(k, -1, *SHAPE))).x.flatten(1)
+    x = hrdis.solve(
+        solver, PRIOR, many, times=times, rng=Replay(units.reshape(k, -1, *SHAPE))
+    ).x.flatten(1)
     effect = x[1:] - x[0]
     return x[0], effect.T @ effect
 
@@ -340,7 +382,9 @@ def test_fps_mean_and_covariance_are_those_propagated_by_matrices(sigma_y, opera
         keep = (1 - c) ** 0.5 * b(s) / b(t)
         F, E, K = toy.along(f), toy.along(e), toy.V @ torch.diag(h) @ toy.U.T
         on_x = F @ P + E @ (EYE - a(t) * P) / b(t)
-        step = torch.cat([torch.cat([on_x, keep * K], 1), torch.cat([torch.zeros(m, N), keep * torch.eye(m)], 1)])
+        step = torch.cat(
+            [torch.cat([on_x, keep * K], 1), torch.cat([torch.zeros(m, N), keep * torch.eye(m)], 1)]
+        )
         to_y = (a(s) - keep * a(t)) * y
         mean = step @ mean + torch.cat([(F - a(t) / b(t) * E) @ p + K @ to_y, to_y])
         fresh = c**0.5 * b(s) * torch.cat([K @ H, H])
@@ -351,14 +395,17 @@ def test_fps_mean_and_covariance_are_those_propagated_by_matrices(sigma_y, opera
     torch.testing.assert_close(found_cov, cov, rtol=0, atol=1e-8)
 
 
-# ---- ties, and what observers see -------------------------------------------------------------------
+# ---- ties, and what observers see
+# -------------------------------------------------------------------
 
 EVEN = hrdis.Schedule([0.9, 0.5, 0.1])  # at t = 1 signal and noise are equal, to the bit
 SIX = torch.tensor([0.3, -0.2, 0.1, 0.4, -0.5, 0.2]).double().reshape(1, 1, 2, 3)
 
 
 def tied(solver: hrdis.Solver) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """One step from t = 2 to 1 with noise of y exactly as large as the step's: x_s, x0_hat, z, y."""
+    """One step from t = 2 to 1 with noise of y exactly as large as the step's: x_s, x0_hat, z,
+    y.
+    """
     prior, tape = Recorded(hrdis.priors.Gaussian(0 * SIX[0], 0.25, EVEN)), Tape([0])
     hrdis.solve(solver, prior, Problem(SIX, Identity(), 1.0), times=[2, 1, -1], rng=tape)
     return prior.inputs[1], prior.prior(prior.inputs[0], 2).x0_hat, tape.draws[1], SIX
@@ -366,7 +413,9 @@ def tied(solver: hrdis.Solver) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def test_ddrm_tie_takes_the_second_rule():
     x_s, x0_hat, z, y = tied(hrdis.DDRM(eta=0.6))
-    torch.testing.assert_close(x_s, 0.5**0.5 * (x0_hat + 0.8 * (y - x0_hat) + 0.6 * z), rtol=0, atol=1e-14)
+    torch.testing.assert_close(
+        x_s, 0.5**0.5 * (x0_hat + 0.8 * (y - x0_hat) + 0.6 * z), rtol=0, atol=1e-14
+    )
 
 
 def test_ddnmplus_tie_takes_the_second_rule():
@@ -377,7 +426,10 @@ def test_ddnmplus_tie_takes_the_second_rule():
 SHOWN = {  # what a step shows, as a matrix on x0_hat and one on y
     "ddrm": (hrdis.DDRM(), lambda toy: (EYE, 0 * toy.pinv)),
     "ddnm": (hrdis.DDNM(), lambda toy: (EYE - toy.pinv @ toy.H, toy.pinv)),
-    "ddnmplus, simplified": (hrdis.DDNMPlus(form="simplified"), lambda toy: (EYE - toy.pinv @ toy.H, toy.pinv)),
+    "ddnmplus, simplified": (
+        hrdis.DDNMPlus(form="simplified"),
+        lambda toy: (EYE - toy.pinv @ toy.H, toy.pinv),
+    ),
     "dds": (hrdis.DDS(cg_steps=60), lambda toy: (EYE - toy.pinv @ toy.H, toy.pinv)),
     "pigdm": (hrdis.PiGDM(hard_replace=False), lambda toy: (EYE, 0 * toy.pinv)),
     "fps": (hrdis.FPS(clamp=False), lambda toy: (EYE, 0 * toy.pinv)),
@@ -393,12 +445,17 @@ def test_steps_show_the_estimate_and_its_residual(name):
     for x, t, step in zip(states, TIMES[:-1], steps, strict=False):
         x0_hat, _ = denoise(x, t)
         r = x0_hat @ toy.H.T - toy.y.flatten(1)
-        torch.testing.assert_close(step.info["residual"], r.square().mean(1).sqrt(), rtol=0, atol=1e-9)
+        torch.testing.assert_close(
+            step.info["residual"], r.square().mean(1).sqrt(), rtol=0, atol=1e-9
+        )
         if step is not steps[-1]:
-            torch.testing.assert_close(step.x.flatten(1), x0_hat @ F.T + toy.y.flatten(1) @ G.T, rtol=0, atol=1e-8)
+            torch.testing.assert_close(
+                step.x.flatten(1), x0_hat @ F.T + toy.y.flatten(1) @ G.T, rtol=0, atol=1e-8
+            )
 
 
-# ---- DDS before it converges ----------------------------------------------------------------------
+# ---- DDS before it converges
+# ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sigma_y", [0.0, 0.2])
@@ -426,7 +483,8 @@ def test_dds_takes_textbook_steps_of_conjugate_gradient(sigma_y, cg_steps):
     same(states, expected)
 
 
-# ---- PiGDM on masks, DPS --------------------------------------------------------------------------
+# ---- PiGDM on masks, DPS
+# --------------------------------------------------------------------------
 
 
 def test_pigdm_hard_replaces_observed_pixels_of_noiseless_masks():
@@ -466,11 +524,14 @@ def test_pigdm_does_not_replace_noisy_pixels():
     ids=["mri", "mri, coils", "mri of a picture", "blur, then a mask", "average, then a mask"],
 )
 def test_pigdm_replaces_pixels_only_where_y_is_the_picture_with_holes(A):
-    """All have holes in y, but none of them in the picture: what is observed there are no pixels."""
+    """All have holes in y, but none of them in the picture: what is observed there are no
+    pixels.
+    """
     prior = gaussian(2, 4, 4)
     problem = hrdis.measure(A, 0.5 * prior.sample(2, seed=5))
     hard, soft = (
-        hrdis.solve(hrdis.PiGDM(steps=5, hard_replace=h), prior, problem, seeds=[0, 1]).x for h in (True, False)
+        hrdis.solve(hrdis.PiGDM(steps=5, hard_replace=h), prior, problem, seeds=[0, 1]).x
+        for h in (True, False)
     )
     assert torch.equal(hard, soft)
 
@@ -494,11 +555,19 @@ def test_mmps_steps_to_the_exact_mean_given_the_state_and_the_measurement(operat
     expected = [x]
     for (t, s), step in zip(pairwise(TIMES), steps, strict=True):
         x0_hat = denoise(x, t)[0]
-        V = b(t) ** 2 * C @ torch.linalg.inv(a(t) ** 2 * C + b(t) ** 2 * EYE)  # Cov[x | x_t] of a Gaussian image
-        gain = V @ H.T @ torch.linalg.pinv(H @ V @ H.T + sigma_y**2 * torch.eye(len(H)).double(), rtol=1e-12)
+        V = (
+            b(t) ** 2 * C @ torch.linalg.inv(a(t) ** 2 * C + b(t) ** 2 * EYE)
+        )  # Cov[x | x_t] of a Gaussian image
+        gain = (
+            V
+            @ H.T
+            @ torch.linalg.pinv(H @ V @ H.T + sigma_y**2 * torch.eye(len(H)).double(), rtol=1e-12)
+        )
         x0_y = x0_hat + (y - x0_hat @ H.T) @ gain.T
         eps = (x - a(t) * x0_y) / b(t)
-        share = 0.0 if s < 0 else eta * (b(s) / b(t)) * (1 - float(Q[t]) / float(Q[s])) ** 0.5 / b(s)
+        share = (
+            0.0 if s < 0 else eta * (b(s) / b(t)) * (1 - float(Q[t]) / float(Q[s])) ** 0.5 / b(s)
+        )
         n = (1 - share**2) ** 0.5 * eps + share * draws.pop(0) if share > 0 else eps
         torch.testing.assert_close(step.x.flatten(1), x0_y, rtol=0, atol=1e-6)
         x = a(s) * x0_y + b(s) * n if s >= 0 else x0_y
@@ -550,7 +619,9 @@ def test_dps_follows_its_formula(form, operator, sigma_y):
         saturated += int((1 - open_).sum())
         r = x0_hat @ H.T - y
         gradient = ((r / r.norm(dim=1, keepdim=True)) @ H * open_) @ denoiser(t)[0]
-        torch.testing.assert_close(step.info["residual"], r.square().mean(1).sqrt(), rtol=0, atol=1e-8)
+        torch.testing.assert_close(
+            step.info["residual"], r.square().mean(1).sqrt(), rtol=0, atol=1e-8
+        )
         z = draws.pop(0) if s >= 0 else torch.zeros_like(x)
         if form == "ancestral":
             on_x0, on_xt, std = ancestral(t, s)
@@ -569,7 +640,9 @@ def test_dps_gradient_stops_at_the_clamp():
     toy = Toy(OPERATORS["average"])
     bright = hrdis.priors.Gaussian(PRIOR.mean + 0.9, C)
     z = normal(2, *SHAPE, seed=9)
-    found = hrdis.solve(hrdis.DPS(zeta=0.7), bright, toy.problem, times=[300, -1], rng=Replay([z])).x.flatten(1)
+    found = hrdis.solve(
+        hrdis.DPS(zeta=0.7), bright, toy.problem, times=[300, -1], rng=Replay([z])
+    ).x.flatten(1)
     P, _ = denoiser(300)
     raw = (z.flatten(1) - a(300) * (MEAN + 0.9)) @ P.T + MEAN + 0.9
     r = raw.clamp(-1, 1) @ toy.H.T - toy.y.flatten(1)
@@ -578,7 +651,8 @@ def test_dps_gradient_stops_at_the_clamp():
     torch.testing.assert_close(found, raw.clamp(-1, 1) - 0.7 * gradient, rtol=0, atol=1e-9)
 
 
-# ---- GDP ------------------------------------------------------------------------------------------
+# ---- GDP
+# ------------------------------------------------------------------------------------------
 
 
 def curved(x: Tensor) -> Tensor:
@@ -588,7 +662,9 @@ def curved(x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("guide", ["x0", "xt"])
 @pytest.mark.parametrize("operator", [*OPERATORS, "curved"])
-@pytest.mark.parametrize("strength", [{"kappa": 0.05}, {"scale": 0.05 * 2 * N}], ids=["kappa", "scale"])
+@pytest.mark.parametrize(
+    "strength", [{"kappa": 0.05}, {"scale": 0.05 * 2 * N}], ids=["kappa", "scale"]
+)
 def test_gdp_follows_its_formula(guide, operator, strength):
     if operator == "curved":
         toy, W = Toy(OPERATORS["mask"]), normal(5, N, seed=8) / 4
@@ -609,7 +685,9 @@ def test_gdp_follows_its_formula(guide, operator, strength):
         else:
             r = held @ toy.H.T - y
             g = r @ toy.pinv.T @ (toy.pinv @ toy.H)
-        torch.testing.assert_close(step.info["residual"], r.square().mean(1).sqrt(), rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(
+            step.info["residual"], r.square().mean(1).sqrt(), rtol=1e-9, atol=1e-9
+        )
         on_x0, on_xt, std = ancestral(t, s)
         x = on_x0 * x0_hat + on_xt * x - 0.05 * g
         if s >= 0:
@@ -622,7 +700,9 @@ def test_gdp_follows_its_formula(guide, operator, strength):
 def test_gdp_clamps_the_estimate_it_holds_against_the_measurement():
     toy = Toy(OPERATORS["average"])
     bright, z = hrdis.priors.Gaussian(PRIOR.mean + 0.9, C), normal(2, *SHAPE, seed=9)
-    found = hrdis.solve(hrdis.GDP(kappa=0.5), bright, toy.problem, times=[300, -1], rng=Replay([z])).x.flatten(1)
+    found = hrdis.solve(
+        hrdis.GDP(kappa=0.5), bright, toy.problem, times=[300, -1], rng=Replay([z])
+    ).x.flatten(1)
     raw = (z.flatten(1) - a(300) * (MEAN + 0.9)) @ denoiser(300)[0].T + MEAN + 0.9
     x0_hat = raw.clamp(-1, 1)
     assert int((raw.abs() > 1).sum()) > 3
@@ -635,7 +715,8 @@ def test_gdp_default_is_the_authors_strength_of_4000_at_256():
     assert hrdis.GDP().kappa == pytest.approx(0.0102, abs=1e-4)
 
 
-# ---- FPS ------------------------------------------------------------------------------------------
+# ---- FPS
+# ------------------------------------------------------------------------------------------
 
 
 def path_of(toy: Toy, draws: list[Tensor], times: list[int], c: float) -> list[Tensor]:
@@ -644,7 +725,9 @@ def path_of(toy: Toy, draws: list[Tensor], times: list[int], c: float) -> list[T
     path = [draws.pop(0).flatten(1) @ toy.H.T]
     for t, s in pairwise(times[:-1]):
         noise = draws.pop(0).flatten(1) @ toy.H.T
-        path.append(a(s) * y + (1 - c) ** 0.5 * b(s) / b(t) * (path[-1] - a(t) * y) + c**0.5 * b(s) * noise)
+        path.append(
+            a(s) * y + (1 - c) ** 0.5 * b(s) / b(t) * (path[-1] - a(t) * y) + c**0.5 * b(s) * noise
+        )
     return path
 
 
@@ -689,7 +772,11 @@ def test_fps_follows_its_formula(operator, sigma_y, particles, clamp):
         else:
             m, z, y_s = a(s) * x0_hat + (1 - c) ** 0.5 * b(s) * eps, draw(), path[j + 1]
             q, v = c * b(s) ** 2, a(s) ** 2 * toy.sigma_y**2
-            x = each(lambda i, k, m=m, z=z, y_s=y_s, q=q, v=v: conditioned(toy, m[i, k], z[i, k], y_s[i], q, v))
+            x = each(
+                lambda i, k, m=m, z=z, y_s=y_s, q=q, v=v: conditioned(
+                    toy, m[i, k], z[i, k], y_s[i], q, v
+                )
+            )
             if M > 1:
                 u = draws.pop(0)
                 cov = toy.U.T @ (v * torch.eye(len(toy.H)).double() + q * toy.H @ toy.H.T) @ toy.U
@@ -713,14 +800,27 @@ def test_fps_weights_are_those_computed_from_the_samples(operator):
     m, y_s = normal(M, N, seed=50), normal(1, N, seed=51) @ toy.H.T
     ratio = EYE + q / v * toy.H.T @ toy.H
     S = torch.linalg.inv(ratio)
-    x = fps._condition(toy.A, m.reshape(M, *SHAPE), normal(M, *SHAPE, seed=52), y_s.reshape(1, *toy.y.shape[1:]), q, v)
+    x = fps._condition(
+        toy.A,
+        m.reshape(M, *SHAPE),
+        normal(M, *SHAPE, seed=52),
+        y_s.reshape(1, *toy.y.shape[1:]),
+        q,
+        v,
+    )
     logs = []
     for k, x_k in enumerate(x.flatten(1)):
         noise = v * torch.eye(len(toy.H)).double()
         prior, likelihood = log_density(x_k, m[k], q * EYE), log_density(y_s[0], toy.H @ x_k, noise)
-        logs.append(prior + likelihood - log_density(x_k, S @ (m[k] + q / v * toy.H.T @ y_s[0]), q * (S + S.T) / 2))
+        logs.append(
+            prior
+            + likelihood
+            - log_density(x_k, S @ (m[k] + q / v * toy.H.T @ y_s[0]), q * (S + S.T) / 2)
+        )
     found = fps._log_weight(toy.A, m.reshape(M, *SHAPE), y_s.reshape(1, *toy.y.shape[1:]), q, v)
-    torch.testing.assert_close(found - found[0], torch.tensor(logs, dtype=torch.float64) - logs[0], rtol=0, atol=1e-7)
+    torch.testing.assert_close(
+        found - found[0], torch.tensor(logs, dtype=torch.float64) - logs[0], rtol=0, atol=1e-7
+    )
 
 
 def test_fps_resamples_by_the_inverse_distribution_function():
@@ -728,7 +828,10 @@ def test_fps_resamples_by_the_inverse_distribution_function():
     weights = torch.tensor([[0.0, 0.5, 0.25, 0.25], [1.0, 0.0, 0.0, 0.0]])
     u = torch.tensor([[0.0, 0.49, 0.5, 0.99], [0.0, 0.3, 0.6, 1.0]])
     chosen = fps._resample(x, weights, u)[..., 0, 0, 0].T
-    assert chosen.tolist() == [[2, 2, 4, 6], [1, 1, 1, 7]]  # a sum that rounds below u takes the last
+    assert chosen.tolist() == [
+        [2, 2, 4, 6],
+        [1, 1, 1, 7],
+    ]  # a sum that rounds below u takes the last
 
 
 def test_fps_low_start_comes_from_the_smooth_picture_given_the_diffused_measurement():
@@ -739,11 +842,14 @@ def test_fps_low_start_comes_from_the_smooth_picture_given_the_diffused_measurem
     y_t = a(t) * y + b(t) * noise @ toy.H.T
     smooth, z = a(t) * toy.A.smooth(toy.y).flatten(1), tape.draws[2].flatten(1)
     v = a(t) ** 2 * 0.2**2
-    expected = torch.stack([conditioned(toy, smooth[i], z[i], y_t[i], b(t) ** 2, v) for i in range(2)])
+    expected = torch.stack(
+        [conditioned(toy, smooth[i], z[i], y_t[i], b(t) ** 2, v) for i in range(2)]
+    )
     torch.testing.assert_close(prior.inputs[0].flatten(1), expected, rtol=0, atol=1e-9)
 
 
-# ---- DiffPIR --------------------------------------------------------------------------------------
+# ---- DiffPIR
+# --------------------------------------------------------------------------------------
 
 
 @every_operator
@@ -759,8 +865,12 @@ def test_diffpir_follows_its_formula(operator, sigma_y, zeta):
         x0_hat = denoise(x, t)[0].clamp(-1, 1)
         rho = lam * max(0.001, sigma_y / 2) ** 2 * a(t) ** 2 / b(t) ** 2
         x0_y = torch.linalg.solve(H.T @ H + rho * EYE, (y @ H + rho * x0_hat).T).T
-        torch.testing.assert_close(step.x.flatten(1), x0_y, rtol=0, atol=1e-6)  # rho of 1e-10 beside s^2 of 9
-        torch.testing.assert_close(step.info["residual"], (x0_hat @ H.T - y).square().mean(1).sqrt(), rtol=0, atol=1e-6)
+        torch.testing.assert_close(
+            step.x.flatten(1), x0_y, rtol=0, atol=1e-6
+        )  # rho of 1e-10 beside s^2 of 9
+        torch.testing.assert_close(
+            step.info["residual"], (x0_hat @ H.T - y).square().mean(1).sqrt(), rtol=0, atol=1e-6
+        )
         eps = (x - a(t) * x0_y) / b(t)
         noise = (1 - zeta) ** 0.5 * eps
         if s >= 0 and zeta > 0:
@@ -775,21 +885,29 @@ def test_diffpir_follows_its_formula(operator, sigma_y, zeta):
 def test_diffpir_clamps_before_it_moves():
     toy = Toy(OPERATORS["average"], 0.3)
     bright, z = hrdis.priors.Gaussian(PRIOR.mean + 0.9, C), normal(2, *SHAPE, seed=9)
-    found = hrdis.solve(hrdis.DiffPIR(), bright, toy.problem, times=[300, -1], rng=Replay([z])).x.flatten(1)
+    found = hrdis.solve(
+        hrdis.DiffPIR(), bright, toy.problem, times=[300, -1], rng=Replay([z])
+    ).x.flatten(1)
     raw = (z.flatten(1) - a(300) * (MEAN + 0.9)) @ denoiser(300)[0].T + MEAN + 0.9
     rho, H = 0.15**2 * a(300) ** 2 / b(300) ** 2, toy.H
-    expected = torch.linalg.solve(H.T @ H + rho * EYE, (toy.y.flatten(1) @ H + rho * raw.clamp(-1, 1)).T).T
+    expected = torch.linalg.solve(
+        H.T @ H + rho * EYE, (toy.y.flatten(1) @ H + rho * raw.clamp(-1, 1)).T
+    ).T
     assert int((raw.abs() > 1).sum()) > 3
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
 
 
-# ---- DAPS -----------------------------------------------------------------------------------------
+# ---- DAPS
+# -----------------------------------------------------------------------------------------
 
 
 def levels(first: float, last: float, count: int) -> list[int]:
     """EDM's levels, each at the time of the schedule that is nearest."""
     omega = torch.tensor([b(t) / a(t) for t in range(1000)])
-    sigmas = [(first ** (1 / 7) + i / (count - 1) * (last ** (1 / 7) - first ** (1 / 7))) ** 7 for i in range(count)]
+    sigmas = [
+        (first ** (1 / 7) + i / (count - 1) * (last ** (1 / 7) - first ** (1 / 7))) ** 7
+        for i in range(count)
+    ]
     times = [int((omega - sigma).abs().argmin()) for sigma in sigmas]
     return [t for k, t in enumerate(times) if t not in times[:k]]
 
@@ -848,7 +966,8 @@ def test_daps_data_term_is_that_of_complex_and_real_measurements_alike():
     torch.testing.assert_close(found.flatten(1), expected, rtol=0, atol=1e-10)
 
 
-# ---- DR + DDIM, blind HRDIS -------------------------------------------------------------------------
+# ---- DR + DDIM, blind HRDIS
+# -------------------------------------------------------------------------
 
 
 class Adam:
@@ -860,7 +979,9 @@ class Adam:
     def __call__(self, x: Tensor, g: Tensor) -> Tensor:
         self.k += 1
         self.m, self.v = 0.9 * self.m + 0.1 * g, 0.99 * self.v + 0.01 * g**2
-        return x - self.lr * (self.m / (1 - 0.9**self.k)) / ((self.v / (1 - 0.99**self.k)) ** 0.5 + self.eps)
+        return x - self.lr * (self.m / (1 - 0.9**self.k)) / (
+            (self.v / (1 - 0.99**self.k)) ** 0.5 + self.eps
+        )
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.3])
@@ -869,7 +990,13 @@ class Adam:
 def test_drddim_follows_its_formula(beta, substeps, weight):
     toy, soft = Toy(OPERATORS["matrix"], 0.1), 2.0
     solver = hrdis.DRDDIM(
-        beta=beta, substeps=substeps, weight=weight, adam_eps=soft, lambda_obs=0.7, lambda_reg=0.4, sigma_x0=0.1
+        beta=beta,
+        substeps=substeps,
+        weight=weight,
+        adam_eps=soft,
+        lambda_obs=0.7,
+        lambda_reg=0.4,
+        sigma_x0=0.1,
     )
     times = [800, 500, 200, 20, -1]
     prior, tape = Recorded(PRIOR), Tape([0, 1])
@@ -889,7 +1016,9 @@ def test_drddim_follows_its_formula(beta, substeps, weight):
         r = x @ H.T - y
         mu = adam(mu, 0.7 * N / len(H) * r @ H + 0.4 * W * (x - x0_hat))
         torch.testing.assert_close(steps[i].x.flatten(1), mu, rtol=0, atol=1e-9)
-        torch.testing.assert_close(steps[i].info["residual"], r.square().mean(1).sqrt(), rtol=0, atol=1e-9)
+        torch.testing.assert_close(
+            steps[i].info["residual"], r.square().mean(1).sqrt(), rtol=0, atol=1e-9
+        )
     assert draws == []
     assert prior.times == called
     torch.testing.assert_close(result.x.flatten(1), mu, rtol=0, atol=1e-9)
@@ -926,8 +1055,18 @@ def test_blindhrdis_follows_its_formula(settings):
     steps, result = drain(hrdis.iterate(solver, PRIOR, Problem(y, Dim()), times=times, rng=tape))
     draws, target = [z.flatten(1) for z in tape.draws], y.flatten(1)
     beta, rho = settings.get("beta", 0.2), settings.get("sigma_x0", 0.0)
-    mu, g, m = 2 * target / 0.5 - 1 - 0.3, torch.full((2, 1), 0.5).double(), torch.zeros(2, N).double()
-    of_mu, of_g, of_m, eps, clipped = Adam(0.1, soft), Adam(0.05, 1e-5), Adam(0.004, 1e-5), None, False
+    mu, g, m = (
+        2 * target / 0.5 - 1 - 0.3,
+        torch.full((2, 1), 0.5).double(),
+        torch.zeros(2, N).double(),
+    )
+    of_mu, of_g, of_m, eps, clipped = (
+        Adam(0.1, soft),
+        Adam(0.05, 1e-5),
+        Adam(0.004, 1e-5),
+        None,
+        False,
+    )
     for k, t in enumerate(times[:-1]):
         x = mu + (rho * draws.pop(0) if rho > 0 else 0)
         z = draws.pop(0) if k == 0 or beta > 0 else 0
@@ -944,7 +1083,9 @@ def test_blindhrdis_follows_its_formula(settings):
         torch.testing.assert_close(steps[k].x.flatten(1), mu, rtol=0, atol=1e-8)
         torch.testing.assert_close(steps[k].theta["g"].flatten(1), g, rtol=0, atol=1e-8)
         torch.testing.assert_close(steps[k].theta["m"].flatten(1), m, rtol=0, atol=1e-8)
-        torch.testing.assert_close(steps[k].info["residual"], r.square().mean(1).sqrt(), rtol=0, atol=1e-8)
+        torch.testing.assert_close(
+            steps[k].info["residual"], r.square().mean(1).sqrt(), rtol=0, atol=1e-8
+        )
     assert clipped and draws == []
     torch.testing.assert_close(result.x.flatten(1), mu, rtol=0, atol=1e-8)
     torch.testing.assert_close(result.theta["g"].flatten(1), g, rtol=0, atol=1e-8)
@@ -975,4 +1116,9 @@ def test_blind_gdp_follows_its_formula(guide):
 
 def test_blind_gdp_needs_parameters_to_estimate():
     with pytest.raises(TypeError, match=r"^GDP needs a BlindOperator, but A is an? Identity"):
-        hrdis.solve(hrdis.GDP(steps=2, blind=True), PRIOR, Problem(normal(1, *SHAPE), Identity(), 0.1), seeds=[0])
+        hrdis.solve(
+            hrdis.GDP(steps=2, blind=True),
+            PRIOR,
+            Problem(normal(1, *SHAPE), Identity(), 0.1),
+            seeds=[0],
+        )

@@ -45,9 +45,13 @@ def adam(mu: torch.Tensor, gradients: list[torch.Tensor], lr: float, eps: float)
     return mu
 
 
-def one_update(solver: hrdis.HRDIS, problem: Problem, t: int, draws: list[torch.Tensor]) -> torch.Tensor:
+def one_update(
+    solver: hrdis.HRDIS, problem: Problem, t: int, draws: list[torch.Tensor]
+) -> torch.Tensor:
     """The image after a single iteration with an update."""
-    return hrdis.solve(replace(solver, first_update=True), PRIOR, problem, times=[t, -1], rng=Replay(draws)).x
+    return hrdis.solve(
+        replace(solver, first_update=True), PRIOR, problem, times=[t, -1], rng=Replay(draws)
+    ).x
 
 
 # ---- one update, term by term -------------------------------------------------------------------
@@ -57,7 +61,9 @@ X = 0.4 * normal(2, 1, 8, 8, seed=20)
 Y = A(0.4 * normal(2, 1, 8, 8, seed=21))
 MU = A.pinv(Y)
 Z, Z_X = normal(2, 1, 8, 8, seed=22), normal(2, 1, 8, 8, seed=23)
-SOFT = 5.0  # an epsilon of Adam far above the gradient: the update shows its size, not only its sign
+SOFT = (
+    5.0  # an epsilon of Adam far above the gradient: the update shows its size, not only its sign
+)
 
 
 @pytest.mark.parametrize("t", [20, 300, 600])
@@ -71,11 +77,16 @@ def test_update_follows_the_regularization_with_every_weight(weight, t):
 
 @pytest.mark.parametrize(("t", "active"), [(300, True), (395, True), (396, False), (600, False)])
 def test_weight_min_is_the_floor_of_the_weight(t, active):
-    floored, plain = (one_update(hrdis.HRDIS(weight_min=w, adam_eps=SOFT), Problem(Y, A), t, [Z]) for w in (2.0, 0.0))
+    floored, plain = (
+        one_update(hrdis.HRDIS(weight_min=w, adam_eps=SOFT), Problem(Y, A), t, [Z])
+        for w in (2.0, 0.0)
+    )
     eps = PRIOR(Q.diffuse(MU, t, Z), t).eps
     assert torch.equal(floored, plain) != active
     if active:
-        torch.testing.assert_close(floored, adam(MU, [0.25 * 2 * (eps - Z)], 0.1, SOFT), rtol=0, atol=1e-12)
+        torch.testing.assert_close(
+            floored, adam(MU, [0.25 * 2 * (eps - Z)], 0.1, SOFT), rtol=0, atol=1e-12
+        )
 
 
 @pytest.mark.parametrize(
@@ -84,9 +95,13 @@ def test_weight_min_is_the_floor_of_the_weight(t, active):
     ids=["sr2", "mask", "identity", "callable"],
 )
 def test_update_follows_the_data_term_per_entry_of_y(operator):
-    """-(N_x / M) J^T (y - A x): the gradient of N_x / 2 times the mean of squares over y, taken here by autograd."""
+    """-(N_x / M) J^T (y - A x): the gradient of N_x / 2 times the mean of squares over y, taken
+    here by autograd.
+    """
     operator = (
-        hrdis.operators.Function(operator, shape=(1, 8, 8)) if not isinstance(operator, torch.nn.Module) else operator
+        hrdis.operators.Function(operator, shape=(1, 8, 8))
+        if not isinstance(operator, torch.nn.Module)
+        else operator
     )
     x = X.clone().requires_grad_()
     y = operator(normal(2, 1, 8, 8, seed=24)).detach()
@@ -101,7 +116,9 @@ def test_update_follows_the_data_term_per_entry_of_y(operator):
 def test_gradient_is_divided_by_the_batch_for_parity_only():
     eps = PRIOR(Q.diffuse(MU, 300, Z), 300).eps
     g = 0.25 * Q.sigma(300) * (eps - Z) / Y.new_zeros(2, 1, 8, 8).numel()
-    found = one_update(hrdis.HRDIS(loss_reduction="batch_mean", adam_eps=0.1), Problem(Y, A), 300, [Z])
+    found = one_update(
+        hrdis.HRDIS(loss_reduction="batch_mean", adam_eps=0.1), Problem(Y, A), 300, [Z]
+    )
     torch.testing.assert_close(found, adam(MU, [g], 0.1, 0.1), rtol=0, atol=1e-13)
 
 
@@ -115,7 +132,9 @@ def test_sigma_x0_jitters_what_is_measured_and_diffused():
 
 
 def test_three_iterations_follow_algorithm_1():
-    """Noise carried over and refreshed by a share, an update in all but the first iteration, Adam's moments kept."""
+    """Noise carried over and refreshed by a share, an update in all but the first iteration, Adam's
+    moments kept.
+    """
     times, draws, beta = [700, 400, 100], [normal(2, 1, 8, 8, seed=30 + k) for k in range(3)], 0.3
     mu, eps, gradients = MU, None, []
     for k, t in enumerate(times):
@@ -124,13 +143,19 @@ def test_three_iterations_follow_algorithm_1():
         if k > 0:
             gradients.append(4 * A.adjoint(A(mu) - Y) + 0.25 * Q.sigma(t) * (eps - n))
             mu = adam(MU, gradients, 0.1, hrdis.HRDIS().epsilon)
-    found = hrdis.solve(hrdis.HRDIS(beta=beta), PRIOR, Problem(Y, A), times=[*times, -1], rng=Replay(draws)).x
-    torch.testing.assert_close(found, mu, rtol=0, atol=1e-11)  # a small epsilon divides roundings by the gradient
+    found = hrdis.solve(
+        hrdis.HRDIS(beta=beta), PRIOR, Problem(Y, A), times=[*times, -1], rng=Replay(draws)
+    ).x
+    torch.testing.assert_close(
+        found, mu, rtol=0, atol=1e-11
+    )  # a small epsilon divides roundings by the gradient
 
 
 @pytest.mark.parametrize(("init", "start"), [("pinv", A.pinv(Y)), ("smooth", A.smooth(Y))])
 def test_run_starts_from_the_picture_asked_for(init, start):
-    steps = list(hrdis.iterate(hrdis.HRDIS(init=init), PRIOR, Problem(Y, A), times=[500, -1], seeds=[0, 1]))
+    steps = list(
+        hrdis.iterate(hrdis.HRDIS(init=init), PRIOR, Problem(Y, A), times=[500, -1], seeds=[0, 1])
+    )
     assert torch.equal(steps[0].x, start)
 
 
@@ -149,10 +174,14 @@ STARTS = {
 
 @pytest.mark.parametrize("name", STARTS)
 def test_run_starts_where_the_papers_do(name):
-    """On a blur that is y: its pseudo-inverse blows noise up, 5 rms at noise 0.1 for a Gaussian of 1.5 pixels."""
+    """On a blur that is y: its pseudo-inverse blows noise up, 5 rms at noise 0.1 for a Gaussian of
+    1.5 pixels.
+    """
     operator, start = STARTS[name]
     problem = hrdis.measure(operator, X, hrdis.noise.Gaussian(0.05), seeds=[0, 1])
-    first = next(hrdis.iterate(hrdis.HRDIS(), PRIOR, problem, times=[500, -1], seeds=[0, 1]))  # which only looks
+    first = next(
+        hrdis.iterate(hrdis.HRDIS(), PRIOR, problem, times=[500, -1], seeds=[0, 1])
+    )  # which only looks
     torch.testing.assert_close(first.x, start(problem.y), rtol=0, atol=1e-12)
 
 
@@ -169,12 +198,16 @@ def test_residual_is_that_of_the_image_before_the_update():
     for x, step in zip([cubic.pinv(Y), *(step.x for step in steps)], steps, strict=False):
         expected = (cubic(x) - Y).square().mean((1, 2, 3)).sqrt()
         torch.testing.assert_close(step.info["residual"], expected, rtol=0, atol=1e-14)
-    assert float(steps[-1].info["residual"].min()) > 1e-3, "zero would not tell one formula from another"
+    assert float(steps[-1].info["residual"].min()) > 1e-3, (
+        "zero would not tell one formula from another"
+    )
 
 
 @pytest.mark.parametrize("t", [0, 300, 700, 999])
 def test_weighted_noise_residual_is_the_distance_to_the_denoised_image(t):
-    """sigma_t (eps - n) = mu - x0_hat for any n, by the network or not: W = linear is unit weight on it."""
+    """sigma_t (eps - n) = mu - x0_hat for any n, by the network or not: W = linear is unit weight
+    on it.
+    """
     x0_hat, eps = PRIOR(Q.diffuse(X, t, Z), t)
     torch.testing.assert_close(Q.sigma(t) * (eps - Z), X - x0_hat, rtol=0, atol=1e-11)
 
@@ -197,14 +230,20 @@ def bits(solver: hrdis.Solver) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    "shared", [{"steps": 8}, SHARED, SHARED | {"start": 600, "init": "smooth", "adam_eps": 0.1}], ids=str
+    "shared",
+    [{"steps": 8}, SHARED, SHARED | {"start": 600, "init": "smooth", "adam_eps": 0.1}],
+    ids=str,
 )
 def test_reddiff_is_hrdis_with_fresh_noise_and_a_first_update(shared):
-    assert torch.equal(bits(hrdis.HRDIS(beta=1, first_update=True, **shared)), bits(hrdis.REDDiff(**shared)))
+    assert torch.equal(
+        bits(hrdis.HRDIS(beta=1, first_update=True, **shared)), bits(hrdis.REDDiff(**shared))
+    )
 
 
 @pytest.mark.parametrize(
-    "shared", [{"steps": 8}, SHARED, SHARED | {"start": 600, "init": "smooth", "adam_eps": 0.1}], ids=str
+    "shared",
+    [{"steps": 8}, SHARED, SHARED | {"start": 600, "init": "smooth", "adam_eps": 0.1}],
+    ids=str,
 )
 def test_cr_is_hrdis_without_fresh_noise(shared):
     assert torch.equal(bits(hrdis.HRDIS(beta=0, **shared)), bits(hrdis.CR(**shared)))
@@ -246,7 +285,8 @@ def test_fresh_steps_take_fresh_noise_alone():
 
 @pytest.mark.parametrize(("reduction", "depends"), [("batch_mean", True), ("per_image", False)])
 def test_only_the_official_loss_depends_on_the_batch(reduction, depends):
-    # The official epsilon, 1e-8, shows at 256 x 256 x 3 entries; at 64 entries, what is as large beside their mean
+    # The official epsilon, 1e-8, shows at 256 x 256 x 3 entries; at 64 entries, what is as large
+    # beside their mean
     eps = {"batch_mean": hrdis.HRDIS().epsilon / 64, "per_image": None}[reduction]
     solver = hrdis.HRDIS(steps=8, loss_reduction=reduction, adam_eps=eps)
     problem = problem_for(solver)
@@ -263,7 +303,9 @@ def test_only_the_official_loss_depends_on_the_size_of_the_image(reduction, depe
     y, tape = mask * normal(1, 1, 8, 8), Tape([0])
     small = hrdis.solve(solver, Pixelwise(), Problem(y, Inpainting(mask)), rng=tape).x
     draws = Replay([z.tile(1, 1, 2, 2) for z in tape.draws])
-    large = hrdis.solve(solver, Pixelwise(), Problem(y.tile(1, 1, 2, 2), Inpainting(mask.tile(2, 2))), rng=draws).x
+    large = hrdis.solve(
+        solver, Pixelwise(), Problem(y.tile(1, 1, 2, 2), Inpainting(mask.tile(2, 2))), rng=draws
+    ).x
     difference = float((large - small.tile(1, 1, 2, 2)).abs().max())
     assert difference > 1e-3 if depends else difference < 1e-12
 

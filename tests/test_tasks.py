@@ -14,8 +14,15 @@ every_task = pytest.mark.parametrize("name", TASKS)
 
 @every_task
 def test_operator_of_a_task_measures_pictures_of_its_size(name):
-    # What measures no picture takes blocks of 32 pixels, or squares, of a power of two; a network blurs 128 at once.
-    h, w = (64, 64) if name.startswith(("cs", "ct")) else (128, 256) if TASKS[name].weights else (48, 64)
+    # What measures no picture takes blocks of 32 pixels, or squares, of a power of two; a network
+    # blurs 128 at once.
+    h, w = (
+        (64, 64)
+        if name.startswith(("cs", "ct"))
+        else (128, 256)
+        if TASKS[name].weights
+        else (48, 64)
+    )
     A, x = ready(name).build(h, w, 0, 0), normal(1, 3, h, w)
     x = x.float() if TASKS[name].weights else x
     y = A(x)
@@ -23,7 +30,8 @@ def test_operator_of_a_task_measures_pictures_of_its_size(name):
     assert A.picture == (y.ndim == 4 and tuple(y.shape[-2:]) == (h // scale, w // scale))
     assert A.image_shape(tuple(y.shape)) == tuple(x.shape)
     if isinstance(A, LinearOperator):
-        # A blur with a mirrored border and rays have no closed form: 200 steps leave 0.6 % of white noise.
+        # A blur with a mirrored border and rays have no closed form: 200 steps leave 0.6 % of white
+        # noise.
         assert rel(A(A.pinv(y)), y) < (1e-2 if isinstance(A, Blur) or name == "ct60" else 1e-12)
 
 
@@ -38,7 +46,10 @@ def test_operator_of_a_task_measures_the_multiples_it_says(name):
 @every_task
 def test_operator_of_a_task_is_a_function_of_seed_and_index(name):
     def state(seed, index):
-        return [t.numpy().tobytes() for t in ready(name).build(64, 64, seed, index).state_dict().values()]
+        return [
+            t.numpy().tobytes()
+            for t in ready(name).build(64, 64, seed, index).state_dict().values()
+        ]
 
     assert state(3, 5) == state(3, 5)
 
@@ -50,7 +61,8 @@ def test_masks_of_a_task_differ_between_images(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "low", "high"), [("inpaint", 0.1, 0.2), ("inpaint-20-30", 0.2, 0.3), ("inpaint-30-40", 0.3, 0.4)]
+    ("name", "low", "high"),
+    [("inpaint", 0.1, 0.2), ("inpaint-20-30", 0.2, 0.3), ("inpaint-30-40", 0.3, 0.4)],
 )
 def test_inpainting_tasks_hide_the_band_of_the_paper(name, low, high):
     for k in range(3):
@@ -58,10 +70,13 @@ def test_inpainting_tasks_hide_the_band_of_the_paper(name, low, high):
 
 
 @pytest.mark.parametrize(
-    ("name", "hidden"), [("inpaint-box", 0.25), ("inpaint-random", 0.5), ("inpaint-scratches", 0.15)]
+    ("name", "hidden"),
+    [("inpaint-box", 0.25), ("inpaint-random", 0.5), ("inpaint-scratches", 0.15)],
 )
 def test_inpainting_tasks_hide_the_share_they_say(name, hidden):
-    assert 1 - float(TASKS[name].build(64, 64, 0, 0).mask.mean()) == pytest.approx(hidden, abs=0.015)
+    assert 1 - float(TASKS[name].build(64, 64, 0, 0).mask.mean()) == pytest.approx(
+        hidden, abs=0.015
+    )
 
 
 @every_task
@@ -71,7 +86,9 @@ def test_task_that_takes_a_mask_is_inpainting(name):
 
 @every_task
 def test_operator_for_photographs_measures_alike_at_any_size(name):
-    """Away from the border, and for grey pictures, it is the task's own: only what is unknown differs."""
+    """Away from the border, and for grey pictures, it is the task's own: only what is unknown
+    differs.
+    """
     task = TASKS[name]
     if task.photo is None:
         return
@@ -86,17 +103,24 @@ def test_operator_for_photographs_has_a_border_that_goes_on(name):
     task = TASKS[name]
     if name.startswith("deblur") and not task.weights:
         x = torch.full((1, 3, 50, 37), 0.7)
-        torch.testing.assert_close((task.photo or task.build)(50, 37, 0, 0)(x), x, rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            (task.photo or task.build)(50, 37, 0, 0)(x), x, rtol=0, atol=1e-5
+        )
 
 
 def test_blurs_of_ddrm_have_a_decomposition():
-    assert all(isinstance(TASKS[f"deblur-{name}"].build(32, 32, 0, 0), SVDOperator) for name in ("uniform", "aniso"))
+    assert all(
+        isinstance(TASKS[f"deblur-{name}"].build(32, 32, 0, 0), SVDOperator)
+        for name in ("uniform", "aniso")
+    )
 
 
 def test_motion_differs_between_images_and_is_the_kernel_of_its_seed_and_number():
     A = TASKS["deblur-motion"].build(64, 64, 3, 5)
     assert torch.equal(A.kernel, Blur(kernels.motion(61, 0.5, 3, 5)).kernel)
-    assert not torch.equal(A(normal(1, 1, 64, 64)), TASKS["deblur-motion"].build(64, 64, 3, 6)(normal(1, 1, 64, 64)))
+    assert not torch.equal(
+        A(normal(1, 1, 64, 64)), TASKS["deblur-motion"].build(64, 64, 3, 6)(normal(1, 1, 64, 64))
+    )
 
 
 @every_task
@@ -107,7 +131,11 @@ def test_every_solver_has_settings_for_every_task(name):
 
 def test_operator_of_a_dark_photograph_is_not_told_how_dark():
     task = TASKS["lowlight"]
-    assert (task.solver, task.build(8, 8, 0, 0).f, task.blind(8, 8, 0, 0).f) == ("blindhrdis", 0.25, None)
+    assert (task.solver, task.build(8, 8, 0, 0).f, task.blind(8, 8, 0, 0).f) == (
+        "blindhrdis",
+        0.25,
+        None,
+    )
 
 
 @every_task
@@ -117,18 +145,25 @@ def test_solver_of_a_task_can_run_on_its_operator(name):
     assert isinstance((task.blind or task.build)(64, 64, 0, 0), cls.requires)
 
 
-# ---- the paper's table ----------------------------------------------------------------------------
+# ---- the paper's table
+# ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("solver", "key", "calls", "top", "bottom"),
     [
-        ("hrdis", "inpaint", 167, 996, 0), ("hrdis", "sr4", 100, 990, 0), ("hrdis", "cs25", 334, 999, 0),
-        ("hrdis", "cs10", 334, 999, 0), ("hrdis", "phase", 500, 998, 0), ("hrdis", "hdr", 100, 990, 0),
-        ("hrdis", "deblur-nonlinear", 100, 991, 100), ("hrdis", "inpaint-poisson", 167, 996, 0),
-        ("blindhrdis", "lowlight", 334, 999, 0), ("reddiff", "phase", 1000, 999, 0),
+        ("hrdis", "inpaint", 167, 996, 0),
+        ("hrdis", "sr4", 100, 990, 0),
+        ("hrdis", "cs25", 334, 999, 0),
+        ("hrdis", "cs10", 334, 999, 0),
+        ("hrdis", "phase", 500, 998, 0),
+        ("hrdis", "hdr", 100, 990, 0),
+        ("hrdis", "deblur-nonlinear", 100, 991, 100),
+        ("hrdis", "inpaint-poisson", 167, 996, 0),
+        ("blindhrdis", "lowlight", 334, 999, 0),
+        ("reddiff", "phase", 1000, 999, 0),
     ],
-)  # fmt: skip
+)
 def test_presets_of_the_paper_visit_the_times_of_the_authors(solver, key, calls, top, bottom):
     times = SOLVERS[solver][1][key].times(hrdis.Schedule.linear())
     assert (len(times) - 1, times[0], times[-2]) == (calls, top, bottom)
@@ -166,7 +201,10 @@ def test_blur_by_a_network_has_one_latent_per_image_and_seed():
 
 
 def test_blur_by_a_network_asks_for_its_weights():
-    message = r"^The task 'deblur-nonlinear' needs the weights of its network: --weights FILE.*GOPRO_wVAE\.pth"
+    message = (
+        r"^The task 'deblur-nonlinear' needs the weights of its network: --weights "
+        r"FILE.*GOPRO_wVAE\.pth"
+    )
     with pytest.raises(ValueError, match=message):
         TASKS["deblur-nonlinear"].build(128, 128, 0, 0)
     with pytest.raises(ValueError, match=r"^There is no file nowhere\.pth\."):
@@ -189,7 +227,17 @@ def test_task_has_a_summary(name):
 @pytest.fixture
 def table(monkeypatch):
     """A solver whose presets say their own key by their number of steps."""
-    keys = ["a", "b", "a@p", "b@p", "a-noise05", "a-noise10", "b-noise05@p", "c-noise05", "a-noise01"]
+    keys = [
+        "a",
+        "b",
+        "a@p",
+        "b@p",
+        "a-noise05",
+        "a-noise10",
+        "b-noise05@p",
+        "c-noise05",
+        "a-noise01",
+    ]
     presets = {key: hrdis.HRDIS(steps=k + 1) for k, key in enumerate(keys)}
     monkeypatch.setitem(SOLVERS, "toy", (hrdis.HRDIS, presets))
     return presets
@@ -224,9 +272,13 @@ def test_most_specific_preset_is_chosen(table, keys, prior, noise, chosen):
 
 
 @pytest.mark.parametrize("solver", ["hrdis", "reddiff"])
-@pytest.mark.parametrize("task", ["sr4", "sr4-bicubic", "sr8", "inpaint", "inpaint-scratches", "denoise"])
+@pytest.mark.parametrize(
+    "task", ["sr4", "sr4-bicubic", "sr8", "inpaint", "inpaint-scratches", "denoise"]
+)
 @pytest.mark.parametrize(("noise", "level"), [(0.02, "05"), (0.05, "05"), (0.1, "10")])
-def test_noise_chooses_a_preset_of_the_embedded_prior_that_doubts_the_measurement(task, solver, noise, level):
+def test_noise_chooses_a_preset_of_the_embedded_prior_that_doubts_the_measurement(
+    task, solver, noise, level
+):
     key, settings = preset(solver, TASKS[task].presets, "default", noise)
     assert key.endswith(f"-noise{level}@default")
     assert settings.lambda_obs < 0.1
@@ -237,11 +289,17 @@ def test_noise_chooses_a_preset_of_the_embedded_prior_that_doubts_the_measuremen
 
 @pytest.mark.parametrize("solver", ["hrdis", "reddiff", "ddrm"])
 @pytest.mark.parametrize("noise", [0.0, 0.05])
-@pytest.mark.parametrize("task", [name for name in TASKS if not name.startswith(("inpaint-", "deblur-nonlinear"))])
+@pytest.mark.parametrize(
+    "task", [name for name in TASKS if not name.startswith(("inpaint-", "deblur-nonlinear"))]
+)
 def test_operator_finds_the_settings_of_its_task(task, noise, solver):
-    """From Python the operator alone says what fits; a task may add rows of its own (holes of a kind)."""
+    """From Python the operator alone says what fits; a task may add rows of its own (holes of a
+    kind).
+    """
     families = TASKS[task].build(128, 128, 0, 0).families
-    assert preset(solver, families, "default", noise) == preset(solver, TASKS[task].presets, "default", noise)
+    assert preset(solver, families, "default", noise) == preset(
+        solver, TASKS[task].presets, "default", noise
+    )
 
 
 @pytest.mark.parametrize("name", SOLVERS)

@@ -30,7 +30,8 @@ from hrdis.training.settings import CPU, GPU, TrainSettings
 from hrdis.training.train import train
 
 TINY = TrainSettings(
-    steps=20, pixels=1024, patches=(16, 32), channels=(8, 16), blocks=1, middle=1, procedural_pool=6,
+    steps=20, pixels=1024, patches=(16, 32), channels=(8, 16), blocks=1, middle=1,
+    procedural_pool=6,
     procedural=0.5, warmup=4, log_every=5, device="cpu", seed=3, threads=1,
 )  # fmt: skip
 
@@ -99,7 +100,9 @@ def test_killed_between_checkpoints_goes_on_bit_for_bit(photos, finished, tmp_pa
     assert_same_state(tmp_path / "out", finished)
 
 
-def test_killed_while_writing_the_state_keeps_the_one_before(photos, finished, tmp_path, monkeypatch):
+def test_killed_while_writing_the_state_keeps_the_one_before(
+    photos, finished, tmp_path, monkeypatch
+):
     def dies(path, write_to, **options):
         path.with_name(".state.safetensors.tmp").write_bytes(b"half a file")
         raise Killed
@@ -123,7 +126,8 @@ from pathlib import Path
 from hrdis.training.settings import TrainSettings
 from hrdis.training.train import train
 photos, out, record = sys.argv[1:]
-train(photos, out, TrainSettings(**__import__("json").loads(record)), lambda p: print(p.step, flush=True))
+settings = TrainSettings(**__import__("json").loads(record))
+train(photos, out, settings, lambda p: print(p.step, flush=True))
 """
 
 
@@ -133,7 +137,14 @@ def test_real_kills_at_any_moment_lose_nothing(photos, tmp_path):
     settings = replace(TINY, steps=100)
     expected = train(photos, tmp_path / "expected", settings)
     often = replace(settings, checkpoint_minutes=1e-9, log_every=1)
-    arguments = [sys.executable, "-c", SCRIPT, photos, tmp_path / "out", json.dumps(often.as_record())]
+    arguments = [
+        sys.executable,
+        "-c",
+        SCRIPT,
+        photos,
+        tmp_path / "out",
+        json.dumps(often.as_record()),
+    ]
     delays, kills, last = stream(0, "kills"), 0, 0
     for _ in range(8):
         process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
@@ -188,7 +199,8 @@ def test_files_are_readable_by_others_and_nothing_temporary_is_left(finished):
     assert (finished / WEIGHTS).stat().st_mode & 0o777 == 0o644
     names = {path.name for path in finished.iterdir()} - {".lock"}
     assert names == {
-        "config.json", "scheduler_config.json", WEIGHTS, "settings.json", "log.jsonl", "curves.png", "samples",
+        "config.json", "scheduler_config.json", WEIGHTS, "settings.json", "log.jsonl",
+        "curves.png", "samples",
         "state.safetensors", "before-decay.safetensors", "MODEL_CARD.md",
     }  # fmt: skip
     assert Image.open(finished / "samples" / "00000020.png").size[0] > 0
@@ -197,7 +209,12 @@ def test_files_are_readable_by_others_and_nothing_temporary_is_left(finished):
 def test_log_has_one_line_per_interval_and_a_measurement(finished):
     lines = [json.loads(line) for line in (finished / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == [5, 10, 15, 20]
-    assert [line["pixels"] for line in lines if "loss" in line] == [5 * 1024, 10 * 1024, 15 * 1024, 20 * 1024]
+    assert [line["pixels"] for line in lines if "loss" in line] == [
+        5 * 1024,
+        10 * 1024,
+        15 * 1024,
+        20 * 1024,
+    ]
     assert lines[-1]["psnr"].keys() == {"10", "25", "50"}
 
 
@@ -216,16 +233,22 @@ def test_run_without_decay_goes_on_in_the_same_folder_when_it_is_made_longer(pho
     assert [r.step for r in reports if r.psnr is None] == [10]
 
 
-def test_resumed_run_begins_before_the_decay_of_the_other_and_leaves_it_alone(photos, finished, tmp_path):
+def test_resumed_run_begins_before_the_decay_of_the_other_and_leaves_it_alone(
+    photos, finished, tmp_path
+):
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
     reports = []
-    train(photos, tmp_path / "out", replace(TINY, resume=finished, decay=1, steps=5), reports.append)
+    train(
+        photos, tmp_path / "out", replace(TINY, resume=finished, decay=1, steps=5), reports.append
+    )
     assert states.read(finished, states.BEFORE_DECAY).step == 11  # 55 % of 20 steps
     assert reports[-1].step == 16
     assert states.read(tmp_path / "out").updates == 16  # the optimiser goes on
     lines = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
     assert lines[0]["pixels"] == 16 * 1024
-    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()} == before
+    assert {
+        path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()
+    } == before
 
 
 def test_hours_end_a_run_and_its_decay_by_the_clock(photos, tmp_path, monkeypatch):
@@ -241,9 +264,15 @@ def test_hours_end_a_run_and_its_decay_by_the_clock(photos, tmp_path, monkeypatc
 
 def test_rates_warm_up_settle_stay_and_fall_to_zero(photos, tmp_path, monkeypatch):
     rates = []
-    monkeypatch.setattr(loop.MuonAdamW, "step", lambda self, lr, adam_lr: rates.append((lr, adam_lr)))
+    monkeypatch.setattr(
+        loop.MuonAdamW, "step", lambda self, lr, adam_lr: rates.append((lr, adam_lr))
+    )
     monkeypatch.setattr(loop.guards.Movement, "check", lambda self, net, step: None)
-    train(photos, tmp_path / "out", replace(TINY, steps=40, settle=10, decay=0.5, lr=0.01, lr_first=0.04))
+    train(
+        photos,
+        tmp_path / "out",
+        replace(TINY, steps=40, settle=10, decay=0.5, lr=0.01, lr_first=0.04),
+    )
     muon, adam = zip(*rates, strict=True)
     assert adam[:4] == pytest.approx([0.00025, 0.0005, 0.00075, 0.001])
     assert muon[3] == pytest.approx(0.01 * 4**0.7)
@@ -258,7 +287,9 @@ def test_start_from_takes_weights_and_average_of_the_prior(photos, finished, tmp
     assert reports[-1].step == 2
     ours, theirs = tensors(tmp_path / "out"), tensors(finished)
     # two steps of warm-up, averaged slowly: the average is nearly the prior it came from
-    torch.testing.assert_close(ours["ema.conv_in.weight"], theirs["ema.conv_in.weight"], rtol=2e-3, atol=2e-4)
+    torch.testing.assert_close(
+        ours["ema.conv_in.weight"], theirs["ema.conv_in.weight"], rtol=2e-3, atol=2e-4
+    )
 
 
 def test_caller_who_switched_gradients_off_can_train(photos, finished, tmp_path):
@@ -267,16 +298,24 @@ def test_caller_who_switched_gradients_off_can_train(photos, finished, tmp_path)
     assert_same_state(tmp_path / "out", finished)
 
 
-def test_loss_that_is_not_finite_stops_the_run_and_keeps_the_state(photos, finished, tmp_path, monkeypatch):
+def test_loss_that_is_not_finite_stops_the_run_and_keeps_the_state(
+    photos, finished, tmp_path, monkeypatch
+):
     nan = float("nan")
-    monkeypatch.setattr(loop.Run, "prepare", lambda self: setattr(self, "forward", lambda x, t: self.net(x, t) * nan))
+    monkeypatch.setattr(
+        loop.Run,
+        "prepare",
+        lambda self: setattr(self, "forward", lambda x, t: self.net(x, t) * nan),
+    )
     with pytest.raises(RuntimeError, match="The loss became nan at step 5"):
         train(photos, tmp_path / "out", TINY)
     assert not (tmp_path / "out" / states.STATE).exists()
 
 
 @pytest.mark.parametrize("harm", ["weights cut", "weights removed", "older card"])
-def test_finished_run_whose_weights_or_card_are_not_whole_is_mended(photos, finished, tmp_path, harm):
+def test_finished_run_whose_weights_or_card_are_not_whole_is_mended(
+    photos, finished, tmp_path, harm
+):
     out = shutil.copytree(finished, tmp_path / "out")
     if harm == "weights cut":
         (out / WEIGHTS).write_bytes(b"")
@@ -290,7 +329,9 @@ def test_finished_run_whose_weights_or_card_are_not_whole_is_mended(photos, fini
 
 
 def test_numbers_that_are_not_finite_are_never_saved(photos, tmp_path, monkeypatch):
-    """A finite loss with infinite gradients poisons the weights: the checkpoint before stays as it was."""
+    """A finite loss with infinite gradients poisons the weights: the checkpoint before stays as it
+    was.
+    """
 
     def poisoned(self, lr, adam_lr):
         self.updates += 1
@@ -299,7 +340,9 @@ def test_numbers_that_are_not_finite_are_never_saved(photos, tmp_path, monkeypat
 
     out, often = tmp_path / "out", replace(TINY, checkpoint_minutes=1e-9, log_every=100)
     monkeypatch.setattr(loop.MuonAdamW, "step", poisoned)
-    with pytest.raises(RuntimeError, match=r"^At step 10 \d tensors .* not finite .*conv_out\.bias"):
+    with pytest.raises(
+        RuntimeError, match=r"^At step 10 \d tensors .* not finite .*conv_out\.bias"
+    ):
         train(photos, out, often)
     assert states.read(out).step == 9
 
@@ -309,7 +352,9 @@ def test_damaged_numbers_are_not_trained_on(photos, tmp_path):
     content = bytearray((out / states.STATE).read_bytes())
     content[-5] ^= 64
     (out / states.STATE).write_bytes(bytes(content))
-    with pytest.raises(ValueError, match=r"state\.safetensors is damaged: its numbers are not those"):
+    with pytest.raises(
+        ValueError, match=r"state\.safetensors is damaged: its numbers are not those"
+    ):
         train(photos, out, replace(TINY, steps=2))
 
 
@@ -331,7 +376,9 @@ def test_run_goes_on_without_the_folder_it_started_from(photos, finished, tmp_pa
     assert stored.step - stored.first == 4
 
 
-def test_full_disk_is_an_error_of_the_system_that_leaves_the_state_before(photos, tmp_path, monkeypatch):
+def test_full_disk_is_an_error_of_the_system_that_leaves_the_state_before(
+    photos, tmp_path, monkeypatch
+):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
@@ -364,12 +411,16 @@ def test_stop_ends_the_run_after_its_step_with_everything_saved(photos, finished
 
 
 def test_other_settings_are_refused_by_name(photos, finished):
-    with pytest.raises(ValueError, match=r"holds a run with other settings: lr was 0\.006, now 0\.001; pixels was"):
+    with pytest.raises(
+        ValueError, match=r"holds a run with other settings: lr was 0\.006, now 0\.001; pixels was"
+    ):
         train(photos, finished, replace(TINY, pixels=2048, lr=1e-3))
 
 
 def test_another_length_is_refused_once_the_rate_has_begun_to_fall(photos, finished):
-    with pytest.raises(ValueError, match=r"steps was 20, now 90.*to train longer, use a new folder and resume="):
+    with pytest.raises(
+        ValueError, match=r"steps was 20, now 90.*to train longer, use a new folder and resume="
+    ):
         train(photos, finished, replace(TINY, steps=90))
 
 
@@ -381,12 +432,16 @@ def test_run_of_an_earlier_version_is_refused(photos, tmp_path):
 
 
 def test_resume_from_a_folder_without_a_state_is_refused(photos, tmp_path):
-    with pytest.raises(ValueError, match=r"^resume = .* holds no state\.safetensors\. .*start_from="):
+    with pytest.raises(
+        ValueError, match=r"^resume = .* holds no state\.safetensors\. .*start_from="
+    ):
         train(photos, tmp_path / "out", replace(TINY, resume=tmp_path))
 
 
 def test_resume_from_another_network_is_refused(photos, finished, tmp_path):
-    with pytest.raises(ValueError, match=r"^The state is one of another network than the settings': "):
+    with pytest.raises(
+        ValueError, match=r"^The state is one of another network than the settings': "
+    ):
         train(photos, tmp_path / "out", replace(TINY, resume=finished, channels=(8, 24)))
 
 
@@ -438,7 +493,8 @@ def test_patch_larger_than_every_photograph_is_refused(photos, tmp_path):
 
 def test_start_from_another_architecture_is_refused(photos, finished, tmp_path):
     with pytest.raises(
-        ValueError, match=re.escape("Use the same: network='small', channels=[8, 16], blocks=1, middle=1.")
+        ValueError,
+        match=re.escape("Use the same: network='small', channels=[8, 16], blocks=1, middle=1."),
     ):
         train(photos, tmp_path / "out", replace(TINY, channels=(8, 8), start_from=finished))
 
@@ -467,12 +523,27 @@ def test_cuda_without_a_gpu_is_refused(photos, tmp_path):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"hours": 0}, {"steps": 0}, {"lr": 0.0}, {"lr": 1.0}, {"decay": 1.5}, {"ema_decay": 1.0}, {"blocks": 0},
-        {"precision": "fp16"}, {"device": "tpu"}, {"max_minutes": 0.0}, {"channels": (32,)}, {"procedural": -0.1},
-        {"images": 5}, {"channels": (8, 12)}, {"patches": (18,)}, {"patches": ()}, {"pixels": 3}, {"network": "vit"},
+        {"hours": 0},
+        {"steps": 0},
+        {"lr": 0.0},
+        {"lr": 1.0},
+        {"decay": 1.5},
+        {"ema_decay": 1.0},
+        {"blocks": 0},
+        {"precision": "fp16"},
+        {"device": "tpu"},
+        {"max_minutes": 0.0},
+        {"channels": (32,)},
+        {"procedural": -0.1},
+        {"images": 5},
+        {"channels": (8, 12)},
+        {"patches": (18,)},
+        {"patches": ()},
+        {"pixels": 3},
+        {"network": "vit"},
         {"resume": "a", "start_from": "b"},
     ],
-)  # fmt: skip
+)
 def test_settings_out_of_bounds_are_refused(wrong):
     with pytest.raises(ValidationError):
         TrainSettings(**wrong)
@@ -483,7 +554,9 @@ def test_every_stage_has_at_least_the_pixels_of_a_step_and_less_than_a_patch_mor
     stages = [settings.stage(i / 100) for i in range(101)]
     assert [patch for patch, _ in stages] == sorted(patch for patch, _ in stages)
     assert {patch for patch, _ in stages} == set(settings.patches)
-    assert all(settings.pixels <= patch**2 * count < settings.pixels + patch**2 for patch, count in stages)
+    assert all(
+        settings.pixels <= patch**2 * count < settings.pixels + patch**2 for patch, count in stages
+    )
 
 
 def test_settings_survive_json():
@@ -499,7 +572,10 @@ def test_v_gives_back_the_clean_image_and_the_noise():
     t = torch.tensor([0, 20, 300, 999])
     x0, eps = (torch.from_numpy(rng.standard_normal((4, 3, 4, 4))) for _ in range(2))
     x_t, v = noised(schedule, x0, t, eps)
-    alpha, sigma = (f.reshape(-1, 1, 1, 1) for f in (schedule.alpha_bar[t].sqrt(), (1 - schedule.alpha_bar[t]).sqrt()))
+    alpha, sigma = (
+        f.reshape(-1, 1, 1, 1)
+        for f in (schedule.alpha_bar[t].sqrt(), (1 - schedule.alpha_bar[t]).sqrt())
+    )
     torch.testing.assert_close(x_t, alpha * x0 + sigma * eps)
     torch.testing.assert_close(clean(schedule, x_t, t, v), x0)
     torch.testing.assert_close(alpha * v + sigma * x_t, eps)

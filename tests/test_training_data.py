@@ -17,7 +17,13 @@ from hrdis.training.settings import TrainSettings
 
 PALETTE = stream(0, "palette").integers(0, 256, (64, 3), dtype=np.uint8)
 TINY = TrainSettings(
-    steps=10, pixels=2048, patches=(16, 32), channels=(8, 16), procedural_pool=4, procedural=0.5, seed=3
+    steps=10,
+    pixels=2048,
+    patches=(16, 32),
+    channels=(8, 16),
+    procedural_pool=4,
+    procedural=0.5,
+    seed=3,
 )
 
 
@@ -119,7 +125,14 @@ def test_large_photographs_are_reduced_to_the_long_side(tmp_path):
 
 
 def test_licences_choose_by_the_manifest(folder):
-    manifest(folder, [("photos/a.png", "CC0-1.0"), ("photos/b.png", "CC-BY-4.0"), ("photos/sub/c.png", "CC0-1.0")])
+    manifest(
+        folder,
+        [
+            ("photos/a.png", "CC0-1.0"),
+            ("photos/b.png", "CC-BY-4.0"),
+            ("photos/sub/c.png", "CC0-1.0"),
+        ],
+    )
     chosen = folder_of.find_images(folder, ["cc0-1.0"])
     assert [path.name for path in chosen] == ["a.png", "c.png"]
 
@@ -180,7 +193,9 @@ def test_every_kind_of_picture_is_read_as_restore_reads_it(tmp_path):
 
 
 def test_noise_levels_follow_their_law():
-    """Mostly ln(sigma) ~ Normal(-1.2, 1.5), at the nearest time; one in twenty is drawn evenly from all."""
+    """Mostly ln(sigma) ~ Normal(-1.2, 1.5), at the nearest time; one in twenty is drawn evenly from
+    all.
+    """
     schedule, rng = Schedule.linear(), stream(0, "direct")
     probabilities = time_probabilities(schedule)
     assert probabilities.sum() == pytest.approx(1) and probabilities.min() >= 0.05 / 1000
@@ -195,7 +210,9 @@ def test_noise_levels_follow_their_law():
 
 def test_times_are_drawn_by_their_probabilities():
     probabilities = time_probabilities(Schedule.linear())
-    drawn = np.bincount(draw_times(stream(0, "times"), 20_000, probabilities), minlength=1000) / 20_000
+    drawn = (
+        np.bincount(draw_times(stream(0, "times"), 20_000, probabilities), minlength=1000) / 20_000
+    )
     assert np.abs(np.cumsum(drawn) - np.cumsum(probabilities)).max() < 1e-3  # stratified
 
 
@@ -205,7 +222,9 @@ def test_batch_depends_on_seed_and_step_only():
     there = [forwards(step, 16, 8) for step in range(10)]
     back = [backwards(step, 16, 8) for step in reversed(range(10))][::-1]
     for one, other in zip(there, back, strict=True):
-        assert all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("x0", "t", "eps"))
+        assert all(
+            np.array_equal(getattr(one, name), getattr(other, name)) for name in ("x0", "t", "eps")
+        )
     other_seed = BatchMaker(replace(TINY, seed=4), pyramid)(0, 16, 8)
     assert not np.array_equal(other_seed.eps, there[0].eps)
     assert not np.array_equal(there[0].eps, there[1].eps)
@@ -246,7 +265,9 @@ def test_card_names_data_licence_digest_and_command(folder, tmp_path):
     photos = folder_of.load(folder)
     assert licence_counts(folder, photos) == {"CC-BY-SA-4.0": 3}
     sections = {"Acceptance": "A table."}
-    path = write_card(out, folder, photos, TINY, step=10, pixels=20480, seconds=7200, sections=sections)
+    path = write_card(
+        out, folder, photos, TINY, step=10, pixels=20480, seconds=7200, sections=sections
+    )
     text = path.read_text()
     for part in (
         "3 CC-BY-SA-4.0",

@@ -23,7 +23,10 @@ def net():
 @pytest.fixture
 def batch():
     """x_t, t and v of four images."""
-    x, v = normal(4, 3, 16, 16, dtype=torch.float32), normal(4, 3, 16, 16, seed=1, dtype=torch.float32)
+    x, v = (
+        normal(4, 3, 16, 16, dtype=torch.float32),
+        normal(4, 3, 16, 16, seed=1, dtype=torch.float32),
+    )
     return x, torch.tensor([0, 50, 300, 900]), v
 
 
@@ -65,11 +68,15 @@ def test_right_gradients_keep_the_execution_asked_for(net, batch, asked):
 def test_check_leaves_every_parameter_as_it_was(net, batch):
     before = {name: p.detach().clone() for name, p in net.named_parameters()}
     checked(net, Execution(), *batch)
-    assert all(torch.equal(p, before[name]) and p.grad is None for name, p in net.named_parameters())
+    assert all(
+        torch.equal(p, before[name]) and p.grad is None for name, p in net.named_parameters()
+    )
 
 
 def test_compiler_that_loses_gradients_is_dropped_with_a_warning(net, batch, monkeypatch):
-    """As inductor did behind the upsamplers: the loss is right, the gradients of whole levels are zero."""
+    """As inductor did behind the upsamplers: the loss is right, the gradients of whole levels are
+    zero.
+    """
 
     def broken(module, **options):
         twin = network.build(SMALL)
@@ -79,7 +86,10 @@ def test_compiler_that_loses_gradients_is_dropped_with_a_warning(net, batch, mon
         return deafen(twin, "upsample.0")
 
     monkeypatch.setattr(torch, "compile", broken)
-    with pytest.warns(UserWarning, match=r"^Run compiled, channels-last, the network has other gradients than run pl"):
+    with pytest.warns(
+        UserWarning,
+        match=r"^Run compiled, channels-last, the network has other gradients than run pl",
+    ):
         assert checked(net, Execution(compile=True), *batch) == Execution()
 
 
@@ -93,14 +103,18 @@ def test_compiler_that_fails_is_dropped_with_a_warning(net, batch, monkeypatch):
 
 
 def test_network_whose_gradients_are_zero_is_refused_by_name(net, batch):
-    with pytest.raises(ValueError, match=r"^\d+ of \d+ parameters get no gradient: .*middle\.0\.norm\.weight"):
+    with pytest.raises(
+        ValueError, match=r"^\d+ of \d+ parameters get no gradient: .*middle\.0\.norm\.weight"
+    ):
         checked(deafen(net, "upsample.0"), Execution(), *batch)
 
 
 def test_differences_name_a_gradient_that_is_lost(net, batch):
     plain = gradients(train(net, batch, 3), PLAIN, *batch)
     other = {**plain, "middle.0.conv1.weight": torch.zeros_like(plain["middle.0.conv1.weight"])}
-    assert differences(plain, other, guards.TOLERANCE["bf16"]) == {"middle.0.conv1.weight": pytest.approx(1.0)}
+    assert differences(plain, other, guards.TOLERANCE["bf16"]) == {
+        "middle.0.conv1.weight": pytest.approx(1.0)
+    }
     assert not differences(plain, plain, 0.0)
 
 
@@ -113,7 +127,11 @@ def test_parameters_without_gradients_are_named_after_fifty_steps(net, batch):
     """Weight decay alone makes them smaller: that is no movement."""
     movement = Movement(net)
     train(deafen(net, "upsample.0"), batch)
-    behind = [name for name, _ in net.named_parameters() if name.startswith(("middle", "downsample", "upsample"))]
+    behind = [
+        name
+        for name, _ in net.named_parameters()
+        if name.startswith(("middle", "downsample", "upsample"))
+    ]
     assert set(behind) <= set(movement.unmoved(net))
     with pytest.raises(RuntimeError, match=r"^After 50 steps \d+ of \d+ parameters have not moved"):
         movement.check(net, 50)
@@ -121,7 +139,9 @@ def test_parameters_without_gradients_are_named_after_fifty_steps(net, batch):
 
 @pytest.mark.slow
 def test_inductor_is_used_only_where_its_gradients_are_right(batch):
-    """torch 2.13.0 on a CPU gives zeros behind the upsamplers of diffusers' network; a later one may be right."""
+    """torch 2.13.0 on a CPU gives zeros behind the upsamplers of diffusers' network; a later one
+    may be right.
+    """
     settings = TrainSettings(network="unet2d", channels=(8, 16, 24), blocks=1)
     net = network.build(settings)
     with warnings.catch_warnings(record=True):

@@ -35,7 +35,9 @@ def test_first_step_is_the_one_of_the_formula():
     before, weight.grad = weight.detach().clone(), normal(1, 8, 2, 3, 3, seed=1)[0]
     MuonAdamW([("middle.weight", weight)]).step(0.1, 0.0)
     direction = orthogonalised(weight.grad.reshape(1, 8, 18))[0].reshape(8, 2, 3, 3)
-    torch.testing.assert_close(weight.detach(), (1 - 0.01) * before - 0.1 * direction, rtol=0, atol=1e-9)
+    torch.testing.assert_close(
+        weight.detach(), (1 - 0.01) * before - 0.1 * direction, rtol=0, atol=1e-9
+    )
 
 
 def test_rest_is_updated_as_torch_does():
@@ -51,6 +53,10 @@ def test_rest_is_updated_as_torch_does():
 
 
 def test_first_and_last_layer_and_vectors_are_left_to_adamw():
-    optimizer = MuonAdamW(network.build(TrainSettings(channels=(8, 16), blocks=1)).named_parameters())
+    optimizer = MuonAdamW(
+        network.build(TrainSettings(channels=(8, 16), blocks=1)).named_parameters()
+    )
     assert {"conv_in.weight", "conv_out.weight", "middle.0.norm.weight"} <= set(optimizer.others)
-    assert {"middle.0.conv1.weight", "upsample.0.weight", "time.linear1.weight"} <= set(optimizer.matrices)
+    assert {"middle.0.conv1.weight", "upsample.0.weight", "time.linear1.weight"} <= set(
+        optimizer.matrices
+    )

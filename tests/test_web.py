@@ -43,7 +43,10 @@ H, W = 40, 56
 @pytest.fixture
 def picture(tmp_path):
     file = tmp_path / "my photo.png"
-    images.save(file, hrdis.images.load(Path(hrdis.__file__).parent / "pictures" / "chelsea.png")[..., :H, :W])
+    images.save(
+        file,
+        hrdis.images.load(Path(hrdis.__file__).parent / "pictures" / "chelsea.png")[..., :H, :W],
+    )
     return file
 
 
@@ -71,13 +74,17 @@ def free_port():
 def stroke(size=(W, H)):
     """What a brush leaves: an opaque line on nothing."""
     layer = Image.new("RGBA", size, (0, 0, 0, 0))
-    ImageDraw.Draw(layer).line((0, 0, size[0] // 2, size[1] // 2), fill="#ff0066", width=size[1] // 10)
+    ImageDraw.Draw(layer).line(
+        (0, 0, size[0] // 2, size[1] // 2), fill="#ff0066", width=size[1] // 10
+    )
     return layer
 
 
 def form(picture, task="inpaint", **other):
     painted = stroke() if task == "inpaint" else None
-    return Form(**({"picture": picture, "task": task, "painted": painted, "changed": QUICK} | other))
+    return Form(
+        **({"picture": picture, "task": task, "painted": painted, "changed": QUICK} | other)
+    )
 
 
 def outcome(asked):
@@ -87,15 +94,20 @@ def outcome(asked):
 
 
 def contents(seen):
-    return {path.name: path.read_bytes() for path in seen.files} if isinstance(seen, Restored) else {}
+    return (
+        {path.name: path.read_bytes() for path in seen.files} if isinstance(seen, Restored) else {}
+    )
 
 
-# ---- the same as the command ------------------------------------------------------------------------------
+# ---- the same as the command
+# ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("task", ["inpaint", "denoise", "sr2"])
 def test_page_restores_as_its_command_does(task, picture, tmp_path, monkeypatch):
-    asked = form(picture, task, samples=2, seed=3, noise=0.1 if task == "denoise" else 0.0, solver="ddrm")
+    asked = form(
+        picture, task, samples=2, seed=3, noise=0.1 if task == "denoise" else 0.0, solver="ddrm"
+    )
     _, seen, files = outcome(asked)
     (tmp_path / "home").mkdir()
     monkeypatch.chdir(tmp_path / "home")
@@ -138,20 +150,26 @@ def test_page_leaves_grey_pictures_of_16_bits_as_they_were(tmp_path):
     assert images.read(tmp_path / "out.png").bits == 16
 
 
-# ---- watching ---------------------------------------------------------------------------------------------
+# ---- watching
+# ---------------------------------------------------------------------------------------------
 
 
 def test_frames_count_up_to_the_end(picture, monkeypatch):
     monkeypatch.setattr("hrdis.web.work.EVERY", -1)
     frames, seen, _ = outcome(form(picture, samples=2, changed={"steps": 3}))
     assert [(f.done, f.total) for f in frames] == [(k, 6) for k in range(1, 7)]
-    assert all(f.left >= 0 and f.picture.size == (W, H) for f in frames) and seen.first.size == (W, H)
+    assert all(f.left >= 0 and f.picture.size == (W, H) for f in frames) and seen.first.size == (
+        W,
+        H,
+    )
 
 
 def test_closing_a_run_stops_the_network_and_removes_its_files(picture, monkeypatch):
     monkeypatch.setattr("hrdis.web.work.EVERY", -1)
     kept = []
-    monkeypatch.setattr("hrdis.web.work.prepare", lambda *given: kept.append(prepare(*given)) or kept[-1])
+    monkeypatch.setattr(
+        "hrdis.web.work.prepare", lambda *given: kept.append(prepare(*given)) or kept[-1]
+    )
     watched = Workshop("cpu").restore(form(picture, changed={"steps": 50}))
     assert isinstance(next(watched), Frame)
     calls = []
@@ -162,11 +180,14 @@ def test_closing_a_run_stops_the_network_and_removes_its_files(picture, monkeypa
 
 def test_samples_come_with_their_mean_and_a_map(picture):
     watched = Workshop("cpu").restore(form(picture, samples=2))
-    titles = next([title for _, title in seen.gallery] for seen in watched if isinstance(seen, Restored))
+    titles = next(
+        [title for _, title in seen.gallery] for seen in watched if isinstance(seen, Restored)
+    )
     assert titles == ["sample 1", "sample 2", "mean of the samples", "where they differ"]
 
 
-# ---- what is asked for ------------------------------------------------------------------------------------
+# ---- what is asked for
+# ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -187,7 +208,11 @@ def test_samples_come_with_their_mean_and_a_map(picture):
 def test_page_says_what_is_missing_before_any_work(other, message, picture, monkeypatch):
     monkeypatch.setattr("hrdis.restoration.job.iterate", lambda *a, **k: pytest.fail("it ran"))
     with pytest.raises((ValueError, TypeError), match=message):
-        list(Workshop("cpu").restore(form(picture) if not other else Form(**(vars(form(picture)) | other))))
+        list(
+            Workshop("cpu").restore(
+                form(picture) if not other else Form(**(vars(form(picture)) | other))
+            )
+        )
 
 
 def test_a_picture_that_is_none_is_refused(tmp_path):
@@ -206,7 +231,9 @@ def test_a_restoration_that_becomes_nan_is_an_error(picture):
 def test_holes_are_where_the_brush_was(picture, work):
     given = options(form(picture), work, "cpu", "fp32")
     holes = images.read(given.mask).x[0, 0] > 0
-    alpha = torch.frombuffer(bytearray(stroke().getchannel("A").tobytes()), dtype=torch.uint8).reshape(H, W)
+    alpha = torch.frombuffer(
+        bytearray(stroke().getchannel("A").tobytes()), dtype=torch.uint8
+    ).reshape(H, W)
     assert torch.equal(holes, alpha > 0)
 
 
@@ -220,7 +247,10 @@ def test_a_mask_may_have_the_name_of_the_picture(picture, tmp_path, work):
     mask = tmp_path / "elsewhere" / picture.name
     images.save(mask, torch.ones(1, 1, H, W))
     given = options(form(picture, mask=mask, hole="white"), work, "cpu", "fp32")
-    assert given.image.read_bytes() == picture.read_bytes() and given.mask.read_bytes() == mask.read_bytes()
+    assert (
+        given.image.read_bytes() == picture.read_bytes()
+        and given.mask.read_bytes() == mask.read_bytes()
+    )
 
 
 def test_a_name_that_looks_like_an_option_is_none_in_the_command(tmp_path, work):
@@ -241,7 +271,13 @@ def test_every_task_of_the_page_has_an_example_that_runs(task, tmp_path, work):
     made = example(task, tmp_path)
     hole = "white" if made.mask else "painted"
     asked = Form(
-        picture=made.picture, task=task, mask=made.mask, hole=hole, kernel=made.kernel, noise=made.noise, changed=QUICK
+        picture=made.picture,
+        task=task,
+        mask=made.mask,
+        hole=hole,
+        kernel=made.kernel,
+        noise=made.noise,
+        changed=QUICK,
     )
     job = prepare(options(asked, work, "cpu", "fp32"), asked.settings)
     assert job.steps == 2
@@ -252,10 +288,13 @@ def test_solvers_offered_for_a_task_can_do_it(task, tmp_path):
     noise = WORDS[task].noise
     names = solvers_for(task, noise)
     assert names[0] == hrdis.TASKS[task].solver and set(names) <= set(SOLVERS)
-    assert ("ddrm" in names) == (task in ("inpaint", "denoise", "sr2", "sr4", "sr8", "colorize"))  # those with an SVD
+    assert ("ddrm" in names) == (
+        task in ("inpaint", "denoise", "sr2", "sr4", "sr8", "colorize")
+    )  # those with an SVD
 
 
-# ---- the form ---------------------------------------------------------------------------------------------
+# ---- the form
+# ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SOLVERS)
@@ -267,9 +306,13 @@ def test_every_setting_has_a_control_that_shows_it(name):
         for field, control in made.items():
             value = getattr(settings, field)
             shown = (
-                float(control.value) if isinstance(control.value, str) and isinstance(value, float) else control.value
+                float(control.value)
+                if isinstance(control.value, str) and isinstance(value, float)
+                else control.value
             )
-            assert shown == ("" if value is None else str(value) if isinstance(shown, str) and shown else value)
+            assert shown == (
+                "" if value is None else str(value) if isinstance(shown, str) and shown else value
+            )
             assert control.info
 
 
@@ -279,7 +322,8 @@ def test_bounds_of_a_setting_reach_its_control():
     assert [value for _, value in made["grid"].choices] == ["uniform", "stride"]
 
 
-# ---- the page that is served ------------------------------------------------------------------------------
+# ---- the page that is served
+# ------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -298,7 +342,8 @@ def asked_of(picture, **other):
     images.save(mask, hole)
     given = {
         "picture": handle_file(str(picture)), "task": "inpaint", "hole": "white", "painted": None,
-        "mask": handle_file(str(mask)), "kernel": None, "noise": 0, "samples": 1, "seed": 0, "solver": "hrdis",
+        "mask": handle_file(str(mask)), "kernel": None, "noise": 0, "samples": 1, "seed": 0,
+        "solver": "hrdis",
         "settings": QUICK, "prior": "default", "label": "",
     }  # fmt: skip
     return given | other
@@ -308,11 +353,18 @@ def test_served_page_restores(client, picture):
     found = client.predict(**asked_of(picture), api_name="/restore")
     status, files, shell = found[0], found[4], found[5]
     names = [Path(file).name for file in files["value"]]
-    assert "2 network calls" in status and shell["value"].startswith("hrdis restore 'my photo.png' --task inpaint")
+    assert "2 network calls" in status and shell["value"].startswith(
+        "hrdis restore 'my photo.png' --task inpaint"
+    )
     assert names == ["mask.png", "my photo-restored.png", "my photo-restored.json"]
     restored = images.read(files["value"][1]).x
     holes = images.read(files["value"][0]).x.expand_as(restored) > 0
-    assert torch.equal(restored[~holes], images.read(picture).x[~holes]) and restored.shape == (1, 3, H, W)
+    assert torch.equal(restored[~holes], images.read(picture).x[~holes]) and restored.shape == (
+        1,
+        3,
+        H,
+        W,
+    )
 
 
 def test_served_page_hands_on_what_is_wrong(client, picture):
@@ -333,7 +385,9 @@ NO_PICTURES = {
 
 @pytest.mark.parametrize("place", ["picture", "mask", "kernel", "painted"])
 @pytest.mark.parametrize("name", NO_PICTURES)
-def test_served_page_says_in_its_own_words_what_is_no_picture(name, place, client, picture, tmp_path):
+def test_served_page_says_in_its_own_words_what_is_no_picture(
+    name, place, client, picture, tmp_path
+):
     """Not in gradio's, not in Python's, and without the folders of the server."""
     from gradio_client import handle_file
     from gradio_client.exceptions import AppError
@@ -353,14 +407,25 @@ def test_served_page_says_in_its_own_words_what_is_no_picture(name, place, clien
 
 
 @pytest.mark.parametrize(
-    "other", [{"mask": None}, {"task": "deblur-motion"}, {"task": "denoise"}, {"hole": "alpha"}, {"noise": -1}]
+    "other",
+    [
+        {"mask": None},
+        {"task": "deblur-motion"},
+        {"task": "denoise"},
+        {"hole": "alpha"},
+        {"noise": -1},
+    ],
 )
 def test_served_page_names_no_option_and_no_python(other, client, picture):
     from gradio_client.exceptions import AppError
 
     with pytest.raises(AppError) as said:
         client.predict(**asked_of(picture, **other), api_name="/restore")
-    assert not PYTHONIC.search(str(said.value)) and " --" not in str(said.value) and "/tmp" not in str(said.value)
+    assert (
+        not PYTHONIC.search(str(said.value))
+        and " --" not in str(said.value)
+        and "/tmp" not in str(said.value)
+    )
 
 
 def test_page_says_what_is_odd_about_the_files(tmp_path):
@@ -372,11 +437,15 @@ def test_page_says_what_is_odd_about_the_files(tmp_path):
 
 def test_page_bounds_what_it_keeps(picture, monkeypatch):
     monkeypatch.setattr(images, "MAX_PIXELS", H * W * 4 * 2)
-    with pytest.raises(ValueError, match=r"3 restorations of 112 x 80 pixels are .* Take fewer restorations"):
+    with pytest.raises(
+        ValueError, match=r"3 restorations of 112 x 80 pixels are .* Take fewer restorations"
+    ):
         list(Workshop("cpu").restore(form(picture, task="sr2", samples=3, changed=QUICK)))
 
 
-@pytest.mark.parametrize("other", [{"prior": "/etc/passwd"}, {"solver": "nonsense"}, {"task": "phase"}])
+@pytest.mark.parametrize(
+    "other", [{"prior": "/etc/passwd"}, {"solver": "nonsense"}, {"task": "phase"}]
+)
 def test_served_page_takes_only_what_it_offers(other, client, picture):
     from gradio_client.exceptions import AppError
 
@@ -412,7 +481,8 @@ def test_restore_ends_with_its_buttons_as_they_were(picture):
     assert "no picture" in seen[-1][0] and seen[-1][-2].visible and not seen[-1][-1].visible
 
 
-# ---- the command ------------------------------------------------------------------------------------------
+# ---- the command
+# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -433,14 +503,18 @@ def test_serve_refuses_bad_options(words, message, capsys):
 def test_serve_says_where_it_is_and_ends_with_an_interrupt():
     port = free_port()
     words = [sys.executable, "-m", "hrdis", "serve", "--port", str(port)]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, preexec_fn=default_interrupt)
+    process = subprocess.Popen(
+        words, stderr=subprocess.PIPE, text=True, preexec_fn=default_interrupt
+    )
     assert process.stderr.readline() == f"The page is at http://127.0.0.1:{port}. Ctrl-C ends it.\n"
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0
 
 
 def default_interrupt():
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have told its jobs to ignore it
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell may have told its jobs to ignore it
 
 
 def test_serve_without_gradio_says_how_to_get_it(monkeypatch, capsys):
@@ -448,7 +522,8 @@ def test_serve_without_gradio_says_how_to_get_it(monkeypatch, capsys):
     assert run("serve") == 2 and "pip install 'hrdis[web]'" in capsys.readouterr().err
 
 
-# ---- in a browser -----------------------------------------------------------------------------------------
+# ---- in a browser
+# -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture

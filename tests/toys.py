@@ -1,6 +1,7 @@
 """Small problems with known answers, and the tables that the common suites run over.
 
-A new operator or solver is tested by being listed here (operators: `LINEAR`) or in ``hrdis.SOLVERS``.
+A new operator or solver is tested by being listed here (operators: `LINEAR`) or in
+``hrdis.SOLVERS``.
 """
 
 from collections.abc import Callable
@@ -66,32 +67,40 @@ def pixels(*shape: int, seed: int = 0, keep: float = 0.6) -> Tensor:
 
 
 def dense(m: int, n: int) -> Tensor:
-    """A random matrix with singular values between 1 and 2, so that nothing is lost to its condition."""
+    """A random matrix with singular values between 1 and 2, so that nothing is lost to its
+    condition.
+    """
     U, _, Vt = torch.linalg.svd(normal(m, n, seed=7), full_matrices=False)
     return U @ torch.diag(torch.linspace(2, 1, m, dtype=torch.float64)) @ Vt
 
 
 def sensitivities(n: int, h: int, w: int) -> Tensor:
     """Smooth complex coil maps with sum |S_i|^2 between 1 and 2."""
-    v, u = torch.meshgrid(torch.linspace(-1, 1, h).double(), torch.linspace(-1, 1, w).double(), indexing="ij")
+    v, u = torch.meshgrid(
+        torch.linspace(-1, 1, h).double(), torch.linspace(-1, 1, w).double(), indexing="ij"
+    )
     angles = 2 * torch.pi * torch.arange(n)[:, None, None] / n
     maps = torch.polar(1 + 0.3 * (u * angles.cos() + v * angles.sin()), u * angles.sin() + angles)
     return maps / n**0.5
 
 
-MILD = torch.tensor([[0.0, 0.06, 0.02], [0.1, 0.7, 0.03], [0.01, 0.05, 0.03]])  # a blur that loses little, no symmetry
+MILD = torch.tensor(
+    [[0.0, 0.06, 0.02], [0.1, 0.7, 0.03], [0.01, 0.05, 0.03]]
+)  # a blur that loses little, no symmetry
 TAPS = torch.tensor([0.15, 0.6, 0.25])
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of `LINEAR`: how to make an operator for images of a shape, and which shapes it can take.
+    """A row of `LINEAR`: how to make an operator for images of a shape, and which shapes it can
+    take.
 
     Args:
         make: (b, c, h, w) to the operator.
         channels: what c may be.
         sizes: what (h, w) may be; None means any multiples of 12.
-        iterative: pinv is found by conjugate gradient, which must look at numbers to know when to stop.
+        iterative: pinv is found by conjugate gradient, which must look at numbers to know when to
+            stop.
         rough: the operator's smooth picture does not claim to explain y.
         condition: bound of the ratio of the largest to the smallest non-zero singular value.
     """
@@ -109,7 +118,9 @@ class Row:
     def fit(self, b: int, c: int, h: int, w: int) -> tuple[int, int, int, int]:
         """The shape (b, c, h, w) itself if it can be taken, else the nearest in kind."""
         c = c if c in self.channels else self.channels[0]
-        return (b, c, h, w) if self.sizes is None or (h, w) in self.sizes else (b, c, *self.sizes[0])
+        return (
+            (b, c, h, w) if self.sizes is None or (h, w) in self.sizes else (b, c, *self.sizes[0])
+        )
 
 
 #: every exported linear operator; h and w are multiples of 12 unless the row says otherwise
@@ -130,7 +141,9 @@ LINEAR: dict[str, Row] = {
     "matrix": Row(lambda b, c, h, w: Matrix(dense(c * h * w // 3, c * h * w), (c, h, w))),
     "cs": Row(lambda b, c, h, w: CompressedSensing(0.3, block=4)),
     "cs, everything": Row(lambda b, c, h, w: CompressedSensing(1.0, block=4)),
-    "cs, a matrix": Row(lambda b, c, h, w: CompressedSensing(matrix=torch.linalg.qr(normal(9, 5)).Q.T, block=3)),
+    "cs, a matrix": Row(
+        lambda b, c, h, w: CompressedSensing(matrix=torch.linalg.qr(normal(9, 5)).Q.T, block=3)
+    ),
     "walsh": Row(lambda b, c, h, w: WalshHadamard(4), sizes=((16, 16), (8, 8))),
     "walsh, sequency": Row(lambda b, c, h, w: WalshHadamard(2, order="sequency"), sizes=((8, 8),)),
     "colorize": Row(lambda b, c, h, w: Colorization(), channels=(3,)),
@@ -139,14 +152,23 @@ LINEAR: dict[str, Row] = {
     "blur, replicate": Row(lambda b, c, h, w: Blur(MILD, "replicate"), iterative=True, rough=True),
     "blur, zero": Row(lambda b, c, h, w: Blur(MILD, "zero"), iterative=True, rough=True),
     "circular blur": Row(lambda b, c, h, w: CircularBlur(MILD), rough=True),
-    "circular blur, blind": Row(lambda b, c, h, w: CircularBlur(torch.ones(3, 3) / 9), condition=20, rough=True),
-    "separable blur": Row(lambda b, c, h, w: SeparableBlur(TAPS, TAPS.flip(0), threshold=0), condition=30, rough=True),
-    "separable blur, cut": Row(lambda b, c, h, w: SeparableBlur(TAPS, threshold=0.5), condition=4, rough=True),
+    "circular blur, blind": Row(
+        lambda b, c, h, w: CircularBlur(torch.ones(3, 3) / 9), condition=20, rough=True
+    ),
+    "separable blur": Row(
+        lambda b, c, h, w: SeparableBlur(TAPS, TAPS.flip(0), threshold=0), condition=30, rough=True
+    ),
+    "separable blur, cut": Row(
+        lambda b, c, h, w: SeparableBlur(TAPS, threshold=0.5), condition=4, rough=True
+    ),
     "mri": Row(lambda b, c, h, w: MRI(pixels(h, w)), channels=(2,)),
     "mri, a mask per image": Row(lambda b, c, h, w: MRI(pixels(b, 1, h, w)), channels=(2,)),
     "mri, columns": Row(lambda b, c, h, w: MRI(pixels(1, w)[0]), channels=(2,)),
     "mri, coils": Row(
-        lambda b, c, h, w: MRI(torch.ones(h, w), sensitivities(3, h, w)), channels=(2,), iterative=True, rough=True
+        lambda b, c, h, w: MRI(torch.ones(h, w), sensitivities(3, h, w)),
+        channels=(2,),
+        iterative=True,
+        rough=True,
     ),
     "mri, coils and a mask per image": Row(
         lambda b, c, h, w: MRI(pixels(b, 1, h, w), sensitivities(3, h, w).expand(b, -1, -1, -1)),
@@ -156,16 +178,33 @@ LINEAR: dict[str, Row] = {
         rough=True,
         condition=20,
     ),
-    "ct": Row(lambda b, c, h, w: CT(12, 6), channels=(1,), sizes=((6, 6),), iterative=True, rough=True, condition=50),
-    "mri, of a picture": Row(lambda b, c, h, w: Slices(MRI(pixels(h, w)), channels=2), iterative=True),
+    "ct": Row(
+        lambda b, c, h, w: CT(12, 6),
+        channels=(1,),
+        sizes=((6, 6),),
+        iterative=True,
+        rough=True,
+        condition=50,
+    ),
+    "mri, of a picture": Row(
+        lambda b, c, h, w: Slices(MRI(pixels(h, w)), channels=2), iterative=True
+    ),
     "ct, of a picture": Row(
-        lambda b, c, h, w: Slices(CT(12, 6)), sizes=((6, 6),), iterative=True, rough=True, condition=50
+        lambda b, c, h, w: Slices(CT(12, 6)),
+        sizes=((6, 6),),
+        iterative=True,
+        rough=True,
+        condition=50,
     ),
     "blur, then sr2": Row(
-        lambda b, c, h, w: Composition(CircularBlur(MILD), SuperResolution(2)), iterative=True, rough=True
+        lambda b, c, h, w: Composition(CircularBlur(MILD), SuperResolution(2)),
+        iterative=True,
+        rough=True,
     ),
     "inpaint, then blur": Row(
-        lambda b, c, h, w: Composition(Inpainting(pixels(b, 1, h, w)), Blur(MILD)), iterative=True, rough=True
+        lambda b, c, h, w: Composition(Inpainting(pixels(b, 1, h, w)), Blur(MILD)),
+        iterative=True,
+        rough=True,
     ),
 }
 
@@ -201,22 +240,34 @@ NONLINEAR: dict[str, Callable[[int, int, int, int], Operator]] = {
     "quantize": lambda b, c, h, w: Quantization(3),
     "quantize, hard": lambda b, c, h, w: Quantization(3, rounding="hard"),
     "low light": lambda b, c, h, w: LowLight(),
-    "low light, given": lambda b, c, h, w: LowLight(0.3 + 0.1 * pixels(b, 1)[:, 0], 0.1 * pixels(b, 1, h, w)),
+    "low light, given": lambda b, c, h, w: LowLight(
+        0.3 + 0.1 * pixels(b, 1)[:, 0], 0.1 * pixels(b, 1, h, w)
+    ),
 }
 
 # ---- priors -------------------------------------------------------------------------------------
 
 
-def mixture(c: int = 1, h: int = 8, w: int = 8, spread: float = 0.15) -> hrdis.priors.GaussianMixture:
-    """Three pictures close enough to each other that the component stays open over middle noise levels."""
+def mixture(
+    c: int = 1, h: int = 8, w: int = 8, spread: float = 0.15
+) -> hrdis.priors.GaussianMixture:
+    """Three pictures close enough to each other that the component stays open over middle noise
+    levels.
+    """
     means = 0.3 * normal(1, c, h, w, seed=1) + spread * normal(3, c, h, w, seed=2)
-    return hrdis.priors.GaussianMixture(means, torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.2, 0.3, 0.25]))
+    return hrdis.priors.GaussianMixture(
+        means, torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.2, 0.3, 0.25])
+    )
 
 
 def gaussian(c: int = 1, h: int = 4, w: int = 4) -> hrdis.priors.Gaussian:
     """Correlated, so that what was not observed can be told from what was."""
     n = c * h * w
-    at = torch.stack(torch.meshgrid(*(torch.arange(k) for k in (c, h, w)), indexing="ij"), -1).reshape(n, 3).double()
+    at = (
+        torch.stack(torch.meshgrid(*(torch.arange(k) for k in (c, h, w)), indexing="ij"), -1)
+        .reshape(n, 3)
+        .double()
+    )
     covariance = 0.25 * torch.exp(-torch.cdist(at, at) / 2)
     return hrdis.priors.Gaussian(0.3 * normal(c, h, w, seed=3), covariance)
 
@@ -237,21 +288,28 @@ class Recorded(hrdis.Prior):
 
 
 class Pixelwise(hrdis.Prior):
-    """Pixels are independent, near one of two levels each: local, exact at any size, and not linear."""
+    """Pixels are independent, near one of two levels each: local, exact at any size, and not
+    linear.
+    """
 
     schedule = hrdis.Schedule.linear()
     channels = (1, 3)
     name = "pixelwise"
 
     def forward(self, x_t: Tensor, t: int) -> hrdis.priors.Prediction:
-        q, v = self.schedule, 0.04 * self.schedule[t] + 1 - self.schedule[t]  # levels -0.5 and 0.5, variance 0.04
+        q, v = (
+            self.schedule,
+            0.04 * self.schedule[t] + 1 - self.schedule[t],
+        )  # levels -0.5 and 0.5, variance 0.04
         level = 0.5 * (0.5 * q.signal(t) * x_t / v).tanh()
         eps = q.noise(t) * (x_t - q.signal(t) * level) / v
         return hrdis.priors.Prediction(q.denoised(x_t, t, eps), eps)
 
 
 class Gain(BlindOperator):
-    """y = mask * g * x, a gain per image unknown: the smallest blind problem, with holes like the others."""
+    """y = mask * g * x, a gain per image unknown: the smallest blind problem, with holes like the
+    others.
+    """
 
     def __init__(self, mask: Tensor):
         super().__init__()
@@ -307,7 +365,8 @@ def _solvers() -> dict[str, hrdis.Solver]:
     return table
 
 
-#: every solver at its defaults and at its presets, with few steps; listed alike in ``hrdis.SOLVERS``
+#: every solver at its defaults and at its presets, with few steps; listed alike in
+#: ``hrdis.SOLVERS``
 SOLVERS: dict[str, hrdis.Solver] = _solvers()
 
 #: settings that take another path through a solver
@@ -354,16 +413,29 @@ def drain(run) -> tuple[list[hrdis.Step], hrdis.Result]:
 
 def whole(solver: hrdis.Solver, y: Tensor) -> hrdis.Problem:
     """The plainest problem a solver can take: all of the picture was seen."""
-    A = Identity() if isinstance(Identity(), solver.needs()) else Gain(torch.ones(1, 1, *y.shape[-2:]))
+    A = (
+        Identity()
+        if isinstance(Identity(), solver.needs())
+        else Gain(torch.ones(1, 1, *y.shape[-2:]))
+    )
     return hrdis.Problem(y, A)
 
 
 def problem_for(
-    solver: hrdis.Solver, b: int = 3, c: int = 1, h: int = 8, w: int = 8, dtype: torch.dtype = torch.float64
+    solver: hrdis.Solver,
+    b: int = 3,
+    c: int = 1,
+    h: int = 8,
+    w: int = 8,
+    dtype: torch.dtype = torch.float64,
 ) -> hrdis.Problem:
-    """A noiseless problem that the solver can take; every image has a mask of its own where masks are possible."""
+    """A noiseless problem that the solver can take; every image has a mask of its own where masks
+    are possible.
+    """
     x = mixture(c, h, w).means[torch.arange(b) % 3] + 0.2 * normal(b, c, h, w, seed=4)
     for A in (Inpainting(pixels(b, 1, h, w, seed=5)), Gain(pixels(b, 1, h, w, seed=5))):
         if isinstance(A, solver.needs()):
             return hrdis.measure(A, x.to(dtype))
-    raise AssertionError(f"{type(solver).__name__} requires a {solver.requires.__name__}; give it a problem here.")
+    raise AssertionError(
+        f"{type(solver).__name__} requires a {solver.requires.__name__}; give it a problem here."
+    )

@@ -18,11 +18,13 @@ import hrdis
 from hrdis.solvers import SOLVERS
 from hrdis.tasks import TASKS
 
-#: The rooms, their modules, and of those that have more to them than is for everybody, the names that are.
+#: The rooms, their modules, and of those that have more to them than is for everybody, the names
+#: that are.
 ROOMS: dict[str, dict[str, Sequence[str]]] = {
     "Measure and solve": {"simulate": (), "driver": (), "restarts": ()},
     "Solvers": {"solvers": (), "solvers.base": ()},
-    "Operators": {"operators": (), "operators.masks": (), "operators.kernels": (), "operators.kspace": ()},
+    "Operators": {"operators": (), "operators.masks": (), "operators.kernels": (),
+    "operators.kspace": ()},
     "Noise": {"noise": ()},
     "Tasks": {"tasks": ()},
     "Priors": {"priors": (), "priors.cards": ("Card", "cards", "find", "home")},
@@ -38,7 +40,8 @@ ROOMS: dict[str, dict[str, Sequence[str]]] = {
     "Training": {"training.train": (), "training.settings": (), "training.loop": ("Progress",)},
     "Benchmark": {
         "bench.planfile": (), "bench.gather": ("Gathered", "gather"), "bench.report": ("report",),
-        "bench.exports": ("csv_of", "latex_of"), "bench.paper": (), "bench.statistics": (), "bench.sets": (),
+        "bench.exports": ("csv_of", "latex_of"), "bench.paper": (), "bench.statistics": (),
+        "bench.sets": (),
         "bench.perceptual": ("Missing",),
     },
 }  # fmt: skip
@@ -57,7 +60,9 @@ def room_page(title: str, modules: dict[str, Sequence[str]]) -> list[str]:
 
 
 def public(module: ModuleType) -> list[str]:
-    """The names a module is there for: those it defines, or, of a folder, those its ``__init__`` hands on."""
+    """The names a module is there for: those it defines, or, of a folder, those its ``__init__``
+    hands on.
+    """
     at = module.__name__ if hasattr(module, "__path__") else None
     names = []
     for name in order(module):
@@ -73,7 +78,9 @@ def depth(found: Any) -> int:
 
 
 def order(module: ModuleType) -> list[str]:
-    """Public classes and functions of a module, as its ``__all__`` has them or in the order of its lines."""
+    """Public classes and functions of a module, as its ``__all__`` has them or in the order of its
+    lines.
+    """
     names = list(getattr(module, "__all__", []))
     if names:
         return names
@@ -86,11 +93,19 @@ def order(module: ModuleType) -> list[str]:
 
 
 def entry(module: ModuleType, name: str) -> list[str]:
-    """The directive of one name, under the shortest name it has; nothing where another page has it."""
+    """The directive of one name, under the shortest name it has; nothing where another page has
+    it.
+    """
     found = getattr(module, name)
-    if name in {cls.__name__ for cls, _ in SOLVERS.values()} or (short_of(found) != module.__name__):
+    if name in {cls.__name__ for cls, _ in SOLVERS.values()} or (
+        short_of(found) != module.__name__
+    ):
         return []
-    at = "hrdis" if getattr(hrdis, name, None) is found and name in hrdis.__all__ else module.__name__
+    at = (
+        "hrdis"
+        if getattr(hrdis, name, None) is found and name in hrdis.__all__
+        else module.__name__
+    )
     if not inspect.isclass(found):
         return directive("autofunction", f"{at}.{name}", [])
     options = {"members": ""}
@@ -109,16 +124,24 @@ def signature(found: type) -> str:
     if not is_dataclass(found) or all(f.default_factory is MISSING for f in fields(found)):
         return ""
     usual = {f.name: "" if f.default is MISSING else f"={f.default!r}" for f in fields(found)}
-    made = {f.name: f"={f.default_factory()!r}" for f in fields(found) if f.default_factory is not MISSING}
+    made = {
+        f.name: f"={f.default_factory()!r}"
+        for f in fields(found)
+        if f.default_factory is not MISSING
+    }
     return f"({', '.join(name + value for name, value in (usual | made).items())})"
 
 
 def short_of(found: Any) -> str:
-    """The module, among those that have a page, that a thing is shown in: its folder, where that hands it on."""
+    """The module, among those that have a page, that a thing is shown in: its folder, where that
+    hands it on.
+    """
     modules = [f"hrdis.{short}" for room in ROOMS.values() for short in room]
     home = found.__module__
     holders = [m for m in modules if home == m or home.startswith(f"{m}.")]
-    return next((m for m in holders if getattr(import_module(m), found.__name__, None) is found), home)
+    return next(
+        (m for m in holders if getattr(import_module(m), found.__name__, None) is found), home
+    )
 
 
 def data() -> dict[str, list[str]]:
@@ -129,17 +152,25 @@ def data() -> dict[str, list[str]]:
     held = {
         "Solvers": (
             "SOLVERS",
-            ["``SOLVERS[name]`` is ``(class, presets)``.", "", *table([("name", "class"), *solvers])],
+            [
+                "``SOLVERS[name]`` is ``(class, presets)``.",
+                "",
+                *table([("name", "class"), *solvers]),
+            ],
         ),
         "Tasks": ("TASKS", ["``TASKS[name]`` is a `Task`.", "", *table(tasks)]),
     }
-    return {room: directive("py:data", name, lines, module="hrdis") for room, (name, lines) in held.items()}
+    return {
+        room: directive("py:data", name, lines, module="hrdis")
+        for room, (name, lines) in held.items()
+    }
 
 
 def api_index() -> list[str]:
     return [
         *heading("API"),
-        "Every public name, by room of the house, from its docstring. What a script needs stands in ``hrdis`` itself,",
+        "Every public name, by room of the house, from its docstring. What a script needs stands "
+        "in ``hrdis`` itself,",
         "imported on first use:", "", ", ".join(f"`hrdis.{n}`" for n in hrdis.__all__) + ".", "",
         *directive("toctree", "", [slug(title) for title in ROOMS], maxdepth="1"),
     ]  # fmt: skip

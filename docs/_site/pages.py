@@ -1,4 +1,6 @@
-"""The pages that the code itself holds, and those of files outside docs/. Written anew by every build."""
+"""The pages that the code itself holds, and those of files outside docs/. Written anew by every
+build.
+"""
 
 import os
 import re
@@ -11,7 +13,8 @@ from sphinx.application import Sphinx
 
 from hrdis.solvers import SOLVERS
 
-#: What stands outside docs/, and where the site has it. Links written for the repository lead to the same things here.
+#: What stands outside docs/, and where the site has it. Links written for the repository lead to
+#: the same things here.
 OUTSIDE = {
     "CHANGELOG.md": "about/changelog.md",
     "CONTRIBUTING.md": "about/contributing.md",
@@ -32,7 +35,11 @@ def relinked(text: str, at: Path, page: Path, docs: Path) -> str:
         target = (at.parent / path).resolve()
         if not path or ":" in path or not target.exists():
             return match[0]
-        known = OUTSIDE.get(str(target.relative_to(docs.parent))) if target.is_relative_to(docs.parent) else None
+        known = (
+            OUTSIDE.get(str(target.relative_to(docs.parent)))
+            if target.is_relative_to(docs.parent)
+            else None
+        )
         there = os.path.relpath(docs / known if known else target, page.parent)
         return f"]({there}{mark}{anchor})"
 
@@ -49,8 +56,14 @@ def read(app: Sphinx, docname: str, source: list[str]) -> None:
 def pages(docs: Path) -> Iterator[tuple[str, str]]:
     """Every page that is made, by its path in docs/."""
     made = {"solvers/index": solvers_index(), "api/index": api_index()}
-    made |= {f"solvers/{name}": solver_page(name, cls, presets) for name, (cls, presets) in SOLVERS.items()}
-    made |= {f"api/{slug(title)}": room_page(title, rooms) + data().get(title, []) for title, rooms in ROOMS.items()}
+    made |= {
+        f"solvers/{name}": solver_page(name, cls, presets)
+        for name, (cls, presets) in SOLVERS.items()
+    }
+    made |= {
+        f"api/{slug(title)}": room_page(title, rooms) + data().get(title, [])
+        for title, rooms in ROOMS.items()
+    }
     for name, lines in made.items():
         yield f"{name}.rst", "\n".join(lines) + "\n"
     for path, page in OUTSIDE.items():

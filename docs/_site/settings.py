@@ -1,4 +1,6 @@
-"""The settings of a dataclass as rows of a table: from its JSON schema, and the strings below its fields."""
+"""The settings of a dataclass as rows of a table: from its JSON schema, and the strings below its
+fields.
+"""
 
 from collections.abc import Iterator
 from dataclasses import fields

@@ -1,4 +1,6 @@
-"""One page per solver: the paper's algorithm beside its code, from the docstring and the source of its class."""
+"""One page per solver: the paper's algorithm beside its code, from the docstring and the source of
+its class.
+"""
 
 import inspect
 import re
@@ -42,7 +44,14 @@ def solver_page(name: str, cls: type[Solver], presets: dict[str, Solver]) -> lis
     ]
     paper = [".. rubric:: The algorithm", "", *literal(aligned(body.splitlines())), ""]
     loop = [".. rubric:: The code", "", *code(inspect.getsource(cls.run))]
-    lines = [":hide-toc:", "", *heading(cls.__name__), first, "", *table(facts, header=False, kind="facts")]
+    lines = [
+        ":hide-toc:",
+        "",
+        *heading(cls.__name__),
+        first,
+        "",
+        *table(facts, header=False, kind="facts"),
+    ]
     lines += directive("container", "columns", [
         *directive("container", "paper", paper), *directive("container", "loop", loop),
     ])  # fmt: skip
@@ -50,7 +59,10 @@ def solver_page(name: str, cls: type[Solver], presets: dict[str, Solver]) -> lis
     lines += [*sections(parts), ""]
     called = list(helpers(cls))
     if called:
-        lines += [*heading("What belongs to the loop", "-"), *code("\n".join(inspect.getsource(f) for f in called))]
+        lines += [
+            *heading("What belongs to the loop", "-"),
+            *code("\n".join(inspect.getsource(f) for f in called)),
+        ]
     lines += heading("Settings", "-")
     lines += directive("py:class", f"hrdis.{cls.__name__}(**settings)", [
         "Frozen, given by name, checked when it is made.", "", *table([*settings(cls)]),
@@ -58,8 +70,10 @@ def solver_page(name: str, cls: type[Solver], presets: dict[str, Solver]) -> lis
     lines += heading("Presets", "-")
     rows = [(f"``{key}``", f"``{difference(chosen)}``") for key, chosen in presets.items()]
     lines += [
-        f"``hrdis.SOLVERS[{name!r}][1][KEY]``: keys are tasks, with a level of noise (``-noise05``) and a prior",
-        "(``@default``, the one inside the package) where they belong to one. Rows without ``@`` are those of papers",
+        f"``hrdis.SOLVERS[{name!r}][1][KEY]``: keys are tasks, with a level of noise "
+        "(``-noise05``) and a prior",
+        "(``@default``, the one inside the package) where they belong to one. Rows without ``@`` "
+        "are those of papers",
         f"and of their authors' code; where each comes from stands beside it in ``{path}``.", "",
         *table([("key", "settings"), *rows]),
     ] if presets else ["None.", ""]  # fmt: skip
@@ -75,7 +89,10 @@ def aligned(lines: list[str]) -> list[str]:
     """Formulas whose remarks stand close behind them, for half a screen."""
     parts = [re.fullmatch(r"(    .*?\S) {4,}(\(.*)", line) for line in lines]
     width = max((len(part[1]) for part in parts if part), default=0)
-    return [f"{part[1]:{width}}   {part[2]}" if part else line for part, line in zip(parts, lines, strict=True)]
+    return [
+        f"{part[1]:{width}}   {part[2]}" if part else line
+        for part, line in zip(parts, lines, strict=True)
+    ]
 
 
 def sections(parts: dict[str, list[str]]) -> Iterator[str]:
@@ -88,8 +105,12 @@ def sections(parts: dict[str, list[str]]) -> Iterator[str]:
 
 
 def helpers(cls: type[Solver]) -> Iterator[Any]:
-    """The methods that `run` calls on itself, `times` and `needs`, as far as they are the algorithm's own."""
-    names = dict.fromkeys(["times", "needs", *re.findall(r"self\.(\w+)", inspect.getsource(cls.run))])
+    """The methods that `run` calls on itself, `times` and `needs`, as far as they are the
+    algorithm's own.
+    """
+    names = dict.fromkeys(
+        ["times", "needs", *re.findall(r"self\.(\w+)", inspect.getsource(cls.run))]
+    )
     for name in names:
         found = inspect.getattr_static(cls, name, None)
         f = found.fget if isinstance(found, property) else found
@@ -99,20 +120,41 @@ def helpers(cls: type[Solver]) -> Iterator[Any]:
 
 def difference(chosen: Solver) -> str:
     """The call that makes a preset."""
-    changed = {f.name: getattr(chosen, f.name) for f in fields(chosen) if getattr(chosen, f.name) != f.default}  # type: ignore[arg-type]
+    changed = {
+        f.name: getattr(chosen, f.name)
+        for f in fields(chosen)
+        if getattr(chosen, f.name) != f.default
+    }  # type: ignore[arg-type]
     return f"{type(chosen).__name__}({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
 
 
 def solvers_index() -> list[str]:
     rows = [("solver", "what it does", "needs", "noise", "cost", "source")]
-    kinds = {"Operator": "any", "LinearOperator": "linear", "SVDOperator": "SVD", "BlindOperator": "blind"}
+    kinds = {
+        "Operator": "any",
+        "LinearOperator": "linear",
+        "SVDOperator": "SVD",
+        "BlindOperator": "blind",
+    }
     for name, (cls, _) in SOLVERS.items():
         kind = kinds[cls().needs().__name__]
-        rows.append((f":doc:`{cls.__name__} <{name}>`", cls.summary, kind, cls.noise, cls.cost, cls.reference))
+        rows.append(
+            (
+                f":doc:`{cls.__name__} <{name}>`",
+                cls.summary,
+                kind,
+                cls.noise,
+                cls.cost,
+                cls.reference,
+            )
+        )
     return [
         *heading("The solvers, one by one"),
-        "Each is one file that reads like its paper's algorithm; a page shows both side by side. Which one to take:",
-        ":doc:`/choosing`. *needs*: any operator or callable; a linear one; one with a singular value decomposition;",
-        "one with unknown parameters. *noise*: whether it is told the level, and what it makes of it.", "",
+        "Each is one file that reads like its paper's algorithm; a page shows both side by side. "
+        "Which one to take:",
+        ":doc:`/choosing`. *needs*: any operator or callable; a linear one; one with a singular "
+        "value decomposition;",
+        "one with unknown parameters. *noise*: whether it is told the level, and what it makes "
+        "of it.", "",
         *table(rows), *directive("toctree", "", list(SOLVERS), hidden=""),
     ]  # fmt: skip

@@ -1,4 +1,5 @@
-"""hrdis: recover an image from an incomplete or noisy measurement, with a diffusion model as the prior.
+"""hrdis: recover an image from an incomplete or noisy measurement, with a diffusion model as the
+prior.
 
     import hrdis
     prior   = hrdis.load_prior("default")
@@ -48,13 +49,17 @@ if TYPE_CHECKING:
     from .tasks import TASKS
 
 _HOME = {
-    "images": "images", "metrics": "metrics", "noise": "noise", "operators": "operators", "priors": "priors",
-    "rng": "rng", "schedule": "schedule", "solvers": "solvers", "tasks": "tasks", "uncertainty": "uncertainty",
+    "images": "images", "metrics": "metrics", "noise": "noise", "operators": "operators",
+    "priors": "priors",
+    "rng": "rng", "schedule": "schedule", "solvers": "solvers", "tasks": "tasks",
+    "uncertainty": "uncertainty",
     "Problem": "operators", "Prior": "priors", "load_prior": "priors", "Schedule": "schedule",
     "Result": "driver", "iterate": "driver", "measure": "simulate", "solve": "driver",
-    "HRDIS": "solvers", "REDDiff": "solvers", "CR": "solvers", "DRDDIM": "solvers", "CMHRDIS": "solvers",
+    "HRDIS": "solvers", "REDDiff": "solvers", "CR": "solvers", "DRDDIM": "solvers",
+    "CMHRDIS": "solvers",
     "BlindHRDIS": "solvers", "DDRM": "solvers", "DPS": "solvers",
-    "PiGDM": "solvers", "DDNM": "solvers", "DDNMPlus": "solvers", "DDS": "solvers", "GDP": "solvers",
+    "PiGDM": "solvers", "DDNM": "solvers", "DDNMPlus": "solvers", "DDS": "solvers",
+    "GDP": "solvers",
     "FPS": "solvers", "DiffPIR": "solvers", "DAPS": "solvers", "MMPS": "solvers",
     "Best": "restarts", "best_of": "restarts", "check_operator": "check", "interop": "interop",
     "SOLVERS": "solvers", "Solver": "solvers", "Step": "solvers", "TASKS": "tasks",

@@ -36,10 +36,17 @@ def check_arguments(solver: object, prior: object, problem: object) -> None:
         "solver": (solver, Solver), "prior": (prior, Prior), "problem": (problem, Problem),
     }  # fmt: skip
     wrong = [name for name, (value, kind) in given.items() if not isinstance(value, kind)]
-    misplaced = [(name, there) for name in wrong for there in wrong if isinstance(given[name][0], given[there][1])]
+    misplaced = [
+        (name, there)
+        for name in wrong
+        for there in wrong
+        if isinstance(given[name][0], given[there][1])
+    ]
     if misplaced:
         name, there = misplaced[0]
-        raise TypeError(f"The {there} was given in the place of the {name}. {CALL} is expected, in this order.")
+        raise TypeError(
+            f"The {there} was given in the place of the {name}. {CALL} is expected, in this order."
+        )
     if not isinstance(solver, Solver):
         raise TypeError(f"solver is {_shown(solver)}. A solver is expected: {_meant(solver)}")
     if not isinstance(prior, Prior):
@@ -73,7 +80,10 @@ def by_name(name: str, prior: Prior, problem: Problem) -> Solver:
         TypeError: if prior or problem is none.
     """
     if name not in SOLVERS:
-        raise ValueError(f"{unknown('solver', name, SOLVERS)} Or give settings of your own: hrdis.HRDIS(steps=100).")
+        raise ValueError(
+            f"{unknown('solver', name, SOLVERS)} Or give settings of your own: "
+            "hrdis.HRDIS(steps=100)."
+        )
     cls = SOLVERS[name][0]
     check_arguments(cls(), prior, problem)
     return cls.preset(problem, prior)
@@ -83,25 +93,44 @@ def check_measured(A: object, x: object, noise: object) -> None:
     """Raise unless A can be an operator and noise a noise; x is left to the operator.
 
     Raises:
-        TypeError: for swapped arguments, a class instead of an operator, a number instead of a noise.
+        TypeError: for swapped arguments, a class instead of an operator, a number instead of a
+            noise.
     """
     if isinstance(A, Tensor) and not isinstance(x, Tensor):
-        raise TypeError("The image was given in the place of A. hrdis.measure(A, x) is expected, in this order.")
+        raise TypeError(
+            "The image was given in the place of A. hrdis.measure(A, x) is expected, in this order."
+        )
     if isinstance(A, type) or not callable(A):
-        made = f"{A.__name__}(...)" if isinstance(A, type) else "hrdis.operators.SuperResolution(scale=4)"
-        raise TypeError(f"A is {_shown(A)}. An operator or a callable x -> y is expected: hrdis.measure({made}, x).")
-    if noise is not None and (isinstance(noise, type) or not (hasattr(noise, "add") and hasattr(noise, "sigma_y"))):
+        made = (
+            f"{A.__name__}(...)"
+            if isinstance(A, type)
+            else "hrdis.operators.SuperResolution(scale=4)"
+        )
+        raise TypeError(
+            f"A is {_shown(A)}. An operator or a callable x -> y is expected: "
+            f"hrdis.measure({made}, x)."
+        )
+    if noise is not None and (
+        isinstance(noise, type) or not (hasattr(noise, "add") and hasattr(noise, "sigma_y"))
+    ):
         level = noise if isinstance(noise, int | float) else 0.05
         raise TypeError(
-            f"noise is {_shown(noise)}. A noise with its level is expected: noise=hrdis.noise.Gaussian({level})."
+            f"noise is {_shown(noise)}. A noise with its level is expected: "
+            f"noise=hrdis.noise.Gaussian({level})."
         )
 
 
 def _shown(value: object) -> str:
-    """A value in a message: numbers and names as they are, classes as such, of all else the type."""
+    """A value in a message: numbers and names as they are, classes as such, of all else the
+    type.
+    """
     if isinstance(value, type):
         return f"the class {value.__name__}"
-    return repr(value) if value is None or isinstance(value, str | int | float) else f"a {type(value).__name__}"
+    return (
+        repr(value)
+        if value is None or isinstance(value, str | int | float)
+        else f"a {type(value).__name__}"
+    )
 
 
 def _meant(solver: object) -> str:
@@ -118,7 +147,9 @@ def _loaded(prior: object) -> str:
     if isinstance(prior, type) and issubclass(prior, Prior):
         return f"an object made from it, {prior.__name__}(...)."
     if is_unet(prior):
-        return "hrdis.priors.from_diffusers(unet, scheduler), with the scheduler it was trained with."
+        return (
+            "hrdis.priors.from_diffusers(unet, scheduler), with the scheduler it was trained with."
+        )
     return 'hrdis.load_prior("default").'
 
 
@@ -132,20 +163,31 @@ def noise_source(
     """
     if rng is not None and seeds is None:
         if not hasattr(rng, "randn_like"):
-            raise TypeError(f"rng is {_shown(rng)}. A source of noise is expected: rng=hrdis.rng.Replay([...]).")
+            raise TypeError(
+                f"rng is {_shown(rng)}. A source of noise is expected: rng=hrdis.rng.Replay([...])."
+            )
         return rng
     if seeds is None or rng is not None:
         raise ValueError(
-            f"Either seeds or rng is expected, and {'none' if seeds is None else 'both'} was given. "
-            f"Give one seed per image: seeds=range({batch})."
+            f"Either seeds or rng is expected, and {'none' if seeds is None else 'both'} was "
+            f"given. Give one seed per image: seeds=range({batch})."
         )
-    if not hasattr(seeds, "__getitem__") or isinstance(seeds, str) or getattr(seeds, "ndim", 1) == 0:
-        raise TypeError(f"seeds is {seeds!r}. One seed per image is expected: seeds=range({batch}).")
+    if (
+        not hasattr(seeds, "__getitem__")
+        or isinstance(seeds, str)
+        or getattr(seeds, "ndim", 1) == 0
+    ):
+        raise TypeError(
+            f"seeds is {seeds!r}. One seed per image is expected: seeds=range({batch})."
+        )
     if not all(hasattr(seed, "__index__") for seed in seeds):
-        raise TypeError(f"seeds is {seeds!r}. Whole numbers are expected, one per image: seeds=range({batch}).")
+        raise TypeError(
+            f"seeds is {seeds!r}. Whole numbers are expected, one per image: seeds=range({batch})."
+        )
     if len(seeds) != batch:
         raise ValueError(
-            f"seeds has {len(seeds)} entries for a batch of {batch}. Give one seed per image: seeds=range({batch})."
+            f"seeds has {len(seeds)} entries for a batch of {batch}. Give one seed per image: "
+            f"seeds=range({batch})."
         )
     return ImageRNG(seeds, name)
 
@@ -154,11 +196,14 @@ def check_times(given: Sequence[int], prior: Prior, solver: Solver) -> list[int]
     """The network times as a list.
 
     Raises:
-        TypeError, ValueError: unless they are whole numbers that descend at first (to the end where the solver's steps
-            only go down), lie on the schedule and end in -1.
+        TypeError, ValueError: unless they are whole numbers that descend at first (to the end where
+            the solver's steps only go down), lie on the schedule and end in -1.
     """
     if not isinstance(given, Iterable):
-        raise TypeError(f"times is {given!r}. Network times in order are expected: times=[950, 900, ..., 0, -1].")
+        raise TypeError(
+            f"times is {given!r}. Network times in order are expected: times=[950, 900, ..., 0, "
+            "-1]."
+        )
     given = list(given)
     try:
         times = [int(t) for t in given]
@@ -167,25 +212,33 @@ def check_times(given: Sequence[int], prior: Prior, solver: Solver) -> list[int]
         whole = False
     if not whole:
         raise TypeError(
-            f"times is {given[:3]}... Whole numbers are expected, one per network call: times=[950, 900, ..., 0, -1]."
+            f"times is {given[:3]}... Whole numbers are expected, one per network call: "
+            "times=[950, 900, ..., 0, -1]."
         )
-    inside = len(times) >= 2 and times[-1] == -1 and min(times[:-1]) >= 0 and max(times) < len(prior.schedule)
+    inside = (
+        len(times) >= 2
+        and times[-1] == -1
+        and min(times[:-1]) >= 0
+        and max(times) < len(prior.schedule)
+    )
     if not inside or times[1] > times[0]:
         raise ValueError(
-            f"times is {times[:3]}...{times[-2:]}. Network times from 0 to {len(prior.schedule) - 1}, descending at "
-            "first and ending in -1 (clean), are expected: times=[950, 900, ..., 0, -1]."
+            f"times is {times[:3]}...{times[-2:]}. Network times from 0 to "
+            f"{len(prior.schedule) - 1}, descending at first and ending in -1 (clean), are "
+            "expected: times=[950, 900, ..., 0, -1]."
         )
     up = [(t, s) for t, s in pairwise(times) if s > t]
     if solver.descends and up:
         raise ValueError(
-            f"times goes up from {up[0][0]} to {up[0][1]}, but {type(solver).__name__} only knows steps down. "
-            "Descending times are expected, or a solver that travels: hrdis.DDNM()."
+            f"times goes up from {up[0][0]} to {up[0][1]}, but {type(solver).__name__} only knows "
+            "steps down. Descending times are expected, or a solver that travels: hrdis.DDNM()."
         )
     return times
 
 
 def check(solver: Solver, prior: Prior, problem: Problem) -> Problem:
-    """Raise unless the solver can run on the problem with the prior; `iterate` and `solve` do it first.
+    """Raise unless the solver can run on the problem with the prior; `iterate` and `solve` do it
+    first.
 
     Returns:
         the problem in the prior's space, which is what the solver is to run on.
@@ -209,7 +262,10 @@ def check(solver: Solver, prior: Prior, problem: Problem) -> Problem:
         )
     name, A = type(solver).__name__, f"A is a {type(problem.A).__name__}, which"
     if prior.latent:
-        A = f"the prior {prior.name!r} works on latents, and its decoder followed by a {type(problem.A).__name__}"
+        A = (
+            f"the prior {prior.name!r} works on latents, and its decoder followed by a "
+            f"{type(problem.A).__name__}"
+        )
     problem = prior.pull(problem)
     if not isinstance(problem.A, solver.needs()):
         kind = solver.needs().__name__
@@ -219,8 +275,8 @@ def check(solver: Solver, prior: Prior, problem: Problem) -> Problem:
         )
     if solver.noiseless and problem.sigma_y > 0:
         raise ValueError(
-            f"{name} is for noiseless measurements, but sigma_y is {problem.sigma_y:g}. "
-            f"Solvers that can use it: {_names(problem)}."
+            f"{name} is for noiseless measurements, but sigma_y is {problem.sigma_y:g}. Solvers "
+            f"that can use it: {_names(problem)}."
         )
     return problem
 

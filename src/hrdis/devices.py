@@ -17,7 +17,10 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.split(":")[0] not in ("cpu", "cuda", "mps", "xpu"):
-        raise ValueError(f"--device {name} cannot be used. auto, cpu, cuda, cuda:1 or mps is expected: --device cpu")
+        raise ValueError(
+            f"--device {name} cannot be used. auto, cpu, cuda, cuda:1 or mps is expected: --device "
+            "cpu"
+        )
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

@@ -29,7 +29,8 @@ class Result:
         nfe: network calls made.
         seconds: wall time of the whole run.
         times: the network times visited.
-        theta: parameters of the operator where the solver estimated them too (BlindHRDIS), the image axis first.
+        theta: parameters of the operator where the solver estimated them too (BlindHRDIS), the
+            image axis first.
         solver: the settings it was found with.
     """
 
@@ -42,7 +43,10 @@ class Result:
     solver: Solver | None = None
 
     def __repr__(self) -> str:
-        shown = f"x={tuple(self.x.shape)}, finite={self.finite.tolist()}, nfe={self.nfe}, seconds={self.seconds:.3g}"
+        shown = (
+            f"x={tuple(self.x.shape)}, finite={self.finite.tolist()}, nfe={self.nfe}, "
+            f"seconds={self.seconds:.3g}"
+        )
         theta = {name: tuple(value.shape) for name, value in self.theta.items()}
         return f"Result({shown}, times={len(self.times)}{f', theta={theta}' if theta else ''})"
 
@@ -56,20 +60,24 @@ def iterate(
     times: Sequence[int] | None = None,
     rng: ImageRNG | Replay | None = None,
 ) -> Generator[Step, None, Result]:
-    """Run a solver step by step: yields each `Step`, returns the `Result`; closing it cancels the run.
+    """Run a solver step by step: yields each `Step`, returns the `Result`; closing it cancels the
+    run.
 
     Args:
-        solver: settings of an algorithm, e.g. ``hrdis.HRDIS(steps=100)``; or its name, e.g. ``"hrdis"``, for the
-            settings that fit the operator, the noise and the prior: `Solver.preset`.
-        prior: see `hrdis.load_prior`; or what `hrdis.priors.adopt` takes for one: a pair of a diffusers UNet2DModel
-            and its scheduler, a pipeline of both, an azula denoiser.
+        solver: settings of an algorithm, e.g. ``hrdis.HRDIS(steps=100)``; or its name, e.g.
+            ``"hrdis"``, for the settings that fit the operator, the noise and the prior:
+            `Solver.preset`.
+        prior: see `hrdis.load_prior`; or what `hrdis.priors.adopt` takes for one: a pair of a
+            diffusers UNet2DModel and its scheduler, a pipeline of both, an azula denoiser.
         problem: see `hrdis.measure` and `hrdis.Problem`.
-        seeds: one integer per image; image i's result depends on ``seeds[i]`` only, never on its neighbours.
+        seeds: one integer per image; image i's result depends on ``seeds[i]`` only, never on its
+            neighbours.
         times: network times in order, ending in -1, instead of the solver's own.
         rng: a noise source instead of seeds, e.g. ``hrdis.rng.Replay([...])``.
 
     Raises:
-        TypeError: if an argument is no solver, prior or problem, or the operator lacks what the solver needs.
+        TypeError: if an argument is no solver, prior or problem, or the operator lacks what the
+            solver needs.
         ValueError: for seeds, times or channels that do not fit; all before the first network call.
 
     Warns:
@@ -110,7 +118,9 @@ def solve(
 
 
 class _Counted(Prior):
-    """Counts the calls of a prior, and holds it to what `Prior.forward` promises: a pair, in the precision of x_t."""
+    """Counts the calls of a prior, and holds it to what `Prior.forward` promises: a pair, in the
+    precision of x_t.
+    """
 
     def __init__(self, prior: Prior):
         super().__init__()
@@ -137,7 +147,12 @@ class _Decoded(Step):
 
 
 def _iterate(
-    solver: Solver, prior: Prior, problem: Problem, shape: Shape, times: list[int], source: ImageRNG | Replay
+    solver: Solver,
+    prior: Prior,
+    problem: Problem,
+    shape: Shape,
+    times: list[int],
+    source: ImageRNG | Replay,
 ) -> Generator[Step, None, Result]:
     started = time.perf_counter()
     counted, calls = _Counted(prior), solver.calls(times, prior.schedule)
@@ -147,8 +162,11 @@ def _iterate(
     run, kind = solver.run(counted, problem.rescaled(), times, source), problem.y.device.type
     _check_run(solver, "returned", run, Generator)
     while True:
-        # The caller's mixed precision is for the network: it would make A's products, and the state, half precision.
-        counted.autocast = torch.autocast(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
+        # The caller's mixed precision is for the network: it would make A's products, and the
+        # state, half precision.
+        counted.autocast = torch.autocast(
+            kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
+        )
         try:
             with torch.autocast(kind, enabled=False):
                 step = next(run)
@@ -164,14 +182,16 @@ def _iterate(
     finite = _still_finite(finite, x, "in the last step")
     if isinstance(source, Replay):
         source.close()
-    return Result(x, finite, counted.calls, time.perf_counter() - started, tuple(times), theta, solver)
+    return Result(
+        x, finite, counted.calls, time.perf_counter() - started, tuple(times), theta, solver
+    )
 
 
 def _check_run(solver: Solver, did: str, what: object, expected: type) -> None:
     if not isinstance(what, expected):
         raise TypeError(
-            f"{type(solver).__name__}.run {did} a {type(what).__name__}. A generator is expected that says "
-            "`yield hrdis.Step(t, x)` in every iteration and `return x` at its end."
+            f"{type(solver).__name__}.run {did} a {type(what).__name__}. A generator is expected "
+            "that says `yield hrdis.Step(t, x)` in every iteration and `return x` at its end."
         )
 
 
@@ -180,8 +200,9 @@ def _still_finite(finite: torch.Tensor, x: Tensor, when: str) -> Tensor:
     lost = (finite & ~now).nonzero().flatten().tolist()
     if lost:
         warnings.warn(
-            f"Images {lost} of {len(x)} became non-finite {when}. The solver's step is likely too large for this "
-            "problem: lower its step size (lr, zeta, scale), or start from its preset.",
+            f"Images {lost} of {len(x)} became non-finite {when}. The solver's step is likely too "
+            "large for this problem: lower its step size (lr, zeta, scale), or start from its "
+            "preset.",
             RuntimeWarning,
             stacklevel=4,
         )

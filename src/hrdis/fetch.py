@@ -38,8 +38,9 @@ Report = Callable[[str, int, int | None], None]
 def get(card: Card, report: Report = lambda *_: None, pause: float = 1.0) -> list[str]:
     """Fetch what is missing of a prior, and compare all of it with its hashes.
 
-    A transfer that breaks is taken up where it stopped, now or by a later call, if the server can do that and the file
-    is still the same (ETag or date). Proxies are those of the environment. Other processes wait for the first.
+    A transfer that breaks is taken up where it stopped, now or by a later call, if the server can
+    do that and the file is still the same (ETag or date). Proxies are those of the environment.
+    Other processes wait for the first.
 
     Args:
         card: of the prior.
@@ -64,7 +65,8 @@ def get(card: Card, report: Report = lambda *_: None, pause: float = 1.0) -> lis
 
 
 def get_model(repo: str, scheme: str = "diffusers") -> list[str]:
-    """Fetch a model of the Hugging Face hub into its cache, and pin its revision and the hashes of its files.
+    """Fetch a model of the Hugging Face hub into its cache, and pin its revision and the hashes of
+    its files.
 
     A model that was pinned before is fetched at that revision.
 
@@ -83,10 +85,13 @@ def get_model(repo: str, scheme: str = "diffusers") -> list[str]:
     if here is None or pinned is None:
         if forbidden():
             raise FetchError(
-                f"HRDIS_OFFLINE is set, so the model {repo!r} was not fetched. {_copied_by_hand(repo, scheme)}"
+                f"HRDIS_OFFLINE is set, so the model {repo!r} was not fetched. "
+                f"{_copied_by_hand(repo, scheme)}"
             )
         here = _snapshot(repo, pinned, hub.FILES, scheme)
-        single = any((here / f"{unet}diffusion_pytorch_model.safetensors").exists() for unet in ("", "unet/"))
+        single = any(
+            (here / f"{unet}diffusion_pytorch_model.safetensors").exists() for unet in ("", "unet/")
+        )
         if not single:
             here = _snapshot(repo, pinned, hub.SHARDS, scheme)
             if not list(here.rglob("*.index.json")):
@@ -94,7 +99,9 @@ def get_model(repo: str, scheme: str = "diffusers") -> list[str]:
         found = verify(hub.card_of(repo, here))
         commit = here.name
         cards.write_text(hub.revision_file(repo), f"{commit}\n")
-        return [f"{here}: {len(found)} files at revision {commit}, pinned. Load it: {scheme}:{repo}"]
+        return [
+            f"{here}: {len(found)} files at revision {commit}, pinned. Load it: {scheme}:{repo}"
+        ]
     verify(hub.card_of(repo, here))
     return []
 
@@ -114,20 +121,26 @@ def _snapshot(repo: str, commit: str | None, patterns: list[str], scheme: str) -
         reason = "its owners ask for a login and their consent (`hf auth login`)"
     except RepositoryNotFoundError:
         raise FetchError(
-            f"There is no model {repo!r} on {constants.ENDPOINT}. The id of one is expected: "
-            "hrdis prior get diffusers:google/ddpm-celebahq-256"
+            f"There is no model {repo!r} on {constants.ENDPOINT}. The id of one is expected: hrdis "
+            "prior get diffusers:google/ddpm-celebahq-256"
         ) from None
     except Exception as error:  # whatever the network does: the way out is the same
         offline = constants.HF_HUB_OFFLINE or type(error).__name__ in ("OfflineModeIsEnabled",)
-        reason = "HF_HUB_OFFLINE is set" if offline else " ".join(str(error).split())[:200] or type(error).__name__
-    raise FetchError(f"The model {repo!r} cannot be fetched: {reason}. {_copied_by_hand(repo, scheme)}")
+        reason = (
+            "HF_HUB_OFFLINE is set"
+            if offline
+            else " ".join(str(error).split())[:200] or type(error).__name__
+        )
+    raise FetchError(
+        f"The model {repo!r} cannot be fetched: {reason}. {_copied_by_hand(repo, scheme)}"
+    )
 
 
 def _copied_by_hand(repo: str, scheme: str) -> str:
     name = repo.split("/")[1]
     return (
-        f"Where there is a network, run `hf download {repo} --local-dir {name}`, copy the folder here, and load that: "
-        f"{scheme}:./{name}"
+        f"Where there is a network, run `hf download {repo} --local-dir {name}`, copy the folder "
+        f"here, and load that: {scheme}:./{name}"
     )
 
 
@@ -135,9 +148,14 @@ def _fetch(card: Card, file: File, report: Report, pause: float) -> str:
     """One file, from nothing or from what an earlier call left, into its place."""
     place = card.folder / file.name
     if not file.url:
-        raise FetchError(f"{place} is missing, and the card of {card.name!r} names no address. Put the file there.")
+        raise FetchError(
+            f"{place} is missing, and the card of {card.name!r} names no address. Put the file "
+            "there."
+        )
     if forbidden():
-        raise FetchError(f"HRDIS_OFFLINE is set, so {file.url} was not fetched. {_by_hand(card, file)}")
+        raise FetchError(
+            f"HRDIS_OFFLINE is set, so {file.url} was not fetched. {_by_hand(card, file)}"
+        )
     part = place.with_name(f".{place.name}.part")
     transfer = _Transfer(card, file, part, report)
     _persist(transfer, pause)
@@ -145,14 +163,21 @@ def _fetch(card: Card, file: File, report: Report, pause: float) -> str:
     if expected is not None and digest != expected:
         transfer.forget()
         raise FetchError(
-            f"{file.url} is not the file of the prior {card.name!r}: its SHA-256 is {digest}, {expected} is expected. "
-            f"It was removed. Ask the authors which is right: {card.origin or file.url}"
+            f"{file.url} is not the file of the prior {card.name!r}: its SHA-256 is {digest}, "
+            f"{expected} is expected. It was removed. Ask the authors which is right: "
+            f"{card.origin or file.url}"
         )
     if expected is None:
         pin(card, file, digest)
     os.replace(part, place)
     transfer.forget()
-    note = "as published" if file.sha256 else "as pinned before" if expected else "pinned: nobody published a hash"
+    note = (
+        "as published"
+        if file.sha256
+        else "as pinned before"
+        if expected
+        else "pinned: nobody published a hash"
+    )
     return f"{place} ({place.stat().st_size / 1e6:.1f} MB), SHA-256 {digest}, {note}"
 
 
@@ -167,8 +192,9 @@ def _persist(transfer: "_Transfer", pause: float) -> None:
             most = max(most, transfer.have)
             if failures == RETRIES:
                 raise FetchError(
-                    f"{transfer.file.url} could not be fetched ({stopped}). What has come is kept: try again later "
-                    f"with `hrdis prior get {transfer.card.name}`. {_by_hand(transfer.card, transfer.file)}"
+                    f"{transfer.file.url} could not be fetched ({stopped}). What has come is kept: "
+                    f"try again later with `hrdis prior get {transfer.card.name}`. "
+                    f"{_by_hand(transfer.card, transfer.file)}"
                 ) from None
             time.sleep(pause * 2**failures)
 
@@ -194,7 +220,9 @@ class _Transfer:
 
         Raises `_Interrupted` if it should be tried again, `FetchError` if that would not help.
         """
-        request = urllib.request.Request(self.file.url, headers={"User-Agent": "hrdis", "Accept-Encoding": "identity"})
+        request = urllib.request.Request(
+            self.file.url, headers={"User-Agent": "hrdis", "Accept-Encoding": "identity"}
+        )
         version = self.version.read_text(encoding="utf-8") if self.version.exists() else ""
         if self.have and version:
             request.add_header("Range", f"bytes={self.have}-")
@@ -207,7 +235,9 @@ class _Transfer:
         except (TimeoutError, http.client.HTTPException, ConnectionError) as error:
             raise _Interrupted(f"{type(error).__name__}: {error}") from None
         except urllib.error.URLError as error:
-            if isinstance(error.reason, TimeoutError | ConnectionResetError | ConnectionAbortedError):
+            if isinstance(
+                error.reason, TimeoutError | ConnectionResetError | ConnectionAbortedError
+            ):
                 raise _Interrupted(str(error.reason)) from None
             reason = f"{self.file.url} cannot be reached ({error.reason})."
             raise FetchError(f"{reason} {_by_hand(self.card, self.file)}") from None
@@ -222,12 +252,17 @@ class _Transfer:
                 raise _Interrupted("the server has less than was fetched before")
             if error.code in (408, 425, 429) or error.code >= 500:
                 raise _Interrupted(f"the server says {error.code} {error.reason}")
-            said = f"{self.file.url} cannot be fetched: the server says {error.code} {error.reason}."
+            said = (
+                f"{self.file.url} cannot be fetched: the server says {error.code} {error.reason}."
+            )
             raise FetchError(f"{said} {_by_hand(self.card, self.file)}")
 
     def _receive(self, response: Any) -> None:
         if self.file.url.startswith("https:") and not response.url.startswith("https:"):
-            raise FetchError(f"{self.file.url} leads to {response.url}, which is not encrypted. It was not followed.")
+            raise FetchError(
+                f"{self.file.url} leads to {response.url}, which is not encrypted. It was not "
+                "followed."
+            )
         where = str(response.headers.get("Content-Range", ""))
         resumed = response.status == 206 and where.startswith(f"bytes {self.have}-")
         if not resumed:
@@ -249,7 +284,9 @@ class _Transfer:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             self.forget()
-            raise FetchError(f"The disk that holds {self.part.parent} is full. {_room(total)}") from None
+            raise FetchError(
+                f"The disk that holds {self.part.parent} is full. {_room(total)}"
+            ) from None
         expected = total or self.file.bytes
         if self.have == 0 or (expected is not None and self.have != expected):
             raise _Interrupted(f"{self.have} of {expected or 'some'} bytes came")
@@ -260,35 +297,40 @@ class _Transfer:
         if page or start.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
             self.forget()
             raise FetchError(
-                f"{self.file.url} brought a web page instead of the file, as Google Drive does when it asks for a "
-                f"confirmation or a file was fetched too often. {_by_hand(self.card, self.file)}"
+                f"{self.file.url} brought a web page instead of the file, as Google Drive does "
+                "when it asks for a confirmation or a file was fetched too often. "
+                f"{_by_hand(self.card, self.file)}"
             )
         if self.file.bytes is not None and total is not None and total != self.file.bytes:
             self.forget()
             raise FetchError(
-                f"{self.file.url} has {total} bytes, but the file of the prior {self.card.name!r} has "
-                f"{self.file.bytes}. Nothing was fetched. {_by_hand(self.card, self.file)}"
+                f"{self.file.url} has {total} bytes, but the file of the prior {self.card.name!r} "
+                f"has {self.file.bytes}. Nothing was fetched. {_by_hand(self.card, self.file)}"
             )
         needed = (total or self.file.bytes or self.card.roughly or 0) - self.have
         free = shutil.disk_usage(self.part.parent).free
         if needed + ROOM > free:
             raise FetchError(
-                f"The disk that holds {self.part.parent} has {free / 1e6:.0f} MB left, {(needed + ROOM) / 1e6:.0f} MB "
-                f"are expected. {_room(total)}"
+                f"The disk that holds {self.part.parent} has {free / 1e6:.0f} MB left, "
+                f"{(needed + ROOM) / 1e6:.0f} MB are expected. {_room(total)}"
             )
 
 
 def _by_hand(card: Card, file: File) -> str:
     """How to do without this module."""
     return (
-        f"By hand: fetch {card.by_hand or file.url} with a browser, put it at {card.folder / file.name}, and run "
-        f"`hrdis prior get {card.name}` to have it checked; or leave it where it is: "
-        f"hrdis prior add NAME {card.scheme}:PATH"
+        f"By hand: fetch {card.by_hand or file.url} with a browser, put it at "
+        f"{card.folder / file.name}, and run `hrdis prior get {card.name}` to have it checked; or "
+        f"leave it where it is: hrdis prior add NAME {card.scheme}:PATH"
     )
 
 
 def _room(total: int | None) -> str:
-    return f"Free {total / 1e6:.0f} MB, or use another disk: HRDIS_HOME=/other/disk" if total else "Free some of it."
+    return (
+        f"Free {total / 1e6:.0f} MB, or use another disk: HRDIS_HOME=/other/disk"
+        if total
+        else "Free some of it."
+    )
 
 
 def _version(headers: Message) -> str:

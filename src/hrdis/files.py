@@ -1,4 +1,6 @@
-"""The one place that writes files safely: whole or not at all, and on the disk before they get their name."""
+"""The one place that writes files safely: whole or not at all, and on the disk before they get
+their name.
+"""
 
 import os
 import tempfile
@@ -7,16 +9,20 @@ from pathlib import Path
 from typing import IO
 
 
-def write_atomically(path: str | Path, write_to: Callable[[IO[bytes]], object], *, owner: str = "") -> None:
-    """Call ``write_to(file)`` on a binary file beside ``path`` and rename it; leave nothing on failure.
+def write_atomically(
+    path: str | Path, write_to: Callable[[IO[bytes]], object], *, owner: str = ""
+) -> None:
+    """Call ``write_to(file)`` on a binary file beside ``path`` and rename it; leave nothing on
+    failure.
 
-    The bytes are on the disk before the rename, and the rename before this returns: after a power cut there is the old
-    file or the new one.
+    The bytes are on the disk before the rename, and the rename before this returns: after a power
+    cut there is the old file or the new one.
 
     Args:
         path: the file to write; its folder is made if needed.
         write_to: writes to the open file it is given.
-        owner: ends the name of the file beside it, by which whoever comes after a kill knows whose it was.
+        owner: ends the name of the file beside it, by which whoever comes after a kill knows whose
+            it was.
 
     Raises:
         OSError: naming the file, if it cannot be written.
@@ -47,7 +53,9 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut, where the system can (Windows cannot open folders)."""
+    """Make the names in a folder survive a power cut, where the system can (Windows cannot open
+    folders).
+    """
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except PermissionError:

@@ -1,4 +1,5 @@
-"""Solvers and priors of ours in the hands of deepinv: images there are u in [0, 1], here x = 2 u - 1.
+"""Solvers and priors of ours in the hands of deepinv: images there are u in [0, 1], here x = 2 u -
+1.
 
 The other direction, their operators in ours, is ``hrdis.Problem(y, physics)``.
 """
@@ -19,17 +20,19 @@ from .solvers.base import Solver
 
 
 def as_deepinv_reconstructor(solver: Solver, prior: Prior, seeds: int | Sequence[int] = 0) -> Any:
-    """A solver as deepinv's ``Reconstructor``: ``reconstructor(y, physics)`` draws one restoration per image.
+    """A solver as deepinv's ``Reconstructor``: ``reconstructor(y, physics)`` draws one restoration
+    per image.
 
     Args:
         solver: e.g. ``hrdis.HRDIS(steps=100)``.
         prior: see `hrdis.load_prior`.
-        seeds: of the images, one each, or the first of as many as there are; ``reconstructor(y, physics, seeds=...)``
-            takes others.
+        seeds: of the images, one each, or the first of as many as there are; ``reconstructor(y,
+            physics, seeds=...)`` takes others.
 
     Returns:
         a module (a subclass of ``deepinv.models.Reconstructor`` where that can be imported) with
-        ``forward(y, physics, seeds=None)`` to (b, c, h, w), images in [0, 1]; as all of ours, not clamped.
+        ``forward(y, physics, seeds=None)`` to (b, c, h, w), images in [0, 1]; as all of ours, not
+        clamped.
 
     Raises:
         TypeError: if solver or prior is none; on use, what `hrdis.Problem` and `hrdis.solve` raise.
@@ -46,7 +49,9 @@ def as_deepinv_reconstructor(solver: Solver, prior: Prior, seeds: int | Sequence
             super().__init__()
             self.solver, self.prior, self.seeds = solver, prior, seeds
 
-        def forward(self, y: Tensor, physics: Any, seeds: int | Sequence[int] | None = None) -> Tensor:
+        def forward(
+            self, y: Tensor, physics: Any, seeds: int | Sequence[int] | None = None
+        ) -> Tensor:
             seeds = self.seeds if seeds is None else seeds
             seeds = range(seeds, seeds + len(y)) if isinstance(seeds, int) else seeds
             return (solve(self.solver, self.prior, Problem(y, physics), seeds=seeds).x + 1) / 2
@@ -55,21 +60,26 @@ def as_deepinv_reconstructor(solver: Solver, prior: Prior, seeds: int | Sequence
 
 
 def as_deepinv_denoiser(prior: Prior, interpolate: bool = False) -> Any:
-    """A prior as deepinv's ``Denoiser``: ``denoiser(u, sigma)`` is the mean of the clean image given u.
+    """A prior as deepinv's ``Denoiser``: ``denoiser(u, sigma)`` is the mean of the clean image
+    given u.
 
-    `hrdis.priors.prior_as_denoiser` in their range: noise of sigma in [0, 1] is noise of 2 sigma in [-1, 1].
+    `hrdis.priors.prior_as_denoiser` in their range: noise of sigma in [0, 1] is noise of 2 sigma in
+    [-1, 1].
 
     Args:
         prior: see `hrdis.load_prior`.
-        interpolate: between the two times next to a level, at the cost of a second call; else the nearest answers.
+        interpolate: between the two times next to a level, at the cost of a second call; else the
+            nearest answers.
 
     Returns:
-        a module (a subclass of ``deepinv.models.Denoiser`` where that can be imported) with ``forward(u, sigma)``,
-        sigma one number or one per image, >= 0 (0 returns u); differentiable, not clamped.
+        a module (a subclass of ``deepinv.models.Denoiser`` where that can be imported) with
+        ``forward(u, sigma)``, sigma one number or one per image, >= 0 (0 returns u);
+        differentiable, not clamped.
 
     Raises:
         TypeError: if the prior is none.
-        ValueError: on use, for a sigma that is negative, not finite, or neither one number nor one per image.
+        ValueError: on use, for a sigma that is negative, not finite, or neither one number nor one
+            per image.
 
     Cost:
         one call of the network per distinct level among the images, two where it interpolates.
@@ -77,8 +87,9 @@ def as_deepinv_denoiser(prior: Prior, interpolate: bool = False) -> Any:
     prior = _prior(prior, "as_deepinv_denoiser(hrdis.load_prior('default'))")
     if prior.latent:
         raise TypeError(
-            f"The prior {prior.name!r} works on latents, and does not denoise pictures. A prior of pictures is "
-            "expected; solvers take both: as_deepinv_reconstructor(hrdis.HRDIS(), prior)."
+            f"The prior {prior.name!r} works on latents, and does not denoise pictures. A prior of "
+            "pictures is expected; solvers take both: as_deepinv_reconstructor(hrdis.HRDIS(), "
+            "prior)."
         )
 
     class HRDISDenoiser(_base("Denoiser")):  # type: ignore[misc]
@@ -104,5 +115,9 @@ def _base(name: str) -> type[nn.Module]:
     """deepinv's class of that name, or a plain module where deepinv cannot be imported."""
     try:
         return getattr(import_module("deepinv.models"), name)
-    except (ImportError, RuntimeError, OSError):  # torchvision, which it imports, fails with more than ImportError
+    except (
+        ImportError,
+        RuntimeError,
+        OSError,
+    ):  # torchvision, which it imports, fails with more than ImportError
         return nn.Module

@@ -26,11 +26,14 @@ def per_image(scalars: Tensor, like: Tensor) -> Tensor:
     return scalars.reshape(-1, *[1] * (like.ndim - 1))
 
 
-def cg(apply: Callable[[Tensor], Tensor], b: Tensor, x: Tensor, steps: int, tolerance: float = 1e-6) -> Tensor:
+def cg(
+    apply: Callable[[Tensor], Tensor], b: Tensor, x: Tensor, steps: int, tolerance: float = 1e-6
+) -> Tensor:
     """Solve ``apply(x) = b`` for a symmetric positive semidefinite map, each image on its own.
 
-    Textbook conjugate gradient with step sizes per image. An image stops moving once its residual is
-    below ``tolerance`` times the norm of its b, or its search direction has no curvature; the others go on.
+    Textbook conjugate gradient with step sizes per image. An image stops moving once its residual
+    is below ``tolerance`` times the norm of its b, or its search direction has no curvature; the
+    others go on.
 
     Args:
         apply: the map; must treat images independently.
@@ -49,19 +52,26 @@ def cg(apply: Callable[[Tensor], Tensor], b: Tensor, x: Tensor, steps: int, tole
         Ap = apply(p)
         curvature = dot(p, Ap)
         active = active & (curvature > 0)
-        step = torch.where(active, rr / curvature.where(active, torch.ones_like(rr)), torch.zeros_like(rr))
+        step = torch.where(
+            active, rr / curvature.where(active, torch.ones_like(rr)), torch.zeros_like(rr)
+        )
         x = x + per_image(step, x) * p
         r = r - per_image(step, r) * Ap
         rr_new = dot(r, r)
-        turn = torch.where(active, rr_new / rr.where(active, torch.ones_like(rr)), torch.zeros_like(rr))
+        turn = torch.where(
+            active, rr_new / rr.where(active, torch.ones_like(rr)), torch.zeros_like(rr)
+        )
         p = r + per_image(turn, p) * p
         rr = torch.where(active, rr_new, rr)
         rr = torch.where(curvature > 0, rr, torch.zeros_like(rr))
     return x
 
 
-def matrix(apply: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> Tensor:
-    """The matrix of a linear map of images of ``shape`` (no image axis): columns are images of unit vectors.
+def matrix(
+    apply: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: torch.dtype = torch.float64
+) -> Tensor:
+    """The matrix of a linear map of images of ``shape`` (no image axis): columns are images of unit
+    vectors.
 
     For small problems: it applies the map to a batch of prod(shape) images.
     """

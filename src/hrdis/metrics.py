@@ -10,7 +10,9 @@ from .linalg import rms
 
 
 def psnr(x: Tensor, truth: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each image in dB: -10 log10 of the mean squared error on [0, 1]; (b,)."""
+    """Peak signal-to-noise ratio of each image in dB: -10 log10 of the mean squared error on [0,
+    1]; (b,).
+    """
     return -20 * rms(_unit(x) - _unit(truth)).log10()
 
 
@@ -20,18 +22,23 @@ def psnr_pooled(x: Tensor, truth: Tensor) -> float:
 
 
 def ssim(x: Tensor, truth: Tensor) -> Tensor:
-    """Structural similarity of each image, (b,): Gaussian window 11 x 11 with std 1.5, data range 1.
+    """Structural similarity of each image, (b,): Gaussian window 11 x 11 with std 1.5, data range
+    1.
 
-    Local moments are weighted by the window without padding, the map is averaged over pixels and channels.
+    Local moments are weighted by the window without padding, the map is averaged over pixels and
+    channels.
 
     Raises:
         ValueError: if a side is below 11 pixels.
 
     Reference:
-        Wang, Bovik, Sheikh, Simoncelli, Image Quality Assessment, IEEE TIP 2004; K1 = 0.01, K2 = 0.03.
+        Wang, Bovik, Sheikh, Simoncelli, Image Quality Assessment, IEEE TIP 2004; K1 = 0.01, K2 =
+        0.03.
     """
     if min(x.shape[-2:]) < 11:
-        raise ValueError(f"SSIM needs images of 11 x 11 pixels or more, got {x.shape[-2]} x {x.shape[-1]}.")
+        raise ValueError(
+            f"SSIM needs images of 11 x 11 pixels or more, got {x.shape[-2]} x {x.shape[-1]}."
+        )
     x, y = _unit(x), _unit(truth)
     taps = torch.exp(-((torch.arange(11, device="cpu") - 5.0) ** 2) / (2 * 1.5**2)).to(x)
     taps = taps / taps.sum()
@@ -48,18 +55,23 @@ def ssim(x: Tensor, truth: Tensor) -> Tensor:
 
 
 def align(
-    x: Tensor, truth: Tensor, how: Literal["none", "global", "per_channel"] = "none", sign: bool = True
+    x: Tensor,
+    truth: Tensor,
+    how: Literal["none", "global", "per_channel"] = "none",
+    sign: bool = True,
 ) -> Tensor:
     """The image closest to the truth among those that phase retrieval cannot tell from x.
 
-    They are x, -x (the photographic negative), and both turned by 180 degrees; closest in the mean squared error.
-    Circular shifts are left out: the known support excludes them, except for images with grey margins. Scores of
-    aligned images use the truth and must say so.
+    They are x, -x (the photographic negative), and both turned by 180 degrees; closest in the mean
+    squared error. Circular shifts are left out: the known support excludes them, except for images
+    with grey margins. Scores of aligned images use the truth and must say so.
 
     Args:
         x, truth: (b, c, h, w) in [-1, 1].
-        how: ``"none"`` returns x; ``"global"`` chooses for all channels at once, ``"per_channel"`` for each.
-        sign: whether negatives count; False for `PhaseRetrieval` with ``data_range="[0,1]"``, whose sign is known.
+        how: ``"none"`` returns x; ``"global"`` chooses for all channels at once, ``"per_channel"``
+            for each.
+        sign: whether negatives count; False for `PhaseRetrieval` with ``data_range="[0,1]"``, whose
+            sign is known.
 
     Raises:
         ValueError: for another ``how``, or images of different shapes.
@@ -72,7 +84,9 @@ def align(
     if how not in ("none", "global", "per_channel"):
         raise ValueError(f"how is {how!r}. 'none', 'global' or 'per_channel' is expected.")
     if x.shape != truth.shape:
-        raise ValueError(f"x has shape {tuple(x.shape)}, the truth {tuple(truth.shape)}. Both must agree.")
+        raise ValueError(
+            f"x has shape {tuple(x.shape)}, the truth {tuple(truth.shape)}. Both must agree."
+        )
     if how == "none":
         return x
     turned = x.flip(-1, -2)

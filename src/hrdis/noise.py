@@ -1,12 +1,13 @@
 """Measurement noise, with the range its level is quoted in.
 
-A level sigma belongs to a range: papers that follow DDRM and RED-diff (HRDIS among them) quote it for images in
-[0, 1], those that follow DPS for [-1, 1]. Here the range is part of the noise, and ``sigma_y``, in units of y
-(images in [-1, 1]), is what solvers get.
+A level sigma belongs to a range: papers that follow DDRM and RED-diff (HRDIS among them) quote it
+for images in [0, 1], those that follow DPS for [-1, 1]. Here the range is part of the noise, and
+``sigma_y``, in units of y (images in [-1, 1]), is what solvers get.
 
-The noise of `Poisson` and `Speckle` depends on the signal. Solvers want one number: their ``sigma_y`` is the
-standard deviation at mid-grey, u = 1/2 in [0, 1], a constant, so that it does not tie the images of a batch
-together. On photographs of faces it is within 6 % of the measured rms.
+The noise of `Poisson` and `Speckle` depends on the signal. Solvers want one number: their
+``sigma_y`` is the standard deviation at mid-grey, u = 1/2 in [0, 1], a constant, so that it does
+not tie the images of a batch together. On photographs of faces it is within 6 % of the measured
+rms.
 """
 
 import warnings
@@ -25,7 +26,9 @@ PHOTONS = 255  # a white pixel of a [0, 1] image, at rate 1
 
 
 class Noise(Protocol):
-    """What `hrdis.measure` needs of a noise model; ``pictures_only = True`` says that y must be a picture, too."""
+    """What `hrdis.measure` needs of a noise model; ``pictures_only = True`` says that y must be a
+    picture, too.
+    """
 
     @property
     def sigma_y(self) -> float:
@@ -56,14 +59,18 @@ class Gaussian:
 
     def __post_init__(self) -> None:
         if not 0 <= self.sigma < inf:
-            raise ValueError(f"sigma is {self.sigma}. A standard deviation >= 0 is expected: Gaussian(0.05).")
+            raise ValueError(
+                f"sigma is {self.sigma}. A standard deviation >= 0 is expected: Gaussian(0.05)."
+            )
         if self.sigma_range not in ("[0,1]", "[-1,1]"):
-            raise ValueError(f"sigma_range is {self.sigma_range!r}. '[0,1]' or '[-1,1]' is expected.")
+            raise ValueError(
+                f"sigma_range is {self.sigma_range!r}. '[0,1]' or '[-1,1]' is expected."
+            )
         if self.sigma > 2 and self.sigma_range == "[0,1]":
             warnings.warn(
-                f"sigma is {self.sigma:g}, more than the range of a picture in [0, 1]. For {self.sigma:g} grey levels "
-                f"of 255: Gaussian({self.sigma:g} / 255). For a measurement that is no picture: "
-                f"Gaussian({2 * self.sigma:g}, '[-1,1]').",
+                f"sigma is {self.sigma:g}, more than the range of a picture in [0, 1]. For "
+                f"{self.sigma:g} grey levels of 255: Gaussian({self.sigma:g} / 255). For a "
+                f"measurement that is no picture: Gaussian({2 * self.sigma:g}, '[-1,1]').",
                 stacklevel=3,
             )
 
@@ -83,21 +90,24 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class Poisson:
-    """Counted photons: u' = Poisson(255 rate u) / (255 rate) with u = (y + 1) / 2, clamped to [0, 1] before and after.
+    """Counted photons: u' = Poisson(255 rate u) / (255 rate) with u = (y + 1) / 2, clamped to [0,
+    1] before and after.
 
-    More ``rate`` is less noise; at rate 1 a white pixel is 255 photons. Counts are quantiles of one uniform number per
-    pixel, so that rounding errors in y change a count by one at most and never the pixels after it.
+    More ``rate`` is less noise; at rate 1 a white pixel is 255 photons. Counts are quantiles of one
+    uniform number per pixel, so that rounding errors in y change a count by one at most and never
+    the pixels after it.
 
-    For measurements that are no pictures but >= 0, such as magnitudes of a Fourier transform, ``scale`` says which
-    value of y is worth 255 rate photons; then y' = scale Poisson(255 rate y / scale) / (255 rate), without clamping.
+    For measurements that are no pictures but >= 0, such as magnitudes of a Fourier transform,
+    ``scale`` says which value of y is worth 255 rate photons; then y' = scale Poisson(255 rate y /
+    scale) / (255 rate), without clamping.
 
     Args:
         rate: > 0, dimensionless; 1.0 in the papers.
         scale: in units of y, > 0; None for pictures.
 
     Raises:
-        ValueError: for a rate or scale that is not positive, or, on use, a y that is no picture (it leaves
-            [-1.5, 1.5]) without a scale, or has negative entries with one.
+        ValueError: for a rate or scale that is not positive, or, on use, a y that is no picture (it
+            leaves [-1.5, 1.5]) without a scale, or has negative entries with one.
         TypeError: on use, for a complex y.
 
     Reference:
@@ -105,7 +115,8 @@ class Poisson:
 
     Example:
         >>> Poisson(1.0).describe()
-        'Poisson noise of rate 1: standard deviation 0.04428 for images in [0, 1], 0.08856 for [-1, 1], at mid-grey'
+        'Poisson noise of rate 1: standard deviation 0.04428 for images in [0, 1], 0.08856 for [-1,
+        1], at mid-grey'
     """
 
     rate: float = 1.0
@@ -114,11 +125,13 @@ class Poisson:
     def __post_init__(self) -> None:
         if not 0 < self.rate < inf:
             raise ValueError(
-                f"rate is {self.rate}. A number > 0 is expected, more being less noise: Poisson(rate=1.0)."
+                f"rate is {self.rate}. A number > 0 is expected, more being less noise: "
+                "Poisson(rate=1.0)."
             )
         if self.scale is not None and not 0 < self.scale < inf:
             raise ValueError(
-                f"scale is {self.scale}. A value of y > 0 is expected: Poisson(rate=1.0, scale=float(y.max()))."
+                f"scale is {self.scale}. A value of y > 0 is expected: Poisson(rate=1.0, "
+                "scale=float(y.max()))."
             )
 
     @property
@@ -128,20 +141,27 @@ class Poisson:
 
     @property
     def sigma_y(self) -> float:
-        """Standard deviation at u = 1/2, in units of y: 2 sqrt(1/2 / (255 rate)), or with scale for 2."""
+        """Standard deviation at u = 1/2, in units of y: 2 sqrt(1/2 / (255 rate)), or with scale for
+        2.
+        """
         return (2 if self.scale is None else self.scale) * sqrt(0.5 / (PHOTONS * self.rate))
 
     def add(self, y: Tensor, rng: ImageRNG | Replay) -> Tensor:
-        """Draw uniform numbers once and turn them into counts, in float64 where the numbers are drawn."""
+        """Draw uniform numbers once and turn them into counts, in float64 where the numbers are
+        drawn.
+        """
         photons = PHOTONS * self.rate
         if y.is_complex():
-            raise TypeError(f"y is {y.dtype}, which counts no photons. Real values are expected. Use Gaussian(sigma).")
+            raise TypeError(
+                f"y is {y.dtype}, which counts no photons. Real values are expected. Use "
+                "Gaussian(sigma)."
+            )
         if self.scale is None:
             _check_picture(y, "Poisson", "Poisson(rate, scale=...) for y >= 0")
         elif float(y.min()) < 0:
             raise ValueError(
-                f"y holds negative values (down to {float(y.min()):.3g}), which count no photons. y >= 0 is expected "
-                "with scale=. Use Gaussian(sigma)."
+                f"y holds negative values (down to {float(y.min()):.3g}), which count no photons. "
+                "y >= 0 is expected with scale=. Use Gaussian(sigma)."
             )
         draw = rng.rand(y.shape[1:], like=y)
         v = y.to(draw.device).double()
@@ -154,8 +174,8 @@ class Poisson:
         """The level at mid-grey in both ranges."""
         if self.scale is not None:
             return (
-                f"Poisson noise of rate {self.rate:g} for measurements of {self.scale:g}: "
-                f"standard deviation {self.sigma_y:.4g} at half of that"
+                f"Poisson noise of rate {self.rate:g} for measurements of {self.scale:g}: standard "
+                f"deviation {self.sigma_y:.4g} at half of that"
             )
         return f"Poisson noise of rate {self.rate:g}: {_both(self.sigma_y)}, at mid-grey"
 
@@ -169,15 +189,18 @@ class Speckle:
         clamp: clamp the result to [0, 1], here [-1, 1]; by default it is not.
 
     Raises:
-        ValueError: for a negative sigma, or, on use, a y that is no picture (it leaves [-1.5, 1.5]).
+        ValueError: for a negative sigma, or, on use, a y that is no picture (it leaves [-1.5,
+            1.5]).
         TypeError: on use, for a complex y.
 
     Reference:
-        HRDIS, ICLR 2025, appendix C.2, names the level; that it belongs to [0, 1] is inferred from its tables.
+        HRDIS, ICLR 2025, appendix C.2, names the level; that it belongs to [0, 1] is inferred from
+        its tables.
 
     Example:
         >>> Speckle(0.1).describe()
-        'speckle noise of 0.1: standard deviation 0.05 for images in [0, 1], 0.1 for [-1, 1], at mid-grey'
+        'speckle noise of 0.1: standard deviation 0.05 for images in [0, 1], 0.1 for [-1, 1], at
+        mid-grey'
     """
 
     sigma: float = 0.1
@@ -186,7 +209,9 @@ class Speckle:
 
     def __post_init__(self) -> None:
         if not 0 <= self.sigma < inf:
-            raise ValueError(f"sigma is {self.sigma}. A standard deviation >= 0 is expected: Speckle(0.1).")
+            raise ValueError(
+                f"sigma is {self.sigma}. A standard deviation >= 0 is expected: Speckle(0.1)."
+            )
 
     @property
     def sigma_y(self) -> float:
@@ -207,7 +232,8 @@ class Speckle:
 def poisson_quantile(u: Tensor, mean: Tensor) -> Tensor:
     """The least count k with P(Poisson(mean) <= k) >= u, entry by entry, in float64.
 
-    Starts from the normal quantile with one term for the skewness, and steps until the distribution function agrees.
+    Starts from the normal quantile with one term for the skewness, and steps until the distribution
+    function agrees.
     """
     u = u.clamp(2.0**-54, 1 - 2.0**-53)
     z = torch.special.ndtri(u)
@@ -218,7 +244,9 @@ def poisson_quantile(u: Tensor, mean: Tensor) -> Tensor:
         while len(todo):
             # Upwards while P(<= k) < u; downwards while P(<= k - 1) >= u.
             at, m, v = k[todo], mean[todo], u[todo]
-            wrong = _cdf(at, m) < v if step > 0 else (at > 0) & (_cdf((at - 1).clamp(min=0), m) >= v)
+            wrong = (
+                _cdf(at, m) < v if step > 0 else (at > 0) & (_cdf((at - 1).clamp(min=0), m) >= v)
+            )
             todo = todo[wrong]
             k[todo] += step
     return k.reshape(z.shape)
@@ -235,9 +263,13 @@ def _both(sigma_y: float) -> str:
 
 def _check_picture(y: Tensor, name: str, instead: str) -> None:
     if y.is_complex():
-        raise TypeError(f"y is {y.dtype}, but {name} noise is defined for pictures in [-1, 1]. Use {instead}.")
-    if y.numel() and float(y.abs().max()) > 2:  # bicubic kernels and JPEG overshoot, by half at most
+        raise TypeError(
+            f"y is {y.dtype}, but {name} noise is defined for pictures in [-1, 1]. Use {instead}."
+        )
+    if (
+        y.numel() and float(y.abs().max()) > 2
+    ):  # bicubic kernels and JPEG overshoot, by half at most
         raise ValueError(
-            f"y reaches {float(y.abs().max()):.3g}, but {name} noise is defined for pictures in [-1, 1]. "
-            f"For other measurements use {instead}."
+            f"y reaches {float(y.abs().max()):.3g}, but {name} noise is defined for pictures in "
+            f"[-1, 1]. For other measurements use {instead}."
         )

@@ -23,7 +23,8 @@ class Best:
     Args:
         x: (b, c, h, w), the run with the best score of each image.
         chosen: (b,), its number, from 0.
-        scores: (k, b): residuals (smaller is better) or PSNR in dB (larger is better); NaN for a run that diverged.
+        scores: (k, b): residuals (smaller is better) or PSNR in dB (larger is better); NaN for a
+            run that diverged.
         criterion: ``"residual"``, or ``"truth"`` for a choice that has seen the answer.
         seeds: (k, b), the seed of every run.
         results: the k runs.
@@ -43,7 +44,8 @@ class Best:
     def record(self) -> dict[str, object]:
         """What was chosen and by what, for ``json``."""
         return {
-            "criterion": self.criterion, "chosen": self.chosen.tolist(), "seeds": [list(s) for s in self.seeds],
+            "criterion": self.criterion, "chosen": self.chosen.tolist(),
+            "seeds": [list(s) for s in self.seeds],
             "scores": [[s if s == s else None for s in row] for row in self.scores.tolist()],
             "network_calls": sum(r.nfe for r in self.results),
         }  # fmt: skip
@@ -63,15 +65,18 @@ def best_of(
 ) -> Best:
     """Run a solver k times and keep the best run of each image.
 
-    The best explains y best: the smallest rms of A(x) - y, which needs no truth. With ``truth`` it is the one of
-    highest PSNR, as papers on phase retrieval report it; ``Best.criterion`` says which.
+    The best explains y best: the smallest rms of A(x) - y, which needs no truth. With ``truth`` it
+    is the one of highest PSNR, as papers on phase retrieval report it; ``Best.criterion`` says
+    which.
 
     Args:
         k: runs, >= 1; the paper takes 4 for phase retrieval.
         solver, prior, problem: as for `hrdis.solve`.
-        seeds: one per image; run j of image i has seed ``seeds[i] + j``. Space them k apart for independent images.
+        seeds: one per image; run j of image i has seed ``seeds[i] + j``. Space them k apart for
+            independent images.
         truth: (b, c, h, w), to choose by PSNR instead.
-        how, sign: with truth, what counts as the same picture: see `hrdis.metrics.align`; x is returned as found.
+        how, sign: with truth, what counts as the same picture: see `hrdis.metrics.align`; x is
+            returned as found.
         on_run: called with every `Result`, e.g. to move a progress bar.
 
     Raises:
@@ -80,15 +85,20 @@ def best_of(
     Example:
         >>> import hrdis
         >>> prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
-        >>> problem = hrdis.measure(hrdis.operators.SuperResolution(2), torch.ones(1, 1, 8, 8) / 2, seeds=[0])
+        >>> x = torch.ones(1, 1, 8, 8) / 2
+        >>> problem = hrdis.measure(hrdis.operators.SuperResolution(2), x, seeds=[0])
         >>> best = best_of(4, hrdis.HRDIS(steps=20), prior, problem, seeds=[0])
-        >>> best.criterion, tuple(best.scores.shape), bool(best.scores[best.chosen[0], 0] == best.scores.min())
+        >>> least = best.scores.min()
+        >>> best.criterion, tuple(best.scores.shape), bool(best.scores[best.chosen[0], 0] == least)
         ('residual', (4, 1), True)
     """
     if k < 1:
         raise ValueError(f"k is {k}. At least 1 run is expected: best_of(4, ...).")
     if truth is not None and tuple(truth.shape) != tuple(problem.image_shape):
-        raise ValueError(f"truth has shape {tuple(truth.shape)}, images {tuple(problem.image_shape)}. Both must agree.")
+        raise ValueError(
+            f"truth has shape {tuple(truth.shape)}, images {tuple(problem.image_shape)}. Both must "
+            "agree."
+        )
     own = [tuple(seed + j for seed in seeds) for j in range(k)]
     results, scores = [], []
     for run in own:
@@ -100,15 +110,25 @@ def best_of(
     table = torch.stack(scores)
     worst = table.nan_to_num(nan=torch.inf) if truth is None else -table.nan_to_num(nan=-torch.inf)
     chosen = worst.argmin(0)
-    x = torch.stack([r.x for r in results])[chosen.to(problem.y.device), torch.arange(len(problem.y))]
-    return Best(x, chosen, table, "residual" if truth is None else "truth", tuple(own), tuple(results))
+    x = torch.stack([r.x for r in results])[
+        chosen.to(problem.y.device), torch.arange(len(problem.y))
+    ]
+    return Best(
+        x, chosen, table, "residual" if truth is None else "truth", tuple(own), tuple(results)
+    )
 
 
 def residual(result: Result, problem: Problem) -> Tensor:
-    """Root mean square of A(x) - y of each image, (b,), with the parameters of A that the solver found."""
+    """Root mean square of A(x) - y of each image, (b,), with the parameters of A that the solver
+    found.
+    """
     A = problem.A
     with torch.no_grad():
-        y = A.at(result.x, dict(result.theta)) if isinstance(A, BlindOperator) and result.theta else A(result.x)
+        y = (
+            A.at(result.x, dict(result.theta))
+            if isinstance(A, BlindOperator) and result.theta
+            else A(result.x)
+        )
     return rms((y - problem.y).abs()).cpu()
 
 

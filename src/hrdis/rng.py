@@ -1,10 +1,11 @@
 """Every random number of the library: one stream per image, named, and replayable.
 
-A stream is a function of what names it, ``(seed, *names)``, and of nothing else: not of the batch an
-image sits in, of the worker that runs it, of the device, or of the draws other streams have made. Numbers
-are drawn on the CPU by numpy's PCG64, whose state is seeded with all bits of a SHA-256 digest (torch's
-CPU generator keeps 32 bits of a seed, so that a hundred thousand images would share streams), in
-float32, and are cast afterwards: a float64 run sees the same noise as a float32 run.
+A stream is a function of what names it, ``(seed, *names)``, and of nothing else: not of the batch
+an image sits in, of the worker that runs it, of the device, or of the draws other streams have
+made. Numbers are drawn on the CPU by numpy's PCG64, whose state is seeded with all bits of a
+SHA-256 digest (torch's CPU generator keeps 32 bits of a seed, so that a hundred thousand images
+would share streams), in float32, and are cast afterwards: a float64 run sees the same noise as a
+float32 run.
 """
 
 import hashlib
@@ -32,9 +33,10 @@ class ImageRNG:
 
     Args:
         seeds: one integer per image; image i's numbers depend on ``(seeds[i], name)`` only.
-        name: who draws, e.g. ``"measure"`` or ``"solve"``; differently named streams are independent.
-        device: ``"cpu"`` (the default) gives the same numbers for every device. Another device draws
-            there, faster and with other numbers: an opt-out to be recorded with the result.
+        name: who draws, e.g. ``"measure"`` or ``"solve"``; differently named streams are
+            independent.
+        device: ``"cpu"`` (the default) gives the same numbers for every device. Another device
+            draws there, faster and with other numbers: an opt-out to be recorded with the result.
 
     Example:
         >>> ImageRNG([0, 1], "doc").randn((3, 8, 8)).shape
@@ -46,17 +48,24 @@ class ImageRNG:
         self.device = torch.device(device)
         self._streams = [stream(seed, name) for seed in self.seeds]
         if self.device.type != "cpu":
-            self._generators = [torch.Generator(self.device).manual_seed(int(s.integers(2**63))) for s in self._streams]
+            self._generators = [
+                torch.Generator(self.device).manual_seed(int(s.integers(2**63)))
+                for s in self._streams
+            ]
 
     def randn(self, shape: Sequence[int], like: Tensor | None = None) -> Tensor:
-        """Draw N(0, 1) of shape ``(b, *shape)``, with dtype and device of ``like`` if it is given."""
+        """Draw N(0, 1) of shape ``(b, *shape)``, with dtype and device of ``like`` if it is
+        given.
+        """
         shape = tuple(shape)
         self._check(like)
         if self.device.type == "cpu":
             draws = [s.standard_normal(shape, dtype=np.float32) for s in self._streams]
             z = torch.from_numpy(np.stack(draws))
         else:
-            z = torch.stack([torch.randn(shape, generator=g, device=self.device) for g in self._generators])
+            z = torch.stack(
+                [torch.randn(shape, generator=g, device=self.device) for g in self._generators]
+            )
         return z if like is None else z.to(like)
 
     def randn_like(self, x: Tensor) -> Tensor:
@@ -64,24 +73,29 @@ class ImageRNG:
         return self.randn(x.shape[1:], like=x)
 
     def rand(self, shape: Sequence[int], like: Tensor | None = None) -> Tensor:
-        """Draw U[0, 1) of shape ``(b, *shape)`` for the batch ``like``: float64 with 53 random bits, left on the CPU.
+        """Draw U[0, 1) of shape ``(b, *shape)`` for the batch ``like``: float64 with 53 random
+        bits, left on the CPU.
 
-        Neither cast nor moved: a float32 of 1 - 1e-9 is 1, which no quantile function takes, and not every device
-        knows float64. A source that draws on another device leaves them there.
+        Neither cast nor moved: a float32 of 1 - 1e-9 is 1, which no quantile function takes, and
+        not every device knows float64. A source that draws on another device leaves them there.
         """
         self._check(like)
         if self.device.type == "cpu":
             return torch.stack([torch.from_numpy(s.random(tuple(shape))) for s in self._streams])
         where = self.device
         return torch.stack(
-            [torch.rand(tuple(shape), generator=g, dtype=torch.float64, device=where) for g in self._generators]
+            [
+                torch.rand(tuple(shape), generator=g, dtype=torch.float64, device=where)
+                for g in self._generators
+            ]
         )
 
     def _check(self, like: Tensor | None) -> None:
         if like is not None and len(like) != len(self.seeds):
             raise ValueError(
-                f"The batch holds {len(like)} images, but this generator has {len(self.seeds)} seeds. "
-                f"One seed per image is expected: ImageRNG(seeds=range({len(like)}), name=...)."
+                f"The batch holds {len(like)} images, but this generator has {len(self.seeds)} "
+                f"seeds. One seed per image is expected: ImageRNG(seeds=range({len(like)}), "
+                "name=...)."
             )
 
 
@@ -89,7 +103,8 @@ class Replay:
     """Recorded draws handed out in order, to compare two implementations on the same noise.
 
     Args:
-        draws: tensors (or arrays) in the order in which the solver asks for them, the image axis first.
+        draws: tensors (or arrays) in the order in which the solver asks for them, the image axis
+            first.
 
     Raises:
         ValueError: when a draw of another shape is asked for, when none is left, and from ``close``
@@ -112,15 +127,15 @@ class Replay:
     def _next(self, shape: Sequence[int], like: Tensor | None) -> Tensor:
         if self._used == len(self._draws):
             raise ValueError(
-                f"The solver asked for draw {self._used + 1}, but only {len(self._draws)} were recorded. "
-                "Record one tensor per draw, in the order the solver's docstring gives."
+                f"The solver asked for draw {self._used + 1}, but only {len(self._draws)} were "
+                "recorded. Record one tensor per draw, in the order the solver's docstring gives."
             )
         z = self._draws[self._used]
         batch = len(z) if like is None else len(like)
         if tuple(z.shape) != (batch, *shape):
             raise ValueError(
-                f"Draw {self._used + 1} has shape {tuple(z.shape)}, but the solver asked for {(batch, *shape)}. "
-                "Check the order of the recorded draws."
+                f"Draw {self._used + 1} has shape {tuple(z.shape)}, but the solver asked for "
+                f"{(batch, *shape)}. Check the order of the recorded draws."
             )
         self._used += 1
         return z
@@ -133,6 +148,6 @@ class Replay:
         """Raise unless every recorded draw was used."""
         if self._used != len(self._draws):
             raise ValueError(
-                f"{len(self._draws) - self._used} of {len(self._draws)} recorded draws were never used. "
-                "The solver makes fewer draws with these settings: check steps= and times=."
+                f"{len(self._draws) - self._used} of {len(self._draws)} recorded draws were never "
+                "used. The solver makes fewer draws with these settings: check steps= and times=."
             )

@@ -1,8 +1,9 @@
 """The noise schedule: how much of the image is left at time t, and which times a solver visits.
 
-x_t = sqrt(alpha_bar[t]) x_0 + sqrt(1 - alpha_bar[t]) z,  z ~ N(0, I),  t = 0 ... T - 1, and t = -1 is the
-clean image (alpha_bar = 1). Tables are float64 and stay on the CPU, whatever torch's default device is: a 0-d
-float64 coefficient times a float32 image is float32, on any device. Nothing here draws a random number.
+x_t = sqrt(alpha_bar[t]) x_0 + sqrt(1 - alpha_bar[t]) z,  z ~ N(0, I),  t = 0 ... T - 1, and t = -1
+is the clean image (alpha_bar = 1). Tables are float64 and stay on the CPU, whatever torch's default
+device is: a 0-d float64 coefficient times a float32 image is float32, on any device. Nothing here
+draws a random number.
 """
 
 import math
@@ -16,33 +17,42 @@ class Schedule:
     """Variance-preserving discrete schedule.
 
     Args:
-        alpha_bar: the products of (1 - beta) up to each time, shape (T,), strictly falling in (0, 1).
+        alpha_bar: the products of (1 - beta) up to each time, shape (T,), strictly falling in (0,
+            1).
     """
 
     def __init__(self, alpha_bar: Tensor | Sequence[float]):
         table = torch.as_tensor(alpha_bar, dtype=torch.float64, device="cpu").detach()
         if table.ndim != 1 or len(table) == 0:
-            raise ValueError(f"alpha_bar has shape {tuple(table.shape)}. A table of shape (T,) is expected.")
+            raise ValueError(
+                f"alpha_bar has shape {tuple(table.shape)}. A table of shape (T,) is expected."
+            )
         falling = bool((table.diff() < 0).all())
         if not (falling and float(table.min()) > 0 and float(table.max()) < 1):
             raise ValueError(
-                "alpha_bar is not a strictly falling table of numbers between 0 and 1. "
-                "Pass the cumulative product of 1 - beta: Schedule((1 - betas).cumprod(0))."
+                "alpha_bar is not a strictly falling table of numbers between 0 and 1. Pass the "
+                "cumulative product of 1 - beta: Schedule((1 - betas).cumprod(0))."
             )
         self.alpha_bar = table
-        self._with_clean = torch.cat([table, table.new_ones(1)])  # so that index -1 is the clean image
+        self._with_clean = torch.cat(
+            [table, table.new_ones(1)]
+        )  # so that index -1 is the clean image
 
     @classmethod
     def linear(cls, length: int = 1000, first: float = 1e-4, last: float = 0.02) -> "Schedule":
-        """The schedule of DDPM and ADM: beta rises linearly from ``first`` to ``last``, both included."""
+        """The schedule of DDPM and ADM: beta rises linearly from ``first`` to ``last``, both
+        included.
+        """
         beta = torch.linspace(first, last, length, dtype=torch.float64, device="cpu")
         return cls((1 - beta).cumprod(0))
 
     @classmethod
     def cosine(cls, length: int = 1000) -> "Schedule":
-        """The schedule of improved DDPM and of guided-diffusion's 64 x 64 network (Nichol and Dhariwal 2021, Eq. 17).
+        """The schedule of improved DDPM and of guided-diffusion's 64 x 64 network (Nichol and
+        Dhariwal 2021, Eq. 17).
 
-        beta = min(0.999, 1 - f((t + 1) / T) / f(t / T)) with f(u) = cos^2((u + 0.008) / 1.008 pi / 2).
+        beta = min(0.999, 1 - f((t + 1) / T) / f(t / T)) with f(u) = cos^2((u + 0.008) / 1.008 pi /
+        2).
         """
         u = torch.arange(length + 1, dtype=torch.float64, device="cpu") / length
         f = torch.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
@@ -51,7 +61,8 @@ class Schedule:
 
     def __repr__(self) -> str:
         return (
-            f"Schedule({len(self)} times, sigma {float(self.sigma(0)):.3g} to {float(self.sigma(len(self) - 1)):.3g})"
+            f"Schedule({len(self)} times, sigma {float(self.sigma(0)):.3g} to "
+            f"{float(self.sigma(len(self) - 1)):.3g})"
         )
 
     def __len__(self) -> int:
@@ -65,7 +76,10 @@ class Schedule:
     def __getitem__(self, t: int) -> Tensor:
         """alpha_bar at time t, a 0-d float64 tensor; 1 at t = -1."""
         if not -1 <= t < len(self):
-            raise ValueError(f"Time {t} is outside the schedule. Times run from 0 to {len(self) - 1}; -1 is clean.")
+            raise ValueError(
+                f"Time {t} is outside the schedule. Times run from 0 to {len(self) - 1}; -1 is "
+                "clean."
+            )
         return self._with_clean[t]
 
     def signal(self, t: int) -> Tensor:
@@ -81,9 +95,13 @@ class Schedule:
         return ((1 - self[t]) / self[t]).sqrt()
 
     def nearest(self, sigma: float) -> int:
-        """The time whose noise over signal is closest to ``sigma``, which is in units of the image."""
+        """The time whose noise over signal is closest to ``sigma``, which is in units of the
+        image.
+        """
         if not 0 < sigma < math.inf:
-            raise ValueError(f"sigma is {sigma}. A positive noise level in units of the image is expected.")
+            raise ValueError(
+                f"sigma is {sigma}. A positive noise level in units of the image is expected."
+            )
         table = ((1 - self.alpha_bar) / self.alpha_bar).sqrt()
         return int((table - sigma).abs().argmin())
 
@@ -94,30 +112,37 @@ class Schedule:
         return self.signal(t) * x0 + self.noise(t) * z
 
     def denoised(self, x_t: Tensor, t: int, eps: Tensor) -> Tensor:
-        """(x_t - sqrt(1 - alpha_bar[t]) eps) / sqrt(alpha_bar[t]): the clean image that eps implies."""
+        """(x_t - sqrt(1 - alpha_bar[t]) eps) / sqrt(alpha_bar[t]): the clean image that eps
+        implies.
+        """
         return (x_t - self.noise(t) * eps) / self.signal(t)
 
-    # ---- one step of the reverse process, from time t to an earlier s ------------------------------
+    # ---- one step of the reverse process, from time t to an earlier s
+    # ------------------------------
 
     def ddim_share(self, t: int, s: int, eta: float) -> Tensor:
-        """Share of fresh noise in a DDIM step, for ``diffuse(x0_hat, s, mix(eps, z, share))``; 0-d float64.
+        """Share of fresh noise in a DDIM step, for ``diffuse(x0_hat, s, mix(eps, z, share))``; 0-d
+        float64.
 
-        eta sqrt(1 - alpha_bar[t] / alpha_bar[s]) / sqrt(1 - alpha_bar[t]): 1 with eta = 1 is ancestral sampling with
-        the small variance; 0 at s = -1, where nothing is noisy any more.
+        eta sqrt(1 - alpha_bar[t] / alpha_bar[s]) / sqrt(1 - alpha_bar[t]): 1 with eta = 1 is
+        ancestral sampling with the small variance; 0 at s = -1, where nothing is noisy any more.
         """
         if s < 0:
             return torch.zeros((), dtype=torch.float64, device="cpu")
         return eta * ((1 - self[t] / self[s]) / (1 - self[t])).sqrt()
 
     def ancestral(self, t: int, s: int, v: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Weights of x0_hat and x_t in the mean of q(x_s | x_t, x0_hat), and a standard deviation; 0-d float64.
+        """Weights of x0_hat and x_t in the mean of q(x_s | x_t, x0_hat), and a standard deviation;
+        0-d float64.
 
         With beta = 1 - alpha_bar[t] / alpha_bar[s]: sqrt(alpha_bar[s]) beta / (1 - alpha_bar[t]),
-        sqrt(1 - beta) (1 - alpha_bar[s]) / (1 - alpha_bar[t]), and sqrt(beta (1 - alpha_bar[s]) / (1 - alpha_bar[t])).
+        sqrt(1 - beta) (1 - alpha_bar[s]) / (1 - alpha_bar[t]), and sqrt(beta (1 - alpha_bar[s]) /
+        (1 - alpha_bar[t])).
 
-        A network that learned the variance says with v in [-1, 1], per pixel, where it lies between that one (-1) and
-        beta (1), on a logarithmic scale: std^2 = beta^f small^(1 - f) with f = (v + 1) / 2 (Nichol and Dhariwal 2021,
-        Eq. 15). At s = -1 the small one is 0, and so is the answer.
+        A network that learned the variance says with v in [-1, 1], per pixel, where it lies between
+        that one (-1) and beta (1), on a logarithmic scale: std^2 = beta^f small^(1 - f) with f = (v
+        + 1) / 2 (Nichol and Dhariwal 2021, Eq. 15). At s = -1 the small one is 0, and so is the
+        answer.
         """
         beta, rest = 1 - self[t] / self[s], 1 - self[t]
         left = (1 - self[s]) / rest
@@ -134,7 +159,8 @@ class Schedule:
 
         Args:
             steps: the number of network calls.
-            start: the largest time; by default the top of an even grid, e.g. 990 for 100 steps of 1000.
+            start: the largest time; by default the top of an even grid, e.g. 990 for 100 steps of
+                1000.
 
         Example:
             >>> Schedule.linear().uniform(4)
@@ -145,16 +171,20 @@ class Schedule:
         if not 0 <= start < len(self):
             raise ValueError(f"start is {start}. A time from 0 to {len(self) - 1} is expected.")
         if not 1 <= steps <= start + 1:
-            raise ValueError(f"{steps} steps do not fit between time {start} and 0. At most {start + 1} are possible.")
+            raise ValueError(
+                f"{steps} steps do not fit between time {start} and 0. At most {start + 1} are "
+                "possible."
+            )
         if steps == 1:
             return [start, -1]
         return [k * start // (steps - 1) for k in reversed(range(steps))] + [-1]
 
     def stride(self, steps: int, start: int | None = None, end: int = 0) -> list[int]:
-        """The grid of the authors' code: every skip-th time of [end, start), skip = (start - end) // steps.
+        """The grid of the authors' code: every skip-th time of [end, start), skip = (start - end)
+        // steps.
 
-        It holds ``steps`` points only where skip divides the range: 100 gives 100 (990 ... 0), but 150
-        gives 167 and 300 gives 334.
+        It holds ``steps`` points only where skip divides the range: 100 gives 100 (990 ... 0), but
+        150 gives 167 and 300 gives 334.
 
         Args:
             steps: the number asked for, not always the number got.
@@ -166,11 +196,15 @@ class Schedule:
             raise ValueError(f"The range [{end}, {start}) does not lie in [0, {len(self)}).")
         skip = (start - end) // steps if steps > 0 else 0
         if skip == 0:
-            raise ValueError(f"{steps} steps do not fit into [{end}, {start}). At most {start - end} are possible.")
+            raise ValueError(
+                f"{steps} steps do not fit into [{end}, {start}). At most {start - end} are "
+                "possible."
+            )
         return [*reversed(range(end, start, skip)), -1]
 
     def quadratic(self, steps: int, start: int | None = None) -> list[int]:
-        """DiffPIR's grid, densest at low noise: T - 1 - floor(T sqrt(i / (steps - 1))) for i = 0, 1, ..., then -1.
+        """DiffPIR's grid, densest at low noise: T - 1 - floor(T sqrt(i / (steps - 1))) for i = 0,
+        1, ..., then -1.
 
         Args:
             steps: the number of network calls.
@@ -184,12 +218,15 @@ class Schedule:
         if steps == 1:
             return [top, -1]
         if not 1 <= steps <= top + 1:
-            raise ValueError(f"{steps} steps do not fit between time {top} and 0. At most {top + 1} are possible.")
+            raise ValueError(
+                f"{steps} steps do not fit between time {top} and 0. At most {top + 1} are "
+                "possible."
+            )
         times = [max(top - int((top + 1) * math.sqrt(i / (steps - 1))), 0) for i in range(steps)]
         if len(set(times)) < steps:
             raise ValueError(
-                f"{steps} steps are too many for a quadratic grid from time {top}, where {len(set(times))} of them "
-                "differ. Take fewer steps."
+                f"{steps} steps are too many for a quadratic grid from time {top}, where "
+                f"{len(set(times))} of them differ. Take fewer steps."
             )
         return [*times, -1]
 
@@ -201,12 +238,16 @@ class Schedule:
         return top
 
     def travel(self, times: Sequence[int], length: int, repeat: int) -> list[int]:
-        """Insert time travel into a descending grid: climb ``length`` points back, ``repeat`` - 1 times.
+        """Insert time travel into a descending grid: climb ``length`` points back, ``repeat`` - 1
+        times.
 
-        Climbs start on reaching index 0, length, 2 length, ... below N - length, counted from the clean end.
+        Climbs start on reaching index 0, length, 2 length, ... below N - length, counted from the
+        clean end.
         """
         if length < 1 or repeat < 1:
-            raise ValueError(f"length is {length} and repeat is {repeat}. Both are expected to be >= 1.")
+            raise ValueError(
+                f"length is {length} and repeat is {repeat}. Both are expected to be >= 1."
+            )
         ascending = list(times)[-2::-1]
         left = {i: repeat - 1 for i in range(0, len(ascending) - length, length)}
         i, visited = len(ascending), []
@@ -221,7 +262,9 @@ class Schedule:
 
 
 def mix(old: Tensor, new: Tensor, share: float | Tensor) -> Tensor:
-    """sqrt(1 - share^2) old + share new: keeps unit variance when both are independent unit noise."""
+    """sqrt(1 - share^2) old + share new: keeps unit variance when both are independent unit
+    noise.
+    """
     if isinstance(share, Tensor):
         return (1 - share**2).sqrt() * old + share * new
     return math.sqrt(1 - share**2) * old + share * new

@@ -26,22 +26,27 @@ def measure(
     """Simulate y = A(x) + noise; no noise is put where nothing is observed.
 
     Args:
-        A: an operator, any callable, or a deepinv ``Physics``, whose own noise level counts where ``noise`` is None.
+        A: an operator, any callable, or a deepinv ``Physics``, whose own noise level counts where
+            ``noise`` is None.
         x: (b, c, h, w) in [-1, 1].
-        noise: e.g. ``hrdis.noise.Gaussian(0.05)``; None is noiseless. Levels are for measurements of images in
-            [-1, 1]: half of them on a linear ``Physics``, whose problem holds half of A.
-        seeds: one per image; image i's noise depends on ``seeds[i]`` only. Needed where there is noise.
+        noise: e.g. ``hrdis.noise.Gaussian(0.05)``; None is noiseless. Levels are for measurements
+            of images in [-1, 1]: half of them on a linear ``Physics``, whose problem holds half of
+            A.
+        seeds: one per image; image i's noise depends on ``seeds[i]`` only. Needed where there is
+            noise.
         rng: recorded draws instead of seeds.
 
     Returns:
         the `Problem` with y and sigma_y in units of y.
 
     Raises:
-        TypeError, ValueError: if x cannot be measured by A, seeds do not match the batch, or the noise is defined
-            for pictures and y is none.
+        TypeError, ValueError: if x cannot be measured by A, seeds do not match the batch, or the
+            noise is defined for pictures and y is none.
     """
     check_measured(A, x, noise)
-    operator = A if isinstance(A, Operator) else Function(A, shape=tuple(getattr(x, "shape", ())[1:]))
+    operator = (
+        A if isinstance(A, Operator) else Function(A, shape=tuple(getattr(x, "shape", ())[1:]))
+    )
     operator.check(x)
     if is_physics(A):
         operator = from_deepinv(A, (x.shape[1], x.shape[2], x.shape[3]))
@@ -49,16 +54,19 @@ def measure(
             noise = Gaussian(sigma / _scale(operator), "[-1,1]")
     if getattr(noise, "pictures_only", False) and not operator.picture:
         raise ValueError(
-            f"{type(operator).__name__} measures no picture, but {type(noise).__name__} noise is defined for pictures "
-            "in [-1, 1]. Use Gaussian(sigma), or, for y >= 0, Poisson(rate, scale=...)."
+            f"{type(operator).__name__} measures no picture, but {type(noise).__name__} noise is "
+            "defined for pictures in [-1, 1]. Use Gaussian(sigma), or, for y >= 0, Poisson(rate, "
+            "scale=...)."
         )
     if x.abs().max() > 1.5:
         warnings.warn(
-            f"x reaches {float(x.abs().max()):.3g}; images are expected in [-1, 1]. "
-            "For values in [0, 1] or 0..255 use 2 * x - 1 or x / 127.5 - 1.",
+            f"x reaches {float(x.abs().max()):.3g}; images are expected in [-1, 1]. For values in "
+            "[0, 1] or 0..255 use 2 * x - 1 or x / 127.5 - 1.",
             stacklevel=2,
         )
-    elif noise is not None and (doubt := other_range(x, "x")):  # without noise `Problem` sees it in y
+    elif noise is not None and (
+        doubt := other_range(x, "x")
+    ):  # without noise `Problem` sees it in y
         warnings.warn(doubt, stacklevel=2)
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
         y = operator(x)
@@ -72,5 +80,7 @@ def measure(
 
 
 def _scale(A: Operator) -> float:
-    """What A's measurements are multiplied with, beside those of an operator of ours: 1/2 on deepinv's linear ones."""
+    """What A's measurements are multiplied with, beside those of an operator of ours: 1/2 on
+    deepinv's linear ones.
+    """
     return A.scale if isinstance(A, Theirs) else 1.0

@@ -42,17 +42,19 @@ class Task:
 
     Args:
         summary: one line for people.
-        build: (h, w, seed, index) to the operator for images of that size; seed and index choose a random mask.
+        build: (h, w, seed, index) to the operator for images of that size; seed and index choose a
+            random mask.
         presets: keys of solver presets that fit, the most specific first.
         mask: whether a damaged picture needs a mask beside it.
         scale: how much larger the restored picture is.
         multiple: what the sides of a picture must be multiples of, besides the scale.
         source: who measures like this.
         kernel: whether a damaged picture needs its blur kernel beside it.
-        photo: like ``build``, for somebody's photograph where that differs: it goes on beyond its borders, and programs
-            that turn photographs grey weigh the colours.
+        photo: like ``build``, for somebody's photograph where that differs: it goes on beyond its
+            borders, and programs that turn photographs grey weigh the colours.
         blind: like ``build``, without the parameters that solvers for unknown ones estimate.
-        weights: whether the operator is a network whose weights somebody has to give: see `with_weights`.
+        weights: whether the operator is a network whose weights somebody has to give: see
+            `with_weights`.
     """
 
     summary: str
@@ -68,13 +70,17 @@ class Task:
     weights: bool = False
 
     def with_weights(self, weights: str | Path | Mapping[str, Tensor]) -> "Task":
-        """The same task with the weights of its network, a file or a state dict, read once for all its operators.
+        """The same task with the weights of its network, a file or a state dict, read once for all
+        its operators.
 
         Raises:
-            ValueError: for a task without a network, or as `NonlinearBlur` for weights that do not fit.
+            ValueError: for a task without a network, or as `NonlinearBlur` for weights that do not
+                fit.
         """
         if not self.weights:
-            raise ValueError("This task takes no weights. Only deblur-nonlinear measures by a network.")
+            raise ValueError(
+                "This task takes no weights. Only deblur-nonlinear measures by a network."
+            )
         build: Callable[..., Operator] = self.build
         return replace(self, build=partial(build, network=NonlinearBlur(weights).network))
 
@@ -136,7 +142,9 @@ def _separable(h: int, w: int, seed: int, index: int, *, name: str, mirrored: bo
 def _nonlinear(h: int, w: int, seed: int, index: int, *, network: BKSE | None = None) -> Operator:
     if network is None:
         how = "--weights FILE, or TASKS['deblur-nonlinear'].with_weights(FILE)"
-        raise ValueError(f"The task 'deblur-nonlinear' needs the weights of its network: {how}. {ORIGIN}.")
+        raise ValueError(
+            f"The task 'deblur-nonlinear' needs the weights of its network: {how}. {ORIGIN}."
+        )
     return NonlinearBlur(network, seed, index=index)
 
 
@@ -152,7 +160,8 @@ def _inpaint(band: tuple[float, float], source: str) -> Task:
     low, high = (f"{100 * b:.0f}" for b in band)
     return Task(
         f"fill free-form holes covering {low}-{high} % of the picture (or those of a mask)",
-        partial(_freeform, band=band), (f"inpaint-{low}-{high}", "inpaint"), mask=True, source=source,
+        partial(_freeform, band=band), (f"inpaint-{low}-{high}", "inpaint"), mask=True,
+        source=source,
     )  # fmt: skip
 
 
@@ -174,9 +183,13 @@ def _cs(rate: float, source: str) -> Task:
     )  # fmt: skip
 
 
-def _deblur(what: str, build: Build, key: str, source: str, photo: Build | None = None, kernel: bool = False) -> Task:
+def _deblur(
+    what: str, build: Build, key: str, source: str, photo: Build | None = None, kernel: bool = False
+) -> Task:
     # "sr4" last: of the presets there are, those for a measurement that is a coarser picture
-    return Task(f"undo {what}", build, (key, "deblur", "sr4"), source=source, photo=photo, kernel=kernel)
+    return Task(
+        f"undo {what}", build, (key, "deblur", "sr4"), source=source, photo=photo, kernel=kernel
+    )
 
 
 TASKS: dict[str, Task] = {
@@ -185,11 +198,14 @@ TASKS: dict[str, Task] = {
     "inpaint-20-30": _inpaint((0.2, 0.3), "HRDIS, ImageNet"),
     "inpaint-30-40": _inpaint((0.3, 0.4), "HRDIS, FFHQ"),
     "inpaint-scratches": Task(
-        "fill specks and scratches (15 % of the picture)", _scratches, ("inpaint-scratches", "inpaint"), mask=True
+        "fill specks and scratches (15 % of the picture)", _scratches,
+        ("inpaint-scratches", "inpaint"), mask=True
     ),
-    "inpaint-box": Task("fill a box in the middle", _box, ("inpaint-box", "inpaint"), mask=True, source="DPS"),
+    "inpaint-box": Task("fill a box in the middle", _box, ("inpaint-box", "inpaint"), mask=True,
+    source="DPS"),
     "inpaint-random": Task(
-        "fill half of the pixels, dropped at random", _random, ("inpaint-random", "inpaint"), mask=True, source="DDRM"
+        "fill half of the pixels, dropped at random", _random, ("inpaint-random", "inpaint"),
+        mask=True, source="DDRM"
     ),
     "sr2": _sr(2, "average", "DDRM"),
     "sr4": _sr(4, "average", "HRDIS, ImageNet"),
@@ -202,28 +218,35 @@ TASKS: dict[str, Task] = {
         "find a picture from the magnitudes of its Fourier transform (from Python only)",
         partial(_plain, make=PhaseRetrieval), ("phase",), source="HRDIS, FFHQ",
     ),
-    "hdr": Task("undo a doubled contrast that clipped", partial(_plain, make=HDR), ("hdr",), source="HRDIS"),
+    "hdr": Task("undo a doubled contrast that clipped", partial(_plain, make=HDR), ("hdr",),
+    source="HRDIS"),
     "jpeg10": Task(
-        "undo JPEG compression at quality 10 (sides: multiples of 16)", partial(_plain, make=partial(JPEG, 10)),
+        "undo JPEG compression at quality 10 (sides: multiples of 16)",
+        partial(_plain, make=partial(JPEG, 10)),
         ("jpeg10", "jpeg"), multiple=16, source="RED-diff",
     ),
     "quantize": Task(
-        "smooth the steps of 8 levels a channel", partial(_plain, make=partial(Quantization, 3)), ("quantize",)
+        "smooth the steps of 8 levels a channel", partial(_plain, make=partial(Quantization, 3)),
+        ("quantize",)
     ),
     "lowlight": Task(
         "brighten a picture taken with too little light (simulated: a quarter of it)",
-        partial(_plain, make=partial(LowLight, 0.25)), ("lowlight",), blind=partial(_plain, make=LowLight),
+        partial(_plain, make=partial(LowLight, 0.25)), ("lowlight",),
+        blind=partial(_plain, make=LowLight),
     ),
     "deblur-nonlinear": Task(
-        "undo a blur that a network makes, its latent kernel known (sides: multiples of 128)", _nonlinear,
+        "undo a blur that a network makes, its latent kernel known (sides: multiples of 128)",
+        _nonlinear,
         ("deblur-nonlinear", "deblur", "sr4"), multiple=128, source="HRDIS, FFHQ", weights=True,
     ),
     "mri4": Task(
-        "a picture as a scanner sees it, a quarter of the columns of its Fourier transform (from Python only)",
+        "a picture as a scanner sees it, a quarter of the columns of its Fourier transform (from "
+        "Python only)",
         _mri, ("mri4", "mri"), source="InverseBench",
     ),
     "ct60": Task(
-        "a square picture from X-rays along 60 directions (from Python only)", _ct, ("ct60", "ct"), source="DDS"
+        "a square picture from X-rays along 60 directions (from Python only)", _ct, ("ct60", "ct"),
+        source="DDS"
     ),
     "cs25": _cs(0.25, "HRDIS, ImageNet"),
     "cs10": _cs(0.1, "HRDIS, FFHQ"),
@@ -232,19 +255,23 @@ TASKS: dict[str, Task] = {
         _walsh, ("cs-walsh4", "cs25", "cs"), source="DDRM",
     ),
     "colorize": Task(
-        "give a grey picture its colours", partial(_colorize, weights="mean"), ("colorize",), source="DDRM",
+        "give a grey picture its colours", partial(_colorize, weights="mean"), ("colorize",),
+        source="DDRM",
         photo=partial(_colorize, weights="bt601"),
     ),
     "deblur-gauss": _deblur("a Gaussian blur of 3 pixels", _gauss, "deblur-gauss", "DPS"),
     "deblur-motion": _deblur(
-        "a camera's shake (or any blur) whose kernel is known", _motion, "deblur-motion", "DPS", kernel=True
+        "a camera's shake (or any blur) whose kernel is known", _motion, "deblur-motion", "DPS",
+        kernel=True
     ),
     "deblur-uniform": _deblur(
-        "a mean over 9 x 9 pixels", partial(_separable, name="uniform9", mirrored=False), "deblur-uniform", "DDRM",
+        "a mean over 9 x 9 pixels", partial(_separable, name="uniform9", mirrored=False),
+        "deblur-uniform", "DDRM",
         photo=partial(_separable, name="uniform9", mirrored=True),
     ),
     "deblur-aniso": _deblur(
-        "a blur of 9 pixels along rows, 1 down columns", partial(_separable, name="aniso", mirrored=False),
+        "a blur of 9 pixels along rows, 1 down columns",
+        partial(_separable, name="aniso", mirrored=False),
         "deblur-aniso", "DDRM", photo=partial(_separable, name="aniso", mirrored=True),
     ),
 }  # fmt: skip

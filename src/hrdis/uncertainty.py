@@ -19,7 +19,8 @@ class Summary:
 
     Args:
         mean: (1, c, h, w) in [-1, 1]: closer to the truth than any sample (in PSNR), and smoother.
-        deviation: (h, w), standard deviation over samples on [0, 1], averaged over channels in quadrature.
+        deviation: (h, w), standard deviation over samples on [0, 1], averaged over channels in
+            quadrature.
     """
 
     mean: Tensor
@@ -33,7 +34,9 @@ def summarise(samples: Tensor) -> Summary:
         ValueError: for fewer than two samples.
     """
     if len(samples) < 2:
-        raise ValueError(f"{len(samples)} sample was given. At least 2 are expected to see where they differ.")
+        raise ValueError(
+            f"{len(samples)} sample was given. At least 2 are expected to see where they differ."
+        )
     deviation = to_unit(samples).var(0).mean(0).sqrt()
     return Summary(samples.mean(0, keepdim=True), deviation)
 
@@ -50,10 +53,14 @@ def deviation_map(deviation: Tensor) -> "Image.Image":
     h, w = deviation.shape
     top = max(float(torch.quantile(deviation.flatten()[:: max(1, h * w // 100_000)], 0.99)), 1e-3)
     tall = min(max(h / w, 0.3), 3)  # a strip of pixels still gets a legible chart
-    figure = Figure(figsize=(6, 6 * tall * 0.85 + 0.1), dpi=min(max(100, w / 5), 400), layout="constrained")
+    figure = Figure(
+        figsize=(6, 6 * tall * 0.85 + 0.1), dpi=min(max(100, w / 5), 400), layout="constrained"
+    )
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    shown = axes.imshow(deviation.cpu().numpy(), cmap=matplotlib.colormaps["magma"], vmin=0, vmax=top)
+    shown = axes.imshow(
+        deviation.cpu().numpy(), cmap=matplotlib.colormaps["magma"], vmin=0, vmax=top
+    )
     axes.set_axis_off()
     figure.colorbar(shown, ax=axes, shrink=0.8, label="deviation between samples (0 to 1)")
     buffer = io.BytesIO()
@@ -61,8 +68,12 @@ def deviation_map(deviation: Tensor) -> "Image.Image":
     return Image.open(buffer).convert("RGB")
 
 
-def sheet(images: Sequence[Tensor], titles: Sequence[str], columns: int | None = None) -> "Image.Image":
-    """Images (1, c, h, w) in [-1, 1] side by side, each with its title; all are shown at the largest size."""
+def sheet(
+    images: Sequence[Tensor], titles: Sequence[str], columns: int | None = None
+) -> "Image.Image":
+    """Images (1, c, h, w) in [-1, 1] side by side, each with its title; all are shown at the
+    largest size.
+    """
     from PIL import Image, ImageDraw, ImageFont
 
     pictures = [to_pil(Picture(x.detach())).convert("RGB") for x in images]

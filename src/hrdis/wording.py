@@ -1,4 +1,6 @@
-"""The same message for three audiences: the library speaks Python; the command and the page speak their own words."""
+"""The same message for three audiences: the library speaks Python; the command and the page speak
+their own words.
+"""
 
 import os
 import re
@@ -25,26 +27,37 @@ PYTHON = re.compile(
 
 #: What the command advises, and the same in the words of the page.
 OPTIONS_TO_PAGE = (
-    (r": --mask holes\.png \(white where a hole is to be filled\), or --hole alpha if the holes are transparent",
+    ((
+        r": --mask holes\.png \(white where a hole is to be filled\), or --hole alpha if the holes "
+        r"are transparent"
+    ),
      ": paint over the holes, or choose a mask from a file"),
-    (r"use --hole white or --hole black for a painted mask", "choose white or black for a painted mask"),
+    (r"use --hole white or --hole black for a painted mask",
+    "choose white or black for a painted mask"),
     (r"with --hole alpha", "where the holes are the transparent parts of the picture"),
     (r"(--hole \w+ or )?--hole alpha", 'choose "the transparent parts of the picture"'),
     (r"--hole (white|black)", r'choose "\1 in a mask from a file"'),
-    (r": --kernel kernel\.npy \(or a picture of it\)", ": an array (.npy) or a small picture of it"),
+    (r": --kernel kernel\.npy \(or a picture of it\)",
+    ": an array (.npy) or a small picture of it"),
     (r"--kernel FILE\.npy gives another", "a kernel from a file gives another"),
     (r"--task denoise needs the strength of the noise: --noise 0\.1 \(25 of 255\)",
      "This task needs the strength of the noise: 0.1 is 25 of 255"),
-    (r"--noise is", "The noise is"), (r": --noise ([\d.]+)", r": \1"), (r"--noise", "the noise in the picture"),
-    (r"--samples is", "The number of restorations is"), (r"--label (\w+)", r'set "class of the picture" to \1'),
-    (r"leave --label out", 'leave "class of the picture" empty'), (r"--task (\w[\w-]*)", r"the task \1"),
-    (r"--solver (\w+)", r"the algorithm \1"), (r"--prior (\S+)", r"the model \1"), (r": -o \S+", ""),
+    (r"--noise is", "The noise is"), (r": --noise ([\d.]+)", r": \1"),
+    (r"--noise", "the noise in the picture"),
+    (r"--samples is", "The number of restorations is"),
+    (r"--label (\w+)", r'set "class of the picture" to \1'),
+    (r"leave --label out", 'leave "class of the picture" empty'),
+    (r"--task (\w[\w-]*)", r"the task \1"),
+    (r"--solver (\w+)", r"the algorithm \1"), (r"--prior (\S+)", r"the model \1"),
+    (r": -o \S+", ""),
     (r"--(\w[\w-]*)", r"\1"),
 )  # fmt: skip
 
 
 def for_command(message: object) -> str:
-    """Return a message in the words of the command: its options instead of Python, whose calls are left out."""
+    """Return a message in the words of the command: its options instead of Python, whose calls are
+    left out.
+    """
     said = str(message)
     for python, option in PYTHON_TO_OPTIONS:
         said = re.sub(python, option, said)
@@ -52,13 +65,17 @@ def for_command(message: object) -> str:
 
 
 def without_python(message: str) -> str:
-    """Return a message without the sentences that show Python; the first one stays, as it says what is wrong."""
+    """Return a message without the sentences that show Python; the first one stays, as it says what
+    is wrong.
+    """
     first, *others = re.split(r"(?<=[.!?]) (?=[A-Z])", message)
     return " ".join([first, *(sentence for sentence in others if not PYTHON.search(sentence))])
 
 
 def for_page(message: object, folders: Iterable[str | os.PathLike[str]] = ()) -> str:
-    """Return a message in the words of the page, without the folders its files lie in, which are temporary."""
+    """Return a message in the words of the page, without the folders its files lie in, which are
+    temporary.
+    """
     said = without_python(for_command(message))
     for folder in (*folders, tempfile.gettempdir()):
         inside = re.escape(os.fspath(folder).rstrip(os.sep) + os.sep)

@@ -1,4 +1,6 @@
-"""Pictures of the report: grids of truth, measurement and methods, samples, and the course of a run."""
+"""Pictures of the report: grids of truth, measurement and methods, samples, and the course of a
+run.
+"""
 
 import base64
 import io
@@ -49,11 +51,13 @@ class Grid:
 
 @dataclass
 class Album:
-    """Turns files into pictures of the page: inlined until the page is large enough, linked after that.
+    """Turns files into pictures of the page: inlined until the page is large enough, linked after
+    that.
 
     Args:
         run: whose rows name the files.
-        beside: the folder of the report, for links; None for a page that links to no file, with every picture in it.
+        beside: the folder of the report, for links; None for a page that links to no file, with
+            every picture in it.
     """
 
     run: Gathered
@@ -89,12 +93,23 @@ class Album:
         self.inlined += len(src)
         return src, small
 
-    def grid(self, title: str, methods: Sequence[tuple[str, Variant]], pictures: int = 3, note: str = "") -> Grid:
-        """Truth, measurement and every method, for the first pictures that all of them have tried."""
+    def grid(
+        self, title: str, methods: Sequence[tuple[str, Variant]], pictures: int = 3, note: str = ""
+    ) -> Grid:
+        """Truth, measurement and every method, for the first pictures that all of them have
+        tried.
+        """
         strips = []
         for image in _common([member for _, member in methods], pictures):
-            one = [row for _, member in methods for row in member.rows if row["cell"]["image_sha256"] == image]
-            shots = self.first(one) + tuple(self.method(label, member, image) for label, member in methods)
+            one = [
+                row
+                for _, member in methods
+                for row in member.rows
+                if row["cell"]["image_sha256"] == image
+            ]
+            shots = self.first(one) + tuple(
+                self.method(label, member, image) for label, member in methods
+            )
             strips.append(Strip(one[0]["cell"]["image"], shots))
         return Grid(title, tuple(strips), note)
 
@@ -120,12 +135,21 @@ class Album:
         rows = member.by_image.get(image, [])
         shots = [
             self.shot(
-                f"seed {row['cell']['seed']}", self.run.picture(row), f"{row['psnr']:.2f} dB" if row.get("psnr") else ""
+                f"seed {row['cell']['seed']}",
+                self.run.picture(row),
+                f"{row['psnr']:.2f} dB" if row.get("psnr") else "",
             )
             for row in rows
         ]
         files = [path for row in rows if (path := self.run.picture(row))]
-        return Strip(label, (*self.first(rows or member.rows), *shots, *([_spread(files)] if len(files) > 1 else [])))
+        return Strip(
+            label,
+            (
+                *self.first(rows or member.rows),
+                *shots,
+                *([_spread(files)] if len(files) > 1 else []),
+            ),
+        )
 
     def course(self, label: str, row: Row) -> tuple[Strip, ...]:
         """The frames of a run: the answer so far, and the state that the network sees."""
@@ -146,7 +170,9 @@ def _common(members: Sequence[Variant], pictures: int) -> list[str]:
     """The first pictures, in the order of the data, that every method has tried."""
     shared = set.intersection(*(set(member.images) for member in members)) if members else set()
     order: Mapping[str, int] = {
-        row["cell"]["image_sha256"]: row["cell"].get("index", 0) for member in members for row in member.rows
+        row["cell"]["image_sha256"]: row["cell"].get("index", 0)
+        for member in members
+        for row in member.rows
     }
     return sorted(shared, key=lambda image: order[image])[:pictures]
 

@@ -21,8 +21,9 @@ INSTANCE = ("image_sha256", "index", "seed")
 class Cell:
     """One restoration: everything its pixels depend on, and what it is called.
 
-    Its `key` names it. Labels (the name of the picture and of the prior's file, the preset's key, the row of a table,
-    how many frames are kept) are left out of it: two cells with one key are the same result.
+    Its `key` names it. Labels (the name of the picture and of the prior's file, the preset's key,
+    the row of a table, how many frames are kept) are left out of it: two cells with one key are the
+    same result.
     """
 
     image: str
@@ -45,7 +46,9 @@ class Cell:
     """All settings of the solver."""
     prior: str
     prior_sha256: str
-    """The identity of the prior: of its scheme, its configurations and its weights; before hrdis 0.2 of the last."""
+    """The identity of the prior: of its scheme, its configurations and its weights; before hrdis
+    0.2 of the last.
+    """
     precision: str
     seed: int
     """Chooses the solver's noise; the measurement does not depend on it."""
@@ -63,7 +66,9 @@ class Cell:
 
     @cached_property
     def variant(self) -> str:
-        """What this cell shares with those of other pictures and seeds: task, noise, method and prior."""
+        """What this cell shares with those of other pictures and seeds: task, noise, method and
+        prior.
+        """
         return variant_of(self.record())
 
     def record(self) -> dict[str, Any]:
@@ -75,7 +80,8 @@ class Cell:
         return SOLVERS[self.solver][0](**self.settings)
 
     def draw_seed(self, name: str = "solve") -> int:
-        """An integer for the streams of this picture: of the solver, or of the measurement, whatever the solver.
+        """An integer for the streams of this picture: of the solver, or of the measurement,
+        whatever the solver.
 
         It depends on the picture, and for the solver on the seed; on nothing else.
         """
@@ -98,7 +104,9 @@ def settings_of(solver: Solver) -> dict[str, Any]:
 
 @settings
 class Unit:
-    """Cells that differ in picture and seed only, restored in one batch; done again as a whole after a kill."""
+    """Cells that differ in picture and seed only, restored in one batch; done again as a whole
+    after a kill.
+    """
 
     cells: tuple[Cell, ...]
 

@@ -8,7 +8,15 @@ from typing import Any
 from .rows import PICTURES
 
 CONFIG = "config.json"
-OURS = (CONFIG, "results", *PICTURES, "scores", "locks", "tables", "report.html")  #: what may lie in a run folder
+OURS = (
+    CONFIG,
+    "results",
+    *PICTURES,
+    "scores",
+    "locks",
+    "tables",
+    "report.html",
+)  #: what may lie in a run folder
 FREE = ("provenance",)  #: parts of a config in which two runs of one plan may differ
 MISSING = object()
 
@@ -23,9 +31,13 @@ def read(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
-        raise ValueError(f"{folder} has no {CONFIG}. The folder of a run is expected: hrdis bench ... -o RUN") from None
+        raise ValueError(
+            f"{folder} has no {CONFIG}. The folder of a run is expected: hrdis bench ... -o RUN"
+        ) from None
     except ValueError as error:
-        raise ValueError(f"{path} cannot be read ({error}). It was changed by hand: restore it.") from None
+        raise ValueError(
+            f"{path} cannot be read ({error}). It was changed by hand: restore it."
+        ) from None
     if not isinstance(config, dict):
         raise ValueError(f"{path} holds no settings. It was changed by hand: restore it.")
     return config
@@ -40,7 +52,11 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 
 def strangers(folder: Path) -> list[str]:
     """What lies in a folder that no run put there."""
-    return sorted(p.name for p in folder.iterdir() if p.name not in OURS and not p.name.startswith(f".{CONFIG}."))
+    return sorted(
+        p.name
+        for p in folder.iterdir()
+        if p.name not in OURS and not p.name.startswith(f".{CONFIG}.")
+    )
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 #: Shipped with the package, in the order in which a limit takes them.
-SHIPPED = ("chelsea.png", "astronaut.jpg", "china.jpg", "coffee.jpg", "flower.jpg", "rocket.jpg", "retina.jpg",
+SHIPPED = ("chelsea.png", "astronaut.jpg", "china.jpg", "coffee.jpg", "flower.jpg", "rocket.jpg",
+    "retina.jpg",
            "hubble.jpg")  # fmt: skip
 
 
@@ -51,23 +52,30 @@ def shipped() -> Path:
     return Path(str(resources.files("hrdis") / "pictures"))
 
 
-def find(folder: Path | None = None, listed: Path | None = None, limit: int | None = None) -> list[Picture]:
+def find(
+    folder: Path | None = None, listed: Path | None = None, limit: int | None = None
+) -> list[Picture]:
     """The pictures to use, hashed.
 
     Args:
         folder: searched with its subfolders, sorted by path; None for the shipped photographs.
-        listed: lines ``wnid/file label`` (ImageNet's form; the label may be left out), files relative to the folder,
-            where they may also lie without their ``wnid/``. They are taken in the order of the lines.
+        listed: lines ``wnid/file label`` (ImageNet's form; the label may be left out), files
+            relative to the folder, where they may also lie without their ``wnid/``. They are taken
+            in the order of the lines.
         limit: how many of the first ones.
 
     Raises:
-        ValueError: for a folder without pictures, a list that is none, or a file that is missing or damaged.
+        ValueError: for a folder without pictures, a list that is none, or a file that is missing or
+            damaged.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"The limit is {limit}. At least one picture is expected: --limit 1")
     if folder is None:
         if listed is not None:
-            raise ValueError(f"{listed} lists files of a folder that is not given. A folder is expected: --data FOLDER")
+            raise ValueError(
+                f"{listed} lists files of a folder that is not given. A folder is expected: --data "
+                "FOLDER"
+            )
         found: Found = [(name, shipped() / name, None) for name in SHIPPED]
     elif not folder.is_dir():
         what = "is a file" if folder.is_file() else "does not exist"
@@ -75,16 +83,19 @@ def find(folder: Path | None = None, listed: Path | None = None, limit: int | No
     else:
         found = _of_folder(folder) if listed is None else _of_list(folder, listed)
     return [
-        Picture(name, path, _checked(path), index, label) for index, (name, path, label) in enumerate(found[:limit])
+        Picture(name, path, _checked(path), index, label)
+        for index, (name, path, label) in enumerate(found[:limit])
     ]
 
 
 def _of_folder(folder: Path) -> Found:
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in images.SUFFIXES and p.is_file())
+    files = sorted(
+        p for p in folder.rglob("*") if p.suffix.lower() in images.SUFFIXES and p.is_file()
+    )
     if not files:
         raise ValueError(
-            f"There is no picture in {folder}. Files ending in {', '.join(images.SUFFIXES)} are expected there or in "
-            "its subfolders: --data FOLDER"
+            f"There is no picture in {folder}. Files ending in {', '.join(images.SUFFIXES)} are "
+            "expected there or in its subfolders: --data FOLDER"
         )
     return [(p.relative_to(folder).as_posix(), p, None) for p in files]
 
@@ -94,7 +105,8 @@ def _of_list(folder: Path, listed: Path) -> Found:
         lines = listed.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(
-            f"The list {listed} cannot be read ({error}). Lines 'wnid/file label' are expected: --list FILE"
+            f"The list {listed} cannot be read ({error}). Lines 'wnid/file label' are expected: "
+            "--list FILE"
         ) from None
     found: Found = []
     for number, line in enumerate(lines, 1):
@@ -104,17 +116,22 @@ def _of_list(folder: Path, listed: Path) -> Found:
         if not name:
             continue
         if label and not label.isdigit():
-            raise ValueError(f"Line {number} of {listed} is {line!r}. 'wnid/file label' is expected, label a number.")
+            raise ValueError(
+                f"Line {number} of {listed} is {line!r}. 'wnid/file label' is expected, label a "
+                "number."
+            )
         paths = [folder / name, folder / Path(name).name]
         path = next((p for p in paths if p.is_file()), None)
         if path is None:
             raise ValueError(
-                f"{name}, line {number} of {listed}, is not in {folder}. The folder of the list's files is expected: "
-                "--data FOLDER"
+                f"{name}, line {number} of {listed}, is not in {folder}. The folder of the list's "
+                "files is expected: --data FOLDER"
             )
         found.append((name, path, int(label) if label else None))
     if not found:
-        raise ValueError(f"The list {listed} is empty. Lines 'wnid/file label' are expected: --list FILE")
+        raise ValueError(
+            f"The list {listed} is empty. Lines 'wnid/file label' are expected: --list FILE"
+        )
     return found
 
 
@@ -126,10 +143,12 @@ def _checked(path: Path) -> str:
 
 
 def prepare(path: Path, size: int, crop: int) -> Tensor:
-    """Read a picture as guided-diffusion does (and thereby the papers): (1, 3, h, w) in [-1, 1], on the 256 levels.
+    """Read a picture as guided-diffusion does (and thereby the papers): (1, 3, h, w) in [-1, 1], on
+    the 256 levels.
 
-    While the shorter side has twice the size or more, halve both with a box filter; scale the shorter side to the size
-    with Pillow's bicubic filter (the other is rounded); cut out the centre. EXIF rotations are not applied, as there.
+    While the shorter side has twice the size or more, halve both with a box filter; scale the
+    shorter side to the size with Pillow's bicubic filter (the other is rounded); cut out the
+    centre. EXIF rotations are not applied, as there.
 
     Args:
         path: of any mode; converted to RGB first, transparent ones on white.
@@ -145,8 +164,8 @@ def prepare(path: Path, size: int, crop: int) -> Tensor:
     if crop:
         if crop > min(pixels.shape[:2]):
             raise ValueError(
-                f"{path} has {pixels.shape[0]} x {pixels.shape[1]} pixels, less than the crop of {crop}. "
-                f"A smaller one is expected: --crop {min(pixels.shape[:2])}"
+                f"{path} has {pixels.shape[0]} x {pixels.shape[1]} pixels, less than the crop of "
+                f"{crop}. A smaller one is expected: --crop {min(pixels.shape[:2])}"
             )
         pixels = _centre(pixels, crop)
     x = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float() / 255
@@ -168,8 +187,9 @@ def _sized(image: "Image.Image", size: int) -> "Image.Image":
     w, h = round(image.width * scale), round(image.height * scale)
     if w * h > images.MAX_PIXELS:
         raise ValueError(
-            f"A picture of {image.width} x {image.height} pixels has {w} x {h} where its shorter side has {size}. At "
-            f"most {images.MAX_PIXELS // 1_000_000} megapixels are expected: crop it first."
+            f"A picture of {image.width} x {image.height} pixels has {w} x {h} where its shorter "
+            f"side has {size}. At most {images.MAX_PIXELS // 1_000_000} megapixels are expected: "
+            "crop it first."
         )
     return image.resize((w, h), Resampling.BICUBIC)
 

@@ -1,7 +1,8 @@
-"""Where the units of a run are worked on: in this process, by the workers of a Ray cluster, or one part of n here.
+"""Where the units of a run are worked on: in this process, by the workers of a Ray cluster, or one
+part of n here.
 
-Whoever works on a unit writes its rows, so that the death of whoever handed it out loses nothing, and threads are
-pinned, so that pixels do not depend on how many work.
+Whoever works on a unit writes its rows, so that the death of whoever handed it out loses nothing,
+and threads are pinned, so that pixels do not depend on how many work.
 """
 
 import os
@@ -52,7 +53,9 @@ class Unit(Protocol):
         ...
 
 
-Work = Callable[[Any], Iterable[Row]]  #: restores a unit: its pictures written to the store, its rows returned
+Work = Callable[
+    [Any], Iterable[Row]
+]  #: restores a unit: its pictures written to the store, its rows returned
 Opens = Callable[[], Work]  #: loads the prior, once per worker; travels to it, so it must pickle
 
 
@@ -61,17 +64,23 @@ class Engine:
     """Where the work is done."""
 
     engine: Literal["auto", "local", "ray"] = "auto"
-    """local: this process; ray: workers of a Ray cluster; auto: ray if --workers, --address or --timeout ask for it."""
+    """local: this process; ray: workers of a Ray cluster; auto: ray if --workers, --address or
+    --timeout ask for it.
+    """
     workers: Annotated[int, Field(ge=1)] = 1
     """Processes that work at once, each with its own prior."""
     address: str | None = None
-    """A running Ray cluster (HOST:PORT, or auto); none starts one on this machine for the time of the run."""
+    """A running Ray cluster (HOST:PORT, or auto); none starts one on this machine for the time of
+    the run.
+    """
     timeout: Annotated[float, Field(gt=0)] | None = None
     """Seconds that a unit may take; a worker that takes longer is killed and replaced."""
     retries: Annotated[int, Field(ge=0)] = 2
     """How often a unit is tried again whose worker died or took too long."""
     shard: str | None = None
-    """i/n: do the i-th of n parts, from 0/n to (n-1)/n; RANK and WORLD_SIZE of the environment if not given."""
+    """i/n: do the i-th of n parts, from 0/n to (n-1)/n; RANK and WORLD_SIZE of the environment if
+    not given.
+    """
     threads: Annotated[int, Field(ge=1)] = 1
     """Threads per worker; another number may change the last bits of a picture."""
 
@@ -85,7 +94,8 @@ class Engine:
         asked = ["workers"] * (self.workers > 1) + asked
         if self.engine == "local" and asked:
             raise ValueError(
-                f"--engine local works in this process and takes no --{asked[0]}. Use --engine ray, or leave it out."
+                f"--engine local works in this process and takes no --{asked[0]}. Use --engine "
+                "ray, or leave it out."
             )
         return "ray" if self.engine == "ray" or asked else "local"
 
@@ -115,7 +125,8 @@ class Job:
 
     Args:
         unit: what to hand to the work.
-        missing: the keys of its cells that have no row yet; the others are done again with it, and not written.
+        missing: the keys of its cells that have no row yet; the others are done again with it, and
+            not written.
         ends: how its workers ended so far.
     """
 
@@ -140,8 +151,8 @@ def run_units(
     Args:
         units: all of the plan, in any order.
         store: where rows and pictures go.
-        opens: ``opens()(unit)`` writes pictures and returns rows, one per cell; failures are rows. An exception of it
-            ends the run, as a full disk should.
+        opens: ``opens()(unit)`` writes pictures and returns rows, one per cell; failures are rows.
+            An exception of it ends the run, as a full disk should.
         engine: where to work; this process if not given.
         retry_failed: do cells again whose row says that they failed.
         gpu: let workers have GPUs, if there are any; they share them evenly.
@@ -149,14 +160,19 @@ def run_units(
         blank: the row of a cell whose workers were all lost, but for its status and error.
 
     Raises:
-        ValueError: before any work, if the engine cannot do what is asked or another run is at work in the folder.
+        ValueError: before any work, if the engine cannot do what is asked or another run is at work
+            in the folder.
     """
     engine = engine or Engine()
     kind, shard, start = engine.resolved(), read_shard(engine.shard), time.monotonic()
     mine = part(units, shard)
     with store.at_work(shard):
         done = store.finished(retry_failed)
-        todo = [Job(unit, missing) for unit in mine if (missing := frozenset(c.key for c in unit.cells) - done)]
+        todo = [
+            Job(unit, missing)
+            for unit in mine
+            if (missing := frozenset(c.key for c in unit.cells) - done)
+        ]
         cells = sum(len(unit.cells) for unit in mine)
         skipped = cells - sum(len(job.missing) for job in todo)
         count: Statuses = Counter()
@@ -173,11 +189,15 @@ def run_units(
         elif todo:
             from .ray_engine import Crew
 
-            replaced = Crew(store, opens, engine, report, blank, retry_failed=retry_failed, gpu=gpu).work(todo)
+            replaced = Crew(
+                store, opens, engine, report, blank, retry_failed=retry_failed, gpu=gpu
+            ).work(todo)
     return Summary(cells, skipped, dict(count), replaced, time.monotonic() - start)
 
 
-def _work_here(todo: Iterable[Job], store: Store, opens: Opens, threads: int, report: Callable[..., None]) -> None:
+def _work_here(
+    todo: Iterable[Job], store: Store, opens: Opens, threads: int, report: Callable[..., None]
+) -> None:
     before = torch.get_num_threads()
     try:
         worker = Worker()
@@ -189,7 +209,9 @@ def _work_here(todo: Iterable[Job], store: Store, opens: Opens, threads: int, re
 
 
 class Worker:
-    """Opens the work once, and writes the rows of each unit it does; an actor of the Ray engine too."""
+    """Opens the work once, and writes the rows of each unit it does; an actor of the Ray engine
+    too.
+    """
 
     _store: Store
     _work: Work
@@ -225,7 +247,10 @@ def read_shard(text: str | None, environment: Mapping[str, str] = os.environ) ->
     i, slash, n = text.partition("/")
     if not (slash and i.isdecimal() and n.isdecimal() and int(i) < int(n)):
         last = f"{int(n) - 1}/{n}" if n.isdecimal() and int(n) else "3/4"
-        raise ValueError(f"--shard is {text!r}. Parts count from 0: i/n with i < n is expected, the last is {last}.")
+        raise ValueError(
+            f"--shard is {text!r}. Parts count from 0: i/n with i < n is expected, the last is "
+            f"{last}."
+        )
     return None if int(n) == 1 else (int(i), int(n))
 
 
@@ -235,7 +260,9 @@ def part(units: Sequence[AnyUnit], shard: Shard | None) -> list[AnyUnit]:
 
 
 def owns(shard: Shard | None, unit: Unit) -> bool:
-    """Whether a unit belongs to a shard: decided by its name alone, so that nobody need be asked."""
+    """Whether a unit belongs to a shard: decided by its name alone, so that nobody need be
+    asked.
+    """
     if shard is None:
         return True
     i, n = shard

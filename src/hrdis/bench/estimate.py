@@ -57,11 +57,21 @@ def lines(units: Sequence[Unit], prior: Prior, cost: Cost) -> list[Line]:
         cell, n = unit.cells[0], len(unit.cells)
         old = found.get(cell.variant)
         if old is None:
-            found[cell.variant] = old = Line(cell.task, cell.noise, cell.group, cell.preset, 0, 0, 0.0)
+            found[cell.variant] = old = Line(
+                cell.task, cell.noise, cell.group, cell.preset, 0, 0, 0.0
+            )
         solver = cell.method()
         calls = solver.calls(solver.times(prior.schedule), prior.schedule)
-        each = (cost.forward + solver.passes() * (cost.both - cost.forward)) * getattr(solver, "particles", 1)
+        each = (cost.forward + solver.passes() * (cost.both - cost.forward)) * getattr(
+            solver, "particles", 1
+        )
         found[cell.variant] = Line(
-            old.task, old.noise, old.group, old.preset, old.cells + n, old.calls + calls, old.seconds + calls * each
+            old.task,
+            old.noise,
+            old.group,
+            old.preset,
+            old.cells + n,
+            old.calls + calls,
+            old.seconds + calls * each,
         )
     return list(found.values())

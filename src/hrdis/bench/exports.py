@@ -9,13 +9,16 @@ from .layout import Entry, Line, Table
 from .values import METRICS
 
 FIELDS = (
-    "table", "dataset", "task", "method", "selection", "metric", "ours", "low", "high", "images", "seeds", "failed",
+    "table", "dataset", "task", "method", "selection", "metric", "ours", "low", "high", "images",
+    "seeds", "failed",
     "mark", "paper", "difference", "reason",
 )  # fmt: skip
 
 
 def csv_of(table: Table) -> str:
-    """One row per number: ours as printed, its 95 % interval, best or second, the paper's, and why one is missing."""
+    """One row per number: ours as printed, its 95 % interval, best or second, the paper's, and why
+    one is missing.
+    """
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, FIELDS, lineterminator="\n")
     writer.writeheader()
@@ -46,21 +49,25 @@ def csv_of(table: Table) -> str:
 
 
 def latex_of(table: Table, ours: str) -> str:
-    """A table environment for booktabs: our values, the paper's in parentheses; best bold, second underlined.
+    """A table environment for booktabs: our values, the paper's in parentheses; best bold, second
+    underlined.
 
     Args:
         table: what to set.
         ours: one sentence for the caption on what our numbers are of.
     """
     columns = [(i, metric) for i, head in enumerate(table.heads) for metric in head.metrics]
-    groups = " & ".join(rf"\multicolumn{{{len(h.metrics)}}}{{c}}{{{escape(h.title)}}}" for h in table.heads)
+    groups = " & ".join(
+        rf"\multicolumn{{{len(h.metrics)}}}{{c}}{{{escape(h.title)}}}" for h in table.heads
+    )
     arrows = {True: r" $\downarrow$", False: r" $\uparrow$", None: ""}
     names = " & ".join(escape(METRICS[m].title) + arrows[METRICS[m].lower] for _, m in columns)
     lines = [
         r"% \usepackage{booktabs}",
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{escape(table.caption)}. {escape(ours)} In parentheses: the paper's. --: missing.}}",
+        rf"\caption{{{escape(table.caption)}. {escape(ours)} In parentheses: the paper's. --: "
+        rf"missing.}}",
         rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
         r"\toprule",
         rf" & {groups} \\",
@@ -94,10 +101,14 @@ def _cells(line: Line, columns: list[tuple[int, str]]) -> Iterator[str]:
 
 
 def _cell(entry: Entry) -> str:
-    text = {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}[entry.mark] % (entry.text or "--")
+    text = {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}[entry.mark] % (
+        entry.text or "--"
+    )
     return f"{text} ({entry.paper})" if entry.paper else text
 
 
 def escape(text: str) -> str:
     """Text as LaTeX has it."""
-    return re.sub(r"([&%$#_{}])", r"\\\1", text.replace("\\", "/")).replace("~", r"\textasciitilde{}")
+    return re.sub(r"([&%$#_{}])", r"\\\1", text.replace("\\", "/")).replace(
+        "~", r"\textasciitilde{}"
+    )

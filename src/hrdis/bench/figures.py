@@ -1,7 +1,8 @@
 """Four figures of the paper as data, in the form of its tables.
 
-5: several samples of one measurement. 9: the share beta of fresh noise. 17: how DDS and HRDIS get to their answer.
-21: the distance epsilon of the times. The paper says which values and methods; what it leaves open is in `NOTES`.
+5: several samples of one measurement. 9: the share beta of fresh noise. 17: how DDS and HRDIS get
+to their answer. 21: the distance epsilon of the times. The paper says which values and methods;
+what it leaves open is in `NOTES`.
 """
 
 from .tables import FFHQ, IMAGENET, METHODS, Column, Method, Table
@@ -15,7 +16,8 @@ FIGURES: dict[int, Table] = {
     5: Table(
         "figure 5", "Diversity of samples: HRDIS and RED-diff",
         (
-            Column(IMAGENET, "inpaint_freeform_20-30", "inpaint-20-30", ("diversity", *METRICS), seeds=3),
+            Column(IMAGENET, "inpaint_freeform_20-30", "inpaint-20-30", ("diversity", *METRICS),
+            seeds=3),
             Column(FFHQ, "sr_x16", "sr16", ("diversity", *METRICS), seeds=3),
         ),
         (METHODS["RED-diff"], METHODS["HRDIS"]),
@@ -43,14 +45,24 @@ FIGURES: dict[int, Table] = {
             Column(FFHQ, "inpaint_freeform_30-40", "inpaint-30-40", METRICS),
             Column(FFHQ, "sr_x16", "sr16", METRICS),
         ),
-        tuple(Method(f"epsilon={epsilon:g}", "hrdis", {"epsilon": epsilon}) for epsilon in EPSILONS),
+        tuple(Method(f"epsilon={epsilon:g}", "hrdis",
+        {"epsilon": epsilon}) for epsilon in EPSILONS),
     ),
 }  # fmt: skip
 
 NOTES = {
     5: "Tasks are not stated; the number of samples is the figure's. All share one measurement.",
-    9: "Inpainting's band is not stated; 20-30 % and x4 as in the paper's other ablation (Table 8).",
-    17: "The task is not stated. Frames show the answer so far, and beside it the noisy state that the network sees.",
-    21: "epsilon is the distance of neighbouring times, on a scale where all times are 1: steps = span / epsilon on an "
-        "even grid, all else as in the preset. The paper does not say how it was varied.",
+    9: (
+        "Inpainting's band is not stated; 20-30 % and x4 as in the paper's other ablation (Table "
+        "8)."
+    ),
+    17: (
+        "The task is not stated. Frames show the answer so far, and beside it the noisy state that "
+        "the network sees."
+    ),
+    21: (
+        "epsilon is the distance of neighbouring times, on a scale where all times are 1: steps = "
+        "span / epsilon on an even grid, all else as in the preset. The paper does not say how it "
+        "was varied."
+    ),
 }  # fmt: skip

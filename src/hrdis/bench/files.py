@@ -1,4 +1,6 @@
-"""Files of a run that survive a kill and a power cut: written, flushed to the disk, and named last."""
+"""Files of a run that survive a kill and a power cut: written, flushed to the disk, and named
+last.
+"""
 
 import os
 import re
@@ -27,7 +29,9 @@ def sync(folder: Path) -> None:
 
 
 class Results:
-    """The results file of one process: locked while the process lives, appended to by nobody else, ever."""
+    """The results file of one process: locked while the process lives, appended to by nobody else,
+    ever.
+    """
 
     def __init__(self, folder: Path):
         self.pid = os.getpid()

@@ -1,4 +1,6 @@
-"""What one or several run folders hold, as one: rows, scores computed from their pictures, and where these lie."""
+"""What one or several run folders hold, as one: rows, scores computed from their pictures, and
+where these lie.
+"""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,7 +46,8 @@ class Gathered:
 
 
 def gather(folders: Sequence[str | Path], scores: Iterable[str | Path] = ()) -> Gathered:
-    """Read run folders as one: a key that several have counts once, and one that succeeded goes first.
+    """Read run folders as one: a key that several have counts once, and one that succeeded goes
+    first.
 
     Args:
         folders: of runs, of one plan or of several.
@@ -54,7 +57,9 @@ def gather(folders: Sequence[str | Path], scores: Iterable[str | Path] = ()) -> 
         ValueError: for no folder, one that is no run, or a key whose rows disagree.
     """
     if not folders:
-        raise ValueError("No folder to read. One or more run folders are expected: hrdis bench report RUN")
+        raise ValueError(
+            "No folder to read. One or more run folders are expected: hrdis bench report RUN"
+        )
     stores = [Store.open(folder) for folder in unique_paths(folders)]
     rows: dict[str, Row] = {}
     home: dict[str, Path] = {}
@@ -67,7 +72,11 @@ def gather(folders: Sequence[str | Path], scores: Iterable[str | Path] = ()) -> 
                 rows[key], home[key] = row, store.folder
     sets, seeds = _add_scores(rows, unique_paths([*(s.folder for s in stores), *scores]))
     return Gathered(
-        [rows[key] for key in sorted(rows)], home, {s.folder: s.config for s in stores}, sets, list(seeds.values())
+        [rows[key] for key in sorted(rows)],
+        home,
+        {s.folder: s.config for s in stores},
+        sets,
+        list(seeds.values()),
     )
 
 
@@ -81,8 +90,8 @@ def _refuse_conflict(row: Row, other: Row, here: Path, there: Path) -> None:
     for name in ("psnr", "ssim"):
         if one.get(name) != two.get(name):
             raise ValueError(
-                f"The cell {row['key']} has {name} {one.get(name)} in {here} and {two.get(name)} in {there}. One "
-                "result per cell is expected. Leave one of the two folders out."
+                f"The cell {row['key']} has {name} {one.get(name)} in {here} and {two.get(name)} "
+                f"in {there}. One result per cell is expected. Leave one of the two folders out."
             )
 
 

@@ -47,7 +47,9 @@ class Head:
 
 @dataclass(frozen=True)
 class Line:
-    """A method; ``chosen`` says what was made of several seeds, ``place`` counts the lines of one method."""
+    """A method; ``chosen`` says what was made of several seeds, ``place`` counts the lines of one
+    method.
+    """
 
     label: str
     chosen: str

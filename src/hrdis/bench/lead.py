@@ -10,18 +10,22 @@ from .gather import Gathered
 from .layout import Table
 
 APART = (
-    "Its numbers cannot be compared with the paper's one to one: the paper's come from networks of 94 and 553 million "
-    "parameters on 1000 faces or ImageNet pictures of 256 x 256."
+    "Its numbers cannot be compared with the paper's one to one: the paper's come from networks of "
+    "94 and 553 million parameters on 1000 faces or ImageNet pictures of 256 x 256."
 )
 
 
 def first_line(run: Gathered) -> str:
-    """Which prior and which pictures; and, where they are those of the package, that the paper's are others."""
+    """Which prior and which pictures; and, where they are those of the package, that the paper's
+    are others.
+    """
     priors = sorted({config.get("prior", {}).get("name", "?") for config in run.configs.values()})
     own = [config.get("shipped", {}) for config in run.configs.values()]
     data = sorted({_data(config) for config in run.configs.values()})
     embedded = any(shipped.get("prior") for shipped in own)
-    named = " and ".join("the embedded prior" if p == "default" else f"the prior {p}" for p in priors)
+    named = " and ".join(
+        "the embedded prior" if p == "default" else f"the prior {p}" for p in priors
+    )
     line = f"Made with {named} on {' and '.join(data)}."
     return f"{line} {APART}" if embedded or any(shipped.get("data") for shipped in own) else line
 
@@ -43,7 +47,9 @@ def title_of(tables: Sequence[Table]) -> str:
             else:
                 spans.append([n])
         if spans:
-            text = ", ".join(f"{s[0]}-{s[-1]}" if len(s) > 2 else ", ".join(map(str, s)) for s in spans)
+            text = ", ".join(
+                f"{s[0]}-{s[-1]}" if len(s) > 2 else ", ".join(map(str, s)) for s in spans
+            )
             parts.append(f"{kind.capitalize()}{'s' * (len(numbers) > 1)} {text}")
     parts += [t.caption for t in tables if not t.name.startswith(("table ", "figure "))]
     return "; ".join(parts)
@@ -72,7 +78,10 @@ def totals(run: Gathered) -> list[tuple[str, str]]:
     bad = status["failed"] + status["timeout"]
     seconds = sum(row.get("seconds") or 0 for row in run.rows)
     return [
-        ("restorations", f"{len(run.rows)} of {planned}" if planned > len(run.rows) else str(planned)),
+        (
+            "restorations",
+            f"{len(run.rows)} of {planned}" if planned > len(run.rows) else str(planned),
+        ),
         ("failed", str(bad)),
         ("pictures", str(len({row["cell"]["image_sha256"] for row in run.rows}))),
         ("tasks", str(len({(row["cell"]["task"], row["cell"]["noise"]) for row in run.rows}))),

@@ -1,8 +1,9 @@
-"""Who is at work in a run folder: locks that the kernel takes back when their process ends, however it ends.
+"""Who is at work in a run folder: locks that the kernel takes back when their process ends, however
+it ends.
 
-A lock is `flock` on a file. It needs no heartbeat and none is ever stale; Linux extends it over NFS. Where a file
-system knows no locks, nobody is refused: processes write files of their own and equal pictures, so that all that two
-runs of one plan can do to each other there is work twice.
+A lock is `flock` on a file. It needs no heartbeat and none is ever stale; Linux extends it over
+NFS. Where a file system knows no locks, nobody is refused: processes write files of their own and
+equal pictures, so that all that two runs of one plan can do to each other there is work twice.
 """
 
 import os
@@ -15,7 +16,9 @@ Shard = tuple[int, int]
 
 
 def acquire(descriptor: int, *, shared: bool = False, wait: bool = False) -> bool | None:
-    """Lock an open file until it is closed; False if somebody else holds it, None where there are no locks."""
+    """Lock an open file until it is closed; False if somebody else holds it, None where there are
+    no locks.
+    """
     try:
         import fcntl
     except ImportError:  # Windows
@@ -31,7 +34,9 @@ def acquire(descriptor: int, *, shared: bool = False, wait: bool = False) -> boo
 
 
 def abandoned(path: Path) -> bool:
-    """Whether it is certain that nobody holds the lock of a file; one that does not exist is held by nobody."""
+    """Whether it is certain that nobody holds the lock of a file; one that does not exist is held
+    by nobody.
+    """
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -48,7 +53,8 @@ def locked(path: Path, refusal: str = "", *, shared: bool = False) -> Iterator[N
 
     Args:
         path: made if it is not there; never removed, since another process may have just opened it.
-        refusal: what to say if somebody else has it, ``{holder}`` standing for who; waits for it if empty.
+        refusal: what to say if somebody else has it, ``{holder}`` standing for who; waits for it if
+            empty.
         shared: allow others that share.
 
     Raises:
@@ -58,7 +64,9 @@ def locked(path: Path, refusal: str = "", *, shared: bool = False) -> Iterator[N
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         if acquire(descriptor, shared=shared, wait=not refusal) is False:
-            holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
+            holder = (
+                os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
+            )
             raise ValueError(refusal.format(holder=holder))
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
@@ -75,14 +83,17 @@ def at_work(folder: Path, shard: Shard | None = None) -> Iterator[None]:
         ValueError: naming the process that is at work there.
     """
     refusal = (
-        f"{folder} is being worked on by {{holder}}. One run at a time is expected. Wait for it, give another folder, "
-        "or divide the work: --shard 0/2 here and --shard 1/2 there."
+        f"{folder} is being worked on by {{holder}}. One run at a time is expected. Wait for it, "
+        "give another folder, or divide the work: --shard 0/2 here and --shard 1/2 there."
     )
     with locked(folder / "locks" / "run", refusal, shared=shard is not None):
         if shard is None:
             yield
             return
         i, n = shard
-        same = f"Shard {i}/{n} of {folder} is being worked on by {{holder}}. Wait for it, or start another shard."
+        same = (
+            f"Shard {i}/{n} of {folder} is being worked on by {{holder}}. Wait for it, or start "
+            "another shard."
+        )
         with locked(folder / "locks" / f"shard-{i}-of-{n}", same):
             yield

@@ -15,12 +15,12 @@ class Peak:
 
     Args:
         device: where the work is done.
-        host: measure the memory of the process, too, where that is the device's. It has to give back what it does not
-            need and to take it again, which costs a percent of a short run.
+        host: measure the memory of the process, too, where that is the device's. It has to give
+            back what it does not need and to take it again, which costs a percent of a short run.
 
     Attributes:
-        allocated: on CUDA the most that tensors took; else, with ``host``, by how much the process grew at its largest,
-            None where the system does not tell (only Linux does).
+        allocated: on CUDA the most that tensors took; else, with ``host``, by how much the process
+            grew at its largest, None where the system does not tell (only Linux does).
         reserved: on CUDA the most that the allocator held, else None.
     """
 
@@ -45,7 +45,12 @@ class Peak:
             self._before = resident("VmRSS") if _forget_peak() else None
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         if self.device.type == "cuda":
             self.allocated = torch.cuda.max_memory_allocated(self.device)
             self.reserved = torch.cuda.max_memory_reserved(self.device)

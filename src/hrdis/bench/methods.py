@@ -1,4 +1,6 @@
-"""How a method is set for a task: what every plan may say, whose presets are taken, and what cannot be run at all."""
+"""How a method is set for a task: what every plan may say, whose presets are taken, and what cannot
+be run at all.
+"""
 
 import warnings
 from dataclasses import dataclass, fields, replace
@@ -28,7 +30,9 @@ class Options:
     crop: Annotated[int, Field(ge=0)] = 0
     """Use the centre of this side only; 0: all of it."""
     presets: Presets = "auto"
-    """paper: the papers' settings, for the papers' networks; default: those for small priors; auto: what fits."""
+    """paper: the papers' settings, for the papers' networks; default: those for small priors; auto:
+    what fits.
+    """
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """What the network runs in."""
     seeds: Annotated[int, Field(ge=1)] = 1
@@ -36,17 +40,20 @@ class Options:
     batch: Annotated[int, Field(ge=1)] = 1
     """Pictures per network call."""
     dataset: str = ""
-    """Which of the papers' data sets the pictures are (imagenet, ffhq, lol); others' columns are left out."""
+    """Which of the papers' data sets the pictures are (imagenet, ffhq, lol); others' columns are
+    left out.
+    """
 
 
 @dataclass(frozen=True)
 class Network:
-    """The prior of a plan: its name for people, what tells it from others, its hash, and whose presets fit.
+    """The prior of a plan: its name for people, what tells it from others, its hash, and whose
+    presets fit.
 
     Args:
         sha256: of its weights.
-        identity: of all that decides what it computes (`priors.checkpoints.identity`); "" in run folders of hrdis 0.1,
-            which knew a prior by its weights.
+        identity: of all that decides what it computes (`priors.checkpoints.identity`); "" in run
+            folders of hrdis 0.1, which knew a prior by its weights.
     """
 
     name: str
@@ -56,12 +63,19 @@ class Network:
     identity: str = ""
 
 
-def settle(column: Column, method: Method, options: Options, network: Network) -> tuple[str | None, Solver]:
-    """The settings of a method on a task: its preset, and what replaces it; the preset's key goes into the row."""
+def settle(
+    column: Column, method: Method, options: Options, network: Network
+) -> tuple[str | None, Solver]:
+    """The settings of a method on a task: its preset, and what replaces it; the preset's key goes
+    into the row.
+    """
     prior = {"auto": network.presets, "paper": "", "default": "default"}[options.presets]
     presets = SOLVERS[method.solver][1]
     if method.preset is not None and method.preset not in presets:
-        raise ValueError(f"{method.solver} has no preset {method.preset!r}. One of {', '.join(presets)} is expected.")
+        raise ValueError(
+            f"{method.solver} has no preset {method.preset!r}. One of {', '.join(presets)} is "
+            "expected."
+        )
     key, solver = chosen(method.solver, column.task, column.noise, prior)
     if method.preset is not None:
         key, solver = method.preset, presets[method.preset]
@@ -76,8 +90,8 @@ def _spaced(solver: Solver, epsilon: float, length: int) -> dict[str, Any]:
     names = {f.name for f in fields(solver)}  # type: ignore[arg-type]
     if not {"steps", "start"} <= names or not 0 < epsilon <= 1:
         raise ValueError(
-            f"epsilon is {epsilon} for {type(solver).__name__}. A distance of times in (0, 1] is expected, for a "
-            "solver with steps and start."
+            f"epsilon is {epsilon} for {type(solver).__name__}. A distance of times in (0, 1] is "
+            "expected, for a solver with steps and start."
         )
     start: int | None = solver.start  # type: ignore[attr-defined]
     steps = round(1 / epsilon) if start is None else round(start / (length * epsilon)) + 1
@@ -86,13 +100,17 @@ def _spaced(solver: Solver, epsilon: float, length: int) -> dict[str, Any]:
 
 
 def fitted(x: Tensor, prior: Prior) -> Tensor:
-    """Return pictures as a prior of grey ones takes them, if their channels are equal; all others as they are."""
+    """Return pictures as a prior of grey ones takes them, if their channels are equal; all others
+    as they are.
+    """
     grey = prior.channels == (1,) and bool((x == x[:, :1]).all())
     return x[:, :1] if grey else x
 
 
 class Feasible:
-    """Which method can be run on which task, tried on the first picture; the reason where not, else empty."""
+    """Which method can be run on which task, tried on the first picture; the reason where not, else
+    empty.
+    """
 
     def __init__(self, truth: Tensor, prior: Prior, poser: Poser, cell: Cell):
         self.truth, self.prior, self.poser, self.cell = truth, prior, poser, cell
@@ -102,7 +120,11 @@ class Feasible:
         if column.task == NONLINEAR and not self.poser.has_weights:
             return "no weights of the nonlinear blur were given: --bkse GOPRO_wVAE.pth"
         here = replace(
-            self.cell, task=column.task, noise=column.noise, solver=method.solver, settings=settings_of(solver)
+            self.cell,
+            task=column.task,
+            noise=column.noise,
+            solver=method.solver,
+            settings=settings_of(solver),
         )
         try:
             with warnings.catch_warnings():

@@ -13,7 +13,8 @@ class Number(NamedTuple):
         table: 1 to 12.
         dataset: as the paper names it; "" in Table 5, which lists settings.
         task, method: as the rows and columns of ``tables.TABLES``.
-        metric: LPIPS, FID, CA (percent), PSNR (dB), SSIM, time_s_per_img, memory_GB, or a setting's name in Table 5.
+        metric: LPIPS, FID, CA (percent), PSNR (dB), SSIM, time_s_per_img, memory_GB, or a setting's
+            name in Table 5.
         value: as printed, trailing zeros kept.
     """
 
@@ -52,7 +53,10 @@ TITLES = {
 def numbers(table: int | None = None) -> tuple[Number, ...]:
     """The printed numbers of one table, or all 455, in the order of print."""
     lines = (files(__package__) / "paper.csv").read_text(encoding="utf-8").splitlines()
-    rows = [Number(int(r["table"]), *(r[name] for name in Number._fields[1:])) for r in csv.DictReader(lines)]
+    rows = [
+        Number(int(r["table"]), *(r[name] for name in Number._fields[1:]))
+        for r in csv.DictReader(lines)
+    ]
     return tuple(row for row in rows if table in (None, row.table))
 
 

@@ -1,7 +1,8 @@
-"""Networks that score pictures: LPIPS, Inception features for FID and KID, a classifier for CA. Weights are the user's.
+"""Networks that score pictures: LPIPS, Inception features for FID and KID, a classifier for CA.
+Weights are the user's.
 
-Nothing is downloaded. A network that cannot be built raises `Missing` with the reason and what to do about it, and the
-metric is reported as missing. Pictures come as (b, 3, h, w) in [-1, 1].
+Nothing is downloaded. A network that cannot be built raises `Missing` with the reason and what to
+do about it, and the metric is reported as missing. Pictures come as (b, 3, h, w) in [-1, 1].
 """
 
 import importlib
@@ -33,7 +34,9 @@ class Scoring:
     """What to score pictures with; every file is the user's own."""
 
     lpips: Path | None = None
-    """Weights under LPIPS: torchvision's AlexNet or VGG-16 (the linear layers come with `lpips`), or a whole LPIPS."""
+    """Weights under LPIPS: torchvision's AlexNet or VGG-16 (the linear layers come with `lpips`),
+    or a whole LPIPS.
+    """
     lpips_net: Literal["alex", "vgg"] = "alex"
     """Backbone of LPIPS."""
     lpips_range: Range = "[-1,1]"
@@ -43,13 +46,19 @@ class Scoring:
     distance: str | None = None
     """FILE.py:NAME instead of LPIPS: makes a function of two batches in [-1, 1] to (b,)."""
     inception: Path | None = None
-    """Weights of Inception v3 for FID and KID, the port of 2015-12-05: pt_inception-2015-12-05-6726825d.pth."""
+    """Weights of Inception v3 for FID and KID, the port of 2015-12-05:
+    pt_inception-2015-12-05-6726825d.pth.
+    """
     features: str | None = None
-    """FILE.py:NAME instead of Inception: makes a function of uint8 pictures (b, 3, h, w) to (b, d)."""
+    """FILE.py:NAME instead of Inception: makes a function of uint8 pictures (b, 3, h, w) to (b,
+    d).
+    """
     resnet: Path | None = None
     """Weights of ResNet-50 for CA, IMAGENET1K_V1: resnet50-0676ba61.pth."""
     classifier: str | None = None
-    """FILE.py:NAME instead of ResNet-50: makes a function of pictures in [0, 1] to logits (b, classes)."""
+    """FILE.py:NAME instead of ResNet-50: makes a function of pictures in [0, 1] to logits (b,
+    classes).
+    """
     classes: Path | None = None
     """List of labels, "wnid/file label" a line; by default the list of the run."""
     crop: bool = False
@@ -64,7 +73,11 @@ class Scoring:
         """Backbone and input range of LPIPS."""
         if self.distance is not None:
             return self.distance, "[-1,1]"
-        return LPIPS_PRESETS[self.lpips_preset] if self.lpips_preset else (self.lpips_net, self.lpips_range)
+        return (
+            LPIPS_PRESETS[self.lpips_preset]
+            if self.lpips_preset
+            else (self.lpips_net, self.lpips_range)
+        )
 
 
 @torch.random.fork_rng(devices=[])  # networks are born with random weights
@@ -75,13 +88,16 @@ def distance(options: Scoring) -> Callable[[Tensor, Tensor], Tensor]:
         Missing: without weights, or a package.
 
     Reference:
-        Zhang et al., The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, CVPR 2018; version 0.1.
+        Zhang et al., The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, CVPR
+        2018; version 0.1.
     """
     if options.distance is not None:
         own = _own(options.distance, options.device)
         return lambda x, y: own(x, y).reshape(len(x))
     if options.lpips is None:
-        raise Missing("no LPIPS weights given: --lpips FILE (torchvision's alexnet-owt-7be5be79.pth)")
+        raise Missing(
+            "no LPIPS weights given: --lpips FILE (torchvision's alexnet-owt-7be5be79.pth)"
+        )
     package = _import("lpips")
     net, scale = options.lpips_form
     with warnings.catch_warnings():
@@ -94,12 +110,18 @@ def distance(options: Scoring) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def _backbone(weights: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """Weights of a whole LPIPS as they are; of torchvision's network renamed, with the linear layers of the package."""
+    """Weights of a whole LPIPS as they are; of torchvision's network renamed, with the linear
+    layers of the package.
+    """
     own = model.state_dict()
     if any(name.startswith("net.slice") for name in weights):
         return dict(weights)
-    named = {name.split(".", 2)[2]: name for name in own if name.startswith("net.slice")}  # "0.weight"
-    used = {named[k]: v for key, v in weights.items() if (k := key.removeprefix("features.")) in named}
+    named = {
+        name.split(".", 2)[2]: name for name in own if name.startswith("net.slice")
+    }  # "0.weight"
+    used = {
+        named[k]: v for key, v in weights.items() if (k := key.removeprefix("features.")) in named
+    }
     return used | {name: v for name, v in own.items() if not name.startswith("net.slice")}
 
 
@@ -114,12 +136,16 @@ def features(options: Scoring) -> Callable[[Tensor], Tensor]:
         own = _own(options.features, options.device)
         return lambda x: own(_bytes(x)).double()
     if options.inception is None:
-        raise Missing("no Inception weights given: --inception FILE (pt_inception-2015-12-05-6726825d.pth)")
+        raise Missing(
+            "no Inception weights given: --inception FILE (pt_inception-2015-12-05-6726825d.pth)"
+        )
     _import("torch_fidelity")
     fid = _import("torchmetrics.image.fid")
     _weights(options.inception)  # a damaged file is one message
     try:
-        made = fid.FrechetInceptionDistance(2048, feature_extractor_weights_path=str(options.inception))
+        made = fid.FrechetInceptionDistance(
+            2048, feature_extractor_weights_path=str(options.inception)
+        )
     except RuntimeError as error:
         raise Missing(f"{options.inception} does not fit Inception v3 ({_first(error)})") from None
     model = made.inception.to(options.device).eval()
@@ -146,7 +172,9 @@ def classifier(options: Scoring) -> Callable[[Tensor], Tensor]:
         h, w = x.shape[-2:]
         if options.crop:
             x = x[..., (h - 224) // 2 : (h + 224) // 2, (w - 224) // 2 : (w + 224) // 2]
-        mean, std = (x.new_tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+        mean, std = (
+            x.new_tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+        )
         return model((to_unit(x) - mean) / std).argmax(1)
 
     return classify
@@ -162,7 +190,8 @@ def _import(name: str) -> Any:
         return importlib.import_module(name)
     except Exception as error:  # torchvision fails with more than ImportError
         raise Missing(
-            f"the package {package} cannot be imported ({_first(error)}): pip install 'hrdis[perceptual]'"
+            f"the package {package} cannot be imported ({_first(error)}): pip install "
+            "'hrdis[perceptual]'"
         ) from None
 
 
@@ -183,7 +212,9 @@ def _load(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise Missing(f"{path} does not fit the network: {' '.join(str(error).split())[:200]}") from None
+        raise Missing(
+            f"{path} does not fit the network: {' '.join(str(error).split())[:200]}"
+        ) from None
 
 
 def _own(spec: str, device: str) -> Callable[..., Tensor]:

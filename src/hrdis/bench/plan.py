@@ -1,4 +1,6 @@
-"""What is to be done: the tables that were asked for, expanded to cells, and what of them cannot be done and why."""
+"""What is to be done: the tables that were asked for, expanded to cells, and what of them cannot be
+done and why.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -42,7 +44,9 @@ def narrowed(table: Table, tasks: Sequence[str], solvers: Sequence[str], dataset
         if (not tasks or c.task in tasks or c.name in tasks)
         and (not dataset or not c.dataset or c.dataset.lower().startswith(dataset))
     )  # fmt: skip
-    methods = tuple(m for m in table.methods if not solvers or m.solver in solvers or m.label in solvers)
+    methods = tuple(
+        m for m in table.methods if not solvers or m.solver in solvers or m.label in solvers
+    )
     return replace(table, columns=columns, methods=methods)
 
 
@@ -65,12 +69,17 @@ def expand(
         operator_sha256: of the weights of the nonlinear blur.
 
     Raises:
-        ValueError: if a table measures time and pictures are to be batched, or settings are refused.
+        ValueError: if a table measures time and pictures are to be batched, or settings are
+            refused.
     """
     if options.batch > 1 and any(table.timed for table, _ in asked):
-        raise ValueError(f"Table 3 times one picture at a time, but the batch is {options.batch}. Use --batch 1.")
+        raise ValueError(
+            f"Table 3 times one picture at a time, but the batch is {options.batch}. Use --batch 1."
+        )
     if options.batch > 1 and any(table.timed for table, _ in asked):
-        raise ValueError(f"Table 3 times one picture at a time, but the batch is {options.batch}. Use --batch 1.")
+        raise ValueError(
+            f"Table 3 times one picture at a time, but the batch is {options.batch}. Use --batch 1."
+        )
     models: dict[str, Cell] = {}
     seeds: dict[str, int] = {}
     shown = []
@@ -86,14 +95,17 @@ def expand(
                 entry = {"variant": found.variant, "preset": found.preset, "seeds": count}
             else:
                 entry = {"missing": found}
-            entries.append({"row": method.label, "dataset": column.dataset, "column": column.name, **entry})
+            entries.append(
+                {"row": method.label, "dataset": column.dataset, "column": column.name, **entry}
+            )
         shown.append(_described(table, note, entries))
     units = tuple(_units(models, seeds, pictures, options.batch))
     return Plan(units, _config(asked, shown, pictures, options, network, operator_sha256, units))
 
 
 def _entry(
-    table: Table, column: Column, method: Method, options: Options, network: Network, feasible: Feasible,
+    table: Table, column: Column, method: Method, options: Options, network: Network,
+    feasible: Feasible,
     operator_sha256: str | None,
 ) -> Cell | str:  # fmt: skip
     """A cell of a table as it would be for the first picture, or the reason why there is none."""
@@ -106,7 +118,8 @@ def _entry(
 
 
 def _config(
-    asked: Sequence[tuple[Table, str]], shown: list[dict[str, Any]], pictures: Sequence[Picture], options: Options,
+    asked: Sequence[tuple[Table, str]], shown: list[dict[str, Any]], pictures: Sequence[Picture],
+    options: Options,
     network: Network, operator_sha256: str | None, units: tuple[Unit, ...],
 ) -> dict[str, Any]:  # fmt: skip
     digest = sha256("".join(sorted(unit.key for unit in units)).encode()).hexdigest()
@@ -132,7 +145,9 @@ def _config(
 
 
 def _prior(network: Network) -> dict[str, Any]:
-    """The prior in a config; as hrdis 0.1 wrote it where its cells are named by the weights, as they were then."""
+    """The prior in a config; as hrdis 0.1 wrote it where its cells are named by the weights, as
+    they were then.
+    """
     known = {"name": network.name, "sha256": network.sha256, "presets": network.presets}
     return known | {"identity": network.identity} if network.identity else known
 
@@ -140,23 +155,30 @@ def _prior(network: Network) -> dict[str, Any]:
 def _described(table: Table, note: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "name": table.name, "caption": table.caption, "note": note,
-        "rows": [{"label": m.label, "solver": m.solver, "settings": m.settings} for m in table.methods],
+        "rows": [{"label": m.label, "solver": m.solver,
+        "settings": m.settings} for m in table.methods],
         "columns": [
-            {"dataset": c.dataset, "name": c.name, "task": c.task, "noise": c.noise, "metrics": [*c.metrics, *c.beside]}
+            {"dataset": c.dataset, "name": c.name, "task": c.task, "noise": c.noise,
+            "metrics": [*c.metrics, *c.beside]}
             for c in table.columns
         ],
         "entries": entries,
     }  # fmt: skip
 
 
-def _units(models: dict[str, Cell], seeds: dict[str, int], pictures: Sequence[Picture], batch: int) -> Iterator[Unit]:
-    """Picture by picture, every method in turn, so that a run that is stopped has compared what it has done."""
+def _units(
+    models: dict[str, Cell], seeds: dict[str, int], pictures: Sequence[Picture], batch: int
+) -> Iterator[Unit]:
+    """Picture by picture, every method in turn, so that a run that is stopped has compared what it
+    has done.
+    """
     for i in range(0, len(pictures), batch):
         together = pictures[i : i + batch]
         for variant, model in models.items():
             for seed in range(seeds[variant]):
                 cells = [
-                    replace(model, image=p.name, image_sha256=p.sha256, index=p.index, seed=seed) for p in together
+                    replace(model, image=p.name, image_sha256=p.sha256, index=p.index, seed=seed)
+                    for p in together
                 ]
                 groups = [[cell] for cell in cells] if model.task in ALONE else [cells]
                 yield from (Unit(cells=tuple(group)) for group in groups)
@@ -165,7 +187,8 @@ def _units(models: dict[str, Cell], seeds: dict[str, int], pictures: Sequence[Pi
 def model_cell(options: Options, network: Network, picture: Picture) -> Cell:
     """A cell of the first picture, from which those of a plan are made."""
     return Cell(
-        image=picture.name, image_sha256=picture.sha256, index=picture.index, size=options.size, crop=options.crop,
+        image=picture.name, image_sha256=picture.sha256, index=picture.index, size=options.size,
+        crop=options.crop,
         task="sr4", noise="none", solver="hrdis", preset=None, settings={}, prior=network.name,
         prior_sha256=network.identity or network.sha256, precision=options.precision, seed=0,
     )  # fmt: skip

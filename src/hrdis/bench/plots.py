@@ -15,13 +15,22 @@ if TYPE_CHECKING:
 INK, SOFT, GRID = "#010203", "#010204", "#010205"
 SERIES = tuple(f"#0102{16 + n:02x}" for n in range(8))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_VARIABLES = {INK: "--ink", SOFT: "--soft", GRID: "--line", **{c: f"--s{n + 1}" for n, c in enumerate(SERIES)}}
+_VARIABLES = {
+    INK: "--ink",
+    SOFT: "--soft",
+    GRID: "--line",
+    **{c: f"--s{n + 1}" for n, c in enumerate(SERIES)},
+}
 
 _STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "text.color": INK, "axes.labelcolor": SOFT,
-    "xtick.color": SOFT, "ytick.color": SOFT, "axes.edgecolor": GRID, "axes.grid": True, "grid.color": GRID,
-    "grid.linewidth": 0.6, "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
-    "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none", "axes.titlesize": 9,
+    "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "text.color": INK,
+    "axes.labelcolor": SOFT,
+    "xtick.color": SOFT, "ytick.color": SOFT, "axes.edgecolor": GRID, "axes.grid": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none",
+    "axes.titlesize": 9,
     "axes.titlecolor": INK, "xtick.major.size": 0, "ytick.major.size": 0,
 }  # fmt: skip
 
@@ -46,7 +55,8 @@ class Point:
 
 
 def pareto(points: Sequence[tuple[float, float]], lower: bool) -> list[bool]:
-    """Which (cost, quality) no other point beats in both: at most its cost and at least as good, one of them better.
+    """Which (cost, quality) no other point beats in both: at most its cost and at least as good,
+    one of them better.
 
     Example:
         >>> pareto([(1, 20.0), (2, 30.0), (3, 25.0)], lower=False)
@@ -63,10 +73,18 @@ def scatter(name: str, title: str, metric: str, lower: bool, points: Sequence[Po
 
     def draw(axes: "Axes") -> None:
         axes.set_xscale("log")
-        axes.step([p.seconds for p in front], [p.quality.value for p in front], where="post", color=SOFT, lw=1, ls="--")
+        axes.step(
+            [p.seconds for p in front],
+            [p.quality.value for p in front],
+            where="post",
+            color=SOFT,
+            lw=1,
+            ls="--",
+        )
         for p in ordered:
             color = SERIES[0] if p.front else SOFT
-            axes.errorbar([p.seconds], [p.quality.value], yerr=_bars([p.quality]), fmt="o", ms=6, color=color, lw=1,
+            axes.errorbar([p.seconds], [p.quality.value], yerr=_bars([p.quality]), fmt="o", ms=6,
+                color=color, lw=1,
                           mfc=color if p.front else "none")  # fmt: skip
         axes.margins(0.2, 0.2)
         _label(axes, ordered)
@@ -75,25 +93,38 @@ def scatter(name: str, title: str, metric: str, lower: bool, points: Sequence[Po
         _plain_log(axes)
 
     words = "; ".join(
-        f"{p.label} {p.quality.value:.4g} in {p.seconds:.3g} s{', on the front' if p.front else ''}" for p in ordered
+        f"{p.label} {p.quality.value:.4g} in {p.seconds:.3g} s{', on the front' if p.front else ''}"
+        for p in ordered
     )
-    return Plot(title, _svg(name, draw), f"{metric} against seconds per image, {_way(lower)}. {words}.")
+    return Plot(
+        title, _svg(name, draw), f"{metric} against seconds per image, {_way(lower)}. {words}."
+    )
 
 
 def curves(
-    name: str, title: str, setting: str, metric: str, lower: bool, lines: Mapping[str, Mapping[float, Estimate]]
+    name: str,
+    title: str,
+    setting: str,
+    metric: str,
+    lower: bool,
+    lines: Mapping[str, Mapping[float, Estimate]],
 ) -> Plot:
-    """A metric over the values of a setting, evenly spaced, with intervals; a ring marks the best of each line."""
+    """A metric over the values of a setting, evenly spaced, with intervals; a ring marks the best
+    of each line.
+    """
     at = sorted({value for line in lines.values() for value in line})
 
     def draw(axes: "Axes") -> None:
         for n, (label, line) in enumerate(lines.items()):
             xs = [at.index(value) for value in sorted(line)]
             found = [line[value] for value in sorted(line)]
-            axes.errorbar(xs, [e.value for e in found], yerr=_bars(found), color=SERIES[n % 8], marker=MARKERS[n % 8],
+            axes.errorbar(xs, [e.value for e in found], yerr=_bars(found), color=SERIES[n % 8],
+                marker=MARKERS[n % 8],
                           ms=5, lw=1.5, capsize=2, elinewidth=1, label=label)  # fmt: skip
             best = _best(found, lower)
-            axes.plot([xs[best]], [found[best].value], "o", ms=13, mfc="none", mec=SERIES[n % 8], mew=1.2)
+            axes.plot(
+                [xs[best]], [found[best].value], "o", ms=13, mfc="none", mec=SERIES[n % 8], mew=1.2
+            )
         axes.set_xticks(range(len(at)), [f"{value:g}" for value in at])
         axes.margins(0.08, 0.15)
         axes.set_xlabel(setting)
@@ -102,7 +133,8 @@ def curves(
             axes.legend(frameon=False, fontsize=8)
 
     words = "; ".join(
-        f"{label}: " + ", ".join(f"{setting} {value:g}: {line[value].value:.4g}" for value in sorted(line))
+        f"{label}: "
+        + ", ".join(f"{setting} {value:g}: {line[value].value:.4g}" for value in sorted(line))
         for label, line in lines.items()
     )
     return Plot(title, _svg(name, draw), f"{metric}, {_way(lower)}. {words}.")
@@ -110,17 +142,29 @@ def curves(
 
 def _label(axes: "Axes", points: Sequence[Point]) -> None:
     """Write the names beside the points, each where none lies yet."""
-    at = [axes.transData.transform((p.seconds, p.quality.value)) * 72 / axes.figure.dpi for p in points]  # in points
+    at = [
+        axes.transData.transform((p.seconds, p.quality.value)) * 72 / axes.figure.dpi
+        for p in points
+    ]  # in points
     taken = [(x - 3, y - 3, x + 3, y + 3) for x, y in at]
     for p, (x, y) in zip(points, at, strict=True):
         width = 5.2 * len(p.label)
-        for dx, dy in [(side, level) for level in (3, -10, 14, -21, 25, -32, 36, -43) for side in (5, -5 - width)]:
+        for dx, dy in [
+            (side, level)
+            for level in (3, -10, 14, -21, 25, -32, 36, -43)
+            for side in (5, -5 - width)
+        ]:
             box = (x + dx, y + dy, x + dx + width, y + dy + 8)
             if all(box[0] > b[2] or box[2] < b[0] or box[1] > b[3] or box[3] < b[1] for b in taken):
                 break
         taken.append(box)
         axes.annotate(
-            p.label, (p.seconds, p.quality.value), (dx, dy), textcoords="offset points", color=INK, fontsize=8
+            p.label,
+            (p.seconds, p.quality.value),
+            (dx, dy),
+            textcoords="offset points",
+            color=INK,
+            fontsize=8,
         )
 
 
@@ -134,7 +178,10 @@ def _way(lower: bool) -> str:
 
 def _bars(found: Sequence[Estimate]) -> list[list[float]] | None:
     """Lengths below and above; zero where there is no interval."""
-    pairs = [(e.value - e.low, e.high - e.value) if e.low is not None and e.high is not None else (0, 0) for e in found]
+    pairs = [
+        (e.value - e.low, e.high - e.value) if e.low is not None and e.high is not None else (0, 0)
+        for e in found
+    ]
     return [[max(0.0, p[0]) for p in pairs], [max(0.0, p[1]) for p in pairs]]
 
 
@@ -167,7 +214,10 @@ def _svg(name: str, draw: Any, width: float = 4.4, height: float = 3.0) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(
-        r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1), count=1
+        r'(<svg[^>]*?) width="[^"]*"',
+        r"\1",
+        re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1),
+        count=1,
     )
     for color, variable in _VARIABLES.items():
         svg = svg.replace(color, f"var({variable})")

@@ -1,4 +1,6 @@
-"""What is measured: the tasks by name, their noise, and the problem that the cells of a unit pose."""
+"""What is measured: the tasks by name, their noise, and the problem that the cells of a unit
+pose.
+"""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -35,7 +37,10 @@ def noise_of(name: str) -> noises.Noise | None:
         except ValueError as error:
             if "expected" in str(error):
                 raise
-    raise ValueError(f"Unknown noise {name!r}. none, or a kind and a level, is expected: gaussian0.05, poisson1.0.")
+    raise ValueError(
+        f"Unknown noise {name!r}. none, or a kind and a level, is expected: gaussian0.05, "
+        "poisson1.0."
+    )
 
 
 def chosen(solver: str, task: str, noise: str, prior: str) -> tuple[str | None, Solver]:
@@ -46,17 +51,20 @@ def chosen(solver: str, task: str, noise: str, prior: str) -> tuple[str | None, 
     """
     model = noise_of(noise)
     kind = next((k for k in KINDS if noise.startswith(k)), "gaussian")
-    return preset(solver, TASKS[task].presets, prior, 0.0 if model is None else model.sigma_y / 2, kind)
+    return preset(
+        solver, TASKS[task].presets, prior, 0.0 if model is None else model.sigma_y / 2, kind
+    )
 
 
 class Poser:
     """Measures the pictures of units. Every solver, and every seed, faces the same y.
 
-    Operators without random parts of their own per picture, and the last problem, are kept: building one can take
-    longer than a short run.
+    Operators without random parts of their own per picture, and the last problem, are kept:
+    building one can take longer than a short run.
 
     Args:
-        bkse: weights of the nonlinear blur, a file or a state dict; without them that task cannot be measured.
+        bkse: weights of the nonlinear blur, a file or a state dict; without them that task cannot
+            be measured.
 
     Raises:
         ValueError: if they do not fit.
@@ -80,27 +88,42 @@ class Poser:
             ValueError, TypeError: if pictures of this size cannot be measured so.
         """
         task, noise = cells[0].task, cells[0].noise
-        estimates = cells[0].method().needs() is BlindOperator  # any other solver is told the parameters
+        estimates = (
+            cells[0].method().needs() is BlindOperator
+        )  # any other solver is told the parameters
         blind = self.tasks[task].blind if estimates else None
         where = (cells[0].size, cells[0].crop, *truth.shape, truth.device)
         name = (task, noise, blind, where, *((cell.image_sha256, cell.index) for cell in cells))
         if self._last is None or self._last[0] != name:
             problem = self._measured(cells, truth)
             if blind is not None:
-                problem = Problem(problem.y, blind(truth.shape[-2], truth.shape[-1], 0, 0), problem.sigma_y)
+                problem = Problem(
+                    problem.y, blind(truth.shape[-2], truth.shape[-1], 0, 0), problem.sigma_y
+                )
             self._last = name, problem
         return self._last[1]
 
     def _measured(self, cells: Sequence[Cell], truth: Tensor) -> Problem:
         A = self._operator(cells[0].task, truth, [cell.index for cell in cells])
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # an identity without noise says that it is one
-            return measure(A, truth, noise_of(cells[0].noise), seeds=[cell.draw_seed("measure") for cell in cells])
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # an identity without noise says that it is one
+            return measure(
+                A,
+                truth,
+                noise_of(cells[0].noise),
+                seeds=[cell.draw_seed("measure") for cell in cells],
+            )
 
     def _operator(self, task: str, truth: Tensor, indices: Sequence[int]) -> Operator:
         (h, w), build = truth.shape[-2:], self.tasks[task].build
         if self.tasks[task].mask:
-            masks = [A.mask for A in (build(h, w, 0, index) for index in indices) if isinstance(A, Inpainting)]
+            masks = [
+                A.mask
+                for A in (build(h, w, 0, index) for index in indices)
+                if isinstance(A, Inpainting)
+            ]
             return Inpainting(torch.cat(masks)).to(truth.device)
         if task in ALONE:
             return build(h, w, 0, indices[0]).to(truth.device)

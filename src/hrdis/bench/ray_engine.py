@@ -1,4 +1,6 @@
-"""Workers of a Ray cluster: an actor and a prior each; who dies or hangs is replaced, and its unit done again."""
+"""Workers of a Ray cluster: an actor and a prior each; who dies or hangs is replaced, and its unit
+done again.
+"""
 
 import math
 import os
@@ -40,7 +42,8 @@ class Crew:
     """The workers of one run.
 
     Args:
-        store: where rows and pictures go; its folder must be the same on all machines of the cluster.
+        store: where rows and pictures go; its folder must be the same on all machines of the
+            cluster.
         opens: what each worker opens.
         engine: how many, where, and how patient to be.
         report: told the statuses of rows as they are written.
@@ -60,7 +63,13 @@ class Crew:
         retry_failed: bool,
         gpu: bool,
     ):
-        self._store, self._opens, self._engine, self._report, self._blank = store, opens, engine, report, blank
+        self._store, self._opens, self._engine, self._report, self._blank = (
+            store,
+            opens,
+            engine,
+            report,
+            blank,
+        )
         self._retry_failed, self._gpu = retry_failed, gpu
         self._queue: deque[Job] = deque()
         self._calls: dict[ray.ObjectRef[Any], _Hand] = {}
@@ -74,7 +83,9 @@ class Crew:
         """
         self._queue.extend(todo)
         with cluster(self._engine) as ray:
-            self._actor = ray.remote(Worker).options(num_cpus=1, num_gpus=self._share(ray), max_concurrency=1)
+            self._actor = ray.remote(Worker).options(
+                num_cpus=1, num_gpus=self._share(ray), max_concurrency=1
+            )
             for _ in range(min(self._engine.workers, len(self._queue))):
                 self._hire()
             while self._calls:
@@ -94,16 +105,22 @@ class Crew:
 
     def _hire(self) -> None:
         actor = self._actor.remote()
-        self._calls[actor.open.remote(self._store, self._opens, self._engine.threads)] = _Hand(actor)
+        self._calls[actor.open.remote(self._store, self._opens, self._engine.threads)] = _Hand(
+            actor
+        )
 
     def _ended(self, ray: Any, call: Any, hand: _Hand) -> None:
         """Take what a call brought: an answer, an exception of the work, or news of a death."""
         try:
             answer = ray.get(call)
-        except ray.exceptions.RayTaskError as error:  # an exception of the work: the run ends with it
+        except (
+            ray.exceptions.RayTaskError
+        ) as error:  # an exception of the work: the run ends with it
             raise error.cause if isinstance(error.cause, Exception) else error from None
         except ray.exceptions.RayError as error:
-            self._lost(hand, "failed", f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
+            self._lost(
+                hand, "failed", f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+            )
             return
         if hand.job is None:
             self._unopened = 0
@@ -112,7 +129,9 @@ class Crew:
         if self._queue:
             job = self._queue.popleft()
             deadline = time.monotonic() + (self._engine.timeout or math.inf)
-            self._calls[hand.actor.work.remote(job.unit, job.missing)] = _Hand(hand.actor, job, deadline)
+            self._calls[hand.actor.work.remote(job.unit, job.missing)] = _Hand(
+                hand.actor, job, deadline
+            )
 
     def _kill_the_late(self, ray: Any) -> None:
         for call, hand in list(self._calls.items()):
@@ -127,7 +146,10 @@ class Crew:
         if hand.job is None:
             self._unopened += 1
             if self._unopened > self._engine.retries + self._engine.workers:
-                raise RuntimeError(f"{self._unopened} workers died while they loaded the prior, the last with {error}.")
+                raise RuntimeError(
+                    f"{self._unopened} workers died while they loaded the prior, the last with "
+                    f"{error}."
+                )
         else:
             self._put_back(hand.job, status, error)
         if self._queue:
@@ -135,7 +157,9 @@ class Crew:
 
     def _put_back(self, job: Job, status: str, error: str) -> None:
         finished = self._store.finished(self._retry_failed)  # it may have died after it wrote
-        written = [row["status"] for row in self._store.rows() if row["key"] in job.missing & finished]
+        written = [
+            row["status"] for row in self._store.rows() if row["key"] in job.missing & finished
+        ]
         job.missing -= finished
         job.ends.append(error)
         self._report(written)
@@ -151,20 +175,23 @@ class Crew:
 
 @contextmanager
 def cluster(engine: Engine) -> Iterator[Any]:
-    """Ray, connected: to the cluster this process is in, to the one named, or to one of its own for the time being.
+    """Ray, connected: to the cluster this process is in, to the one named, or to one of its own for
+    the time being.
 
     Raises:
         ValueError: if Ray is not installed, or no cluster answers at the address.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if engine.address is None:  # read when Ray is imported; without it the address below is not heeded
+    if (
+        engine.address is None
+    ):  # read when Ray is imported; without it the address below is not heeded
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         import ray
     except ImportError:
         raise ValueError(
-            "Ray is not installed, which --workers, --address and --timeout need. "
-            "Install it: pip install 'hrdis[distributed]'. Or divide the work: --shard 0/2 and --shard 1/2."
+            "Ray is not installed, which --workers, --address and --timeout need. Install it: pip "
+            "install 'hrdis[distributed]'. Or divide the work: --shard 0/2 and --shard 1/2."
         ) from None
     if ray.is_initialized():
         yield ray
@@ -180,9 +207,9 @@ def cluster(engine: Engine) -> Iterator[Any]:
             ray.init(address=engine.address, **quiet)
         except (OSError, ValueError, RuntimeError) as error:
             raise ValueError(
-                f"No Ray cluster answers at --address {engine.address} ({str(error).splitlines()[0]}). HOST:PORT or "
-                "auto is expected; a cluster is started by: ray start --head. If it asks for a token: "
-                "export RAY_AUTH_MODE=token"
+                f"No Ray cluster answers at --address {engine.address} "
+                f"({str(error).splitlines()[0]}). HOST:PORT or auto is expected; a cluster is "
+                "started by: ray start --head. If it asks for a token: export RAY_AUTH_MODE=token"
             ) from None
     try:
         yield ray
@@ -192,8 +219,14 @@ def cluster(engine: Engine) -> Iterator[Any]:
 
 
 def _start(ray: Any, tries: int = 3, **options: Any) -> None:
-    """Start a cluster on this machine; Ray gives it half a minute, which a busy machine may not keep to."""
-    options |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1", "object_store_memory": OBJECT_STORE}
+    """Start a cluster on this machine; Ray gives it half a minute, which a busy machine may not
+    keep to.
+    """
+    options |= {
+        "include_dashboard": False,
+        "_node_ip_address": "127.0.0.1",
+        "object_store_memory": OBJECT_STORE,
+    }
     for left in reversed(range(tries)):
         try:
             ray.init(address="local", **options)
@@ -202,6 +235,6 @@ def _start(ray: Any, tries: int = 3, **options: Any) -> None:
             ray.shutdown()
             if not left:
                 raise RuntimeError(
-                    f"Ray did not start in {tries} tries ({str(error).splitlines()[0]}). Free the machine, or divide "
-                    "the work without Ray: --shard 0/2 and --shard 1/2."
+                    f"Ray did not start in {tries} tries ({str(error).splitlines()[0]}). Free the "
+                    "machine, or divide the work without Ray: --shard 0/2 and --shard 1/2."
                 ) from None

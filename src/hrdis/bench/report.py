@@ -20,29 +20,41 @@ from .values import METRICS
 
 #: What the browser of rows shows.
 COLUMNS = (
-    "picture", "image", "task", "noise", "method", "preset", "seed", "status", "PSNR", "SSIM", "LPIPS", "residual",
+    "picture", "image", "task", "noise", "method", "preset", "seed", "status", "PSNR", "SSIM",
+    "LPIPS", "residual",
     "seconds", "calls", "error",
 )  # fmt: skip
 
 
-def report(folders: Sequence[str | Path], out: str | Path | None = None, *, alone: bool = False) -> Path:
+def report(
+    folders: Sequence[str | Path], out: str | Path | None = None, *, alone: bool = False
+) -> Path:
     """Write the report of one or several run folders, as one.
 
-    Scores that ``score`` left in the folders, or beside the report, are shown; nothing is computed from pictures here.
+    Scores that ``score`` left in the folders, or beside the report, are shown; nothing is computed
+    from pictures here.
 
     Args:
         folders: run folders: shards of one plan, or runs of several.
-        out: the HTML file; by default ``report.html`` in the first folder. Tables go to ``tables/`` beside it.
+        out: the HTML file; by default ``report.html`` in the first folder. Tables go to ``tables/``
+            beside it.
         alone: link to no file of the run folders, for a page that goes where they do not.
 
     Returns:
         The HTML file.
 
     Raises:
-        ValueError: if a folder is no run, if two disagree about a cell, or nothing can be written there.
+        ValueError: if a folder is no run, if two disagree about a cell, or nothing can be written
+            there.
     """
     places = unique_paths(folders)
-    out = Path(out) if out is not None else places[0] / "report.html" if places else Path("report.html")
+    out = (
+        Path(out)
+        if out is not None
+        else places[0] / "report.html"
+        if places
+        else Path("report.html")
+    )
     check_page(out)
     run = gather(places, [out.parent])
     tables = summarize(run)
@@ -64,7 +76,9 @@ def check_page(out: Path) -> None:
         ValueError: naming what is in the way.
     """
     if out.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"{out} is no name of a page. A name that ends in .html is expected: -o report.html")
+        raise ValueError(
+            f"{out} is no name of a page. A name that ends in .html is expected: -o report.html"
+        )
     images.check_folder(out.parent)
 
 
@@ -91,18 +105,22 @@ def render(run: Gathered, tables: Sequence[Table], beside: Path | None) -> str:
     data = json.dumps(browser(run, beside), separators=(",", ":"), allow_nan=False)
     return environment.get_template("report.html").render(
         lead=first_line(run), title=title_of(tables),
-        totals=totals(run), tables=[{"table": t, "notes": notes(t)} for t in tables], metrics=METRICS,
+        totals=totals(run), tables=[{"table": t, "notes": notes(t)} for t in tables],
+        metrics=METRICS,
         pictures=sections.pictures(tables, album), ablations=sections.ablations(tables, run, album),
         costs=sections.costs(tables, run), evolution=sections.evolution(tables, album),
         samples=sections.samples(tables, run), diversity=sections.diversity(tables, album),
-        failures=sections.failures(run), missing=list(sections.missing(tables)), provenance=provenance(run),
+        failures=sections.failures(run), missing=list(sections.missing(tables)),
+        provenance=provenance(run),
         linked=album.linked, css=Markup(own("report.css")), js=Markup(own("report.js")),
         rows=Markup(data.replace("<", "\\u003c")), svg=Markup,
     )  # fmt: skip
 
 
 def notes(table: Table) -> dict[str, int]:
-    """The footnotes of a table: each reason once, numbered in the order in which a reader meets them."""
+    """The footnotes of a table: each reason once, numbered in the order in which a reader meets
+    them.
+    """
     reasons = dict.fromkeys(
         line.entries[where].reason
         for line in table.lines
@@ -114,7 +132,11 @@ def notes(table: Table) -> dict[str, int]:
 
 def browser(run: Gathered, beside: Path | None) -> dict[str, Any]:
     """All rows, for the browser of rows: names of columns, folders, and values."""
-    homes = {folder: Path(os.path.relpath(folder, beside)).as_posix() for folder in run.configs if beside is not None}
+    homes = {
+        folder: Path(os.path.relpath(folder, beside)).as_posix()
+        for folder in run.configs
+        if beside is not None
+    }
     rows = []
     for row in run.rows:
         cell, home = row["cell"], homes.get(run.folders[row["key"]])
@@ -163,7 +185,8 @@ def provenance(run: Gathered) -> list[dict[str, Any]]:
             "workers": str(len({row.get("worker") for row in rows})),
         }  # fmt: skip
         found.append({
-            "folder": folder.name, "command": made.get("command", ""), "facts": facts, "config": text,
+            "folder": folder.name, "command": made.get("command", ""), "facts": facts,
+            "config": text,
             "images": config.get("images", []),
         })  # fmt: skip
     return found
@@ -174,7 +197,11 @@ def _number(value: Any, decimals: int = 2) -> str:
 
 
 def _interval(entry: Any, decimals: int = 2) -> str:
-    return "" if entry is None or entry.low is None else f"{entry.low:.{decimals}f} – {entry.high:.{decimals}f}"
+    return (
+        ""
+        if entry is None or entry.low is None
+        else f"{entry.low:.{decimals}f} – {entry.high:.{decimals}f}"
+    )
 
 
 def _slug(text: str) -> str:

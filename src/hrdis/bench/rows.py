@@ -13,13 +13,19 @@ RANK = {"ok": 0, "failed": 1, "timeout": 2}  #: of two rows with one key the low
 
 def comparable(row: Mapping[str, Any]) -> Row:
     """A row without what differs between two runs of the same: times, memory, and who did it."""
-    return {k: v for k, v in row.items() if k != "worker" and "seconds" not in k and "memory" not in k}
+    return {
+        k: v for k, v in row.items() if k != "worker" and "seconds" not in k and "memory" not in k
+    }
 
 
 def pictures(row: Mapping[str, Any]) -> list[str]:
     """The pictures a row names, relative to its folder."""
     values = [v for k, v in row.items() if k != "cell" for v in (v if isinstance(v, list) else [v])]
-    return [v for v in values if isinstance(v, str) and v.startswith(tuple(f"{folder}/" for folder in PICTURES))]
+    return [
+        v
+        for v in values
+        if isinstance(v, str) and v.startswith(tuple(f"{folder}/" for folder in PICTURES))
+    ]
 
 
 def parse(line: bytes) -> Row | None:
@@ -28,7 +34,11 @@ def parse(line: bytes) -> Row | None:
         row = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    whole = isinstance(row, dict) and isinstance(row.get("key"), str) and row.get("status") in tuple(RANK)
+    whole = (
+        isinstance(row, dict)
+        and isinstance(row.get("key"), str)
+        and row.get("status") in tuple(RANK)
+    )
     return row if whole else None
 
 

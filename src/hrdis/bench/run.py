@@ -51,7 +51,8 @@ class Work:
         device: where it runs.
         files: SHA-256 of a picture to where it lies.
         bkse: weights of the nonlinear blur.
-        timed: warm up before the first picture of every method, and time a bare network call (Table 3).
+        timed: warm up before the first picture of every method, and time a bare network call (Table
+            3).
     """
 
     prior: str
@@ -82,13 +83,19 @@ class Worker:
         """The rows of a unit; its pictures are written before it returns."""
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)  # of images that became non-finite: rows say it
+                warnings.simplefilter(
+                    "ignore", RuntimeWarning
+                )  # of images that became non-finite: rows say it
                 return self._rows(unit)
-        except OSError:  # a full disk is no property of the cell: the run ends, and can be continued
+        except (
+            OSError
+        ):  # a full disk is no property of the cell: the run ends, and can be continued
             raise
         except Exception as error:  # whatever it is: the run goes on, and the report counts it
             text = f"{type(error).__name__}: {error}".strip().split("\n")[0]
-            return [self._row(cell, unit) | {"status": "failed", "error": text} for cell in unit.cells]
+            return [
+                self._row(cell, unit) | {"status": "failed", "error": text} for cell in unit.cells
+            ]
 
     def _rows(self, unit: Unit) -> list[Row]:
         cells = unit.cells
@@ -107,23 +114,30 @@ class Worker:
         for i, cell in enumerate(cells):
             row = self._row(cell, unit) | {
                 "seconds": seconds / len(cells), "nfe": result.nfe, "peak_memory": peak.allocated,
-                "peak_memory_reserved": peak.reserved, "call_seconds": call, "residual": float(measured[i]),
+                "peak_memory_reserved": peak.reserved, "call_seconds": call,
+                "residual": float(measured[i]),
                 "finite": bool(result.finite[i]), "estimated": _estimated(result, i),
             }  # fmt: skip
             rows.append(row | self._kept(cell, truth[i : i + 1], result, problem, film, i))
         return rows
 
-    def _kept(self, cell: Cell, truth: Tensor, result: Result, problem: Problem, film: Film, i: int) -> Row:
+    def _kept(
+        self, cell: Cell, truth: Tensor, result: Result, problem: Problem, film: Film, i: int
+    ) -> Row:
         """Pictures and scores of one image, or why there are none."""
         if not bool(result.finite[i]):
-            return {"status": "failed", "error": "ValueError: the restoration became NaN or infinite"}
+            return {
+                "status": "failed",
+                "error": "ValueError: the restoration became NaN or infinite",
+            }
         write, shot = self._write, f"{cell.image_sha256[:16]}-{cell.size}-{cell.crop}"
         x = eight_bits(result.x[i : i + 1].cpu())
         y = problem.y[i : i + 1]
         shown = y if problem.A.picture and y.shape[1] in (1, 3) else None
         given = f"given/{shot}-{cell.index}-{cell.task}-{cell.noise}.png"
         return {
-            "status": "ok", "picture": write(f"images/{cell.key}.png", x), "truth": write(f"truth/{shot}.png", truth),
+            "status": "ok", "picture": write(f"images/{cell.key}.png", x),
+            "truth": write(f"truth/{shot}.png", truth),
             "measurement": None if shown is None else write(given, shown.cpu()),
             "frames": [write(f"images/{cell.key}-{name}.png", v[i]) for name, v in film.shots],
             "frame_times": film.times, **scores(x, truth, problem),
@@ -141,7 +155,8 @@ class Worker:
         """What every row says."""
         cuda = self.device.type == "cuda"
         return blank(cell) | {
-            "worker": self.name, "device": torch.cuda.get_device_name(self.device) if cuda else "cpu",
+            "worker": self.name,
+            "device": torch.cuda.get_device_name(self.device) if cuda else "cpu",
             "threads": torch.get_num_threads(), "batch": len(unit.cells),
         }  # fmt: skip
 
@@ -159,30 +174,48 @@ class Worker:
         """Run the first two steps once per method, and time a bare network call."""
         if cell.variant not in self._warm:
             with suppress(Exception):  # what is wrong with it, the run itself will say
-                solve(solver, self.prior, problem, seeds=seeds, times=[*solver.times(self.prior.schedule)[:2], -1])
-            self._warm[cell.variant] = time_call(self.prior, problem.y.new_zeros(problem.image_shape))
+                solve(
+                    solver,
+                    self.prior,
+                    problem,
+                    seeds=seeds,
+                    times=[*solver.times(self.prior.schedule)[:2], -1],
+                )
+            self._warm[cell.variant] = time_call(
+                self.prior, problem.y.new_zeros(problem.image_shape)
+            )
         return self._warm[cell.variant]
 
 
 def blank(cell: Cell) -> Row:
     """The row of a cell of which nothing is known."""
     return {
-        "key": cell.key, "variant": cell.variant, "cell": cell.record(), "status": "failed", "error": None,
-        "picture": None, "truth": None, "measurement": None, "psnr": None, "ssim": None, "residual": None,
-        "seconds": None, "nfe": None, "peak_memory": None, "finite": None, "worker": None, "device": None,
+        "key": cell.key, "variant": cell.variant, "cell": cell.record(), "status": "failed",
+        "error": None,
+        "picture": None, "truth": None, "measurement": None, "psnr": None, "ssim": None,
+        "residual": None,
+        "seconds": None, "nfe": None, "peak_memory": None, "finite": None, "worker": None,
+        "device": None,
         "threads": None, "hrdis": hrdis.__version__, "torch": torch.__version__, "batch": None,
     }  # fmt: skip
 
 
 def eight_bits(x: Tensor) -> Tensor:
-    """Clamped to [0, 1] and rounded to the 256 levels of a file, back in [-1, 1]: what is scored."""
+    """Clamped to [0, 1] and rounded to the 256 levels of a file, back in [-1, 1]: what is
+    scored.
+    """
     return images.from_unit((images.to_unit(x) * 255).round() / 255)
 
 
 def scores(x: Tensor, truth: Tensor, problem: Problem) -> Row:
-    """PSNR and SSIM of one image; for phase retrieval also after undoing what magnitudes cannot tell."""
+    """PSNR and SSIM of one image; for phase retrieval also after undoing what magnitudes cannot
+    tell.
+    """
     small = min(x.shape[-2:]) < SMALL
-    row = {"psnr": float(metrics.psnr(x, truth)), "ssim": None if small else float(metrics.ssim(x, truth))}
+    row = {
+        "psnr": float(metrics.psnr(x, truth)),
+        "ssim": None if small else float(metrics.ssim(x, truth)),
+    }
     if isinstance(problem.A, PhaseRetrieval):
         aligned = metrics.align(x, truth, "per_channel", problem.A.data_range == "[-1,1]")
         row |= {

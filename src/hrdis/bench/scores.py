@@ -1,4 +1,5 @@
-"""Scores of finished pictures: read from the run folder, never run again, and kept beside it in ``scores/``.
+"""Scores of finished pictures: read from the run folder, never run again, and kept beside it in
+``scores/``.
 
 scores/pixels.jsonl    PSNR, SSIM of every picture, and after alignment for phase retrieval
 scores/lpips.jsonl     LPIPS of every picture, with the network and its input range
@@ -29,7 +30,9 @@ Record = dict[str, Any]
 Progress = Callable[[str, int, int], object]
 
 
-def score(run: Gathered, options: Scoring, into: Path, progress: Progress | None = None) -> list[Record]:
+def score(
+    run: Gathered, options: Scoring, into: Path, progress: Progress | None = None
+) -> list[Record]:
     """Score the pictures of a run and write the scores.
 
     Args:
@@ -41,13 +44,17 @@ def score(run: Gathered, options: Scoring, into: Path, progress: Progress | None
     Returns:
         The records of ``scores/sets.json``, with the metrics that are missing.
     """
-    rows = [r for r in run.rows if r["status"] == "ok" and run.picture(r) and run.picture(r, "truth")]
+    rows = [
+        r for r in run.rows if r["status"] == "ok" and run.picture(r) and run.picture(r, "truth")
+    ]
     tell = progress or (lambda *_: None)
     folder = into / "scores"
     missing: list[Record] = []
     for metric, name, make in _PER_PICTURE:
         try:
-            _write_lines(folder / f"{name}.jsonl", _told(make(run, rows, options), metric, len(rows), tell))
+            _write_lines(
+                folder / f"{name}.jsonl", _told(make(run, rows, options), metric, len(rows), tell)
+            )
         except Missing as reason:
             if not (folder / f"{name}.jsonl").is_file():
                 missing.append({"metric": metric, "status": "missing", "reason": str(reason)})
@@ -57,8 +64,12 @@ def score(run: Gathered, options: Scoring, into: Path, progress: Progress | None
     return found
 
 
-def _pairs(run: Gathered, rows: Sequence[Row], batch: int) -> Iterator[tuple[list[Row], Tensor, Tensor]]:
-    """Rows with their pictures and originals (b, 3, h, w) in [-1, 1], ``batch`` of one size at a time."""
+def _pairs(
+    run: Gathered, rows: Sequence[Row], batch: int
+) -> Iterator[tuple[list[Row], Tensor, Tensor]]:
+    """Rows with their pictures and originals (b, 3, h, w) in [-1, 1], ``batch`` of one size at a
+    time.
+    """
 
     def size(row: Row) -> tuple[Any, ...]:
         return row["cell"].get("size"), row["cell"].get("crop")
@@ -71,7 +82,9 @@ def _pairs(run: Gathered, rows: Sequence[Row], batch: int) -> Iterator[tuple[lis
 
 
 def _load(run: Gathered, rows: Sequence[Row], which: str) -> Tensor:
-    return torch.cat([images.load(path) for row in rows if (path := run.picture(row, which)) is not None])
+    return torch.cat(
+        [images.load(path) for row in rows if (path := run.picture(row, which)) is not None]
+    )
 
 
 def pixels(run: Gathered, rows: Sequence[Row], options: Scoring) -> Iterator[Record]:
@@ -106,7 +119,9 @@ def classes(run: Gathered, rows: Sequence[Row], options: Scoring) -> Iterator[Re
     labels = labels_of(run, options)
     known = [row for row in rows if row["cell"]["image_sha256"] in labels]
     if not known:
-        raise Missing("no labels are known: --classes LIST (lines wnid/file label), or run with --list")
+        raise Missing(
+            "no labels are known: --classes LIST (lines wnid/file label), or run with --list"
+        )
     clean: dict[str, float] = {}
     for some, x, truth in _pairs(run, known, options.batch):
         found = _network("CA", classify, x.to(options.device)).tolist()
@@ -114,7 +129,9 @@ def classes(run: Gathered, rows: Sequence[Row], options: Scoring) -> Iterator[Re
         if originals:
             answers = _network("CA", classify, truth[originals].to(options.device)).tolist()
             for i, answer in zip(originals, answers, strict=True):
-                clean[some[i]["truth"]] = 100.0 * (answer == labels[some[i]["cell"]["image_sha256"]])
+                clean[some[i]["truth"]] = 100.0 * (
+                    answer == labels[some[i]["cell"]["image_sha256"]]
+                )
         for row, answer in zip(some, found, strict=True):
             yield {
                 "key": row["key"], "ca": 100.0 * (answer == labels[row["cell"]["image_sha256"]]),
@@ -126,7 +143,8 @@ _PER_PICTURE = (("PSNR", "pixels", pixels), ("LPIPS", "lpips", lpips), ("CA", "c
 
 
 def labels_of(run: Gathered, options: Scoring) -> dict[str, int]:
-    """The class of each picture by its SHA-256: of the run's own list, or of another by path or by file name.
+    """The class of each picture by its SHA-256: of the run's own list, or of another by path or by
+    file name.
 
     Raises:
         Missing: for a list that cannot be read.
@@ -142,69 +160,96 @@ def labels_of(run: Gathered, options: Scoring) -> dict[str, int]:
                 by_path[name.strip()] = int(label)
     except (OSError, ValueError) as error:
         raise Missing(
-            f"the list {options.classes} cannot be read ({error}); lines wnid/file label are expected"
+            f"the list {options.classes} cannot be read ({error}); lines wnid/file label are "
+            "expected"
         ) from None
     by_name = {Path(path).name: label for path, label in by_path.items()}
-    found = {p["sha256"]: by_path.get(p["name"], by_name.get(Path(p["name"]).name)) for p in pictures}
+    found = {
+        p["sha256"]: by_path.get(p["name"], by_name.get(Path(p["name"]).name)) for p in pictures
+    }
     return {sha256: label for sha256, label in found.items() if label is not None}
 
 
 def _several(run: Gathered, members: Iterable[Variant]) -> Iterator[Record]:
-    """What several samples of one picture show: how far apart they are, and the scores of their mean.
+    """What several samples of one picture show: how far apart they are, and the scores of their
+    mean.
 
-    ``pairwise`` is the mean over pairs of seeds of the rms difference, ``std`` the root of the mean over pixels of the
-    variance over seeds (unbiased); both on [0, 1], pictures rounded to 8 bits. For independent samples pairwise is
-    about sqrt(2) std.
+    ``pairwise`` is the mean over pairs of seeds of the rms difference, ``std`` the root of the mean
+    over pixels of the variance over seeds (unbiased); both on [0, 1], pictures rounded to 8 bits.
+    For independent samples pairwise is about sqrt(2) std.
     """
     for member in members:
         for image, rows in member.by_image.items():
             if len(rows) < 2:
                 continue
-            x, truth = images.to_unit(_load(run, rows, "picture").double()), _load(run, rows[:1], "truth")
+            x, truth = (
+                images.to_unit(_load(run, rows, "picture").double()),
+                _load(run, rows[:1], "truth"),
+            )
             pairs = torch.stack([rms((a - b)[None])[0] for a, b in combinations(x, 2)])
             mean = images.from_unit(x.mean(0, keepdim=True))
             keys = [row["key"] for row in rows]
             yield {
-                "id": digest(keys), "variant": member.id, "image_sha256": image, "keys": keys, "samples": len(rows),
-                "pairwise": float(pairs.mean()), "std": float(x.var(0, unbiased=True).mean().sqrt()),
+                "id": digest(keys), "variant": member.id, "image_sha256": image, "keys": keys,
+                "samples": len(rows),
+                "pairwise": float(pairs.mean()),
+                "std": float(x.var(0, unbiased=True).mean().sqrt()),
                 "psnr_of_mean": float(psnr(mean, truth)),
                 "ssim_of_mean": float(ssim(mean, truth)) if min(mean.shape[-2:]) >= 11 else None,
             }  # fmt: skip
 
 
-def _sets(run: Gathered, members: Iterable[Variant], options: Scoring, tell: Progress) -> Iterator[Record]:
-    """FID and KID of every variant against the originals of the same pictures; of several seeds, the mean over seeds.
+def _sets(
+    run: Gathered, members: Iterable[Variant], options: Scoring, tell: Progress
+) -> Iterator[Record]:
+    """FID and KID of every variant against the originals of the same pictures; of several seeds,
+    the mean over seeds.
 
     Never of seeds together: FID depends on the number of pictures.
     """
     try:
         measure = features(options)
     except Missing as reason:
-        yield from ({"metric": m, "status": "missing", "reason": str(reason)} for m in ("FID", "KID"))
+        yield from (
+            {"metric": m, "status": "missing", "reason": str(reason)} for m in ("FID", "KID")
+        )
         return
     cache: dict[Path, Tensor] = {}
     members = list(members)
     for done, member in enumerate(members):
         for how in member.selections:
-            yield from _set(run, member, how, lambda rows, which: _features(run, rows, which, measure, options, cache))
+            yield from _set(
+                run,
+                member,
+                how,
+                lambda rows, which: _features(run, rows, which, measure, options, cache),
+            )
         tell("FID", done + 1, len(members))
 
 
-def _set(run: Gathered, member: Variant, how: Selection, take: Callable[[list[Row], str], Tensor]) -> Iterator[Record]:
+def _set(
+    run: Gathered, member: Variant, how: Selection, take: Callable[[list[Row], str], Tensor]
+) -> Iterator[Record]:
     chosen = [row for rows in member.selected(how).values() for row in rows]
-    parts = [[r for r in chosen if r["cell"]["seed"] == seed] for seed in member.seeds] if how == "each" else [chosen]
+    parts = (
+        [[r for r in chosen if r["cell"]["seed"] == seed] for seed in member.seeds]
+        if how == "each"
+        else [chosen]
+    )
     of = {"variant": member.id, "selection": how, "of": digest(r["key"] for r in chosen)}
     for metric, compute in (("FID", fid), ("KID", kid)):
         try:
             values = [compute(take(part, "truth"), take(part, "picture")) for part in parts]
-            yield {"metric": metric, "status": "ok", "value": sum(values) / len(values), "n": len(parts[0]),
+            yield {"metric": metric, "status": "ok", "value": sum(values) / len(values),
+                "n": len(parts[0]),
                    "per_seed": values, **of}  # fmt: skip
         except Missing as reason:
             yield {"metric": metric, "status": "missing", "reason": str(reason), **of}
 
 
 def _features(
-    run: Gathered, rows: list[Row], which: str, measure: Callable[[Tensor], Tensor], options: Scoring,
+    run: Gathered, rows: list[Row], which: str, measure: Callable[[Tensor], Tensor],
+    options: Scoring,
     cache: dict[Path, Tensor],
 ) -> Tensor:  # fmt: skip
     paths = [path for row in rows if (path := run.picture(row, which)) is not None]
@@ -222,17 +267,28 @@ def _network(metric: str, network: Callable[..., Tensor], *x: Tensor) -> Tensor:
         return network(*x)
     except (RuntimeError, ValueError, TypeError, AttributeError) as error:
         size = "x".join(map(str, x[0].shape[1:]))
-        raise Missing(f"the network of {metric} refuses pictures of {size}: {str(error).splitlines()[0]}") from None
+        raise Missing(
+            f"the network of {metric} refuses pictures of {size}: {str(error).splitlines()[0]}"
+        ) from None
 
 
 def _remembered(path: Path, found: Sequence[Record]) -> list[Record]:
     """The new records, and older ones of what could not be computed now."""
     older = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    good = {(r["metric"], r.get("variant"), r.get("selection")) for r in found if r["status"] == "ok"}
+    good = {
+        (r["metric"], r.get("variant"), r.get("selection")) for r in found if r["status"] == "ok"
+    }
     known = {r["metric"] for r in found if r["status"] == "ok"}
-    kept = [r for r in older if r["status"] == "ok" and (r["metric"], r["variant"], r["selection"]) not in good]
+    kept = [
+        r
+        for r in older
+        if r["status"] == "ok" and (r["metric"], r["variant"], r["selection"]) not in good
+    ]
     known |= {r["metric"] for r in kept}
-    return [*kept, *(r for r in found if r["status"] == "ok" or "variant" in r or r["metric"] not in known)]
+    return [
+        *kept,
+        *(r for r in found if r["status"] == "ok" or "variant" in r or r["metric"] not in known),
+    ]
 
 
 def _told(records: Iterable[Record], metric: str, total: int, tell: Progress) -> Iterator[Record]:

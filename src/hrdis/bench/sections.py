@@ -1,4 +1,6 @@
-"""Sections of the report beside its tables: pictures, ablations, cost, samples, and what went wrong."""
+"""Sections of the report beside its tables: pictures, ablations, cost, samples, and what went
+wrong.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -31,7 +33,9 @@ class Samples:
 
 
 def swept(table: Table) -> str:
-    """The setting in which the methods of a table differ, if they are one solver with one number each; else ""."""
+    """The setting in which the methods of a table differ, if they are one solver with one number
+    each; else "".
+    """
     methods = list(table.settings.values())
     names = {tuple(name for name in method if name != "solver") for method in methods}
     if len(methods) < 2 or len({m["solver"] for m in methods}) > 1 or len(names) > 1:
@@ -60,7 +64,9 @@ def pictures(tables: Sequence[Table], album: Album) -> list[Grid]:
     return [grid for grid in found if grid.strips]
 
 
-def ablations(tables: Sequence[Table], run: Gathered, album: Album) -> list[tuple[Table, str, list[Plot], list[Grid]]]:
+def ablations(
+    tables: Sequence[Table], run: Gathered, album: Album
+) -> list[tuple[Table, str, list[Plot], list[Grid]]]:
     """Every table that varies one setting, as plots of its metrics and as pictures."""
     found = []
     for table in tables:
@@ -73,12 +79,22 @@ def ablations(tables: Sequence[Table], run: Gathered, album: Album) -> list[tupl
         for metric in metrics:
             lines: dict[str, dict[float, Estimate]] = {}
             for (label, i), member in comparable.items():
-                got = value(member, member.selections[0], metric, run) if metric in table.heads[i].metrics else ""
+                got = (
+                    value(member, member.selections[0], metric, run)
+                    if metric in table.heads[i].metrics
+                    else ""
+                )
                 if isinstance(got, Estimate):
-                    lines.setdefault(table.heads[i].title, {})[float(table.settings[label][setting])] = got
+                    lines.setdefault(table.heads[i].title, {})[
+                        float(table.settings[label][setting])
+                    ] = got
             what = METRICS[metric]
             if any(len(line) > 1 for line in lines.values()) and what.lower is not None:
-                plots.append(curves(f"{table.name} {metric}", what.title, setting, what.title, what.lower, lines))
+                plots.append(
+                    curves(
+                        f"{table.name} {metric}", what.title, setting, what.title, what.lower, lines
+                    )
+                )
         grids = []
         for i, head in enumerate(table.heads):
             members = [(label, member) for (label, j), member in table.variants.items() if j == i]
@@ -96,7 +112,9 @@ def _comparable(table: Table) -> dict[tuple[str, int], Variant]:
     for i in range(len(table.heads)):
         members = {label: member for (label, j), member in table.variants.items() if j == i}
         kept = {member.id: member for member in shared(list(members.values()))}
-        found |= {(label, i): kept[member.id] for label, member in members.items() if member.id in kept}
+        found |= {
+            (label, i): kept[member.id] for label, member in members.items() if member.id in kept
+        }
     return found
 
 
@@ -107,15 +125,28 @@ def costs(tables: Sequence[Table], run: Gathered) -> list[Plot]:
         kept = {member.id: member for member in shared([member for _, member in methods])}
         for metric in ("LPIPS", "PSNR"):
             points = []
-            for label, member in ((label, kept[member.id]) for label, member in methods if member.id in kept):
-                seconds, quality = (value(member, member.selections[0], m, run) for m in ("time_s_per_img", metric))
-                if isinstance(seconds, Estimate) and isinstance(quality, Estimate) and seconds.value > 0:
+            for label, member in (
+                (label, kept[member.id]) for label, member in methods if member.id in kept
+            ):
+                seconds, quality = (
+                    value(member, member.selections[0], m, run) for m in ("time_s_per_img", metric)
+                )
+                if (
+                    isinstance(seconds, Estimate)
+                    and isinstance(quality, Estimate)
+                    and seconds.value > 0
+                ):
                     points.append(Point(label, seconds.value, quality))
             if len(points) > 1:
                 lower = bool(METRICS[metric].lower)
                 front = pareto([(p.seconds, p.quality.value) for p in points], lower)
-                marked = [Point(p.label, p.seconds, p.quality, on) for p, on in zip(points, front, strict=True)]
-                found.append(scatter(f"cost {title} {metric}", title, METRICS[metric].title, lower, marked))
+                marked = [
+                    Point(p.label, p.seconds, p.quality, on)
+                    for p, on in zip(points, front, strict=True)
+                ]
+                found.append(
+                    scatter(f"cost {title} {metric}", title, METRICS[metric].title, lower, marked)
+                )
                 break
     return found
 
@@ -135,7 +166,9 @@ def evolution(tables: Sequence[Table], album: Album) -> list[Grid]:
 
 
 def samples(tables: Sequence[Table], run: Gathered) -> list[Samples]:
-    """Of every method with several seeds: the scores of one sample, of the mean of all, and how far apart they are."""
+    """Of every method with several seeds: the scores of one sample, of the mean of all, and how far
+    apart they are.
+    """
     found = []
     for title, methods in methods_by_task(tables).items():
         for label, member in methods:
@@ -168,7 +201,11 @@ def diversity(tables: Sequence[Table], album: Album) -> list[Grid]:
     for title, methods in methods_by_task(tables).items():
         several = [(label, member) for label, member in methods if len(member.seeds) > 1]
         for image in several[0][1].images[:1] if several else []:
-            strips = [album.samples(label, member, image) for label, member in several if image in member.by_image]
+            strips = [
+                album.samples(label, member, image)
+                for label, member in several
+                if image in member.by_image
+            ]
             found.append(Grid(title, tuple(strips)))
     return found
 
@@ -180,11 +217,20 @@ def failures(run: Gathered) -> list[dict[str, Any]]:
     for row in run.rows:
         if row["status"] != "ok":
             cell = row["cell"]
-            what = (cell["task"], cell["noise"], cell["group"] or cell["solver"], row["status"], str(row.get("error")))
+            what = (
+                cell["task"],
+                cell["noise"],
+                cell["group"] or cell["solver"],
+                row["status"],
+                str(row.get("error")),
+            )
             count[what] += 1
             example.setdefault(what, row["key"])
     names = ("task", "noise", "method", "status", "error")
-    return [dict(zip(names, what, strict=True)) | {"cells": n, "key": example[what]} for what, n in count.most_common()]
+    return [
+        dict(zip(names, what, strict=True)) | {"cells": n, "key": example[what]}
+        for what, n in count.most_common()
+    ]
 
 
 def missing(tables: Sequence[Table]) -> Iterator[dict[str, Any]]:

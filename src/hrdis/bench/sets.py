@@ -23,8 +23,9 @@ class _Given(nn.Module):
 def fid(real: Tensor, fake: Tensor) -> float:
     """Fréchet distance between Gaussians fitted to two sets of features, in float64.
 
-    ``|m - m'|^2 + tr(C + C')`` - 2 sum of the square roots of the eigenvalues of C C', which needs no full rank: with
-    fewer pictures than features, covariances are singular. Depends on the number of pictures.
+    ``|m - m'|^2 + tr(C + C')`` - 2 sum of the square roots of the eigenvalues of C C', which needs
+    no full rank: with fewer pictures than features, covariances are singular. Depends on the number
+    of pictures.
 
     Args:
         real, fake: (n, d) and (m, d).
@@ -42,7 +43,8 @@ def fid(real: Tensor, fake: Tensor) -> float:
 
 
 def kid(real: Tensor, fake: Tensor) -> float:
-    """Kernel distance between two sets of features: the unbiased squared MMD over all pairs, without subsets.
+    """Kernel distance between two sets of features: the unbiased squared MMD over all pairs,
+    without subsets.
 
     The kernel is (x . y / d + 1)^3. May be negative.
 
@@ -57,7 +59,9 @@ def kid(real: Tensor, fake: Tensor) -> float:
     """
     if min(len(real), len(fake)) < 2:
         raise Missing(f"KID needs 2 pictures or more, this set has {min(len(real), len(fake))}")
-    metric = _module("kid").KernelInceptionDistance(_Given(real.shape[1]), subsets=1, subset_size=len(real))
+    metric = _module("kid").KernelInceptionDistance(
+        _Given(real.shape[1]), subsets=1, subset_size=len(real)
+    )
     with torch.random.fork_rng(devices=[]):  # it shuffles before it takes all
         return _computed(metric, real, fake)
 
@@ -74,4 +78,6 @@ def _module(name: str) -> Any:
     try:
         return importlib.import_module(f"torchmetrics.image.{name}")
     except ImportError:
-        raise Missing("the package torchmetrics is not installed: pip install 'hrdis[metrics]'") from None
+        raise Missing(
+            "the package torchmetrics is not installed: pip install 'hrdis[metrics]'"
+        ) from None

@@ -30,8 +30,8 @@ class Estimate:
 def estimate(values: Sequence[float], statistic: Literal["mean", "median"] = "mean") -> Estimate:
     """The mean over images and its 95 % interval: percentiles over 2000 resamples of the images.
 
-    Every estimate over n images uses the same resamples, drawn from the stream (0, "bootstrap", n): methods scored on
-    the same images in the same order are resampled together.
+    Every estimate over n images uses the same resamples, drawn from the stream (0, "bootstrap", n):
+    methods scored on the same images in the same order are resampled together.
 
     Args:
         values: one per image, finite.
@@ -55,7 +55,11 @@ def estimate(values: Sequence[float], statistic: Literal["mean", "median"] = "me
     value = float(v.mean() if statistic == "mean" else np.median(v))
     if len(v) < 2:
         return Estimate(value, None, None, len(v))
-    resampled = _counts(len(v)) @ v / len(v) if statistic == "mean" else np.median(v[_indices(len(v))], axis=1)
+    resampled = (
+        _counts(len(v)) @ v / len(v)
+        if statistic == "mean"
+        else np.median(v[_indices(len(v))], axis=1)
+    )
     low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(value, float(low), float(high), len(v))
 
@@ -81,7 +85,8 @@ Mark = Literal["best", "second", ""]
 def marks(values: Sequence[str | None], lower: bool) -> list[Mark]:
     """Which printed values of a column are best and second; equal ones share a mark.
 
-    Values are compared as printed: a reader sees no more. A column of one value, or of equal ones, has no best.
+    Values are compared as printed: a reader sees no more. A column of one value, or of equal ones,
+    has no best.
 
     Args:
         values: as printed; None for what is not ranked.

@@ -1,4 +1,6 @@
-"""From rows to tables: for every method, task and metric our value, the paper's, and the difference."""
+"""From rows to tables: for every method, task and metric our value, the paper's, and the
+difference.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -40,16 +42,24 @@ def summarize(run: Gathered) -> list[Table]:
 
 
 def _with_overhead(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows, with the ratio of their time to that of their network calls alone where both were measured."""
+    """Rows, with the ratio of their time to that of their network calls alone where both were
+    measured.
+    """
     timed = ("seconds", "nfe", "call_seconds")
     return [
-        row | {"overhead": row["seconds"] / (row["nfe"] * row["call_seconds"])} if all(map(row.get, timed)) else row
+        row | {"overhead": row["seconds"] / (row["nfe"] * row["call_seconds"])}
+        if all(map(row.get, timed))
+        else row
         for row in rows
     ]
 
 
-def _merge(described: dict[str, dict[str, Any]], table: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Add a table of a config to those there are: to one of the same name unless they disagree about a cell."""
+def _merge(
+    described: dict[str, dict[str, Any]], table: Mapping[str, Any], config: Mapping[str, Any]
+) -> None:
+    """Add a table of a config to those there are: to one of the same name unless they disagree
+    about a cell.
+    """
     prior = config.get("prior", {}).get("name", "?")
     for name in (
         table["name"],
@@ -62,7 +72,9 @@ def _merge(described: dict[str, dict[str, Any]], table: Mapping[str, Any], confi
             return
         known = {_where(entry): entry for entry in old["entries"]}
         new = {_where(entry): entry for entry in table["entries"]}
-        if all(known[where].get("variant") == new[where].get("variant") for where in {*known} & {*new}):
+        if all(
+            known[where].get("variant") == new[where].get("variant") for where in {*known} & {*new}
+        ):
             old["entries"] = list((known | new).values())
             for part in ("rows", "columns"):
                 old[part] = [*old[part], *(item for item in table[part] if item not in old[part])]
@@ -81,13 +93,19 @@ def _table(described: Mapping[str, Any], found: Mapping[str, Variant], run: Gath
     for row in described["rows"]:
         for i, head in enumerate(heads):
             entry = entries.get((row["label"], head.dataset, head.name), {})
-            grid[row["label"], i] = found.get(entry.get("variant", "")) or entry.get("missing") or "not run yet"
+            grid[row["label"], i] = (
+                found.get(entry.get("variant", "")) or entry.get("missing") or "not run yet"
+            )
     members = {where: member for where, member in grid.items() if isinstance(member, Variant)}
-    pictures = [{p for (_, j), m in members.items() if j == i for p in m.images} for i in range(len(heads))]
+    pictures = [
+        {p for (_, j), m in members.items() if j == i for p in m.images} for i in range(len(heads))
+    ]
     lines = [
         line
         for row in described["rows"]
-        for line in _lines(row["label"], [grid[row["label"], i] for i in range(len(heads))], table, run, pictures)
+        for line in _lines(
+            row["label"], [grid[row["label"], i] for i in range(len(heads))], table, run, pictures
+        )
     ]
     lines += _originals(heads, members)
     settings: dict[str, Mapping[str, Any]] = {
@@ -111,7 +129,11 @@ def _originals(heads: Sequence[Head], members: Mapping[tuple[str, int], Variant]
     counts = set()
     for i, head in enumerate(heads):
         rows = {
-            r["truth"]: r["ca_clean"] for (_, j), m in members.items() if j == i for r in m.finished if "ca_clean" in r
+            r["truth"]: r["ca_clean"]
+            for (_, j), m in members.items()
+            if j == i
+            for r in m.finished
+            if "ca_clean" in r
         }
         if "CA" in head.metrics and rows:
             found = estimate(list(rows.values()))
@@ -121,11 +143,19 @@ def _originals(heads: Sequence[Head], members: Mapping[tuple[str, int], Variant]
 
 
 def _lines(
-    label: str, mine: Sequence[Variant | str], table: Table, run: Gathered, pictures: Sequence[set[str]]
+    label: str,
+    mine: Sequence[Variant | str],
+    table: Table,
+    run: Gathered,
+    pictures: Sequence[set[str]],
 ) -> list[Line]:
-    """The line of a method, and one for each further way to choose among its seeds (phase retrieval)."""
+    """The line of a method, and one for each further way to choose among its seeds (phase
+    retrieval).
+    """
     ways = max((m.selections for m in mine if isinstance(m, Variant)), key=len, default=("each",))
-    k = max((len(m.seeds) for m in mine if isinstance(m, Variant) and m.selections == ways), default=1)
+    k = max(
+        (len(m.seeds) for m in mine if isinstance(m, Variant) and m.selections == ways), default=1
+    )
     lines = []
     for place, how in enumerate(ways):
         entries: dict[tuple[int, str], Entry] = {}
@@ -136,7 +166,11 @@ def _lines(
                     continue
                 shown.append(member)
             for metric in table.heads[i].metrics:
-                found = value(member, member.selections[place], metric, run) if isinstance(member, Variant) else member
+                found = (
+                    value(member, member.selections[place], metric, run)
+                    if isinstance(member, Variant)
+                    else member
+                )
                 if place == 0 or isinstance(member, Variant):
                     entries[i, metric] = _entry(
                         found, member, pictures[i], metric, _paper(table, i, label, metric, place)
@@ -158,29 +192,43 @@ def _lines(
 def _paper(table: Table, i: int, label: str, metric: str, place: int) -> str:
     """The paper's number, beside the first line of a method."""
     head = table.heads[i]
-    return (paper.printed(table.number, head.dataset, head.name, label, metric) or "") if place == 0 else ""
+    return (
+        (paper.printed(table.number, head.dataset, head.name, label, metric) or "")
+        if place == 0
+        else ""
+    )
 
 
-def _entry(found: Estimate | str, member: Variant | str, pictures: set[str], metric: str, theirs: str) -> Entry:
+def _entry(
+    found: Estimate | str, member: Variant | str, pictures: set[str], metric: str, theirs: str
+) -> Entry:
     if isinstance(found, str) or isinstance(member, str):
         return Entry(paper=theirs, reason=str(found))
     text = printed(found.value, metric)
     whole = found.n == len(pictures) and not member.failed
     what = METRICS[metric]
     difference = difference_of(text, theirs)
-    better = None if not difference or what.lower is None else (Decimal(difference) < 0) == what.lower
+    better = (
+        None if not difference or what.lower is None else (Decimal(difference) < 0) == what.lower
+    )
     limits = (
         ""
         if whole
-        else f"over {found.n} of the column's {len(pictures)} pictures, {member.failed} cells failed; not ranked"
+        else (
+            f"over {found.n} of the column's {len(pictures)} pictures, {member.failed} cells "
+            "failed; not ranked"
+        )
     )
     if difference and Decimal(difference) == 0:
         better = None
-    return Entry(found, text, theirs, difference, better, "", limits, whole and what.lower is not None)
+    return Entry(
+        found, text, theirs, difference, better, "", limits, whole and what.lower is not None
+    )
 
 
 def difference_of(ours: str, theirs: str) -> str:
-    """Ours minus theirs, both as printed, with as many decimals as the one that has more; "" without one of them.
+    """Ours minus theirs, both as printed, with as many decimals as the one that has more; ""
+    without one of them.
 
     Example:
         >>> difference_of("26.5", "26.79"), difference_of("0.12", ""), difference_of("1.0", "1.0")
@@ -196,7 +244,9 @@ def _marked(lines: Sequence[Line]) -> list[Line]:
     """Best and second of every column, first lines among each other."""
     entries = [dict(line.entries) for line in lines]
     for place, where in {(line.place, where) for line in lines for where in line.entries}:
-        chosen = [n for n, line in enumerate(lines) if line.place == place and where in line.entries]
+        chosen = [
+            n for n, line in enumerate(lines) if line.place == place and where in line.entries
+        ]
         ranked = [entries[n][where].text if entries[n][where].ranked else None for n in chosen]
         for n, mark in zip(chosen, marks(ranked, bool(METRICS[where[1]].lower)), strict=True):
             entries[n][where] = replace(entries[n][where], mark=mark)
@@ -211,12 +261,18 @@ def _span(counts: Iterable[int]) -> str:
 
 def settings_table(run: Gathered) -> Table | None:
     """Table 5: the settings of HRDIS, the paper's beside those of our presets of that name."""
-    ours = {(r["task"], r["parameter"]): r["value"] for c in run.configs.values() for r in c.get("settings", [])}
+    ours = {
+        (r["task"], r["parameter"]): r["value"]
+        for c in run.configs.values()
+        for r in c.get("settings", [])
+    }
     if not ours:
         return None
     tasks = list(dict.fromkeys(number.task for number in paper.numbers(5)))
     parameters = tuple(dict.fromkeys(number.metric for number in paper.numbers(5)))
-    heads = tuple(Head("", task, paper.TITLES.get(task, task), task, "none", parameters) for task in tasks)
+    heads = tuple(
+        Head("", task, paper.TITLES.get(task, task), task, "none", parameters) for task in tasks
+    )
     entries = {}
     for i, task in enumerate(tasks):
         for name in parameters:
@@ -226,4 +282,6 @@ def settings_table(run: Gathered) -> Table | None:
                 None, text, theirs, difference_of(text, theirs), reason="" if text else "no preset"
             )
     line = Line("HRDIS", "", 0, entries, "", "", 0)
-    return Table("table 5", "Settings of HRDIS: the paper's and our presets of its tasks", "", heads, (line,))
+    return Table(
+        "table 5", "Settings of HRDIS: the paper's and our presets of its tasks", "", heads, (line,)
+    )

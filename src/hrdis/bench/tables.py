@@ -1,6 +1,8 @@
-"""The twelve tables of the paper as data: what was run for each, and how its rows and columns are called.
+"""The twelve tables of the paper as data: what was run for each, and how its rows and columns are
+called.
 
-Names of data sets, columns and rows are those of `paper.csv`. What the paper leaves open is decided in `NOTES`.
+Names of data sets, columns and rows are those of `paper.csv`. What the paper leaves open is decided
+in `NOTES`.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +15,9 @@ IMAGENET, FFHQ, LOL = "ImageNet-256-1k", "FFHQ-256-1k", "LOL"
 
 @dataclass(frozen=True)
 class Method:
-    """A row: its label, a key of `hrdis.SOLVERS`, settings that replace those of the preset, or another preset."""
+    """A row: its label, a key of `hrdis.SOLVERS`, settings that replace those of the preset, or
+    another preset.
+    """
 
     label: str
     solver: str
@@ -23,8 +27,9 @@ class Method:
 
 @dataclass(frozen=True)
 class Column:
-    """A task as one data set has it; ``seeds`` are runs per picture, ``metrics`` what the paper prints, ``beside`` what
-    is shown with it."""
+    """A task as one data set has it; ``seeds`` are runs per picture, ``metrics`` what the paper
+    prints, ``beside`` what is shown with it.
+    """
 
     dataset: str
     name: str
@@ -37,7 +42,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table or figure; every method on every column. ``frames``: pictures of a run's course; ``timed``: Table 3."""
+    """A table or figure; every method on every column. ``frames``: pictures of a run's course;
+    ``timed``: Table 3.
+    """
 
     name: str
     caption: str
@@ -54,7 +61,8 @@ def _methods(*labels: str) -> tuple[Method, ...]:
 METHODS = {
     label: Method(label, solver)
     for label, solver in {
-        "DDRM": "ddrm", "DPS": "dps", "PiGDM": "pigdm", "DDNM": "ddnm", "GDP": "gdp", "DDS": "dds", "FPS": "fps",
+        "DDRM": "ddrm", "DPS": "dps", "PiGDM": "pigdm", "DDNM": "ddnm", "GDP": "gdp", "DDS": "dds",
+        "FPS": "fps",
         "RED-diff": "reddiff", "HRDIS": "hrdis", "DR": "reddiff", "DR+DDIM": "drddim",
     }.items()
 }  # fmt: skip
@@ -62,7 +70,8 @@ ALL_METHODS = _methods("DDRM", "DPS", "PiGDM", "DDNM", "GDP", "DDS", "FPS", "RED
 WITHOUT_GDP = _methods("DDRM", "DPS", "PiGDM", "DDNM", "DDS", "FPS", "RED-diff", "HRDIS")
 NONLINEAR_METHODS = _methods("DPS", "RED-diff", "HRDIS")
 BLIND = (
-    Method("GDP-xt", "gdp", {"guide": "xt"}), Method("GDP-x0", "gdp", {"guide": "x0"}), Method("HRDIS", "blindhrdis"),
+    Method("GDP-xt", "gdp", {"guide": "xt"}), Method("GDP-x0", "gdp", {"guide": "x0"}),
+    Method("HRDIS", "blindhrdis"),
 )  # fmt: skip
 
 PERCEPTUAL, PIXELS = ("LPIPS", "FID"), ("PSNR", "SSIM")
@@ -96,7 +105,14 @@ def _nonlinear(metrics: tuple[str, ...]) -> tuple[Column, ...]:
 
 def _noisy(level: str) -> tuple[Column, ...]:
     return tuple(
-        Column(dataset, f"inpaint_gaussian_{level}", "inpaint", metrics, f"gaussian{level}", beside=PIXELS)
+        Column(
+            dataset,
+            f"inpaint_gaussian_{level}",
+            "inpaint",
+            metrics,
+            f"gaussian{level}",
+            beside=PIXELS,
+        )
         for dataset, metrics in ((IMAGENET, WITH_CA), (FFHQ, PERCEPTUAL))
     )
 
@@ -104,14 +120,17 @@ def _noisy(level: str) -> tuple[Column, ...]:
 TIMED = ("time_s_per_img", "memory_GB")
 
 TABLES: dict[int, Table] = {
-    1: Table("table 1", "Linear problems, ImageNet: LPIPS, FID, CA", _imagenet(WITH_CA), ALL_METHODS),
+    1: Table("table 1", "Linear problems, ImageNet: LPIPS, FID, CA", _imagenet(WITH_CA),
+    ALL_METHODS),
     2: Table("table 2", "Linear problems, FFHQ: LPIPS, FID", _ffhq(PERCEPTUAL), ALL_METHODS),
     3: Table(
         "table 3", "Time and memory, inpainting",
-        tuple(Column(dataset, "inpaint", "inpaint", TIMED) for dataset in ("ImageNet-256", "FFHQ-256")),
+        tuple(Column(dataset, "inpaint", "inpaint", TIMED) for dataset in ("ImageNet-256",
+        "FFHQ-256")),
         ALL_METHODS, timed=True,
     ),
-    4: Table("table 4", "Nonlinear problems, FFHQ: LPIPS, FID", _nonlinear(PERCEPTUAL), NONLINEAR_METHODS),
+    4: Table("table 4", "Nonlinear problems, FFHQ: LPIPS, FID", _nonlinear(PERCEPTUAL),
+    NONLINEAR_METHODS),
     5: Table("table 5", "Settings of HRDIS", (), ()),
     6: Table(
         "table 6", "Inpainting with Gaussian noise: LPIPS, FID, CA", _noisy("0.05") + _noisy("0.1"),
@@ -136,7 +155,8 @@ TABLES: dict[int, Table] = {
     ),
     9: Table("table 9", "Linear problems, ImageNet: PSNR, SSIM", _imagenet(PIXELS), WITHOUT_GDP),
     10: Table("table 10", "Linear problems, FFHQ: PSNR, SSIM", _ffhq(PIXELS), WITHOUT_GDP),
-    11: Table("table 11", "Nonlinear problems, FFHQ: PSNR, SSIM", _nonlinear(PIXELS), NONLINEAR_METHODS),
+    11: Table("table 11", "Nonlinear problems, FFHQ: PSNR, SSIM", _nonlinear(PIXELS),
+    NONLINEAR_METHODS),
     12: Table(
         "table 12", "Blind low light, LOL",
         (Column(LOL, "low_light_blind", "lowlight", (*PIXELS, "FID")),), BLIND,
@@ -144,13 +164,25 @@ TABLES: dict[int, Table] = {
 }  # fmt: skip
 
 NOTES = {
-    3: "The mask band is not stated; it changes no time. One picture at a time, warmed up, the solver alone is timed.",
+    3: (
+        "The mask band is not stated; it changes no time. One picture at a time, warmed up, the "
+        "solver alone is timed."
+    ),
     4: "Phase retrieval runs four seeds per picture; which of them counts is chosen in scoring.",
-    6: "The mask band is not stated. Here 10-20 %: only that band fits the printed ImageNet numbers (DDRM's LPIPS with "
-       "noise, 0.109, is below its 0.123 for 20-30 % without), and the released code has no other.",
+    6: (
+        "The mask band is not stated. Here 10-20 %: only that band fits the printed ImageNet "
+        "numbers (DDRM's LPIPS with noise, 0.109, is below its 0.123 for 20-30 % without), and the "
+        "released code has no other."
+    ),
     7: "The mask band is not stated; 10-20 % as for Table 6.",
-    8: "The paper says inpainting and super-resolution; its DR and HRDIS rows are those of Table 1 for 20-30 % and x4.",
-    12: "Photographs darkened to a quarter stand for LOL's pairs. All three estimate the exposure from the same start.",
+    8: (
+        "The paper says inpainting and super-resolution; its DR and HRDIS rows are those of Table "
+        "1 for 20-30 % and x4."
+    ),
+    12: (
+        "Photographs darkened to a quarter stand for LOL's pairs. All three estimate the exposure "
+        "from the same start."
+    ),
 }  # fmt: skip
 NOTES[11] = NOTES[4]
 
@@ -166,5 +198,8 @@ def settings() -> list[dict[str, Any]]:
     presets, rows = SOLVERS["hrdis"][1], []
     named = {"N": "steps", "lambda1": "lambda_obs", "lambda2": "lambda_reg", "learning_rate": "lr"}
     for task, key in SETTINGS.items():
-        rows += [{"task": task, "parameter": p, "value": getattr(presets[key], f)} for p, f in named.items()]
+        rows += [
+            {"task": task, "parameter": p, "value": getattr(presets[key], f)}
+            for p, f in named.items()
+        ]
     return rows

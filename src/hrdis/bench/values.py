@@ -1,4 +1,6 @@
-"""What a metric says about one method on one task: an estimate over pictures, or the reason why there is none."""
+"""What a metric says about one method on one task: an estimate over pictures, or the reason why
+there is none.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,9 +59,11 @@ OF_SETS = ("FID", "KID")
 
 
 def value(member: Variant, how: Selection, metric: str, run: Gathered) -> Estimate | str:
-    """The estimate of a metric over the pictures of a variant, or one line that says why it is missing.
+    """The estimate of a metric over the pictures of a variant, or one line that says why it is
+    missing.
 
-    Of several seeds every picture counts once, with the mean of its seeds' scores or the score of the chosen one.
+    Of several seeds every picture counts once, with the mean of its seeds' scores or the score of
+    the chosen one.
     """
     if not member.finished:
         return f"all {len(member.rows)} cells failed: {member.rows[0].get('error')}"
@@ -84,11 +88,18 @@ def value(member: Variant, how: Selection, metric: str, run: Gathered) -> Estima
 def _why(metric: str, run: Gathered) -> str:
     general = (r["reason"] for r in run.sets if r["metric"] == metric and r["status"] == "missing")
     option = METRICS[metric].option
-    return next(general, f"not scored: hrdis bench score RUN {option}" if option else "not measured in this run")
+    return next(
+        general,
+        f"not scored: hrdis bench score RUN {option}" if option else "not measured in this run",
+    )
 
 
 def _of_set(member: Variant, how: Selection, metric: str, run: Gathered) -> Estimate | str:
-    mine = [r for r in run.sets if (r["metric"], r.get("variant"), r.get("selection")) == (metric, member.id, how)]
+    mine = [
+        r
+        for r in run.sets
+        if (r["metric"], r.get("variant"), r.get("selection")) == (metric, member.id, how)
+    ]
     of = digest(row["key"] for rows in member.selected(how).values() for row in rows)
     current = [r for r in mine if r["of"] == of]
     good = [r for r in current if r["status"] == "ok"]
@@ -96,20 +107,28 @@ def _of_set(member: Variant, how: Selection, metric: str, run: Gathered) -> Esti
         return Estimate(good[-1]["value"], None, None, good[-1]["n"])
     if current:
         return str(current[-1]["reason"])
-    return "pictures were added after it was computed; score the run again" if mine else _why(metric, run)
+    return (
+        "pictures were added after it was computed; score the run again"
+        if mine
+        else _why(metric, run)
+    )
 
 
 def seeds_of(member: Variant, run: Gathered) -> list[Mapping[str, Any]]:
     """What the samples of each picture show together, for the samples there are now."""
     current = {digest(row["key"] for row in rows) for rows in member.by_image.values()}
-    return [record for record in run.seeds if record["variant"] == member.id and record["id"] in current]
+    return [
+        record for record in run.seeds if record["variant"] == member.id and record["id"] in current
+    ]
 
 
 def _diversity(member: Variant, run: Gathered) -> Estimate | str:
     records = seeds_of(member, run)
     if records:
         return estimate([record["pairwise"] for record in records])
-    return "one sample per picture" if len(member.seeds) < 2 else "not scored: hrdis bench score RUN"
+    return (
+        "one sample per picture" if len(member.seeds) < 2 else "not scored: hrdis bench score RUN"
+    )
 
 
 def printed(found: float, metric: str) -> str:

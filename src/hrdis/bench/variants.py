@@ -9,11 +9,12 @@ from typing import Any, Literal
 from .cells import variant_of
 from .rows import Row
 
-#: How several seeds of one picture become one result: the mean of their scores; the one of highest PSNR, which has
-#: seen the truth; the one that explains y best.
+#: How several seeds of one picture become one result: the mean of their scores; the one of highest
+#: PSNR, which has seen the truth; the one that explains y best.
 Selection = Literal["each", "oracle", "residual"]
 
-#: Tasks of which the best of several seeds is reported (`tasks.md` of the paper: "the best results under four seeds").
+#: Tasks of which the best of several seeds is reported (`tasks.md` of the paper: "the best results
+#: under four seeds").
 BEST_OF = ("phase",)
 
 
@@ -64,12 +65,16 @@ class Variant:
     def by_image(self) -> dict[str, list[Row]]:
         """Finished rows of each picture, in order of seed."""
         found: dict[str, list[Row]] = {}
-        for row in sorted(self.finished, key=lambda r: (r["cell"]["image_sha256"], r["cell"]["seed"])):
+        for row in sorted(
+            self.finished, key=lambda r: (r["cell"]["image_sha256"], r["cell"]["seed"])
+        ):
             found.setdefault(row["cell"]["image_sha256"], []).append(row)
         return found
 
     def selected(self, how: Selection) -> dict[str, list[Row]]:
-        """The rows that count for each picture: all seeds, or the one that is chosen for every metric alike."""
+        """The rows that count for each picture: all seeds, or the one that is chosen for every
+        metric alike.
+        """
         if how == "each":
             return self.by_image
         name, sign = ("psnr", -1) if how == "oracle" else ("residual", 1)
@@ -82,9 +87,14 @@ class Variant:
 
 
 def shared(members: Sequence[Variant]) -> list[Variant]:
-    """The same methods, with only those pictures that all of them have finished: what may be compared."""
+    """The same methods, with only those pictures that all of them have finished: what may be
+    compared.
+    """
     common = set.intersection(*(set(member.by_image) for member in members)) if members else set()
-    kept = [tuple(row for row in member.rows if row["cell"]["image_sha256"] in common) for member in members]
+    kept = [
+        tuple(row for row in member.rows if row["cell"]["image_sha256"] in common)
+        for member in members
+    ]
     return [Variant(member.id, rows) for member, rows in zip(members, kept, strict=True) if rows]
 
 

@@ -1,4 +1,6 @@
-"""Is an operator what it claims to be? Measured on random images, in plain words, with what to do about it."""
+"""Is an operator what it claims to be? Measured on random images, in plain words, with what to do
+about it.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +29,8 @@ def check_operator(A: Any, shape: tuple[int, ...] = (3, 32, 32), seed: int = 0) 
 
     Args:
         A: an `Operator`, any callable, or a deepinv ``Physics``.
-        shape: (c, h, w) of the images to try; (b, c, h, w) for an operator with parameters per image.
+        shape: (c, h, w) of the images to try; (b, c, h, w) for an operator with parameters per
+            image.
         seed: of the random images.
 
     Returns:
@@ -48,8 +51,8 @@ def check_operator(A: Any, shape: tuple[int, ...] = (3, 32, 32), seed: int = 0) 
     """
     if len(shape) not in (3, 4) or not all(isinstance(n, int) and n > 0 for n in shape):
         raise ValueError(
-            f"shape is {tuple(shape)}. The shape (c, h, w) of an image, or (b, c, h, w), is expected: "
-            "check_operator(A, shape=(3, 64, 64))."
+            f"shape is {tuple(shape)}. The shape (c, h, w) of an image, or (b, c, h, w), is "
+            "expected: check_operator(A, shape=(3, 64, 64))."
         )
     c, h, w = shape[-3:]
     if is_physics(A):
@@ -95,7 +98,9 @@ def _attempt(check: Callable[[Trial], Check], trial: Trial) -> Check:
             return check(trial)
     except Exception as error:  # anybody's code: whatever it raises is the finding
         name = check.__name__.replace("_", " ")
-        return Check(name, False, said(error), "This could not be tried: A raised.", "see the message")
+        return Check(
+            name, False, said(error), "This could not be tried: A raised.", "see the message"
+        )
 
 
 def _look_for_lines(trial: Trial) -> None:
@@ -104,7 +109,10 @@ def _look_for_lines(trial: Trial) -> None:
         with torch.no_grad():
             u, v = trial.x(), trial.x()
             zero = trial.A(torch.zeros_like(u))
-            bent = rel(trial.A(0.5 * u - 0.4 * v) - zero, 0.5 * (trial.A(u) - zero) - 0.4 * (trial.A(v) - zero))
+            bent = rel(
+                trial.A(0.5 * u - 0.4 * v) - zero,
+                0.5 * (trial.A(u) - zero) - 0.4 * (trial.A(v) - zero),
+            )
     except Exception:  # what A refuses has been said already
         return
     if bent > EXACT:
@@ -116,8 +124,9 @@ def _look_for_lines(trial: Trial) -> None:
         )
     else:
         trial.notes.append(
-            "A is linear but for a constant. More solvers can use hrdis.operators.LinearFunction(lambda x: A(x) - "
-            f"A(torch.zeros_like(x)), shape={trial.shape[1:]}), with A(0) subtracted from y too."
+            "A is linear but for a constant. More solvers can use "
+            "hrdis.operators.LinearFunction(lambda x: A(x) - A(torch.zeros_like(x)), "
+            f"shape={trial.shape[1:]}), with A(0) subtracted from y too."
         )
 
 
@@ -130,4 +139,8 @@ def _name(A: Operator) -> str:
 
 def _why_not(A: Operator, cls: type[Solver]) -> str:
     kind = cls.requires.__name__
-    return "" if isinstance(A, cls.requires) else f"needs {'an' if kind.startswith('S') else 'a'} {kind}"
+    return (
+        ""
+        if isinstance(A, cls.requires)
+        else f"needs {'an' if kind.startswith('S') else 'a'} {kind}"
+    )

@@ -39,7 +39,8 @@ class Report:
     Args:
         operator: what was tried, its class, and what kind it is.
         checks: in the order they were made; the first to fail may explain the later ones.
-        null_space: the share of a random image that y says nothing about, 0 to 1; None for a nonlinear A.
+        null_space: the share of a random image that y says nothing about, 0 to 1; None for a
+            nonlinear A.
         solvers: of every name in ``hrdis.SOLVERS`` why it cannot use A, "" where it can.
         notes: what is no error but good to know.
     """
@@ -69,18 +70,24 @@ class Report:
         if self.null_space is not None:
             lines += [
                 "",
-                f"null space: y says nothing about {self.null_space:.1%} of a random image; the prior fills it.",
+                f"null space: y says nothing about {self.null_space:.1%} of a random image; the "
+                "prior fills it.",
             ]
         if self.solvers:
             lines += [
                 "",
-                "solvers that can use it: " + (", ".join(n for n, why in self.solvers.items() if not why) or "none"),
+                "solvers that can use it: "
+                + (", ".join(n for n, why in self.solvers.items() if not why) or "none"),
             ]
             lines += [f"  not {name}: {why}" for name, why in self.solvers.items() if why]
         lines += ["", *(f"note: {note}" for note in self.notes)] if self.notes else []
         count = len(self.failed)
         return "\n".join(
-            [*lines, "", "All checks passed." if self.passed else f"{count} of {len(self.checks)} failed."]
+            [
+                *lines,
+                "",
+                "All checks passed." if self.passed else f"{count} of {len(self.checks)} failed.",
+            ]
         )
 
 
@@ -121,17 +128,23 @@ class Trial:
                     A.adjoint(y)
         except Exception as error:  # anybody's code
             self.notes.append(
-                f"A does not take float64 images ({said(error)}); float32 was used here. Exact tests need float64."
+                f"A does not take float64 images ({said(error)}); float32 was used here. Exact "
+                "tests need float64."
             )
             return
         if wide:
             self.A, self.dtype = A, torch.float64
         else:
-            self.notes.append("A gives float32 for float64 images; float32 was used here. Exact tests need float64.")
+            self.notes.append(
+                "A gives float32 for float64 images; float32 was used here. Exact tests need "
+                "float64."
+            )
 
 
 def rel(a: Tensor, b: Tensor) -> float:
-    """||a - b|| / ||b||, infinite for another shape; NaN equals NaN, for whether there is one is another check."""
+    """||a - b|| / ||b||, infinite for another shape; NaN equals NaN, for whether there is one is
+    another check.
+    """
     if a.shape != b.shape:
         return float("inf")
     a, b = a.nan_to_num(), b.nan_to_num()

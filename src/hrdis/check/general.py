@@ -16,16 +16,26 @@ def runs(trial: Trial) -> Check:
             y: Any = trial.A(trial.x())
     except Exception as error:
         return Check(
-            "runs", False, said(error), what, f"make A accept images of shape {trial.shape}, or pass shape=(c, h, w)"
+            "runs",
+            False,
+            said(error),
+            what,
+            f"make A accept images of shape {trial.shape}, or pass shape=(c, h, w)",
         )
     if not isinstance(y, Tensor) or y.ndim < 2 or y.is_complex() or not y.is_floating_point():
         got = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
         return Check(
-            "runs", False, f"gives {got}", what, "return torch.view_as_real(y).flatten(1), or torch.cat(parts, 1)"
+            "runs",
+            False,
+            f"gives {got}",
+            what,
+            "return torch.view_as_real(y).flatten(1), or torch.cat(parts, 1)",
         )
     if len(y) != len(trial.x()):
         got = f"{len(y)} measurements of {trial.shape[0]} images"
-        return Check("runs", False, got, what, "keep the first axis: x.flatten(1), x.sum((1, 2, 3))")
+        return Check(
+            "runs", False, got, what, "keep the first axis: x.flatten(1), x.sum((1, 2, 3))"
+        )
     return Check("runs", True, f"{trial.shape} to {tuple(y.shape)}", what)
 
 
@@ -33,28 +43,45 @@ def dtype_kept(trial: Trial) -> Check:
     got = trial.given(trial.x().float()).dtype
     fix = "make constants follow x: self.kernel.to(x)"
     return Check(
-        "dtype kept", got == torch.float32, f"float32 to {got}", "Solvers work in float32 and mix x with y.", fix
+        "dtype kept",
+        got == torch.float32,
+        f"float32 to {got}",
+        "Solvers work in float32 and mix x with y.",
+        fix,
     )
 
 
 def finite(trial: Trial) -> Check:
-    plain = [torch.full(trial.shape, v, dtype=trial.dtype, device=trial.device) for v in (-1.0, 0.0, 1.0)]
+    plain = [
+        torch.full(trial.shape, v, dtype=trial.dtype, device=trial.device) for v in (-1.0, 0.0, 1.0)
+    ]
     ys = [trial.A(x) for x in (trial.x(), *plain)]
-    bad = [n for n, y in zip(("random", "black", "grey", "white"), ys, strict=True) if not is_finite(y)]
+    bad = [
+        n for n, y in zip(("random", "black", "grey", "white"), ys, strict=True) if not is_finite(y)
+    ]
     low, high = min(float(y.min()) for y in ys), max(float(y.max()) for y in ys)
     fix = "avoid the root, logarithm or quotient of 0: x.clamp(min=1e-6)"
     if bad and all(is_finite(trial.A((x + 1) / 2)) for x in (trial.x(), *plain)):
         fix = "images are in [-1, 1], A seems to expect [0, 1]: lambda x: A((x + 1) / 2)"
-    said = f"NaN or infinite for {', '.join(bad)} images" if bad else f"y from {low:.3g} to {high:.3g}"
+    said = (
+        f"NaN or infinite for {', '.join(bad)} images" if bad else f"y from {low:.3g} to {high:.3g}"
+    )
     return Check("finite", not bad, said, "No NaN or infinity for any image in [-1, 1].", fix)
 
 
 def repeats(trial: Trial) -> Check:
     x = trial.x()
     off = rel(trial.A(x), trial.A(x))
-    fix = "draw what is random once, in __init__: self.matrix = torch.from_numpy(hrdis.rng.stream(seed, 'A')...)"
+    fix = (
+        "draw what is random once, in __init__: self.matrix = "
+        "torch.from_numpy(hrdis.rng.stream(seed, 'A')...)"
+    )
     return Check(
-        "repeats", off <= EXACT, limited(off), "Two calls agree: A is deterministic; noise is added elsewhere.", fix
+        "repeats",
+        off <= EXACT,
+        limited(off),
+        "Two calls agree: A is deterministic; noise is added elsewhere.",
+        fix,
     )
 
 
@@ -64,7 +91,13 @@ def input_kept(trial: Trial) -> Check:
     trial.A(x)
     changed = float((x != before).double().mean())
     fix = "work on a copy: x = x.clone(), or x = x * mask instead of x *= mask"
-    return Check("input kept", changed == 0, f"{changed:.1%} of x changed", "A does not write into its argument.", fix)
+    return Check(
+        "input kept",
+        changed == 0,
+        f"{changed:.1%} of x changed",
+        "A does not write into its argument.",
+        fix,
+    )
 
 
 def images_apart(trial: Trial) -> Check:
@@ -73,16 +106,32 @@ def images_apart(trial: Trial) -> Check:
     neighbour[1:] = -neighbour[1:]
     off = [rel(trial.A(neighbour)[:1], y[:1])] if len(x) > 1 else []
     off += [rel(trial.A.for_image(i)(x[i : i + 1]), y[i : i + 1]) for i in range(len(x))]
-    fix = "take norms, means and maxima per image: x.amax((1, 2, 3), keepdim=True); a mask each: define for_image(i)"
+    fix = (
+        "take norms, means and maxima per image: x.amax((1, 2, 3), keepdim=True); a mask each: "
+        "define for_image(i)"
+    )
     return Check(
-        "images apart", max(off) <= EXACT, limited(max(off)), "y of an image does not depend on its batch.", fix
+        "images apart",
+        max(off) <= EXACT,
+        limited(max(off)),
+        "y of an image does not depend on its batch.",
+        fix,
     )
 
 
 def image_size(trial: Trial) -> Check:
     got = tuple(trial.A.image_shape(tuple(trial.A(trial.x()).shape)))
-    fix = f"def image_shape(self, y_shape): return (y_shape[0], {', '.join(map(str, trial.shape[1:]))})"
-    return Check("image size", got == trial.shape, f"{got}", "image_shape(y.shape) is the shape of the images.", fix)
+    fix = (
+        "def image_shape(self, y_shape): return (y_shape[0], "
+        f"{', '.join(map(str, trial.shape[1:]))})"
+    )
+    return Check(
+        "image size",
+        got == trial.shape,
+        f"{got}",
+        "image_shape(y.shape) is the shape of the images.",
+        fix,
+    )
 
 
 def gradient(trial: Trial) -> Check:
@@ -93,7 +142,9 @@ def gradient(trial: Trial) -> Check:
         loss = (trial.A(at) * w).sum()
         found = torch.autograd.grad(loss, at, allow_unused=True)[0] if loss.requires_grad else None
         plain = torch.zeros_like(x).requires_grad_()
-        grey = torch.autograd.grad((trial.A(plain) * w).sum(), plain)[0] if found is not None else None
+        grey = (
+            torch.autograd.grad((trial.A(plain) * w).sum(), plain)[0] if found is not None else None
+        )
     if found is None or grey is None:
         fix = "use torch operations throughout, without .detach(), .numpy() or torch.no_grad()"
         return Check("gradient", False, "there is none", what, fix)

@@ -1,4 +1,6 @@
-"""Has a network learned, all of it? Its weights, and what its depths do, compared with a network at its beginning."""
+"""Has a network learned, all of it? Its weights, and what its depths do, compared with a network at
+its beginning.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterator
@@ -12,7 +14,8 @@ from .base import Check
 FEWEST = 256  # entries of a tensor whose distribution can be told
 KS = 1.95  # sqrt(n) x the distance of Kolmogorov and Smirnov that one draw of 1000 exceeds
 SHARE = 0.05  # of the weights that may look like draws
-RESPONSE = 0.1  # least share of a convolution's output that varies with the picture; dead ones have 0.01 to 0.08
+# least share of a convolution's output that varies with the picture; dead ones have 0.01 to 0.08
+RESPONSE = 0.1
 
 
 # ---- weights ------------------------------------------------------------------------------------
@@ -21,9 +24,10 @@ RESPONSE = 0.1  # least share of a convolution's output that varies with the pic
 def drawn(weight: Tensor) -> str:
     """Return the law that a weight looks freshly drawn from, "" if it looks like none.
 
-    Training gives weights a peak at zero and long tails. A tensor that is uniform, whatever its range, is a draw; one
-    that is normal is one only if its deviation is also that of an initialisation, which training would meet by chance
-    alone. A common factor near 1, as weight decay leaves it, changes neither.
+    Training gives weights a peak at zero and long tails. A tensor that is uniform, whatever its
+    range, is a draw; one that is normal is one only if its deviation is also that of an
+    initialisation, which training would meet by chance alone. A common factor near 1, as weight
+    decay leaves it, changes neither.
 
     Args:
         weight: of a convolution or a linear layer, (out, in, ...).
@@ -46,7 +50,9 @@ def drawn(weight: Tensor) -> str:
 
 
 def _distance(u: Tensor) -> float:
-    """Return the largest distance between the distribution of sorted values and the uniform one on [0, 1]."""
+    """Return the largest distance between the distribution of sorted values and the uniform one on
+    [0, 1].
+    """
     steps = torch.arange(1, len(u) + 1, dtype=u.dtype) / len(u)
     return float(torch.maximum(steps - u, u - steps + 1 / len(u)).max())
 
@@ -60,7 +66,8 @@ def check_weights(net: nn.Module) -> list[Check]:
     layers = {
         name: module.weight
         for name, module in net.named_modules()
-        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear) and module.weight.numel() >= FEWEST
+        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear)
+        and module.weight.numel() >= FEWEST
     }
     total = sum(weight.numel() for weight in layers.values())
     if not total:
@@ -72,9 +79,12 @@ def check_weights(net: nn.Module) -> list[Check]:
         Check(
             "weights have learned",
             share <= SHARE,
-            f"{len(fresh)} of {len(layers)} tensors, {share:.1%} of the weights, look freshly drawn{names}",
-            f"Training changes how weights are distributed; at most {SHARE:.0%} may look as they were drawn.",
-            "train it again: these tensors got no gradient (a compiler, a frozen layer), or were left out of the file",
+            f"{len(fresh)} of {len(layers)} tensors, {share:.1%} of the weights, look freshly "
+            f"drawn{names}",
+            f"Training changes how weights are distributed; at most {SHARE:.0%} may look as they "
+            "were drawn.",
+            "train it again: these tensors got no gradient (a compiler, a frozen layer), or were "
+            "left out of the file",
         )
     ]
 
@@ -85,8 +95,9 @@ def check_weights(net: nn.Module) -> list[Check]:
 def check_response(net: nn.Module, run: Callable[[], object]) -> list[Check]:
     """Find convolutions whose output is nearly the same whatever the picture: dead layers.
 
-    Where all activations before a layer are far below zero it puts out its bias alone. Its parameters may have moved a
-    long way and got gradients on the way; they add a constant all the same.
+    Where all activations before a layer are far below zero it puts out its bias alone. Its
+    parameters may have moved a long way and got gradients on the way; they add a constant all the
+    same.
 
     Args:
         net: the module whose convolutions are looked at.
@@ -100,7 +111,9 @@ def check_response(net: nn.Module, run: Callable[[], object]) -> list[Check]:
 
     def look(name: str, out: Tensor) -> None:
         constant = out.mean((0, 2, 3), keepdim=True)
-        share = float((out - constant).square().mean().sqrt() / out.square().mean().sqrt().clamp(min=1e-12))
+        share = float(
+            (out - constant).square().mean().sqrt() / out.square().mean().sqrt().clamp(min=1e-12)
+        )
         varying[name], width[name] = max(varying[name], share), out.shape[-1]
 
     with _hooks(net, lambda name: lambda module, args, out: look(name, out.float())):
@@ -118,7 +131,8 @@ def check_response(net: nn.Module, run: Callable[[], object]) -> list[Check]:
             "every depth responds",
             not dead,
             f"least varying layer {depths} (at least {RESPONSE}){names}",
-            "What a layer puts out depends on the picture and the place; a dead one puts out a constant.",
+            "What a layer puts out depends on the picture and the place; a dead one puts out a "
+            "constant.",
             "train it again, with another initialisation or a lower rate for these layers",
         )
     ]
@@ -127,12 +141,13 @@ def check_response(net: nn.Module, run: Callable[[], object]) -> list[Check]:
 def use_of_depths(net: nn.Module, error: Callable[[], Tensor]) -> dict[int, float]:
     """Return for each resolution of a network by which factor the error grows without its features.
 
-    The features of one resolution after the other are replaced by those of the next picture of the batch. A factor of 1
-    says that the resolution is of no use.
+    The features of one resolution after the other are replaced by those of the next picture of the
+    batch. A factor of 1 says that the resolution is of no use.
 
     Args:
         net: the module whose convolutions are looked at.
-        error: runs it on two pictures or more, and returns the mean squared errors at several noise levels.
+        error: runs it on two pictures or more, and returns the mean squared errors at several noise
+            levels.
 
     Cost:
         as many calls of ``error`` as there are resolutions, and one.
@@ -150,7 +165,9 @@ def use_of_depths(net: nn.Module, error: Callable[[], Tensor]) -> dict[int, floa
 
 @contextmanager
 def _hooks(
-    net: nn.Module, hook_of: Callable[[str], Callable[..., object]], names: Container[str] | None = None
+    net: nn.Module,
+    hook_of: Callable[[str], Callable[..., object]],
+    names: Container[str] | None = None,
 ) -> Iterator[None]:
     """Hook the outputs of the convolutions of a network, of all or of those named."""
     hooks = [

@@ -30,13 +30,17 @@ def adjoint(trial: Trial) -> Check:
     what = "<A u, v> = <u, A* v>: with another A*, least squares and the data term lead astray."
     fix = "let autograd do it: hrdis.operators.LinearFunction(A.forward, shape)"
     if back.shape != u.shape:
-        return Check("adjoint", False, f"gives {tuple(back.shape)} for images {tuple(u.shape)}", what, fix)
+        return Check(
+            "adjoint", False, f"gives {tuple(back.shape)} for images {tuple(u.shape)}", what, fix
+        )
     off = float(((dot(Au, v) - dot(u, back)).abs() / (norm(Au) * norm(v)).clamp(min=1e-12)).max())
     return Check("adjoint", off <= EXACT, limited(off), what, fix)
 
 
 def pseudo_inverse(trial: Trial) -> Check:
-    """A A^+ A = A, and A^+ A symmetric: the Moore-Penrose inverse on what A gives. Also estimates the null space."""
+    """A A^+ A = A, and A^+ A symmetric: the Moore-Penrose inverse on what A gives. Also estimates
+    the null space.
+    """
     shares, off = [], 0.0
     for _ in range(3):
         u, v = trial.normal(trial.shape), trial.normal(trial.shape)
@@ -50,7 +54,10 @@ def pseudo_inverse(trial: Trial) -> Check:
     limit = WRITTEN if own else SOLVED
     fix = "leave pinv out: LinearOperator then solves for it by conjugate gradient"
     if not own:
-        fix = "look at linear and adjoint; else A is ill-conditioned: write its pinv, or use HRDIS, which needs none"
+        fix = (
+            "look at linear and adjoint; else A is ill-conditioned: write its pinv, or use HRDIS, "
+            "which needs none"
+        )
     return Check("pseudo inverse", off <= limit, limited(off, limit), what, fix)
 
 
@@ -59,12 +66,22 @@ def decomposition(trial: Trial) -> Check:
     assert isinstance(A, SVDOperator)
     s, z = A.singulars(x), A.Vt(x)
     what = "A = U diag(s) V*, V V* x = x, s >= 0: the solvers that work in the spectrum need it."
-    fix = "make V* keep the null space too (one entry per pixel, s = 0 there), or derive from LinearOperator"
+    fix = (
+        "make V* keep the null space too (one entry per pixel, s = 0 there), or derive from "
+        "LinearOperator"
+    )
     if s.is_complex() or bool((s < 0).any()):
         return Check(
-            "decomposition", False, f"s from {s.real.min():.3g}", what, "give U the sign: s.abs(), U(s.sgn() * z)"
+            "decomposition",
+            False,
+            f"s from {s.real.min():.3g}",
+            what,
+            "give U the sign: s.abs(), U(s.sgn() * z)",
         )
     off = max(
-        rel(A.V(z), x), rel(A.U(s * z), A(x)), rel(A.U(A.Ut(A(x))), A(x)), rel(A.V(s * A.Ut(A(x))), A.adjoint(A(x)))
+        rel(A.V(z), x),
+        rel(A.U(s * z), A(x)),
+        rel(A.U(A.Ut(A(x))), A(x)),
+        rel(A.V(s * A.Ut(A(x))), A.adjoint(A(x))),
     )
     return Check("decomposition", off <= EXACT, limited(off), what, fix)

@@ -16,9 +16,10 @@ from ..schedule import Schedule
 from .base import Check, Report
 from .learned import check_response, check_weights, use_of_depths
 
-#: Noise over signal for images in [-1, 1], and by how many dB one call must beat the best filter there. The embedded
-#: prior gains 4.6, 4.0, 2.6, 1.6 and 0.5; with its weights shuffled -2.9 ... -11, its first level permuted 0.4 ... -5,
-#: colours swapped -3 ... -10, on another schedule at most 4.2, 3.5, 2.2, then -2 and -4.6 or below.
+#: Noise over signal for images in [-1, 1], and by how many dB one call must beat the best filter
+#: there. The embedded prior gains 4.6, 4.0, 2.6, 1.6 and 0.5; with its weights shuffled -2.9 ...
+#: -11, its first level permuted 0.4 ... -5, colours swapped -3 ... -10, on another schedule at most
+#: 4.2, 3.5, 2.2, then -2 and -4.6 or below.
 LEVELS = ((0.08, 1.5), (0.2, 1.5), (0.5, 0.5), (1.0, -0.5), (3.0, -1.5))
 WIDTHS = (0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
 
@@ -39,7 +40,8 @@ def check_prior(prior: Prior, x: Tensor, card: Card | None = None, seed: int = 0
 
     Args:
         prior: anything that `load_prior` returns.
-        x: clean pictures (b, c, h, w) in [-1, 1], of the size the prior was trained at, and not of its training.
+        x: clean pictures (b, c, h, w) in [-1, 1], of the size the prior was trained at, and not of
+            its training.
         card: what it is said to be.
         seed: of the noise.
 
@@ -47,8 +49,8 @@ def check_prior(prior: Prior, x: Tensor, card: Card | None = None, seed: int = 0
         the `Report`; its notes say in plain words what a failure looks like.
 
     Cost:
-        seven calls on the pictures, three more for every resolution of its network and six more for all; six more if
-        it fails.
+        seven calls on the pictures, three more for every resolution of its network and six more for
+        all; six more if it fails.
     """
     q, z = prior.schedule, ImageRNG(range(seed, seed + len(x)), "check prior").randn_like(x)
     checks = _as_card(prior, card) if card is not None else []
@@ -60,19 +62,34 @@ def check_prior(prior: Prior, x: Tensor, card: Card | None = None, seed: int = 0
         found = prior(x_t, t)
         finite = bool(torch.isfinite(found.x0_hat).all())  # waits for the device too
         seconds.append(time.perf_counter() - started)
-        forms = max(forms, float((q.signal(t) * found.x0_hat + q.noise(t) * found.eps - x_t).abs().max()))
+        forms = max(
+            forms, float((q.signal(t) * found.x0_hat + q.noise(t) * found.eps - x_t).abs().max())
+        )
         levels.append(
-            _level(x, x + q.sigma(t) * z, found.x0_hat if finite else torch.full_like(x, torch.nan), least, t)
+            _level(
+                x,
+                x + q.sigma(t) * z,
+                found.x0_hat if finite else torch.full_like(x, torch.nan),
+                least,
+                t,
+            )
         )
     checks += [_forms(forms), *levels, *_top(prior, x, z), *check_weights(prior)]
     coarse = [q.nearest(sigma) for sigma, _ in LEVELS[2:]]
     checks += check_response(prior, lambda: [prior(q.diffuse(x, t, z), t) for t in coarse])
-    notes = [f"one call on {len(x)} pictures of {x.shape[-1]} x {x.shape[-2]}: {sorted(seconds)[2]:.2f} s"]
+    notes = [
+        f"one call on {len(x)} pictures of {x.shape[-1]} x {x.shape[-2]}: {sorted(seconds)[2]:.2f} "
+        "s"
+    ]
     if len(x) > 1 and (use := _use(prior, x, z, coarse)):
-        notes.append(f"error with another picture's features: {use}; a resolution near x 1.00 is of no use")
+        notes.append(
+            f"error with another picture's features: {use}; a resolution near x 1.00 is of no use"
+        )
     if not all(check.passed for check in levels):
         notes.append(_verdict(prior, x, z, levels))
-    return Report(f"{prior.name}: a prior, tried on {len(x)} pictures", tuple(checks), notes=tuple(notes))
+    return Report(
+        f"{prior.name}: a prior, tried on {len(x)} pictures", tuple(checks), notes=tuple(notes)
+    )
 
 
 def _as_card(prior: Prior, card: Card) -> list[Check]:
@@ -81,13 +98,25 @@ def _as_card(prior: Prior, card: Card) -> list[Check]:
     if card.parameters is not None:
         fix = f"another file than the card's, or another scheme than {card.scheme!r}"
         said = f"{count} (its card says {card.parameters})"
-        checks.append(Check("parameters", count == card.parameters, said, "Another number is another network.", fix))
+        checks.append(
+            Check(
+                "parameters",
+                count == card.parameters,
+                said,
+                "Another number is another network.",
+                fix,
+            )
+        )
     if card.schedule in SCHEDULES:
         right = SCHEDULES[card.schedule]()
-        same = len(right) == len(prior.schedule) and torch.allclose(right.alpha_bar, prior.schedule.alpha_bar, 1e-6, 0)
+        same = len(right) == len(prior.schedule) and torch.allclose(
+            right.alpha_bar, prior.schedule.alpha_bar, 1e-6, 0
+        )
         said = f"{'' if same else 'not '}{card.schedule}"
         meaning = "A network knows the noise of the schedule it was trained on."
-        checks.append(Check("schedule", same, said, meaning, "give the loader the schedule of the card"))
+        checks.append(
+            Check("schedule", same, said, meaning, "give the loader the schedule of the card")
+        )
     return checks
 
 
@@ -97,11 +126,16 @@ def _level(x: Tensor, noisy: Tensor, x0_hat: Tensor, least: float, t: int) -> Ch
     given, filtered = _close(noisy, x), max(_close(smooth, x) for smooth in _filters(noisy))
     sigma = float((noisy - x).square().mean().sqrt()) * 127.5
     said = (
-        f"{network:.2f} dB; noisy {given:.2f}, best filter {filtered:.2f}: {network - filtered:+.2f} dB "
-        f"(at least {least:+.1f})"
+        f"{network:.2f} dB; noisy {given:.2f}, best filter {filtered:.2f}: "
+        f"{network - filtered:+.2f} dB (at least {least:+.1f})"
     )
-    meaning = f"A trained prior beats filters at noise of {sigma:.0f}/255 (t = {t}), the more so the weaker the noise."
-    return Check(f"noise {sigma:.0f}/255", network - filtered >= least, said, meaning, "see the note below")
+    meaning = (
+        f"A trained prior beats filters at noise of {sigma:.0f}/255 (t = {t}), the more so the "
+        "weaker the noise."
+    )
+    return Check(
+        f"noise {sigma:.0f}/255", network - filtered >= least, said, meaning, "see the note below"
+    )
 
 
 def _close(x: Tensor, truth: Tensor) -> float:
@@ -137,10 +171,13 @@ def _top(prior: Prior, x: Tensor, z: Tensor) -> list[Check]:
     meaning = f"At t = {t} all is noise: its estimate has a standard deviation of 1."
     limit = 20.0  # an eps network's error of 0.1 divided by a signal of 0.006
     return [
-        Check("noise at the top", abs(eps - 1) <= 0.1, f"{eps:.3f} (0.9 to 1.1)", meaning, "see the note below"),
+        Check("noise at the top", abs(eps - 1) <= 0.1, f"{eps:.3f} (0.9 to 1.1)", meaning,
+        "see the note below"),
         Check(
-            "range at the top", reach <= limit, f"rms {reach:.2f}, largest {float(found.x0_hat.abs().max()):.1f} "
-            f"(rms at most {limit:g})", "The denoised image is an image, in [-1, 1] and a little beyond.",
+            "range at the top", reach <= limit,
+            f"rms {reach:.2f}, largest {float(found.x0_hat.abs().max()):.1f} (rms at most "
+            f"{limit:g})",
+            "The denoised image is an image, in [-1, 1] and a little beyond.",
             "see the note below",
         ),
     ]  # fmt: skip
@@ -154,36 +191,50 @@ def _use(prior: Prior, x: Tensor, z: Tensor, times: list[int]) -> str:
         return torch.stack([(x0_hat - x).square().mean() for x0_hat in found])
 
     grown = use_of_depths(prior, error)
-    return ", ".join(f"x {factor:.2f} at {side} px" for side, factor in grown.items()) if len(grown) > 1 else ""
+    return (
+        ", ".join(f"x {factor:.2f} at {side} px" for side, factor in grown.items())
+        if len(grown) > 1
+        else ""
+    )
 
 
 def _verdict(prior: Prior, x: Tensor, z: Tensor, levels: list[Check]) -> str:
     """What the failure looks like."""
     better = _another(prior, x, z)
     if better:
-        return f"It denoises like a network {better}: its schedule or prediction type is declared wrongly."
+        return (
+            f"It denoises like a network {better}: its schedule or prediction type is declared "
+            "wrongly."
+        )
     weakest = prior.schedule.nearest(LEVELS[0][0])
     x_t = prior.schedule.diffuse(x, weakest, z)
     out = prior(x_t, weakest).x0_hat.nan_to_num(nan=9.0)
     if _close(out, x) <= _close(x_t / prior.schedule.signal(weakest), x):
         return (
-            "It makes pictures worse than their noise: like random weights, inputs in another range or order of "
-            "colours, or times in another form. This is not the network that its card or settings describe."
+            "It makes pictures worse than their noise: like random weights, inputs in another "
+            "range or order of colours, or times in another form. This is not the network that its "
+            "card or settings describe."
         )
     passed = sum(check.passed for check in levels)
     return (
-        f"It denoises, but not as well as a trained prior ({passed} of {len(levels)} levels): like weights of which "
-        "some are in the wrong place (attention rows in another order, another checkpoint's layer), another "
-        "schedule, or a prior of quite another kind of picture: --photos FOLDER of its own kind tells."
+        f"It denoises, but not as well as a trained prior ({passed} of {len(levels)} levels): like "
+        "weights of which some are in the wrong place (attention rows in another order, another "
+        "checkpoint's layer), another schedule, or a prior of quite another kind of picture: "
+        "--photos FOLDER of its own kind tells."
     )
 
 
 def _another(prior: Prior, x: Tensor, z: Tensor) -> str:
-    """The schedule and prediction type with which the network denoises better by 1 dB, "" if there is none."""
+    """The schedule and prediction type with which the network denoises better by 1 dB, "" if there
+    is none.
+    """
     declared: str = getattr(prior, "prediction_type", "epsilon")
     scores: dict[tuple[str, str], float] = {}
     own = "on its own schedule"
-    candidates = {own: prior.schedule, **{f"trained on {name}": make() for name, make in SCHEDULES.items()}}
+    candidates = {
+        own: prior.schedule,
+        **{f"trained on {name}": make() for name, make in SCHEDULES.items()},
+    }
     for name, q in candidates.items():
         for sigma in (LEVELS[2][0], LEVELS[3][0]):
             t = q.nearest(sigma)
@@ -191,7 +242,9 @@ def _another(prior: Prior, x: Tensor, z: Tensor) -> str:
                 break
             x_t = q.diffuse(x, t, z)
             for kind, x0_hat in _readings(prior, declared, q, x_t, t).items():
-                scores[name, kind] = scores.get((name, kind), 0.0) + _close(x0_hat.nan_to_num(nan=9.0), x) / 2
+                scores[name, kind] = (
+                    scores.get((name, kind), 0.0) + _close(x0_hat.nan_to_num(nan=9.0), x) / 2
+                )
     best = max(scores, key=lambda key: scores[key])
     better = scores[best] - scores[own, declared]
     filtered = max(_close(smooth, x) for smooth in _filters(x + LEVELS[2][0] * z)) / 2
@@ -202,7 +255,9 @@ def _another(prior: Prior, x: Tensor, z: Tensor) -> str:
 
 
 def _readings(prior: Any, declared: str, q: Schedule, x_t: Tensor, t: int) -> dict[str, Tensor]:
-    """The denoised image if the network's output were the noise, v, or the image, at time t of the schedule q."""
+    """The denoised image if the network's output were the noise, v, or the image, at time t of the
+    schedule q.
+    """
     found, own = prior(x_t, t), prior.schedule
     output = {
         "epsilon": found.eps,

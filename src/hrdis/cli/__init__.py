@@ -1,4 +1,6 @@
-"""The command line: ``hrdis COMMAND``, each with ``--help``. Commands are imported when they are run."""
+"""The command line: ``hrdis COMMAND``, each with ``--help``. Commands are imported when they are
+run.
+"""
 
 import sys
 import warnings
@@ -36,11 +38,15 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, 1 for a failed run, 2 for bad input, 130 for Ctrl-C."""
+    """Run a command; returns the exit status: 0, 1 for a failed run, 2 for bad input, 130 for
+    Ctrl-C.
+    """
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help", "help"):
         width = max(map(len, COMMANDS))
-        print(OVERVIEW.format(commands="\n".join(f"  {n:<{width}}  {s}" for n, s in COMMANDS.items())))
+        print(
+            OVERVIEW.format(commands="\n".join(f"  {n:<{width}}  {s}" for n, s in COMMANDS.items()))
+        )
         return 0 if args else 2
     if args[0] == "--version":
         from hrdis import __version__
@@ -52,11 +58,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .parsing import BadInput, choose, fail
 
     with warnings.catch_warnings():
-        for kind in (UserWarning, RuntimeWarning):  # what is said of a person's own files is for that person to see
+        for kind in (
+            UserWarning,
+            RuntimeWarning,
+        ):  # what is said of a person's own files is for that person to see
             warnings.simplefilter("default", kind)
         own = args[0] == "check-operator" or "--operator" in args  # Python is what they write
         told = for_command if own else lambda message: without_python(for_command(message))
-        warnings.showwarning = lambda message, *_: print(f"hrdis {args[0]}: {told(message)}", file=sys.stderr)
+        warnings.showwarning = lambda message, *_: print(
+            f"hrdis {args[0]}: {told(message)}", file=sys.stderr
+        )
         try:
             command = choose("command", args[0], COMMANDS)
             return int(import_module(f".{command.replace('-', '_')}", __name__).main(args[1:]))
@@ -65,7 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BrokenPipeError:  # `hrdis solvers | head -1`: nobody is reading any more
             sys.stdout = None
             return 0
-        except OSError as error:  # a full disk, a folder that vanished: files are whole or absent all the same
-            return fail(args[0], f"{error}. What was finished is whole; nothing was left half written.", 1)
+        except (
+            OSError
+        ) as error:  # a full disk, a folder that vanished: files are whole or absent all the same
+            return fail(
+                args[0], f"{error}. What was finished is whole; nothing was left half written.", 1
+            )
         except KeyboardInterrupt:
             return fail(args[0], "interrupted; nothing was left half written.", 130)

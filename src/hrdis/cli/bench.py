@@ -35,20 +35,24 @@ from .parsing import BadInput, checking, choose, fail, parse
 from .progress import bar, say
 
 HELP = """\
-Rerun tables and figures of the paper, or a plan of your own, on the photographs that come with the package or yours.
+Rerun tables and figures of the paper, or a plan of your own, on the photographs that come with the
+package or yours.
 
 Examples:
   hrdis bench --table 9 --limit 1 -o runs/table-9
   hrdis bench --table 1..12 --figure 5 9 17 21 --dry-run
-  hrdis bench --table 1 9 --data imagenet/val --list dgp_top1k.txt --dataset imagenet --prior PRIOR -o runs/imagenet
-  hrdis bench --table 2 10 --data ffhq256 --size 0 --dataset ffhq --prior PRIOR --device cuda --batch 8 -o runs/ffhq
+  hrdis bench --table 1 9 --data imagenet/val --list dgp_top1k.txt --dataset imagenet \\
+      --prior PRIOR -o runs/imagenet
+  hrdis bench --table 2 10 --data ffhq256 --size 0 --dataset ffhq --prior PRIOR --device cuda \\
+      --batch 8 -o runs/ffhq
   hrdis bench examples/plan.yaml -o runs/plan
   hrdis bench report runs/plan             (a page, CSV and LaTeX; see hrdis bench report --help)
-  hrdis bench score runs/plan              (scores again, without restoring; see hrdis bench score --help)
+  hrdis bench score runs/plan              (scores again; see hrdis bench score --help)
 
-Without --data the photographs of the package are restored, without --prior by the embedded prior: nothing that can be
-compared with the paper one to one. The folder RUN receives a line per restoration and its picture; the same command
-continues what was stopped, by Ctrl-C or a kill, and repeats nothing.
+Without --data the photographs of the package are restored, without --prior by the embedded prior:
+nothing that can be compared with the paper one to one. The folder RUN receives a line per
+restoration and its picture; the same command continues what was stopped, by Ctrl-C or a kill, and
+repeats nothing.
 """
 
 SMALL = 64  # the side that small priors know
@@ -79,9 +83,13 @@ class Bench:
     size: int | None = None
     """Scale and crop pictures to this side as the papers do (256); 0 takes them as they are."""
     crop: int | None = None
-    """Use the centre of this side only: 0 is all of it, the default; 64 for priors that know small patches."""
+    """Use the centre of this side only: 0 is all of it, the default; 64 for priors that know small
+    patches.
+    """
     presets: Literal["auto", "paper", "default"] | None = None
-    """Whose settings: paper: the papers', default: those for small priors, auto: those that fit the prior."""
+    """Whose settings: paper: the papers', default: those for small priors, auto: those that fit the
+    prior.
+    """
     precision: Literal["fp32", "bf16", "fp16"] | None = None
     """What the network runs in (fp32)."""
     seeds: int | None = None
@@ -93,7 +101,9 @@ class Bench:
     solvers: tuple[str, ...] = ()
     """Only these solvers, or rows by their label."""
     bkse: Path | None = None
-    """Weights of the nonlinear blur (GOPRO_wVAE.pth); without them its cells are reported as missing."""
+    """Weights of the nonlinear blur (GOPRO_wVAE.pth); without them its cells are reported as
+    missing.
+    """
     device: str = "auto"
     """cpu, cuda, or auto."""
     retry_failed: bool = False
@@ -123,10 +133,13 @@ def main(argv: Sequence[str]) -> int:
         args.where.resolved()
         read_shard(args.where.shard)
         if args.output is None and not args.dry_run:
-            raise ValueError("No folder for the run was given. One is expected: -o runs/mine (or --dry-run)")
+            raise ValueError(
+                "No folder for the run was given. One is expected: -o runs/mine (or --dry-run)"
+            )
         ready = prepare(args, asked)
         for text in dict.fromkeys(
-            f"left out: {m['column']}, {m['row']}: {m['reason']}" for m in ready.plan.config["missing"]
+            f"left out: {m['column']}, {m['row']}: {m['reason']}"
+            for m in ready.plan.config["missing"]
         ):
             say(text)
         if args.dry_run:
@@ -152,17 +165,30 @@ def gather(args: Any) -> tuple[list[tuple[Table, str]], Any]:
         with checking():
             said = planfile.read(args.plan)
         asked.append((said.table, ""))
-        own = {"data": said.folder, "list": said.listed, "limit": said.limit, "bkse": said.bkse, "prior": said.prior}
+        own = {
+            "data": said.folder,
+            "list": said.listed,
+            "limit": said.limit,
+            "bkse": said.bkse,
+            "prior": said.prior,
+        }
         own |= said.options
     with checking():
         if not asked:
-            raise ValueError("Nothing was asked for. A table, a figure or a plan is expected: --table 9, or PLAN.yaml")
+            raise ValueError(
+                "Nothing was asked for. A table, a figure or a plan is expected: --table 9, or "
+                "PLAN.yaml"
+            )
     names = {*TASKS, *(c.name for table, _ in asked for c in table.columns)}
     labels = {*SOLVERS, *(m.label for table, _ in asked for m in table.methods)}
     for kind, given, valid in (("task", args.tasks, names), ("solver", args.solvers, labels)):
         for name in given:
             choose(kind, name, sorted(valid))
-    chosen = {name: value for name, value in own.items() if getattr(args, name) is None and value is not None}
+    chosen = {
+        name: value
+        for name, value in own.items()
+        if getattr(args, name) is None and value is not None
+    }
     return asked, replace(args, **chosen)
 
 
@@ -171,43 +197,70 @@ def prepare(args: Any, asked: Sequence[tuple[Table, str]]) -> Prepared:
     name = args.prior or "default"
     device = pick_device(args.device)
     prior = load_prior(name, dtype=DTYPES[args.precision or "fp32"], device=device)
-    network = Network(prior.name, weights_sha256(name), prior.presets, prior.schedule, _identity(name, args.output))
-    given = {f.name: getattr(args, f.name) for f in fields(Options) if getattr(args, f.name) is not None}
+    network = Network(
+        prior.name,
+        weights_sha256(name),
+        prior.presets,
+        prior.schedule,
+        _identity(name, args.output),
+    )
+    given = {
+        f.name: getattr(args, f.name) for f in fields(Options) if getattr(args, f.name) is not None
+    }
     if "crop" not in given and prior.presets == "default":
         given["crop"] = SMALL
     options = Options(**given)
     pictures = data.find(args.data, args.list, args.limit)
     model = model_cell(options, network, pictures[0])
     truth = fitted(data.prepare(pictures[0].path, options.size, options.crop), prior)
-    tables = [(narrowed(table, args.tasks, args.solvers, options.dataset), note) for table, note in asked]
+    tables = [
+        (narrowed(table, args.tasks, args.solvers, options.dataset), note) for table, note in asked
+    ]
     feasible = Feasible(truth.to(device), prior, Poser(args.bkse), model)
     plan = expand(tables, pictures, options, network, feasible, file_sha256(args.bkse))
     if not plan.units and any(table.columns for table, _ in asked):
-        left = "; ".join(dict.fromkeys(m["reason"] for m in plan.config["missing"])) or "no task and solver are left"
-        raise ValueError(f"Nothing can be run: {left}. Drop --tasks, --solvers or --dataset, or give what is missing.")
+        left = (
+            "; ".join(dict.fromkeys(m["reason"] for m in plan.config["missing"]))
+            or "no task and solver are left"
+        )
+        raise ValueError(
+            f"Nothing can be run: {left}. Drop --tasks, --solvers or --dataset, or give what is "
+            "missing."
+        )
     plan.config["shipped"] = {"data": args.data is None, "prior": name == "default"}
     files = {p.sha256: str(p.path) for p in pictures}
-    work = Work(name, options.precision, str(device), files, None if args.bkse is None else str(args.bkse),
+    work = Work(name, options.precision, str(device), files,
+        None if args.bkse is None else str(args.bkse),
                 plan.config["timed"])  # fmt: skip
     return Prepared(plan, prior, work, (truth.shape[1], truth.shape[2], truth.shape[3]))
 
 
 def _identity(name: str, folder: Path | None) -> str:
-    """Return what names the cells of a prior; "" for its weights alone, in a run folder of hrdis 0.1.
+    """Return what names the cells of a prior; "" for its weights alone, in a run folder of hrdis
+    0.1.
 
-    That is continued if the prior was read then by the scheme of now; its configurations were not noted.
+    That is continued if the prior was read then by the scheme of now; its configurations were not
+    noted.
     """
     if folder is not None and (folder / CONFIG).is_file():
         there = read_config(folder)
         prior, before = there.get("prior"), there.get("provenance", {}).get("prior")
-        if isinstance(prior, dict) and "identity" not in prior and before and scheme_of(before) == scheme_of(name):
+        if (
+            isinstance(prior, dict)
+            and "identity" not in prior
+            and before
+            and scheme_of(before) == scheme_of(name)
+        ):
             return ""
     return identity(name)
 
 
 def run(args: Any, ready: Prepared, store: Store) -> int:
     """Do what is left to do, where the engine says."""
-    units, finished = part(ready.plan.units, read_shard(args.where.shard)), store.finished(args.retry_failed)
+    units, finished = (
+        part(ready.plan.units, read_shard(args.where.shard)),
+        store.finished(args.retry_failed),
+    )
     cells = sum(len(unit.cells) for unit in units)
     todo = sum(cell.key not in finished for unit in units for cell in unit.cells)
     say(f"{cells} cells, {todo} to do, in {args.output}")
@@ -222,7 +275,8 @@ def run(args: Any, ready: Prepared, store: Store) -> int:
 
         try:
             summary = run_units(
-                ready.plan.units, store, partial(ready.work.open, store), args.where, retry_failed=args.retry_failed,
+                ready.plan.units, store, partial(ready.work.open, store), args.where,
+                retry_failed=args.retry_failed,
                 gpu=ready.work.device.startswith("cuda"), progress=progress, blank=blank,
             )  # fmt: skip
         except ValueError as error:
@@ -231,14 +285,19 @@ def run(args: Any, ready: Prepared, store: Store) -> int:
             return fail("bench", f"{error} The same command continues the run.", 1)
     failed = sum(n for status, n in summary.statuses.items() if status != "ok")
     lost = f", {summary.replaced} workers replaced" if summary.replaced else ""
-    say(f"Done: {summary.cells} cells" + (f", {failed} of them failed: see the report" if failed else "") + lost)
+    say(
+        f"Done: {summary.cells} cells"
+        + (f", {failed} of them failed: see the report" if failed else "")
+        + lost
+    )
     return 0
 
 
 def provenance(args: Any, argv: Sequence[str], work: Work) -> dict[str, Any]:
     """Where and by what a run was made; may differ when it is continued."""
     return {
-        "command": "hrdis bench " + shlex.join(argv), "hrdis": hrdis.__version__, "torch": torch.__version__,
+        "command": "hrdis bench " + shlex.join(argv), "hrdis": hrdis.__version__,
+        "torch": torch.__version__,
         "python": platform.python_version(), "platform": platform.platform(), "device": work.device,
         "prior": work.prior, "data": None if args.data is None else str(args.data),
         "list": None if args.list is None else str(args.list), "bkse": work.bkse,

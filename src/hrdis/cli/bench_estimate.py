@@ -21,7 +21,9 @@ def show(units: Sequence[Unit], prior: Prior, shape: tuple[int, int, int]) -> No
         grid.add_column(name, justify="right", no_wrap=True)
     for r in rows:
         task = r.task if r.noise == "none" else f"{r.task}, {r.noise}"
-        grid.add_row(task, r.group, r.preset or "none", str(r.cells), str(r.calls), duration(r.seconds))
+        grid.add_row(
+            task, r.group, r.preset or "none", str(r.cells), str(r.calls), duration(r.seconds)
+        )
     console = Console(highlight=False, soft_wrap=True)
     console.width = max(console.width, 100)
     console.print(grid)
@@ -29,7 +31,8 @@ def show(units: Sequence[Unit], prior: Prior, shape: tuple[int, int, int]) -> No
     memory = "" if cost.memory is None else f", needs {cost.memory / 2**20:.0f} MiB"
     console.print(
         f"\n{sum(r.cells for r in rows)} cells, {sum(r.calls for r in rows)} network calls of "
-        f"{1000 * cost.forward:.1f} ms ({size}{memory}): about {duration(sum(r.seconds for r in rows))}.",
+        f"{1000 * cost.forward:.1f} ms ({size}{memory}): about "
+        f"{duration(sum(r.seconds for r in rows))}.",
         markup=False,
     )
 

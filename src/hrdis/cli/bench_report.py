@@ -20,20 +20,23 @@ FILES = ("lpips", "inception", "resnet", "classes")
 OWN = ("distance", "features", "classifier")
 
 REPORT = """\
-Write the report of a run, or of several as one: a page, and its tables as CSV and LaTeX in tables/ beside it.
+Write the report of a run, or of several as one: a page, and its tables as CSV and LaTeX in tables/
+beside it.
 
 Examples:
   hrdis bench report runs/table-9
   hrdis bench report runs/shard-0 runs/shard-1 -o all/report.html
-  hrdis bench report runs/table-9 --alone -o table-9.html          (one file to send: no link into the run folder)
-  hrdis bench report runs/imagenet --lpips alexnet-owt-7be5be79.pth --inception pt_inception-2015-12-05-6726825d.pth
+  hrdis bench report runs/table-9 --alone -o table-9.html          (one file to send)
+  hrdis bench report runs/imagenet --lpips alexnet-owt-7be5be79.pth \\
+      --inception pt_inception-2015-12-05-6726825d.pth
 
-Pictures are scored first where weights are given, or where a run has no scores yet; nothing is restored again. A metric
-without its weights is shown as missing, with the reason.
+Pictures are scored first where weights are given, or where a run has no scores yet; nothing is
+restored again. A metric without its weights is shown as missing, with the reason.
 """
 
 SCORE = """\
-Score the pictures of a run again, without restoring any: PSNR, SSIM, samples, and what weights are given for.
+Score the pictures of a run again, without restoring any: PSNR, SSIM, samples, and what weights are
+given for.
 
 Examples:
   hrdis bench score runs/table-9
@@ -53,7 +56,9 @@ class Report:
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """The page; by default report.html in the folder of the run."""
     alone: bool = False
-    """Link to no file of the run folder, for a page that goes where the folder does not; all its pictures are in it."""
+    """Link to no file of the run folder, for a page that goes where the folder does not; all its
+    pictures are in it.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +80,12 @@ def _report(argv: Sequence[str]) -> int:
         check(args.scoring)
         if args.output is None and len(args.folders) > 1:
             raise ValueError(
-                f"{len(args.folders)} folders, and no name for the page. One is expected: -o all/report.html"
+                f"{len(args.folders)} folders, and no name for the page. One is expected: -o "
+                "all/report.html"
             )
-        out = args.output or (args.folders[0] / "report.html" if args.folders else Path("report.html"))
+        out = args.output or (
+            args.folders[0] / "report.html" if args.folders else Path("report.html")
+        )
         run = gather(args.folders, [out.parent])
         check_page(out)
         given = any(getattr(args.scoring, name) is not None for name in (*FILES, *OWN))
@@ -92,7 +100,9 @@ def _score(argv: Sequence[str]) -> int:
     with checking():
         check(args.scoring)
         found = score(gather([args.folder]), args.scoring, args.folder)
-    for record in {(r["metric"], r["reason"]): r for r in found if r["status"] == "missing"}.values():
+    for record in {
+        (r["metric"], r["reason"]): r for r in found if r["status"] == "missing"
+    }.values():
         say(f"missing: {record['metric']}: {record['reason']}")
     say(f"Scores: {args.folder / 'scores'}")
     return 0
@@ -112,4 +122,7 @@ def check(options: Scoring) -> None:
     for name in OWN:
         spec = getattr(options, name)
         if spec is not None and not Path(spec.rpartition(":")[0]).is_file():
-            raise ValueError(f"--{name} is {spec!r}. A function in a file that exists is expected: --{name} my.py:make")
+            raise ValueError(
+                f"--{name} is {spec!r}. A function in a file that exists is expected: --{name} "
+                "my.py:make"
+            )

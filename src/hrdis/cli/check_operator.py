@@ -13,15 +13,17 @@ from hrdis.restoration.plugin import load
 from .parsing import checking, parse
 
 HELP = """\
-Try an operator of your own: adjoint, pseudo-inverse, gradient, batch, range, and which solvers can use it.
+Try an operator of your own: adjoint, pseudo-inverse, gradient, batch, range, and which solvers can
+use it.
 
 Examples:
   hrdis check-operator my.py:make
   hrdis check-operator my.py:make --size 64 48 --channels 1
 
-my.py defines make(h, w), or make(), which returns a hrdis Operator, any function x -> y of images (b, c, h, w) in
-[-1, 1], or a deepinv Physics. The file is executed, as `python my.py` would: run none that you do not trust.
-Exit status: 0 if all checks pass, 1 if one fails, 2 if the operator cannot be loaded.
+my.py defines make(h, w), or make(), which returns a hrdis Operator, any function x -> y of images
+(b, c, h, w) in [-1, 1], or a deepinv Physics. The file is executed, as `python my.py` would: run
+none that you do not trust. Exit status: 0 if all checks pass, 1 if one fails, 2 if the operator
+cannot be loaded.
 """
 
 
@@ -44,7 +46,10 @@ def main(argv: Sequence[str]) -> int:
     with checking():
         shape = (args.channels, *args.size)
         if min(shape) < 1:
-            raise ValueError(f"--size and --channels make images of shape {shape}. Positive numbers are expected.")
+            raise ValueError(
+                f"--size and --channels make images of shape {shape}. Positive numbers are "
+                "expected."
+            )
         A = load(args.operator, shape)
     report = check_operator(A, shape, args.seed)
     console = Console(highlight=False)

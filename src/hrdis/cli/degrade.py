@@ -32,15 +32,16 @@ Examples:
   hrdis degrade photo.jpg --task sr4 -o small.png
   hrdis degrade photo.jpg --task inpaint-20-30 --seed 3 -o torn.png      (writes torn-mask.png too)
   hrdis degrade photo.jpg --task denoise --noise 0.1 -o noisy.png
-  hrdis degrade photo.jpg --task deblur-motion -o shaken.png             (writes shaken-kernel.npy too)
-  hrdis degrade photo.jpg --task deblur-nonlinear --weights GOPRO_wVAE.pth -o blurred.png    (and blurred-kernel.npy)
+  hrdis degrade photo.jpg --task deblur-motion -o shaken.png   (and shaken-kernel.npy)
+  hrdis degrade photo.jpg --task deblur-nonlinear --weights GOPRO_wVAE.pth -o blurred.png
   hrdis degrade photo.jpg --task denoise --noise-kind poisson --noise 1 -o grainy.png
-  hrdis degrade photo.jpg --operator my.py:make -o y.npy                 (your own; see `hrdis check-operator --help`)
+  hrdis degrade photo.jpg --operator my.py:make -o y.npy   (see `hrdis check-operator --help`)
 
-Holes are painted grey, and the mask is written beside OUT, white where a hole is. A picture whose sides are no
-multiples of what the task needs is cropped at the right and the bottom, and the command says so. A record OUT.json
-is written. --operator executes the python file: run none that you do not trust. What its operator gives is written as
-a picture if it is one, or as it is, the image axis first, if OUT ends in .npy.
+Holes are painted grey, and the mask is written beside OUT, white where a hole is. A picture whose
+sides are no multiples of what the task needs is cropped at the right and the bottom, and the
+command says so. A record OUT.json is written. --operator executes the python file: run none that
+you do not trust. What its operator gives is written as a picture if it is one, or as it is, the
+image axis first, if OUT ends in .npy.
 """
 
 
@@ -62,8 +63,10 @@ class Degrade:
     weights: Path | None = None
     """Weights of the network that blurs (.pth, .pt, .safetensors); needed for deblur-nonlinear."""
     noise: float = 0.0
-    """Level of the noise to add: its standard deviation for pixel values from 0 to 1 (gaussian), as a share of the
-    pixel value (speckle), or the rate of the photons (poisson: 1 counts 255 at white, and more is less noise)."""
+    """Level of the noise to add: its standard deviation for pixel values from 0 to 1 (gaussian), as
+    a share of the pixel value (speckle), or the rate of the photons (poisson: 1 counts 255 at
+    white, and more is less noise).
+    """
     noise_kind: Literal["gaussian", "poisson", "speckle"] = "gaussian"
     """What kind of noise to add."""
     seed: int = 0
@@ -81,7 +84,10 @@ def main(argv: Sequence[str]) -> int:
         check_outputs([args.output, args.output.with_suffix(".json")], [args.image])
         if args.operator:
             if args.weights is not None:
-                raise ValueError("--weights is given, but --operator takes none. Load them in the operator's file.")
+                raise ValueError(
+                    "--weights is given, but --operator takes none. Load them in the operator's "
+                    "file."
+                )
             y = _own(args, picture, noise)
         else:
             images.check_output(args.output, transparent=picture.alpha is not None)
@@ -105,16 +111,23 @@ def _task(args: Any, picture: images.Picture, noise: AnyNoise | None) -> int:
         side = max(task.scale, task.multiple)
         h, w = (n - n % side for n in picture.size)
         if min(h, w) == 0:
-            raise ValueError(f"{args.image} is smaller than {side} pixels. A larger picture is expected.")
+            raise ValueError(
+                f"{args.image} is smaller than {side} pixels. A larger picture is expected."
+            )
         A = (task.photo or task.build)(h, w, args.seed, 0)
         check_picture(args.task, A)
         if A.lossless and noise is None:
-            raise ValueError(f"--task {args.task} adds noise and nothing else. Its strength is expected: --noise 0.1")
+            raise ValueError(
+                f"--task {args.task} adds noise and nothing else. Its strength is expected: "
+                "--noise 0.1"
+            )
         x = picture.x[..., :h, :w]
         problem = measure(A, x, noise, seeds=[args.seed])
     if (h, w) != picture.size:
         say(f"cropped to {w} x {h}, multiples of {side}")
-    icc = picture.icc if problem.y.shape[1] == x.shape[1] else None  # a profile of colours does not fit grey
+    icc = (
+        picture.icc if problem.y.shape[1] == x.shape[1] else None
+    )  # a profile of colours does not fit grey
     alpha = None if picture.alpha is None else picture.alpha[:h, :w]
     images.write(args.output, replace(picture, x=x, alpha=alpha, icc=icc).with_image(problem.y))
     files = [str(args.output)]
@@ -145,9 +158,9 @@ def _own(args: Any, picture: images.Picture, noise: AnyNoise | None) -> Tensor:
         return y
     if not plugin.is_picture(clean):
         raise ValueError(
-            f"{args.operator} gives shape {tuple(clean.shape)}, values from {float(clean.min()):.3g} to "
-            f"{float(clean.max()):.3g}, which is no picture. A .npy file is expected: "
-            f"-o {args.output.with_suffix('.npy')}"
+            f"{args.operator} gives shape {tuple(clean.shape)}, values from "
+            f"{float(clean.min()):.3g} to {float(clean.max()):.3g}, which is no picture. A .npy "
+            f"file is expected: -o {args.output.with_suffix('.npy')}"
         )
     return images.from_unit(y) if isinstance(A, Theirs) else y
 
@@ -171,7 +184,8 @@ def _record(args: Any, noise: AnyNoise | None, files: list[str]) -> int:
         "files": files,
     }
     images.write_atomically(
-        args.output.with_suffix(".json"), lambda f: f.write(json.dumps(record, indent=2).encode() + b"\n")
+        args.output.with_suffix(".json"),
+        lambda f: f.write(json.dumps(record, indent=2).encode() + b"\n"),
     )
     say((f"{noise.describe()}. " if noise is not None else "") + "Wrote " + ", ".join(files))
     return 0
@@ -182,5 +196,7 @@ def _noise(kind: str, level: float) -> AnyNoise | None:
         return Gaussian(level) if level != 0 else None
     if level == 0:
         usual = "1" if kind == "poisson" else "0.1"
-        raise ValueError(f"--noise-kind {kind} needs its level. A number > 0 is expected: --noise {usual}")
+        raise ValueError(
+            f"--noise-kind {kind} needs its level. A number > 0 is expected: --noise {usual}"
+        )
     return Poisson(level) if kind == "poisson" else Speckle(level)

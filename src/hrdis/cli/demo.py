@@ -21,8 +21,8 @@ from .parsing import checking, parse
 from .progress import bar, say
 
 HELP = """\
-Restore two photographs that come with the package, with HRDIS and the embedded prior: fill scratches in one, and
-enlarge the other 4 times.
+Restore two photographs that come with the package, with HRDIS and the embedded prior: fill
+scratches in one, and enlarge the other 4 times.
 
 Example:
   hrdis demo --out runs/demo
@@ -57,7 +57,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def restore(name: str, truth: Tensor, prior: Prior, seed: int) -> tuple[Tensor, Tensor, str]:
-    """Measure the truth and recover it: (what was given, at full size; the restoration; a line of figures)."""
+    """Measure the truth and recover it: (what was given, at full size; the restoration; a line of
+    figures).
+    """
     task = TASKS[name]
     h, w = truth.shape[-2:]
     A = task.build(h, w, seed, 0)
@@ -66,5 +68,8 @@ def restore(name: str, truth: Tensor, prior: Prior, seed: int) -> tuple[Tensor, 
     with bar(len(solver.times(prior.schedule)) - 1, f"{name}: network calls") as advance:
         result = solve(solver, prior, problem, seeds=[seed], on_step=lambda _: advance())
     smooth = "bicubic, moved to explain it" if name.startswith("sr") else "biharmonic fill"
-    figures = f"PSNR {float(psnr(result.x, truth)):.2f} dB ({smooth}: {float(psnr(A.smooth(problem.y), truth)):.2f} dB)"
+    figures = (
+        f"PSNR {float(psnr(result.x, truth)):.2f} dB ({smooth}: "
+        f"{float(psnr(A.smooth(problem.y), truth)):.2f} dB)"
+    )
     return A.pinv(problem.y), result.x, f"{figures}, {result.nfe} calls, {result.seconds:.1f} s"

@@ -1,4 +1,6 @@
-"""What the commands share: names with suggestions, options from dataclasses, one message per error."""
+"""What the commands share: names with suggestions, options from dataclasses, one message per
+error.
+"""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +27,9 @@ def fail(command: str, message: object, status: int) -> int:
 
 @contextmanager
 def checking() -> Iterator[None]:
-    """Around the checks of a command, before any work: what the library refuses becomes `BadInput`."""
+    """Around the checks of a command, before any work: what the library refuses becomes
+    `BadInput`.
+    """
     try:
         yield
     except (ValueError, TypeError, OSError, RuntimeError, EOFError) as error:
@@ -41,7 +45,9 @@ def number(text: str, option: str) -> float:
 
 
 def choose(kind: str, name: str, valid: Iterable[str]) -> str:
-    """Return ``name`` if it is valid, else raise `BadInput` with the valid names and the likeliest one."""
+    """Return ``name`` if it is valid, else raise `BadInput` with the valid names and the likeliest
+    one.
+    """
     valid = list(valid)
     if name in valid:
         return name
@@ -62,17 +68,22 @@ def peek(argv: Sequence[str], option: str, default: str) -> str:
 
 
 def parse(cls: type[T], argv: Sequence[str], command: str, description: str, **defaults: Any) -> T:
-    """Read the options of a command from a dataclass, each field of ``defaults`` added as flat flags.
+    """Read the options of a command from a dataclass, each field of ``defaults`` added as flat
+    flags.
 
     Args:
         cls: the command's own options.
-        defaults: further groups, e.g. ``settings=HRDIS()``; their fields become options without prefix.
+        defaults: further groups, e.g. ``settings=HRDIS()``; their fields become options without
+            prefix.
     """
     import tyro
 
     for word in argv:
         if len(word) > 2 and word.startswith("-") and "=" not in word and Path(word).is_file():
-            raise BadInput(f"{word} is a file, but reads as an option. Its name with a folder is expected: ./{word}")
+            raise BadInput(
+                f"{word} is a file, but reads as an option. Its name with a folder is expected: "
+                f"./{word}"
+            )
     groups = [
         (name, Annotated[type(value), tyro.conf.arg(help=_first_line(value))], field(default=value))
         for name, value in defaults.items()

@@ -1,4 +1,6 @@
-"""What a person sees while something runs: a bar with the time left, and short lines; both on stderr."""
+"""What a person sees while something runs: a bar with the time left, and short lines; both on
+stderr.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,12 +36,18 @@ def waiting(what: str) -> Iterator[None]:
 def bar(total: int, what: str = "network calls") -> Iterator[Callable[[], None]]:
     """A bar of ``total`` steps; yields what advances it."""
     columns = (
-        TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
+        TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("left"),
         TimeRemainingColumn(),
     )  # fmt: skip
-    # a step on a large picture takes minutes: over rich's 30 s there would never be two to tell the speed from
+    # a step on a large picture takes minutes: over rich's 30 s there would never be two to tell the
+    # speed from
     with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal, speed_estimate_period=3600
+        *columns,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        speed_estimate_period=3600,
     ) as progress:
         task = progress.add_task(what, total=total)
         yield lambda: progress.advance(task)
@@ -47,12 +55,17 @@ def bar(total: int, what: str = "network calls") -> Iterator[Callable[[], None]]
 
 @contextmanager
 def byte_bar() -> Iterator[Callable[[str, int, int | None], None]]:
-    """A bar for every file that is fetched; yields what is told (name, bytes here, bytes in all)."""
+    """A bar for every file that is fetched; yields what is told (name, bytes here, bytes in
+    all).
+    """
     columns = (
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TextColumn("left"),
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
+        TextColumn("left"),
         TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
         tasks = {}
 
         def report(name: str, done: int, total: int | None) -> None:

@@ -21,18 +21,20 @@ Examples:
   hrdis restore noisy.png --task denoise --noise 0.1 -o clean.png --solver reddiff --steps 60
   hrdis restore blurred.png --task deblur-gauss --noise 0.01 -o sharp.png
   hrdis restore shaken.png --task deblur-motion --kernel shaken-kernel.npy -o sharp.png
-  hrdis restore blurred.png --task deblur-nonlinear --weights GOPRO_wVAE.pth --kernel blurred-kernel.npy -o sharp.png
+  hrdis restore blurred.png --task deblur-nonlinear --weights GOPRO_wVAE.pth \\
+      --kernel blurred-kernel.npy -o sharp.png
   hrdis restore grey.jpg --task colorize -o coloured.png
-  hrdis restore dark.jpg --task lowlight -o bright.png            (OUT.json holds the exposure it found)
+  hrdis restore dark.jpg --task lowlight -o bright.png   (OUT.json: the exposure found)
 
-  hrdis restore y.npy --operator my.py:make -o whole.png          (your own; see `hrdis check-operator --help`)
+  hrdis restore y.npy --operator my.py:make -o whole.png   (see `hrdis check-operator --help`)
 
-The mask is a picture of the same size: white where a hole is to be filled (see --hole). --noise is the standard
-deviation of the noise for pixel values from 0 to 1 (25 of 255 is 0.1). Beside OUT a record OUT.json says what was
-done; with --samples K the other samples, their mean, a map of where they differ, and a contact sheet are written too.
---operator executes the python file: run none that you do not trust. Its measurement is a picture, or an array (.npy,
-.pt, .safetensors) of one measurement with the image axis first, in its own units. The settings start from those of sr4.
-The last group lists the settings of the chosen solver; their defaults fit the task and the prior.
+The mask is a picture of the same size: white where a hole is to be filled (see --hole). --noise is
+the standard deviation of the noise for pixel values from 0 to 1 (25 of 255 is 0.1). Beside OUT a
+record OUT.json says what was done; with --samples K the other samples, their mean, a map of where
+they differ, and a contact sheet are written too. --operator executes the python file: run none that
+you do not trust. Its measurement is a picture, or an array (.npy, .pt, .safetensors) of one
+measurement with the image axis first, in its own units. The settings start from those of sr4. The
+last group lists the settings of the chosen solver; their defaults fit the task and the prior.
 """
 
 
@@ -40,15 +42,22 @@ def main(argv: Sequence[str]) -> int:
     wanted = not {"-h", "--help"} & set(argv)
     task = peek(argv, "--task", "inpaint")
     task = choose("task", task, TASKS) if wanted or task in TASKS else "inpaint"
-    task = "sr4" if peek(argv, "--operator", "") else task  # whose presets suit what nobody has tuned for
+    task = (
+        "sr4" if peek(argv, "--operator", "") else task
+    )  # whose presets suit what nobody has tuned for
     solver = choose("solver", peek(argv, "--solver", TASKS[task].solver), SOLVERS)
     with checking():
         noise = number(peek(argv, "--noise", "0"), "--noise")
-    key, settings = preset(solver, TASKS[task].presets, presets_of(peek(argv, "--prior", "default")), noise)
+    key, settings = preset(
+        solver, TASKS[task].presets, presets_of(peek(argv, "--prior", "default")), noise
+    )
     args: Any = replace(parse(Options, argv, "restore", HELP, settings=settings), solver=solver)
     with checking(), waiting("reading the picture and loading the model"):
         job = prepare(args, args.settings)
-    say(f"{args.task or args.operator} with {args.solver} (preset {key or 'none'}), {job.calls} network calls a sample")
+    say(
+        f"{args.task or args.operator} with {args.solver} (preset {key or 'none'}), {job.calls} "
+        "network calls a sample"
+    )
     try:
         with bar(job.steps, "steps") as advance:
             found = job.run(lambda _: advance())
@@ -58,8 +67,8 @@ def main(argv: Sequence[str]) -> int:
         return fail("restore", plugin.explain(args.operator, error), 1)
     if not found.finite:
         say(
-            "hrdis restore: the restoration became NaN or infinite; nothing was written. The steps are too large for "
-            "this picture: lower --lr, or leave the settings to their preset."
+            "hrdis restore: the restoration became NaN or infinite; nothing was written. The steps "
+            "are too large for this picture: lower --lr, or leave the settings to their preset."
         )
         return 1
     files = job.write(found, key)

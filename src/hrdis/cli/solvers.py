@@ -14,7 +14,8 @@ from hrdis.solvers import SOLVERS, Solver
 from .parsing import choose, parse
 
 HELP = """\
-List the solvers: what they need of the measurement, what they make of its noise, what they cost, where they come from.
+List the solvers: what they need of the measurement, what they make of its noise, what they cost,
+where they come from.
 
 Examples:
   hrdis solvers
@@ -40,7 +41,12 @@ noise  known: told its level; weights: by the weights of its presets; switch:
 `hrdis solvers NAME` shows the settings and presets of one."""
 
 WIDE = 116  # columns from which the table also says what a solver does
-KINDS = {"Operator": "any", "LinearOperator": "linear", "SVDOperator": "SVD", "BlindOperator": "blind"}
+KINDS = {
+    "Operator": "any",
+    "LinearOperator": "linear",
+    "SVDOperator": "SVD",
+    "BlindOperator": "blind",
+}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -69,13 +75,24 @@ def _one(console: Console, name: str) -> None:
     names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     print_ = partial(console.print, markup=False)
     print_(f"{name}: {cls.summary}\n")
-    print_(_columns([["needs", _needs(cls)], ["noise", cls.noise], ["cost", cls.cost], ["source", cls.reference]]))
+    print_(
+        _columns(
+            [
+                ["needs", _needs(cls)],
+                ["noise", cls.noise],
+                ["cost", cls.cost],
+                ["source", cls.reference],
+            ]
+        )
+    )
     print_("\nsettings and their defaults")
     print_(_columns([[f"  --{n.replace('_', '-')}", str(getattr(usual, n))] for n in names]))
     print_("\npresets: what differs from the defaults" if presets else "\nno presets")
     rows = []
     for key, chosen in presets.items():
-        other = [f"{n}={getattr(chosen, n)}" for n in names if getattr(chosen, n) != getattr(usual, n)]
+        other = [
+            f"{n}={getattr(chosen, n)}" for n in names if getattr(chosen, n) != getattr(usual, n)
+        ]
         rows.append([f"  {key}", ", ".join(other) or "nothing"])
     print_(_columns(rows))
     print_(f"\n`hrdis restore --solver {name} --help` says what each setting does.")

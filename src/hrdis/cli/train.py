@@ -21,18 +21,20 @@ from .parsing import BadInput, choose, fail, parse, peek
 from .progress import console, say
 
 HELP = """\
-Train a prior on a folder of pictures (and generated ones), or go on with a training that was stopped.
+Train a prior on a folder of pictures (and generated ones), or go on with a training that was
+stopped.
 
 Examples:
-  hrdis train photos/ -o my-prior --hours 5               five hours on a CPU; half an hour on a large GPU
-  hrdis train photos/ -o my-prior --max-minutes 55        in pieces: the same command goes on where it stopped
+  hrdis train photos/ -o my-prior --hours 5       five hours on a CPU
+  hrdis train photos/ -o my-prior --max-minutes 55   in pieces: the same command goes on
   hrdis train photos/ -o shipped --resume my-prior --hours 1 --decay 1
-                                                          from a run, also one that is going on: let the rate fall now
+                                                from a run: let the rate fall now
   hrdis restore small.png --task sr4 --prior my-prior -o large.png
 
-OUT receives the prior, a model card, the log, curves and sample sheets as it learns. Ctrl-C and even a kill lose at
-most the minutes since the last checkpoint; SIGTERM loses nothing. A network that cannot learn is not trained: its
-gradients are checked before the first step, and after 50 steps every parameter must have moved.
+OUT receives the prior, a model card, the log, curves and sample sheets as it learns. Ctrl-C and
+even a kill lose at most the minutes since the last checkpoint; SIGTERM loses nothing. A network
+that cannot learn is not trained: its gradients are checked before the first step, and after 50
+steps every parameter must have moved.
 """
 
 
@@ -50,27 +52,42 @@ def main(argv: Sequence[str]) -> int:
     device = choose("device", peek(argv, "--device", "auto"), ("auto", "cpu", "cuda"))
     args: Any = parse(Train, argv, "train", HELP, settings=preset(device))  # type: ignore[arg-type]
     columns = (
-        BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.fields[figures]}"),
+        BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
+        TextColumn("{task.fields[figures]}"),
     )  # fmt: skip
     stop = Event()
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress, ended_by(stop):
+    with (
+        Progress(*columns, console=console, disable=not console.is_terminal) as progress,
+        ended_by(stop),
+    ):
         task = progress.add_task("", total=1.0, figures="starting")
 
         def report(r: Report) -> None:
-            left = f"{r.seconds_left / 3600:.1f} h" if r.seconds_left > 5400 else f"{r.seconds_left / 60:.0f} min"
+            left = (
+                f"{r.seconds_left / 3600:.1f} h"
+                if r.seconds_left > 5400
+                else f"{r.seconds_left / 60:.0f} min"
+            )
             progress.update(
                 task, completed=r.share,
-                figures=f"{left} left  step {r.step}  loss {r.loss:.4f}  {r.pixels_per_second / 1e6:.3f} megapixels/s",
+                figures=(
+                    f"{left} left  step {r.step}  loss {r.loss:.4f}  "
+                    f"{r.pixels_per_second / 1e6:.3f} megapixels/s"
+                ),
             )  # fmt: skip
             if r.psnr:
-                figures = ", ".join(f"{value:.2f} dB at noise {level}" for level, value in r.psnr.items())
+                figures = ", ".join(
+                    f"{value:.2f} dB at noise {level}" for level, value in r.psnr.items()
+                )
                 say(f"step {r.step}: held-out denoising {figures}")
 
         try:
             out = train(args.folder, args.output, args.settings, report, stop)
         except (ValueError, TypeError) as error:
             raise BadInput(for_command(str(error).split("\n")[0])) from error
-        except RuntimeError as error:  # it diverged, or does not learn: the fault of the run, not of the options
+        except (
+            RuntimeError
+        ) as error:  # it diverged, or does not learn: the fault of the run, not of the options
             return fail("train", str(error).split("\n")[0], 1)
     if stop.is_set():
         say(f"Ended by SIGTERM; everything is saved in {out}. The same command goes on.")

@@ -1,8 +1,10 @@
-"""Pictures on disk and tensors: the only place, with metrics and screens, where [0, 1] and 0..255 exist.
+"""Pictures on disk and tensors: the only place, with metrics and screens, where [0, 1] and 0..255
+exist.
 
-Files of any mode become (1, c, h, w) in [-1, 1] and go back as they came: grey stays grey, transparency, 16 bits per
-grey pixel, colour profile, resolution and EXIF are kept, EXIF rotation is applied. Files are written whole or not at
-all. One reader, `open_image`, serves restoring, masks, kernels, training and benchmarks.
+Files of any mode become (1, c, h, w) in [-1, 1] and go back as they came: grey stays grey,
+transparency, 16 bits per grey pixel, colour profile, resolution and EXIF are kept, EXIF rotation is
+applied. Files are written whole or not at all. One reader, `open_image`, serves restoring, masks,
+kernels, training and benchmarks.
 """
 
 from ..files import write_atomically as write_atomically
@@ -13,7 +15,9 @@ from .reading import KINDS, from_pil, load, read, read_numbers
 from .writing import LONGEST, SUFFIXES, check_folder, check_output, save, to_pil, write, write_pil
 
 __all__ = [
-    "FORMATS", "KINDS", "LONGEST", "MAX_PIXELS", "SUFFIXES", "Picture", "check_folder", "check_output", "decode",
-    "from_pil", "from_unit", "load", "open_image", "read", "read_numbers", "save", "to_pil", "to_unit", "upright",
+    "FORMATS", "KINDS", "LONGEST", "MAX_PIXELS", "SUFFIXES", "Picture", "check_folder",
+    "check_output", "decode",
+    "from_pil", "from_unit", "load", "open_image", "read", "read_numbers", "save", "to_pil",
+    "to_unit", "upright",
     "without_hidden", "write", "write_atomically", "write_pil",
 ]  # fmt: skip

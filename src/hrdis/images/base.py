@@ -1,4 +1,6 @@
-"""What a picture is inside the package: a tensor in [-1, 1], with what its file needs beside its colours."""
+"""What a picture is inside the package: a tensor in [-1, 1], with what its file needs beside its
+colours.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -34,7 +36,9 @@ class Picture:
         return self.x.shape[-2], self.x.shape[-1]
 
     def with_image(self, x: Tensor) -> "Picture":
-        """Return the same file with other colours; transparency and resolution follow to another size."""
+        """Return the same file with other colours; transparency and resolution follow to another
+        size.
+        """
         alpha = self.alpha
         if alpha is not None and alpha.shape != x.shape[-2:]:
             alpha = torch.nn.functional.interpolate(
@@ -46,14 +50,18 @@ class Picture:
         return replace(self, x=x, alpha=alpha, dpi=dpi)
 
     def without_hidden(self) -> "Picture":
-        """Return the picture with other colours under its transparent pixels: see `without_hidden`."""
+        """Return the picture with other colours under its transparent pixels: see
+        `without_hidden`.
+        """
         return self if self.alpha is None else replace(self, x=without_hidden(self.x, self.alpha))
 
     def on_white(self) -> "Picture":
         """Return the picture as it looks on white paper, opaque."""
         if self.alpha is None:
             return self
-        return replace(self, x=from_unit(to_unit(self.x) * self.alpha + (1 - self.alpha)), alpha=None)
+        return replace(
+            self, x=from_unit(to_unit(self.x) * self.alpha + (1 - self.alpha)), alpha=None
+        )
 
 
 def to_unit(x: Tensor) -> Tensor:
@@ -69,8 +77,9 @@ def from_unit(x: Tensor) -> Tensor:
 def without_hidden(x: Tensor, alpha: Tensor) -> Tensor:
     """Give pixels that are wholly transparent the colours of the visible ones around them.
 
-    What hides there is arbitrary, mostly black, and would leak into a rim that is enlarged or sharpened. Each takes the
-    mean of the visible pixels of the smallest block of 2, 4, 8, ... that has any.
+    What hides there is arbitrary, mostly black, and would leak into a rim that is enlarged or
+    sharpened. Each takes the mean of the visible pixels of the smallest block of 2, 4, 8, ... that
+    has any.
 
     Args:
         x: (1, c, h, w).
@@ -85,9 +94,14 @@ def without_hidden(x: Tensor, alpha: Tensor) -> Tensor:
     while missing.any():
         scale *= 2
         colours, weights = (
-            torch.nn.functional.avg_pool2d(v, 2, ceil_mode=True, count_include_pad=False) for v in (colours, weights)
+            torch.nn.functional.avg_pool2d(v, 2, ceil_mode=True, count_include_pad=False)
+            for v in (colours, weights)
         )
-        mean = (colours / weights.clamp(min=1e-12)).repeat_interleave(scale, -2).repeat_interleave(scale, -1)
+        mean = (
+            (colours / weights.clamp(min=1e-12))
+            .repeat_interleave(scale, -2)
+            .repeat_interleave(scale, -1)
+        )
         known = (weights > 0).repeat_interleave(scale, -2).repeat_interleave(scale, -1)[..., :h, :w]
         take = missing & known
         filled = torch.where(take, mean[..., :h, :w], filled)

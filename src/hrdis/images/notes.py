@@ -1,4 +1,5 @@
-"""What a file says of its picture beside the pixels: camera notes (EXIF), resolution, colour profile.
+"""What a file says of its picture beside the pixels: camera notes (EXIF), resolution, colour
+profile.
 
 A malformed block of them says nothing, and is no reason to refuse a picture.
 """
@@ -12,13 +13,14 @@ if TYPE_CHECKING:
 
 #: What Pillow raises when it reads a malformed block.
 MALFORMED = (
-    SyntaxError, OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError,
+    SyntaxError, OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
+    ArithmeticError,
     struct.error,
 )  # fmt: skip
 ORIENTATION, ACROSS, DOWN, UNIT = 0x0112, 0x011A, 0x011B, 0x0128
 INCH, CENTIMETRE = 2, 3
-#: Of the notes of a TIFF these alone are about the picture: description, camera, author, dates, exposure, place. The
-#: others say where the pixels lie in the file.
+#: Of the notes of a TIFF these alone are about the picture: description, camera, author, dates,
+#: exposure, place. The others say where the pixels lie in the file.
 ABOUT = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298, 0x8769, 0x8825)
 LONGEST = 65_000  # bytes of a JPEG's block
 
@@ -35,7 +37,9 @@ def upright(image: "Image.Image") -> "Image.Image":
 
 
 def notes_of(image: "Image.Image") -> dict[str, Any]:
-    """Return the EXIF of a picture without its rotation, and its resolution, where they can be read."""
+    """Return the EXIF of a picture without its rotation, and its resolution, where they can be
+    read.
+    """
     notes: dict[str, Any] = {}
     try:
         exif = image.getexif()
@@ -53,7 +57,9 @@ def notes_of(image: "Image.Image") -> dict[str, Any]:
 
 
 def _about(exif: "Image.Exif", tiff: bool) -> bytes:
-    """Return the notes without rotation and resolution, which go with the picture; b"" if none are left."""
+    """Return the notes without rotation and resolution, which go with the picture; b"" if none are
+    left.
+    """
     from PIL import Image
 
     kept = Image.Exif()
@@ -87,7 +93,9 @@ def _resolution(image: "Image.Image", exif: "Image.Exif | None") -> tuple[float,
 
 
 def with_resolution(exif: bytes | None, dpi: tuple[float, float] | None) -> bytes | None:
-    """Return camera notes with the resolution among them, as those of a file that has no other place for it."""
+    """Return camera notes with the resolution among them, as those of a file that has no other
+    place for it.
+    """
     from PIL import Image
 
     if exif is None and dpi is None:

@@ -1,7 +1,7 @@
 """Open picture files: the only place that does, with the readers of picture formats and no others.
 
-Pillow goes by the content of a file and has readers one of which runs a program on what it is given. Whatever is wrong
-with a file becomes one ``ValueError`` of one line.
+Pillow goes by the content of a file and has readers one of which runs a program on what it is
+given. Whatever is wrong with a file becomes one ``ValueError`` of one line.
 """
 
 import warnings
@@ -18,39 +18,53 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: What Pillow may take a file for, whatever its name. PostScript is not among them: Ghostscript would run it.
-#: A phone's MPO is read as a JPEG.
+#: What Pillow may take a file for, whatever its name. PostScript is not among them: Ghostscript
+#: would run it. A phone's MPO is read as a JPEG.
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 #: Larger pictures are refused before they are decoded (a small file can unpack to gigabytes).
 MAX_PIXELS = 64_000_000
 #: What people take for a picture that is read: where its mark lies, the mark, its name.
 OTHERS = (
-    (4, b"ftyphei", "a HEIC picture, as phones write"), (4, b"ftyphev", "a HEIC picture, as phones write"),
-    (4, b"ftypmif1", "a HEIC picture, as phones write"), (4, b"ftypmsf1", "a HEIC picture, as phones write"),
+    (4, b"ftyphei", "a HEIC picture, as phones write"),
+    (4, b"ftyphev", "a HEIC picture, as phones write"),
+    (4, b"ftypmif1", "a HEIC picture, as phones write"),
+    (4, b"ftypmsf1", "a HEIC picture, as phones write"),
     (4, b"ftypavi", "an AVIF picture"), (0, b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
     (0, b"\xff\x0a", "a JPEG XL picture"),
     (0, b"\0\0\0\x0cjP  ", "a JPEG 2000 picture"), (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
-    (0, b"%!PS", "PostScript"), (0, b"\xc5\xd0\xd3\xc6", "PostScript"), (0, b"%PDF", "a PDF document"),
+    (0, b"%!PS", "PostScript"), (0, b"\xc5\xd0\xd3\xc6", "PostScript"),
+    (0, b"%PDF", "a PDF document"),
     (0, b"8BPS", "a Photoshop document"), (0, b"<svg", "an SVG drawing"),
     (0, b"<?xml", "an XML file, maybe an SVG drawing"),
-    (0, b"gimp xcf", "a GIMP document"), (128, b"DICM", "a DICOM file"), (0, b"SIMPLE  =", "a FITS file"),
-    (0, b"\x93NUMPY", "a NumPy array"), (0, b"PK\x03\x04", "a ZIP archive"), (0, b"\x89HDF", "an HDF5 file"),
+    (0, b"gimp xcf", "a GIMP document"), (128, b"DICM", "a DICOM file"),
+    (0, b"SIMPLE  =", "a FITS file"),
+    (0, b"\x93NUMPY", "a NumPy array"), (0, b"PK\x03\x04", "a ZIP archive"),
+    (0, b"\x89HDF", "an HDF5 file"),
     (0, b"v/1\x01", "an OpenEXR picture"), (0, b"#?RADIANCE", "a Radiance HDR picture"),
-    (0, b"II*\0", "a TIFF of a kind"), (0, b"MM\0*", "a TIFF of a kind"), (0, b"II+\0", "a TIFF of a kind"),
+    (0, b"II*\0", "a TIFF of a kind"), (0, b"MM\0*", "a TIFF of a kind"),
+    (0, b"II+\0", "a TIFF of a kind"),
 )  # fmt: skip
-#: Under these names an opened picture's ``info`` says what `from_pil` wants to know, and turning would lose.
-DEPTH, WHITE_IS_ZERO, FILE, NOTES = "hrdis:depth", "hrdis:white is zero", "hrdis:file", "hrdis:notes"
+#: Under these names an opened picture's ``info`` says what `from_pil` wants to know, and turning
+#: would lose.
+DEPTH, WHITE_IS_ZERO, FILE, NOTES = (
+    "hrdis:depth",
+    "hrdis:white is zero",
+    "hrdis:file",
+    "hrdis:notes",
+)
 
 
 @contextmanager
 def open_image(source: str | Path | bytes) -> Iterator["Image.Image"]:
-    """Open and decode a picture by its content, as one of `FORMATS`; use it in a ``with`` statement.
+    """Open and decode a picture by its content, as one of `FORMATS`; use it in a ``with``
+    statement.
 
     Args:
         source: a file, or the content of one.
 
     Raises:
-        ValueError: if the file is missing, empty, truncated, no picture, or larger than ``MAX_PIXELS``.
+        ValueError: if the file is missing, empty, truncated, no picture, or larger than
+            ``MAX_PIXELS``.
 
     Warns:
         UserWarning: of a file of several pictures, of which the first is taken.
@@ -62,7 +76,9 @@ def open_image(source: str | Path | bytes) -> Iterator["Image.Image"]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of odd notes and large pictures
         try:
-            image = Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+            image = Image.open(
+                BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
+            )
         except UnidentifiedImageError:
             raise ValueError(f"{path} {_instead(start)}") from None
         except Image.DecompressionBombError:
@@ -73,14 +89,17 @@ def open_image(source: str | Path | bytes) -> Iterator["Image.Image"]:
             pixels = image.width * image.height
             if pixels > MAX_PIXELS:
                 raise ValueError(
-                    f"{path} is {image.width} x {image.height}, {pixels / 1e6:.0f} megapixels. At most "
-                    f"{MAX_PIXELS // 1_000_000} megapixels are expected. Scale or crop it first."
+                    f"{path} is {image.width} x {image.height}, {pixels / 1e6:.0f} megapixels. At "
+                    f"most {MAX_PIXELS // 1_000_000} megapixels are expected. Scale or crop it "
+                    "first."
                 )
             try:
                 said = _said(image)
                 several = _frames(image) > 1
                 tiff = image.format == "TIFF"
-                notes = notes_of(image) if tiff else {}  # Pillow turns it while it loads, and forgets them
+                notes = (
+                    notes_of(image) if tiff else {}
+                )  # Pillow turns it while it loads, and forgets them
                 image.load()
                 said[NOTES] = notes if tiff else notes_of(image)
             except Image.DecompressionBombError:
@@ -106,14 +125,18 @@ def _start(source: str | Path | bytes) -> tuple[str, bytes]:
         path, name = Path(source), str(source)
         if not path.is_file():
             what = "is a folder" if path.is_dir() else "does not exist"
-            raise ValueError(f"{name} {what}. A picture file (PNG, JPEG, WebP, TIFF, BMP) is expected.")
+            raise ValueError(
+                f"{name} {what}. A picture file (PNG, JPEG, WebP, TIFF, BMP) is expected."
+            )
         try:
             with path.open("rb") as file:
                 start = file.read(256)
         except OSError as error:
             raise ValueError(f"{name} cannot be read ({error.strerror or error}).") from None
     if not start:
-        raise ValueError(f"{name} is empty (0 bytes). A picture file is expected: copy or download it again.")
+        raise ValueError(
+            f"{name} is empty (0 bytes). A picture file is expected: copy or download it again."
+        )
     return name, start
 
 
@@ -124,7 +147,9 @@ def decode(path: str | Path, convert: Callable[["Image.Image"], T]) -> T:
 
 
 def _said(image: "Image.Image") -> dict[str | tuple[int, int], Any]:
-    """Return what the file says of its numbers and Pillow does not hand on: their depth, whether 0 is white."""
+    """Return what the file says of its numbers and Pillow does not hand on: their depth, whether 0
+    is white.
+    """
     said: dict[str | tuple[int, int], Any] = {}
     tags = getattr(image, "tag_v2", None)
     if tags is not None:
@@ -154,11 +179,15 @@ def _instead(start: bytes) -> str:
     name = next((name for at, mark, name in OTHERS if start[at : at + len(mark)] == mark), "")
     if name == "a TIFF of a kind":
         return (
-            "is a TIFF of a kind that cannot be read, or damaged. Grey of 8 or 16 bits, floating-point grey of 32 "
-            "bits, or colours of 8 bits are expected: save it as one of these, or as a PNG."
+            "is a TIFF of a kind that cannot be read, or damaged. Grey of 8 or 16 bits, "
+            "floating-point grey of 32 bits, or colours of 8 bits are expected: save it as one of "
+            "these, or as a PNG."
         )
     if name:
-        return f"is no picture that can be read: it is {name}. {formats}: save or export it as a PNG or a JPEG."
+        return (
+            f"is no picture that can be read: it is {name}. {formats}: save or export it as a PNG "
+            "or a JPEG."
+        )
     return f"is no picture that can be read. {formats}."
 
 
@@ -166,4 +195,6 @@ def _damaged(path: str, error: Exception) -> ValueError:
     said = (str(error) or type(error).__name__).splitlines()[0]
     if isinstance(error, MemoryError):
         return ValueError(f"{path} needs more memory than there is. Scale or crop it first.")
-    return ValueError(f"{path} cannot be decoded ({said}). It is truncated or damaged: copy it again.")
+    return ValueError(
+        f"{path} cannot be decoded ({said}). It is truncated or damaged: copy it again."
+    )

@@ -1,4 +1,6 @@
-"""Pictures of any mode to tensors: one table of what is taken and how, for all who read pictures."""
+"""Pictures of any mode to tensors: one table of what is taken and how, for all who read
+pictures.
+"""
 
 import warnings
 from dataclasses import dataclass
@@ -22,8 +24,9 @@ class Kind:
     """How pictures of one of Pillow's modes are read.
 
     Args:
-        becomes: ``"L"`` grey, ``"RGB"`` colours, ``"LA"`` and ``"RGBA"`` with transparency, of 8 bits; ``"I"`` whole
-            numbers up to 65535, or ``"F"`` floating-point numbers from 0 to 1, both grey.
+        becomes: ``"L"`` grey, ``"RGB"`` colours, ``"LA"`` and ``"RGBA"`` with transparency, of 8
+            bits; ``"I"`` whole numbers up to 65535, or ``"F"`` floating-point numbers from 0 to 1,
+            both grey.
         profile: whether the colour profile stays true: not where the colours change their space.
     """
 
@@ -31,13 +34,17 @@ class Kind:
     profile: bool = True
 
 
-#: Every mode that is read. Whole numbers of 8, 10 or 12 bits in 16 are found out by the largest; see `_white`.
+#: Every mode that is read. Whole numbers of 8, 10 or 12 bits in 16 are found out by the largest;
+#: see `_white`.
 KINDS = {
     "1": Kind("L", False), "L": Kind("L"), "LA": Kind("LA"), "La": Kind("LA", False),
-    "P": Kind("RGB"), "PA": Kind("RGBA", False), "RGB": Kind("RGB"), "RGBA": Kind("RGBA"), "RGBa": Kind("RGBA", False),
-    "RGBX": Kind("RGB", False), "CMYK": Kind("RGB", False), "YCbCr": Kind("RGB", False), "LAB": Kind("RGB", False),
+    "P": Kind("RGB"), "PA": Kind("RGBA", False), "RGB": Kind("RGB"), "RGBA": Kind("RGBA"),
+    "RGBa": Kind("RGBA", False),
+    "RGBX": Kind("RGB", False), "CMYK": Kind("RGB", False), "YCbCr": Kind("RGB", False),
+    "LAB": Kind("RGB", False),
     "HSV": Kind("RGB", False),
-    "I;16": Kind("I"), "I;16L": Kind("I"), "I;16B": Kind("I"), "I;16N": Kind("I"), "I": Kind("I"), "F": Kind("F"),
+    "I;16": Kind("I"), "I;16L": Kind("I"), "I;16B": Kind("I"), "I;16N": Kind("I"), "I": Kind("I"),
+    "F": Kind("F"),
 }  # fmt: skip
 
 
@@ -45,8 +52,8 @@ def read(path: str | Path) -> Picture:
     """Read a picture of any mode, turned as its EXIF says.
 
     Raises:
-        ValueError: if the file is missing, empty, truncated, no picture, larger than ``MAX_PIXELS``, or holds numbers
-            that are no picture.
+        ValueError: if the file is missing, empty, truncated, no picture, larger than
+            ``MAX_PIXELS``, or holds numbers that are no picture.
 
     Warns:
         UserWarning: of several pictures in one file, and of data of 8, 10 or 12 bits in 16.
@@ -56,14 +63,18 @@ def read(path: str | Path) -> Picture:
 
 
 def load(path: str | Path) -> Tensor:
-    """Read a picture as (1, 3, h, w) in [-1, 1]; grey is copied to three channels, transparency dropped."""
+    """Read a picture as (1, 3, h, w) in [-1, 1]; grey is copied to three channels, transparency
+    dropped.
+    """
     return read(path).without_hidden().x.expand(-1, 3, -1, -1).clone()
 
 
 def read_numbers(path: str | Path) -> np.ndarray:
-    """Read the grey values of a picture as the file has them, in float64 (h, w), for what is not looked at but summed.
+    """Read the grey values of a picture as the file has them, in float64 (h, w), for what is not
+    looked at but summed.
 
-    Colours are averaged as `PIL.Image.convert` does; what is transparent is 0; whatever is white is largest.
+    Colours are averaged as `PIL.Image.convert` does; what is transparent is 0; whatever is white is
+    largest.
 
     Raises:
         ValueError: as `images.open_image`.
@@ -76,7 +87,9 @@ def read_numbers(path: str | Path) -> np.ndarray:
             most = 1 if image.mode == "F" else 2 ** int(image.info.get(DEPTH, 16)) - 1
             return most - values if image.info.get(WHITE_IS_ZERO) else values
         if image.has_transparency_data:
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image.convert("RGBA"))
+            image = Image.alpha_composite(
+                Image.new("RGBA", image.size, "black"), image.convert("RGBA")
+            )
         return np.asarray(image.convert("L")).astype(np.float64)
 
 
@@ -92,7 +105,8 @@ def from_pil(image: "Image.Image") -> Picture:
     name = image.info.get(FILE) or getattr(image, "filename", "") or "The picture"
     if image.mode not in KINDS:
         raise ValueError(
-            f"{name} has the mode {image.mode}, which is not read. Grey or RGB is expected: image.convert('RGB')."
+            f"{name} has the mode {image.mode}, which is not read. Grey or RGB is expected: "
+            "image.convert('RGB')."
         )
     kind = KINDS[image.mode]
     icc = image.info.get("icc_profile") if kind.profile else None
@@ -123,25 +137,29 @@ def _check_range(name: str, pixels: np.ndarray, alpha: Tensor | None, depth: int
     most = int(pixels.max(initial=0))
     if most == 1:
         raise ValueError(
-            f"{name} holds 0 and 1 of 255, which both look black. White is expected to be 255: write it with "
-            "255 * mask."
+            f"{name} holds 0 and 1 of 255, which both look black. White is expected to be 255: "
+            "write it with 255 * mask."
         )
     if depth == 16 and 0 < most <= 15 and pixels.shape[2] == 3:
         bits = 8 + most.bit_length()
         raise ValueError(
-            f"{name} holds colours of 16 bits that end at about {most * 257} of 65535, as data of {bits} bits does. "
-            f"The whole range is expected: stretch it, multiply by {2 ** (16 - bits)}."
+            f"{name} holds colours of 16 bits that end at about {most * 257} of 65535, as data of "
+            f"{bits} bits does. The whole range is expected: stretch it, multiply by "
+            f"{2 ** (16 - bits)}."
         )
 
 
 def _deep(image: "Image.Image", name: str) -> tuple[np.ndarray, int]:
-    """Return the numbers of a grey picture of more than 8 bits, and the one that is white; 0 for 1.0 in floats."""
+    """Return the numbers of a grey picture of more than 8 bits, and the one that is white; 0 for
+    1.0 in floats.
+    """
     values = np.asarray(image).astype(np.float64)
     finite = np.isfinite(values)
     if not finite.all():
         raise ValueError(
-            f"{name} holds {np.count_nonzero(~finite)} values that are no numbers (NaN or infinite). Numbers "
-            "everywhere are expected: mark such places as holes in a mask and write a number there."
+            f"{name} holds {np.count_nonzero(~finite)} values that are no numbers (NaN or "
+            "infinite). Numbers everywhere are expected: mark such places as holes in a mask and "
+            "write a number there."
         )
     low, high = values.min(), values.max()
     if image.mode == "F":
@@ -149,14 +167,14 @@ def _deep(image: "Image.Image", name: str) -> tuple[np.ndarray, int]:
             most = next((most for most in (255, 1023, 4095, 65535) if high <= most), high)
             how = f"divide them by {most:g}" if low >= 0 else "shift and scale them"
             raise ValueError(
-                f"{name} holds values from {low:g} to {high:g}. Floating-point pictures with values from 0 to 1 are "
-                f"expected: {how}."
+                f"{name} holds values from {low:g} to {high:g}. Floating-point pictures with "
+                f"values from 0 to 1 are expected: {how}."
             )
         return values, 0
     if high > 65535 or low < 0:
         raise ValueError(
-            f"{name} holds values from {low:g} to {high:g}. Whole numbers from 0 to 65535 are expected: shift or "
-            "scale them."
+            f"{name} holds values from {low:g} to {high:g}. Whole numbers from 0 to 65535 are "
+            "expected: shift or scale them."
         )
     return values, _white(name, int(high), int(image.info.get(DEPTH, 16)))
 
@@ -164,29 +182,33 @@ def _deep(image: "Image.Image", name: str) -> tuple[np.ndarray, int]:
 def _white(name: str, high: int, depth: int) -> int:
     """Return the number that is white in a picture whose largest is ``high``.
 
-    That of the depth the file states, if below 16 bits. Data of 8, 10 or 12 bits in 16, as microscopes and scanners
-    write them, are told by their largest number: as pictures of 16 bits they would be all but black.
+    That of the depth the file states, if below 16 bits. Data of 8, 10 or 12 bits in 16, as
+    microscopes and scanners write them, are told by their largest number: as pictures of 16 bits
+    they would be all but black.
     """
     if depth < 16 and high < 2**depth:
         return int(2**depth) - 1
     if high == 1:
         raise ValueError(
-            f"{name} holds 0 and 1 of 65535, which both look black. White is expected to be 65535: write it with "
-            "255 * mask, in 8 bits."
+            f"{name} holds 0 and 1 of 65535, which both look black. White is expected to be 65535: "
+            "write it with 255 * mask, in 8 bits."
         )
     bits = next((b for b in (8, 10, 12) if high < 2**b), 16)
     if high == 0 or bits == 16:
         return 65535
     warnings.warn(
-        f"{name} holds values up to {high} of 65535, as data of {bits} bits does. {2**bits - 1} is taken for white, "
-        f"in what is written too. If it is a dark picture of 16 bits, stretch it: multiply by {2 ** (16 - bits)}.",
+        f"{name} holds values up to {high} of 65535, as data of {bits} bits does. {2**bits - 1} "
+        "is taken for white, in what is written too. If it is a dark picture of 16 bits, stretch "
+        f"it: multiply by {2 ** (16 - bits)}.",
         stacklevel=5,
     )
     return int(2**bits) - 1
 
 
 def _opaque(image: "Image.Image", values: np.ndarray) -> Tensor | None:
-    """Return the transparency of a grey picture of 16 bits, one number of which may stand for nothing."""
+    """Return the transparency of a grey picture of 16 bits, one number of which may stand for
+    nothing.
+    """
     nothing = image.info.get("transparency")
     if not isinstance(nothing, int):
         return None

@@ -25,8 +25,11 @@ DEEP = (".png", ".tif", ".tiff")  # hold 16 bits
 NOTED = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")  # hold what the camera noted
 
 
-def check_output(path: str | Path, *, transparent: bool = False, size: tuple[int, int] = (0, 0)) -> Path:
-    """Raise unless a picture can be written there: a known suffix, a folder that exists or can be made.
+def check_output(
+    path: str | Path, *, transparent: bool = False, size: tuple[int, int] = (0, 0)
+) -> Path:
+    """Raise unless a picture can be written there: a known suffix, a folder that exists or can be
+    made.
 
     Args:
         path: the file to write.
@@ -39,28 +42,37 @@ def check_output(path: str | Path, *, transparent: bool = False, size: tuple[int
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(
-            f"{path} has the suffix {path.suffix!r}. One of {', '.join(SUFFIXES)} is expected: -o restored.png"
+            f"{path} has the suffix {path.suffix!r}. One of {', '.join(SUFFIXES)} is expected: -o "
+            "restored.png"
         )
     if transparent and path.suffix.lower() in (".jpg", ".jpeg", ".bmp"):
         raise ValueError(
-            f"{path} cannot hold transparency, which the picture has. Use a PNG: -o {path.with_suffix('.png')}"
+            f"{path} cannot hold transparency, which the picture has. Use a PNG: -o "
+            f"{path.with_suffix('.png')}"
         )
     longest = LONGEST.get(path.suffix.lower(), max(size))
     if max(size) > longest:
         raise ValueError(
-            f"{path} would be {size[1]} x {size[0]} pixels, but this format ends at {longest} a side. Use a PNG: "
-            f"-o {path.with_suffix('.png')}"
+            f"{path} would be {size[1]} x {size[0]} pixels, but this format ends at {longest} a "
+            f"side. Use a PNG: -o {path.with_suffix('.png')}"
         )
     if path.is_dir():
-        raise ValueError(f"{path} is a folder. The name of a picture file is expected: -o {path / 'restored.png'}")
+        raise ValueError(
+            f"{path} is a folder. The name of a picture file is expected: -o "
+            f"{path / 'restored.png'}"
+        )
     check_folder(path.parent)
     return path
 
 
 def check_folder(folder: str | Path) -> Path:
-    """Raise unless files can be made in the folder, or the folder itself in what exists of its path."""
+    """Raise unless files can be made in the folder, or the folder itself in what exists of its
+    path.
+    """
     folder = Path(folder)
-    existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    existing = next(
+        place for place in (folder.absolute(), *folder.absolute().parents) if place.exists()
+    )
     try:
         if not existing.is_dir():
             raise NotADirectoryError(f"{existing} is a file")
@@ -68,13 +80,16 @@ def check_folder(folder: str | Path) -> Path:
             pass
     except OSError as error:
         raise ValueError(
-            f"Nothing can be written to {folder} ({error.strerror or error}). A folder you may write to is expected."
+            f"Nothing can be written to {folder} ({error.strerror or error}). A folder you may "
+            "write to is expected."
         ) from None
     return folder
 
 
 def write(path: str | Path, picture: Picture) -> None:
-    """Write a picture; the file appears whole or not at all. JPEG, WebP and BMP hold 8 bits, whatever was read."""
+    """Write a picture; the file appears whole or not at all. JPEG, WebP and BMP hold 8 bits,
+    whatever was read.
+    """
     suffix = Path(path).suffix.lower()
     image = to_pil(picture if suffix in DEEP else replace(picture, bits=8))
     options: dict[str, Any] = {"icc_profile": picture.icc} if picture.icc else {}
@@ -84,23 +99,36 @@ def write(path: str | Path, picture: Picture) -> None:
         options |= {"quality": 95, "subsampling": 0}
     name = {".jpg": "jpeg", ".tif": "tiff"}.get(suffix, suffix[1:])
     exif = None
-    if suffix in NOTED and (picture.exif or suffix == ".webp"):  # WebP has no other place for the resolution
+    if suffix in NOTED and (
+        picture.exif or suffix == ".webp"
+    ):  # WebP has no other place for the resolution
         exif = with_resolution(picture.exif, picture.dpi)
     if exif is not None:
         try:
             image.resize((1, 1)).save(BytesIO(), format=name, exif=exif)
             options["exif"] = exif
-        except (*MALFORMED, RuntimeError):  # notes that this format cannot hold are no reason to lose the picture
+        except (
+            *MALFORMED,
+            RuntimeError,
+        ):  # notes that this format cannot hold are no reason to lose the picture
             pass
     write_atomically(path, lambda file: image.save(file, format=name, **options))
 
 
 def save(path: str | Path, x: Tensor) -> None:
-    """Write one image (c, h, w) or (1, c, h, w) in [-1, 1] with 8 bits, clamped; c is 1 or 3, the name a picture's."""
+    """Write one image (c, h, w) or (1, c, h, w) in [-1, 1] with 8 bits, clamped; c is 1 or 3, the
+    name a picture's.
+    """
     shape = tuple(getattr(x, "shape", ()))
-    if not isinstance(x, Tensor) or x.ndim < 3 or shape[:-3] not in ((), (1,)) or shape[-3] not in (1, 3):
+    if (
+        not isinstance(x, Tensor)
+        or x.ndim < 3
+        or shape[:-3] not in ((), (1,))
+        or shape[-3] not in (1, 3)
+    ):
         raise TypeError(
-            f"x is a {type(x).__name__} of shape {shape}. One image (c, h, w) is expected: save(path, x[0])."
+            f"x is a {type(x).__name__} of shape {shape}. One image (c, h, w) is expected: "
+            "save(path, x[0])."
         )
     check_output(path)
     write(path, Picture(x.detach().reshape(1, *x.shape[-3:])))
@@ -111,7 +139,9 @@ def to_pil(picture: Picture) -> "Image.Image":
     from PIL import Image
 
     x = to_unit(picture.x[0].detach().float().cpu())
-    if picture.bits == 16 and len(x) == 1 and picture.alpha is None:  # `write` has seen to it that the file can
+    if (
+        picture.bits == 16 and len(x) == 1 and picture.alpha is None
+    ):  # `write` has seen to it that the file can
         return Image.fromarray((x[0].double() * picture.white).round().numpy().astype(np.uint16))
     if picture.alpha is not None:
         x = torch.cat([x, picture.alpha[None]])

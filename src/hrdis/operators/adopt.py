@@ -1,4 +1,6 @@
-"""What a user of deepinv has, as a problem of ours: its y, its physics, and the noise level it keeps."""
+"""What a user of deepinv has, as a problem of ours: its y, its physics, and the noise level it
+keeps.
+"""
 
 import warnings
 from typing import Any
@@ -19,13 +21,17 @@ def is_physics(A: object) -> bool:
 
 
 def adopt(y: Tensor, physics: Any, sigma: float | None) -> tuple[Tensor, "Theirs", float]:
-    """deepinv's y and physics as ours, and sigma as it is; without a sigma, that of its noise model."""
+    """deepinv's y and physics as ours, and sigma as it is; without a sigma, that of its noise
+    model.
+    """
     A = from_deepinv(physics, image_shape(y, physics))
     return A.from_theirs(y), A, noise_level(physics) if sigma is None else sigma
 
 
 def image_shape(y: Tensor, physics: Any) -> tuple[int, int, int]:
-    """(c, h, w) of the images behind y: what ``A_adjoint`` gives, else ``img_size`` or ``imsize``, else that of y."""
+    """(c, h, w) of the images behind y: what ``A_adjoint`` gives, else ``img_size`` or ``imsize``,
+    else that of y.
+    """
     found: Any = None
     try:
         with torch.no_grad():
@@ -38,7 +44,9 @@ def image_shape(y: Tensor, physics: Any) -> tuple[int, int, int]:
 
 
 def noise_level(physics: Any) -> float:
-    """``noise_model.sigma`` as one number; 0 where there is no noise, and with a warning where it has no sigma."""
+    """``noise_model.sigma`` as one number; 0 where there is no noise, and with a warning where it
+    has no sigma.
+    """
     model = getattr(physics, "noise_model", None)
     sigma = getattr(model, "sigma", None)
     name = type(model).__name__
@@ -46,14 +54,16 @@ def noise_level(physics: Any) -> float:
         return 0.0
     if sigma is None or hasattr(model, "gain"):
         warnings.warn(
-            f"The noise model {name} is not Gaussian; sigma_y = {0 if sigma is None else float(sigma):g} is taken. "
-            "The noise's standard deviation is expected: hrdis.Problem(y, physics, sigma_y=0.05).",
+            f"The noise model {name} is not Gaussian; sigma_y = "
+            f"{0 if sigma is None else float(sigma):g} is taken. The noise's standard deviation "
+            "is expected: hrdis.Problem(y, physics, sigma_y=0.05).",
             stacklevel=5,
         )
     levels = torch.as_tensor(0.0 if sigma is None else sigma).flatten().unique()
     if len(levels) != 1:
         raise ValueError(
-            f"noise_model.sigma differs between images: {[round(float(s), 6) for s in levels]}. One level is expected. "
-            "Solve image by image: hrdis.Problem(y[i : i + 1], physics, sigma_y=float(physics.noise_model.sigma[i]))."
+            f"noise_model.sigma differs between images: {[round(float(s), 6) for s in levels]}. "
+            "One level is expected. Solve image by image: hrdis.Problem(y[i : i + 1], physics, "
+            "sigma_y=float(physics.noise_model.sigma[i]))."
         )
     return float(levels[0])

@@ -1,7 +1,8 @@
 """What a measurement is: y = A(x) + sigma_y z.
 
-Images are (b, c, h, w) in [-1, 1]. Operators are deterministic: whatever is random about one (a mask, a
-matrix) is drawn once, from a seed, when it is built. Noise is added elsewhere (`hrdis.noise`, `hrdis.measure`).
+Images are (b, c, h, w) in [-1, 1]. Operators are deterministic: whatever is random about one (a
+mask, a matrix) is drawn once, from a seed, when it is built. Noise is added elsewhere
+(`hrdis.noise`, `hrdis.measure`).
 """
 
 from abc import ABC, abstractmethod
@@ -27,23 +28,26 @@ class Operator(nn.Module, ABC):
 
     #: What this kind of operator has and others lack, for messages.
     capability: ClassVar[str] = "a forward map"
-    #: 1 where an entry of y was observed, 0 where not, broadcastable to y; None means everything was.
+    #: 1 where an entry of y was observed, 0 where not, broadcastable to y; None means everything
+    #: was.
     observed: Tensor | None = None
     #: Whether A only multiplies pictures with `observed`: y is then the picture itself, with holes.
     holes: bool = False
     #: Whether y alone determines x, so that without noise there is nothing to recover.
     lossless: bool = False
-    #: Whether y is a picture in [-1, 1]: it can be saved as one, and carry noise that is defined for pictures.
+    #: Whether y is a picture in [-1, 1]: it can be saved as one, and carry noise that is defined
+    #: for pictures.
     picture: bool = True
-    #: Families of presets whose settings suit it, the most specific first; by default those for a coarser picture.
+    #: Families of presets whose settings suit it, the most specific first; by default those for a
+    #: coarser picture.
     families: tuple[str, ...] = ("sr4",)
 
     def __call__(self, x: Tensor) -> Tensor:
         if not isinstance(x, Tensor) or not (x.is_floating_point() or x.is_complex()):
             got = str(x.dtype) if isinstance(x, Tensor) else type(x).__name__
             raise TypeError(  # cast to whole numbers, A's own would all be 0
-                f"{type(self).__name__} got {got}. A floating tensor of shape (b, c, h, w) in [-1, 1] is expected. "
-                "Convert a picture of bytes: x / 127.5 - 1."
+                f"{type(self).__name__} got {got}. A floating tensor of shape (b, c, h, w) in [-1, "
+                "1] is expected. Convert a picture of bytes: x / 127.5 - 1."
             )
         return super().__call__(x)
 
@@ -56,11 +60,14 @@ class Operator(nn.Module, ABC):
         """The pseudo-inverse of y if A is linear, otherwise a documented starting picture."""
 
     def init(self, y: Tensor) -> Tensor:
-        """Where the papers' optimisation starts: by default ``pinv(y)``, which on some leaves would blow noise up."""
+        """Where the papers' optimisation starts: by default ``pinv(y)``, which on some leaves would
+        blow noise up.
+        """
         return self.pinv(y)
 
     def smooth(self, y: Tensor) -> Tensor:
-        """A smooth picture that explains y, exactly or nearly: the start for priors that know little.
+        """A smooth picture that explains y, exactly or nearly: the start for priors that know
+        little.
 
         By default ``pinv(y)``; a leaf that stays short of explaining y says so.
         """
@@ -71,55 +78,75 @@ class Operator(nn.Module, ABC):
         return tuple(y_shape)
 
     def for_image(self, i: int) -> "Operator":
-        """The operator of image i alone, where it differs between images (a mask each); by default itself."""
+        """The operator of image i alone, where it differs between images (a mask each); by default
+        itself.
+        """
         return self
 
     def check(self, x: Tensor) -> None:
         """Raise unless x can be measured: floating, (b, c, h, w), at least one image, finite."""
         if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim != 4 or x.numel() == 0:
-            got = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+            got = (
+                f"{x.dtype} of shape {tuple(x.shape)}"
+                if isinstance(x, Tensor)
+                else type(x).__name__
+            )
             raise TypeError(
-                f"{type(self).__name__} got {got}. A floating tensor of shape (b, c, h, w) in [-1, 1] is expected. "
+                f"{type(self).__name__} got {got}. A floating tensor of shape (b, c, h, w) in [-1, "
+                "1] is expected. "
                 f"{as_tensor(x, 'x') or 'Convert a picture with hrdis.images.load(path).'}"
             )
         if x.shape[1] > 4 >= x.shape[3]:
             raise ValueError(
-                f"{type(self).__name__} got shape {tuple(x.shape)}, with the channels last. (b, c, h, w) is expected: "
-                "x.permute(0, 3, 1, 2)."
+                f"{type(self).__name__} got shape {tuple(x.shape)}, with the channels last. (b, c, "
+                "h, w) is expected: x.permute(0, 3, 1, 2)."
             )
         if not bool(torch.isfinite(x).all()):
             raise ValueError(
-                f"The image given to {type(self).__name__} holds NaN or infinite values. "
-                "Finite values in [-1, 1] are expected."
+                f"The image given to {type(self).__name__} holds NaN or infinite values. Finite "
+                "values in [-1, 1] are expected."
             )
 
 
 def as_tensor(value: object, name: str) -> str:
-    """How what was given instead of a floating tensor (b, c, h, w) in [-1, 1] becomes one; "" where nobody knows."""
+    """How what was given instead of a floating tensor (b, c, h, w) in [-1, 1] becomes one; "" where
+    nobody knows.
+    """
     if isinstance(value, nn.Module):
         return "It looks as if the arguments were swapped: Problem(y, A)."
     if isinstance(value, list | tuple) and all(isinstance(v, Tensor) for v in value):
         return f"torch.stack({name}), or torch.cat where each has an axis of one image."
     if isinstance(value, Tensor) and value.is_complex():
-        return f"Complex numbers are given as two channels: {real.code(value, name, real.is_image)}."
+        return (
+            f"Complex numbers are given as two channels: {real.code(value, name, real.is_image)}."
+        )
     if not isinstance(value, Tensor) and getattr(getattr(value, "dtype", None), "kind", "") == "c":
         return as_tensor(torch.as_tensor(value), f"torch.from_numpy({name})")
     if not isinstance(value, Tensor):
-        return f"torch.from_numpy({name}), the image axis first and in [-1, 1]." if hasattr(value, "__array__") else ""
+        return (
+            f"torch.from_numpy({name}), the image axis first and in [-1, 1]."
+            if hasattr(value, "__array__")
+            else ""
+        )
     if not value.is_floating_point() and not value.is_complex():
         return f"For grey levels of 8 bits: {name} / 127.5 - 1."
     return f"One image gets its axis with {name}[None]." if value.ndim in (1, 3) else ""
 
 
 def other_range(x: Tensor, name: str) -> str:
-    """A doubt whether pictures x are in [-1, 1], or "": all of [0, 1] and nothing below, or whole grey levels."""
+    """A doubt whether pictures x are in [-1, 1], or "": all of [0, 1] and nothing below, or whole
+    grey levels.
+    """
     low, high = (float(v) for v in x.detach().aminmax())
     if low >= 0 and 10 < high <= 255 and bool((x == x.round()).all()):
-        return f"{name} holds whole numbers up to {high:g}; pictures are expected in [-1, 1]: {name} / 127.5 - 1."
+        return (
+            f"{name} holds whole numbers up to {high:g}; pictures are expected in [-1, 1]: {name} "
+            "/ 127.5 - 1."
+        )
     if 0 <= low < 0.05 and 0.95 < high <= 1:
         return (
-            f"{name} reaches from {low:.2g} to {high:.2g} and never below; pictures are expected in [-1, 1]. "
-            f"For values in [0, 1]: 2 * {name} - 1."
+            f"{name} reaches from {low:.2g} to {high:.2g} and never below; pictures are expected "
+            f"in [-1, 1]. For values in [0, 1]: 2 * {name} - 1."
         )
     return ""
 
@@ -141,10 +168,11 @@ class LinearOperator(Operator):
         return self.adjoint(self(x))
 
     def pinv(self, y: Tensor) -> Tensor:
-        """A^+ y by conjugate gradient on A* A x = A* y from 0; leaves override it where a closed form exists.
+        """A^+ y by conjugate gradient on A* A x = A* y from 0; leaves override it where a closed
+        form exists.
 
-        At most 200 steps: singular values below some 1/100 of the largest are recovered in part only, which
-        keeps noise from being blown up.
+        At most 200 steps: singular values below some 1/100 of the largest are recovered in part
+        only, which keeps noise from being blown up.
         """
         b = self.adjoint(wide(y))
         return cg(self.normal, b, torch.zeros_like(b), STEPS, tolerance(b)).to(y.dtype)
@@ -154,24 +182,32 @@ class LinearOperator(Operator):
         return x - self.pinv(self(x) - y)
 
     def prox(self, x: Tensor, y: Tensor, rho: float | Tensor) -> Tensor:
-        """argmin_v ||A v - y||^2 + rho ||v - x||^2, by conjugate gradient from x; rho = 0 is `project`."""
+        """argmin_v ||A v - y||^2 + rho ||v - x||^2, by conjugate gradient from x; rho = 0 is
+        `project`.
+        """
         if float(rho) == 0:
             return self.project(x, y)
-        return cg(lambda v: self.normal(v) + rho * v, self.adjoint(y) + rho * x, x, STEPS, tolerance(x))
+        return cg(
+            lambda v: self.normal(v) + rho * v, self.adjoint(y) + rho * x, x, STEPS, tolerance(x)
+        )
 
 
 class SVDOperator(LinearOperator):
-    """A linear operator with a singular value decomposition A = U diag(s) V*, whose factors are applied, never stored.
+    """A linear operator with a singular value decomposition A = U diag(s) V*, whose factors are
+    applied, never stored.
 
-    V is unitary on images. The spectrum V* x has one entry per singular value, those that are 0 included, in whatever
-    shape suits the operator; it may be complex, and real gains on it (the same for s and its twin) keep images real.
+    V is unitary on images. The spectrum V* x has one entry per singular value, those that are 0
+    included, in whatever shape suits the operator; it may be complex, and real gains on it (the
+    same for s and its twin) keep images real.
     """
 
     capability: ClassVar[str] = "a singular value decomposition"
 
     @abstractmethod
     def singulars(self, x: Tensor) -> Tensor:
-        """s >= 0 for images like x, broadcastable to `Vt` (x); exactly 0 where A is blind. Real, on x's device."""
+        """s >= 0 for images like x, broadcastable to `Vt` (x); exactly 0 where A is blind. Real, on
+        x's device.
+        """
 
     @abstractmethod
     def V(self, spectrum: Tensor) -> Tensor:
@@ -212,7 +248,9 @@ class SVDOperator(LinearOperator):
     def _like(self, y: Tensor) -> Tensor:
         """The singular values for images whose measurements are like y."""
         dtype = y.real.dtype if y.is_complex() else y.dtype
-        return self.singulars(torch.empty((), dtype=dtype, device=y.device).expand(self.image_shape(tuple(y.shape))))
+        return self.singulars(
+            torch.empty((), dtype=dtype, device=y.device).expand(self.image_shape(tuple(y.shape)))
+        )
 
 
 def reciprocal(s: Tensor) -> Tensor:
@@ -231,7 +269,9 @@ def tolerance(x: Tensor) -> float:
 
 
 class BlindOperator(Operator):
-    """A family of operators A(x; theta) whose parameters, per image, are estimated along with the image."""
+    """A family of operators A(x; theta) whose parameters, per image, are estimated along with the
+    image.
+    """
 
     capability: ClassVar[str] = "parameters to estimate"
 

@@ -1,4 +1,6 @@
-"""The biharmonic fill: holes with the least squared Laplacian, solved directly where that is affordable."""
+"""The biharmonic fill: holes with the least squared Laplacian, solved directly where that is
+affordable.
+"""
 
 from collections.abc import Iterator
 
@@ -11,11 +13,13 @@ from ..linalg import cg
 #: Multiplications of a direct solution, per mask: some seconds of one core.
 AFFORDABLE = 5e10
 
-#: Holes this many pixels wide or less are solved with those beside them: a loop over specks would take longer.
+#: Holes this many pixels wide or less are solved with those beside them: a loop over specks would
+#: take longer.
 STRIP = 64
 
-# L is the five-point Laplacian with a mirrored border: minus d on the diagonal, where d counts a pixel's neighbours,
-# and 1 for each of them. These are the entries of L^2 between a pixel with d = a and the pixel at an offset with d = b.
+# L is the five-point Laplacian with a mirrored border: minus d on the diagonal, where d counts a
+# pixel's neighbours, and 1 for each of them. These are the entries of L^2 between a pixel with d =
+# a and the pixel at an offset with d = b.
 STENCIL = {
     (0, 0): lambda a, b: a * a + a,
     **dict.fromkeys([(0, 1), (1, 0), (0, -1), (-1, 0)], lambda a, b: -a - b),
@@ -27,15 +31,21 @@ STENCIL = {
 def biharmonic(y: Tensor, mask: Tensor, steps: int = 100, affordable: float = AFFORDABLE) -> Tensor:
     """Fill the holes of y (mask = 0) by minimising the sum of squared Laplacians (mirrored border).
 
-    The normal equations of holes that do not touch are solved apart, in float64, by Cholesky factors of pairs of rows
-    (or columns). Where holes are so large that this is not ``affordable``, a fill of half the size is enlarged and bent
-    by ``steps`` of conjugate gradient: smooth, though not quite biharmonic.
+    The normal equations of holes that do not touch are solved apart, in float64, by Cholesky
+    factors of pairs of rows (or columns). Where holes are so large that this is not ``affordable``,
+    a fill of half the size is enlarged and bent by ``steps`` of conjugate gradient: smooth, though
+    not quite biharmonic.
 
     Args:
         y: (b, c, h, w); what stands in holes is not looked at.
         mask: 1 = observed, 0 = hole, of the same shape.
     """
-    return torch.stack([torch.cat(list(_fill_image(*pair, steps, affordable))) for pair in zip(y, mask, strict=True)])
+    return torch.stack(
+        [
+            torch.cat(list(_fill_image(*pair, steps, affordable)))
+            for pair in zip(y, mask, strict=True)
+        ]
+    )
 
 
 def _fill_image(y: Tensor, mask: Tensor, steps: int, affordable: float) -> Iterator[Tensor]:
@@ -50,13 +60,16 @@ def _fill(y: Tensor, mask: Tensor, steps: int, affordable: float) -> Tensor:
     hole = mask == 0
     if bool(hole.all()) or not bool(hole.any()):
         return y
-    # Row pairs are what L^2 couples to their neighbours only: cells of 2 x 2 give both kinds of pairs.
+    # Row pairs are what L^2 couples to their neighbours only: cells of 2 x 2 give both kinds of
+    # pairs.
     rows, columns = (index.cpu() for index in hole.nonzero(as_tuple=True))
     group, across, along = _groups(hole.cpu())[rows // 2, columns // 2], rows // 2, columns // 2
     costs = torch.stack([_cost(group, across), _cost(group, along)])
     if float(costs.min(0).values.sum()) <= affordable:
         pair = torch.where((costs[1] < costs[0])[group], along, across)
-        values = _solve(hole.cpu(), rows, columns, group * max(*hole.shape) + pair, _bending(y.cpu().double()))
+        values = _solve(
+            hole.cpu(), rows, columns, group * max(*hole.shape) + pair, _bending(y.cpu().double())
+        )
         if values is not None:
             filled = y.clone()
             filled[:, rows, columns] = values.to(y)
@@ -72,22 +85,28 @@ def _fill(y: Tensor, mask: Tensor, steps: int, affordable: float) -> Tensor:
 
 
 def _groups(hole: Tensor) -> Tensor:
-    """Numbers for the 2 x 2 cells of a mask (h, w), -1 where nothing is missing; cells that touch have the same."""
+    """Numbers for the 2 x 2 cells of a mask (h, w), -1 where nothing is missing; cells that touch
+    have the same.
+    """
     cells = F.max_pool2d(hole[None].double(), 2, ceil_mode=True)[0] > 0
     h, w = cells.shape
     label = torch.cat([torch.zeros(1), torch.arange(1, h * w + 1) * cells.flatten()]).double()
     before = torch.zeros_like(label)
-    while not torch.equal(label, before):  # take the largest number around, and what that cell itself has taken
+    while not torch.equal(
+        label, before
+    ):  # take the largest number around, and what that cell itself has taken
         before, owner = label, label.long()
         around = F.max_pool2d(label[1:].reshape(1, h, w), 3, stride=1, padding=1) * cells
         label = label.scatter_reduce(0, owner[1:], around.flatten(), "amax")
         label = label[label.long()]
     label = label[1:].reshape(h, w).long()
     columns = torch.arange(w).expand(h, w)
-    left = torch.full((h * w + 1,), w).scatter_reduce(0, label.flatten(), columns.flatten(), "amin")[label]
-    right = torch.zeros(h * w + 1, dtype=torch.long).scatter_reduce(0, label.flatten(), columns.flatten(), "amax")[
-        label
-    ]
+    left = torch.full((h * w + 1,), w).scatter_reduce(
+        0, label.flatten(), columns.flatten(), "amin"
+    )[label]
+    right = torch.zeros(h * w + 1, dtype=torch.long).scatter_reduce(
+        0, label.flatten(), columns.flatten(), "amax"
+    )[label]
     label = torch.where(right - left < STRIP // 2, h * w + 1 + left // (STRIP // 2), label)
     return torch.full((h, w), -1).masked_scatter(cells, label[cells].unique(return_inverse=True)[1])
 
@@ -98,8 +117,12 @@ def _cost(group: Tensor, pair: Tensor) -> Tensor:
     return torch.bincount(blocks // (int(pair.max()) + 1), 7 / 3 * count.double() ** 3)
 
 
-def _solve(hole: Tensor, rows: Tensor, columns: Tensor, key: Tensor, bending: Tensor) -> Tensor | None:
-    """The values (c, n) of the n pixels of the holes; ``key`` orders them by blocks. None where rounding forbids it."""
+def _solve(
+    hole: Tensor, rows: Tensor, columns: Tensor, key: Tensor, bending: Tensor
+) -> Tensor | None:
+    """The values (c, n) of the n pixels of the holes; ``key`` orders them by blocks. None where
+    rounding forbids it.
+    """
     order = key.argsort(stable=True)
     rows, columns, key = rows[order], columns[order], key[order]
     blocks, sizes = key.unique_consecutive(return_counts=True)
@@ -109,7 +132,8 @@ def _solve(hole: Tensor, rows: Tensor, columns: Tensor, key: Tensor, bending: Te
     within, beyond = _entries(hole.shape, rows, columns, block, inside)
     b = (-bending[:, rows, columns].T).split(sizes.tolist())
 
-    # Cholesky of a block tridiagonal matrix, going down: C_k C_k^T = D_k - S_(k-1)^T S_(k-1) and S_k = C_k^-1 E_k.
+    # Cholesky of a block tridiagonal matrix, going down: C_k C_k^T = D_k - S_(k-1)^T S_(k-1) and
+    # S_k = C_k^-1 E_k.
     factors: list[tuple[Tensor, Tensor | None]] = []
     x: list[Tensor] = []
     for k, n in enumerate(sizes.tolist()):
@@ -135,12 +159,22 @@ def _solve(hole: Tensor, rows: Tensor, columns: Tensor, key: Tensor, bending: Te
 Entries = tuple[Tensor, Tensor, Tensor, list[int]]
 
 
-def _entries(size: torch.Size, rows: Tensor, columns: Tensor, block: Tensor, inside: Tensor) -> tuple[Entries, Entries]:
-    """Entries of L^2 within a block and from a block to the next: row, column, value, and where each block begins."""
+def _entries(
+    size: torch.Size, rows: Tensor, columns: Tensor, block: Tensor, inside: Tensor
+) -> tuple[Entries, Entries]:
+    """Entries of L^2 within a block and from a block to the next: row, column, value, and where
+    each block begins.
+    """
     h, w = size
     index = torch.full((h + 4, w + 4), -1)
     index[rows + 2, columns + 2] = torch.arange(len(rows))
-    d = (4 - (rows == 0).long() - (rows == h - 1).long() - (columns == 0).long() - (columns == w - 1).long()).double()
+    d = (
+        4
+        - (rows == 0).long()
+        - (rows == h - 1).long()
+        - (columns == 0).long()
+        - (columns == w - 1).long()
+    ).double()
     found = []
     for (down, right), value in STENCIL.items():
         q = index[rows + 2 + down, columns + 2 + right]
@@ -179,6 +213,8 @@ def _bending(x: Tensor) -> Tensor:
 
 
 def _laplacian(x: Tensor) -> Tensor:
-    """The five-point Laplacian with a mirrored border; symmetric, so that its square is positive semidefinite."""
+    """The five-point Laplacian with a mirrored border; symmetric, so that its square is positive
+    semidefinite.
+    """
     p = F.pad(x[None], (1, 1, 1, 1), mode="replicate")[0]
     return p[..., 1:-1, 2:] + p[..., 1:-1, :-2] + p[..., 2:, 1:-1] + p[..., :-2, 1:-1] - 4 * x

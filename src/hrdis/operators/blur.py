@@ -1,4 +1,6 @@
-"""Blur: convolution with a point spread function, the image continued beyond its border or periodic."""
+"""Blur: convolution with a point spread function, the image continued beyond its border or
+periodic.
+"""
 
 from typing import Literal
 
@@ -14,34 +16,40 @@ MODES = {"reflect": "reflect", "replicate": "replicate", "zero": "constant"}
 
 
 class Blur(LinearOperator):
-    """Depth-wise convolution, y[i] = sum_t k[t] x[i - t], with the image continued beyond its border.
+    """Depth-wise convolution, y[i] = sum_t k[t] x[i - t], with the image continued beyond its
+    border.
 
     The kernel is a point spread function: what a point of light becomes.
 
-    y has the size of x. ``boundary="reflect"`` mirrors without repeating the edge pixel (as DPS), ``"replicate"``
-    repeats the edge pixel, ``"zero"`` is mid-grey outside. The adjoint is exact: the correlation, then the
-    border folded back. There is no SVD in closed form; `CircularBlur` and `SeparableBlur` have one.
+    y has the size of x. ``boundary="reflect"`` mirrors without repeating the edge pixel (as DPS),
+    ``"replicate"`` repeats the edge pixel, ``"zero"`` is mid-grey outside. The adjoint is exact:
+    the correlation, then the border folded back. There is no SVD in closed form; `CircularBlur` and
+    `SeparableBlur` have one.
 
-    ``pinv`` runs conjugate gradient, at most 200 steps. A blur has singular values near 0, and what it recovers of
-    those is what noise and rounding left there: start from ``smooth``, which is y itself, unless y is exact.
+    ``pinv`` runs conjugate gradient, at most 200 steps. A blur has singular values near 0, and what
+    it recovers of those is what noise and rounding left there: start from ``smooth``, which is y
+    itself, unless y is exact.
 
     Args:
-        kernel: (kh, kw) with odd sides, e.g. ``kernels.gaussian(61, 3.0)``; zero borders cost nothing.
+        kernel: (kh, kw) with odd sides, e.g. ``kernels.gaussian(61, 3.0)``; zero borders cost
+            nothing.
         boundary: what lies beyond the border.
 
     Raises:
         TypeError: if the kernel is no tensor of two axes.
-        ValueError: for a kernel of even sides, not finite, or whose sum is 0; another boundary; or, on use, an image
-            too small to be mirrored (kh // 2 >= h, kw // 2 >= w).
+        ValueError: for a kernel of even sides, not finite, or whose sum is 0; another boundary; or,
+            on use, an image too small to be mirrored (kh // 2 >= h, kw // 2 >= w).
 
     Warns:
         UserWarning: of a kernel whose sum is not 1: y is then brighter or darker than x.
 
     Cost:
-        two Fourier transforms of the padded image, whatever the size of the kernel; 400 times that for ``pinv``.
+        two Fourier transforms of the padded image, whatever the size of the kernel; 400 times that
+        for ``pinv``.
 
     Reference:
-        Chung, Kim, Mccann, Klasky, Ye, Diffusion Posterior Sampling, ICLR 2023 (Gaussian and motion blur).
+        Chung, Kim, Mccann, Klasky, Ye, Diffusion Posterior Sampling, ICLR 2023 (Gaussian and motion
+        blur).
 
     Example:
         >>> A = Blur(torch.ones(3, 3) / 9)
@@ -57,8 +65,8 @@ class Blur(LinearOperator):
         super().__init__()
         if boundary not in MODES:
             raise ValueError(
-                f"boundary is {boundary!r}. 'reflect', 'replicate' or 'zero' is expected. "
-                "For a periodic image: CircularBlur(kernel)."
+                f"boundary is {boundary!r}. 'reflect', 'replicate' or 'zero' is expected. For a "
+                "periodic image: CircularBlur(kernel)."
             )
         self.boundary: Boundary = boundary
         self.register_buffer("kernel", _trimmed(checked(kernel)))
@@ -70,8 +78,9 @@ class Blur(LinearOperator):
         (h, w), (p, q) = x.shape[-2:], self._reach()
         if self.boundary == "reflect" and (p >= h or q >= w):
             raise ValueError(
-                f"The image is {h} x {w}, too small to be mirrored by a kernel of {2 * p + 1} x {2 * q + 1}: its sides "
-                f"must exceed {p} and {q}. Use a larger image, a smaller kernel, or Blur(kernel, boundary='replicate')."
+                f"The image is {h} x {w}, too small to be mirrored by a kernel of {2 * p + 1} x "
+                f"{2 * q + 1}: its sides must exceed {p} and {q}. Use a larger image, a smaller "
+                "kernel, or Blur(kernel, boundary='replicate')."
             )
         padded = F.pad(wide(x), (q, q, p, p), mode=MODES[self.boundary])
         K = self._response(padded)
@@ -102,19 +111,22 @@ class Blur(LinearOperator):
 
 
 class CircularBlur(SVDOperator):
-    """Depth-wise convolution with the image continued periodically; the Fourier transform diagonalises it.
+    """Depth-wise convolution with the image continued periodically; the Fourier transform
+    diagonalises it.
 
-    With F the unitary transform and K the transform of the kernel, A = F* diag(K) F: V = F*, ``s = |K|``, and U
-    carries the phase. The spectrum V* x is complex, (b, c, h, w). A real photograph is not periodic: its opposite
-    borders bleed into each other. Use it where a solver needs an SVD, or for measurements simulated with it.
+    With F the unitary transform and K the transform of the kernel, A = F* diag(K) F: V = F*, ``s =
+    |K|``, and U carries the phase. The spectrum V* x is complex, (b, c, h, w). A real photograph is
+    not periodic: its opposite borders bleed into each other. Use it where a solver needs an SVD, or
+    for measurements simulated with it.
 
     Args:
         kernel: (kh, kw) with odd sides, no larger than the image.
-        tolerance: ``|K|`` below this share of its largest counts as 0, in A too: A is the blur to that relative error.
+        tolerance: ``|K|`` below this share of its largest counts as 0, in A too: A is the blur to
+            that relative error.
 
     Raises:
-        TypeError, ValueError: for a kernel as in `Blur`; a tolerance outside [0, 1); or, on use, an image smaller
-            than the kernel.
+        TypeError, ValueError: for a kernel as in `Blur`; a tolerance outside [0, 1); or, on use, an
+            image smaller than the kernel.
 
     Cost:
         two Fourier transforms of the image.
@@ -130,7 +142,9 @@ class CircularBlur(SVDOperator):
     def __init__(self, kernel: Tensor, tolerance: float = 1e-4):
         super().__init__()
         if not 0 <= tolerance < 1:
-            raise ValueError(f"tolerance is {tolerance}. A share in [0, 1) of the largest |K| is expected: 1e-4.")
+            raise ValueError(
+                f"tolerance is {tolerance}. A share in [0, 1) of the largest |K| is expected: 1e-4."
+            )
         self.tolerance = tolerance
         self.register_buffer("kernel", _trimmed(checked(kernel)))
 
@@ -174,8 +188,9 @@ class CircularBlur(SVDOperator):
         (h, w), (kh, kw) = x.shape[-2:], self.kernel.shape
         if kh > h or kw > w:
             raise ValueError(
-                f"The image is {h} x {w}, smaller than the kernel of {kh} x {kw}. A periodic image at least as large "
-                "is expected. Use a smaller kernel, or Blur(kernel, boundary='replicate')."
+                f"The image is {h} x {w}, smaller than the kernel of {kh} x {kw}. A periodic image "
+                "at least as large is expected. Use a smaller kernel, or Blur(kernel, "
+                "boundary='replicate')."
             )
         K = torch.fft.fft2(_centred(self.kernel.to(x.device), h, w))
         s = K.abs()

@@ -13,12 +13,13 @@ WEIGHTS = {"mean": (0.3333, 0.3334, 0.3333), "bt601": (0.299, 0.587, 0.114)}
 class Colorization(SVDOperator):
     """y = sum_c w_c x_c: colour images (b, 3, h, w) to grey ones (b, 1, h, w).
 
-    A* y = w_c y and A^+ y = w_c y / ||w||^2. Every pixel has one singular value ||w|| (0.5774 for the mean); the right
-    vectors are w / ||w|| and two colour differences, which y says nothing about.
+    A* y = w_c y and A^+ y = w_c y / ||w||^2. Every pixel has one singular value ||w|| (0.5774 for
+    the mean); the right vectors are w / ||w|| and two colour differences, which y says nothing
+    about.
 
     Args:
-        weights: ``"mean"`` (0.3333, 0.3334, 0.3333, as DDRM and HRDIS) or ``"bt601"``, the luma of video
-            and of most programs that turn a photo grey (0.299, 0.587, 0.114).
+        weights: ``"mean"`` (0.3333, 0.3334, 0.3333, as DDRM and HRDIS) or ``"bt601"``, the luma of
+            video and of most programs that turn a photo grey (0.299, 0.587, 0.114).
 
     Raises:
         ValueError: for other weights, or, on use, an image that has not 3 channels.
@@ -41,7 +42,9 @@ class Colorization(SVDOperator):
     def __init__(self, weights: Literal["mean", "bt601"] = "mean"):
         super().__init__()
         if weights not in WEIGHTS:
-            raise ValueError(f"weights is {weights!r}. 'mean' or 'bt601' is expected: Colorization('bt601').")
+            raise ValueError(
+                f"weights is {weights!r}. 'mean' or 'bt601' is expected: Colorization('bt601')."
+            )
         self.weights = weights
         w = torch.tensor(WEIGHTS[weights], dtype=torch.float64)
         self.length = float(w.norm())
@@ -64,8 +67,8 @@ class Colorization(SVDOperator):
     def Vt(self, x: Tensor) -> Tensor:
         if x.shape[1] != 3:
             raise ValueError(
-                f"Colorization got images of {x.shape[1]} channels. 3 (red, green, blue) are expected. "
-                "Copy grey to three: x.expand(-1, 3, -1, -1)."
+                f"Colorization got images of {x.shape[1]} channels. 3 (red, green, blue) are "
+                "expected. Copy grey to three: x.expand(-1, 3, -1, -1)."
             )
         return torch.einsum("kc, bchw -> bkhw", self.Q.to(x), x)
 
@@ -76,5 +79,7 @@ class Colorization(SVDOperator):
         return torch.cat([y, torch.zeros_like(y), torch.zeros_like(y)], 1)
 
     def smooth(self, y: Tensor) -> Tensor:
-        """The grey picture y in all three channels, which explains y; ``pinv`` is tinted unless weights are equal."""
+        """The grey picture y in all three channels, which explains y; ``pinv`` is tinted unless
+        weights are equal.
+        """
         return y.expand(-1, 3, -1, -1) / sum(WEIGHTS[self.weights])

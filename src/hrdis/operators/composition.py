@@ -27,18 +27,26 @@ def Composition(*operators: Operator) -> "Chain":
     for A in operators:
         if not isinstance(A, Operator):
             raise TypeError(
-                f"A {type(A).__name__} is to be composed. Operators are expected; a callable becomes one by "
-                "hrdis.operators.Function(f, shape=(c, h, w))."
+                f"A {type(A).__name__} is to be composed. Operators are expected; a callable "
+                "becomes one by hrdis.operators.Function(f, shape=(c, h, w))."
             )
     if len(operators) < 2:
-        raise ValueError(f"{len(operators)} operators are to be composed. Two or more are expected: Composition(A, B).")
-    return LinearChain(*operators) if all(isinstance(A, LinearOperator) for A in operators) else Chain(*operators)
+        raise ValueError(
+            f"{len(operators)} operators are to be composed. Two or more are expected: "
+            "Composition(A, B)."
+        )
+    return (
+        LinearChain(*operators)
+        if all(isinstance(A, LinearOperator) for A in operators)
+        else Chain(*operators)
+    )
 
 
 class Chain(Operator):
     """A_n(... A_2(A_1(x))): what `Composition` makes of operators of which one is not linear.
 
-    ``pinv``, ``init`` and ``smooth`` apply those of the parts in reverse order: a starting picture, no inverse.
+    ``pinv``, ``init`` and ``smooth`` apply those of the parts in reverse order: a starting picture,
+    no inverse.
 
     Cost:
         the sum of the parts'.
@@ -61,7 +69,9 @@ class Chain(Operator):
 
     def for_image(self, i: int) -> "Chain":
         own = [A.for_image(i) for A in self.parts]
-        return self if all(a is b for a, b in zip(own, self.parts, strict=True)) else type(self)(*own)
+        return (
+            self if all(a is b for a, b in zip(own, self.parts, strict=True)) else type(self)(*own)
+        )
 
     def image_shape(self, y_shape: Shape) -> Shape:
         for A in reversed(self.parts):
@@ -95,9 +105,9 @@ class Chain(Operator):
 class LinearChain(Chain, LinearOperator):
     """A_n ... A_2 A_1: what `Composition` makes of linear operators.
 
-    The adjoint is A_1* A_2* ... A_n*, exactly. The pseudo-inverse of a product is not the product of the
-    pseudo-inverses, so ``pinv`` runs conjugate gradient; ``init`` and ``smooth`` apply the parts' in reverse order, a
-    cheap approximation, and the better start where the parts lose much.
+    The adjoint is A_1* A_2* ... A_n*, exactly. The pseudo-inverse of a product is not the product
+    of the pseudo-inverses, so ``pinv`` runs conjugate gradient; ``init`` and ``smooth`` apply the
+    parts' in reverse order, a cheap approximation, and the better start where the parts lose much.
 
     Cost:
         the sum of the parts'; up to 400 times that for ``pinv``.

@@ -12,21 +12,24 @@ from .base import LinearOperator, Shape, wide
 
 
 class CT(LinearOperator):
-    """The parallel-beam Radon transform: y[s, v] is the sum of the image, turned by angle v, over column s.
+    """The parallel-beam Radon transform: y[s, v] is the sum of the image, turned by angle v, over
+    column s.
 
-    The image (b, 1, size, size), 0 around it, is turned about its pixel (size // 2, size // 2) by bilinear resampling
-    on a square of d = ceil(sqrt(2) size) pixels; y is (b, 1, d, views), in units of the image times pixels (d = 363
-    for size 256). The adjoint is exact, the transpose by automatic differentiation. ``pinv`` runs conjugate gradient,
-    200 steps at most; ``smooth`` is filtered back-projection, close to x but not quite an explanation of y.
+    The image (b, 1, size, size), 0 around it, is turned about its pixel (size // 2, size // 2) by
+    bilinear resampling on a square of d = ceil(sqrt(2) size) pixels; y is (b, 1, d, views), in
+    units of the image times pixels (d = 363 for size 256). The adjoint is exact, the transpose by
+    automatic differentiation. ``pinv`` runs conjugate gradient, 200 steps at most; ``smooth`` is
+    filtered back-projection, close to x but not quite an explanation of y.
 
     Args:
         views: how many angles; or the angles themselves, in degrees.
         size: side of the image in pixels.
-        limited: angles 0, 1, ..., views - 1 degrees, instead of ``views`` of them spread evenly over [0, 180).
+        limited: angles 0, 1, ..., views - 1 degrees, instead of ``views`` of them spread evenly
+            over [0, 180).
 
     Raises:
-        ValueError: for less than one view, a size below 2, or, on use, an image that is not square, of another size,
-            or has more than one channel.
+        ValueError: for less than one view, a size below 2, or, on use, an image that is not square,
+            of another size, or has more than one channel.
 
     Warns:
         UserWarning: of angles outside [0, 180) degrees, which repeat others.
@@ -35,12 +38,13 @@ class CT(LinearOperator):
         one bilinear resampling of d x d pixels per view, twice as much for the adjoint.
 
     Reference:
-        Chung, Lee, Ye, Decomposed Diffusion Sampler, ICLR 2024; Kak, Slaney, Principles of Computerized Tomographic
-        Imaging, 1988, chapter 3 (filtered back-projection).
+        Chung, Lee, Ye, Decomposed Diffusion Sampler, ICLR 2024; Kak, Slaney, Principles of
+        Computerized Tomographic Imaging, 1988, chapter 3 (filtered back-projection).
 
     Differs from the official code:
-        HJ-harry/DDS: there un-filtered back-projection stands in for the adjoint, and back-projection weighs a
-        limited range of angles as if it were all of them; here by the step between angles.
+        HJ-harry/DDS: there un-filtered back-projection stands in for the adjoint, and
+        back-projection weighs a limited range of angles as if it were all of them; here by the step
+        between angles.
 
     Example:
         >>> CT(views=8, size=16)(torch.ones(1, 1, 16, 16)).shape
@@ -56,7 +60,9 @@ class CT(LinearOperator):
     def __init__(self, views: int | Sequence[float] | Tensor, size: int, limited: bool = False):
         super().__init__()
         if isinstance(size, bool) or not isinstance(size, int) or size < 2:
-            raise ValueError(f"size is {size!r}. The side of the image, an integer >= 2, is expected: size=256.")
+            raise ValueError(
+                f"size is {size!r}. The side of the image, an integer >= 2, is expected: size=256."
+            )
         if isinstance(views, int):
             if isinstance(views, bool) or views < 1:
                 raise ValueError(f"views is {views!r}. At least one view is expected: views=60.")
@@ -65,12 +71,15 @@ class CT(LinearOperator):
         else:
             angles = torch.as_tensor(views, dtype=torch.float64).flatten()
             if len(angles) < 1 or not bool(torch.isfinite(angles).all()):
-                raise ValueError(f"views holds {len(angles)} angles. At least one finite angle is expected: views=60.")
+                raise ValueError(
+                    f"views holds {len(angles)} angles. At least one finite angle is expected: "
+                    "views=60."
+                )
             self.step = 180 / len(angles)
         if bool(((angles < 0) | (angles >= 180)).any()):
             warnings.warn(
-                f"Angles reach from {float(angles.min()):g} to {float(angles.max()):g} degrees. [0, 180) is expected: "
-                "the others repeat what those measure.",
+                f"Angles reach from {float(angles.min()):g} to {float(angles.max()):g} degrees. "
+                "[0, 180) is expected: the others repeat what those measure.",
                 stacklevel=2,
             )
         self.size, self.detectors = size, math.ceil(math.sqrt(2) * size)
@@ -78,7 +87,8 @@ class CT(LinearOperator):
 
     def extra_repr(self) -> str:
         return (
-            f"views={len(self.angles)}, size={self.size}, angles={self.angles.min():g}..{self.angles.max():g} degrees"
+            f"views={len(self.angles)}, size={self.size}, "
+            f"angles={self.angles.min():g}..{self.angles.max():g} degrees"
         )
 
     def image_shape(self, y_shape: Shape) -> Shape:
@@ -87,14 +97,19 @@ class CT(LinearOperator):
     def forward(self, x: Tensor) -> Tensor:
         if tuple(x.shape[1:]) != (1, self.size, self.size):
             raise ValueError(
-                f"CT got images of shape {tuple(x.shape[1:])}. (1, {self.size}, {self.size}) is expected. "
-                f"For other squares: CT(views={len(self.angles)}, size={x.shape[-1]})."
+                f"CT got images of shape {tuple(x.shape[1:])}. (1, {self.size}, {self.size}) is "
+                f"expected. For other squares: CT(views={len(self.angles)}, size={x.shape[-1]})."
             )
-        return torch.stack([self._view(wide(x), v) for v in range(len(self.angles))], -1).to(x.dtype)
+        return torch.stack([self._view(wide(x), v) for v in range(len(self.angles))], -1).to(
+            x.dtype
+        )
 
     def adjoint(self, y: Tensor) -> Tensor:
         total = torch.zeros(self.image_shape(tuple(y.shape)), dtype=wide(y).dtype, device=y.device)
-        with torch.inference_mode(False), torch.enable_grad():  # the transpose of a linear map is its gradient
+        with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+        ):  # the transpose of a linear map is its gradient
             x = torch.zeros_like(total).requires_grad_()
             for v in range(len(self.angles)):
                 (part,) = torch.autograd.grad(self._view(x, v), x, wide(y)[..., v].clone())
@@ -106,16 +121,21 @@ class CT(LinearOperator):
         return self.smooth(y)
 
     def smooth(self, y: Tensor) -> Tensor:
-        """Filtered back-projection: the ramp filter, then linear interpolation along the detectors."""
+        """Filtered back-projection: the ramp filter, then linear interpolation along the
+        detectors.
+        """
         d, n = self.detectors, self.size
         filtered = torch.fft.ifft(
-            _ramp(d).to(y.device)[:, None] * torch.fft.fft(wide(y).double(), len(_ramp(d)), -2), dim=-2
+            _ramp(d).to(y.device)[:, None] * torch.fft.fft(wide(y).double(), len(_ramp(d)), -2),
+            dim=-2,
         )
         filtered = filtered.real[..., :d, :]
         at = torch.arange(n, dtype=torch.float64, device=y.device) - n // 2
         x = torch.zeros(self.image_shape(tuple(y.shape)), dtype=torch.float64, device=y.device)
         for v, angle in enumerate(torch.deg2rad(self.angles)):
-            t = at * angle.cos() - at[:, None] * angle.sin() + d // 2  # which detector sees the pixel
+            t = (
+                at * angle.cos() - at[:, None] * angle.sin() + d // 2
+            )  # which detector sees the pixel
             low = t.floor().long().clamp(0, d - 2)
             share, line = t - low, filtered[..., v]
             seen = (t >= 0) & (t <= d - 1)  # corners may fall beside the last detector
@@ -130,7 +150,9 @@ class CT(LinearOperator):
         column = at * angle.cos() + at[:, None] * angle.sin() + n // 2
         row = at[:, None] * angle.cos() - at * angle.sin() + n // 2
         grid = (2 * torch.stack([column, row], -1) / (n - 1) - 1).to(x)
-        turned = F.grid_sample(x, grid.expand(len(x), -1, -1, -1), mode="bilinear", align_corners=True)
+        turned = F.grid_sample(
+            x, grid.expand(len(x), -1, -1, -1), mode="bilinear", align_corners=True
+        )
         return turned.sum(-2)
 
 

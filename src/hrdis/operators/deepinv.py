@@ -1,14 +1,17 @@
-"""Operators of the deepinv library as ours, known by their methods alone: deepinv itself is not needed.
+"""Operators of the deepinv library as ours, known by their methods alone: deepinv itself is not
+needed.
 
 Images there are u in [0, 1], here x = 2 u - 1 in [-1, 1]. For a linear A and y = A u + sigma z
 
     y - A 1 / 2 = (A / 2) x + sigma z,
 
-so A / 2 serves once y is moved: ``from_theirs`` (y) = y - A 1 / 2, and sigma stays theirs. A nonlinear A becomes
-x -> A((x + 1) / 2), and y and sigma stay as they are. ``hrdis.Problem(y, physics)`` does all of it.
+so A / 2 serves once y is moved: ``from_theirs`` (y) = y - A 1 / 2, and sigma stays theirs. A
+nonlinear A becomes x -> A((x + 1) / 2), and y and sigma stay as they are. ``hrdis.Problem(y,
+physics)`` does all of it.
 
-Settings of solvers weigh measurements of images in [-1, 1]: there a half of A would count as a quarter of the data. The
-operator knows its ``scale``, and `Problem.rescaled`, which the driver asks for, is 2 y - A 1 = A x + 2 sigma z.
+Settings of solvers weigh measurements of images in [-1, 1]: there a half of A would count as a
+quarter of the data. The operator knows its ``scale``, and `Problem.rescaled`, which the driver asks
+for, is 2 y - A 1 = A x + 2 sigma z.
 """
 
 from typing import Any
@@ -23,18 +26,19 @@ from .base import ZERO, LinearOperator, Operator, Shape, SVDOperator
 def from_deepinv(physics: Any, shape: tuple[int, int, int]) -> "Theirs":
     """An operator of deepinv as ours.
 
-    A linear one becomes a `LinearOperator` (pseudo-inverse by conjugate gradient: theirs often stops early or is no
-    pseudo-inverse), one with U, V and mask an `SVDOperator` if these are its decomposition, everything else an
-    `Operator` that starts from ``A_dagger``. Whether it is linear is tried out on two images, for an ``A_adjoint``
-    does not tell: phase retrieval has one. A mask per image is kept per image.
+    A linear one becomes a `LinearOperator` (pseudo-inverse by conjugate gradient: theirs often
+    stops early or is no pseudo-inverse), one with U, V and mask an `SVDOperator` if these are its
+    decomposition, everything else an `Operator` that starts from ``A_dagger``. Whether it is linear
+    is tried out on two images, for an ``A_adjoint`` does not tell: phase retrieval has one. A mask
+    per image is kept per image.
 
     Args:
         physics: has ``A`` and, if linear, ``A_adjoint``; its noise model is not used here.
         shape: (c, h, w) of the images.
 
     Returns:
-        an operator for images in [-1, 1], with ``from_theirs(y)`` and ``to_theirs(y)`` between deepinv's y and ours.
-        The standard deviation of the noise is the same for both.
+        an operator for images in [-1, 1], with ``from_theirs(y)`` and ``to_theirs(y)`` between
+        deepinv's y and ours. The standard deviation of the noise is the same for both.
 
     Raises:
         TypeError: if there is no method A, or A gives no tensor of real numbers.
@@ -46,8 +50,9 @@ def from_deepinv(physics: Any, shape: tuple[int, int, int]) -> "Theirs":
     """
     if not callable(getattr(physics, "A", None)):
         raise TypeError(
-            f"physics is a {type(physics).__name__} without a method A. A deepinv Physics is expected: "
-            "from_deepinv(deepinv.physics.Downsampling(img_size=(3, 64, 64), factor=2), (3, 64, 64))."
+            f"physics is a {type(physics).__name__} without a method A. A deepinv Physics is "
+            "expected: from_deepinv(deepinv.physics.Downsampling(img_size=(3, 64, 64), factor=2), "
+            "(3, 64, 64))."
         )
     if len(shape) != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
         raise ValueError(
@@ -60,16 +65,20 @@ def from_deepinv(physics: Any, shape: tuple[int, int, int]) -> "Theirs":
             Au = physics.A(u)
         except (RuntimeError, ValueError, IndexError, AssertionError) as error:
             raise ValueError(
-                f"{type(physics).__name__}.A refuses images of shape {tuple(u.shape)} ({str(error).splitlines()[0]}). "
-                "The shape (c, h, w) of its images is expected: from_deepinv(physics, (c, h, w))."
+                f"{type(physics).__name__}.A refuses images of shape {tuple(u.shape)} "
+                f"({str(error).splitlines()[0]}). The shape (c, h, w) of its images is expected: "
+                "from_deepinv(physics, (c, h, w))."
             ) from error
         if not isinstance(Au, Tensor) or not Au.is_floating_point():
             got = f"{Au.dtype} numbers" if isinstance(Au, Tensor) else f"a {type(Au).__name__}"
             raise TypeError(
-                f"{type(physics).__name__}.A gives {got}. One tensor of real numbers is expected. Join the parts: "
-                "hrdis.operators.LinearFunction(lambda x: torch.cat([p.flatten(1) for p in physics.A(x)], 1), shape)."
+                f"{type(physics).__name__}.A gives {got}. One tensor of real numbers is expected. "
+                "Join the parts: hrdis.operators.LinearFunction(lambda x: torch.cat([p.flatten(1) "
+                "for p in physics.A(x)], 1), shape)."
             )
-        linear = callable(getattr(physics, "A_adjoint", None)) and _near(physics.A(u - 2 * v), Au - 2 * physics.A(v))
+        linear = callable(getattr(physics, "A_adjoint", None)) and _near(
+            physics.A(u - 2 * v), Au - 2 * physics.A(v)
+        )
         if not linear:
             return Nonlinear(physics, shape)
         decomposed = Decomposed(physics, shape)
@@ -208,7 +217,11 @@ def _probes(physics: Any, shape: Shape) -> list[Tensor]:
     """Two batches of noise where the parameters of the physics are, one image per mask."""
     held: list[Tensor] = []
     if isinstance(physics, nn.Module):
-        held = [t for t in (*physics.parameters(), *physics.buffers()) if t.is_floating_point() or t.is_complex()]
+        held = [
+            t
+            for t in (*physics.parameters(), *physics.buffers())
+            if t.is_floating_point() or t.is_complex()
+        ]
     like = held[0].real if held else torch.zeros(())
     mask = getattr(physics, "mask", None)
     batch = len(mask) if isinstance(mask, Tensor) and mask.ndim == len(shape) + 1 else 1
@@ -219,20 +232,31 @@ def _probes(physics: Any, shape: Shape) -> list[Tensor]:
 def _near(a: Any, b: Tensor) -> bool:
     """Whether a is b up to single precision."""
     same = isinstance(a, Tensor) and a.shape == b.shape
-    return same and bool((a - b).abs().square().sum().sqrt() <= 1e-4 * b.abs().square().sum().sqrt())
+    return same and bool(
+        (a - b).abs().square().sum().sqrt() <= 1e-4 * b.abs().square().sum().sqrt()
+    )
 
 
 def _is_svd(A: Decomposed, u: Tensor, v: Tensor) -> bool:
-    """Whether U, V and mask decompose A, with all of the image in V: grey from colours has only the range there."""
-    if not all(callable(getattr(A.physics, name, None)) for name in ("U", "V", "U_adjoint", "V_adjoint")):
+    """Whether U, V and mask decompose A, with all of the image in V: grey from colours has only the
+    range there.
+    """
+    if not all(
+        callable(getattr(A.physics, name, None)) for name in ("U", "V", "U_adjoint", "V_adjoint")
+    ):
         return False
     try:
         s = A.singulars(u)
-        symmetric = _near(A.filter(s, u).flatten() @ v.flatten(), u.flatten() @ A.filter(s, v).flatten())
+        symmetric = _near(
+            A.filter(s, u).flatten() @ v.flatten(), u.flatten() @ A.filter(s, v).flatten()
+        )
         whole = _near(A.V(A.Vt(u)), u)
         y = A.physics.A(u)
         return (
-            whole and symmetric and _near(A(u), A.scale * y) and _near(A.adjoint(y), A.scale * A.physics.A_adjoint(y))
+            whole
+            and symmetric
+            and _near(A(u), A.scale * y)
+            and _near(A.adjoint(y), A.scale * A.physics.A_adjoint(y))
         )
     except (AttributeError, TypeError, RuntimeError, ValueError, NotImplementedError):
         return False

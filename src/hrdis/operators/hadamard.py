@@ -12,29 +12,35 @@ from .base import Shape, SVDOperator
 
 
 class WalshHadamard(SVDOperator):
-    """The share 1 / ratio of an image's Walsh-Hadamard coefficients, channel by channel: y is (b, c, n^2 / ratio).
+    """The share 1 / ratio of an image's Walsh-Hadamard coefficients, channel by channel: y is (b,
+    c, n^2 / ratio).
 
-    Each channel, n x n pixels row by row, is transformed by the orthogonal and symmetric Hadamard matrix (entries
-    +-1 / n, Sylvester's order); a permutation, the same for all channels, says which coefficients are kept: its
-    first n^2 / ratio entries. A* = A^+; singular values are 1 and 0.
+    Each channel, n x n pixels row by row, is transformed by the orthogonal and symmetric Hadamard
+    matrix (entries +-1 / n, Sylvester's order); a permutation, the same for all channels, says
+    which coefficients are kept: its first n^2 / ratio entries. A* = A^+; singular values are 1 and
+    0.
 
     Args:
         ratio: pixels per measurement, an integer that divides n^2: 2, 4, ...
         seed: which permutation; it is a function of the seed and n.
-        keep_dc: keep coefficient 0 (n times the mean), otherwise left to chance. A deviation from DDRM.
-        order: ``"natural"``, a random permutation; or ``"sequency"``, no chance at all: the coefficients with the
-            fewest sign changes (along rows plus along columns) are kept, a low-pass.
+        keep_dc: keep coefficient 0 (n times the mean), otherwise left to chance. A deviation from
+            DDRM.
+        order: ``"natural"``, a random permutation; or ``"sequency"``, no chance at all: the
+            coefficients with the fewest sign changes (along rows plus along columns) are kept, a
+            low-pass.
         permutation: of the n^2 coefficients, instead of a drawn one.
 
     Raises:
-        ValueError: for a ratio below 1, another order, a permutation that is none, or, on use, an image that is not
-            square with a power of two as its side, n^2 not divisible by the ratio, or a permutation of other length.
+        ValueError: for a ratio below 1, another order, a permutation that is none, or, on use, an
+            image that is not square with a power of two as its side, n^2 not divisible by the
+            ratio, or a permutation of other length.
 
     Cost:
         2 log2 n passes over the image.
 
     Reference:
-        Kawar, Elad, Ermon, Song, Denoising Diffusion Restoration Models, NeurIPS 2022 ("cs2", "cs4").
+        Kawar, Elad, Ermon, Song, Denoising Diffusion Restoration Models, NeurIPS 2022 ("cs2",
+        "cs4").
 
     Example:
         >>> A = WalshHadamard(4, keep_dc=True)
@@ -56,15 +62,27 @@ class WalshHadamard(SVDOperator):
     ):
         super().__init__()
         if isinstance(ratio, bool) or not isinstance(ratio, int) or ratio < 1:
-            raise ValueError(f"ratio is {ratio!r}. Pixels per measurement, an integer >= 1, is expected: ratio=4.")
+            raise ValueError(
+                f"ratio is {ratio!r}. Pixels per measurement, an integer >= 1, is expected: "
+                "ratio=4."
+            )
         if order not in ("natural", "sequency"):
             raise ValueError(f"order is {order!r}. 'natural' or 'sequency' is expected.")
-        if permutation is not None and not torch.equal(permutation.sort().values.cpu(), torch.arange(len(permutation))):
+        if permutation is not None and not torch.equal(
+            permutation.sort().values.cpu(), torch.arange(len(permutation))
+        ):
             raise ValueError(
-                f"The permutation of {len(permutation)} entries repeats or misses some. "
-                f"Every number from 0 to {len(permutation) - 1} is expected once: torch.arange({len(permutation)})."
+                f"The permutation of {len(permutation)} entries repeats or misses some. Every "
+                f"number from 0 to {len(permutation) - 1} is expected once: "
+                f"torch.arange({len(permutation)})."
             )
-        self.ratio, self.seed, self.keep_dc, self.order, self.given = ratio, seed, keep_dc, order, permutation
+        self.ratio, self.seed, self.keep_dc, self.order, self.given = (
+            ratio,
+            seed,
+            keep_dc,
+            order,
+            permutation,
+        )
         self._drawn: dict[int, Tensor] = {}
 
     def extra_repr(self) -> str:
@@ -78,7 +96,8 @@ class WalshHadamard(SVDOperator):
         """The order of the coefficients of an n x n image, those that are kept first."""
         if self.given is not None and len(self.given) != n * n:
             raise ValueError(
-                f"The permutation has {len(self.given)} entries. {n * n} are expected for {n} x {n} pixels."
+                f"The permutation has {len(self.given)} entries. {n * n} are expected for {n} x "
+                f"{n} pixels."
             )
         if n not in self._drawn:
             if self.given is not None:
@@ -107,11 +126,13 @@ class WalshHadamard(SVDOperator):
         if h != w or h < 1 or h & (h - 1):
             side = 1 << (min(h, w, 2**20).bit_length() - 1) if min(h, w) else 1
             raise ValueError(
-                f"The image is {h} x {w}. A square whose side is a power of two is expected for the Walsh-Hadamard "
-                f"transform. Crop it to {side} x {side}."
+                f"The image is {h} x {w}. A square whose side is a power of two is expected for "
+                f"the Walsh-Hadamard transform. Crop it to {side} x {side}."
             )
         if h * w % self.ratio:
-            raise ValueError(f"ratio is {self.ratio}, which does not divide the {h * w} pixels. Use 2, 4, 8, ...")
+            raise ValueError(
+                f"ratio is {self.ratio}, which does not divide the {h * w} pixels. Use 2, 4, 8, ..."
+            )
         return hadamard(x.flatten(-2))[..., self.permutation(h).to(x.device)]
 
     def U(self, spectrum: Tensor) -> Tensor:
@@ -122,7 +143,9 @@ class WalshHadamard(SVDOperator):
 
 
 def hadamard(x: Tensor) -> Tensor:
-    """The fast Walsh-Hadamard transform along the last axis (a power of two): orthogonal, its own inverse."""
+    """The fast Walsh-Hadamard transform along the last axis (a power of two): orthogonal, its own
+    inverse.
+    """
     n, half = x.shape[-1], 1
     while half < n:
         a, b = x.unflatten(-1, (-1, 2, half)).unbind(-2)

@@ -11,8 +11,8 @@ from .base import Operator
 class HDR(Operator):
     """A x = clip(scale x, -1, 1): contrast is stretched, and what leaves the range is lost.
 
-    The gradient is ``scale`` where ``|x| < 1 / scale`` and 0 where y is saturated: there only the prior acts. Noise is
-    added after clipping and may leave [-1, 1].
+    The gradient is ``scale`` where ``|x| < 1 / scale`` and 0 where y is saturated: there only the
+    prior acts. Noise is added after clipping and may leave [-1, 1].
 
     Args:
         scale: > 0; 2 in the papers.
@@ -27,8 +27,8 @@ class HDR(Operator):
         none to speak of.
 
     Reference:
-        Mardani et al., A Variational Perspective on Solving Inverse Problems with Diffusion Models, ICLR 2024,
-        arXiv 2305.04391.
+        Mardani et al., A Variational Perspective on Solving Inverse Problems with Diffusion Models,
+        ICLR 2024, arXiv 2305.04391.
 
     Example:
         >>> import torch
@@ -44,7 +44,9 @@ class HDR(Operator):
             raise ValueError(f"scale is {scale}. A number > 0 is expected: HDR(scale=2).")
         if scale <= 1:
             warnings.warn(
-                f"Nothing is clipped: scale is {scale:g}. A scale above 1 is expected: HDR(scale=2).", stacklevel=2
+                f"Nothing is clipped: scale is {scale:g}. A scale above 1 is expected: "
+                "HDR(scale=2).",
+                stacklevel=2,
             )
         self.scale = scale
 

@@ -6,7 +6,9 @@ from .base import SVDOperator
 
 
 class Identity(SVDOperator):
-    """A = I: y = x + noise, all singular values 1. Only meaningful with noise; a noiseless problem warns."""
+    """A = I: y = x + noise, all singular values 1. Only meaningful with noise; a noiseless problem
+    warns.
+    """
 
     families = ("denoise",)
 

@@ -11,16 +11,17 @@ from .biharmonic import biharmonic
 class Inpainting(SVDOperator):
     """A x = mask * x: observed pixels are kept, holes are 0 in y.
 
-    The adjoint and the pseudo-inverse are A itself; U = V = I and s = mask. `hrdis.measure` puts no noise into holes.
+    The adjoint and the pseudo-inverse are A itself; U = V = I and s = mask. `hrdis.measure` puts no
+    noise into holes.
 
     Args:
-        mask: 1 (True) = observed, 0 (False) = hole; (h, w), (c, h, w), or (b, 1 or c, h, w) with one mask per
-            image (b = 1 serves every image).
+        mask: 1 (True) = observed, 0 (False) = hole; (h, w), (c, h, w), or (b, 1 or c, h, w) with
+            one mask per image (b = 1 serves every image).
 
     Raises:
         TypeError: if the mask is no tensor of numbers.
-        ValueError: for entries other than 0 and 1, a mask that observes nothing, or, on use, one that does not
-            fit the image.
+        ValueError: for entries other than 0 and 1, a mask that observes nothing, or, on use, one
+            that does not fit the image.
 
     Warns:
         UserWarning: of a mask that hides nothing.
@@ -37,27 +38,28 @@ class Inpainting(SVDOperator):
         if not isinstance(mask, Tensor) or mask.is_complex() or not 2 <= mask.ndim <= 4:
             got = f"shape {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
             raise TypeError(
-                f"The mask is given as {got}. A tensor of shape (h, w) or (b, 1, h, w) is expected: "
-                "torch.from_numpy(mask), or, of a file, hrdis.operators.masks.from_file(path, hole='white')."
+                f"The mask is given as {got}. A tensor of shape (h, w) or (b, 1, h, w) is "
+                "expected: torch.from_numpy(mask), or, of a file, "
+                "hrdis.operators.masks.from_file(path, hole='white')."
             )
         values = mask.unique()
         if not bool(((values == 0) | (values == 1)).all()):
             raise ValueError(
                 f"The mask holds values from {float(values.min()):g} to {float(values.max()):g}. "
-                "Only 0 (hole) and 1 (observed) are expected. "
-                "For a picture of a mask: hrdis.operators.masks.from_file(path, hole='white')."
+                "Only 0 (hole) and 1 (observed) are expected. For a picture of a mask: "
+                "hrdis.operators.masks.from_file(path, hole='white')."
             )
         mask = mask.reshape(*[1] * (4 - mask.ndim), *mask.shape).float()
         empty = (mask.flatten(1).sum(1) == 0).nonzero().flatten().tolist()
         if empty:
             raise ValueError(
-                f"Nothing is observed: mask {empty} is 0 everywhere. At least one observed pixel is expected. "
-                "If 1 marks the hole in your mask, pass 1 - mask."
+                f"Nothing is observed: mask {empty} is 0 everywhere. At least one observed pixel "
+                "is expected. If 1 marks the hole in your mask, pass 1 - mask."
             )
         if bool(mask.all()):
             warnings.warn(
-                "Nothing is hidden: the mask is 1 everywhere. Holes marked by 0 are expected. "
-                "If 1 marks the hole in your mask, pass 1 - mask.",
+                "Nothing is hidden: the mask is 1 everywhere. Holes marked by 0 are expected. If "
+                "1 marks the hole in your mask, pass 1 - mask.",
                 stacklevel=2,
             )
         self.register_buffer("mask", mask)
@@ -73,14 +75,14 @@ class Inpainting(SVDOperator):
         m = self.mask
         if m.shape[-2:] != x.shape[-2:]:
             raise ValueError(
-                f"The mask is {m.shape[-2]} x {m.shape[-1]}, the image {x.shape[-2]} x {x.shape[-1]} "
-                "(height x width). Both must agree; nothing is resized in silence. "
+                f"The mask is {m.shape[-2]} x {m.shape[-1]}, the image {x.shape[-2]} x "
+                f"{x.shape[-1]} (height x width). Both must agree; nothing is resized in silence. "
                 "Resize the mask yourself, with nearest neighbours."
             )
         if m.shape[0] not in (1, x.shape[0]) or m.shape[1] not in (1, x.shape[1]):
             raise ValueError(
-                f"The mask has shape {tuple(m.shape)}, the images {tuple(x.shape)}. "
-                "One mask for all images or one per image is expected, with 1 channel or as many as the image."
+                f"The mask has shape {tuple(m.shape)}, the images {tuple(x.shape)}. One mask for "
+                "all images or one per image is expected, with 1 channel or as many as the image."
             )
         return m.to(x) * x
 
@@ -109,5 +111,7 @@ class Inpainting(SVDOperator):
         return self if len(self.mask) == 1 else Inpainting(self.mask[i : i + 1])
 
     def smooth(self, y: Tensor) -> Tensor:
-        """The biharmonic fill: observed pixels as measured, holes with the least squared Laplacian."""
+        """The biharmonic fill: observed pixels as measured, holes with the least squared
+        Laplacian.
+        """
         return biharmonic(self(y), self.mask.to(y).expand_as(y))

@@ -21,7 +21,8 @@ def gaussian(size: int = 61, std: float = 3.0) -> Tensor:
 
     Args:
         size: side in pixels, odd.
-        std: standard deviation in pixels; DPS takes 3.0 with size 61, of which 25 x 25 taps are not 0.
+        std: standard deviation in pixels; DPS takes 3.0 with size 61, of which 25 x 25 taps are not
+            0.
     """
     _check_size(size)
     if not 0 < std < math.inf:
@@ -41,8 +42,8 @@ def separable(name: str, std: float = 10.0) -> tuple[Tensor, Tensor]:
     """The taps down a column and along a row that the papers name, for `SeparableBlur`.
 
     Args:
-        name: ``"uniform9"``, 9 equal taps both ways; ``"gauss"``, 5 taps of a Gaussian both ways; ``"aniso"``, 9 taps
-            of a Gaussian of 1 pixel down a column, of 20 pixels along a row.
+        name: ``"uniform9"``, 9 equal taps both ways; ``"gauss"``, 5 taps of a Gaussian both ways;
+            ``"aniso"``, 9 taps of a Gaussian of 1 pixel down a column, of 20 pixels along a row.
         std: of ``"gauss"``, in pixels: 10 in DDRM and DDNM, 25 in RED-diff, 3 in HRDIS.
 
     Raises:
@@ -53,7 +54,9 @@ def separable(name: str, std: float = 10.0) -> tuple[Tensor, Tensor]:
         tensor([0.0540, 0.2440, 0.4030, 0.2440, 0.0540], dtype=torch.float64)
     """
     if name not in ("uniform9", "gauss", "aniso"):
-        raise ValueError(f"There is no separable kernel {name!r}. 'uniform9', 'gauss' or 'aniso' is expected.")
+        raise ValueError(
+            f"There is no separable kernel {name!r}. 'uniform9', 'gauss' or 'aniso' is expected."
+        )
     if not 0 < std < math.inf:
         raise ValueError(f"std is {std}. A standard deviation > 0 in pixels is expected: std=10.0.")
     if name == "aniso":
@@ -63,7 +66,8 @@ def separable(name: str, std: float = 10.0) -> tuple[Tensor, Tensor]:
 
 
 def motion(size: int = 61, intensity: float = 0.5, seed: int = 0, index: int = 0) -> Tensor:
-    """The trace of a shaken camera: (size, size), in the manner of the "motionblur" generator that DPS uses.
+    """The trace of a shaken camera: (size, size), in the manner of the "motionblur" generator that
+    DPS uses.
 
     A path of random steps and turns is drawn on a canvas of twice the size, softened, and halved.
 
@@ -77,7 +81,9 @@ def motion(size: int = 61, intensity: float = 0.5, seed: int = 0, index: int = 0
     """
     _check_size(size)
     if not 0 <= intensity <= 1:
-        raise ValueError(f"intensity is {intensity}. A number from 0 (straight) to 1 is expected: intensity=0.5.")
+        raise ValueError(
+            f"intensity is {intensity}. A number from 0 (straight) to 1 is expected: intensity=0.5."
+        )
     import numpy as np
     from PIL import Image, ImageDraw, ImageFilter
 
@@ -94,7 +100,9 @@ def motion(size: int = 61, intensity: float = 0.5, seed: int = 0, index: int = 0
     for _ in steps[1:]:  # absolute directions, which keep their sign for a while
         sign = math.copysign(1, angles[-1]) * (-1 if rng.uniform() < flip else 1)
         angles.append(sign * rng.triangular(0, q * turn, turn + 0.1))
-    path = np.cumsum([0, *(step * np.exp(1j * angle) for step, angle in zip(steps, angles, strict=False))])
+    path = np.cumsum(
+        [0, *(step * np.exp(1j * angle) for step, angle in zip(steps, angles, strict=False))]
+    )
     path = (path - path.mean()) * np.exp(1j * rng.uniform(0, math.pi)) + (1 + 1j) * canvas / 2
 
     image = Image.new("L", (canvas, canvas))
@@ -114,14 +122,16 @@ def from_file(path: str | Path) -> Tensor:
     A kernel is a point spread function: the picture of a point of light.
 
     Args:
-        path: the file: an array of shape (kh, kw), or a picture of that size, whose colours are averaged, and which
-            is black where it is transparent.
+        path: the file: an array of shape (kh, kw), or a picture of that size, whose colours are
+            averaged, and which is black where it is transparent.
 
     Raises:
-        ValueError: if there is no such file, it cannot be read, has even sides, or a sum that is 0 or not finite.
+        ValueError: if there is no such file, it cannot be read, has even sides, or a sum that is 0
+            or not finite.
 
     Warns:
-        UserWarning: of a kernel whose centre of mass is not at its centre, as such a blur moves the picture.
+        UserWarning: of a kernel whose centre of mass is not at its centre, as such a blur moves the
+            picture.
     """
     import numpy as np
 
@@ -132,32 +142,40 @@ def from_file(path: str | Path) -> Tensor:
         try:
             values = np.load(path, allow_pickle=False).astype(np.float64)
         except Exception:  # a ZIP of arrays is none, and a header may promise terabytes
-            raise ValueError(f"{path} cannot be read. A kernel as .npy array or picture is expected.") from None
+            raise ValueError(
+                f"{path} cannot be read. A kernel as .npy array or picture is expected."
+            ) from None
     else:
         values = images.read_numbers(path)
     if values.ndim != 2 or any(n % 2 == 0 for n in values.shape):
         sides = " x ".join(map(str, values.shape))
         raise ValueError(
-            f"{path} holds a kernel of {sides}. Two odd sides are expected, so that it has a centre: add a row or "
-            "column of zeros."
+            f"{path} holds a kernel of {sides}. Two odd sides are expected, so that it has a "
+            "centre: add a row or column of zeros."
         )
     total = float(values.sum())
     if not np.isfinite(values).all() or abs(total) < 1e-12:
-        raise ValueError(f"{path} holds a kernel whose sum is {total:g}. A finite sum other than 0 is expected.")
+        raise ValueError(
+            f"{path} holds a kernel whose sum is {total:g}. A finite sum other than 0 is expected."
+        )
     kernel = torch.from_numpy(values / total)
     down, right = _off_centre(kernel)
     if max(abs(down), abs(right)) > OFF_CENTRE:
         warnings.warn(
-            f"The centre of mass of {path} lies {abs(down):.1f} pixels {'below' if down > 0 else 'above'} and "
-            f"{abs(right):.1f} pixels {'right' if right > 0 else 'left'} of its centre. The blur is taken to have "
-            "moved the picture by that, and the restored one is moved back. If it has not, centre the kernel.",
+            f"The centre of mass of {path} lies {abs(down):.1f} pixels "
+            f"{'below' if down > 0 else 'above'} and {abs(right):.1f} pixels "
+            f"{'right' if right > 0 else 'left'} of its centre. The blur is taken to have moved "
+            "the picture by that, and the restored one is moved back. If it has not, centre the "
+            "kernel.",
             stacklevel=2,
         )
     return kernel
 
 
 def _off_centre(kernel: Tensor) -> tuple[float, float]:
-    """Return how far below and right of its centre a kernel of sum 1 has its centre of mass, in pixels."""
+    """Return how far below and right of its centre a kernel of sum 1 has its centre of mass, in
+    pixels.
+    """
     down, right = (torch.arange(n, dtype=kernel.dtype) - n // 2 for n in kernel.shape)
     return float(kernel.sum(1) @ down), float(kernel.sum(0) @ right)
 
@@ -174,26 +192,30 @@ def checked(kernel: Tensor, axes: int = 2) -> Tensor:
     """
     shape = "(k, k)" if axes == 2 else "(k,)"
     if not isinstance(kernel, Tensor) or kernel.is_complex() or kernel.ndim != axes:
-        got = f"shape {tuple(kernel.shape)}" if isinstance(kernel, Tensor) else type(kernel).__name__
+        got = (
+            f"shape {tuple(kernel.shape)}" if isinstance(kernel, Tensor) else type(kernel).__name__
+        )
         raise TypeError(
-            f"The kernel is given as {got}. A real tensor of shape {shape} is expected: kernels.gaussian(61)."
+            f"The kernel is given as {got}. A real tensor of shape {shape} is expected: "
+            "kernels.gaussian(61)."
         )
     sides = " x ".join(map(str, kernel.shape))
     if any(n % 2 == 0 for n in kernel.shape):
         raise ValueError(
-            f"The kernel is {sides}. Odd sides are expected, so that it has a centre. "
-            "Pad it with a zero: torch.nn.functional.pad(kernel, (0, 1) * kernel.ndim)."
+            f"The kernel is {sides}. Odd sides are expected, so that it has a centre. Pad it with "
+            "a zero: torch.nn.functional.pad(kernel, (0, 1) * kernel.ndim)."
         )
     kernel = kernel.detach().double()
     total = float(kernel.sum())
     if not bool(torch.isfinite(kernel).all()) or abs(total) < 1e-12:
         raise ValueError(
-            f"The kernel's sum is {total:g}. A finite sum other than 0 is expected: kernel / kernel.sum()."
+            f"The kernel's sum is {total:g}. A finite sum other than 0 is expected: kernel / "
+            "kernel.sum()."
         )
     if abs(total - 1) > 1e-3:
         warnings.warn(
-            f"The kernel's sum is {total:g}, so that the blurred image is brighter or darker. 1 is expected: "
-            "kernel / kernel.sum().",
+            f"The kernel's sum is {total:g}, so that the blurred image is brighter or darker. 1 "
+            "is expected: kernel / kernel.sum().",
             stacklevel=3,
         )
     return kernel
@@ -207,4 +229,7 @@ def _taps(size: int, std: float) -> Tensor:
 
 def _check_size(size: int) -> None:
     if isinstance(size, bool) or not isinstance(size, int) or size < 1 or size % 2 == 0:
-        raise ValueError(f"size is {size!r}. An odd number of pixels is expected, so that a kernel has a centre: 61.")
+        raise ValueError(
+            f"size is {size!r}. An odd number of pixels is expected, so that a kernel has a "
+            "centre: 61."
+        )

@@ -15,24 +15,26 @@ WHITE_LEAST = 0.775
 
 
 class LowLight(BlindOperator):
-    """A(x; f, M) = 2 (f (x + 1) / 2 + M) - 1: light is dimmed by f and lifted by M, both in units of a [0, 1] image.
+    """A(x; f, M) = 2 (f (x + 1) / 2 + M) - 1: light is dimmed by f and lifted by M, both in units
+    of a [0, 1] image.
 
-    y is in [-1, 1] like x, so that dark pictures can be read from files. f (one number per image) and M (one value per
-    pixel, shared by the channels) are not identifiable together: f = 0 and M = y explain a grey y. Hence M starts at
-    0 and moves ten times slower than f. Nor are f and the brightness of the picture: f x is (f / 2) (2 x), and only
-    what is known of photographs tells them apart, above all that they have something white (`start`).
+    y is in [-1, 1] like x, so that dark pictures can be read from files. f (one number per image)
+    and M (one value per pixel, shared by the channels) are not identifiable together: f = 0 and M =
+    y explain a grey y. Hence M starts at 0 and moves ten times slower than f. Nor are f and the
+    brightness of the picture: f x is (f / 2) (2 x), and only what is known of photographs tells
+    them apart, above all that they have something white (`start`).
 
-    Estimated along with the image, the parameters are theta = {"f": (b, 1, 1, 1), "M": (b, 1, h, w)}. To measure,
-    and for solvers that estimate nothing, ``forward`` uses the f and M given here: f = 1 where none is given, which
-    leaves light as it is, and M = 0.
+    Estimated along with the image, the parameters are theta = {"f": (b, 1, 1, 1), "M": (b, 1, h,
+    w)}. To measure, and for solvers that estimate nothing, ``forward`` uses the f and M given here:
+    f = 1 where none is given, which leaves light as it is, and M = 0.
 
     Args:
         f: exposure, > 0 and finite; a number, or (b,) or (b, 1, 1, 1) with one per image.
         M: additive map in units of a [0, 1] image, (b or 1, 1, h, w).
 
     Raises:
-        ValueError: for an f that is not positive and finite, an M of another shape, or, on use, parameters that do
-            not fit the images.
+        ValueError: for an f that is not positive and finite, an M of another shape, or, on use,
+            parameters that do not fit the images.
 
     Warns:
         UserWarning: on `start` and `pinv`, of a y far outside [-1, 1].
@@ -41,8 +43,9 @@ class LowLight(BlindOperator):
         none to speak of.
 
     Reference:
-        Fei et al., Generative Diffusion Prior for Unified Image Restoration and Enhancement, CVPR 2023, arXiv
-        2304.01247 (the model); HRDIS, ICLR 2025, appendix C.7. Start, rates and M's one channel are ours.
+        Fei et al., Generative Diffusion Prior for Unified Image Restoration and Enhancement, CVPR
+        2023, arXiv 2304.01247 (the model); HRDIS, ICLR 2025, appendix C.7. Start, rates and M's one
+        channel are ours.
 
     Example:
         >>> A = LowLight(f=0.25)
@@ -68,7 +71,8 @@ class LowLight(BlindOperator):
         if isinstance(f, Tensor):
             if tuple(f.shape) not in ((), (f.numel(),), (f.numel(), 1, 1, 1)):
                 raise ValueError(
-                    f"f has shape {tuple(f.shape)}. One number, or one per image, is expected: LowLight(f.reshape(-1))."
+                    f"f has shape {tuple(f.shape)}. One number, or one per image, is expected: "
+                    "LowLight(f.reshape(-1))."
                 )
             self.register_buffer("f", f.reshape(-1, 1, 1, 1))
         else:
@@ -77,10 +81,13 @@ class LowLight(BlindOperator):
             if not isinstance(M, Tensor) or M.ndim != 4 or M.shape[1] != 1:
                 got = f"shape {tuple(M.shape)}" if isinstance(M, Tensor) else type(M).__name__
                 raise ValueError(
-                    f"M is given as {got}. A map of shape (b, 1, h, w) or (1, 1, h, w) is expected: M[:, None]."
+                    f"M is given as {got}. A map of shape (b, 1, h, w) or (1, 1, h, w) is "
+                    "expected: M[:, None]."
                 )
             if not bool(torch.isfinite(M).all()):
-                raise ValueError("M holds NaN or infinite values. Finite values in units of [0, 1] are expected.")
+                raise ValueError(
+                    "M holds NaN or infinite values. Finite values in units of [0, 1] are expected."
+                )
         self.register_buffer("M", M)
 
     def extra_repr(self) -> str:
@@ -92,35 +99,41 @@ class LowLight(BlindOperator):
         return self.at(x, self._given(x))
 
     def at(self, x: Tensor, theta: dict[str, Tensor]) -> Tensor:
-        """A(x; theta), with theta["f"] of shape (b or 1, 1, 1, 1) and theta["M"] of shape (b or 1, 1, h, w)."""
+        """A(x; theta), with theta["f"] of shape (b or 1, 1, 1, 1) and theta["M"] of shape (b or 1,
+        1, h, w).
+        """
         f, M = theta["f"], theta["M"]
         if len(f) not in (1, len(x)) or len(M) not in (1, len(x)):
             raise ValueError(
-                f"There are {len(f)} exposures f and {len(M)} maps M for {len(x)} images. "
-                f"One for all, or one per image, is expected: LowLight(f=f[:{len(x)}])."
+                f"There are {len(f)} exposures f and {len(M)} maps M for {len(x)} images. One for "
+                f"all, or one per image, is expected: LowLight(f=f[:{len(x)}])."
             )
         if M.shape[-2:] != (1, 1) and M.shape[-2:] != x.shape[-2:]:
             raise ValueError(
-                f"M is {M.shape[-2]} x {M.shape[-1]}, the image {x.shape[-2]} x {x.shape[-1]} (height x width). "
-                "Both must agree; nothing is resized in silence."
+                f"M is {M.shape[-2]} x {M.shape[-1]}, the image {x.shape[-2]} x {x.shape[-1]} "
+                "(height x width). Both must agree; nothing is resized in silence."
             )
         return f * (x + 1) + (2 * M - 1)
 
     def start(self, y: Tensor) -> dict[str, Tensor]:
-        """f = the white point of y over that of a photograph, both in [0, 1], clipped to [0.02, 1]; M = 0.
+        """f = the white point of y over that of a photograph, both in [0, 1], clipped to [0.02, 1];
+        M = 0.
 
-        The white point is what 0.5 % of the pixels exceed in their brightest channel. A whole photograph has it at 1,
-        nearly; a small piece of one may hold nothing bright: 1 - 14 / sqrt(h w), at least 0.775, fits pieces of
-        training photographs of 64 x 64 to 256 x 256 pixels, and whole ones.
+        The white point is what 0.5 % of the pixels exceed in their brightest channel. A whole
+        photograph has it at 1, nearly; a small piece of one may hold nothing bright: 1 - 14 /
+        sqrt(h w), at least 0.775, fits pieces of training photographs of 64 x 64 to 256 x 256
+        pixels, and whole ones.
         """
         if not y.is_meta and float(y.abs().max()) > 1.5:
             warnings.warn(
-                f"y reaches {float(y.abs().max()):.3g}; a measurement in [-1, 1], up to noise, is expected. "
-                "For values in [0, 1] use 2 * y - 1.",
+                f"y reaches {float(y.abs().max()):.3g}; a measurement in [-1, 1], up to noise, is "
+                "expected. For values in [0, 1] use 2 * y - 1.",
                 stacklevel=2,
             )
         b, _, h, w = y.shape
-        brightest = ((y + 1) / 2).amax(1).flatten(1).sort(1).values  # torch.quantile refuses large pictures
+        brightest = (
+            ((y + 1) / 2).amax(1).flatten(1).sort(1).values
+        )  # torch.quantile refuses large pictures
         white = brightest[:, min(int(WHITE_SHARE * h * w), h * w - 1)].reshape(-1, 1, 1, 1)
         f = (white / max(1 - WHITE_MISSED / (h * w) ** 0.5, WHITE_LEAST)).clamp(0.02, 1)
         return {"f": f, "M": y.new_zeros(b, 1, h, w)}
@@ -130,16 +143,24 @@ class LowLight(BlindOperator):
         return theta | {"f": theta["f"].clamp(*self.bounds)}
 
     def pinv(self, y: Tensor) -> Tensor:
-        """The starting picture 2 clip((y01 - M) / f, 0, 1) - 1, with f of `start` where none was given."""
+        """The starting picture 2 clip((y01 - M) / f, 0, 1) - 1, with f of `start` where none was
+        given.
+        """
         theta = self._given(y) if self.f is not None else self.start(y) | {"M": self._given(y)["M"]}
         return 2 * (((y + 1) / 2 - theta["M"]) / theta["f"]).clamp(0, 1) - 1
 
     def for_image(self, i: int) -> "LowLight":
-        f, M = (v[i : i + 1] if isinstance(v, Tensor) and len(v) > 1 else v for v in (self.f, self.M))
+        f, M = (
+            v[i : i + 1] if isinstance(v, Tensor) and len(v) > 1 else v for v in (self.f, self.M)
+        )
         return LowLight(f, M)  # type: ignore[arg-type]
 
     def _given(self, x: Tensor) -> dict[str, Tensor]:
-        f = self.f.to(x) if isinstance(self.f, Tensor) else x.new_full((1, 1, 1, 1), 1 if self.f is None else self.f)
+        f = (
+            self.f.to(x)
+            if isinstance(self.f, Tensor)
+            else x.new_full((1, 1, 1, 1), 1 if self.f is None else self.f)
+        )
         return {"f": f, "M": x.new_zeros(1, 1, 1, 1) if self.M is None else self.M.to(x)}
 
 

@@ -1,4 +1,6 @@
-"""Masks from files: painted ones, and Palette's packed file; `masks` has them, too, and says what a mask is."""
+"""Masks from files: painted ones, and Palette's packed file; `masks` has them, too, and says what a
+mask is.
+"""
 
 import warnings
 import zipfile
@@ -18,7 +20,8 @@ SOFT = 0.05  # how white a pixel at the soft edge of a stroke must be to belong 
 
 #: Pixels and those above, below, left and right of them.
 NEIGHBOURS: list[tuple[Any, Any]] = [
-    (np.s_[1:], np.s_[:-1]), (np.s_[:-1], np.s_[1:]), (np.s_[:, 1:], np.s_[:, :-1]), (np.s_[:, :-1], np.s_[:, 1:]),
+    (np.s_[1:], np.s_[:-1]), (np.s_[:-1], np.s_[1:]), (np.s_[:, 1:], np.s_[:, :-1]),
+    (np.s_[:, :-1], np.s_[:, 1:]),
 ]  # fmt: skip
 
 
@@ -26,17 +29,19 @@ def from_file(path: str | Path, hole: Literal["white", "black", "alpha"] = "whit
     """Read a painted mask from a picture (any mode) or a ``.npy`` array of 0 and 1.
 
     Args:
-        path: the file. What is transparent in a picture was not painted. A pixel next to a hole belongs to it if it is
-            more than 5 % white: soft edges of brushes, and of masks made smaller, mix the damage into the picture, and
-            would stay as a halo. All others are split at mid-grey. An array must hold 0 and 1 only.
-        hole: what marks the hole: ``"white"`` (1 in an array), ``"black"`` (0), or ``"alpha"`` (transparent pixels).
+        path: the file. What is transparent in a picture was not painted. A pixel next to a hole
+            belongs to it if it is more than 5 % white: soft edges of brushes, and of masks made
+            smaller, mix the damage into the picture, and would stay as a halo. All others are split
+            at mid-grey. An array must hold 0 and 1 only.
+        hole: what marks the hole: ``"white"`` (1 in an array), ``"black"`` (0), or ``"alpha"``
+            (transparent pixels).
 
     Raises:
         ValueError: if the file is no such mask, or marks nothing, or everything.
 
     Warns:
-        UserWarning: of a picture that is grey in many places, as a photograph is, or has thin grey lines that touch no
-            hole.
+        UserWarning: of a picture that is grey in many places, as a photograph is, or has thin grey
+            lines that touch no hole.
     """
     path = Path(path)
     light = _array(path, hole) if path.suffix == ".npy" else _picture(path, hole)
@@ -44,30 +49,34 @@ def from_file(path: str | Path, hole: Literal["white", "black", "alpha"] = "whit
     marked = with_soft_edges(white)
     said = {"white": "white", "black": "black", "alpha": "transparent"}[hole]
     if marked.all() or not marked.any():
-        others = " or ".join(f"hole={other!r}" for other in ("white", "black", "alpha") if other != hole)
+        others = " or ".join(
+            f"hole={other!r}" for other in ("white", "black", "alpha") if other != hole
+        )
         advice = f"if something else marks them: {others}."
         if hole != "alpha" and light.min() < light.max() <= 0.5:
             advice = "its brightest pixels are no white: multiply its values until they are 255."
         raise ValueError(
-            f"{path} marks {'every pixel' if marked.any() else 'no pixel'} as a hole: from {light.min():.0%} to "
-            f"{light.max():.0%} of white, split at 50%. Holes are expected to be {said} and the rest not; "
-            f"{advice}"
+            f"{path} marks {'every pixel' if marked.any() else 'no pixel'} as a hole: from "
+            f"{light.min():.0%} to {light.max():.0%} of white, split at 50%. Holes are expected to "
+            f"be {said} and the rest not; {advice}"
         )
     faint = int(((white > FAINT) & ~marked).sum())
     if faint > 0.01 * marked.sum() and float((white <= SOFT).mean()) > 0.5:
         warnings.warn(
-            f"{faint} pixels of {path} are between {FAINT:.0%} and 50% {said} and touch no hole: they are kept as "
-            "they are. Paint them fully if they are damaged.",
+            f"{faint} pixels of {path} are between {FAINT:.0%} and 50% {said} and touch no hole: "
+            "they are kept as they are. Paint them fully if they are damaged.",
             stacklevel=2,
         )
     return torch.from_numpy(1 - marked.astype(np.float32))
 
 
 def with_soft_edges(white: np.ndarray) -> np.ndarray:
-    """Return which pixels are holes: those above mid-grey, and around them all that are more than 5 % white.
+    """Return which pixels are holes: those above mid-grey, and around them all that are more than 5
+    % white.
 
-    Where greys are many but there is a black ground, wide soft edges are followed only as long as they fade. Where
-    there is none they are the ground or a photograph, no soft edges: then pixels are split at mid-grey alone.
+    Where greys are many but there is a black ground, wide soft edges are followed only as long as
+    they fade. Where there is none they are the ground or a photograph, no soft edges: then pixels
+    are split at mid-grey alone.
 
     Args:
         white: (h, w) in [0, 1].
@@ -95,9 +104,15 @@ def _array(path: Path, hole: str) -> np.ndarray:
         values = np.load(path, allow_pickle=False)
         shape, kind = values.shape, values.dtype.kind
     except Exception:  # a ZIP of arrays has no shape, and a header may promise terabytes
-        raise ValueError(f"{path} cannot be read as an array. A (h, w) array of 0 and 1 is expected.") from None
+        raise ValueError(
+            f"{path} cannot be read as an array. A (h, w) array of 0 and 1 is expected."
+        ) from None
     if values.ndim != 2 or not np.isin(values, (0, 1)).all():
-        span = f" and values from {values.min():g} to {values.max():g}" if kind in "iuf" and values.size > 0 else ""
+        span = (
+            f" and values from {values.min():g} to {values.max():g}"
+            if kind in "iuf" and values.size > 0
+            else ""
+        )
         raise ValueError(
             f"{path} holds an array of shape {shape}{span}. A (h, w) array of 0 and 1 is expected: "
             "write 1 where it is not 0."
@@ -119,12 +134,15 @@ def _picture(path: Path, hole: str) -> np.ndarray:
         grey = grey * picture.alpha + ground * (1 - picture.alpha)
     light = grey.numpy()
     if hole == "white" and 0 < light.max() < 1.5 / 255:
-        raise ValueError(f"{path} holds 0 and 1 of 255, which both look black. Holes are expected to be white.")
+        raise ValueError(
+            f"{path} holds 0 and 1 of 255, which both look black. Holes are expected to be white."
+        )
     middle = float(((light > 0.25) & (light < 0.75)).mean())
     if middle > GREY:
         warnings.warn(
-            f"{path} is grey in {middle:.0%} of its pixels, as a photograph is. A mask is expected: "
-            f"{hole} where a hole is to be filled, {'black' if hole == 'white' else 'white'} elsewhere.",
+            f"{path} is grey in {middle:.0%} of its pixels, as a photograph is. A mask is "
+            f"expected: {hole} where a hole is to be filled, "
+            f"{'black' if hole == 'white' else 'white'} elsewhere.",
             stacklevel=3,
         )
     return light
@@ -132,18 +150,22 @@ def _picture(path: Path, hole: str) -> np.ndarray:
 
 def _opaque(path: Path) -> ValueError:
     return ValueError(
-        f"{path} has no transparency. A picture with an alpha channel is expected with hole='alpha'; "
-        "use hole='white' or hole='black' for a painted mask."
+        f"{path} has no transparency. A picture with an alpha channel is expected with "
+        "hole='alpha'; use hole='white' or hole='black' for a painted mask."
     )
 
 
 def palette(
-    path: str | Path, band: tuple[float, float] = (0.1, 0.2), index: int = 0, offset: int = 0, size: int = 256
+    path: str | Path,
+    band: tuple[float, float] = (0.1, 0.2),
+    index: int = 0,
+    offset: int = 0,
+    size: int = 256,
 ) -> Tensor:
     """Read one of Palette's free-form masks from its packed file, ``imagenet_freeform_masks.npz``.
 
-    The file has a row of bits per band, "10-20% freeform" and so on, 1 = hole, mask after mask. Image k takes mask
-    (offset + k) modulo their number.
+    The file has a row of bits per band, "10-20% freeform" and so on, 1 = hole, mask after mask.
+    Image k takes mask (offset + k) modulo their number.
 
     Args:
         path: the ``.npz`` file, which is not part of this package.
@@ -153,8 +175,8 @@ def palette(
         size: side of the masks in pixels.
 
     Raises:
-        ValueError: if the file cannot be read or lacks the band, holds no whole mask, or the mask's hole fraction
-            lies outside the band.
+        ValueError: if the file cannot be read or lacks the band, holds no whole mask, or the mask's
+            hole fraction lies outside the band.
 
     Cost:
         the band is unpacked from disk at every call (82 MB in Palette's file).
@@ -165,22 +187,25 @@ def palette(
             keys = sorted(file.files)
             packed = file[key] if key in keys else None
     except (OSError, EOFError, ValueError, AttributeError, TypeError, zipfile.BadZipFile):
-        raise ValueError(f"{path} cannot be read. Palette's imagenet_freeform_masks.npz is expected.") from None
+        raise ValueError(
+            f"{path} cannot be read. Palette's imagenet_freeform_masks.npz is expected."
+        ) from None
     if packed is None:
         raise ValueError(
-            f"{path} has no {key!r}. It holds {', '.join(map(repr, keys)) or 'nothing'}. Choose one: band=."
+            f"{path} has no {key!r}. It holds {', '.join(map(repr, keys)) or 'nothing'}. Choose "
+            "one: band=."
         )
     length = size * size // 8
     if packed.ndim != 1 or packed.dtype != np.uint8 or len(packed) < length or len(packed) % length:
         raise ValueError(
-            f"{key!r} in {path} is {packed.dtype} of shape {packed.shape}. A row of bytes is expected, {length} for "
-            f"each mask of {size} x {size} pixels. Copy the file again."
+            f"{key!r} in {path} is {packed.dtype} of shape {packed.shape}. A row of bytes is "
+            f"expected, {length} for each mask of {size} x {size} pixels. Copy the file again."
         )
     k = (offset + index) % (len(packed) // length)
     hole = np.unpackbits(packed[k * length : (k + 1) * length]).reshape(size, size)
     if not band[0] <= hole.mean() <= band[1]:
         raise ValueError(
-            f"Mask {k} of {key!r} in {path} hides {hole.mean():.1%} of the picture, outside its band. "
-            "Bits that are 1 in holes are expected."
+            f"Mask {k} of {key!r} in {path} hides {hole.mean():.1%} of the picture, outside its "
+            "band. Bits that are 1 in holes are expected."
         )
     return torch.from_numpy(1 - hole.astype(np.float32))

@@ -1,4 +1,5 @@
-"""Masks for inpainting: generated free-form strokes, scratches, boxes, random pixels, and masks from a file.
+"""Masks for inpainting: generated free-form strokes, scratches, boxes, random pixels, and masks
+from a file.
 
 Every function returns the *observed* mask, (h, w) float, 1 = observed and 0 = hole.
 """
@@ -25,29 +26,35 @@ def freeform(
 ) -> Tensor:
     """Draw a free-form mask in the manner of DeepFill v2 and Palette: 1 to 3 zig-zag brush strokes.
 
-    Whole masks are redrawn until the hole fraction lies in ``band``. Mask ``index`` does not depend on
-    how many were drawn before it.
+    Whole masks are redrawn until the hole fraction lies in ``band``. Mask ``index`` does not depend
+    on how many were drawn before it.
 
     Args:
         h, w: size in pixels; strokes scale with it.
-        band: lowest and highest (exclusive) hole fraction; the paper uses (0.1, 0.2), (0.2, 0.3), (0.3, 0.4).
+        band: lowest and highest (exclusive) hole fraction; the paper uses (0.1, 0.2), (0.2, 0.3),
+            (0.3, 0.4).
         seed, index: which mask.
-        flip: mirror at random; without it strokes always run to the right, as in the widely copied code.
+        flip: mirror at random; without it strokes always run to the right, as in the widely copied
+            code.
         attempts: how often to redraw before giving up.
 
     Raises:
         ValueError: if the band is empty, out of reach (above 0.45), or not met within ``attempts``.
 
     Reference:
-        Yu et al., Free-Form Image Inpainting with Gated Convolution, ICCV 2019; Saharia et al., Palette, 2022.
+        Yu et al., Free-Form Image Inpainting with Gated Convolution, ICCV 2019; Saharia et al.,
+        Palette, 2022.
     """
     low, high = band
     if not 0 <= low < high <= 1:
-        raise ValueError(f"band is {band}. Two hole fractions 0 <= low < high <= 1 are expected: band=(0.1, 0.2).")
+        raise ValueError(
+            f"band is {band}. Two hole fractions 0 <= low < high <= 1 are expected: band=(0.1, "
+            "0.2)."
+        )
     if low > 0.45:
         raise ValueError(
-            f"A hole fraction of {low:.0%} or more is out of reach of free-form strokes (0.3 % exceed 40 %). "
-            "Use masks.random_pixels or masks.box for larger holes."
+            f"A hole fraction of {low:.0%} or more is out of reach of free-form strokes (0.3 % "
+            "exceed 40 %). Use masks.random_pixels or masks.box for larger holes."
         )
     best = math.inf, 0.0
     for attempt in range(attempts):
@@ -58,7 +65,8 @@ def freeform(
         best = min(best, (max(low - coverage, coverage - high), coverage))
     raise ValueError(
         f"No mask with a hole fraction in [{low:g}, {high:g}) in {attempts} attempts at {h} x {w}; "
-        f"the closest had {best[1]:.3f}. A wider band is expected: band=({max(low - 0.05, 0):g}, {high + 0.05:g})."
+        f"the closest had {best[1]:.3f}. A wider band is expected: band=({max(low - 0.05, 0):g}, "
+        f"{high + 0.05:g})."
     )
 
 
@@ -79,7 +87,12 @@ def _strokes(h: int, w: int, rng: np.random.Generator, flip: bool) -> np.ndarray
             angle = 2 * math.pi - angle if i % 2 == 0 else angle
             r = float(np.clip(rng.normal(reach, reach // 2), 0, 2 * reach))
             x, y = points[-1]
-            points.append((int(np.clip(x + r * math.cos(angle), 0, w)), int(np.clip(y + r * math.sin(angle), 0, h))))
+            points.append(
+                (
+                    int(np.clip(x + r * math.cos(angle), 0, w)),
+                    int(np.clip(y + r * math.sin(angle), 0, h)),
+                )
+            )
         width = max(1, int(rng.uniform(12, 40) * side))
         draw.line(points, fill=1, width=width)
         for x, y in points:
@@ -93,13 +106,16 @@ def _strokes(h: int, w: int, rng: np.random.Generator, flip: bool) -> np.ndarray
 
 
 def scratches(h: int, w: int, hole: float = 0.15, seed: int = 0, index: int = 0) -> Tensor:
-    """Small damage: specks (boxes of 3 to 10 % of the shorter side) and thin scratches, until a share is lost.
+    """Small damage: specks (boxes of 3 to 10 % of the shorter side) and thin scratches, until a
+    share is lost.
 
     Args:
         hole: hole fraction to reach; the last stroke may exceed it a little.
     """
     if not 0 < hole < 0.9:
-        raise ValueError(f"hole is {hole}. A hole fraction between 0 and 0.9 is expected: hole=0.15.")
+        raise ValueError(
+            f"hole is {hole}. A hole fraction between 0 and 0.9 is expected: hole=0.15."
+        )
     from PIL import Image, ImageDraw
 
     rng, side, image = stream(seed, "scratches", index), min(h, w), Image.new("1", (w, h))
@@ -117,14 +133,17 @@ def scratches(h: int, w: int, hole: float = 0.15, seed: int = 0, index: int = 0)
 
 
 def box(
-    h: int, w: int, size: tuple[int, int] | range | None = None, margin: int | None = None, seed: int = 0,
+    h: int, w: int, size: tuple[int, int] | range | None = None, margin: int | None = None,
+    seed: int = 0,
     index: int = 0,
 ) -> Tensor:  # fmt: skip
     """One rectangular hole.
 
     Args:
-        size: (height, width), or a range to draw both from; by default the centred half, [h/4, 3h/4) x [w/4, 3w/4).
-        margin: least distance to the border for a hole at random (default: h/16); ignored for the default box.
+        size: (height, width), or a range to draw both from; by default the centred half, [h/4,
+            3h/4) x [w/4, 3w/4).
+        margin: least distance to the border for a hole at random (default: h/16); ignored for the
+            default box.
     """
     mask = torch.ones(h, w)
     if size is None:
@@ -133,15 +152,20 @@ def box(
     margin = min(h, w) // 16 if margin is None else margin
     if isinstance(size, range):
         if not size:
-            raise ValueError(f"size is {size}, which is empty. A side from low to high is expected: range(16, 33).")
-        fits = size[-1] <= min(h, w) - 2 * margin  # else the largest is refused below, whatever would be drawn
+            raise ValueError(
+                f"size is {size}, which is empty. A side from low to high is expected: range(16, "
+                "33)."
+            )
+        fits = (
+            size[-1] <= min(h, w) - 2 * margin
+        )  # else the largest is refused below, whatever would be drawn
         i, j = stream(seed, "box sides", index).integers(len(size), size=2) if fits else (-1, -1)
         size = size[i], size[j]
     room = (h - 2 * margin - size[0], w - 2 * margin - size[1])
     if min(size) < 1 or min(room) < 0:
         raise ValueError(
-            f"A hole of {size[0]} x {size[1]} with a margin of {margin} does not fit into {h} x {w}. "
-            f"At most {h - 2 * margin} x {w - 2 * margin} is possible."
+            f"A hole of {size[0]} x {size[1]} with a margin of {margin} does not fit into {h} x "
+            f"{w}. At most {h - 2 * margin} x {w - 2 * margin} is possible."
         )
     place = stream(seed, "box", index)
     top, left = (margin + int(place.integers(r + 1)) for r in room)
@@ -149,11 +173,17 @@ def box(
     return mask
 
 
-def random_pixels(h: int, w: int, hole: float | tuple[float, float] = 0.5, seed: int = 0, index: int = 0) -> Tensor:
-    """Drop exactly ``int(hole * h * w)`` pixels, without replacement, the same in all channels; of a range, a share."""
+def random_pixels(
+    h: int, w: int, hole: float | tuple[float, float] = 0.5, seed: int = 0, index: int = 0
+) -> Tensor:
+    """Drop exactly ``int(hole * h * w)`` pixels, without replacement, the same in all channels; of
+    a range, a share.
+    """
     low, high = hole if isinstance(hole, tuple) else (hole, hole)
     if not 0 < low <= high < 1:
-        raise ValueError(f"hole is {hole}. A fraction of dropped pixels between 0 and 1 is expected: hole=0.5.")
+        raise ValueError(
+            f"hole is {hole}. A fraction of dropped pixels between 0 and 1 is expected: hole=0.5."
+        )
     mask, rng = torch.ones(h * w), stream(seed, "random_pixels", index)
     hole = float(rng.uniform(low, high)) if low < high else low
     dropped = rng.choice(h * w, int(hole * h * w), replace=False)

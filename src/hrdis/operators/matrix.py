@@ -17,7 +17,8 @@ class Matrix(SVDOperator):
         ValueError: if the matrix is not (m, c h w) or not finite.
 
     Cost:
-        one product with H a call; an SVD of (m, n) when it is built: for a few thousand entries, not for photographs.
+        one product with H a call; an SVD of (m, n) when it is built: for a few thousand entries,
+        not for photographs.
 
     Example:
         >>> A = Matrix(torch.eye(4)[:2], shape=(1, 2, 2))
@@ -35,8 +36,8 @@ class Matrix(SVDOperator):
         n = torch.Size(shape).numel()
         if matrix.ndim != 2 or matrix.shape[1] != n or not bool(torch.isfinite(matrix).all()):
             raise ValueError(
-                f"The matrix has shape {tuple(matrix.shape)}. A finite (m, {n}) matrix is expected for images of shape "
-                f"{tuple(shape)}."
+                f"The matrix has shape {tuple(matrix.shape)}. A finite (m, {n}) matrix is expected "
+                f"for images of shape {tuple(shape)}."
             )
         self.shape = tuple(shape)
         H = matrix.detach().double()

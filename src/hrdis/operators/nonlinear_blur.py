@@ -15,23 +15,25 @@ SIDE = 128  # the network halves seven times
 WIDTH = 512  # channels of the latent
 SPREAD = 1.2  # its standard deviation
 ORIGIN = (
-    "GOPRO_wVAE.pth of github.com/VinAIResearch/blur-kernel-space-exploring is expected (Google Drive id "
-    "1vRoDpIsrTRYZKsOMPNbPcMtFDpCT6Foy, BSD-3-Clause)"
+    "GOPRO_wVAE.pth of github.com/VinAIResearch/blur-kernel-space-exploring is expected (Google "
+    "Drive id 1vRoDpIsrTRYZKsOMPNbPcMtFDpCT6Foy, BSD-3-Clause)"
 )
 
 
 class NonlinearBlur(Operator):
-    """A x = clip(2 G((x + 1) / 2, k) - 1, -1, 1): G is the generator of BKSE, k a latent kernel of N(0, 1.2^2).
+    """A x = clip(2 G((x + 1) / 2, k) - 1, -1, 1): G is the generator of BKSE, k a latent kernel of
+    N(0, 1.2^2).
 
-    One latent per image, a function of ``seed`` and of the image's place in the batch, fixed once and for all: the
-    well-posed problem. ``resample=True`` draws another at every call, from a stream of its own per image, as the
-    published experiments did: measurement and data term then see different kernels, and A is no longer
-    deterministic; the k-th call of a freshly built operator always draws the same.
+    One latent per image, a function of ``seed`` and of the image's place in the batch, fixed once
+    and for all: the well-posed problem. ``resample=True`` draws another at every call, from a
+    stream of its own per image, as the published experiments did: measurement and data term then
+    see different kernels, and A is no longer deterministic; the k-th call of a freshly built
+    operator always draws the same.
 
     Args:
-        weights: a file (.pth, .pt or .safetensors) or a state dict with feature_extractor.*, adapter.* and
-            recon_trunk.*; kernel_extractor.* is not needed and dropped. Loading is strict. Or another operator's
-            ``network``, to share it.
+        weights: a file (.pth, .pt or .safetensors) or a state dict with feature_extractor.*,
+            adapter.* and recon_trunk.*; kernel_extractor.* is not needed and dropped. Loading is
+            strict. Or another operator's ``network``, to share it.
         seed: of the latents.
         latent: given latents instead, (b or 1, 512, h / 128, w / 128).
         resample: draw anew at every call.
@@ -39,18 +41,19 @@ class NonlinearBlur(Operator):
         index: place of the first image, so that image i of a batch can be measured alone.
 
     Raises:
-        ValueError: for a missing file, keys or shapes that are not the network's, a latent that does not fit, or,
-            on use, sides that are no multiples of 128, or channels other than 3.
+        ValueError: for a missing file, keys or shapes that are not the network's, a latent that
+            does not fit, or, on use, sides that are no multiples of 128, or channels other than 3.
 
     Cost:
         about 4 G multiplications per call for 128 x 128 pixels; 23,662,531 parameters.
 
     Reference:
-        Tran et al., Explore Image Deblurring via Encoded Blur Kernel Space, CVPR 2021, arXiv 2104.00317.
+        Tran et al., Explore Image Deblurring via Encoded Blur Kernel Space, CVPR 2021, arXiv
+        2104.00317.
 
     Differs from the official code:
-        DPS, RED-diff and HRDIS draw the latent at every call (``resample=True``), and start from A y
-        (``start="blur_again"``); RED-diff loads non-strictly, and thereby nothing.
+        DPS, RED-diff and HRDIS draw the latent at every call (``resample=True``), and start from A
+        y (``start="blur_again"``); RED-diff loads non-strictly, and thereby nothing.
     """
 
     families = ("deblur-nonlinear", "deblur", "sr4")
@@ -70,10 +73,13 @@ class NonlinearBlur(Operator):
         if start not in ("y", "blur_again"):
             raise ValueError(f"start is {start!r}. 'y' or 'blur_again' is expected.")
         if latent is not None and resample:
-            raise ValueError("Both latent and resample=True are given. One of them is expected: drop latent=.")
+            raise ValueError(
+                "Both latent and resample=True are given. One of them is expected: drop latent=."
+            )
         if latent is not None and (latent.ndim != 4 or latent.shape[1] != WIDTH):
             raise ValueError(
-                f"The latent has shape {tuple(latent.shape)}. (b or 1, {WIDTH}, h / {SIDE}, w / {SIDE}) is expected."
+                f"The latent has shape {tuple(latent.shape)}. (b or 1, {WIDTH}, h / {SIDE}, w / "
+                f"{SIDE}) is expected."
             )
         self.network = _load(weights)
         self.seed, self.resample, self.start, self.index = seed, resample, start, index
@@ -81,18 +87,25 @@ class NonlinearBlur(Operator):
         self._streams: dict[int, Any] = {}
 
     def extra_repr(self) -> str:
-        given = f"latent={tuple(self.latent.shape)}" if self.latent is not None else f"seed={self.seed}"
+        given = (
+            f"latent={tuple(self.latent.shape)}" if self.latent is not None else f"seed={self.seed}"
+        )
         return f"{given}, resample={self.resample}, start={self.start!r}"
 
     def forward(self, x: Tensor) -> Tensor:
         c, h, w = x.shape[1:]
         if c != 3:
-            raise ValueError(f"The image has {c} channels. 3 (red, green, blue) are expected: x.expand(-1, 3, -1, -1).")
-        if h % SIDE or w % SIDE:
-            down, up = ([max(n // SIDE + k, 1) * SIDE if n % SIDE else n for n in (h, w)] for k in (0, 1))
             raise ValueError(
-                f"The image is {h} x {w}. Multiples of {SIDE} are expected. "
-                f"Crop it to {down[0]} x {down[1]} or pad it to {up[0]} x {up[1]}."
+                f"The image has {c} channels. 3 (red, green, blue) are expected: x.expand(-1, 3, "
+                "-1, -1)."
+            )
+        if h % SIDE or w % SIDE:
+            down, up = (
+                [max(n // SIDE + k, 1) * SIDE if n % SIDE else n for n in (h, w)] for k in (0, 1)
+            )
+            raise ValueError(
+                f"The image is {h} x {w}. Multiples of {SIDE} are expected. Crop it to {down[0]} x "
+                f"{down[1]} or pad it to {up[0]} x {up[1]}."
             )
         k = self.latents(len(x), h, w)
         own = next(self.network.parameters())  # the network runs in its own precision
@@ -100,13 +113,19 @@ class NonlinearBlur(Operator):
         return (2 * blurred - 1).clamp(-1, 1).to(x)
 
     def pinv(self, y: Tensor) -> Tensor:
-        """The starting picture: y itself, or A y, blurred once more, with ``start="blur_again"``."""
+        """The starting picture: y itself, or A y, blurred once more, with
+        ``start="blur_again"``.
+        """
         return self(y) if self.start == "blur_again" else y.clone()
 
     def for_image(self, i: int) -> "NonlinearBlur":
         """The operator of image i alone; it shares the network."""
-        latent = self.latent if self.latent is None or len(self.latent) == 1 else self.latent[i : i + 1]
-        return NonlinearBlur(self.network, self.seed, latent, self.resample, self.start, self.index + i)
+        latent = (
+            self.latent if self.latent is None or len(self.latent) == 1 else self.latent[i : i + 1]
+        )
+        return NonlinearBlur(
+            self.network, self.seed, latent, self.resample, self.start, self.index + i
+        )
 
     def latents(self, b: int, h: int, w: int) -> Tensor:
         """The latent kernels of b images of h x w pixels, (b or 1, 512, h / 128, w / 128)."""
@@ -114,11 +133,14 @@ class NonlinearBlur(Operator):
         if self.latent is not None:
             if len(self.latent) not in (1, b) or tuple(self.latent.shape[-2:]) != (h, w):
                 raise ValueError(
-                    f"The latent has shape {tuple(self.latent.shape)}, for {b} images of {h * SIDE} x {w * SIDE}. "
-                    f"({b} or 1, {WIDTH}, {h}, {w}) is expected."
+                    f"The latent has shape {tuple(self.latent.shape)}, for {b} images of "
+                    f"{h * SIDE} x {w * SIDE}. ({b} or 1, {WIDTH}, {h}, {w}) is expected."
                 )
             return self.latent
-        drawn = [self._stream(self.index + i).standard_normal((WIDTH, h, w), dtype="float32") for i in range(b)]
+        drawn = [
+            self._stream(self.index + i).standard_normal((WIDTH, h, w), dtype="float32")
+            for i in range(b)
+        ]
         return SPREAD * torch.stack([torch.from_numpy(k) for k in drawn])
 
     def _stream(self, i: int) -> Any:
@@ -136,7 +158,13 @@ class BKSE(nn.Module):
         super().__init__()
         slope = nn.LeakyReLU(0.1)
         self.feature_extractor = nn.Sequential(
-            _conv(3, 64), slope, _conv(64, 64, 2), slope, _conv(64, 64, 2), slope, *[_Residual() for _ in range(10)]
+            _conv(3, 64),
+            slope,
+            _conv(64, 64, 2),
+            slope,
+            _conv(64, 64, 2),
+            slope,
+            *[_Residual() for _ in range(10)],
         )
         self.adapter = nn.ModuleDict({"model": _unet()})
         self.recon_trunk = nn.Sequential(
@@ -159,7 +187,9 @@ class _Residual(nn.Module):
 
 
 class _Level(nn.Module):
-    """One level of the U-Net: halve, go deeper (or meet the latent), double, and join what came in."""
+    """One level of the U-Net: halve, go deeper (or meet the latent), double, and join what came
+    in.
+    """
 
     def __init__(self, outer: int, inner: int, submodule: "_Level | None", outermost: bool = False):
         super().__init__()
@@ -189,7 +219,9 @@ def _conv(c: int, d: int, stride: int = 1) -> nn.Conv2d:
 
 
 def _load(weights: str | Path | Mapping[str, Tensor] | BKSE) -> BKSE:
-    """The frozen network; built without memory or random numbers, then given the weights, every key checked."""
+    """The frozen network; built without memory or random numbers, then given the weights, every key
+    checked.
+    """
     if isinstance(weights, BKSE):
         return weights
     where = "The state dict" if isinstance(weights, Mapping) else str(weights)
@@ -199,21 +231,33 @@ def _load(weights: str | Path | Mapping[str, Tensor] | BKSE) -> BKSE:
         network = BKSE()
     wanted = network.state_dict()
     missing, extra = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
-    other = [k for k in sorted(wanted.keys() & state.keys()) if getattr(state[k], "shape", None) != wanted[k].shape]
+    other = [
+        k
+        for k in sorted(wanted.keys() & state.keys())
+        if getattr(state[k], "shape", None) != wanted[k].shape
+    ]
     if missing or extra or other:
         found = [
             f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
-            for what, keys in (("keys missing", missing), ("keys unexpected", extra), ("of another shape", other))
+            for what, keys in (
+                ("keys missing", missing),
+                ("keys unexpected", extra),
+                ("of another shape", other),
+            )
             if keys
         ]
-        raise ValueError(f"{where} does not fit the blurring network: {'; '.join(found)}. {ORIGIN}.")
+        raise ValueError(
+            f"{where} does not fit the blurring network: {'; '.join(found)}. {ORIGIN}."
+        )
     network.load_state_dict(state, assign=True)
     return network.requires_grad_(False).eval()
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:
     if not path.is_file():
-        raise ValueError(f"There is no file {path}. {ORIGIN}: NonlinearBlur(weights='GOPRO_wVAE.pth').")
+        raise ValueError(
+            f"There is no file {path}. {ORIGIN}: NonlinearBlur(weights='GOPRO_wVAE.pth')."
+        )
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -221,8 +265,14 @@ def _read(path: Path) -> Mapping[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # pickles fail in many ways
-        reason = type(error).__name__ if isinstance(error, pickle.UnpicklingError) else str(error).split("\n")[0]
+        reason = (
+            type(error).__name__
+            if isinstance(error, pickle.UnpicklingError)
+            else str(error).split("\n")[0]
+        )
         raise ValueError(f"{path} cannot be read as weights ({reason}). {ORIGIN}.") from None
     if not isinstance(state, Mapping):
-        raise ValueError(f"{path} holds a {type(state).__name__}. A state dict of tensors is expected. {ORIGIN}.")
+        raise ValueError(
+            f"{path} holds a {type(state).__name__}. A state dict of tensors is expected. {ORIGIN}."
+        )
     return state

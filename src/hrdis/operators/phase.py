@@ -12,24 +12,27 @@ from .base import Operator, Shape
 
 
 class PhaseRetrieval(Operator):
-    """``A x = |F pad(x)|`` per channel, F the orthonormal 2-D Fourier transform, zero frequency in the middle.
+    """``A x = |F pad(x)|`` per channel, F the orthonormal 2-D Fourier transform, zero frequency in
+    the middle.
 
-    Zeros go on all four sides, p = int(oversample / 8 * n) for a side of n: "2.0" is 1.5 n samples per axis and
-    2.25 times as many in all. Energy is kept, ||A x|| = ||x||, for ``data_range="[-1,1]"``. Where F pad(x) is 0 the
-    magnitude has a kink, and the gradient is taken as 0.
+    Zeros go on all four sides, p = int(oversample / 8 * n) for a side of n: "2.0" is 1.5 n samples
+    per axis and 2.25 times as many in all. Energy is kept, ||A x|| = ||x||, for
+    ``data_range="[-1,1]"``. Where F pad(x) is 0 the magnitude has a kink, and the gradient is taken
+    as 0.
 
-    y does not change when an image of [-1, 1] is negated or turned by 180 degrees, each channel on its own (for
-    [0, 1] only the turn is left): see `hrdis.metrics.align`. Images with wide grey margins may be shifted, too.
+    y does not change when an image of [-1, 1] is negated or turned by 180 degrees, each channel on
+    its own (for [0, 1] only the turn is left): see `hrdis.metrics.align`. Images with wide grey
+    margins may be shifted, too.
 
     Args:
         oversample: > 0; padding in eighths of each side.
         padding: zeros on each side in pixels instead, an integer >= 0 or (vertical, horizontal).
-        data_range: ``"[-1,1]"`` transforms x itself, as published (zeros are mid-grey); ``"[0,1]"`` transforms
-            (x + 1) / 2, whose sign is known.
+        data_range: ``"[-1,1]"`` transforms x itself, as published (zeros are mid-grey); ``"[0,1]"``
+            transforms (x + 1) / 2, whose sign is known.
 
     Raises:
-        ValueError: for an oversample that is not positive, a negative padding, another range, or, on use, a y whose
-            sides no image has.
+        ValueError: for an oversample that is not positive, a negative padding, another range, or,
+            on use, a y whose sides no image has.
         TypeError: on use, for a complex image.
 
     Warns:
@@ -39,7 +42,8 @@ class PhaseRetrieval(Operator):
         one Fourier transform of the padded image.
 
     Reference:
-        Chung et al., Diffusion Posterior Sampling, ICLR 2023, arXiv 2209.14687, appendix C.2 (there n = 256 always).
+        Chung et al., Diffusion Posterior Sampling, ICLR 2023, arXiv 2209.14687, appendix C.2 (there
+        n = 256 always).
 
     Example:
         >>> A = PhaseRetrieval(oversample=2.0)
@@ -60,13 +64,17 @@ class PhaseRetrieval(Operator):
         super().__init__()
         if not (isfinite(oversample) and oversample > 0):
             raise ValueError(
-                f"oversample is {oversample}. A number > 0 is expected: PhaseRetrieval(oversample=2.0). "
-                "To measure without padding, ask for it: PhaseRetrieval(padding=0)."
+                f"oversample is {oversample}. A number > 0 is expected: "
+                "PhaseRetrieval(oversample=2.0). To measure without padding, ask for it: "
+                "PhaseRetrieval(padding=0)."
             )
         sides = (padding, padding) if isinstance(padding, int) else padding
-        if sides is not None and (len(sides) != 2 or not all(isinstance(p, int) and p >= 0 for p in sides)):
+        if sides is not None and (
+            len(sides) != 2 or not all(isinstance(p, int) and p >= 0 for p in sides)
+        ):
             raise ValueError(
-                f"padding is {padding!r}. An integer >= 0, or two, is expected: PhaseRetrieval(padding=64)."
+                f"padding is {padding!r}. An integer >= 0, or two, is expected: "
+                "PhaseRetrieval(padding=64)."
             )
         if data_range not in ("[-1,1]", "[0,1]"):
             raise ValueError(f"data_range is {data_range!r}. '[-1,1]' or '[0,1]' is expected.")
@@ -81,7 +89,8 @@ class PhaseRetrieval(Operator):
     def forward(self, x: Tensor) -> Tensor:
         if x.is_complex():
             raise TypeError(
-                f"The image is {x.dtype}. Real values in [-1, 1] are expected. Measure the real part: A(x.real)."
+                f"The image is {x.dtype}. Real values in [-1, 1] are expected. Measure the real "
+                "part: A(x.real)."
             )
         h, w = x.shape[-2:]
         top, left = (self._pad(n, axis) for axis, n in enumerate((h, w)))
@@ -94,31 +103,40 @@ class PhaseRetrieval(Operator):
     def pinv(self, y: Tensor) -> Tensor:
         """A starting picture: the magnitude of the inverse transform of y with zero phase, cropped.
 
-        It has a sharp spike in the middle, and does not explain y. Negative entries of a noisy y count as 0.
+        It has a sharp spike in the middle, and does not explain y. Negative entries of a noisy y
+        count as 0.
         """
         h, w = self.image_shape(tuple(y.shape))[-2:]
         top, left = (y.shape[-2] - h) // 2, (y.shape[-1] - w) // 2
-        u = _centred(torch.fft.ifft2, _wide(y).clamp(min=0)).abs()[..., top : top + h, left : left + w]
+        u = _centred(torch.fft.ifft2, _wide(y).clamp(min=0)).abs()[
+            ..., top : top + h, left : left + w
+        ]
         return (u if self.data_range == "[-1,1]" else 2 * u - 1).to(y.dtype)
 
     def image_shape(self, y_shape: Shape) -> Shape:
-        """The shape of x: each side of y belongs to one side of x at most, n + 2 p being increasing in n."""
+        """The shape of x: each side of y belongs to one side of x at most, n + 2 p being increasing
+        in n.
+        """
         return (*y_shape[:-2], self._side(y_shape[-2], 0), self._side(y_shape[-1], 1))
 
     def _pad(self, n: int, axis: int) -> int:
         return int(self.oversample / 8 * n) if self.padding is None else self.padding[axis]
 
     def _side(self, m: int, axis: int) -> int:
-        lowest = floor(m / (1 + self.oversample / 4)) if self.padding is None else m - 2 * self.padding[axis]
+        lowest = (
+            floor(m / (1 + self.oversample / 4))
+            if self.padding is None
+            else m - 2 * self.padding[axis]
+        )
         highest = ceil((m + 2) / (1 + self.oversample / 4)) if self.padding is None else lowest
         for n in range(max(lowest, 1), highest + 1):
             if n + 2 * self._pad(n, axis) == m:
                 return n
         near = lowest if self.padding is None else 1
         raise ValueError(
-            f"y has a side of {m}, which no image padded by {self!r} has. A side n + 2 p is expected, e.g. "
-            f"{max(near, 1) + 2 * self._pad(max(near, 1), axis)}. Was y made with another padding? "
-            "Name it: PhaseRetrieval(padding=p)."
+            f"y has a side of {m}, which no image padded by {self!r} has. A side n + 2 p is "
+            f"expected, e.g. {max(near, 1) + 2 * self._pad(max(near, 1), axis)}. Was y made with "
+            "another padding? Name it: PhaseRetrieval(padding=p)."
         )
 
 
@@ -136,7 +154,7 @@ def _wide(u: Tensor) -> Tensor:
 
 def _warn_of_none(what: str) -> None:
     warnings.warn(
-        f"Nothing is oversampled: {what}. Padding is expected, since magnitudes of as many samples as pixels "
-        "leave many images: PhaseRetrieval(oversample=2.0).",
+        f"Nothing is oversampled: {what}. Padding is expected, since magnitudes of as many "
+        "samples as pixels leave many images: PhaseRetrieval(oversample=2.0).",
         stacklevel=3,
     )

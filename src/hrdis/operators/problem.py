@@ -42,7 +42,9 @@ class Function(Operator):
         return self.function(x.clone())  # it may write into what it gets
 
     def pinv(self, y: Tensor) -> Tensor:
-        """The starting picture: ``start(y)``, or y itself, or mid-grey when y is no picture of that shape."""
+        """The starting picture: ``start(y)``, or y itself, or mid-grey when y is no picture of that
+        shape.
+        """
         if self.start is not None:
             return self.start(y)
         shape = self.image_shape(tuple(y.shape))
@@ -58,11 +60,13 @@ class Problem:
 
     Args:
         y: the measurement, the image axis first; never written to.
-        A: an `Operator`, or any callable ``x -> y`` (then nonlinear: see `Function`), or a deepinv ``Physics``. With
-            the last, y and sigma_y are given as deepinv has them, for images in [0, 1]; the problem then holds them as
-            we do (``y`` = y - A 1 / 2 and A / 2 for a linear one; sigma stays), and solutions are in [-1, 1].
-        sigma_y: standard deviation of the noise, in units of y (twice that of a [0, 1] image); 0, the default, is
-            noiseless. The default of a deepinv ``Physics`` is its ``noise_model.sigma``.
+        A: an `Operator`, or any callable ``x -> y`` (then nonlinear: see `Function`), or a deepinv
+            ``Physics``. With the last, y and sigma_y are given as deepinv has them, for images in
+            [0, 1]; the problem then holds them as we do (``y`` = y - A 1 / 2 and A / 2 for a linear
+            one; sigma stays), and solutions are in [-1, 1].
+        sigma_y: standard deviation of the noise, in units of y (twice that of a [0, 1] image); 0,
+            the default, is noiseless. The default of a deepinv ``Physics`` is its
+            ``noise_model.sigma``.
 
     Raises:
         TypeError: if y is no floating tensor or A cannot be called.
@@ -76,9 +80,14 @@ class Problem:
     def __post_init__(self) -> None:
         y, A = self.y, self.A
         if not isinstance(y, Tensor) or not y.is_floating_point() or y.ndim < 2 or len(y) == 0:
-            got = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
+            got = (
+                f"{y.dtype} of shape {tuple(y.shape)}"
+                if isinstance(y, Tensor)
+                else type(y).__name__
+            )
             raise TypeError(
-                f"y is {got}. A floating tensor whose first axis is the image is expected. {_as_measurement(y, A)}"
+                f"y is {got}. A floating tensor whose first axis is the image is expected. "
+                f"{_as_measurement(y, A)}"
             )
         if is_physics(A):
             y, A, sigma_y = adopt(y, A, self.sigma_y)
@@ -97,21 +106,25 @@ class Problem:
         if not bool(torch.isfinite(y).all()):
             bad = [i for i in range(len(y)) if not bool(torch.isfinite(y[i]).all())]
             raise ValueError(
-                f"y is not finite (images {bad}). A measurement without NaN or infinite values is expected. "
-                "Where nothing was observed, use hrdis.operators.Inpainting and put 0 there."
+                f"y is not finite (images {bad}). A measurement without NaN or infinite values is "
+                "expected. Where nothing was observed, use hrdis.operators.Inpainting and put 0 "
+                "there."
             )
         object.__setattr__(self, "sigma_y", _level(self.sigma_y))
         if self.A.lossless and self.sigma_y == 0:
             warnings.warn(
-                f"{type(self.A).__name__} without noise leaves nothing to recover: y is the image. A noise level is "
-                "expected: Problem(y, A, sigma_y=0.1), or measure(A, x, noise=hrdis.noise.Gaussian(0.05), seeds=...).",
+                f"{type(self.A).__name__} without noise leaves nothing to recover: y is the "
+                "image. A noise level is expected: Problem(y, A, sigma_y=0.1), or measure(A, x, "
+                "noise=hrdis.noise.Gaussian(0.05), seeds=...).",
                 stacklevel=3,
             )
         self._check_shape()
         self._doubt_range()
 
     def _doubt_range(self) -> None:
-        """Warn of a picture that seems to be in [0, 1] or 0..255, by what was observed: holes are 0 in any range."""
+        """Warn of a picture that seems to be in [0, 1] or 0..255, by what was observed: holes are 0
+        in any range.
+        """
         y, seen = self.y, self.A.observed
         if self.A.picture and not isinstance(self.A, Function):
             y = y if seen is None else y[seen.to(y.device).bool().expand_as(y)]
@@ -126,15 +139,21 @@ class Problem:
         shape = self._shape()
         if len(shape) != 4:
             raise ValueError(
-                f"y has shape {tuple(self.y.shape)}, which no measurement of {type(self.A).__name__} has: images are "
-                "(b, c, h, w). Build both at once: problem = hrdis.measure(A, x, seeds=...)."
+                f"y has shape {tuple(self.y.shape)}, which no measurement of "
+                f"{type(self.A).__name__} has: images are (b, c, h, w). Build both at once: "
+                "problem = hrdis.measure(A, x, seeds=...)."
             )
         with torch.no_grad():
             made = self.A(self.y.new_zeros(shape))
         if not isinstance(made, Tensor):
-            raise TypeError(f"A(x) is a {type(made).__name__}. A tensor is expected: let A return its measurement.")
+            raise TypeError(
+                f"A(x) is a {type(made).__name__}. A tensor is expected: let A return its "
+                "measurement."
+            )
         if made.is_complex():
-            raise TypeError(f"A(x) is {made.dtype}. A floating tensor is expected. {real.of_operator(shape)}")
+            raise TypeError(
+                f"A(x) is {made.dtype}. A floating tensor is expected. {real.of_operator(shape)}"
+            )
         measured = made.shape
         if measured != self.y.shape:
             named = "Problem(y, hrdis.operators.Function(A, shape=(c, h, w)))"
@@ -143,9 +162,9 @@ class Problem:
             elif not isinstance(self.A, Function):
                 named = "def image_shape(self, y_shape): return (y_shape[0], c, h, w)"
             raise ValueError(
-                f"y has shape {tuple(self.y.shape)}, but {type(self.A).__name__} gives {tuple(measured)} for images "
-                f"of shape {shape}. Build both at once: problem = hrdis.measure(A, x, seeds=...), or name the "
-                f"image's shape: {named}."
+                f"y has shape {tuple(self.y.shape)}, but {type(self.A).__name__} gives "
+                f"{tuple(measured)} for images of shape {shape}. Build both at once: problem = "
+                f"hrdis.measure(A, x, seeds=...), or name the image's shape: {named}."
             )
 
     def _shape(self) -> Shape:
@@ -160,7 +179,9 @@ class Problem:
             raise
 
     def rescaled(self) -> "Problem":
-        """As solvers expect it: y in float32 at least; 2 y and 2 sigma_y where A is half of deepinv's."""
+        """As solvers expect it: y in float32 at least; 2 y and 2 sigma_y where A is half of
+        deepinv's.
+        """
         y = wide(self.y)
         if isinstance(self.A, Theirs) and self.A.scale != 1:
             return Problem(y / self.A.scale, self.A.whole(), self.sigma_y / self.A.scale)
@@ -207,9 +228,12 @@ def _level(sigma_y: object) -> float:
         shape = tuple(getattr(sigma_y, "shape", ()))
         got = f"of shape {shape}" if shape else repr(sigma_y)
         raise TypeError(
-            f"sigma_y is {got}. One number for all images is expected, a standard deviation >= 0 in units of y: "
-            "Problem(y, A, sigma_y=0.1). For a level per image, make a problem of each."
+            f"sigma_y is {got}. One number for all images is expected, a standard deviation >= 0 "
+            "in units of y: Problem(y, A, sigma_y=0.1). For a level per image, make a problem of "
+            "each."
         ) from None
     if not 0 <= level < math.inf:
-        raise ValueError(f"sigma_y is {level}. A standard deviation >= 0 in units of y is expected.")
+        raise ValueError(
+            f"sigma_y is {level}. A standard deviation >= 0 in units of y is expected."
+        )
     return level

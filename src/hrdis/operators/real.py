@@ -1,4 +1,6 @@
-"""Complex measurements and images as real ones: the line of code that makes them so, tried before it is advised."""
+"""Complex measurements and images as real ones: the line of code that makes them so, tried before
+it is advised.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,13 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-#: Code that makes a complex tensor real, for a name, and what it does: as two channels, at the place an operator wants.
+#: Code that makes a complex tensor real, for a name, and what it does: as two channels, at the
+#: place an operator wants.
 FORMS: tuple[tuple[str, Callable[[Tensor], Tensor]], ...] = (
     ("torch.view_as_real({}).movedim(-1, 1)", lambda y: _parts(y)),
     ("torch.view_as_real({}[None]).movedim(-1, 1)", lambda y: _parts(y[None])),
     ("torch.view_as_real({}[:, 0]).movedim(-1, 1)", lambda y: _parts(_only(y))),
     ("torch.view_as_real({}).movedim(-1, 2)", lambda y: torch.view_as_real(y).movedim(-1, 2)),
-    ("torch.view_as_real({}[None]).movedim(-1, 2)", lambda y: torch.view_as_real(y[None]).movedim(-1, 2)),
+    (
+        "torch.view_as_real({}[None]).movedim(-1, 2)",
+        lambda y: torch.view_as_real(y[None]).movedim(-1, 2),
+    ),
     ("torch.cat([{0}.real, {0}.imag], 1)", lambda y: torch.cat([y.real, y.imag], 1)),
 )
 
@@ -45,7 +51,9 @@ def is_image(x: Tensor) -> bool:
 
 
 def measured_by(A: Any) -> Callable[[Tensor], bool]:
-    """Return a test of whether a tensor has the shape of a measurement of A, an operator of ours."""
+    """Return a test of whether a tensor has the shape of a measurement of A, an operator of
+    ours.
+    """
 
     def fits(y: Tensor) -> bool:
         shape = A.image_shape(tuple(y.shape))
@@ -66,10 +74,12 @@ def gives_complex(A: Any, shape: tuple[int, ...]) -> bool:
 
 
 def of_operator(shape: tuple[int, ...]) -> str:
-    """Say how an operator that gives complex numbers is made to give real ones, for images of a shape (b, c, h, w)."""
+    """Say how an operator that gives complex numbers is made to give real ones, for images of a
+    shape (b, c, h, w).
+    """
     size = tuple(shape[1:]) if len(shape) == 4 else "(c, h, w)"
     return (
-        "A gives complex numbers, which are given as two channels, by A and in y: "
-        f"A = hrdis.operators.Function(lambda x: torch.view_as_real(A_complex(x)).movedim(-1, 1), shape={size}), "
-        "y = torch.view_as_real(y).movedim(-1, 1)."
+        "A gives complex numbers, which are given as two channels, by A and in y: A = "
+        "hrdis.operators.Function(lambda x: torch.view_as_real(A_complex(x)).movedim(-1, 1), "
+        f"shape={size}), y = torch.view_as_real(y).movedim(-1, 1)."
     )

@@ -13,7 +13,8 @@ Rounding = Literal["ste", "hard"]
 # ITU-T T.81, annex K.1: tables for quality 50
 LUMINANCE = (
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56,
-    14, 17, 22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
+    14, 17, 22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113,
+    92,
     49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
 )  # fmt: skip
 CHROMINANCE = (
@@ -25,7 +26,9 @@ YCC = ((0.299, 0.587, 0.114), (-0.1687, -0.3313, 0.5), (0.5, -0.4187, -0.0813))
 
 
 class _Rounds(Operator):
-    """What both have in common: y is the starting picture, and rounding has two gradients and one value."""
+    """What both have in common: y is the starting picture, and rounding has two gradients and one
+    value.
+    """
 
     def __init__(self, rounding: Rounding):
         super().__init__()
@@ -43,29 +46,30 @@ class _Rounds(Operator):
 
 
 class JPEG(_Rounds):
-    """A x = decode(encode(x, quality)): colours to Y Cb Cr, chroma halved, 8 x 8 cosines divided by tables, rounded.
+    """A x = decode(encode(x, quality)): colours to Y Cb Cr, chroma halved, 8 x 8 cosines divided by
+    tables, rounded.
 
-    Full-range BT.601; each 2 x 2 cell keeps its top left chroma sample, which comes back four times (no averaging);
-    tables of annex K scaled as libjpeg does; values are not clamped. A grey image is a luminance alone. Entropy
-    coding loses nothing and is left out. Against a file written by Pillow this differs where chroma is averaged
-    and pixels are rounded and clamped.
+    Full-range BT.601; each 2 x 2 cell keeps its top left chroma sample, which comes back four times
+    (no averaging); tables of annex K scaled as libjpeg does; values are not clamped. A grey image
+    is a luminance alone. Entropy coding loses nothing and is left out. Against a file written by
+    Pillow this differs where chroma is averaged and pixels are rounded and clamped.
 
     Args:
         quality: integer from 1 (coarse) to 100.
-        rounding: ``"ste"``: values are rounded, the gradient is as if they were not (straight-through), so that
-            solvers learn from y; ``"hard"``: the gradient of rounding itself, which is 0 everywhere. Both give the
-            same measurement.
+        rounding: ``"ste"``: values are rounded, the gradient is as if they were not
+            (straight-through), so that solvers learn from y; ``"hard"``: the gradient of rounding
+            itself, which is 0 everywhere. Both give the same measurement.
 
     Raises:
-        ValueError: for another quality or rounding, or, on use, channels other than 1 or 3, or sides that are no
-            multiples of 16 (8 if grey).
+        ValueError: for another quality or rounding, or, on use, channels other than 1 or 3, or
+            sides that are no multiples of 16 (8 if grey).
 
     Cost:
         about 40 products per sample.
 
     Reference:
-        ITU-T T.81 (1992), annex K; used so by Kawar et al., JPEG Artifact Correction using Denoising Diffusion
-        Restoration Models, 2022, arXiv 2209.11888, and by RED-diff.
+        ITU-T T.81 (1992), annex K; used so by Kawar et al., JPEG Artifact Correction using
+        Denoising Diffusion Restoration Models, 2022, arXiv 2209.11888, and by RED-diff.
 
     Example:
         >>> JPEG(10)(torch.full((1, 3, 16, 16), 0.5)).shape
@@ -80,13 +84,18 @@ class JPEG(_Rounds):
     def __init__(self, quality: int, rounding: Rounding = "ste"):
         super().__init__(rounding)
         if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
-            raise ValueError(f"quality is {quality!r}. An integer from 1 to 100 is expected: JPEG(quality=10).")
+            raise ValueError(
+                f"quality is {quality!r}. An integer from 1 to 100 is expected: JPEG(quality=10)."
+            )
         self.quality = quality
         scale = 5000 // quality if quality < 50 else 200 - 2 * quality
         for name, base in (("luminance", LUMINANCE), ("chrominance", CHROMINANCE)):
             table = ((torch.tensor(base, device="cpu") * scale + 50) // 100).clamp(1, 255)
             self.register_buffer(name, table.reshape(8, 8))
-        rows = [[sqrt((2 if k else 1) / 8) * cos(pi * (2 * n + 1) * k / 16) for n in range(8)] for k in range(8)]
+        rows = [
+            [sqrt((2 if k else 1) / 8) * cos(pi * (2 * n + 1) * k / 16) for n in range(8)]
+            for k in range(8)
+        ]
         # Constants in float64, and no buffers: not every device knows float64.
         self.cosines = torch.tensor(rows, dtype=torch.float64, device="cpu")
         self.to_ycc = torch.tensor(YCC, dtype=torch.float64, device="cpu")
@@ -98,13 +107,18 @@ class JPEG(_Rounds):
     def forward(self, x: Tensor) -> Tensor:
         c, h, w = x.shape[1:]
         if c not in (1, 3):
-            raise ValueError(f"The image has {c} channels. 1 (grey) or 3 (red, green, blue) are expected by JPEG.")
+            raise ValueError(
+                f"The image has {c} channels. 1 (grey) or 3 (red, green, blue) are expected by "
+                "JPEG."
+            )
         cell = 8 if c == 1 else 16
         if h % cell or w % cell:
-            down, up = ([max(n // cell + k, 1) * cell if n % cell else n for n in (h, w)] for k in (0, 1))
+            down, up = (
+                [max(n // cell + k, 1) * cell if n % cell else n for n in (h, w)] for k in (0, 1)
+            )
             raise ValueError(
-                f"The image is {h} x {w}. Multiples of {cell} are expected. "
-                f"Crop it to {down[0]} x {down[1]} or pad it to {up[0]} x {up[1]}."
+                f"The image is {h} x {w}. Multiples of {cell} are expected. Crop it to {down[0]} x "
+                f"{down[1]} or pad it to {up[0]} x {up[1]}."
             )
         v = (_wide(x) + 1) / 2 * 255
         if c == 1:
@@ -112,7 +126,9 @@ class JPEG(_Rounds):
         else:
             ycc = _recolour(self.to_ycc, v)
             light = self._coded(ycc[:, :1] - 128, self.luminance) + 128
-            chroma = self._coded(ycc[:, 1:, ::2, ::2], self.chrominance)  # 128 is added, and subtracted again
+            chroma = self._coded(
+                ycc[:, 1:, ::2, ::2], self.chrominance
+            )  # 128 is added, and subtracted again
             chroma = chroma.repeat_interleave(2, -2).repeat_interleave(2, -1)
             v = _recolour(self.to_rgb, torch.cat([light, chroma], 1))
         return (v / 255 * 2 - 1).to(x.dtype)
@@ -128,12 +144,13 @@ class JPEG(_Rounds):
 
 
 class Quantization(_Rounds):
-    """A x = the nearest of 2^bits levels: floor(u (2^bits - 1) + 1/2) / (2^bits - 1) for u = (x + 1) / 2.
+    """A x = the nearest of 2^bits levels: floor(u (2^bits - 1) + 1/2) / (2^bits - 1) for u = (x +
+    1) / 2.
 
     Args:
         bits: integer from 1 to 16.
-        rounding: ``"ste"`` (gradient as if nothing were rounded) or ``"hard"`` (gradient 0), as for `JPEG`; both
-            give the same measurement.
+        rounding: ``"ste"`` (gradient as if nothing were rounded) or ``"hard"`` (gradient 0), as for
+            `JPEG`; both give the same measurement.
 
     Raises:
         ValueError: for other bits or rounding.
@@ -151,7 +168,9 @@ class Quantization(_Rounds):
     def __init__(self, bits: int, rounding: Rounding = "ste"):
         super().__init__(rounding)
         if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= 16:
-            raise ValueError(f"bits is {bits!r}. An integer from 1 to 16 is expected: Quantization(bits=3).")
+            raise ValueError(
+                f"bits is {bits!r}. An integer from 1 to 16 is expected: Quantization(bits=3)."
+            )
         self.bits = bits
 
     def extra_repr(self) -> str:

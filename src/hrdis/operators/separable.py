@@ -12,8 +12,8 @@ from .base import ZERO, Shape, SVDOperator
 class Separable(SVDOperator):
     """A x = K_h x K_w^T per channel, with its SVD from those of the two small matrices.
 
-    A leaf says what K is for a side of n pixels (`factor`) and, if it shrinks, which side a measurement came from
-    (`side`). Spectra have the shape of the image.
+    A leaf says what K is for a side of n pixels (`factor`) and, if it shrinks, which side a
+    measurement came from (`side`). Spectra have the shape of the image.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,9 @@ class Separable(SVDOperator):
 
     @abstractmethod
     def factor(self, n: int, axis: Literal[-2, -1]) -> Tensor:
-        """K for n pixels along an axis (-2: down a column, -1: along a row): float64, (m, n) with m <= n."""
+        """K for n pixels along an axis (-2: down a column, -1: along a row): float64, (m, n) with m
+        <= n.
+        """
 
     def side(self, m: int) -> int:
         """How many pixels gave m measurements along an axis; by default as many."""
@@ -31,7 +33,8 @@ class Separable(SVDOperator):
     def image_shape(self, y_shape: Shape) -> Shape:
         return (*y_shape[:-2], self.side(y_shape[-2]), self.side(y_shape[-1]))
 
-    # ---- without the decomposition ----------------------------------------------------------------
+    # ---- without the decomposition
+    # ----------------------------------------------------------------
 
     def forward(self, x: Tensor) -> Tensor:
         return self._both("K", x, x.shape[-2:])
@@ -42,7 +45,8 @@ class Separable(SVDOperator):
     def pinv(self, y: Tensor) -> Tensor:
         return self._both("pinv", y, self.image_shape(tuple(y.shape))[-2:])
 
-    # ---- with it ----------------------------------------------------------------------------------
+    # ---- with it
+    # ----------------------------------------------------------------------------------
 
     def singulars(self, x: Tensor) -> Tensor:
         s_h, s_w = self._part("s", x.shape[-2], -2), self._part("s", x.shape[-1], -1)
@@ -60,16 +64,21 @@ class Separable(SVDOperator):
     def Ut(self, y: Tensor) -> Tensor:
         return self._both("Ut", y, self.image_shape(tuple(y.shape))[-2:])
 
-    # ---- the small matrices, made once per side ---------------------------------------------------
+    # ---- the small matrices, made once per side
+    # ---------------------------------------------------
 
     def _both(self, name: str, x: Tensor, size: Shape) -> Tensor:
-        """Apply a small matrix down the columns and along the rows of x; ``size`` is the image's."""
+        """Apply a small matrix down the columns and along the rows of x; ``size`` is the
+        image's.
+        """
         return self._part(name, size[0], -2).to(x) @ x @ self._part(name, size[1], -1).to(x).T
 
     def _part(self, name: str, n: int, axis: Literal[-2, -1]) -> Tensor:
         if (name, n, axis) not in self._kept:
             with torch.inference_mode(False):  # kept for later callers, who may want a gradient
-                self._kept |= {(key, n, axis): M for key, M in self._parts(name, self.factor(n, axis)).items()}
+                self._kept |= {
+                    (key, n, axis): M for key, M in self._parts(name, self.factor(n, axis)).items()
+                }
         return self._kept[name, n, axis]
 
     def _parts(self, name: str, K: Tensor) -> dict[str, Tensor]:

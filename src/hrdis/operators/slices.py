@@ -1,4 +1,6 @@
-"""Scanners that know neither colours nor, at times, real numbers, on pictures: channel by channel."""
+"""Scanners that know neither colours nor, at times, real numbers, on pictures: channel by
+channel.
+"""
 
 import torch
 from torch import Tensor
@@ -7,11 +9,13 @@ from .base import LinearOperator, Shape
 
 
 class Slices(LinearOperator):
-    """Every channel of a picture measured on its own, as the first channel of what another operator measures.
+    """Every channel of a picture measured on its own, as the first channel of what another operator
+    measures.
 
-    What takes one channel (`CT`) sees each channel as an image; what takes a real and an imaginary part (`MRI`) sees
-    it as the real part, with phase zero. Measurements of (b, c, h, w) are (b, c, ...), the dots being what the operator
-    makes of one image. A picture so becomes something to scan, and a prior of photographs can fill what was not.
+    What takes one channel (`CT`) sees each channel as an image; what takes a real and an imaginary
+    part (`MRI`) sees it as the real part, with phase zero. Measurements of (b, c, h, w) are (b, c,
+    ...), the dots being what the operator makes of one image. A picture so becomes something to
+    scan, and a prior of photographs can fill what was not.
 
     Args:
         operator: linear, the same for every image.
@@ -26,7 +30,8 @@ class Slices(LinearOperator):
 
     Example:
         >>> from hrdis.operators import MRI, kspace
-        >>> Slices(MRI(kspace.columns(32, acceleration=4)), channels=2)(torch.zeros(1, 3, 32, 32)).shape
+        >>> A = Slices(MRI(kspace.columns(32, acceleration=4)), channels=2)
+        >>> A(torch.zeros(1, 3, 32, 32)).shape
         torch.Size([1, 3, 2, 32, 32])
     """
 
@@ -36,10 +41,14 @@ class Slices(LinearOperator):
         super().__init__()
         if not isinstance(operator, LinearOperator):
             raise TypeError(
-                f"operator is a {type(operator).__name__}. A linear operator is expected: Slices(CT(60, size=64))."
+                f"operator is a {type(operator).__name__}. A linear operator is expected: "
+                "Slices(CT(60, size=64))."
             )
         if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
-            raise ValueError(f"channels is {channels!r}. 1 (CT) or 2 (MRI) is expected: Slices(operator, channels=2).")
+            raise ValueError(
+                f"channels is {channels!r}. 1 (CT) or 2 (MRI) is expected: Slices(operator, "
+                "channels=2)."
+            )
         self.operator, self.channels = operator, channels
         self.families = operator.families
 
@@ -52,7 +61,10 @@ class Slices(LinearOperator):
         return None if own is None else own[:, None]
 
     def image_shape(self, y_shape: Shape) -> Shape:
-        return (*y_shape[:2], *self.operator.image_shape((y_shape[0] * y_shape[1], *y_shape[2:]))[2:])
+        return (
+            *y_shape[:2],
+            *self.operator.image_shape((y_shape[0] * y_shape[1], *y_shape[2:]))[2:],
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self._join(self.operator(self._split(x)), len(x))
@@ -65,8 +77,14 @@ class Slices(LinearOperator):
         return self.smooth(y)
 
     def smooth(self, y: Tensor) -> Tensor:
-        """The operator's own, where it sees all there is; else ``pinv``, which knows that the other channels are 0."""
-        return self._first(self.operator.smooth(y.flatten(0, 1)), len(y)) if self.channels == 1 else self.pinv(y)
+        """The operator's own, where it sees all there is; else ``pinv``, which knows that the other
+        channels are 0.
+        """
+        return (
+            self._first(self.operator.smooth(y.flatten(0, 1)), len(y))
+            if self.channels == 1
+            else self.pinv(y)
+        )
 
     def _split(self, x: Tensor) -> Tensor:
         """(b, c, h, w) to (b c, channels, h, w), all but the first of them 0."""

@@ -12,30 +12,34 @@ from .separable import Separable
 class SuperResolution(Separable):
     """Downscale by an integer: A x = K_h x K_w^T per channel, K of shape (n / scale, n).
 
-    ``kernel="average"``: K averages blocks of ``scale`` samples; A A* = I / scale^2 and A^+ replicates.
-    ``kernel="bicubic"``: Keys' cubic (a = -0.5) stretched by ``scale``, 4 scale taps, half-sample symmetric
-    at the border; equal to the resizer of DPS and DDRM, not to ``torch.nn.functional.interpolate``, which
-    treats the border otherwise. Its pseudo-inverse is exact.
+    ``kernel="average"``: K averages blocks of ``scale`` samples; A A* = I / scale^2 and A^+
+    replicates. ``kernel="bicubic"``: Keys' cubic (a = -0.5) stretched by ``scale``, 4 scale taps,
+    half-sample symmetric at the border; equal to the resizer of DPS and DDRM, not to
+    ``torch.nn.functional.interpolate``, which treats the border otherwise. Its pseudo-inverse is
+    exact.
 
     Args:
         scale: integer >= 1; even for bicubic (2, 4, 8, ...).
         kernel: ``"average"`` or ``"bicubic"``.
 
     Raises:
-        ValueError: for a scale that is no integer >= 1, an odd scale with bicubic, or an image whose sides
-            are no multiples of the scale (the message names the nearest sizes).
+        ValueError: for a scale that is no integer >= 1, an odd scale with bicubic, or an image
+            whose sides are no multiples of the scale (the message names the nearest sizes).
     """
 
     def __init__(self, scale: int, kernel: Literal["average", "bicubic"] = "average"):
         super().__init__()
         if isinstance(scale, bool) or not isinstance(scale, int) or scale < 1:
-            raise ValueError(f"scale is {scale!r}. An integer >= 1 is expected: SuperResolution(scale=4).")
+            raise ValueError(
+                f"scale is {scale!r}. An integer >= 1 is expected: SuperResolution(scale=4)."
+            )
         if kernel not in ("average", "bicubic"):
             raise ValueError(f"kernel is {kernel!r}. 'average' or 'bicubic' is expected.")
         if kernel == "bicubic" and scale % 2:
             raise ValueError(
-                f"scale is {scale}, but the bicubic kernel is defined for even scales (its phase is half a pixel). "
-                f"Use an even scale, or SuperResolution({scale}, kernel='average')."
+                f"scale is {scale}, but the bicubic kernel is defined for even scales (its phase "
+                f"is half a pixel). Use an even scale, or SuperResolution({scale}, "
+                "kernel='average')."
             )
         self.scale, self.kernel = scale, kernel
         own = (f"sr{scale}",) if kernel == "average" else (f"sr{scale}-{kernel}", f"sr{scale}")
@@ -50,13 +54,15 @@ class SuperResolution(Separable):
             near = [max(n // self.scale, 1) * self.scale for n in (h, w)]
             above = [-(-n // self.scale) * self.scale for n in (h, w)]
             raise ValueError(
-                f"The image is {h} x {w}, no multiple of scale {self.scale}. "
-                f"Crop it to {near[0]} x {near[1]} or pad it to {above[0]} x {above[1]}."
+                f"The image is {h} x {w}, no multiple of scale {self.scale}. Crop it to {near[0]} "
+                f"x {near[1]} or pad it to {above[0]} x {above[1]}."
             )
         return super().forward(x)
 
     def keep_ends(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return x with the pixels that noiseless block means decide: where a mean is white or black, all of it is."""
+        """Return x with the pixels that noiseless block means decide: where a mean is white or
+        black, all of it is.
+        """
         if self.kernel != "average":
             return x
         mean = self.pinv(y)
@@ -76,7 +82,10 @@ class SuperResolution(Separable):
 
 
 def _average(n: int, scale: int) -> Tensor:
-    return torch.eye(n // scale, dtype=torch.float64, device="cpu").repeat_interleave(scale, dim=1) / scale
+    return (
+        torch.eye(n // scale, dtype=torch.float64, device="cpu").repeat_interleave(scale, dim=1)
+        / scale
+    )
 
 
 def _bicubic(n: int, scale: int) -> Tensor:

@@ -1,8 +1,10 @@
-"""guided-diffusion (ADM) networks as diffusers' `UNet2DModel`: exact, but for what `adm_presets.REFUSED` names.
+"""guided-diffusion (ADM) networks as diffusers' `UNet2DModel`: exact, but for what
+`adm_presets.REFUSED` names.
 
-Two things set them apart. The modules go by other names (`names`), and attention keeps q, k and v in one matrix whose
-rows come in an order that a file does not tell (`split_qkv`): the wrong one loads and gives wrong images, so a network
-is loaded by a preset that knows it, or by a guess that only one order fits.
+Two things set them apart. The modules go by other names (`names`), and attention keeps q, k and v
+in one matrix whose rows come in an order that a file does not tell (`split_qkv`): the wrong one
+loads and gives wrong images, so a network is loaded by a preset that knows it, or by a guess that
+only one order fits.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +34,11 @@ RES = {
 
 
 def load(
-    file: str | Path, dtype: torch.dtype = torch.float32, *, preset: Preset | None = None, name: str = ""
+    file: str | Path,
+    dtype: torch.dtype = torch.float32,
+    *,
+    preset: Preset | None = None,
+    name: str = "",
 ) -> Prior:
     """Read a .pt or .safetensors file of an ADM network as a prior.
 
@@ -43,18 +49,31 @@ def load(
         name: for records; the file's stem by default.
 
     Raises:
-        ValueError: if the file is missing, damaged or needs code, or contradicts the preset, with the differences.
+        ValueError: if the file is missing, damaged or needs code, or contradicts the preset, with
+            the differences.
 
     Cost:
         1.0 times the file's size of memory at its peak, the network included.
     """
-    found = layout(file, fetching(preset.url, preset.size, preset.licence, file) if preset and preset.url else ".")
+    found = layout(
+        file,
+        fetching(preset.url, preset.size, preset.licence, file) if preset and preset.url else ".",
+    )
     preset = preset or guess(found, file)
-    net = _converted(found, stream(file), preset, dtype, file, f"the network of {name!r}" if name else "its preset")
+    net = _converted(
+        found,
+        stream(file),
+        preset,
+        dtype,
+        file,
+        f"the network of {name!r}" if name else "its preset",
+    )
     return as_prior(net, preset, name or Path(file).stem)
 
 
-def adm_to_unet2d(state_dict: Mapping[str, Tensor], preset: Preset, dtype: torch.dtype = torch.float32) -> nn.Module:
+def adm_to_unet2d(
+    state_dict: Mapping[str, Tensor], preset: Preset, dtype: torch.dtype = torch.float32
+) -> nn.Module:
     """Convert an ADM state dict in memory, which is left as it is.
 
     Raises:
@@ -66,7 +85,9 @@ def adm_to_unet2d(state_dict: Mapping[str, Tensor], preset: Preset, dtype: torch
 
 
 def as_prior(net: nn.Module, preset: Preset, name: str) -> Prior:
-    """A converted network as its preset reads it: a predictor of noise, or a denoiser behind the bridge."""
+    """A converted network as its preset reads it: a predictor of noise, or a denoiser behind the
+    bridge.
+    """
     multiple = 2 ** (len(preset.structure.mult) - 1)
     if preset.predicts == "noise":
         schedule = Schedule.linear() if preset.schedule == "linear" else Schedule.cosine()
@@ -79,7 +100,11 @@ def as_prior(net: nn.Module, preset: Preset, name: str) -> Prior:
 def unet_config(preset: Preset) -> dict[str, object]:
     """The options of `UNet2DModel` that make the network of a preset."""
     s = preset.structure
-    plain = ("ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D") if s.resblock_updown else ("DownBlock2D", "UpBlock2D")
+    plain = (
+        ("ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D")
+        if s.resblock_updown
+        else ("DownBlock2D", "UpBlock2D")
+    )
     attends = [i in s.attention for i in range(len(s.mult))]
     return {
         "sample_size": preset.image_size,
@@ -94,7 +119,8 @@ def unet_config(preset: Preset) -> dict[str, object]:
         "downsample_padding": 1,
         "attention_head_dim": preset.head_channels,
         "resnet_time_scale_shift": "scale_shift" if s.scale_shift else "default",
-        "attn_norm_num_groups": 32,  # else, with scale_shift, the middle attention silently has no norm
+        # else, with scale_shift, the middle attention silently has no norm
+        "attn_norm_num_groups": 32,
         "norm_num_groups": 32,
         "norm_eps": 1e-5,
         "act_fn": "silu",
@@ -107,7 +133,9 @@ def unet_config(preset: Preset) -> dict[str, object]:
 
 
 def names(s: Structure) -> dict[str, tuple[str, ...]]:
-    """Modules of an ADM network, and those of `UNet2DModel` that they become; ones that a network lacks too."""
+    """Modules of an ADM network, and those of `UNet2DModel` that they become; ones that a network
+    lacks too.
+    """
     pairs = {
         "time_embed.0": "time_embedding.linear_1",
         "time_embed.2": "time_embedding.linear_2",
@@ -120,7 +148,10 @@ def names(s: Structure) -> dict[str, tuple[str, ...]]:
     out: dict[str, tuple[str, ...]] = {adm: (unet,) for adm, unet in pairs.items()}
     for adm, unet in _blocks(s):
         if ".attentions." in unet:
-            out[f"{adm}.norm"], out[f"{adm}.proj_out"] = (f"{unet}.group_norm",), (f"{unet}.to_out.0",)
+            out[f"{adm}.norm"], out[f"{adm}.proj_out"] = (
+                (f"{unet}.group_norm",),
+                (f"{unet}.to_out.0",),
+            )
             out[f"{adm}.qkv"] = (f"{unet}.to_q", f"{unet}.to_k", f"{unet}.to_v")
         elif "samplers." in unet and not s.resblock_updown:
             out[f"{adm}.{'op' if unet.startswith('down') else 'conv'}"] = (f"{unet}.conv",)
@@ -155,7 +186,9 @@ def _blocks(s: Structure) -> Iterator[tuple[str, str]]:
 
 
 def split_qkv(rows: Tensor, order: QKVOrder, head_channels: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Take a stacked (3 C, ...) weight or bias apart, each part with rows in the order (head, channel)."""
+    """Take a stacked (3 C, ...) weight or bias apart, each part with rows in the order (head,
+    channel).
+    """
     heads = len(rows) // (3 * head_channels)
     sizes = {"h": heads, "p": 3, "d": head_channels}
     axes = {"legacy": "hpd", "new": "phd", "edm": "hdp"}[order]
@@ -187,20 +220,25 @@ def _converted(
 
 def _load_ordered(order: QKVOrder) -> Callable[[str, torch.dtype], Prior]:
     def load_any(file: str, dtype: torch.dtype) -> Prior:
-        return load(file, dtype, preset=Preset(structure=structure_of(layout(file), file), qkv_order=order))
+        return load(
+            file, dtype, preset=Preset(structure=structure_of(layout(file), file), qkv_order=order)
+        )
 
     return load_any
 
 
 def _refuse(name: str) -> Callable[[str, torch.dtype], Prior]:
     def refuse(file: str, dtype: torch.dtype) -> Prior:
-        raise ValueError(f"{name} cannot be loaded: {REFUSED[name]}. Networks that can: {', '.join(PRESETS)}.")
+        raise ValueError(
+            f"{name} cannot be loaded: {REFUSED[name]}. Networks that can: {', '.join(PRESETS)}."
+        )
 
     return refuse
 
 
-#: What may stand before the colon of a prior's name: a preset, "adm" to guess it by the shapes, or the order of the
-#: attention rows of a network that is not known by name (64 channels per head, linear betas, noise predicted).
+#: What may stand before the colon of a prior's name: a preset, "adm" to guess it by the shapes, or
+#: the order of the attention rows of a network that is not known by name (64 channels per head,
+#: linear betas, noise predicted).
 LOADERS: dict[str, Callable[[str, torch.dtype], Prior]] = {
     "adm": load,
     "adm-legacy": _load_ordered("legacy"),

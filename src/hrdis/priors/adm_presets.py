@@ -1,6 +1,8 @@
-"""The guided-diffusion (ADM) networks that are known by name: what they look like, and where their files are.
+"""The guided-diffusion (ADM) networks that are known by name: what they look like, and where their
+files are.
 
-Configurations are those of the README files of openai/guided-diffusion and openai/consistency_models.
+Configurations are those of the README files of openai/guided-diffusion and
+openai/consistency_models.
 """
 
 from dataclasses import dataclass, replace
@@ -18,9 +20,10 @@ class Structure:
         channels: width of the first level, guided-diffusion's ``num_channels``.
         mult: width of each level over ``channels``, its ``channel_mult``.
         blocks: residual blocks per level, its ``num_res_blocks``.
-        attention: levels with attention, counted from 0 at full size: attention at size s of n x n images is
-            level log2(n / s).
-        scale_shift: time scales and shifts the second norm (``use_scale_shift_norm``), instead of being added.
+        attention: levels with attention, counted from 0 at full size: attention at size s of n x n
+            images is level log2(n / s).
+        scale_shift: time scales and shifts the second norm (``use_scale_shift_norm``), instead of
+            being added.
         resblock_updown: residual blocks change the size, instead of convolutions.
         in_channels, out_channels: 6 out of 3 where the variance was learned.
         classes: how many classes it was trained with; None without.
@@ -48,18 +51,19 @@ class Preset:
 
     Args:
         structure: what the file must look like.
-        qkv_order: how the rows of ``qkv`` are stacked, (head, part, channel) "legacy", (part, head, channel) "new",
-            (head, channel, part) "edm"; guided-diffusion's ``use_new_attention_order`` says which. The wrong one loads
-            and gives wrong images.
+        qkv_order: how the rows of ``qkv`` are stacked, (head, part, channel) "legacy", (part, head,
+            channel) "new", (head, channel, part) "edm"; guided-diffusion's
+            ``use_new_attention_order`` says which. The wrong one loads and gives wrong images.
         head_channels: channels per attention head, its ``num_head_channels``.
         schedule: of the betas it was trained with, "linear" or "cosine".
-        predicts: "noise", or a raw network behind the preconditioning of "edm" or "consistency", told 250 ln(sigma).
+        predicts: "noise", or a raw network behind the preconditioning of "edm" or "consistency",
+            told 250 ln(sigma).
         image_size: side of its training pictures.
         url, size, licence: where its file is, how large, and under which terms; for messages.
 
     Raises:
-        ValueError: if an attention level cannot be cut into heads of ``head_channels``, or the channels are no known
-            combination.
+        ValueError: if an attention level cannot be cut into heads of ``head_channels``, or the
+            channels are no known combination.
     """
 
     structure: Structure
@@ -75,19 +79,25 @@ class Preset:
     def __post_init__(self) -> None:
         s = self.structure
         if self.qkv_order not in ("legacy", "new", "edm"):
-            raise ValueError(f"qkv_order is {self.qkv_order!r}. 'legacy', 'new' or 'edm' is expected.")
+            raise ValueError(
+                f"qkv_order is {self.qkv_order!r}. 'legacy', 'new' or 'edm' is expected."
+            )
         uneven = [s.widths[i] for i in (*s.attention, -1) if s.widths[i] % self.head_channels]
         if uneven:
             raise ValueError(
-                f"Attention over {uneven[0]} channels has no heads of {self.head_channels}. UNet2DModel has one number "
-                "of channels per head for all levels: Preset(..., head_channels=...). A network with a fixed number of "
-                "heads at every width (num_heads=4 without num_head_channels) cannot be expressed."
+                f"Attention over {uneven[0]} channels has no heads of {self.head_channels}. "
+                "UNet2DModel has one number of channels per head for all levels: Preset(..., "
+                "head_channels=...). A network with a fixed number of heads at every width "
+                "(num_heads=4 without num_head_channels) cannot be expressed."
             )
-        allowed = (s.in_channels, 2 * s.in_channels) if self.predicts == "noise" else (s.in_channels,)
+        allowed = (
+            (s.in_channels, 2 * s.in_channels) if self.predicts == "noise" else (s.in_channels,)
+        )
         if s.out_channels not in allowed:
             raise ValueError(
-                f"The network has {s.in_channels} channels in and {s.out_channels} out. As many out as in is expected, "
-                "or twice as many where a noise-predicting network learned the variance."
+                f"The network has {s.in_channels} channels in and {s.out_channels} out. As many "
+                "out as in is expected, or twice as many where a noise-predicting network learned "
+                "the variance."
             )
 
 
@@ -102,7 +112,14 @@ _LSUN256 = replace(_ADM256, out_channels=3, scale_shift=False)
 
 
 def _guided(file: str, structure: Structure = _ADM256, size: str = "2.21 GB") -> Preset:
-    return Preset(structure=structure, qkv_order="legacy", image_size=256, url=_GUIDED + file, size=size, licence=_MIT)
+    return Preset(
+        structure=structure,
+        qkv_order="legacy",
+        image_size=256,
+        url=_GUIDED + file,
+        size=size,
+        licence=_MIT,
+    )
 
 
 def _karras(file: str, predicts: Predicts) -> Preset:
@@ -122,7 +139,9 @@ def _karras(file: str, predicts: Predicts) -> Preset:
 #: Name before the colon of `hrdis.load_prior`, and the network it stands for.
 PRESETS: dict[str, Preset] = {
     "adm-imagenet256": _guided("256x256_diffusion_uncond.pt"),
-    "adm-imagenet256-cond": _guided("256x256_diffusion.pt", replace(_ADM256, classes=1000), "2.22 GB"),
+    "adm-imagenet256-cond": _guided(
+        "256x256_diffusion.pt", replace(_ADM256, classes=1000), "2.22 GB"
+    ),
     "adm-imagenet64-cond": Preset(
         structure=_ADM64,
         qkv_order="new",
@@ -154,14 +173,19 @@ PRESETS: dict[str, Preset] = {
     "adm-ct-imagenet64-cond": _karras("ct_imagenet64.pt", "consistency"),
 }
 
-_HEADS = "it has 4 attention heads at every width, and diffusers' UNet2DModel has one width of a head for all levels"
+_HEADS = (
+    "it has 4 attention heads at every width, and diffusers' UNet2DModel has one width of a head "
+    "for all levels"
+)
 _LOW = "it sees a small picture as three further channels, and is no prior by itself"
 
 #: Networks that `UNet2DModel` cannot express, and why.
 REFUSED: dict[str, str] = {
     "adm-imagenet128-cond": _HEADS,
-    "adm-imagenet512-cond": "its first level is half as wide as its time embedding (0.5 x 256 beside 256), and "
-    "diffusers' UNet2DModel ties the two",
+    "adm-imagenet512-cond": (
+        "its first level is half as wide as its time embedding (0.5 x 256 beside 256), and "
+        "diffusers' UNet2DModel ties the two"
+    ),
     "adm-upsampler-64-256": f"{_LOW}; besides, {_HEADS}",
     "adm-upsampler-128-512": _LOW,
 }

@@ -19,13 +19,15 @@ def guess(found: Mapping[str, Shape], file: object) -> Preset:
         return next(iter(fitting.values()))
     if fitting:
         raise ValueError(
-            f"{file} has the shapes of {len(fitting)} networks that run differently, and no file tells which it is. "
-            f"Say so: hrdis.load_prior('<name>:{file}') with one of {', '.join(fitting)}."
+            f"{file} has the shapes of {len(fitting)} networks that run differently, and no file "
+            f"tells which it is. Say so: hrdis.load_prior('<name>:{file}') with one of "
+            f"{', '.join(fitting)}."
         )
     raise ValueError(
-        f"{file} is no network known by name: {structure}. The order of its attention rows, which no file tells, must "
-        f"be said: hrdis.load_prior('adm-legacy:{file}'), or 'adm-new:' if trained with use_new_attention_order; for "
-        " other heads or schedules hrdis.priors.adm.load(file, hrdis.priors.adm.Preset(...))."
+        f"{file} is no network known by name: {structure}. The order of its attention rows, which "
+        f"no file tells, must be said: hrdis.load_prior('adm-legacy:{file}'), or 'adm-new:' if "
+        "trained with use_new_attention_order; for  other heads or schedules "
+        "hrdis.priors.adm.load(file, hrdis.priors.adm.Preset(...))."
     )
 
 
@@ -33,13 +35,16 @@ def structure_of(found: Mapping[str, Shape], where: object = "The state dict") -
     """Read the structure of an ADM network from the shapes of its tensors.
 
     Raises:
-        ValueError: if they are no such network, or one that `UNet2DModel` cannot express, with the reason.
+        ValueError: if they are no such network, or one that `UNet2DModel` cannot express, with the
+            reason.
     """
     try:
         structure, embedded = _structure(found), found["time_embed.0.weight"][1]
     except (KeyError, IndexError, StopIteration, ZeroDivisionError):
         reason = recognised(found, where) or f"Its first keys are {list(found)[:3]}."
-        raise ValueError(f"{where} is no diffusion model in guided-diffusion's layout. {reason}") from None
+        raise ValueError(
+            f"{where} is no diffusion model in guided-diffusion's layout. {reason}"
+        ) from None
     refused = ""
     if structure.in_channels == 6 and structure.classes:
         refused = REFUSED["adm-upsampler-128-512"]
@@ -48,17 +53,24 @@ def structure_of(found: Mapping[str, Shape], where: object = "The state dict") -
     elif structure.channels == 256 and structure.mult == (1, 1, 2, 3, 4) and structure.classes:
         refused = REFUSED["adm-imagenet128-cond"]
     if refused:
-        raise ValueError(f"{where} cannot be loaded: {refused}. Networks that can: {', '.join(PRESETS)}.")
+        raise ValueError(
+            f"{where} cannot be loaded: {refused}. Networks that can: {', '.join(PRESETS)}."
+        )
     return structure
 
 
 def _structure(found: Mapping[str, Shape]) -> Structure:
-    count = 1 + max(int(key.split(".")[1]) for key in (*found, "output_blocks.-1") if key.startswith("output_blocks."))
+    count = 1 + max(
+        int(key.split(".")[1])
+        for key in (*found, "output_blocks.-1")
+        if key.startswith("output_blocks.")
+    )
     ups = [
         (n, f"output_blocks.{n}.{k}.conv.weight" not in found)
         for n in range(count)
         for k in (1, 2)
-        if f"output_blocks.{n}.{k}.in_layers.0.weight" in found or f"output_blocks.{n}.{k}.conv.weight" in found
+        if f"output_blocks.{n}.{k}.in_layers.0.weight" in found
+        or f"output_blocks.{n}.{k}.conv.weight" in found
     ]
     stage = ups[0][0] + 1 if ups else count  # blocks + 1 of each level
     first = [1 + i * stage for i in range(count // stage)]
@@ -69,7 +81,9 @@ def _structure(found: Mapping[str, Shape]) -> Structure:
         channels=channels,
         mult=tuple(width // channels for width in widths),
         blocks=stage - 1,
-        attention=tuple(i for i, n in enumerate(first) if f"input_blocks.{n}.1.qkv.weight" in found),
+        attention=tuple(
+            i for i, n in enumerate(first) if f"input_blocks.{n}.1.qkv.weight" in found
+        ),
         scale_shift=found["middle_block.0.emb_layers.1.weight"][0] == 2 * widths[-1],
         resblock_updown=not ups or ups[0][1],
         in_channels=in_channels,

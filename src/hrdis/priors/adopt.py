@@ -11,7 +11,8 @@ from .wrappers import unwrapped
 
 
 def adopt(value: object) -> object:
-    """A prior of ours for a pair (UNet2DModel, scheduler), a diffusers pipeline of both, or an azula denoiser.
+    """A prior of ours for a pair (UNet2DModel, scheduler), a diffusers pipeline of both, or an
+    azula denoiser.
 
     All else comes back as it is, for the caller to judge.
     """

@@ -12,7 +12,9 @@ from .wrappers import check_call, uncopied, unwrapped
 
 
 def is_azula(value: object) -> bool:
-    """Whether a value is a denoiser as azula has them: a module with a schedule that is called with a time."""
+    """Whether a value is a denoiser as azula has them: a module with a schedule that is called with
+    a time.
+    """
     return isinstance(value, nn.Module) and callable(getattr(value, "schedule", None))
 
 
@@ -25,14 +27,16 @@ def from_azula(
     channels: tuple[int, ...] | None = None,
     name: str = "azula",
 ) -> DenoiserPrior:
-    """An azula denoiser as a prior: ``denoiser(x_t, t).mean`` at the t whose noise over signal is that of our time.
+    """An azula denoiser as a prior: ``denoiser(x_t, t).mean`` at the t whose noise over signal is
+    that of our time.
 
     azula's x_t = alpha_t x0 + sigma_t n with t in [0, 1]: D(x, s) is the mean at alpha_t x, where
-    sigma_t / alpha_t = s, found by bisection; the ratio grows with t in every schedule of azula. Images are in
-    [-1, 1] in both.
+    sigma_t / alpha_t = s, found by bisection; the ratio grows with t in every schedule of azula.
+    Images are in [-1, 1] in both.
 
     Args:
-        denoiser: called with x_t (b, c, h, w) and t (); ``denoiser.schedule(t)`` gives (alpha_t, sigma_t).
+        denoiser: called with x_t (b, c, h, w) and t (); ``denoiser.schedule(t)`` gives (alpha_t,
+            sigma_t).
         schedule: which levels our times stand for; linear by default.
         sigma_min, sigma_max: the levels the network knows; by default all of its schedule.
         channels: image channels it accepts; None for any.
@@ -48,17 +52,20 @@ def from_azula(
     denoiser = uncopied(denoiser)
     if not is_azula(denoiser) or isinstance(denoiser, type):
         raise TypeError(
-            f"denoiser is a {type(denoiser).__name__}. An azula denoiser, with a schedule that is called with a time, "
-            "is expected: from_azula(azula.denoise.KarrasDenoiser(backbone, schedule))."
+            f"denoiser is a {type(denoiser).__name__}. An azula denoiser, with a schedule that is "
+            "called with a time, is expected: from_azula(azula.denoise.KarrasDenoiser(backbone, "
+            "schedule))."
         )
     backbone = getattr(denoiser, "backbone", None)
     if isinstance(backbone, nn.Module):
-        check_call(backbone, 2, "picture and time", f"The backbone {type(unwrapped(backbone)).__name__}")
+        check_call(
+            backbone, 2, "picture and time", f"The backbone {type(unwrapped(backbone)).__name__}"
+        )
     low, high = _level(denoiser, 0.0), _level(denoiser, 1.0)
     if not low < high:
         raise ValueError(
-            f"The noise over signal of the denoiser's schedule is {low:g} at t = 0 and {high:g} at t = 1. One that "
-            "grows with t is expected."
+            f"The noise over signal of the denoiser's schedule is {low:g} at t = 0 and {high:g} at "
+            "t = 1. One that grows with t is expected."
         )
     return DenoiserPrior(
         AtLevel(denoiser),

@@ -19,12 +19,13 @@ class _Estimates(NamedTuple):
 
 
 class Prediction(_Estimates):
-    """Two forms of one estimate: x_t = sqrt(alpha_bar) x0_hat + sqrt(1 - alpha_bar) eps; unpacks as this pair.
+    """Two forms of one estimate: x_t = sqrt(alpha_bar) x0_hat + sqrt(1 - alpha_bar) eps; unpacks as
+    this pair.
 
     Args:
         x0_hat, eps: (b, c, h, w).
-        v: of the same shape, where a network learned the variance of its steps too (ADM's 6 channels), else None:
-            in [-1, 1], 1 for the largest variance (`Schedule.ancestral`).
+        v: of the same shape, where a network learned the variance of its steps too (ADM's 6
+            channels), else None: in [-1, 1], 1 for the largest variance (`Schedule.ancestral`).
     """
 
     v: Tensor | None
@@ -43,8 +44,8 @@ class Prediction(_Estimates):
         """
         if not isinstance(found, tuple) or len(found) != 2:
             raise TypeError(
-                f"The prior {name!r} gives a {type(found).__name__}. The clean image and the noise are expected: "
-                "return hrdis.priors.Prediction(x0_hat, eps)."
+                f"The prior {name!r} gives a {type(found).__name__}. The clean image and the noise "
+                "are expected: return hrdis.priors.Prediction(x0_hat, eps)."
             )
         return found if isinstance(found, Prediction) else cls(*found)
 
@@ -56,8 +57,9 @@ class Prediction(_Estimates):
 class Prior(nn.Module, ABC):
     """A diffusion model of images, of any size unless its docstring says otherwise.
 
-    One that models something else (`LatentPrior`) says how problems come into its space, by `pull`, and pictures out
-    of it, by `picture`; solvers then work in that space, and the driver turns what they find into pictures.
+    One that models something else (`LatentPrior`) says how problems come into its space, by `pull`,
+    and pictures out of it, by `picture`; solvers then work in that space, and the driver turns what
+    they find into pictures.
 
     Attributes:
         schedule: how noise grows with t.
@@ -66,7 +68,8 @@ class Prior(nn.Module, ABC):
         latent: whether it models something else than the pictures themselves.
         classes: how many classes a class-conditional model was trained with; None for all others.
         label: the class of all images, 0 to classes - 1; see `labelled`.
-        presets: which solver presets fit, e.g. "default" for the rows "...@default"; empty for the papers' own.
+        presets: which solver presets fit, e.g. "default" for the rows "...@default"; empty for the
+            papers' own.
     """
 
     schedule: Schedule
@@ -78,12 +81,17 @@ class Prior(nn.Module, ABC):
     presets: str = ""
 
     def __repr__(self) -> str:
-        """One line: what it is, not its layers; those are in ``print(prior.network)`` and the like."""
+        """One line: what it is, not its layers; those are in ``print(prior.network)`` and the
+        like.
+        """
         first = next(self.parameters(), None)
         about = [repr(self.name), repr(getattr(self, "schedule", None))]
         if first is not None:
             count = sum(p.numel() for p in self.parameters())
-            about += [f"{count / 1e6:.3g} M parameters", f"{str(first.dtype).removeprefix('torch.')} on {first.device}"]
+            about += [
+                f"{count / 1e6:.3g} M parameters",
+                f"{str(first.dtype).removeprefix('torch.')} on {first.device}",
+            ]
         about += [f"label={self.label} of {self.classes}"] if self.classes is not None else []
         return f"{type(self).__name__}({', '.join([*about, *filter(None, [self.extra_repr()])])})"
 
@@ -104,24 +112,28 @@ class Prior(nn.Module, ABC):
         return problem
 
     def picture(self, x: Tensor, shape: Shape) -> Tensor:
-        """The pictures of a shape (b, c, h, w) that x, of the prior's space, stands for; by default x itself."""
+        """The pictures of a shape (b, c, h, w) that x, of the prior's space, stands for; by default
+        x itself.
+        """
         return x
 
     def labelled(self, label: int | None) -> Self:
-        """This prior, told that every image is of one class; the weights are shared, None takes the label away.
+        """This prior, told that every image is of one class; the weights are shared, None takes the
+        label away.
 
         Raises:
             ValueError: if the model knows no classes, or not this one.
         """
         if label is not None and self.classes is None:
             raise ValueError(
-                f"The prior {self.name!r} was trained without classes, but label is {label!r}. "
-                "It is loaded without one: hrdis.load_prior(name)."
+                f"The prior {self.name!r} was trained without classes, but label is {label!r}. It "
+                "is loaded without one: hrdis.load_prior(name)."
             )
         if label is not None and (isinstance(label, bool) or label not in range(self.classes or 0)):
             raise ValueError(
                 f"label is {label!r}. A class of the prior {self.name!r}, a whole number from 0 to "
-                f"{(self.classes or 0) - 1}, is expected: hrdis.load_prior(name, label=0), or prior.labelled(0)."
+                f"{(self.classes or 0) - 1}, is expected: hrdis.load_prior(name, label=0), or "
+                "prior.labelled(0)."
             )
         other = copy(self)
         other.label = label
@@ -135,8 +147,9 @@ class Prior(nn.Module, ABC):
         """
         if self.classes is not None and self.label is None:
             raise ValueError(
-                f"The prior {self.name!r} was trained on {self.classes} classes and was told none. The class of the "
-                "images is expected: hrdis.load_prior(name, label=0), or prior.labelled(0)."
+                f"The prior {self.name!r} was trained on {self.classes} classes and was told none. "
+                "The class of the images is expected: hrdis.load_prior(name, label=0), or "
+                "prior.labelled(0)."
             )
 
     def labels_of(self, x: Tensor) -> Tensor | None:

@@ -1,8 +1,10 @@
-"""Cards of priors: what a checkpoint is, where it comes from, and whether the file here is that one.
+"""Cards of priors: what a checkpoint is, where it comes from, and whether the file here is that
+one.
 
-The cards of the checkpoints people use lie in ``cards.json``; a user's own in ``HOME/cards``, and files in
-``HOME/priors/NAME``, where HOME is ``$HRDIS_HOME`` or the platform's cache folder. A file whose hash nobody published
-is pinned on first use: its hash is noted, and whatever lies there later must be the same.
+The cards of the checkpoints people use lie in ``cards.json``; a user's own in ``HOME/cards``, and
+files in ``HOME/priors/NAME``, where HOME is ``$HRDIS_HOME`` or the platform's cache folder. A file
+whose hash nobody published is pinned on first use: its hash is noted, and whatever lies there later
+must be the same.
 """
 
 import json
@@ -41,7 +43,12 @@ class File:
     @field_validator("name")
     @classmethod
     def _stays_inside(cls, name: str) -> str:
-        if not name or "\\" in name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        if (
+            not name
+            or "\\" in name
+            or PurePosixPath(name).is_absolute()
+            or ".." in PurePosixPath(name).parts
+        ):
             raise ValueError(f"{name!r} is no path inside a folder")
         return name
 
@@ -107,7 +114,9 @@ _CARDS = TypeAdapter(dict[str, Card])
 
 
 def home() -> Path:
-    """Where cards and files are kept: ``$HRDIS_HOME``, else hrdis in the platform's cache folder."""
+    """Where cards and files are kept: ``$HRDIS_HOME``, else hrdis in the platform's cache
+    folder.
+    """
     if os.environ.get("HRDIS_HOME"):
         return Path(os.environ["HRDIS_HOME"]).expanduser()
     if os.environ.get("XDG_CACHE_HOME"):
@@ -123,14 +132,16 @@ def cards() -> dict[str, Card]:
     Raises:
         ValueError: if a card of the user's own cannot be read.
     """
-    shipped = _CARDS.validate_json((resources.files("hrdis") / "priors" / "cards.json").read_text(encoding="utf-8"))
+    shipped = _CARDS.validate_json(
+        (resources.files("hrdis") / "priors" / "cards.json").read_text(encoding="utf-8")
+    )
     for file in sorted((home() / "cards").glob("*.json")):
         try:
             card = TypeAdapter(Card).validate_json(file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, ValidationError) as error:
             raise ValueError(
-                f"The card {file} cannot be read ({str(error).splitlines()[0]}). A card that `hrdis prior add` wrote "
-                "is expected: remove that file."
+                f"The card {file} cannot be read ({str(error).splitlines()[0]}). A card that "
+                "`hrdis prior add` wrote is expected: remove that file."
             ) from None
         shipped.setdefault(card.name, card)
     return shipped
@@ -139,16 +150,19 @@ def cards() -> dict[str, Card]:
 def find(name: object) -> Card | None:
     """The card of that name, if there is one."""
     text = str(name)
-    if not re.fullmatch(NAME, text):  # a path or "scheme:...": spare such a caller the reading of the cards
+    if not re.fullmatch(
+        NAME, text
+    ):  # a path or "scheme:...": spare such a caller the reading of the cards
         return None
     return cards().get(text)
 
 
 def locate(name: str | Path) -> str | Path:
-    """What `load_prior` is to load for a name: that of a card becomes "scheme:path", any other is handed back.
+    """What `load_prior` is to load for a name: that of a card becomes "scheme:path", any other is
+    handed back.
 
-    Nothing is downloaded. Every file is hashed, about a second for a gigabyte, and compared with its card or its pin;
-    one that has neither is pinned.
+    Nothing is downloaded. Every file is hashed, about a second for a gigabyte, and compared with
+    its card or its pin; one that has neither is pinned.
 
     Raises:
         ValueError: if a card's file is not here, or another one is.
@@ -157,7 +171,9 @@ def locate(name: str | Path) -> str | Path:
     if card is None:
         return name
     if not card.here:
-        raise ValueError(f"The prior {card.name!r} is not on this machine{_amount(card)}. {_how(card)}")
+        raise ValueError(
+            f"The prior {card.name!r} is not on this machine{_amount(card)}. {_how(card)}"
+        )
     verify(card)
     return card.target
 
@@ -169,12 +185,18 @@ def _amount(card: Card) -> str:
 def _how(card: Card) -> str:
     missing = next(file for file in card.files if not (card.folder / file.name).is_file())
     if card.path:
-        return f"{card.folder / missing.name} is expected, where it was added from. Put it back, or add it anew."
-    return f"{card.folder / missing.name} is expected, from {missing.url}: hrdis prior get {card.name}"
+        return (
+            f"{card.folder / missing.name} is expected, where it was added from. Put it back, or "
+            "add it anew."
+        )
+    return (
+        f"{card.folder / missing.name} is expected, from {missing.url}: hrdis prior get {card.name}"
+    )
 
 
 def verify(card: Card) -> dict[str, str]:
-    """Compare the files of a card with their hashes and pin those without; returns the hashes by file name.
+    """Compare the files of a card with their hashes and pin those without; returns the hashes by
+    file name.
 
     Raises:
         ValueError: with both hashes, if a file is another one.
@@ -186,8 +208,9 @@ def verify(card: Card) -> dict[str, str]:
         expected = expected_hash(card, file)
         if expected is not None and digest != expected:
             raise ValueError(
-                f"{path} is not the file of the prior {card.name!r}: its SHA-256 is {digest}, {expected} is expected "
-                f"({_says(card, file)}). Remove it and fetch it again: hrdis prior get {card.name}"
+                f"{path} is not the file of the prior {card.name!r}: its SHA-256 is {digest}, "
+                f"{expected} is expected ({_says(card, file)}). Remove it and fetch it again: "
+                f"hrdis prior get {card.name}"
             )
         if expected is None:
             pin(card, file, digest)
@@ -202,7 +225,11 @@ def expected_hash(card: Card, file: File) -> str | None:
 
 def _says(card: Card, file: File) -> str:
     date = "" if file.sha256 else pins(card)[file.name]["date"]
-    return f"pinned {date}; to pin anew, remove {_pins_file(card)}" if date else card.hash_source or "its card"
+    return (
+        f"pinned {date}; to pin anew, remove {_pins_file(card)}"
+        if date
+        else card.hash_source or "its card"
+    )
 
 
 def sha256(path: Path) -> str:
@@ -215,11 +242,15 @@ def pins(card: Card) -> dict[str, dict[str, str]]:
     """What was noted of a card's files on first use."""
     try:
         values = json.loads(_pins_file(card).read_text(encoding="utf-8"))
-        return {str(k): {"sha256": str(v["sha256"]), "date": str(v["date"])} for k, v in values.items()}
+        return {
+            str(k): {"sha256": str(v["sha256"]), "date": str(v["date"])} for k, v in values.items()
+        }
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{_pins_file(card)} cannot be read ({error}). Remove it: files are pinned anew.") from None
+        raise ValueError(
+            f"{_pins_file(card)} cannot be read ({error}). Remove it: files are pinned anew."
+        ) from None
 
 
 def pin(card: Card, file: File, digest: str) -> dict[str, dict[str, str]]:

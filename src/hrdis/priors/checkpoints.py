@@ -1,4 +1,6 @@
-"""Priors by name: the one inside the package, folders of ``hrdis train`` or diffusers, models fetched from the hub."""
+"""Priors by name: the one inside the package, folders of ``hrdis train`` or diffusers, models
+fetched from the hub.
+"""
 
 import json
 from collections.abc import Callable
@@ -24,7 +26,8 @@ def embedded_folder() -> Path:
     return Path(str(resources.files("hrdis") / "weights" / "default"))
 
 
-#: What may stand before the colon of a prior's name, and what reads the rest: (rest, dtype) to a prior on the CPU.
+#: What may stand before the colon of a prior's name, and what reads the rest: (rest, dtype) to a
+#: prior on the CPU.
 LOADERS: dict[str, Callable[[str, torch.dtype], Prior]] = {
     "diffusers": load_diffusers,
     "edm": load_edm,
@@ -45,21 +48,24 @@ def load_prior(
     """Load a prior, frozen and in eval mode.
 
     Args:
-        name: ``"default"``, the small model inside the package; a name of ``hrdis prior list`` whose files are here
-            (nothing is fetched); a folder made by ``hrdis train`` or diffusers; or a scheme and what it reads:
-            ``"diffusers:"`` and a folder, or the id of a model that ``hrdis prior get`` fetched from the hub, e.g.
-            ``"diffusers:google/ddpm-celebahq-256"``, whose scheduler tells noise predictors, EDM networks and
-            consistency models apart; ``"edm:"`` and ``"consistency:"`` say it where the scheduler does not.
-            ``"latent:"`` and the folder of a pipeline of latent diffusion, with unet/, vae/ and scheduler/ in it.
-            ``"adm-imagenet256:"`` (one of ``adm_presets.PRESETS``) and a .pt or .safetensors file in guided-diffusion's
-            layout, ``"ddpm-celebahq256:"`` and one of the original DDPM; ``"adm:"`` and ``"ddpm:"`` go by the shapes.
+        name: ``"default"``, the small model inside the package; a name of ``hrdis prior list``
+            whose files are here (nothing is fetched); a folder made by ``hrdis train`` or
+            diffusers; or a scheme and what it reads: ``"diffusers:"`` and a folder, or the id of a
+            model that ``hrdis prior get`` fetched from the hub, e.g.
+            ``"diffusers:google/ddpm-celebahq-256"``, whose scheduler tells noise predictors, EDM
+            networks and consistency models apart; ``"edm:"`` and ``"consistency:"`` say it where
+            the scheduler does not. ``"latent:"`` and the folder of a pipeline of latent diffusion,
+            with unet/, vae/ and scheduler/ in it. ``"adm-imagenet256:"`` (one of
+            ``adm_presets.PRESETS``) and a .pt or .safetensors file in guided-diffusion's layout,
+            ``"ddpm-celebahq256:"`` and one of the original DDPM; ``"adm:"`` and ``"ddpm:"`` go by
+            the shapes.
         label: the class of all images, for a class-conditional model; `Prior.labelled` changes it.
         dtype: precision the network runs in; what it returns has the caller's.
         device: where it runs.
 
     Raises:
-        ValueError: if there is no such prior, its files are damaged, or the label is missing or unknown; random
-            weights are never returned.
+        ValueError: if there is no such prior, its files are damaged, or the label is missing or
+            unknown; random weights are never returned.
 
     Example:
         >>> load_prior("default").name
@@ -71,17 +77,22 @@ def load_prior(
         prior = LOADERS[scheme](rest, dtype)
     else:
         folder = _folder(name)
-        if folder.is_file() and (folder.parent / "config.json").is_file():  # the weights in a folder of diffusers
+        if (
+            folder.is_file() and (folder.parent / "config.json").is_file()
+        ):  # the weights in a folder of diffusers
             folder = folder.parent
         near = get_close_matches(scheme, LOADERS, n=1) if rest else []
         if not folder.is_dir():
             raise ValueError(
-                f"There is no prior {str(name)!r}. 'default' or a folder with config.json, scheduler_config.json and "
-                "diffusion_pytorch_model.safetensors is expected: hrdis.load_prior('default'); or a file of weights with "
-                "its layout before it: hrdis.load_prior('adm:weights.pt')."
+                f"There is no prior {str(name)!r}. 'default' or a folder with config.json, "
+                "scheduler_config.json and diffusion_pytorch_model.safetensors is expected: "
+                "hrdis.load_prior('default'); or a file of weights with its layout before it: "
+                "hrdis.load_prior('adm:weights.pt')."
                 + (f" Did you mean {near[0] + ':' + rest!r}?" if near else "")
             )
-        prior = load_diffusers(folder, dtype, name="default" if str(name) == "default" else folder.name)
+        prior = load_diffusers(
+            folder, dtype, name="default" if str(name) == "default" else folder.name
+        )
     prior.presets = presets_of(name)
     prior = prior.labelled(label)
     prior.check_label()
@@ -89,15 +100,19 @@ def load_prior(
 
 
 def presets_of(name: str | Path) -> str:
-    """Which presets fit a prior, without loading it: "default" for those ``hrdis train`` made, else "".
+    """Which presets fit a prior, without loading it: "default" for those ``hrdis train`` made, else
+    "".
 
-    They know patches rather than whole scenes, as the embedded one does; ``hrdis train`` leaves a settings.json.
+    They know patches rather than whole scenes, as the embedded one does; ``hrdis train`` leaves a
+    settings.json.
     """
     return "default" if (_folder(name) / "settings.json").is_file() else ""
 
 
 def weights_sha256(name: str | Path = "default") -> str:
-    """The SHA-256 of a prior's weights file, for records; where there are several, of their hashes in order."""
+    """The SHA-256 of a prior's weights file, for records; where there are several, of their hashes
+    in order.
+    """
     digests = [_digest(file) for file in _weight_files(name)]
     if len(digests) == 1 and not str(_named(name)).startswith("latent:"):
         return digests[0]
@@ -105,10 +120,12 @@ def weights_sha256(name: str | Path = "default") -> str:
 
 
 def identity(name: str | Path = "default") -> str:
-    """Return the SHA-256 of all that decides what a prior computes: its scheme, its configurations, its weights.
+    """Return the SHA-256 of all that decides what a prior computes: its scheme, its configurations,
+    its weights.
 
-    Two priors of the same weights differ where they are read by different schemes (the order of attention rows, an EDM
-    network), or where the betas or the prediction type of their scheduler do.
+    Two priors of the same weights differ where they are read by different schemes (the order of
+    attention rows, an EDM network), or where the betas or the prediction type of their scheduler
+    do.
     """
     about = {
         "scheme": scheme_of(name),
@@ -134,20 +151,32 @@ def _weight_files(name: str | Path) -> list[Path]:
 
 
 def _config_files(name: str | Path) -> dict[str, Path]:
-    """The configurations of a prior in a folder, by what they are of; none where a file of weights is all."""
+    """The configurations of a prior in a folder, by what they are of; none where a file of weights
+    is all.
+    """
     path, scheme = _folder(name), scheme_of(name)
     if scheme == "latent":
         return {file.parent.name: file for file in config_files(path)}
     if scheme not in ("diffusers", "edm", "consistency"):
         return {}
     unet, scheduler = parts(path if path.is_dir() else path.parent)
-    return {place: file for place, file in (("unet", unet / "config.json"), ("scheduler", scheduler)) if file.is_file()}
+    return {
+        place: file
+        for place, file in (("unet", unet / "config.json"), ("scheduler", scheduler))
+        if file.is_file()
+    }
 
 
 def _settings(file: Path) -> dict[str, Any]:
-    """The entries of a configuration that change what is computed: not the versions and names that others note in it."""
+    """The entries of a configuration that change what is computed: not the versions and names that
+    others note in it.
+    """
     config = read_json(file)
-    return {k: v for k, v in config.items() if (not k.startswith("_") or k == "_class_name") and k not in EMA_SETTINGS}
+    return {
+        k: v
+        for k, v in config.items()
+        if (not k.startswith("_") or k == "_class_name") and k not in EMA_SETTINGS
+    }
 
 
 def _digest(file: Path) -> str:
@@ -182,5 +211,10 @@ def card(name: str | Path = "default") -> str:
         if (folder / file).is_file():
             return (folder / file).read_text(encoding="utf-8")
     if not folder.is_dir():
-        raise ValueError(f"There is no prior {str(name)!r}. 'default', a known name or a folder is expected.")
-    raise ValueError(f"There is no model card in {folder}. MODEL_CARD.md is expected, as ``hrdis train`` writes it.")
+        raise ValueError(
+            f"There is no prior {str(name)!r}. 'default', a known name or a folder is expected."
+        )
+    raise ValueError(
+        f"There is no model card in {folder}. MODEL_CARD.md is expected, as ``hrdis train`` writes "
+        "it."
+    )

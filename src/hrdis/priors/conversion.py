@@ -1,4 +1,6 @@
-"""Fill a diffusers `UNet2DModel` with weights that go by other names, all of them and nothing else."""
+"""Fill a diffusers `UNet2DModel` with weights that go by other names, all of them and nothing
+else.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -9,7 +11,8 @@ from torch import Tensor, nn
 from .unet import build_unet
 from .weights import Shape, differences, recognised
 
-#: A module's name in the file, and what it becomes: one module, or three (q, k, v) that are stacked in the file.
+#: A module's name in the file, and what it becomes: one module, or three (q, k, v) that are stacked
+#: in the file.
 Names = Mapping[str, tuple[str, ...]]
 
 
@@ -26,8 +29,8 @@ def convert(
 ) -> nn.Module:
     """Make the network of ``config`` from tensors that are named as the keys of ``names``.
 
-    The network has no weights of its own until every one is assigned, so that none can stay random. Shapes may end in
-    more ones than the network's (a linear layer written as a convolution).
+    The network has no weights of its own until every one is assigned, so that none can stay random.
+    Shapes may end in more ones than the network's (a linear layer written as a convolution).
 
     Args:
         found: names and shapes of the tensors; compared before the first is read.
@@ -41,11 +44,14 @@ def convert(
     odd = [width for width in config["block_out_channels"] if width % 32]
     if odd:
         raise ValueError(
-            f"{where} has a level of {odd[0]} channels. Multiples of 32, the groups of its norms, are expected."
+            f"{where} has a level of {odd[0]} channels. Multiples of 32, the groups of its norms, "
+            "are expected."
         )
     net, targets, expected = blank(config, names)
     own = net.state_dict()
-    if wrong := differences({key: _trimmed(shape, expected.get(key)) for key, shape in found.items()}, expected):
+    if wrong := differences(
+        {key: _trimmed(shape, expected.get(key)) for key, shape in found.items()}, expected
+    ):
         raise ValueError(f"{where} is not {what}: {wrong}. {recognised(found, where)}".rstrip())
     state = {}
     for key, tensor in tensors:
@@ -57,8 +63,12 @@ def convert(
     return net
 
 
-def blank(config: dict[str, Any], names: Names) -> tuple[nn.Module, dict[str, tuple[str, ...]], dict[str, Shape]]:
-    """A network without memory, which of its tensors those of a file become, and the layout of the file."""
+def blank(
+    config: dict[str, Any], names: Names
+) -> tuple[nn.Module, dict[str, tuple[str, ...]], dict[str, Shape]]:
+    """A network without memory, which of its tensors those of a file become, and the layout of the
+    file.
+    """
     with torch.device("meta"):
         net = build_unet(config)
     own = {key: tuple(tensor.shape) for key, tensor in net.state_dict().items()}
@@ -68,7 +78,14 @@ def blank(config: dict[str, Any], names: Names) -> tuple[nn.Module, dict[str, tu
         for kind in ("weight", "bias")
         if f"{modules[0]}.{kind}" in own
     }
-    return net, targets, {key: (len(parts) * own[parts[0]][0], *own[parts[0]][1:]) for key, parts in targets.items()}
+    return (
+        net,
+        targets,
+        {
+            key: (len(parts) * own[parts[0]][0], *own[parts[0]][1:])
+            for key, parts in targets.items()
+        },
+    )
 
 
 def _trimmed(shape: Shape, like: Shape | None) -> Shape:

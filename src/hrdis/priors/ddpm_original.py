@@ -1,7 +1,8 @@
-"""Networks of the original DDPM, in the names that pytorch_diffusion gave them, as diffusers' `UNet2DModel`.
+"""Networks of the original DDPM, in the names that pytorch_diffusion gave them, as diffusers'
+`UNet2DModel`.
 
-The CelebA-HQ and LSUN files of DDRM, DDNM, DDIM and SDEdit. Shapes tell everything about them: one attention head, one
-order of rows, noise predicted, linear betas.
+The CelebA-HQ and LSUN files of DDRM, DDNM, DDIM and SDEdit. Shapes tell everything about them: one
+attention head, one order of rows, noise predicted, linear betas.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -80,7 +81,8 @@ def load(
         url: where the file can be had, for the message if it is missing.
 
     Raises:
-        ValueError: if the file is missing, damaged or needs code, or is another network, with the differences.
+        ValueError: if the file is missing, damaged or needs code, or is another network, with the
+            differences.
 
     Cost:
         1.0 times the file's size of memory at its peak, the network included.
@@ -116,7 +118,9 @@ def structure_of(found: Mapping[str, Shape], where: object = "The state dict") -
     needed = ["temb.dense.0.weight", "conv_in.weight", *(conv.format(i) for i in range(levels))]
     if not (levels and blocks and all(len(found.get(key, ())) > 1 for key in needed)):
         reason = recognised(found, where) or f"Its first keys are {list(found)[:3]}."
-        raise ValueError(f"{where} is no network of the original DDPM (pytorch_diffusion's names). {reason}")
+        raise ValueError(
+            f"{where} is no network of the original DDPM (pytorch_diffusion's names). {reason}"
+        )
     return Structure(
         widths=tuple(found[conv.format(i)][0] for i in range(levels)),
         blocks=blocks,
@@ -154,7 +158,9 @@ def unet_config(s: Structure) -> dict[str, object]:
 
 
 def names(s: Structure) -> dict[str, tuple[str, ...]]:
-    """Modules of such a network, and those of `UNet2DModel` that they become; ones that a network lacks too."""
+    """Modules of such a network, and those of `UNet2DModel` that they become; ones that a network
+    lacks too.
+    """
     out = {
         "temb.dense.0": "time_embedding.linear_1",
         "temb.dense.1": "time_embedding.linear_2",
@@ -163,7 +169,13 @@ def names(s: Structure) -> dict[str, tuple[str, ...]]:
         "conv_out": "conv_out",
     }
     for theirs, ours in _blocks(s):
-        parts = ATTENTION if ".attentions." in ours else {"conv": "conv"} if "samplers." in ours else RES
+        parts = (
+            ATTENTION
+            if ".attentions." in ours
+            else {"conv": "conv"}
+            if "samplers." in ours
+            else RES
+        )
         out |= {f"{theirs}.{a}": f"{ours}.{b}" for a, b in parts.items()}
     return {theirs: (ours,) for theirs, ours in out.items()}
 
@@ -172,8 +184,13 @@ def _blocks(s: Structure) -> Iterator[tuple[str, str]]:
     """Residual blocks, attention and changes of size: (theirs, ours)."""
     levels = len(s.widths)
     for i in range(levels):
-        u = levels - 1 - i  # theirs go up by the index of the level, ours by the order of the stages
-        down, up = (f"down.{i}", f"down_blocks.{i}", s.blocks), (f"up.{i}", f"up_blocks.{u}", s.blocks + 1)
+        u = (
+            levels - 1 - i
+        )  # theirs go up by the index of the level, ours by the order of the stages
+        down, up = (
+            (f"down.{i}", f"down_blocks.{i}", s.blocks),
+            (f"up.{i}", f"up_blocks.{u}", s.blocks + 1),
+        )
         for theirs, ours, count in (down, up):
             for j in range(count):
                 yield f"{theirs}.block.{j}", f"{ours}.resnets.{j}"
@@ -188,8 +205,12 @@ def _blocks(s: Structure) -> Iterator[tuple[str, str]]:
     yield "mid.block_2", "mid_block.resnets.1"
 
 
-#: What may stand before the colon of a prior's name: a preset, or "ddpm" for whatever the shapes say.
+#: What may stand before the colon of a prior's name: a preset, or "ddpm" for whatever the shapes
+#: say.
 LOADERS: dict[str, Callable[[str, torch.dtype], Prior]] = {
     "ddpm": load,
-    **{name: partial(load, structure=structure, name=name, url=url) for name, (structure, url) in PRESETS.items()},
+    **{
+        name: partial(load, structure=structure, name=name, url=url)
+        for name, (structure, url) in PRESETS.items()
+    },
 }

@@ -1,8 +1,9 @@
-"""The bridge between a denoiser D(x, sigma) of images in plain noise, x = x0 + sigma n, and a prior with a schedule.
+"""The bridge between a denoiser D(x, sigma) of images in plain noise, x = x0 + sigma n, and a prior
+with a schedule.
 
-With sigma_t = sqrt((1 - alpha_bar_t) / alpha_bar_t), the noise over signal of time t, both see the same picture:
-x_t / sqrt(alpha_bar_t) = x0 + sigma_t n. EDM and consistency networks are denoisers (Karras et al. 2022, Song et al.
-2023), and so are those of azula and deepinv.
+With sigma_t = sqrt((1 - alpha_bar_t) / alpha_bar_t), the noise over signal of time t, both see the
+same picture: x_t / sqrt(alpha_bar_t) = x0 + sigma_t n. EDM and consistency networks are denoisers
+(Karras et al. 2022, Song et al. 2023), and so are those of azula and deepinv.
 """
 
 import math
@@ -18,8 +19,8 @@ from .wrappers import check_call, uncopied
 #: Standard deviation of training images in [-1, 1], as EDM has it.
 SIGMA_DATA = 0.5
 
-#: (x, sigma) to the clean image: x (b, c, h, w), sigma (b,) of its dtype on its device, in units of the image. One
-#: that knows classes is called with a third argument, their numbers, (b,).
+#: (x, sigma) to the clean image: x (b, c, h, w), sigma (b,) of its dtype on its device, in units of
+#: the image. One that knows classes is called with a third argument, their numbers, (b,).
 Denoise = Callable[..., Tensor]
 
 
@@ -28,13 +29,15 @@ class DenoiserPrior(Prior):
 
         x0_hat = D(x, s),  eps = (x - D(x, s)) / s.
 
-    Levels outside [sigma_min, sigma_max], where the network was trained, are bridged by ``clamped``. The linear
-    schedule runs from 0.01 to 157, and ``schedule.nearest(80)`` is 929: a solver that starts there needs no bridge.
+    Levels outside [sigma_min, sigma_max], where the network was trained, are bridged by
+    ``clamped``. The linear schedule runs from 0.01 to 157, and ``schedule.nearest(80)`` is 929: a
+    solver that starts there needs no bridge.
 
     Args:
-        denoise: D, see ``Denoise``; a module is frozen and moves with the prior. See `edm` and `consistency` for raw
-            networks.
-        schedule: which levels the times stand for; any, since a denoiser has none of its own. Linear by default.
+        denoise: D, see ``Denoise``; a module is frozen and moves with the prior. See `edm` and
+            `consistency` for raw networks.
+        schedule: which levels the times stand for; any, since a denoiser has none of its own.
+            Linear by default.
         sigma_min, sigma_max: the levels D knows.
         channels: image channels D accepts; None for any.
         classes: how many classes D knows; None for one that takes no label. See `Prior.labelled`.
@@ -47,7 +50,8 @@ class DenoiserPrior(Prior):
         one call of D.
 
     Example:
-        >>> prior = DenoiserPrior(lambda x, sigma: x / (1 + sigma.reshape(-1, 1, 1, 1) ** 2))  # x0 ~ N(0, I)
+        >>> # the denoiser of x0 ~ N(0, I)
+        >>> prior = DenoiserPrior(lambda x, sigma: x / (1 + sigma.reshape(-1, 1, 1, 1) ** 2))
         >>> x_t = torch.ones(1, 3, 8, 8)
         >>> torch.allclose(prior(x_t, 500).eps, prior.schedule.noise(500).float() * x_t)
         True
@@ -67,15 +71,20 @@ class DenoiserPrior(Prior):
         super().__init__()
         if not 0 <= sigma_min < sigma_max:
             raise ValueError(
-                f"sigma_min is {sigma_min} and sigma_max is {sigma_max}. 0 <= sigma_min < sigma_max is expected: "
-                "DenoiserPrior(denoise, sigma_min=0.002, sigma_max=80)."
+                f"sigma_min is {sigma_min} and sigma_max is {sigma_max}. 0 <= sigma_min < "
+                "sigma_max is expected: DenoiserPrior(denoise, sigma_min=0.002, sigma_max=80)."
             )
         denoise = uncopied(denoise)
         given = 2 if classes is None else 3
         check_call(
-            denoise, given, "picture and level" if classes is None else "picture, level and class", "The denoiser"
+            denoise,
+            given,
+            "picture and level" if classes is None else "picture, level and class",
+            "The denoiser",
         )
-        self.denoise = denoise.eval().requires_grad_(False) if isinstance(denoise, nn.Module) else denoise
+        self.denoise = (
+            denoise.eval().requires_grad_(False) if isinstance(denoise, nn.Module) else denoise
+        )
         self.schedule = schedule or Schedule.linear()
         self.sigma_min, self.sigma_max = sigma_min, sigma_max
         self.channels, self.classes, self.name = channels, classes, name
@@ -91,16 +100,19 @@ class DenoiserPrior(Prior):
         return self.denoise(x, x.new_full((len(x),), sigma), *([] if label is None else [label]))
 
 
-def clamped(denoise: Callable[[Tensor, float], Tensor], x: Tensor, sigma: float, low: float, high: float) -> Tensor:
+def clamped(
+    denoise: Callable[[Tensor, float], Tensor], x: Tensor, sigma: float, low: float, high: float
+) -> Tensor:
     """D(x, sigma) from a denoiser that knows only the levels from ``low`` to ``high``.
 
-    Above, the picture is scaled so that its noise has the level ``high``, D(x high / sigma, high): what the network
-    sees has the strength it was trained on. For a Gaussian of variance C the gain becomes (high / sigma) C / (C +
-    high^2) instead of C / (C + sigma^2): equal at C = sigma high (coarse structure, what little such a picture still
-    shows), too large below by at most sigma / high, where both are near 0.
+    Above, the picture is scaled so that its noise has the level ``high``, D(x high / sigma, high):
+    what the network sees has the strength it was trained on. For a Gaussian of variance C the gain
+    becomes (high / sigma) C / (C + high^2) instead of C / (C + sigma^2): equal at C = sigma high
+    (coarse structure, what little such a picture still shows), too large below by at most sigma /
+    high, where both are near 0.
 
-    Below, the score (D - x) / sigma^2 is held: x + (sigma / low)^2 (D(x, low) - x). For the Gaussian it is off by the
-    factor (C + sigma^2) / (C + low^2), which is 1 to within low^2 / C.
+    Below, the score (D - x) / sigma^2 is held: x + (sigma / low)^2 (D(x, low) - x). For the
+    Gaussian it is off by the factor (C + sigma^2) / (C + low^2), which is 1 to within low^2 / C.
     """
     if sigma > high:
         return denoise(x * (high / sigma), high)
@@ -109,26 +121,33 @@ def clamped(denoise: Callable[[Tensor, float], Tensor], x: Tensor, sigma: float,
     return denoise(x, sigma)
 
 
-# ---- raw networks to denoisers --------------------------------------------------------------------
+# ---- raw networks to denoisers
+# --------------------------------------------------------------------
 
 
 class Preconditioned(nn.Module):
     """D(x; s) = c_skip x + c_out F(c_in x; c_noise), coefficients being functions of s."""
 
-    def __init__(self, F: Denoise, coefficients: Callable[[Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]):
+    def __init__(
+        self, F: Denoise, coefficients: Callable[[Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]
+    ):
         super().__init__()
         self.F, self.coefficients = F, coefficients
 
     def forward(self, x: Tensor, sigma: Tensor, *label: Tensor) -> Tensor:
         c_skip, c_out, c_in, c_noise = self.coefficients(sigma)
         wide = (-1, *[1] * (x.ndim - 1))
-        return c_skip.reshape(wide) * x + c_out.reshape(wide) * self.F(c_in.reshape(wide) * x, c_noise, *label)
+        return c_skip.reshape(wide) * x + c_out.reshape(wide) * self.F(
+            c_in.reshape(wide) * x, c_noise, *label
+        )
 
 
 def edm(F: Denoise, sigma_data: float = SIGMA_DATA, log_scale: float = 0.25) -> Preconditioned:
-    """A raw EDM network F(c_in x, c_noise) as a denoiser (Karras et al. 2022, Table 1), with d = sigma_data:
+    """A raw EDM network F(c_in x, c_noise) as a denoiser (Karras et al. 2022, Table 1), with d =
+    sigma_data:
 
-        c_skip = d^2 / (s^2 + d^2),  c_out = s d / sqrt(s^2 + d^2),  c_in = 1 / sqrt(s^2 + d^2),  c_noise = ln(s) / 4
+        c_skip = d^2 / (s^2 + d^2),  c_out = s d / sqrt(s^2 + d^2),  c_in = 1 / sqrt(s^2 + d^2),
+        c_noise = ln(s) / 4
 
     Args:
         F: called with (b, c, h, w) and c_noise (b,), and labels (b,) where it knows classes.
@@ -146,11 +165,14 @@ def edm(F: Denoise, sigma_data: float = SIGMA_DATA, log_scale: float = 0.25) -> 
 def consistency(
     F: Denoise, sigma_data: float = SIGMA_DATA, sigma_min: float = 0.002, log_scale: float = 250.0
 ) -> Preconditioned:
-    """A raw consistency network as a denoiser (Song et al. 2023, Section 3 and C): exactly x at s = sigma_min.
+    """A raw consistency network as a denoiser (Song et al. 2023, Section 3 and C): exactly x at s =
+    sigma_min.
 
-        c_skip = d^2 / ((s - sigma_min)^2 + d^2),  c_out = (s - sigma_min) d / sqrt(s^2 + d^2),  c_noise = 250 ln(s)
+        c_skip = d^2 / ((s - sigma_min)^2 + d^2),  c_out = (s - sigma_min) d / sqrt(s^2 + d^2),
+        c_noise = 250 ln(s)
 
-    and c_in as in `edm`. What comes out is one clean image that fits x, sharper than the mean of all of them.
+    and c_in as in `edm`. What comes out is one clean image that fits x, sharper than the mean of
+    all of them.
 
     Args:
         F: called with (b, c, h, w) and c_noise (b,), and labels (b,) where it knows classes.
@@ -167,25 +189,31 @@ def consistency(
     return Preconditioned(F, coefficients)
 
 
-# ---- a prior as a denoiser ------------------------------------------------------------------------
+# ---- a prior as a denoiser
+# ------------------------------------------------------------------------
 
 
-def prior_as_denoiser(prior: Prior, interpolate: bool = True) -> Callable[[Tensor, float | Tensor], Tensor]:
-    """A prior as a denoiser: ``denoise(x, sigma)`` is the mean of the clean image given x = x0 + sigma n.
+def prior_as_denoiser(
+    prior: Prior, interpolate: bool = True
+) -> Callable[[Tensor, float | Tensor], Tensor]:
+    """A prior as a denoiser: ``denoise(x, sigma)`` is the mean of the clean image given x = x0 +
+    sigma n.
 
-    At a level of the schedule it is x0_hat(sqrt(alpha_bar_t) x, t). Between two, their answers are interpolated
-    linearly in sigma^2 / (sigma^2 + 0.25), as is exact for white images of variance 0.25 (two calls), or that of the
-    nearest time is taken. Levels beyond the schedule's first and last are bridged by ``clamped``.
+    At a level of the schedule it is x0_hat(sqrt(alpha_bar_t) x, t). Between two, their answers are
+    interpolated linearly in sigma^2 / (sigma^2 + 0.25), as is exact for white images of variance
+    0.25 (two calls), or that of the nearest time is taken. Levels beyond the schedule's first and
+    last are bridged by ``clamped``.
 
     Args:
         prior: see `hrdis.load_prior`.
-        interpolate: between neighbouring times. On Gaussians of variance 0.1 to 1 and the linear schedule the error is
-            below 1e-5 of the standard deviation of x then, and below 1e-2 without.
+        interpolate: between neighbouring times. On Gaussians of variance 0.1 to 1 and the linear
+            schedule the error is below 1e-5 of the standard deviation of x then, and below 1e-2
+            without.
 
     Returns:
-        a function of x (b, c, h, w), in [-1, 1] where clean, and sigma, one number or one per image, >= 0 (0 returns
-        x); differentiable, not clipped. It raises ValueError for a sigma that is negative, not finite, or neither one
-        number nor one per image.
+        a function of x (b, c, h, w), in [-1, 1] where clean, and sigma, one number or one per
+        image, >= 0 (0 returns x); differentiable, not clipped. It raises ValueError for a sigma
+        that is negative, not finite, or neither one number nor one per image.
 
     Cost:
         one or two calls of the network per distinct level among the images.
@@ -214,7 +242,9 @@ def prior_as_denoiser(prior: Prior, interpolate: bool = True) -> Callable[[Tenso
         asked, out = levels_of(sigma, len(x)), x.clone()
         for level in sorted(set(asked) - {0.0}):
             here = torch.tensor([i for i, s in enumerate(asked) if s == level], device=x.device)
-            out = out.index_copy(0, here, clamped(inside, x[here], level, float(q.sigma(0)), float(q.sigma(last))))
+            out = out.index_copy(
+                0, here, clamped(inside, x[here], level, float(q.sigma(0)), float(q.sigma(last)))
+            )
         return out
 
     return denoise
@@ -231,7 +261,8 @@ def levels_of(
     levels = torch.as_tensor(sigma, dtype=torch.float64, device="cpu").flatten().tolist()
     if len(levels) not in (1, batch):
         raise ValueError(
-            f"sigma holds {len(levels)} levels for {batch} images. One number, or one per image, is expected: {call}."
+            f"sigma holds {len(levels)} levels for {batch} images. One number, or one per image, "
+            f"is expected: {call}."
         )
     if not all(0 <= s < math.inf for s in levels):
         raise ValueError(f"sigma is {levels}. Noise levels >= 0 {units} are expected: {call}.")

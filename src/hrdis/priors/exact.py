@@ -1,7 +1,8 @@
 """Priors known in closed form, with their posteriors for linear operators and Gaussian noise.
 
-They are what solvers are measured against: network replaced by the exact noise estimate, answer by the exact
-posterior. Sums run in float64; results come back in the dtype of the input and are differentiable.
+They are what solvers are measured against: network replaced by the exact noise estimate, answer by
+the exact posterior. Sums run in float64; results come back in the dtype of the input and are
+differentiable.
 """
 
 import math
@@ -26,8 +27,8 @@ class Gaussian(Prior):
 
     Args:
         mean: (c, h, w).
-        covariance: a variance for all entries, a tensor of variances of the mean's shape, or the full matrix (n, n)
-            with n = c h w.
+        covariance: a variance for all entries, a tensor of variances of the mean's shape, or the
+            full matrix (n, n) with n = c h w.
         schedule: the linear one by default.
 
     Raises:
@@ -53,23 +54,31 @@ class Gaussian(Prior):
             variances = covariance.expand(mean.shape).flatten().clone()
         elif covariance.shape == (n, n):
             if not torch.allclose(covariance, covariance.T, atol=1e-10):
-                raise ValueError("The covariance is not symmetric. A positive semidefinite matrix is expected.")
+                raise ValueError(
+                    "The covariance is not symmetric. A positive semidefinite matrix is expected."
+                )
             variances, basis = torch.linalg.eigh(covariance)
         else:
             raise ValueError(
-                f"The covariance has shape {tuple(covariance.shape)} for a mean of shape {tuple(mean.shape)}. "
-                f"A number, variances of the mean's shape, or a ({n}, {n}) matrix is expected."
+                f"The covariance has shape {tuple(covariance.shape)} for a mean of shape "
+                f"{tuple(mean.shape)}. A number, variances of the mean's shape, or a ({n}, {n}) "
+                "matrix is expected."
             )
-        if float(variances.min()) < -1e-9 * max(float(variances.max()), 1.0):  # rounding of a certain picture passes
+        if float(variances.min()) < -1e-9 * max(
+            float(variances.max()), 1.0
+        ):  # rounding of a certain picture passes
             raise ValueError(
-                f"The covariance has a negative variance ({float(variances.min()):.3g}). "
-                "A positive semidefinite one is expected."
+                f"The covariance has a negative variance ({float(variances.min()):.3g}). A "
+                "positive semidefinite one is expected."
             )
         self.register_buffer("variances", variances.clamp(min=0))
         self.register_buffer("basis", basis)
 
     def extra_repr(self) -> str:
-        return f"mean={tuple(self.mean.shape)}, {'variances' if self.basis is None else 'a full covariance'}"
+        return (
+            f"mean={tuple(self.mean.shape)}, "
+            f"{'variances' if self.basis is None else 'a full covariance'}"
+        )
 
     @property
     def covariance(self) -> Tensor:
@@ -88,7 +97,9 @@ class Gaussian(Prior):
         d = self._rotate((x_t.double() - q.signal(t) * self.mean).flatten(1))
         scaled = d / (q[t] * self.variances + 1 - q[t])
         eps = q.noise(t) * self._rotate(scaled, back=True)
-        x0_hat = self.mean.flatten() + q.signal(t) * self._rotate(self.variances * scaled, back=True)
+        x0_hat = self.mean.flatten() + q.signal(t) * self._rotate(
+            self.variances * scaled, back=True
+        )
         return Prediction(x0_hat.reshape(x_t.shape).to(x_t), eps.reshape(x_t.shape).to(x_t))
 
     def posterior(self, problem: Problem) -> "list[Gaussian]":
@@ -116,16 +127,22 @@ class GaussianMixture(Prior):
     weights: Tensor
     stds: Tensor
 
-    def __init__(self, means: Tensor, weights: Tensor, stds: Tensor | float, schedule: Schedule | None = None):
+    def __init__(
+        self, means: Tensor, weights: Tensor, stds: Tensor | float, schedule: Schedule | None = None
+    ):
         super().__init__()
         self.schedule = schedule or Schedule.linear()
         means = _floating("means", means)
         weights = torch.as_tensor(weights, dtype=torch.float64)
         stds = torch.as_tensor(stds, dtype=torch.float64).expand(len(means)).clone()
         if weights.shape != (len(means),) or not bool((weights > 0).all()):
-            raise ValueError(f"weights are {weights.tolist()}. {len(means)} positive numbers are expected.")
+            raise ValueError(
+                f"weights are {weights.tolist()}. {len(means)} positive numbers are expected."
+            )
         if not bool((stds > 0).all()):
-            raise ValueError(f"stds are {stds.tolist()}. Positive standard deviations are expected.")
+            raise ValueError(
+                f"stds are {stds.tolist()}. Positive standard deviations are expected."
+            )
         self.register_buffer("means", means)
         self.register_buffer("weights", weights / weights.sum())
         self.register_buffer("stds", stds)
@@ -146,7 +163,9 @@ class GaussianMixture(Prior):
         return Prediction(x0_hat.reshape(x_t.shape).to(x_t), eps.reshape(x_t.shape).to(x_t))
 
     def posterior(self, problem: Problem) -> "list[MixturePosterior]":
-        """The exact posterior of each image of the problem, in order: a mixture of correlated Gaussians."""
+        """The exact posterior of each image of the problem, in order: a mixture of correlated
+        Gaussians.
+        """
         parts = [
             _condition(Gaussian(m, float(s) ** 2, self.schedule), problem)
             for m, s in zip(self.means, self.stds, strict=True)
@@ -160,7 +179,9 @@ class GaussianMixture(Prior):
 
 
 class MixturePosterior:
-    """A mixture of Gaussians: ``components``, ``weights``, and its first two moments and samples."""
+    """A mixture of Gaussians: ``components``, ``weights``, and its first two moments and
+    samples.
+    """
 
     def __init__(self, components: list[Gaussian], weights: Tensor):
         self.components, self.weights = components, weights
@@ -182,8 +203,13 @@ class MixturePosterior:
 
     def sample(self, count: int, seed: int = 0) -> Tensor:
         """Draw ``count`` images, (count, c, h, w) float64, in random order."""
-        counts = stream(seed, "mixture").multinomial(count, self.weights.numpy() / self.weights.numpy().sum())
-        draws = [g.sample(int(n), seed + 1 + k) for k, (g, n) in enumerate(zip(self.components, counts, strict=True))]
+        counts = stream(seed, "mixture").multinomial(
+            count, self.weights.numpy() / self.weights.numpy().sum()
+        )
+        draws = [
+            g.sample(int(n), seed + 1 + k)
+            for k, (g, n) in enumerate(zip(self.components, counts, strict=True))
+        ]
         order = stream(seed, "mixture order").permutation(count)
         return torch.cat(draws)[torch.from_numpy(np.ascontiguousarray(order))]
 
@@ -193,41 +219,51 @@ def _floating(name: str, value: Tensor) -> Tensor:
     try:
         return torch.as_tensor(value, dtype=torch.float64).detach()
     except (ValueError, TypeError, RuntimeError):
-        raise TypeError(f"{name} is a {type(value).__name__} that torch cannot read. A tensor is expected.") from None
+        raise TypeError(
+            f"{name} is a {type(value).__name__} that torch cannot read. A tensor is expected."
+        ) from None
 
 
 def _check_size(prior: Prior, x: Tensor, mean: Tensor) -> None:
     if x[0].numel() != mean.numel():
         raise ValueError(
-            f"The images have shape {tuple(x.shape[1:])}, but {type(prior).__name__} was made for {tuple(mean.shape)}. "
-            "Both must agree."
+            f"The images have shape {tuple(x.shape[1:])}, but {type(prior).__name__} was made for "
+            f"{tuple(mean.shape)}. Both must agree."
         )
 
 
 def _condition(prior: Gaussian, problem: Problem) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Mean, covariance and log evidence of each image's posterior under y = A x + sigma_y z, in float64."""
+    """Mean, covariance and log evidence of each image's posterior under y = A x + sigma_y z, in
+    float64.
+    """
     A = problem.A
     if not isinstance(A, LinearOperator):
         raise TypeError(
-            f"The posterior needs a LinearOperator, but A is a {type(A).__name__}. "
-            "It is known in closed form for linear operators only."
+            f"The posterior needs a LinearOperator, but A is a {type(A).__name__}. It is known in "
+            "closed form for linear operators only."
         )
     if not problem.image_shape[1:] == tuple(prior.mean.shape):
         raise ValueError(
-            f"The problem is about images of shape {problem.image_shape[1:]}, "
-            f"the prior about {tuple(prior.mean.shape)}. Both must agree."
+            f"The problem is about images of shape {problem.image_shape[1:]}, the prior about "
+            f"{tuple(prior.mean.shape)}. Both must agree."
         )
     C, m, out = prior.covariance, prior.mean.flatten(), []
     for i, y in enumerate(problem.y.double().flatten(1)):
         H = matrix(A.for_image(i), tuple(prior.mean.shape))
         keep = (H != 0).any(1)  # rows of holes carry neither signal nor noise
         H, r = H[keep], y[keep] - H[keep] @ m
-        S = H @ C @ H.T + problem.sigma_y**2 * torch.eye(len(H), dtype=torch.float64, device=H.device)
+        S = H @ C @ H.T + problem.sigma_y**2 * torch.eye(
+            len(H), dtype=torch.float64, device=H.device
+        )
         gain = torch.linalg.lstsq(S, H @ C, driver="gelsd").solution.T  # C H^T S^+
         covariance = C - gain @ H @ C
         eigenvalues = torch.linalg.eigvalsh(S)
-        eigenvalues = eigenvalues[eigenvalues > 1e-12 * eigenvalues.max()]  # rows that repeat others say nothing new
+        eigenvalues = eigenvalues[
+            eigenvalues > 1e-12 * eigenvalues.max()
+        ]  # rows that repeat others say nothing new
         quadratic = r @ torch.linalg.lstsq(S, r[:, None], driver="gelsd").solution[:, 0]
         evidence = -0.5 * (quadratic + (2 * math.pi * eigenvalues).log().sum())
-        out.append(((m + gain @ r).reshape(prior.mean.shape), (covariance + covariance.T) / 2, evidence))
+        out.append(
+            ((m + gain @ r).reshape(prior.mean.shape), (covariance + covariance.T) / 2, evidence)
+        )
     return out

@@ -1,4 +1,6 @@
-"""Latent diffusion: a prior of what an encoder makes of pictures, and the decoder in front of the measurement."""
+"""Latent diffusion: a prior of what an encoder makes of pictures, and the decoder in front of the
+measurement.
+"""
 
 from typing import Any
 
@@ -17,38 +19,45 @@ from .wrappers import config_of, uncopied
 class LatentPrior(Prior):
     r"""A diffusion model of latents z, and the autoencoder that turns them into pictures x = D(z).
 
-    Solvers work on u = z / bound, and explain y by A(D(bound u)): the driver pulls every problem through the decoder,
-    and hands out pictures. Solvers take their variable for a picture: they clamp it to [-1, 1], and their step lengths
-    are in these units. Latents of unit variance reach 4, hence ``bound``. What was diffused to
-    z_t = a_t z + b_t n is, up to a factor, u diffused by the same n on a schedule of less noise,
+    Solvers work on u = z / bound, and explain y by A(D(bound u)): the driver pulls every problem
+    through the decoder, and hands out pictures. Solvers take their variable for a picture: they
+    clamp it to [-1, 1], and their step lengths are in these units. Latents of unit variance reach
+    4, hence ``bound``. What was diffused to z_t = a_t z + b_t n is, up to a factor, u diffused by
+    the same n on a schedule of less noise,
 
         sigma'_t = sigma_t / bound,    u_t = a'_t u + b'_t n = a'_t / (a_t bound) z_t,
 
-    so that the network is an exact prior of u on that schedule, which is ``schedule`` here; times keep their meaning.
+    so that the network is an exact prior of u on that schedule, which is ``schedule`` here; times
+    keep their meaning.
 
-    What is linear in the picture is not in the latent: solvers that need an adjoint, a pseudo-inverse or singular
-    values are refused, and those that need a gradient alone can run (docs/latent.md).
+    What is linear in the picture is not in the latent: solvers that need an adjoint, a
+    pseudo-inverse or singular values are refused, and those that need a gradient alone can run
+    (docs/latent.md).
 
-    Pictures of any size: what the autoencoder cannot halve evenly is padded by reflection, decoded and cropped, and
-    what was cropped is not measured.
+    Pictures of any size: what the autoencoder cannot halve evenly is padded by reflection, decoded
+    and cropped, and what was cropped is not measured.
 
     Args:
         prior: of the latents as the network was trained on them (scaled and shifted), e.g.
             ``UNetPrior(unet, schedule, "v_prediction")``; for large latents `Tiled` around it.
-        vae: diffusers' ``AutoencoderKL``, ``VQModel`` or ``AutoencoderTiny``, or a module with ``encode`` and
-            ``decode``. Frozen; runs in its own precision. Its configuration names the scale and the shift of latents.
+        vae: diffusers' ``AutoencoderKL``, ``VQModel`` or ``AutoencoderTiny``, or a module with
+            ``encode`` and ``decode``. Frozen; runs in its own precision. Its configuration names
+            the scale and the shift of latents.
         bound: what entries of the latents hardly exceed in magnitude; 1 leaves them as they are.
         factor: pixels along the side of a latent; by default from the configuration.
-        checkpoint: keep less of the decoder's graph and compute it twice (diffusers' gradient checkpointing).
+        checkpoint: keep less of the decoder's graph and compute it twice (diffusers' gradient
+            checkpointing).
         name: for records and messages.
 
     Raises:
         TypeError: if prior or vae is none.
-        ValueError: if the prior takes other channels than the latents have, or the bound is not positive.
+        ValueError: if the prior takes other channels than the latents have, or the bound is not
+            positive.
 
     Cost:
-        the network's call, on the latent; per gradient of the data term one call and one backward pass of the decoder,
-        whose activations are kept; a call of it for the result, and for every `Step` whose picture is looked at.
+        the network's call, on the latent; per gradient of the data term one call and one backward
+        pass of the decoder, whose activations are kept; a call of it for the result, and for every
+        `Step` whose picture is looked at.
 
     Example:
         >>> from torch import nn
@@ -57,8 +66,10 @@ class LatentPrior(Prior):
         ...     def decode(self, z): return z
         >>> import hrdis
         >>> latents = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 1.0)
-        >>> problem = hrdis.measure(hrdis.operators.SuperResolution(2), torch.ones(1, 1, 8, 8) / 2, seeds=[0])
-        >>> hrdis.solve(hrdis.HRDIS(steps=20), LatentPrior(latents, Same()), problem, seeds=[0]).x.shape
+        >>> x = torch.ones(1, 1, 8, 8) / 2
+        >>> problem = hrdis.measure(hrdis.operators.SuperResolution(2), x, seeds=[0])
+        >>> prior = LatentPrior(latents, Same())
+        >>> hrdis.solve(hrdis.HRDIS(steps=20), prior, problem, seeds=[0]).x.shape
         torch.Size([1, 1, 8, 8])
     """
 
@@ -82,18 +93,27 @@ class LatentPrior(Prior):
         vae = uncopied(vae)
         if not (callable(getattr(vae, "encode", None)) and callable(getattr(vae, "decode", None))):
             raise TypeError(
-                f"vae is a {type(vae).__name__}, without encode or decode. An autoencoder is expected: "
-                "diffusers.AutoencoderKL.from_pretrained(folder, subfolder='vae')."
+                f"vae is a {type(vae).__name__}, without encode or decode. An autoencoder is "
+                "expected: diffusers.AutoencoderKL.from_pretrained(folder, subfolder='vae')."
             )
         if not bound > 0:
-            raise ValueError(f"bound is {bound}. A positive number that latents hardly exceed is expected: bound=4.")
+            raise ValueError(
+                f"bound is {bound}. A positive number that latents hardly exceed is expected: "
+                "bound=4."
+            )
         channels = _config(vae).get("latent_channels")
         if channels is not None and prior.channels is not None and channels not in prior.channels:
             raise ValueError(
                 f"The latents have {channels} channels, but the prior {prior.name!r} takes "
-                f"{' or '.join(map(str, prior.channels))}. A network and an autoencoder of one model are expected."
+                f"{' or '.join(map(str, prior.channels))}. A network and an autoencoder of one "
+                "model are expected."
             )
-        self.prior, self.vae, self.bound, self.factor = prior, vae.eval().requires_grad_(False), bound, factor
+        self.prior, self.vae, self.bound, self.factor = (
+            prior,
+            vae.eval().requires_grad_(False),
+            bound,
+            factor,
+        )
         if checkpoint:
             vae.enable_gradient_checkpointing()  # type: ignore[operator]
         self.schedule = prior.schedule if bound == 1 else _quieter(prior.schedule, bound)
@@ -102,11 +122,14 @@ class LatentPrior(Prior):
         self.name = name or prior.name
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:
-        """The estimate for latents divided by ``bound``, on ``schedule``; a learned variance belongs to the network's
-        own schedule and is left out where the bound is not 1."""
+        """The estimate for latents divided by ``bound``, on ``schedule``; a learned variance
+        belongs to the network's own schedule and is left out where the bound is not 1.
+        """
         if self.bound == 1:
             return self.prior(x_t, t)
-        found = self.prior(self.prior.schedule.signal(t) * self.bound / self.schedule.signal(t) * x_t, t)
+        found = self.prior(
+            self.prior.schedule.signal(t) * self.bound / self.schedule.signal(t) * x_t, t
+        )
         return Prediction(found.x0_hat / self.bound, found.eps)
 
     def pull(self, problem: Problem) -> Problem:
@@ -121,7 +144,9 @@ class LatentPrior(Prior):
 
     @torch.no_grad()
     def latents(self, x: Tensor) -> Tensor:
-        """What solvers would see of pictures x: their encoding over ``bound``; it should hardly leave [-1, 1]."""
+        """What solvers would see of pictures x: their encoding over ``bound``; it should hardly
+        leave [-1, 1].
+        """
         return self.decoder(tuple(x.shape)).pinv(x)
 
     def decoder(self, shape: Shape) -> "Decoder":
@@ -130,7 +155,8 @@ class LatentPrior(Prior):
 
 
 class Decoder(Operator):
-    """x = D(bound u / scale + shift), cropped to the picture: the nonlinear operator in front of the measurement.
+    """x = D(bound u / scale + shift), cropped to the picture: the nonlinear operator in front of
+    the measurement.
 
     ``pinv`` encodes: a start, no inverse. A posterior of the encoder is replaced by its mode.
 
@@ -141,7 +167,13 @@ class Decoder(Operator):
         factor: pixels along the side of a latent.
     """
 
-    def __init__(self, vae: nn.Module, shape: tuple[int, int, int], bound: float = 1.0, factor: int | None = None):
+    def __init__(
+        self,
+        vae: nn.Module,
+        shape: tuple[int, int, int],
+        bound: float = 1.0,
+        factor: int | None = None,
+    ):
         super().__init__()
         config = _config(vae)
         self.vae, self.shape, self.factor = vae, shape, factor or _factor(config)

@@ -1,4 +1,6 @@
-"""Latent diffusion models on disk: the folder of a diffusers pipeline with unet/, vae/ (or vqvae/) and scheduler/."""
+"""Latent diffusion models on disk: the folder of a diffusers pipeline with unet/, vae/ (or vqvae/)
+and scheduler/.
+"""
 
 from pathlib import Path
 from typing import Any, cast
@@ -38,24 +40,28 @@ class Prompted(nn.Module):
 
 
 def load_latent(folder: str | Path, dtype: torch.dtype = torch.float32) -> LatentPrior:
-    """Read a latent diffusion model from the folder of a diffusers pipeline; nothing but safetensors and JSON is read.
+    """Read a latent diffusion model from the folder of a diffusers pipeline; nothing but
+    safetensors and JSON is read.
 
-    A ``UNet2DModel`` is unconditional (CompVis/ldm-celebahq-256, its autoencoder a ``VQModel`` in ``vqvae/``). A
-    ``UNet2DConditionModel`` is told one fixed embedding, that of ``prompt_embeds.safetensors`` in the folder.
+    A ``UNet2DModel`` is unconditional (CompVis/ldm-celebahq-256, its autoencoder a ``VQModel`` in
+    ``vqvae/``). A ``UNet2DConditionModel`` is told one fixed embedding, that of
+    ``prompt_embeds.safetensors`` in the folder.
 
     Args:
         folder: where unet/, vae/ or vqvae/, and scheduler/ lie.
-        dtype: precision of both networks; an autoencoder that overflows in float16 (``force_upcast``) runs in float32.
+        dtype: precision of both networks; an autoencoder that overflows in float16
+            (``force_upcast``) runs in float32.
 
     Raises:
-        ValueError: if a file is missing, damaged or of another model, or the model is of a kind that cannot be used
-            here: text without an embedding, a transformer, flow matching, class labels, extra channels or conditions.
+        ValueError: if a file is missing, damaged or of another model, or the model is of a kind
+            that cannot be used here: text without an embedding, a transformer, flow matching, class
+            labels, extra channels or conditions.
     """
     folder = Path(folder).expanduser()
     if (folder / "transformer").is_dir():
         raise ValueError(
-            f"{folder} holds a transformer. A network of diffusion in unet/ is expected; flow matching (SD 3, Flux) "
-            "has no schedule of this kind."
+            f"{folder} holds a transformer. A network of diffusion in unet/ is expected; flow "
+            "matching (SD 3, Flux) has no schedule of this kind."
         )
     scheduler = folder / "scheduler" / "scheduler_config.json"
     steps = _noise(read_json(scheduler), scheduler)
@@ -65,8 +71,9 @@ def load_latent(folder: str | Path, dtype: torch.dtype = torch.float32) -> Laten
     latents = vae.config["latent_channels"]  # type: ignore[index]
     if config.get("in_channels") != latents:
         raise ValueError(
-            f"The network in {folder} takes {config.get('in_channels')} channels, but its autoencoder makes {latents}. "
-            "A model without further inputs is expected (an inpainting or upscaling network has them)."
+            f"The network in {folder} takes {config.get('in_channels')} channels, but its "
+            f"autoencoder makes {latents}. A model without further inputs is expected (an "
+            "inpainting or upscaling network has them)."
         )
     net = build_unet(config, NETWORKS)
     load_weights(net, weights_in(folder / "unet", WEIGHTS))
@@ -95,7 +102,10 @@ def config_files(folder: str | Path) -> list[Path]:
     """The configurations that decide what a model in a folder computes."""
     folder = Path(folder).expanduser()
     places = (folder / "unet", _autoencoder_folder(folder))
-    files = [*(place / "config.json" for place in places), folder / "scheduler" / "scheduler_config.json"]
+    files = [
+        *(place / "config.json" for place in places),
+        folder / "scheduler" / "scheduler_config.json",
+    ]
     return [file for file in files if file.is_file()]
 
 
@@ -107,8 +117,14 @@ def _noise(config: dict[str, Any], file: Path) -> dict[str, Any]:
     """The scheduler's configuration, if it is one of a discrete variance-preserving diffusion."""
     name = str(config.get("_class_name", ""))
     if name.startswith("Flow") or config.get("rescale_betas_zero_snr"):
-        what = f"a {name}" if name.startswith("Flow") else "rescale_betas_zero_snr, noise without any signal at the top"
-        raise ValueError(f"{file} has {what}. A schedule of betas that leaves some signal is expected.")
+        what = (
+            f"a {name}"
+            if name.startswith("Flow")
+            else "rescale_betas_zero_snr, noise without any signal at the top"
+        )
+        raise ValueError(
+            f"{file} has {what}. A schedule of betas that leaves some signal is expected."
+        )
     return config
 
 
@@ -117,8 +133,9 @@ def _check_conditions(config: dict[str, Any], folder: Path) -> None:
     for key in ("num_class_embeds", *CONDITIONS):
         if config.get(key) not in (None, False):
             raise ValueError(
-                f"The network in {folder} has {key} = {config[key]!r}. One without labels and further conditions is "
-                "expected: unconditional, or told a text alone (Stable Diffusion 1 and 2)."
+                f"The network in {folder} has {key} = {config[key]!r}. One without labels and "
+                "further conditions is expected: unconditional, or told a text alone (Stable "
+                "Diffusion 1 and 2)."
             )
 
 
@@ -147,13 +164,16 @@ def _embedding(folder: Path, config: dict[str, Any]) -> Tensor:
     )
     if not file.is_file():
         raise ValueError(
-            f"The network in {folder} is told a text, and there is no {PROMPT}. The embedding of a text, such as the "
-            f"empty one, is expected beside unet/, made once with diffusers: {how}"
+            f"The network in {folder} is told a text, and there is no {PROMPT}. The embedding of a "
+            "text, such as the empty one, is expected beside unet/, made once with diffusers: "
+            f"{how}"
         )
     try:
         tensors = list(load_file(file).values())
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{file} cannot be read ({error}). It is truncated or no safetensors file.") from None
+        raise ValueError(
+            f"{file} cannot be read ({error}). It is truncated or no safetensors file."
+        ) from None
     shapes = [tuple(e.shape) for e in tensors]
     if (
         len(tensors) != 1
@@ -162,6 +182,7 @@ def _embedding(folder: Path, config: dict[str, Any]) -> Tensor:
         or shapes[0][:-2] not in ((), (1,))
     ):
         raise ValueError(
-            f"{file} holds tensors of shapes {shapes}. One of shape (1, tokens, {features}) is expected: {how}"
+            f"{file} holds tensors of shapes {shapes}. One of shape (1, tokens, {features}) is "
+            f"expected: {how}"
         )
     return tensors[0].clone().reshape(1, -1, shapes[0][-1])

@@ -1,4 +1,6 @@
-"""The network of the embedded prior: a small U-Net in plain torch that predicts v, for images of any size."""
+"""The network of the embedded prior: a small U-Net in plain torch that predicts v, for images of
+any size.
+"""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -52,7 +54,8 @@ class Stage(nn.ModuleList):
 
 
 class TimeEmbedding(nn.Module):
-    """Embed a time by sines and cosines of its noise level ln(sigma_t / alpha_t), then two linear layers.
+    """Embed a time by sines and cosines of its noise level ln(sigma_t / alpha_t), then two linear
+    layers.
 
     Args:
         length: of the embedding.
@@ -70,14 +73,17 @@ class TimeEmbedding(nn.Module):
 
 
 def _phase_table() -> Tensor:
-    """Return frequency x ln(sigma_t / alpha_t) for every time of the linear schedule: float32 ``(1000, 32)``."""
+    """Return frequency x ln(sigma_t / alpha_t) for every time of the linear schedule: float32
+    ``(1000, 32)``.
+    """
     alpha_bar = Schedule.linear().alpha_bar
     log_sigma = 0.5 * torch.log((1 - alpha_bar) / alpha_bar)
     frequencies = torch.linspace(-1.5, 2.0, FREQUENCIES, dtype=torch.float64, device="cpu").exp()
     return (log_sigma[:, None] * frequencies).float()
 
 
-# Not a buffer: it stays float32 when the network is cast to half precision, where a phase of 30 is rounded to 0.02.
+# Not a buffer: it stays float32 when the network is cast to half precision, where a phase of 30 is
+# rounded to 0.02.
 PHASES = _phase_table()
 
 
@@ -89,28 +95,44 @@ def _phases(device: torch.device) -> Tensor:
 class SmallUNet(nn.Module):
     """A fully convolutional U-Net that predicts v = alpha_t eps - sigma_t x0 for pixels in [-1, 1].
 
-    `pixel_unshuffle` turns 3 channels into 12 at half the sides, which spares the costly full resolution; every level
-    below halves the sides again. Skips are added. There is no attention, so that any image size works.
+    `pixel_unshuffle` turns 3 channels into 12 at half the sides, which spares the costly full
+    resolution; every level below halves the sides again. Skips are added. There is no attention, so
+    that any image size works.
 
     Args:
         channels: of each level, the finest first; multiples of 8.
-        blocks: residual blocks of each level but the coarsest, on the way down and again on the way up.
+        blocks: residual blocks of each level but the coarsest, on the way down and again on the way
+            up.
         middle: residual blocks of the coarsest level.
         embedding: length of the time embedding.
 
     Cost:
-        326 thousand multiplications and additions a pixel with the default settings, 1.98 million parameters.
+        326 thousand multiplications and additions a pixel with the default settings, 1.98 million
+        parameters.
     """
 
-    def __init__(self, channels: Sequence[int] = (64, 96), blocks: int = 2, middle: int = 8, embedding: int = 128):
+    def __init__(
+        self,
+        channels: Sequence[int] = (64, 96),
+        blocks: int = 2,
+        middle: int = 8,
+        embedding: int = 128,
+    ):
         super().__init__()
-        self.channels, self.blocks, self.middle_blocks, self.embedding = tuple(channels), blocks, middle, embedding
+        self.channels, self.blocks, self.middle_blocks, self.embedding = (
+            tuple(channels),
+            blocks,
+            middle,
+            embedding,
+        )
         finer = self.channels[:-1]
         steps = list(pairwise(self.channels))
         self.time = TimeEmbedding(embedding)
         self.conv_in = nn.Conv2d(12, self.channels[0], 3, padding=1)
         self.encoder = nn.ModuleList(Stage(width, blocks, embedding) for width in finer)
-        self.downsample = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in steps)
+        self.downsample = nn.ModuleList(
+            nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in steps
+        )
         self.middle = Stage(self.channels[-1], middle, embedding)
         self.upsample = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in steps)
         self.decoder = nn.ModuleList(Stage(width, blocks, embedding) for width in finer)
@@ -169,8 +191,10 @@ class SmallUNet(nn.Module):
         whole = all(type(number) is int and number > 0 for number in numbers)
         if not wide or not whole or any(width % GROUPS for width in channels):
             raise ValueError(
-                f"The folder's config.json describes no SmallUNet: channels {channels!r}, {found}. Whole numbers above "
-                f'0 are expected, and channels that are multiples of {GROUPS}: "channels": [64, 96], "blocks": 2, '
+                f"The folder's config.json describes no SmallUNet: channels {channels!r}, {found}. "
+                "Whole numbers above "
+                f'0 are expected, and channels that are multiples of {GROUPS}: "channels": [64, '
+                '96], "blocks": 2, '
                 '"middle": 8, "embedding": 128.'
             )
         return cls(channels, config["blocks"], config["middle"], config["embedding"])

@@ -13,32 +13,38 @@ from ..operators.problem import Problem
 from .base import Prediction, Prior
 
 SHARE = 0.8  # of the free memory of a device that tiles may take
-SCRATCH = 1.8  # what a call takes over its live tensors, for workspaces: 1.4 to 1.65 measured (docs/tiling.md)
+# what a call takes over its live tensors, for workspaces: 1.4 to 1.65 measured (docs/tiling.md)
+SCRATCH = 1.8
 
 
 class Tiled(Prior):
-    """Run ``prior`` on overlapping tiles and blend the noise estimates; the data term stays on the whole image.
+    """Run ``prior`` on overlapping tiles and blend the noise estimates; the data term stays on the
+    whole image.
 
-    Where tiles overlap, their estimates are averaged with weights that fall linearly to a tile's edge, so that no
-    seam is left. Tiles run a few at a time, which bounds the memory of a call. With ``memory`` the tensors that one
-    tile keeps alive are counted in its first call, and as many tiles of all images run at once as fit; where the
-    caller differentiates, calls are repeated in the backward pass, so that only one call's activations are kept.
+    Where tiles overlap, their estimates are averaged with weights that fall linearly to a tile's
+    edge, so that no seam is left. Tiles run a few at a time, which bounds the memory of a call.
+    With ``memory`` the tensors that one tile keeps alive are counted in its first call, and as many
+    tiles of all images run at once as fit; where the caller differentiates, calls are repeated in
+    the backward pass, so that only one call's activations are kept.
 
     Args:
         prior: what runs on a tile.
-        tile: side of a tile in pixels (of latents, for a prior of these); images up to this size run whole.
+        tile: side of a tile in pixels (of latents, for a prior of these); images up to this size
+            run whole.
         overlap: how far neighbouring tiles overlap, in pixels, < tile.
         batch: tiles of every image per network call; unused with ``memory``.
-        memory: bytes that a call may take beside the weights and the whole images, or "free" for 0.8 of what the CUDA
-            device has left (elsewhere: as without). A whole image that fits a tile is not split.
+        memory: bytes that a call may take beside the weights and the whole images, or "free" for
+            0.8 of what the CUDA device has left (elsewhere: as without). A whole image that fits a
+            tile is not split.
 
     Raises:
-        ValueError: if the overlap is not below the tile, a call would hold no tile, or (when called) one tile takes
-            more than ``memory``.
+        ValueError: if the overlap is not below the tile, a call would hold no tile, or (when
+            called) one tile takes more than ``memory``.
 
     Cost:
-        (tile / (tile - overlap))^2 times the pixels of the image, at worst; with ``memory`` one call on one tile more,
-        once per shape, and a second forward pass where gradients are asked for.
+        (tile / (tile - overlap))^2 times the pixels of the image, at worst; with ``memory`` one
+        call on one tile more, once per shape, and a second forward pass where gradients are asked
+        for.
     """
 
     def __init__(
@@ -51,12 +57,23 @@ class Tiled(Prior):
     ):
         super().__init__()
         if not 0 <= overlap < tile:
-            raise ValueError(f"overlap is {overlap} and tile is {tile}. 0 <= overlap < tile is expected.")
+            raise ValueError(
+                f"overlap is {overlap} and tile is {tile}. 0 <= overlap < tile is expected."
+            )
         if batch < 1:
             raise ValueError(f"batch is {batch}. At least one tile per call is expected.")
         if memory is not None and memory != "free" and not memory > 0:
-            raise ValueError(f"memory is {memory}. A positive number of bytes is expected: Tiled(prior, memory=2e9).")
-        self.prior, self.tile, self.overlap, self.batch, self.memory = prior, tile, overlap, batch, memory
+            raise ValueError(
+                f"memory is {memory}. A positive number of bytes is expected: Tiled(prior, "
+                "memory=2e9)."
+            )
+        self.prior, self.tile, self.overlap, self.batch, self.memory = (
+            prior,
+            tile,
+            overlap,
+            batch,
+            memory,
+        )
         self.schedule, self.channels = prior.schedule, prior.channels
         self.name, self.presets, self.latent = prior.name, prior.presets, prior.latent
         self.classes, self.label = prior.classes, prior.label
@@ -101,7 +118,9 @@ class Tiled(Prior):
         return self.prior.picture(x, shape)
 
     def _call(self, tiles: Tensor, t: int) -> Prediction:
-        """One network call; its activations are not kept for the backward pass if memory is bounded."""
+        """One network call; its activations are not kept for the backward pass if memory is
+        bounded.
+        """
         if self.memory is None or not (torch.is_grad_enabled() and tiles.requires_grad):
             return self.prior(tiles, t)
         from torch.utils.checkpoint import checkpoint
@@ -119,21 +138,25 @@ class Tiled(Prior):
         if key not in self._taken:
             self._taken[key] = max(1, int(SCRATCH * self._live(tile, t, differentiate)))
         if self.memory == "free":
-            cached = torch.cuda.memory_reserved(tile.device) - torch.cuda.memory_allocated(tile.device)
+            cached = torch.cuda.memory_reserved(tile.device) - torch.cuda.memory_allocated(
+                tile.device
+            )
             allowed = SHARE * (torch.cuda.mem_get_info(tile.device)[0] + cached)
         else:
             allowed = self.memory
         if self._taken[key] > allowed:
             h, w = tile.shape[-2:]
             raise ValueError(
-                f"A tile of {h} x {w} takes about {self._taken[key] / 1e6:.0f} MB, but {allowed / 1e6:.0f} MB are "
-                f"allowed. Smaller tiles or more memory are expected: Tiled(prior, tile={self.tile // 2}, "
-                f"memory={self._taken[key]:.2g})"
+                f"A tile of {h} x {w} takes about {self._taken[key] / 1e6:.0f} MB, but "
+                f"{allowed / 1e6:.0f} MB are allowed. Smaller tiles or more memory are expected: "
+                f"Tiled(prior, tile={self.tile // 2}, memory={self._taken[key]:.2g})"
             )
         return int(allowed // self._taken[key])
 
     def _live(self, tile: Tensor, t: int, differentiate: bool) -> int:
-        """Bytes of the tensors that are alive at once in a call on one tile, with its backward pass if asked for."""
+        """Bytes of the tensors that are alive at once in a call on one tile, with its backward pass
+        if asked for.
+        """
         x = tile.detach().clone().requires_grad_(differentiate)
         with _Live() as live:
             found = self.prior(x, t)
@@ -142,7 +165,9 @@ class Tiled(Prior):
         return live.most
 
     def _starts(self, n: int) -> list[int]:
-        """First pixels of the tiles along a side: evenly spread, overlapping by at least ``overlap``."""
+        """First pixels of the tiles along a side: evenly spread, overlapping by at least
+        ``overlap``.
+        """
         if n <= self.tile:
             return [0]
         count = -(-(n - self.overlap) // (self.tile - self.overlap))
@@ -167,7 +192,9 @@ class _Live(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        given = {a.untyped_storage()._cdata for a in tree_leaves((args, kwargs)) if isinstance(a, Tensor)}
+        given = {
+            a.untyped_storage()._cdata for a in tree_leaves((args, kwargs)) if isinstance(a, Tensor)
+        }
         for made in tree_leaves(out):
             if isinstance(made, Tensor) and made.untyped_storage()._cdata not in given | self._seen:
                 storage = made.untyped_storage()

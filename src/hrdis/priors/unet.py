@@ -1,4 +1,6 @@
-"""A diffusers `UNet2DModel` as a prior: any image size; noise, v or image prediction; its own precision; labels."""
+"""A diffusers `UNet2DModel` as a prior: any image size; noise, v or image prediction; its own
+precision; labels.
+"""
 
 import json
 from collections.abc import Sequence
@@ -16,22 +18,26 @@ from .wrappers import check_call, check_conditions, config_of, uncopied, unwrapp
 
 #: What diffusers' `EMAModel` writes into the configuration of the network it averages.
 EMA_SETTINGS = (
-    "decay", "min_decay", "optimization_step", "update_after_step", "use_ema_warmup", "inv_gamma", "power",
+    "decay", "min_decay", "optimization_step", "update_after_step", "use_ema_warmup", "inv_gamma",
+    "power",
 )  # fmt: skip
 
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
 
 
 class Network(nn.Module):
-    """A network that sees images of any size, grey ones too, in its own precision: frozen, in eval mode.
+    """A network that sees images of any size, grey ones too, in its own precision: frozen, in eval
+    mode.
 
     Args:
-        net: called as ``net(x, time).sample`` or ``net(x, time)``, x of shape (b, c, h, w), time of shape (b,); with
-            ``class_labels=``, (b,), where its configuration has ``num_class_embeds``.
+        net: called as ``net(x, time).sample`` or ``net(x, time)``, x of shape (b, c, h, w), time of
+            shape (b,); with ``class_labels=``, (b,), where its configuration has
+            ``num_class_embeds``.
         multiple: images are padded by reflection to a multiple of this.
 
     Raises:
-        TypeError, ValueError: for a network that wants more than that: a text, a guidance value, another picture.
+        TypeError, ValueError: for a network that wants more than that: a text, a guidance value,
+            another picture.
     """
 
     def __init__(self, net: nn.Module, multiple: int = 8):
@@ -55,7 +61,9 @@ class Network(nn.Module):
         return next(self.net.parameters()).dtype
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
-        """What the network says of x, (b, k c, h, w), of a grey image the mean of the three channels."""
+        """What the network says of x, (b, k c, h, w), of a grey image the mean of the three
+        channels.
+        """
         b, c, h, w = x.shape
         grey = c == 1 and self.width == 3
         shown = pad(x.expand(-1, 3, -1, -1) if grey else x, -h % self.multiple, -w % self.multiple)
@@ -68,9 +76,9 @@ class Network(nn.Module):
 class UNetPrior(Prior):
     """A noise-predicting network behind `Prior`'s one call.
 
-    The network sees the image padded by reflection to a multiple of what its levels halve; grey images are
-    replicated to three channels and the answer is averaged back; a second half of output channels is the learned
-    variance, ``Prediction.v``. From the output o the two estimates are
+    The network sees the image padded by reflection to a multiple of what its levels halve; grey
+    images are replicated to three channels and the answer is averaged back; a second half of output
+    channels is the learned variance, ``Prediction.v``. From the output o the two estimates are
 
         epsilon:  eps = o,                             x0_hat = (x_t - b o) / a
         v:        x0_hat = a x_t - b o,                eps = a o + b x_t
@@ -86,7 +94,8 @@ class UNetPrior(Prior):
         name: for records and messages.
 
     Cost:
-        one network call, without gradient unless the caller asks for one through x_t; weights are frozen.
+        one network call, without gradient unless the caller asks for one through x_t; weights are
+        frozen.
     """
 
     def __init__(
@@ -100,7 +109,8 @@ class UNetPrior(Prior):
         super().__init__()
         if prediction_type not in get_args(PredictionType):
             raise ValueError(
-                f"prediction_type is {prediction_type!r}. 'epsilon', 'v_prediction' or 'sample' is expected."
+                f"prediction_type is {prediction_type!r}. 'epsilon', 'v_prediction' or 'sample' is "
+                "expected."
             )
         self.network = Network(net, multiple)
         self.schedule = schedule or Schedule.linear()
@@ -158,24 +168,36 @@ def build_unet(config: dict[str, Any], kinds: Sequence[str] = ("UNet2DModel",)) 
     kind = config.get("_class_name", kinds[0])
     if kind not in kinds:
         text = kind == "UNet2DConditionModel"
-        wants = " It wants a text, which is told once, beside its autoencoder: hrdis.load_prior('latent:FOLDER')."
-        raise ValueError(f"The folder holds a {kind}. A {' or '.join(kinds)} is expected.{wants if text else ''}")
+        wants = (
+            " It wants a text, which is told once, beside its autoencoder: "
+            "hrdis.load_prior('latent:FOLDER')."
+        )
+        raise ValueError(
+            f"The folder holds a {kind}. A {' or '.join(kinds)} is expected.{wants if text else ''}"
+        )
     if kind in ("UNet2DModel", "UNet2DConditionModel"):
         check_conditions(config, "The folder's config.json")
     try:
-        with torch.random.fork_rng(devices=[]):  # its random weights are about to be replaced: leave no trace
-            net: Any = getattr(diffusers, kind)(**{k: v for k, v in config.items() if not k.startswith("_")})
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # its random weights are about to be replaced: leave no trace
+            net: Any = getattr(diffusers, kind)(
+                **{k: v for k, v in config.items() if not k.startswith("_")}
+            )
     except (TypeError, ValueError) as error:
-        raise ValueError(f"The folder's config.json describes no network that diffusers can make ({error}).") from None
+        raise ValueError(
+            f"The folder's config.json describes no network that diffusers can make ({error})."
+        ) from None
     return cast(nn.Module, net)
 
 
 def load_weights(net: nn.Module, file: Path) -> None:
-    """Give a network the weights of a .safetensors, .bin or .pt file, every name and shape checked; no code is run.
+    """Give a network the weights of a .safetensors, .bin or .pt file, every name and shape checked;
+    no code is run.
 
-    Names of attention in diffusers' early files (query, key, value, proj_attn) become those of today, as its own
-    loader renames them. The tensors are fresh copies: ones mapped from a file are not aligned, and change the last
-    bits of a convolution.
+    Names of attention in diffusers' early files (query, key, value, proj_attn) become those of
+    today, as its own loader renames them. The tensors are fresh copies: ones mapped from a file are
+    not aligned, and change the last bits of a convolution.
 
     Raises:
         ValueError: if the file is missing, damaged, needs code, or does not fit.
@@ -186,29 +208,39 @@ def load_weights(net: nn.Module, file: Path) -> None:
         net._fix_state_dict_keys_on_load(names)  # type: ignore[operator]
     own = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
     if wrong := differences({new: found[old] for new, old in names.items()}, own):
-        raise ValueError(f"{file} does not fit its config.json: {wrong}. {recognised(found, file, DIFFUSERS)}".rstrip())
+        raise ValueError(
+            f"{file} does not fit its config.json: {wrong}. "
+            f"{recognised(found, file, DIFFUSERS)}".rstrip()
+        )
     renamed = {old: new for new, old in names.items()}
-    net.load_state_dict({renamed[old]: tensor for old, tensor in stream(file)}, strict=True, assign=True)
+    net.load_state_dict(
+        {renamed[old]: tensor for old, tensor in stream(file)}, strict=True, assign=True
+    )
 
 
 def schedule_of(config: dict[str, Any], where: object = "the scheduler") -> Schedule:
     """The `Schedule` of a diffusers scheduler configuration: linear, scaled-linear or cosine betas.
 
-    What concerns only diffusers' own sampling is not used: ``clip_sample``, ``thresholding``, ``variance_type``,
-    ``timestep_spacing``.
+    What concerns only diffusers' own sampling is not used: ``clip_sample``, ``thresholding``,
+    ``variance_type``, ``timestep_spacing``.
 
     Raises:
-        ValueError: for other betas, or where all signal is gone at the top (``rescale_betas_zero_snr``).
+        ValueError: for other betas, or where all signal is gone at the top
+            (``rescale_betas_zero_snr``).
     """
     first, last = config.get("beta_start", 1e-4), config.get("beta_end", 0.02)
     length, kind = config.get("num_train_timesteps", 1000), config.get("beta_schedule", "linear")
     if config.get("rescale_betas_zero_snr"):
         raise ValueError(
-            f"{where} has rescale_betas_zero_snr: at the last time nothing of the image is left, which no schedule "
-            "here can say. A network trained without it is expected."
+            f"{where} has rescale_betas_zero_snr: at the last time nothing of the image is left, "
+            "which no schedule here can say. A network trained without it is expected."
         )
     if config.get("trained_betas"):
-        return Schedule((1 - torch.tensor(config["trained_betas"], dtype=torch.float64, device="cpu")).cumprod(0))
+        return Schedule(
+            (1 - torch.tensor(config["trained_betas"], dtype=torch.float64, device="cpu")).cumprod(
+                0
+            )
+        )
     if kind == "linear":
         return Schedule.linear(length, first, last)
     if kind == "scaled_linear":
@@ -217,7 +249,8 @@ def schedule_of(config: dict[str, Any], where: object = "the scheduler") -> Sche
     if kind == "squaredcos_cap_v2":
         return Schedule.cosine(length)
     raise ValueError(
-        f"{where} has beta_schedule {kind!r}. 'linear', 'scaled_linear' or 'squaredcos_cap_v2' is expected."
+        f"{where} has beta_schedule {kind!r}. 'linear', 'scaled_linear' or 'squaredcos_cap_v2' is "
+        "expected."
     )
 
 

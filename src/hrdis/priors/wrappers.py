@@ -1,4 +1,6 @@
-"""Live networks: what is inside of torch's wrappers, and what they want to be told beside the picture and the time."""
+"""Live networks: what is inside of torch's wrappers, and what they want to be told beside the
+picture and the time.
+"""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -6,7 +8,8 @@ from typing import Any
 
 from torch import nn
 
-#: Entries of diffusers' configurations, and what a network that has them wants beside the picture and the time.
+#: Entries of diffusers' configurations, and what a network that has them wants beside the picture
+#: and the time.
 CONDITIONS = {
     "class_embed_type": "a number or a vector",
     "addition_embed_type": "further embeddings",
@@ -19,7 +22,9 @@ CONDITIONS = {
 
 
 def uncopied(net: Any) -> Any:
-    """Return the network inside of DataParallel and DistributedDataParallel; a compiled one stays compiled."""
+    """Return the network inside of DataParallel and DistributedDataParallel; a compiled one stays
+    compiled.
+    """
     while isinstance(net, nn.DataParallel | nn.parallel.DistributedDataParallel):
         net = net.module
     return net
@@ -48,17 +53,21 @@ def check_conditions(config: Mapping[str, Any], what: str) -> None:
     """
     for key, wants in CONDITIONS.items():
         value = config.get(key)
-        if value in (None, False) or (key == "class_embed_type" and config.get("num_class_embeds") is not None):
+        if value in (None, False) or (
+            key == "class_embed_type" and config.get("num_class_embeds") is not None
+        ):
             continue
         raise ValueError(
-            f"{what} has {key} {value!r}: the network wants {wants} beside every picture, which no prior here hands "
-            "on. A network without it is expected; classes are known by num_class_embeds."
+            f"{what} has {key} {value!r}: the network wants {wants} beside every picture, which no "
+            "prior here hands on. A network without it is expected; classes are known by "
+            "num_class_embeds."
         )
     made, taken = config.get("out_channels"), config.get("in_channels")
     if isinstance(made, int) and isinstance(taken, int) and made not in (taken, 2 * taken):
         raise ValueError(
-            f"{what} has in_channels {taken} and out_channels {made}: the network wants more than the noisy picture, "
-            "or gives something else. As many channels out as in are expected, or twice as many with a variance."
+            f"{what} has in_channels {taken} and out_channels {made}: the network wants more than "
+            "the noisy picture, or gives something else. As many channels out as in are expected, "
+            "or twice as many with a variance."
         )
 
 
@@ -81,12 +90,17 @@ def check_call(call: Callable[..., Any], given: int, name: str, what: str) -> No
         return
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(positional) < given and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        raise TypeError(f"{what} is called with {name}, but takes {len(positional)} arguments. {given} are expected.")
-    needed = [p.name for p in [*positional[given:], *(p for p in parameters if p.kind is p.KEYWORD_ONLY)]
+        raise TypeError(
+            f"{what} is called with {name}, but takes {len(positional)} arguments. {given} are "
+            "expected."
+        )
+    needed = [p.name for p in [*positional[given:],
+        *(p for p in parameters if p.kind is p.KEYWORD_ONLY)]
               if p.default is p.empty]  # fmt: skip
     if needed:
         forward = "net.forward" if isinstance(call, nn.Module) else "call"
         raise TypeError(
-            f"{what} wants {', '.join(needed)} beside {name}, which no prior here hands on. Tell it once: {forward} = "
-            f"functools.partial({forward}, {', '.join(f'{n}=...' for n in needed)})."
+            f"{what} wants {', '.join(needed)} beside {name}, which no prior here hands on. Tell "
+            f"it once: {forward} = functools.partial({forward}, "
+            f"{', '.join(f'{n}=...' for n in needed)})."
         )

@@ -14,9 +14,19 @@ def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path | None]) -> Non
     """
     for path in outputs:
         if path.resolve() in {i.resolve() for i in inputs if i is not None}:
-            raise ValueError(f"{path} is an input and would be written over. Another name is expected: -o new.png")
-        if path.suffix == ".json" and path.exists() and b'"hrdis"' not in path.read_bytes()[:100_000]:
-            raise ValueError(f"{path} exists and is no record of this program. Another name is expected: -o new.png")
+            raise ValueError(
+                f"{path} is an input and would be written over. Another name is expected: -o "
+                "new.png"
+            )
+        if (
+            path.suffix == ".json"
+            and path.exists()
+            and b'"hrdis"' not in path.read_bytes()[:100_000]
+        ):
+            raise ValueError(
+                f"{path} exists and is no record of this program. Another name is expected: -o "
+                "new.png"
+            )
 
 
 def check_picture(name: str, operator: Operator) -> None:
@@ -27,6 +37,6 @@ def check_picture(name: str, operator: Operator) -> None:
     """
     if not operator.picture:
         raise ValueError(
-            f"The task {name!r} measures numbers that are no picture, and this command reads and writes pictures. "
-            "It can be used from Python."
+            f"The task {name!r} measures numbers that are no picture, and this command reads and "
+            "writes pictures. It can be used from Python."
         )

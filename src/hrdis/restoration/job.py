@@ -19,7 +19,16 @@ import hrdis
 
 from .. import images, uncertainty
 from ..driver import iterate
-from ..operators import JPEG, Blur, Colorization, Inpainting, Operator, Problem, Quantization, SuperResolution
+from ..operators import (
+    JPEG,
+    Blur,
+    Colorization,
+    Inpainting,
+    Operator,
+    Problem,
+    Quantization,
+    SuperResolution,
+)
 from ..priors import Prior
 from ..priors.checkpoints import weights_sha256
 from ..solvers import Solver
@@ -35,8 +44,9 @@ REACH = 4  # pixels all around that must be white, too, for those that round
 def keep_ends(x: Tensor, y: Tensor, A: Operator) -> Tensor:
     """Return x, white where y says so, and black where y says so.
 
-    What a solver leaves there is its own error: a saturated sky or the paper of a drawing would turn a little grey.
-    A mean over pixels is white if all of them are; what was rounded is white if all around is.
+    What a solver leaves there is its own error: a saturated sky or the paper of a drawing would
+    turn a little grey. A mean over pixels is white if all of them are; what was rounded is white if
+    all around is.
 
     Args:
         x: (b, c, h, w) in [-1, 1].
@@ -48,17 +58,24 @@ def keep_ends(x: Tensor, y: Tensor, A: Operator) -> Tensor:
         if isinstance(A, Blur):
             if float(A.kernel.min()) < 0:
                 break
-            sure = A.adjoint(there) > 0.5 * A.adjoint(torch.ones_like(there))  # most of its light went there
+            sure = A.adjoint(there) > 0.5 * A.adjoint(
+                torch.ones_like(there)
+            )  # most of its light went there
         else:
             reach = 0 if isinstance(A, Colorization) else REACH
-            sure = torch.nn.functional.max_pool2d(1 - there, 2 * reach + 1, stride=1, padding=reach) == 0
+            sure = (
+                torch.nn.functional.max_pool2d(1 - there, 2 * reach + 1, stride=1, padding=reach)
+                == 0
+            )
         x = torch.where(sure, end, x)
     return x
 
 
 @dataclass(frozen=True)
 class Found:
-    """What the runs of a job gave: samples (k, c, h, w) on the CPU, and numbers the solver estimated, per sample."""
+    """What the runs of a job gave: samples (k, c, h, w) on the CPU, and numbers the solver
+    estimated, per sample.
+    """
 
     samples: Tensor
     calls: int
@@ -73,7 +90,9 @@ class Found:
 
 @dataclass(frozen=True)
 class Job:
-    """Everything a restoration needs: the options, the picture as a problem, the prior, the solver and its times."""
+    """Everything a restoration needs: the options, the picture as a problem, the prior, the solver
+    and its times.
+    """
 
     options: Options
     picture: images.Picture
@@ -93,7 +112,9 @@ class Job:
         return self.options.samples * sum(s < t for t, s in pairwise(self.times))
 
     def iterate(self) -> Generator[tuple[int, Step], None, Found]:
-        """Draw the samples one after the other: yields (sample, step) as it goes; closing it cancels."""
+        """Draw the samples one after the other: yields (sample, step) as it goes; closing it
+        cancels.
+        """
         samples, calls, started = [], 0, time.perf_counter()
         estimated: dict[str, list[float]] = {}
         for k in range(self.options.samples):
@@ -123,7 +144,9 @@ class Job:
             on_step(step)
 
     def finish(self, x: Tensor) -> Tensor:
-        """Convert a solution to the picture that is shown: what y decides as it was, grey for a grey picture."""
+        """Convert a solution to the picture that is shown: what y decides as it was, grey for a
+        grey picture.
+        """
         A = self.problem.A
         if not self.options.redraw and self.problem.sigma_y == 0:
             if isinstance(A, Inpainting):
@@ -135,7 +158,9 @@ class Job:
         return self._as_stored(x).cpu()
 
     def _as_stored(self, x: Tensor) -> Tensor:
-        """Return a picture without colours if the given one has none, with as many channels as that is stored with."""
+        """Return a picture without colours if the given one has none, with as many channels as that
+        is stored with.
+        """
         if not self._grey:
             return x
         return x.mean(1, keepdim=True).expand(-1, self.picture.x.shape[1], -1, -1).contiguous()
@@ -161,14 +186,21 @@ class Job:
             preset: the key of the preset the settings started from, for the record.
         """
         files = self._write_pictures(found.samples)
-        record = json.dumps(self.record(preset, files, found), indent=2, allow_nan=False).encode() + b"\n"
+        record = (
+            json.dumps(self.record(preset, files, found), indent=2, allow_nan=False).encode()
+            + b"\n"
+        )
         images.write_atomically(self.options.output.with_suffix(".json"), lambda f: f.write(record))
         return files
 
     def _write_pictures(self, samples: Tensor) -> list[str]:
         out, k = self.options.output, len(samples)
-        picture = self.picture if self.options.hole != "alpha" else replace(self.picture, alpha=None)
-        named = {out if i == 0 else _beside(out, str(i + 1)): x for i, x in enumerate(samples.split(1))}
+        picture = (
+            self.picture if self.options.hole != "alpha" else replace(self.picture, alpha=None)
+        )
+        named = {
+            out if i == 0 else _beside(out, str(i + 1)): x for i, x in enumerate(samples.split(1))
+        }
         if k > 1:
             summary = uncertainty.summarise(samples)
             named[_beside(out, "mean")] = summary.mean
@@ -239,8 +271,17 @@ class Job:
 def outputs(output: Path, samples: int) -> list[Path]:
     """Every file a restoration of so many samples writes."""
     several = [str(k + 1) for k in range(1, samples)] + ["mean"] if samples > 1 else []
-    charts = [_beside(output, name).with_suffix(".png") for name in ("deviation", "sheet")] if samples > 1 else []
-    return [output, *(_beside(output, name) for name in several), *charts, output.with_suffix(".json")]
+    charts = (
+        [_beside(output, name).with_suffix(".png") for name in ("deviation", "sheet")]
+        if samples > 1
+        else []
+    )
+    return [
+        output,
+        *(_beside(output, name) for name in several),
+        *charts,
+        output.with_suffix(".json"),
+    ]
 
 
 def _sha256(path: Path | None) -> str | None:

@@ -1,4 +1,6 @@
-"""Operators from a user's own python file, ``my.py:make``, and the files their measurements are kept in."""
+"""Operators from a user's own python file, ``my.py:make``, and the files their measurements are
+kept in.
+"""
 
 import difflib
 import importlib.util
@@ -22,13 +24,15 @@ ARRAYS = (".npy", ".pt", ".safetensors")
 
 
 def load(spec: str, shape: tuple[int, int, int]) -> Operator:
-    """The operator that ``NAME`` in ``FILE.py:NAME`` makes: an operator, or a function of (h, w) or of nothing.
+    """The operator that ``NAME`` in ``FILE.py:NAME`` makes: an operator, or a function of (h, w) or
+    of nothing.
 
     The file is executed.
 
     Args:
         spec: ``my.py:make``.
-        shape: (c, h, w) of the images; make gets h and w, a plain callable or a deepinv Physics all three.
+        shape: (c, h, w) of the images; make gets h and w, a plain callable or a deepinv Physics all
+            three.
 
     Raises:
         ValueError: if there is no such file or name, or either raises or gives something else.
@@ -37,12 +41,19 @@ def load(spec: str, shape: tuple[int, int, int]) -> Operator:
     module = _execute(path)
     if not hasattr(module, name):
         defined = [
-            n for n, v in vars(module).items() if callable(v) and getattr(v, "__module__", "") == module.__name__
+            n
+            for n, v in vars(module).items()
+            if callable(v) and getattr(v, "__module__", "") == module.__name__
         ]
         near = difflib.get_close_matches(name, defined, n=1, cutoff=0.5)
         raise ValueError(
-            f"{path} has no {name!r}. It defines: {', '.join(defined) or 'nothing that can be called'}. "
-            + (f"Did you mean {near[0]!r}?" if near else f"A function is expected: def {name}(h, w): return A")
+            f"{path} has no {name!r}. It defines: "
+            f"{', '.join(defined) or 'nothing that can be called'}. "
+            + (
+                f"Did you mean {near[0]!r}?"
+                if near
+                else f"A function is expected: def {name}(h, w): return A"
+            )
         )
     made = getattr(module, name)
     if not (isinstance(made, Operator) or is_physics(made)) or inspect.isclass(made):
@@ -55,7 +66,8 @@ def load(spec: str, shape: tuple[int, int, int]) -> Operator:
     if callable(made):
         return Function(made, shape=shape)
     raise ValueError(
-        f"{spec} returned a {type(made).__name__}. A hrdis Operator or a callable x -> y is expected: return A"
+        f"{spec} returned a {type(made).__name__}. A hrdis Operator or a callable x -> y is "
+        "expected: return A"
     )
 
 
@@ -74,7 +86,9 @@ def split(spec: str) -> tuple[Path, str]:
     path = Path(file)
     if not path.is_file() or path.suffix != ".py":
         what = "does not exist" if not path.exists() else "is no python file"
-        raise ValueError(f"{path} {what}. A python file that defines {name} is expected: my.py:{name}")
+        raise ValueError(
+            f"{path} {what}. A python file that defines {name} is expected: my.py:{name}"
+        )
     return path, name
 
 
@@ -85,7 +99,9 @@ def digest(spec: str) -> str | None:
 
 @contextmanager
 def running(spec: str) -> Iterator[None]:
-    """Around a user's own code: whatever it raises, but for our own refusals, becomes one message."""
+    """Around a user's own code: whatever it raises, but for our own refusals, becomes one
+    message.
+    """
     try:
         yield
     except (ValueError, TypeError):
@@ -97,12 +113,19 @@ def running(spec: str) -> Iterator[None]:
 def explain(spec: str, error: BaseException) -> str:
     """What a user's code raised, and where, in one line."""
     file = spec.rpartition(":")[0]
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).name == Path(file).name]
+    lines = [
+        f.lineno
+        for f in traceback.extract_tb(error.__traceback__)
+        if Path(f.filename).name == Path(file).name
+    ]
     if isinstance(error, SyntaxError):
         lines = [error.lineno]
     where = f" (line {lines[-1]})" if lines else ""
     said = (str(error).strip() or "no message").splitlines()[0]
-    return f"{spec} raised {type(error).__name__}{where}: {said}. Try it alone: hrdis check-operator {spec}"
+    return (
+        f"{spec} raised {type(error).__name__}{where}: {said}. Try it alone: hrdis check-operator "
+        f"{spec}"
+    )
 
 
 def _execute(path: Path) -> Any:
@@ -136,8 +159,8 @@ def _make(make: Any, spec: str, h: int, w: int) -> Any:
     if wanted is None:
         name = spec.rpartition(":")[2]
         raise ValueError(
-            f"{spec} is a {type(make).__name__} that takes neither (h, w) nor nothing. A function that makes the "
-            f"operator is expected: def {name}(h, w): return A"
+            f"{spec} is a {type(make).__name__} that takes neither (h, w) nor nothing. A function "
+            f"that makes the operator is expected: def {name}(h, w): return A"
         )
     try:
         return make(*wanted)
@@ -149,29 +172,37 @@ def _make(make: Any, spec: str, h: int, w: int) -> Any:
 
 
 def read_array(path: Path) -> Tensor:
-    """One measurement from .npy, .pt or .safetensors: float32, the image axis first. No code is run.
+    """One measurement from .npy, .pt or .safetensors: float32, the image axis first. No code is
+    run.
 
     Raises:
         ValueError: if the file is missing, no array, complex, or holds other than one measurement.
     """
     if not path.is_file():
-        raise ValueError(f"{path} does not exist. A measurement ({', '.join(ARRAYS)}) or a picture is expected.")
+        raise ValueError(
+            f"{path} does not exist. A measurement ({', '.join(ARRAYS)}) or a picture is expected."
+        )
     try:
         y = _readers()[path.suffix](path)
     except Exception as error:  # each library has its own; all mean that the file is none
         said = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
-        raise ValueError(f"{path} cannot be read as an array ({said}). numpy.save(path, y) makes one.") from None
+        raise ValueError(
+            f"{path} cannot be read as an array ({said}). numpy.save(path, y) makes one."
+        ) from None
     if isinstance(y, Tensor) and y.is_complex():
         raise ValueError(
-            f"{path} holds complex numbers. Real ones are expected, with the real and the imaginary part as two "
-            "channels: numpy.save(path, numpy.stack([y.real, y.imag], 1))"
+            f"{path} holds complex numbers. Real ones are expected, with the real and the "
+            "imaginary part as two channels: numpy.save(path, numpy.stack([y.real, y.imag], 1))"
         )
     if not isinstance(y, Tensor):
-        raise ValueError(f"{path} holds no array of real numbers. One measurement is expected: numpy.save(path, y)")
+        raise ValueError(
+            f"{path} holds no array of real numbers. One measurement is expected: numpy.save(path, "
+            "y)"
+        )
     if y.ndim < 2 or len(y) != 1:
         raise ValueError(
-            f"{path} has shape {tuple(y.shape)}. One measurement with the image axis first, (1, ...), is expected: "
-            "numpy.save(path, y[None])"
+            f"{path} has shape {tuple(y.shape)}. One measurement with the image axis first, (1, "
+            "...), is expected: numpy.save(path, y[None])"
         )
     return y.float()
 
@@ -201,4 +232,6 @@ def write_array(path: Path, y: Tensor) -> None:
 
 def is_picture(y: Tensor) -> bool:
     """Whether a clean measurement can be kept as a picture: grey or colour, within [-1, 1]."""
-    return y.ndim == 4 and y.shape[1] in (1, 3) and min(y.shape) > 0 and float(y.abs().max()) <= 1.001
+    return (
+        y.ndim == 4 and y.shape[1] in (1, 3) and min(y.shape) > 0 and float(y.abs().max()) <= 1.001
+    )

@@ -1,6 +1,7 @@
 """The solvers, by name, each with its presets.
 
-``SOLVERS[name]`` is ``(class, presets)``; presets are keyed by task, or by task and prior (``"sr4@default"``).
+``SOLVERS[name]`` is ``(class, presets)``; presets are keyed by task, or by task and prior
+(``"sr4@default"``).
 """
 
 from collections.abc import Sequence
@@ -79,10 +80,11 @@ def preset(
         solver: a name of `SOLVERS`.
         keys: preset keys of the task, the most specific first (``Task.presets``).
         prior: its ``presets``; ``"sr4@default"`` goes before ``"sr4"`` for "default".
-        noise: level for images in [0, 1]. Of the levels that a key has ("inpaint-noise01", "-noise02", "-noise05",
-            "-noise10", or "inpaint" for none) the nearest one is taken, by the ratio of the levels.
-        kind: of the noise; "inpaint-poisson" goes before all of these for "poisson", as "inpaint-speckle" for
-            "speckle".
+        noise: level for images in [0, 1]. Of the levels that a key has ("inpaint-noise01",
+            "-noise02", "-noise05", "-noise10", or "inpaint" for none) the nearest one is taken, by
+            the ratio of the levels.
+        kind: of the noise; "inpaint-poisson" goes before all of these for "poisson", as
+            "inpaint-speckle" for "speckle".
 
     Returns:
         the key chosen (None if there was none to choose) and the settings.

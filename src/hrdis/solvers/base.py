@@ -8,7 +8,16 @@ from functools import wraps
 from inspect import Parameter, Signature
 from itertools import pairwise
 from math import log
-from typing import Annotated, Any, ClassVar, Self, TypeVar, cast, dataclass_transform, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Self,
+    TypeVar,
+    cast,
+    dataclass_transform,
+    get_type_hints,
+)
 
 import pydantic.dataclasses
 import torch
@@ -26,7 +35,8 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def settings(cls: type[T]) -> type[T]:
-    """Make a class a frozen dataclass with keyword-only fields, bounds checked, unknown names refused.
+    """Make a class a frozen dataclass with keyword-only fields, bounds checked, unknown names
+    refused.
 
     What stands under the fields is added to its docstring, for ``help``.
 
@@ -49,7 +59,9 @@ def settings(cls: type[T]) -> type[T]:
         try:
             checked(self, **values)
         except pydantic.ValidationError as error:
-            raise ValueError(_explain(cls.__name__, error, {f.name: f.default for f in fields(made)})) from None
+            raise ValueError(
+                _explain(cls.__name__, error, {f.name: f.default for f in fields(made)})
+            ) from None
 
     made.__init__ = __init__
     _describe(made)
@@ -57,10 +69,15 @@ def settings(cls: type[T]) -> type[T]:
 
 
 def _describe(made: Any) -> None:
-    """Plain types in the signature, and what stands under the fields, inherited ones too, in the docstring."""
+    """Plain types in the signature, and what stands under the fields, inherited ones too, in the
+    docstring.
+    """
     hints = get_type_hints(made)
     made.__signature__ = Signature(
-        [Parameter(f.name, Parameter.KEYWORD_ONLY, default=f.default, annotation=hints[f.name]) for f in fields(made)]
+        [
+            Parameter(f.name, Parameter.KEYWORD_ONLY, default=f.default, annotation=hints[f.name])
+            for f in fields(made)
+        ]
     )
     told = _helps(made)
     lines = [f"        {f.name}: {told.get(f.name, '')}" for f in fields(made)]
@@ -70,7 +87,12 @@ def _describe(made: Any) -> None:
 def _helps(cls: type) -> dict[str, str]:
     """What stands under the fields of a class of settings and of its bases, by name."""
     bases = [getattr(base, "__pydantic_fields__", {}) for base in reversed(cls.__mro__)]
-    return {n: " ".join(i.description.split()) for known in bases for n, i in known.items() if i.description}
+    return {
+        n: " ".join(i.description.split())
+        for known in bases
+        for n, i in known.items()
+        if i.description
+    }
 
 
 def _explain(name: str, error: pydantic.ValidationError, known: Mapping[str, object]) -> str:
@@ -90,9 +112,14 @@ def _explain(name: str, error: pydantic.ValidationError, known: Mapping[str, obj
 
 
 def settings_schema(solver: type["Solver"]) -> dict[str, dict[str, Any]]:
-    """The settings of a solver as JSON schema, by name: type, bounds, choices, default, and what it means."""
+    """The settings of a solver as JSON schema, by name: type, bounds, choices, default, and what it
+    means.
+    """
     known, told = pydantic.TypeAdapter(solver).json_schema()["properties"], _helps(solver)
-    return {f.name: known[f.name] | {"description": told.get(f.name, "")} for f in fields(cast(Any, solver))}
+    return {
+        f.name: known[f.name] | {"description": told.get(f.name, "")}
+        for f in fields(cast(Any, solver))
+    }
 
 
 @dataclass(frozen=True)
@@ -112,13 +139,17 @@ class Step:
     theta: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        info = {name: [float(f"{v:.3g}") for v in value.flatten().tolist()] for name, value in self.info.items()}
+        info = {
+            name: [float(f"{v:.3g}") for v in value.flatten().tolist()]
+            for name, value in self.info.items()
+        }
         return f"Step(t={self.t}, x={tuple(self.x.shape)}, info={info}, theta={list(self.theta)})"
 
 
 Run = Generator[Step, None, Tensor]
 
-#: Noise, for images in [0, 1], that settings were searched for; with settings for none, noise up to 0.004 does no harm.
+#: Noise, for images in [0, 1], that settings were searched for; with settings for none, noise up to
+#: 0.004 does no harm.
 LEVELS = {"": 0.004, "-noise01": 0.01, "-noise02": 0.02, "-noise05": 0.05, "-noise10": 0.1}
 
 
@@ -130,7 +161,9 @@ def choose(
     noise: float = 0.0,
     kind: str = "gaussian",
 ) -> tuple[str | None, "Solver"]:
-    """Choose among the presets of a solver: the most specific, else the class's defaults; see `solvers.preset`."""
+    """Choose among the presets of a solver: the most specific, else the class's defaults; see
+    `solvers.preset`.
+    """
     levels = [""]
     if noise > 0:
         levels = [f"-{kind}", *sorted(LEVELS, key=lambda level: abs(log(noise / LEVELS[level])))]
@@ -145,17 +178,24 @@ def choose(
 class Solver(ABC):
     """Settings of one algorithm; the problem, the prior and the noise come with `run`.
 
-    Leaves are frozen dataclasses (``@final @settings``). ``run`` is decorated with ``torch.no_grad`` (torch
-    re-enters it on every resume), opens ``torch.enable_grad`` only around a derivative, never yields inside it,
-    and draws from ``rng`` only what it multiplies by something other than zero.
+    Leaves are frozen dataclasses (``@final @settings``). ``run`` is decorated with
+    ``torch.no_grad`` (torch re-enters it on every resume), opens ``torch.enable_grad`` only around
+    a derivative, never yields inside it, and draws from ``rng`` only what it multiplies by
+    something other than zero.
     """
 
     #: What the operator must be, whatever the settings.
     requires: ClassVar[type[Operator]] = Operator  # type: ignore[type-abstract]
     noiseless: ClassVar[bool] = False  #: Whether it can explain noiseless measurements only.
-    noise: ClassVar[str] = "weights"  #: What becomes of the level of the noise: a word of ``hrdis solvers``.
-    descends: ClassVar[bool] = False  #: Whether its steps are those of a reverse process, which has none up again.
-    presets: ClassVar[Mapping[str, "Solver"]] = {}  #: Settings by family, noise and prior: ``hrdis solvers NAME``.
+    noise: ClassVar[str] = (
+        "weights"  #: What becomes of the level of the noise: a word of ``hrdis solvers``.
+    )
+    descends: ClassVar[bool] = (
+        False  #: Whether its steps are those of a reverse process, which has none up again.
+    )
+    presets: ClassVar[
+        Mapping[str, "Solver"]
+    ] = {}  #: Settings by family, noise and prior: ``hrdis solvers NAME``.
     summary: ClassVar[str] = ""
     cost: ClassVar[str] = ""
     reference: ClassVar[str] = ""
@@ -164,8 +204,8 @@ class Solver(ABC):
     def preset(cls, problem: Problem, prior: Prior) -> Self:
         """Return the settings that fit a problem and a prior, to use or to change.
 
-        They are chosen by the operator's ``families`` and the level of the noise, from those tuned for the prior, else
-        from the paper's; where there are none, the defaults of the class.
+        They are chosen by the operator's ``families`` and the level of the noise, from those tuned
+        for the prior, else from the paper's; where there are none, the defaults of the class.
 
         Args:
             problem: its operator and its noise decide.
@@ -175,7 +215,8 @@ class Solver(ABC):
             >>> import hrdis, torch
             >>> A = hrdis.operators.SuperResolution(scale=4)
             >>> HRDIS = hrdis.HRDIS
-            >>> HRDIS.preset(hrdis.Problem(torch.zeros(1, 3, 4, 4), A), hrdis.load_prior("default")).init
+            >>> problem = hrdis.Problem(torch.zeros(1, 3, 4, 4), A)
+            >>> HRDIS.preset(problem, hrdis.load_prior("default")).init
             'smooth'
         """
         noise = problem.sigma_y / 2  # of images in [0, 1]
@@ -204,12 +245,16 @@ class Solver(ABC):
 
 @settings
 class Sampler(Solver):
-    """A solver that walks x_t down an even grid from noise: what most of the compared methods share."""
+    """A solver that walks x_t down an even grid from noise: what most of the compared methods
+    share.
+    """
 
     steps: Annotated[int, Field(ge=1, le=10_000)] = 100
     """Network calls."""
     start: Annotated[int, Field(ge=0, le=100_000)] | None = None
-    """Largest time visited; below the top, the run starts from the operator's smooth picture, diffused."""
+    """Largest time visited; below the top, the run starts from the operator's smooth picture,
+    diffused.
+    """
 
     def times(self, schedule: Schedule) -> list[int]:
         return schedule.uniform(self.steps, self.start)
@@ -222,7 +267,8 @@ class Sampler(Solver):
 def through_network(
     prior: Prior, x_t: Tensor, t: int, objective: Callable[[Tensor], Tensor]
 ) -> tuple[Prediction, Tensor, Tensor]:
-    """Call the network with a graph: its prediction, an objective of x0_hat per image (b,), and its gradient in x_t.
+    """Call the network with a graph: its prediction, an objective of x0_hat per image (b,), and its
+    gradient in x_t.
 
     All three come back without a graph. The caller may be in inference mode, which has none.
     """
@@ -234,8 +280,11 @@ def through_network(
     return prediction.map(Tensor.detach), value.detach(), gradient
 
 
-def transposed_jacobian(prior: Prior, x_t: Tensor, t: int) -> tuple[Prediction, Callable[[Tensor], Tensor]]:
-    """Call the network with a graph: its prediction, without one, and v -> J^T v for the Jacobian J of x0_hat in x_t.
+def transposed_jacobian(
+    prior: Prior, x_t: Tensor, t: int
+) -> tuple[Prediction, Callable[[Tensor], Tensor]]:
+    """Call the network with a graph: its prediction, without one, and v -> J^T v for the Jacobian J
+    of x0_hat in x_t.
 
     The graph lives as long as the function. The caller may be in inference mode, which has none.
     """
@@ -254,23 +303,33 @@ def slope(value: Tensor, x: Tensor) -> Tensor:
     """The gradient in x of the sum of what became of A(x)."""
     if not value.requires_grad:
         raise TypeError(
-            "A has no gradient: autograd finds no way from A(x) back to x (a detach, numpy, or an integer in between). "
-            "Torch operations throughout are expected, or a solver that takes no derivative of A: hrdis.DDNM()."
+            "A has no gradient: autograd finds no way from A(x) back to x (a detach, numpy, or an "
+            "integer in between). Torch operations throughout are expected, or a solver that takes "
+            "no derivative of A: hrdis.DDNM()."
         )
     return torch.autograd.grad(value.sum(), x)[0]
 
 
 def data_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Residual r = A(x) - y and (N_x / M) J^T r: the gradient of N_x times half the mean of squares, per image."""
-    with torch.inference_mode(False), torch.enable_grad():  # the caller may be in inference mode, which has no graph
+    """Residual r = A(x) - y and (N_x / M) J^T r: the gradient of N_x times half the mean of
+    squares, per image.
+    """
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+    ):  # the caller may be in inference mode, which has no graph
         x = x.detach().clone().requires_grad_()
         r = A(x) - y
         gradient = slope(0.5 * r.abs().square(), x)
     return r.detach(), gradient * (x[0].numel() / y[0].numel())
 
 
-def parameter_gradients(A: BlindOperator, x: Tensor, y: Tensor, theta: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The gradient of half the mean squared residual y - A(x; theta) of each image in every parameter."""
+def parameter_gradients(
+    A: BlindOperator, x: Tensor, y: Tensor, theta: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The gradient of half the mean squared residual y - A(x; theta) of each image in every
+    parameter.
+    """
     with torch.inference_mode(False), torch.enable_grad():
         own = {name: value.detach().clone().requires_grad_() for name, value in theta.items()}
         loss = 0.5 * (A.at(x.detach().clone(), own) - y.clone()).square().flatten(1).mean(1).sum()

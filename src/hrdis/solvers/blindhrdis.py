@@ -20,15 +20,16 @@ from .hrdis import GENTLE, Family
 @final
 @settings
 class BlindHRDIS(Family):
-    """HRDIS for y = A(x; theta): a gradient step on theta, then an HRDIS step on mu with the same operator.
+    """HRDIS for y = A(x; theta): a gradient step on theta, then an HRDIS step on mu with the same
+    operator.
 
-        theta = theta - Adam(n_theta grad_theta 1/2 ||y - A(mu; theta)||^2 / M)      at the operator's own rates
-        mu    = the step of HRDIS with A(.; theta)
+        theta = theta - Adam(n_theta grad_theta 1/2 ||y - A(mu; theta)||^2 / M)      at the
+        operator's own rates mu    = the step of HRDIS with A(.; theta)
 
-    with n_theta entries in a parameter: a number for the image is moved by the mean residual, a map pixel by pixel, at
-    any size. Adam's epsilon is 1e-5 of the residual, so that rounding moves nothing where mu starts as an
-    exact solution. Nothing moves in the first iteration. The paper (C.7) gives no rates, start or domain: they are the
-    operator's.
+    with n_theta entries in a parameter: a number for the image is moved by the mean residual, a map
+    pixel by pixel, at any size. Adam's epsilon is 1e-5 of the residual, so that rounding moves
+    nothing where mu starts as an exact solution. Nothing moves in the first iteration. The paper
+    (C.7) gives no rates, start or domain: they are the operator's.
 
     Yields:
         `Step` with x = mu, the residual, and theta.
@@ -37,7 +38,8 @@ class BlindHRDIS(Family):
         mu after its last update, (b, c, h, w), unclamped; theta is in ``Result.theta``.
 
     Draws:
-        per step z_x if sigma_x0 > 0, then z if the step takes fresh noise (beta > 0, or the first step).
+        per step z_x if sigma_x0 > 0, then z if the step takes fresh noise (beta > 0, or the first
+        step).
 
     Cost:
         one network call per step, no derivative of the network.
@@ -51,7 +53,8 @@ class BlindHRDIS(Family):
     Example:
         >>> import torch, hrdis
         >>> prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
-        >>> problem = hrdis.measure(hrdis.operators.LowLight(f=0.5), torch.ones(1, 1, 8, 8) / 2, seeds=[0])
+        >>> x = torch.ones(1, 1, 8, 8) / 2
+        >>> problem = hrdis.measure(hrdis.operators.LowLight(f=0.5), x, seeds=[0])
         >>> sorted(hrdis.solve(BlindHRDIS(steps=20), prior, problem, seeds=[0]).theta)
         ['M', 'f']
     """
@@ -91,11 +94,15 @@ class BlindHRDIS(Family):
             r, data = data_gradient(lambda v: A.at(v, theta), x, y)
             if k > 0:
                 update(data, self.strength(q, t) * (eps - n))
-            yield Step(t, mu.clone(), {"residual": rms(r)}, {name: v.clone() for name, v in theta.items()})
+            yield Step(
+                t, mu.clone(), {"residual": rms(r)}, {name: v.clone() for name, v in theta.items()}
+            )
         return mu
 
 
 PRESETS: dict[str, Solver] = {
-    "lowlight": BlindHRDIS(steps=300, grid="stride", lr=0.1, lambda_reg=0.25),  # about 300 calls (C.7): here 334
+    "lowlight": BlindHRDIS(
+        steps=300, grid="stride", lr=0.1, lambda_reg=0.25
+    ),  # about 300 calls (C.7): here 334
     "lowlight@default": BlindHRDIS(**GENTLE, lr=1.0, lambda_reg=0.01),
 }

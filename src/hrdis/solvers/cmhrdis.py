@@ -19,11 +19,13 @@ class CMHRDIS(Family):
     With the hybrid noise n of `HRDIS` and x_t = a_t mu + b_t n, in its symbols:
 
         x0_hat = f(x_t, t)
-        g      = -lambda_obs (N_x / M) J^T (y - A mu) + lambda_reg W(sigma_t) / sigma_t (mu - x0_hat)
-        mu     = mu - Adam(g)                                  (no update in the first iteration)
+        g      = -lambda_obs (N_x / M) J^T (y - A mu) + lambda_reg W(sigma_t) / sigma_t (mu -
+        x0_hat) mu     = mu - Adam(g)                                  (no update in the first
+        iteration)
 
-    Since sigma_t (eps - n) = mu - x0_hat for every prior, this *is* `HRDIS` on a prior that hands out f; what is left
-    to say is where it may start: consistency models are trained for noise up to 80 times the signal, which is t = 929.
+    Since sigma_t (eps - n) = mu - x0_hat for every prior, this *is* `HRDIS` on a prior that hands
+    out f; what is left to say is where it may start: consistency models are trained for noise up to
+    80 times the signal, which is t = 929.
 
     Yields:
         `Step` with x = mu after the update and the root mean square residual of y before it.
@@ -32,7 +34,8 @@ class CMHRDIS(Family):
         mu after its last update, (b, c, h, w), unclamped.
 
     Draws:
-        per step z_x if sigma_x0 > 0, then z if the step takes fresh noise (beta > 0, or the first step).
+        per step z_x if sigma_x0 > 0, then z if the step takes fresh noise (beta > 0, or the first
+        step).
 
     Cost:
         one network call per step, no derivative of the network, memory of one call.
@@ -69,5 +72,7 @@ class CMHRDIS(Family):
 
 
 PRESETS: dict[str, Solver] = {
-    "inpaint": CMHRDIS(steps=150, grid="stride", lr=0.1, lambda_reg=0.25),  # HRDIS's of Table 5, from t = 929
+    "inpaint": CMHRDIS(
+        steps=150, grid="stride", lr=0.1, lambda_reg=0.25
+    ),  # HRDIS's of Table 5, from t = 929
 }

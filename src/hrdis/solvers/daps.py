@@ -21,13 +21,15 @@ SIGMA_MAX = 100.0  # the official configs' largest noise level, over signal
 @final
 @settings
 class DAPS(Solver):
-    """Denoise by an ODE, sample around the result by Langevin steps that see the measurement, and add less noise again.
+    """Denoise by an ODE, sample around the result by Langevin steps that see the measurement, and
+    add less noise again.
 
-    For noise levels sigma_t over the grid, on x = x_t / sqrt(alpha_bar_t) (noise added, signal unscaled):
+    For noise levels sigma_t over the grid, on x = x_t / sqrt(alpha_bar_t) (noise added, signal
+    unscaled):
 
-        x0_hat = x after ode_steps Euler steps of dx / dsigma = (x - x0_hat(x)) / sigma, from sigma_t to sigma_0
-        v      = v - l [grad ||A v - y||^2 / tau^2 + (v - x0_hat) / sigma_t^2] + sqrt(2 l) z,   from v = x0_hat
-        x      = v + sigma_s z
+        x0_hat = x after ode_steps Euler steps of dx / dsigma = (x - x0_hat(x)) / sigma, from
+        sigma_t to sigma_0 v      = v - l [grad ||A v - y||^2 / tau^2 + (v - x0_hat) / sigma_t^2] +
+        sqrt(2 l) z,   from v = x0_hat x      = v + sigma_s z
 
     with l falling linearly over the levels, from ``lr`` to a hundredth of it.
 
@@ -41,17 +43,17 @@ class DAPS(Solver):
         x_T, then per level z for each Langevin step, and z for the next level except to s = -1.
 
     Cost:
-        ``ode_steps`` network calls per level (fewer at the lowest), no derivative of the network; ``langevin_steps``
-        gradients of the operator per level.
+        ``ode_steps`` network calls per level (fewer at the lowest), no derivative of the network;
+        ``langevin_steps`` gradients of the operator per level.
 
     Reference:
-        Zhang et al., Improving Diffusion Inverse Problem Solving with Decoupled Noise Annealing, CVPR 2025,
-        Algorithm 1.
+        Zhang et al., Improving Diffusion Inverse Problem Solving with Decoupled Noise Annealing,
+        CVPR 2025, Algorithm 1.
 
     Differs from the official code:
-        zhangbingliang2019/DAPS, commit 098df6b: (1) noise levels are the nearest ones of the prior's own schedule,
-        where the network was trained, instead of interpolated times; (2) a run that diverges is named, there it
-        returns zeros. As there, the data term has no 1/2.
+        zhangbingliang2019/DAPS, commit 098df6b: (1) noise levels are the nearest ones of the
+        prior's own schedule, where the network was trained, instead of interpolated times; (2) a
+        run that diverges is named, there it returns zeros. As there, the data term has no 1/2.
 
     Example:
         >>> import torch, hrdis
@@ -70,7 +72,9 @@ class DAPS(Solver):
     steps: Annotated[int, Field(ge=1, le=10_000)] = 200
     """Noise levels, before those that fall on the same time are merged."""
     start: Annotated[int, Field(ge=0, le=100_000)] | None = None
-    """Largest time visited, by default the one of noise 100; below, the run starts from the smooth picture."""
+    """Largest time visited, by default the one of noise 100; below, the run starts from the smooth
+    picture.
+    """
     sigma_min: Annotated[float, Field(gt=0)] = 0.1
     """Lowest noise level."""
     ode_steps: Annotated[int, Field(ge=1, le=1_000)] = 5
@@ -114,11 +118,15 @@ class DAPS(Solver):
 
 
 def _levels(q: Schedule, first: float, last: float, count: int) -> list[int]:
-    """Times nearest to EDM's noise levels (rho = 7) from one to another, merged where they agree."""
+    """Times nearest to EDM's noise levels (rho = 7) from one to another, merged where they
+    agree.
+    """
     if count == 1:
         return [q.nearest(first)]
     high, low = first ** (1 / 7), last ** (1 / 7)
-    return list(dict.fromkeys(q.nearest((high + i / (count - 1) * (low - high)) ** 7) for i in range(count)))
+    return list(
+        dict.fromkeys(q.nearest((high + i / (count - 1) * (low - high)) ** 7) for i in range(count))
+    )
 
 
 def _misfit_gradient(A: Operator, x: Tensor, y: Tensor) -> Tensor:
@@ -128,15 +136,25 @@ def _misfit_gradient(A: Operator, x: Tensor, y: Tensor) -> Tensor:
         return slope((A(x) - y.clone()).abs().square(), x)
 
 
-_LOW: dict[str, Any] = {"steps": 10, "sigma_min": 0.02, "ode_steps": 4, "langevin_steps": 20, "lr": 5e-5}
+_LOW: dict[str, Any] = {
+    "steps": 10,
+    "sigma_min": 0.02,
+    "ode_steps": 4,
+    "langevin_steps": 20,
+    "lr": 5e-5,
+}
 
 PRESETS: dict[str, Solver] = {
-    "sr4": DAPS(),  # official configs: lr 1e-4 for x4, blur and random masks, 2e-5 for HDR, 5e-5 for boxes and phase
+    # official configs: lr 1e-4 for x4, blur and random masks, 2e-5 for HDR, 5e-5 for boxes and
+    # phase
+    "sr4": DAPS(),
     "sr2": DAPS(lr=5e-5),
     "inpaint": DAPS(lr=5e-5),
     "phase": DAPS(lr=5e-5),
     "hdr": DAPS(lr=2e-5),
-    "sr2@default": DAPS(**_LOW, start=200),  # "@default": searched on training photographs, docs/choosing.md
+    "sr2@default": DAPS(
+        **_LOW, start=200
+    ),  # "@default": searched on training photographs, docs/choosing.md
     "sr4@default": DAPS(**_LOW, start=200),
     "inpaint@default": DAPS(**_LOW, start=100),
     "sr4-noise05@default": DAPS(**_LOW, start=100, tau=0.05),

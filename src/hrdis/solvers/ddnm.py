@@ -34,22 +34,26 @@ class DDNM(Sampler):
         x0_y of the last call, (b, c, h, w), unclamped.
 
     Draws:
-        x_T, then z per move (also per move up) while its factor is not zero: not at s = -1, not with eta = 0.
+        x_T, then z per move (also per move up) while its factor is not zero: not at s = -1, not
+        with eta = 0.
 
     Cost:
         one network call per move down, no derivative of the network.
 
     Reference:
-        Wang, Yu, Zhang, Zero-Shot Image Restoration Using Denoising Diffusion Null-Space Model, ICLR 2023.
+        Wang, Yu, Zhang, Zero-Shot Image Restoration Using Denoising Diffusion Null-Space Model,
+        ICLR 2023.
 
     Differs from the official code:
-        wyhuai/DDNM, commit 00b58ea: the "simplified" path there scales the noise by sqrt(1 - alpha_bar_s^2) once
-        more; here it does not. Climbing re-noises the last unprojected estimate, as the code does.
+        wyhuai/DDNM, commit 00b58ea: the "simplified" path there scales the noise by sqrt(1 -
+        alpha_bar_s^2) once more; here it does not. Climbing re-noises the last unprojected
+        estimate, as the code does.
 
     Example:
         >>> import torch, hrdis
         >>> prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
-        >>> problem = hrdis.measure(hrdis.operators.SuperResolution(2), torch.ones(1, 1, 8, 8) / 2, seeds=[0])
+        >>> x = torch.ones(1, 1, 8, 8) / 2
+        >>> problem = hrdis.measure(hrdis.operators.SuperResolution(2), x, seeds=[0])
         >>> hrdis.solve(DDNM(steps=20), prior, problem, seeds=[0]).nfe
         20
     """
@@ -90,10 +94,13 @@ class DDNM(Sampler):
 
 
 PRESETS: dict[str, Solver] = {
-    "sr2": DDNM(),  # the paper's comparison: 100 steps (its timing, Table 3), eta 0.85 (official default)
+    # the paper's comparison: 100 steps (its timing, Table 3), eta 0.85 (official default)
+    "sr2": DDNM(),
     "sr4": DDNM(),
     "inpaint": DDNM(),
-    "sr4@default": DDNM(steps=40, start=100, eta=1.0),  # searched on training photographs: docs/prior.md
+    "sr4@default": DDNM(
+        steps=40, start=100, eta=1.0
+    ),  # searched on training photographs: docs/prior.md
     "sr2@default": DDNM(steps=40, start=200, eta=1.0),
     "inpaint@default": DDNM(steps=100, start=100, eta=1.0),
 }

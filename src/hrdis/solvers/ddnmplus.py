@@ -19,22 +19,27 @@ from .base import Run, Sampler, Solver, Step, settings
 @final
 @settings
 class DDNMPlus(Sampler):
-    """DDNM for noisy measurements: as much of the residual as the noise of the step can hide, component by component.
+    """DDNM for noisy measurements: as much of the residual as the noise of the step can hide,
+    component by component.
 
-    With a = sqrt(alpha_bar_s), b = sqrt(1 - alpha_bar_s) and s_i the singular values, along the columns of V:
+    With a = sqrt(alpha_bar_s), b = sqrt(1 - alpha_bar_s) and s_i the singular values, along the
+    columns of V:
 
-        s_i = 0               lambda = 1                                     d1 = eta b      d2 = sqrt(1 - eta^2) b
-        b >= a sigma_y / s_i  lambda = 1                                     d1 = left       d2 = 0
-        b <  a sigma_y / s_i  lambda = s_i b sqrt(1 - eta^2) / (a sigma_y)   d1 = eta b      d2 = 0
+        s_i = 0               lambda = 1                                     d1 = eta b      d2 =
+        sqrt(1 - eta^2) b b >= a sigma_y / s_i  lambda = 1                                     d1 =
+        left       d2 = 0 b <  a sigma_y / s_i  lambda = s_i b sqrt(1 - eta^2) / (a sigma_y)   d1 =
+        eta b      d2 = 0
 
         left = sqrt(b^2 - (a sigma_y / s_i)^2)
 
         x0_y = x0_hat - V lambda V* A^+ (A x0_hat - y)
         x_s  = a x0_y + V (d1 V* z + d2 V* eps)
 
-    ``form="simplified"`` takes one lambda = min(1, b / (a sigma_y)) for all components, and needs A^+ only:
+    ``form="simplified"`` takes one lambda = min(1, b / (a sigma_y)) for all components, and needs
+    A^+ only:
 
-        x_s  = a (x0_hat - lambda A^+ (A x0_hat - y)) + sqrt(b^2 - (a lambda sigma_y)^2) (sqrt(1 - eta^2) eps + eta z)
+        x_s  = a (x0_hat - lambda A^+ (A x0_hat - y)) + sqrt(b^2 - (a lambda sigma_y)^2) (sqrt(1 -
+        eta^2) eps + eta z)
 
     Without noise both are DDNM.
 
@@ -45,19 +50,19 @@ class DDNMPlus(Sampler):
         x0_y of the last call, (b, c, h, w), unclamped.
 
     Draws:
-        x_T, then z per move (also per move up) while its factor is not zero: not at s = -1, and not with eta = 0 in
-        the simplified form or without noise.
+        x_T, then z per move (also per move up) while its factor is not zero: not at s = -1, and not
+        with eta = 0 in the simplified form or without noise.
 
     Cost:
         one network call per move down, no derivative of the network.
 
     Reference:
-        Wang, Yu, Zhang, Zero-Shot Image Restoration Using Denoising Diffusion Null-Space Model, ICLR 2023, Section 3.3
-        and Appendix I.
+        Wang, Yu, Zhang, Zero-Shot Image Restoration Using Denoising Diffusion Null-Space Model,
+        ICLR 2023, Section 3.3 and Appendix I.
 
     Differs from the official code:
-        wyhuai/DDNM, commit 00b58ea: (1) V (d2 eps) there lacks V*, which is right for masks only; (2) its simplified
-        path takes alpha_bar for its square root and scales the noise once more.
+        wyhuai/DDNM, commit 00b58ea: (1) V (d2 eps) there lacks V*, which is right for masks only;
+        (2) its simplified path takes alpha_bar for its square root and scales the noise once more.
 
     Example:
         >>> import torch, hrdis
@@ -81,7 +86,9 @@ class DDNMPlus(Sampler):
     repeat: Annotated[int, Field(ge=1, le=1_000)] = 1
     """Time travel: how often each stretch is walked; 1 means no travel."""
     form: Literal["exact", "simplified"] = "exact"
-    """exact: per singular value; simplified: one share for all, for operators without a known SVD."""
+    """exact: per singular value; simplified: one share for all, for operators without a known
+    SVD.
+    """
 
     def needs(self) -> type[Operator]:
         return self.requires if self.form == "exact" else LinearOperator
@@ -116,9 +123,15 @@ class DDNMPlus(Sampler):
         A: SVDOperator = problem.A  # type: ignore[assignment]
         sv, a, b = A.singulars(z), q.signal(s), q.noise(s)
         blind, hidden = sv == 0, sv * b >= a * problem.sigma_y
-        ratio = (sv * b / (a * problem.sigma_y)).clamp(max=1)  # 1 where the step's noise hides that of y
+        ratio = (sv * b / (a * problem.sigma_y)).clamp(
+            max=1
+        )  # 1 where the step's noise hides that of y
         kept = torch.where(blind | hidden, torch.ones_like(sv), ratio * (1 - self.eta**2) ** 0.5)
-        left = (b**2 - (a * problem.sigma_y / sv.where(~blind, torch.ones_like(sv))) ** 2).clamp(min=0).sqrt()
+        left = (
+            (b**2 - (a * problem.sigma_y / sv.where(~blind, torch.ones_like(sv))) ** 2)
+            .clamp(min=0)
+            .sqrt()
+        )
         d1 = torch.where(blind | ~hidden, (self.eta * b).to(sv), left)
         d2 = torch.where(blind, ((1 - self.eta**2) ** 0.5 * b).to(sv), torch.zeros_like(sv))
         return A.filter(kept, back), A.V(d1 * A.Vt(z) + d2 * A.Vt(eps))
@@ -139,7 +152,9 @@ PRESETS: dict[str, Solver] = {
     "sr4": DDNMPlus(),
     "inpaint": DDNMPlus(),
     "denoise": DDNMPlus(),
-    "sr2@default": DDNMPlus(**_LOW, eta=1.0),  # "@default": searched on training photographs, docs/choosing.md
+    "sr2@default": DDNMPlus(
+        **_LOW, eta=1.0
+    ),  # "@default": searched on training photographs, docs/choosing.md
     "sr4@default": DDNMPlus(**_LOW, eta=1.0),
     "inpaint@default": DDNMPlus(**_LOW, eta=1.0),
     "sr4-noise05@default": DDNMPlus(**_LOW),

@@ -20,16 +20,18 @@ from .base import Run, Sampler, Solver, Step, settings
 class DDRM(Sampler):
     """Spectral sampling: what the measurement knows better than the step's noise is taken from it.
 
-    In the variance-exploding scale, w = sqrt(1 - alpha_bar_s) / sqrt(alpha_bar_s), with y' = U* y, x' = V* x0_hat and
-    e' = V* eps, along the columns of V:
+    In the variance-exploding scale, w = sqrt(1 - alpha_bar_s) / sqrt(alpha_bar_s), with y' = U* y,
+    x' = V* x0_hat and e' = V* eps, along the columns of V:
 
         s_i = 0             X = x' + sqrt(1 - eta^2) w e' + eta w z
         s_i w <= sigma_y    X = x' + sqrt(1 - eta^2) w (y' - s_i x') / sigma_y + eta w z
-        s_i w >  sigma_y    X = (1 - eta_b) x' + eta_b y' / s_i + sqrt(w^2 - (eta_b sigma_y / s_i)^2) z
+        s_i w >  sigma_y    X = (1 - eta_b) x' + eta_b y' / s_i + sqrt(w^2 - (eta_b sigma_y /
+        s_i)^2) z
 
         x_s = sqrt(alpha_bar_s) V X
 
-    starting from N(y' / s_i, w^2 - (sigma_y / s_i)^2) where s_i w > sigma_y, and from noise elsewhere.
+    starting from N(y' / s_i, w^2 - (sigma_y / s_i)^2) where s_i w > sigma_y, and from noise
+    elsewhere.
 
     Yields:
         `Step` with x = x0_hat and its root mean square residual.
@@ -38,7 +40,8 @@ class DDRM(Sampler):
         x0_hat of the last call: it explains y only as well as the network's own estimate does.
 
     Draws:
-        z for x_T, then z per step except to s = -1; each in the space of images, and taken to the spectrum by V*.
+        z for x_T, then z per step except to s = -1; each in the space of images, and taken to the
+        spectrum by V*.
 
     Cost:
         one network call per step, no derivative of the network, two applications of V and V*.
@@ -47,9 +50,10 @@ class DDRM(Sampler):
         Kawar, Elad, Ermon, Song, Denoising Diffusion Restoration Models, NeurIPS 2022, Eq. 7-8.
 
     Differs from the official code:
-        bahjat-kawar/ddrm, commit 32b6b3c: (1) s_i = 0 is tested first; there, zeros kept inside S (masks, thresholded
-        blurs) take the second rule under noise, and missing pixels copy the measurement's noise; (2) a tie
-        s_i w = sigma_y takes the second rule, there the first; (3) one draw per step instead of three.
+        bahjat-kawar/ddrm, commit 32b6b3c: (1) s_i = 0 is tested first; there, zeros kept inside S
+        (masks, thresholded blurs) take the second rule under noise, and missing pixels copy the
+        measurement's noise; (2) a tie s_i w = sigma_y takes the second rule, there the first; (3)
+        one draw per step instead of three.
 
     Example:
         >>> import torch, hrdis
@@ -62,7 +66,9 @@ class DDRM(Sampler):
 
     requires: ClassVar = SVDOperator
     noise: ClassVar[str] = "known"
-    summary: ClassVar[str] = "sampling in the singular vectors of A, which knows the noise; needs an SVD"
+    summary: ClassVar[str] = (
+        "sampling in the singular vectors of A, which knows the noise; needs an SVD"
+    )
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "DDRM, NeurIPS 2022"
 
@@ -96,8 +102,12 @@ class DDRM(Sampler):
             z_s = A.Vt(rng.randn_like(x_t)) if s >= 0 else torch.zeros_like(x_s)
             r = y_s - s_i * x_s
             along = torch.where(s_i > 0, r / sigma_y if sigma_y > 0 else torch.zeros_like(r), e_s)
-            below = x_s + (1 - self.eta**2) ** 0.5 * w * along + self.eta * w * z_s  # Eq. 8, first and second row
-            above = (1 - self.eta_b) * x_s + self.eta_b * y_s * back + spread(w, self.eta_b) * z_s  # third row
+            below = (
+                x_s + (1 - self.eta**2) ** 0.5 * w * along + self.eta * w * z_s
+            )  # Eq. 8, first and second row
+            above = (
+                (1 - self.eta_b) * x_s + self.eta_b * y_s * back + spread(w, self.eta_b) * z_s
+            )  # third row
             x_t = q.signal(s) * A.V(torch.where(s_i * w > sigma_y, above, below))
             yield Step(t, x0_hat, {"residual": rms(problem.A(x0_hat) - y)})
         return x_t
@@ -110,7 +120,9 @@ PRESETS: dict[str, Solver] = {
     "sr4": DDRM(),
     "inpaint": DDRM(),
     "denoise": DDRM(),
-    "sr2@default": DDRM(**_LOW, eta=1.0),  # "@default": searched on training photographs, docs/choosing.md
+    "sr2@default": DDRM(
+        **_LOW, eta=1.0
+    ),  # "@default": searched on training photographs, docs/choosing.md
     "sr4@default": DDRM(**_LOW, eta=1.0),
     "inpaint@default": DDRM(steps=100, start=100, eta=1.0),
     "sr4-noise05@default": DDRM(**_LOW),

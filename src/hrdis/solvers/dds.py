@@ -39,11 +39,13 @@ class DDS(Sampler):
         one network call and cg_steps applications of A* A per step, no derivative of the network.
 
     Reference:
-        Chung, Lee, Ye, Decomposed Diffusion Sampler for Accelerating Large-Scale Inverse Problems, ICLR 2024.
+        Chung, Lee, Ye, Decomposed Diffusion Sampler for Accelerating Large-Scale Inverse Problems,
+        ICLR 2024.
 
     Differs from the official code:
-        HJ-harry/DDS, commit 509b140: (1) the last x0_y is returned; there it gets one more call as if it still were
-        noisy; (2) step sizes of CG per image, guarded, with a relative tolerance; there over the whole batch.
+        HJ-harry/DDS, commit 509b140: (1) the last x0_y is returned; there it gets one more call as
+        if it still were noisy; (2) step sizes of CG per image, guarded, with a relative tolerance;
+        there over the whole batch.
 
     Example:
         >>> import torch, hrdis
@@ -76,7 +78,12 @@ class DDS(Sampler):
         for t, s in pairwise(times):
             x0_hat, eps = prior(x_t, t)
             if noisy:
-                x0_y = cg(lambda v: v + self.gamma * A.normal(v), x0_hat + self.gamma * Aty, x0_hat, self.cg_steps)
+                x0_y = cg(
+                    lambda v: v + self.gamma * A.normal(v),
+                    x0_hat + self.gamma * Aty,
+                    x0_hat,
+                    self.cg_steps,
+                )
             else:
                 x0_y = cg(A.normal, Aty, x0_hat, self.cg_steps)
             if s >= 0 and self.eta > 0:
@@ -89,10 +96,14 @@ class DDS(Sampler):
 _LOW: dict[str, Any] = {"steps": 40, "start": 100}  # where a small prior knows what it sees
 
 PRESETS: dict[str, Solver] = {
-    "sr2": DDS(),  # official: eta 0.85, 5 CG steps, gamma 1; 100 calls fit the timing of HRDIS, Table 3 (scripts: 50)
+    # official: eta 0.85, 5 CG steps, gamma 1; 100 calls fit the timing of HRDIS, Table 3 (scripts:
+    # 50)
+    "sr2": DDS(),
     "sr4": DDS(),
     "inpaint": DDS(),
-    "sr2@default": DDS(**_LOW, eta=1.0),  # "@default": searched on training photographs, docs/choosing.md
+    "sr2@default": DDS(
+        **_LOW, eta=1.0
+    ),  # "@default": searched on training photographs, docs/choosing.md
     "sr4@default": DDS(**_LOW, eta=1.0),
     "inpaint@default": DDS(**_LOW, eta=1.0),
     "denoise@default": DDS(**_LOW, eta=1.0),

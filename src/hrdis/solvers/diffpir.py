@@ -24,7 +24,8 @@ class DiffPIR(Sampler):
         eps' = (x_t - sqrt(alpha_bar_t) x0_y) / sqrt(1 - alpha_bar_t)
         x_s  = sqrt(alpha_bar_s) x0_y + sqrt(1 - alpha_bar_s) (sqrt(1 - zeta) eps' + sqrt(zeta) z)
 
-    with x0_hat clamped to [-1, 1] and sigma_n = max(0.001, sigma_y / 2), the noise of an image in [0, 1].
+    with x0_hat clamped to [-1, 1] and sigma_n = max(0.001, sigma_y / 2), the noise of an image in
+    [0, 1].
 
     Yields:
         `Step` with x = x0_y and the root mean square residual of x0_hat.
@@ -36,17 +37,18 @@ class DiffPIR(Sampler):
         x_T, then z per step where zeta > 0, except to s = -1.
 
     Cost:
-        one network call per step, no derivative of the network; a linear solve, in closed form where A has an SVD,
-        else by conjugate gradient.
+        one network call per step, no derivative of the network; a linear solve, in closed form
+        where A has an SVD, else by conjugate gradient.
 
     Reference:
-        Zhu et al., Denoising Diffusion Models for Plug-and-Play Image Restoration, CVPRW 2023, Algorithm 1.
+        Zhu et al., Denoising Diffusion Models for Plug-and-Play Image Restoration, CVPRW 2023,
+        Algorithm 1.
 
     Differs from the official code:
-        yuanzhi-zhu/DiffPIR, commit 111d26e: (1) starts from noise, or with ``start`` from the operator's smooth
-        picture, diffused; there from y, diffused by what its own noise leaves; (2) no last call that does not reach the
-        result. The mixture of units in rho_t (noise of [0, 1], images in [-1, 1]) is kept: it is part of what lam
-        means.
+        yuanzhi-zhu/DiffPIR, commit 111d26e: (1) starts from noise, or with ``start`` from the
+        operator's smooth picture, diffused; there from y, diffused by what its own noise leaves;
+        (2) no last call that does not reach the result. The mixture of units in rho_t (noise of [0,
+        1], images in [-1, 1]) is kept: it is part of what lam means.
 
     Example:
         >>> import torch, hrdis
@@ -94,7 +96,9 @@ PRESETS: dict[str, Solver] = {
     "inpaint": DiffPIR(steps=20, lam=1.0, zeta=1.0),  # official configs
     "sr4": DiffPIR(steps=100, lam=1.0, zeta=0.1),
     "sr2": DiffPIR(steps=100, lam=1.0, zeta=0.1),
-    "sr2@default": DiffPIR(**_LOW),  # "@default": searched on training photographs, docs/choosing.md
+    "sr2@default": DiffPIR(
+        **_LOW
+    ),  # "@default": searched on training photographs, docs/choosing.md
     "sr4@default": DiffPIR(steps=40, start=200),
     "inpaint@default": DiffPIR(**_LOW),
     "sr4-noise05@default": DiffPIR(steps=40, start=200),

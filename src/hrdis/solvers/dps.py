@@ -18,19 +18,21 @@ from .base import Run, Sampler, Solver, Step, settings, through_network
 @final
 @settings
 class DPS(Sampler):
-    """Ancestral sampling, pulled towards the measurement by the gradient of the residual's norm through the network.
+    """Ancestral sampling, pulled towards the measurement by the gradient of the residual's norm
+    through the network.
 
         x0_hat = clamp(x0_hat(x_t), -1, 1)
         x_s    = ancestral(x_t, x0_hat) - zeta grad_{x_t} ||y - A x0_hat||
 
-    The ancestral step has the variance that the network learned, where it learned one (ADM), else the small one.
-    The norm is over one image, and over all of y: what stands in the holes of a mask counts (`hrdis.measure` puts
-    nothing there). The gradient flows through the clamp: saturated pixels give none.
-    ``form="ddim"`` is RED-diff's version: DDIM steps without clamp, from x_T = sqrt(alpha_bar) A^+ y +
-    sqrt(1 - alpha_bar) z. Its weight w is zeta / 2.
+    The ancestral step has the variance that the network learned, where it learned one (ADM), else
+    the small one. The norm is over one image, and over all of y: what stands in the holes of a mask
+    counts (`hrdis.measure` puts nothing there). The gradient flows through the clamp: saturated
+    pixels give none. ``form="ddim"`` is RED-diff's version: DDIM steps without clamp, from x_T =
+    sqrt(alpha_bar) A^+ y + sqrt(1 - alpha_bar) z. Its weight w is zeta / 2.
 
     Yields:
-        `Step` with x = x0_hat before guidance (the answer in the last step) and the root mean square residual.
+        `Step` with x = x0_hat before guidance (the answer in the last step) and the root mean
+        square residual.
 
     Returns:
         x_t after the last step, (b, c, h, w), unclamped.
@@ -39,17 +41,18 @@ class DPS(Sampler):
         x_T, then z per step except to s = -1 (with form="ddim": where eta > 0).
 
     Cost:
-        one network call and one backward pass through it per step: memory of the activations. The norm grows with the
-        image, so that zeta belongs to a size (256 x 256 in the papers' presets) unless ``reference_side`` names one.
+        one network call and one backward pass through it per step: memory of the activations. The
+        norm grows with the image, so that zeta belongs to a size (256 x 256 in the papers' presets)
+        unless ``reference_side`` names one.
 
     Reference:
-        Chung, Kim, McCann, Klasky, Ye, Diffusion Posterior Sampling for General Noisy Inverse Problems, ICLR 2023,
-        Algorithm 1.
+        Chung, Kim, McCann, Klasky, Ye, Diffusion Posterior Sampling for General Noisy Inverse
+        Problems, ICLR 2023, Algorithm 1.
 
     Differs from the official code:
-        DPS2022/diffusion-posterior-sampling, commit effbde7: (1) norms per image, there one over the batch; (2) no
-        noise is drawn for a diffused y, which it leaves unused. NVlabs/RED-diff, commit 66482f2 (form="ddim"): per
-        image as there.
+        DPS2022/diffusion-posterior-sampling, commit effbde7: (1) norms per image, there one over
+        the batch; (2) no noise is drawn for a diffused y, which it leaves unused. NVlabs/RED-diff,
+        commit 66482f2 (form="ddim"): per image as there.
 
     Example:
         >>> import torch, hrdis
@@ -74,7 +77,9 @@ class DPS(Sampler):
     eta: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Share of fresh noise of a DDIM step (form="ddim")."""
     reference_side: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    """Guide as an image of this side would be guided, whatever its size: zeta then does not depend on it."""
+    """Guide as an image of this side would be guided, whatever its size: zeta then does not depend
+    on it.
+    """
 
     def passes(self) -> int:
         return 1
@@ -105,13 +110,22 @@ class DPS(Sampler):
         return x_t
 
     def _ancestral(
-        self, q: Schedule, t: int, s: int, x_t: Tensor, x0_hat: Tensor, v: Tensor | None, rng: ImageRNG | Replay
+        self,
+        q: Schedule,
+        t: int,
+        s: int,
+        x_t: Tensor,
+        x0_hat: Tensor,
+        v: Tensor | None,
+        rng: ImageRNG | Replay,
     ) -> Tensor:
         on_x0, on_xt, std = q.ancestral(t, s, v)
         mean = on_x0 * x0_hat + on_xt * x_t
         return mean + std * rng.randn_like(x_t) if s >= 0 else mean
 
-    def _ddim(self, q: Schedule, t: int, s: int, x0_hat: Tensor, eps: Tensor, rng: ImageRNG | Replay) -> Tensor:
+    def _ddim(
+        self, q: Schedule, t: int, s: int, x0_hat: Tensor, eps: Tensor, rng: ImageRNG | Replay
+    ) -> Tensor:
         share = q.ddim_share(t, s, self.eta)
         return q.diffuse(x0_hat, s, mix(eps, rng.randn_like(x0_hat), share) if share > 0 else eps)
 
@@ -126,7 +140,9 @@ PRESETS: dict[str, Solver] = {
     "phase": DPS(zeta=1.0),  # official config: 1.0
     "hdr": DPS(zeta=0.3),  # nobody says: our choice
     "cs": DPS(zeta=0.3),  # nobody says: our choice
-    "sr2@default": DPS(**_LOW, zeta=1.0),  # "@default": searched on training photographs, docs/choosing.md
+    "sr2@default": DPS(
+        **_LOW, zeta=1.0
+    ),  # "@default": searched on training photographs, docs/choosing.md
     "sr4@default": DPS(**_LOW, zeta=1.0),
     "inpaint@default": DPS(**_LOW, zeta=1.0),
     "denoise@default": DPS(**_LOW, zeta=1.0),

@@ -21,16 +21,17 @@ from .base import Run, Sampler, Solver, Step, data_gradient, parameter_gradients
 class GDP(Sampler):
     """Ancestral sampling, pulled towards the measurement without a derivative of the network.
 
-    The ancestral step has the variance that the network learned, where it learned one (ADM), else the small one.
-    With q = x0_hat (clamped to [-1, 1]) or q = x_t:
+    The ancestral step has the variance that the network learned, where it learned one (ADM), else
+    the small one. With q = x0_hat (clamped to [-1, 1]) or q = x_t:
 
         x_s = ancestral(x_t, x0_hat) - kappa (A^+ A)^T A^+ (A q - y)      (A linear)
         x_s = ancestral(x_t, x0_hat) - kappa (N_x / M) J^T (A(q) - y)     (otherwise)
 
-    with N_x entries in an image and M in y. ``blind=True`` estimates the parameters theta of a `BlindOperator` too, by
-    plain gradient steps at the same q, from the operator's own start:
+    with N_x entries in an image and M in y. ``blind=True`` estimates the parameters theta of a
+    `BlindOperator` too, by plain gradient steps at the same q, from the operator's own start:
 
-        theta = theta - rate grad_theta mean (y - A(q; theta))^2 / 4              (images in [0, 1]: the authors' loss)
+        theta = theta - rate grad_theta mean (y - A(q; theta))^2 / 4              (images in [0, 1]:
+        the authors' loss)
 
     The authors' strength s, for images in [0, 1] and a mean over the image, is
     kappa = s / (2 N_x): 4000 at 3 x 256 x 256 is 0.0102.
@@ -48,14 +49,16 @@ class GDP(Sampler):
         one network call per step, no derivative of the network.
 
     Reference:
-        Fei et al., Generative Diffusion Prior for Unified Image Restoration and Enhancement, CVPR 2023.
+        Fei et al., Generative Diffusion Prior for Unified Image Restoration and Enhancement, CVPR
+        2023.
 
     Differs from the official code:
-        Fayeben/GenerativeDiffusionPrior, commit b34494c: (1) its "xt" script for inpainting is the x0 one; (2) an
-        optimizer that gets no gradient is left out; (3) its blind low-light script draws f from N(0, 1) / 100 and M
-        from U(0, 1) / 10^4 and guides every patch of 256 x 256 pixels twice a step: here theta starts where the
-        operator says, and one pass covers the image. As there, and unlike the paper, the guidance is not multiplied by
-        the step's variance.
+        Fayeben/GenerativeDiffusionPrior, commit b34494c: (1) its "xt" script for inpainting is the
+        x0 one; (2) an optimizer that gets no gradient is left out; (3) its blind low-light script
+        draws f from N(0, 1) / 100 and M from U(0, 1) / 10^4 and guides every patch of 256 x 256
+        pixels twice a step: here theta starts where the operator says, and one pass covers the
+        image. As there, and unlike the paper, the guidance is not multiplied by the step's
+        variance.
 
     Example:
         >>> import torch, hrdis
@@ -68,7 +71,9 @@ class GDP(Sampler):
 
     descends: ClassVar = True
     noise: ClassVar[str] = "ignored"
-    summary: ClassVar[str] = "ancestral sampling with the residual's gradient at the estimate; no network gradient"
+    summary: ClassVar[str] = (
+        "ancestral sampling with the residual's gradient at the estimate; no network gradient"
+    )
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "GDP, CVPR 2023"
 
@@ -100,8 +105,12 @@ class GDP(Sampler):
             held = x0_hat if self.guide == "x0" else x_t
             if theta and isinstance(A, BlindOperator):
                 r, g = data_gradient(partial(A.at, theta=theta), held, y)
-                slope = parameter_gradients(A, held, y, theta)  # of half the mean square: a quarter is half of it
-                theta = A.valid({name: v - self.rate * slope[name] / 2 for name, v in theta.items()})
+                slope = parameter_gradients(
+                    A, held, y, theta
+                )  # of half the mean square: a quarter is half of it
+                theta = A.valid(
+                    {name: v - self.rate * slope[name] / 2 for name, v in theta.items()}
+                )
             else:
                 r, g = _gradient(A, held, y)
             on_x0, on_xt, std = q.ancestral(t, s, found.v)
@@ -113,7 +122,9 @@ class GDP(Sampler):
 
 
 def _gradient(A: Operator, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """The residual, and half the gradient of N_x times its mean square (in image space, A^+ r, where A is linear)."""
+    """The residual, and half the gradient of N_x times its mean square (in image space, A^+ r,
+    where A is linear).
+    """
     if isinstance(A, LinearOperator):
         r = A(x) - y
         return r, A.pinv(r)  # A^+ A is a projection: (A^+ A)^T A^+ r = A^+ r
@@ -133,9 +144,13 @@ PRESETS: dict[str, Solver] = {
     "deblur": _official(6000),
     "colorize": _official(6000),
     "hdr": _official(80000),
-    "lowlight": GDP(kappa=80000 / (2 * 3 * 256**2), blind=True),  # the official script for low light
+    "lowlight": GDP(
+        kappa=80000 / (2 * 3 * 256**2), blind=True
+    ),  # the official script for low light
     "cs": _official(4000),  # nobody says: our choice
-    "sr2@default": GDP(**_LOW, kappa=0.3),  # "@default": searched on training photographs, docs/choosing.md
+    "sr2@default": GDP(
+        **_LOW, kappa=0.3
+    ),  # "@default": searched on training photographs, docs/choosing.md
     "sr4@default": GDP(**_LOW, kappa=0.3),
     "inpaint@default": GDP(**_LOW, kappa=1.0),
     "sr4-noise05@default": GDP(**_LOW, kappa=0.1),

@@ -1,4 +1,6 @@
-"""HRDIS: hybrid regularization. Its limits RED-diff (beta = 1) and CR (beta = 0) are one file each beside it."""
+"""HRDIS: hybrid regularization. Its limits RED-diff (beta = 1) and CR (beta = 0) are one file each
+beside it.
+"""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -16,7 +18,9 @@ from ..rng import ImageRNG, Replay
 from ..schedule import Schedule, mix
 from .base import Run, Solver, Step, data_gradient, settings
 
-Weight = Literal["linear", "sqrt", "square", "log", "trunc_linear", "power2over3", "const", "clip_min"]
+Weight = Literal[
+    "linear", "sqrt", "square", "log", "trunc_linear", "power2over3", "const", "clip_min"
+]
 
 WEIGHTS = {
     "linear": lambda sigma: sigma,
@@ -83,9 +87,13 @@ class Family(Solver):
     sigma_x0: Annotated[float, Field(ge=0)] = 0.0
     """Noise added to mu before it is measured and diffused (rho in the authors' code)."""
     adam_eps: Annotated[float, Field(ge=0)] | None = None
-    """Adam's epsilon (default 1.966e-3, 1e-8 with batch_mean); far above the gradient, steps are lr / adam_eps."""
+    """Adam's epsilon (default 1.966e-3, 1e-8 with batch_mean); far above the gradient, steps are lr
+    / adam_eps.
+    """
     init: Literal["pinv", "smooth"] = "pinv"
-    """Where mu starts: as the papers do, mostly A^+ y (blurs: y itself), or a smooth picture (bicubic, biharmonic)."""
+    """Where mu starts: as the papers do, mostly A^+ y (blurs: y itself), or a smooth picture
+    (bicubic, biharmonic).
+    """
     loss_reduction: Literal["per_image", "batch_mean"] = "per_image"
     """per_image: no image depends on its neighbours; batch_mean: the authors' loss."""
 
@@ -94,7 +102,9 @@ class Family(Solver):
         return {f.name: getattr(self, f.name) for f in fields(Family)}
 
     def begin(self, problem: Problem) -> tuple[Tensor, Callable[[Tensor, Tensor], None]]:
-        """mu where it starts, and Adam's update of it by the gradients of the data term and of the regularization."""
+        """mu where it starts, and Adam's update of it by the gradients of the data term and of the
+        regularization.
+        """
         A, y = problem.A, problem.y
         mu = (A.init(y) if self.init == "pinv" else A.smooth(y)).clone()  # y is never written to
         scale = 1.0 if self.loss_reduction == "per_image" else 1 / mu.numel()
@@ -118,28 +128,36 @@ class Family(Solver):
 
     def times(self, schedule: Schedule) -> list[int]:
         if self.grid == "stride":
-            return schedule.stride(self.steps, None if self.start is None else self.start + 1, self.end)
+            return schedule.stride(
+                self.steps, None if self.start is None else self.start + 1, self.end
+            )
         if self.end == 0:
             return schedule.uniform(self.steps, self.start)
         top = schedule.uniform(self.steps, self.start)[0]
         if top < self.end:
-            raise ValueError(f"A run from time {top} cannot end at {self.end}. An end below its start is expected.")
+            raise ValueError(
+                f"A run from time {top} cannot end at {self.end}. An end below its start is "
+                "expected."
+            )
         return [self.end + t for t in schedule.uniform(self.steps, top - self.end)[:-1]] + [-1]
 
 
 @final
 @settings
 class HRDIS(Family):
-    r"""Hybrid regularization: carry the network's noise from step to step, refreshed by a share beta.
+    r"""Hybrid regularization: carry the network's noise from step to step, refreshed by a share
+    beta.
 
-    For t over the descending grid, with a_t = sqrt(alpha_bar_t), b_t = sqrt(1 - alpha_bar_t), sigma_t = b_t / a_t:
+    For t over the descending grid, with a_t = sqrt(alpha_bar_t), b_t = sqrt(1 - alpha_bar_t),
+    sigma_t = b_t / a_t:
 
-        n   = sqrt(1 - beta) eps_prev + sqrt(beta) z          (z alone in the first fresh_steps iterations)
-        eps = eps_theta(a_t mu + b_t n, t)
-        g   = -lambda_obs (N_x / M) J^T (y - A mu) + lambda_reg W(sigma_t) (eps - n)
-        mu  = mu - Adam(g)                                     (no update in the first iteration)
+        n   = sqrt(1 - beta) eps_prev + sqrt(beta) z          (z alone in the first fresh_steps
+        iterations) eps = eps_theta(a_t mu + b_t n, t) g   = -lambda_obs (N_x / M) J^T (y - A mu) +
+        lambda_reg W(sigma_t) (eps - n) mu  = mu - Adam(g)                                     (no
+        update in the first iteration)
 
-    with N_x entries in an image, M in y. Since sigma_t (eps - n) = mu - x0_hat, W = linear weighs that residual by 1.
+    with N_x entries in an image, M in y. Since sigma_t (eps - n) = mu - x0_hat, W = linear weighs
+    that residual by 1.
 
     Yields:
         `Step` with x = mu after the update and the root mean square residual of y before it.
@@ -148,29 +166,35 @@ class HRDIS(Family):
         mu after its last update, (b, c, h, w), unclamped.
 
     Draws:
-        per step z_x if sigma_x0 > 0, then z if the step takes fresh noise (beta > 0, or a fresh step).
+        per step z_x if sigma_x0 > 0, then z if the step takes fresh noise (beta > 0, or a fresh
+        step).
 
     Cost:
         one network call per step, no derivative of the network, memory of one call.
 
     Reference:
-        Hybrid Regularization Improves Diffusion-based Inverse Problem Solving, ICLR 2025: Algorithm 1, Eq. 13-14.
+        Hybrid Regularization Improves Diffusion-based Inverse Problem Solving, ICLR 2025: Algorithm
+        1, Eq. 13-14.
 
     Differs from the official code:
-        deng-ai-lab/HRDIS, commit 806aa58: (1) returns the updated mu, where the code saves mu before its last
-        update; (2) the loss is taken per image with Adam's epsilon scaled by 3 * 256^2, which equals the code at
-        batch 1 and 256 x 256 and removes its dependence on batch and image size (``loss_reduction="batch_mean"``
-        restores it); (3) ``steps`` is the exact number of calls (the code's grid is ``Schedule.stride``).
+        deng-ai-lab/HRDIS, commit 806aa58: (1) returns the updated mu, where the code saves mu
+        before its last update; (2) the loss is taken per image with Adam's epsilon scaled by 3 *
+        256^2, which equals the code at batch 1 and 256 x 256 and removes its dependence on batch
+        and image size (``loss_reduction="batch_mean"`` restores it); (3) ``steps`` is the exact
+        number of calls (the code's grid is ``Schedule.stride``).
 
     Example:
         >>> import torch, hrdis
         >>> prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
-        >>> problem = hrdis.measure(hrdis.operators.SuperResolution(2), torch.ones(1, 1, 8, 8) / 2, seeds=[0])
+        >>> x = torch.ones(1, 1, 8, 8) / 2
+        >>> problem = hrdis.measure(hrdis.operators.SuperResolution(2), x, seeds=[0])
         >>> hrdis.solve(HRDIS(steps=20), prior, problem, seeds=[0]).nfe
         20
     """
 
-    summary: ClassVar[str] = "hybrid regularization: reuses the predicted noise, refreshed by a share beta"
+    summary: ClassVar[str] = (
+        "hybrid regularization: reuses the predicted noise, refreshed by a share beta"
+    )
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "HRDIS, ICLR 2025"
 
@@ -179,7 +203,9 @@ class HRDIS(Family):
     first_update: bool = False
     """Also update in the first iteration: Algorithm 1 as printed; the authors' code does not."""
     fresh_steps: Annotated[int, Field(ge=0, le=10_000)] = 0
-    """First iterations that take fresh noise only (phase retrieval: 250); the very first always does."""
+    """First iterations that take fresh noise only (phase retrieval: 250); the very first always
+    does.
+    """
 
     @torch.no_grad()
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
@@ -202,14 +228,28 @@ class HRDIS(Family):
         return mu
 
 
-# On the authors' grid, where 150 become 167 calls and 300 become 334. Rows "@default" are for priors that `hrdis train`
-# makes, searched on training photographs (docs/prior.md, docs/tasks.md).
+# On the authors' grid, where 150 become 167 calls and 300 become 334. Rows "@default" are for
+# priors that `hrdis train` makes, searched on training photographs (docs/prior.md, docs/tasks.md).
 GENTLE: dict[str, Any] = {"steps": 100, "start": 100, "adam_eps": 1.0, "init": "smooth"}
-NOISE05: dict[str, Any] = GENTLE | {"lr": 0.5, "lambda_obs": 0.01}  # weak data: it is y that is wrong
+NOISE05: dict[str, Any] = GENTLE | {
+    "lr": 0.5,
+    "lambda_obs": 0.01,
+}  # weak data: it is y that is wrong
 NOISE10: dict[str, Any] = GENTLE | {"lr": 0.5, "lambda_obs": 0.002, "start": 150}
 INPAINT: dict[str, Any] = {"steps": 150, "grid": "stride", "lr": 0.1, "lambda_reg": 0.25}
-NONLINEAR: dict[str, Any] = {"steps": 100, "grid": "stride", "lr": 0.1, "lambda_reg": 0.25, "lambda_obs": 0.02}
-FAR: dict[str, Any] = {"steps": 100, "start": 400, "lr": 0.05, "init": "smooth"}  # Adam: mu has far to go
+NONLINEAR: dict[str, Any] = {
+    "steps": 100,
+    "grid": "stride",
+    "lr": 0.1,
+    "lambda_reg": 0.25,
+    "lambda_obs": 0.02,
+}
+FAR: dict[str, Any] = {
+    "steps": 100,
+    "start": 400,
+    "lr": 0.05,
+    "init": "smooth",
+}  # Adam: mu has far to go
 SENSED: dict[str, Any] = FAR | {"steps": 250}
 SENSING: dict[str, Any] = {"steps": 300, "grid": "stride", "lr": 0.5, "lambda_reg": 0.20}
 STRONG: dict[str, Any] = INPAINT | {"lambda_obs": 0.05, "weight_min": 2.0}
@@ -223,11 +263,14 @@ PRESETS: dict[str, Solver] = {
     "cs10":                  HRDIS(**SENSING),
     "cs":                    HRDIS(**SENSING),
     "hdr":                   HRDIS(steps=100, grid="stride", lr=0.1, lambda_reg=0.25),
-    # Table 5 and section B.2: fresh noise for the first 250 steps, best of four seeds (`hrdis.best_of`)
-    "phase":                 HRDIS(steps=500, grid="stride", lr=0.7, lambda_reg=0.25, lambda_obs=0.5, fresh_steps=250),
+    # Table 5 and section B.2: fresh noise for the first 250 steps, best of four seeds
+    # (`hrdis.best_of`)
+    "phase":                 HRDIS(steps=500, grid="stride", lr=0.7, lambda_reg=0.25,
+    lambda_obs=0.5, fresh_steps=250),
     # Table 5, with the authors' script for W and the end, which the paper's text does not have
     "deblur-nonlinear":      HRDIS(**NONLINEAR, end=100, weight="const"),
-    # section C.2: 0.1 for Gaussian 0.05, 0.05 for Gaussian 0.1, Poisson of rate 1 and speckle 0.1; else inpainting's
+    # section C.2: 0.1 for Gaussian 0.05, 0.05 for Gaussian 0.1, Poisson of rate 1 and speckle 0.1;
+    # else inpainting's
     "inpaint-noise05":       HRDIS(**INPAINT, lambda_obs=0.1, weight_min=2.0),
     "inpaint-noise10":       HRDIS(**STRONG),
     "inpaint-poisson":       HRDIS(**STRONG),
@@ -264,7 +307,8 @@ PRESETS: dict[str, Solver] = {
     "quantize@default":        HRDIS(**FAR | {"start": 100, "lr": 0.01}),
     "quantize-noise05@default": HRDIS(**GENTLE, lr=0.5, lambda_obs=0.005),
     "quantize-noise10@default": HRDIS(**GENTLE, lr=0.5, lambda_obs=0.002),
-    "ct@default":              HRDIS(**GENTLE, lr=1.0, lambda_obs=0.006),  # rays are long: A is large
+    # rays are long: A is large
+    "ct@default":              HRDIS(**GENTLE, lr=1.0, lambda_obs=0.006),
     "mri@default":             HRDIS(**GENTLE, lr=1.0),
     "mri-noise05@default":     HRDIS(**NOISE05),
     "colorize@default":        HRDIS(**GENTLE, lr=1.0),

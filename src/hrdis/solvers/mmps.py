@@ -19,17 +19,18 @@ from .base import Run, Sampler, Solver, Step, settings, transposed_jacobian
 @final
 @settings
 class MMPS(Sampler):
-    """DDIM steps towards E[x | x_t, y], with the covariance of x given x_t taken from the network's Jacobian.
+    """DDIM steps towards E[x | x_t, y], with the covariance of x given x_t taken from the network's
+    Jacobian.
 
-    Given x_t, the image is taken for Gaussian, with the denoiser's two moments (Tweedie's formulas; J is the Jacobian
-    of x0_hat in x_t):
+    Given x_t, the image is taken for Gaussian, with the denoiser's two moments (Tweedie's formulas;
+    J is the Jacobian of x0_hat in x_t):
 
         V    = Cov[x | x_t] = (1 - alpha_bar_t) / sqrt(alpha_bar_t) J^T
-        x0_y = x0_hat + V A* (A V A* + sigma_y^2 I)^-1 (y - A x0_hat)     (conjugate gradient, cg_steps)
-        x_s  = DDIM(x0_y, eps of x0_y)
+        x0_y = x0_hat + V A* (A V A* + sigma_y^2 I)^-1 (y - A x0_hat)     (conjugate gradient,
+        cg_steps) x_s  = DDIM(x0_y, eps of x0_y)
 
-    With enough CG steps x0_y is exact for a Gaussian image, and only the number of steps stands between the samples and
-    the posterior.
+    With enough CG steps x0_y is exact for a Gaussian image, and only the number of steps stands
+    between the samples and the posterior.
 
     Yields:
         `Step` with x = x0_y and the root mean square residual of the network's own estimate.
@@ -41,15 +42,18 @@ class MMPS(Sampler):
         x_T, then z per step where eta > 0, except to s = -1.
 
     Cost:
-        one network call and cg_steps + 2 backward passes through it per step: memory of the activations.
+        one network call and cg_steps + 2 backward passes through it per step: memory of the
+        activations.
 
     Reference:
-        Rozet, Andry, Lanusse, Louppe, Learning Diffusion Priors from Observations by Expectation Maximization,
-        NeurIPS 2024, arXiv 2405.13712, section 4 and algorithm 2. A method beyond those that HRDIS compares.
+        Rozet, Andry, Lanusse, Louppe, Learning Diffusion Priors from Observations by Expectation
+        Maximization, NeurIPS 2024, arXiv 2405.13712, section 4 and algorithm 2. A method beyond
+        those that HRDIS compares.
 
     Differs from the official code:
-        nothing known; on exact posteriors azula 0.11.1 (by the paper's first author) and deepinv 0.5.0 have the same
-        bias, variance and distance to within 0.03, 0.02 and 0.1 (docs/peers.md).
+        nothing known; on exact posteriors azula 0.11.1 (by the paper's first author) and deepinv
+        0.5.0 have the same bias, variance and distance to within 0.03, 0.02 and 0.1
+        (docs/peers.md).
 
     Example:
         >>> import torch, hrdis
@@ -63,7 +67,9 @@ class MMPS(Sampler):
     requires: ClassVar = LinearOperator
     descends: ClassVar = True
     noise: ClassVar[str] = "known"
-    summary: ClassVar[str] = "DDIM to the posterior mean, covariance from the network's Jacobian; linear"
+    summary: ClassVar[str] = (
+        "DDIM to the posterior mean, covariance from the network's Jacobian; linear"
+    )
     cost: ClassVar[str] = "1 call and 5 backward passes per step"
     reference: ClassVar[str] = "MMPS, NeurIPS 2024"
 
@@ -79,7 +85,9 @@ class MMPS(Sampler):
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
         y, q = problem.y, prior.schedule
         A: LinearOperator = problem.A  # type: ignore[assignment]
-        seen = 1 if A.observed is None else A.observed.to(y)  # what stands in holes is no measurement
+        seen = (
+            1 if A.observed is None else A.observed.to(y)
+        )  # what stands in holes is no measurement
         x_t = self.first(problem, q, times[0], rng.randn(problem.image_shape[1:], like=y))
         for t, s in pairwise(times):
             (x0_hat, _), pull = transposed_jacobian(prior, x_t, t)
@@ -89,7 +97,12 @@ class MMPS(Sampler):
                 return scale * pull(A.adjoint(u))  # V A* u
 
             r = (A(x0_hat) - y) * seen
-            u = cg(lambda v: A(spread(v)) + problem.sigma_y**2 * v, -r, torch.zeros_like(r), self.cg_steps)
+            u = cg(
+                lambda v: A(spread(v)) + problem.sigma_y**2 * v,
+                -r,
+                torch.zeros_like(r),
+                self.cg_steps,
+            )
             x0_y = x0_hat + spread(u)
             eps = (x_t - q.signal(t) * x0_y) / q.noise(t)
             share = q.ddim_share(t, s, self.eta)

@@ -19,40 +19,46 @@ from .base import Run, Sampler, Solver, Step, settings, through_network
 @final
 @settings
 class PiGDM(Sampler):
-    """DDIM steps, pulled towards the measurement by its pseudo-inverse, vector-Jacobian product through the network.
+    """DDIM steps, pulled towards the measurement by its pseudo-inverse, vector-Jacobian product
+    through the network.
 
         v   = A^+ (y - A x0_hat)                                          (sigma_y = 0)
-        v   = A* (A A* + sigma_y^2 / r_t^2 I)^-1 (y - A x0_hat)           (sigma_y > 0, with r_t^2 = 1 - alpha_bar_t)
-        g   = grad_{x_t} <v, x0_hat>                                      (v held still)
-        x_s = DDIM(x0_hat, eps) + weight sqrt(alpha_bar_s alpha_bar_t) g
+        v   = A* (A A* + sigma_y^2 / r_t^2 I)^-1 (y - A x0_hat)           (sigma_y > 0, with r_t^2 =
+        1 - alpha_bar_t) g   = grad_{x_t} <v, x0_hat>                                      (v held
+        still) x_s = DDIM(x0_hat, eps) + weight sqrt(alpha_bar_s alpha_bar_t) g
 
-    ``form="score"`` takes g for what it stands for, r_t^2 times the gradient of log p(y | x_t), and conditions the
-    estimate: x0_hat += weight g / sqrt(alpha_bar_t), eps follows, and x_s = DDIM(x0_hat, eps). With many steps it is
-    exact for a standard normal image, and it does not pull harder the more steps there are.
+    ``form="score"`` takes g for what it stands for, r_t^2 times the gradient of log p(y | x_t), and
+    conditions the estimate: x0_hat += weight g / sqrt(alpha_bar_t), eps follows, and x_s =
+    DDIM(x0_hat, eps). With many steps it is exact for a standard normal image, and it does not pull
+    harder the more steps there are.
 
-    On noiseless masks ``hard_replace`` puts the observed pixels into x0_hat, as the public code does: the result then
-    satisfies A x = y.
+    On noiseless masks ``hard_replace`` puts the observed pixels into x0_hat, as the public code
+    does: the result then satisfies A x = y.
 
     Yields:
-        `Step` with x = x0_hat (the answer in the last step) and the root mean square residual of the network's own.
+        `Step` with x = x0_hat (the answer in the last step) and the root mean square residual of
+        the network's own.
 
     Returns:
         the last DDIM step's x0_hat, guided, (b, c, h, w), unclamped.
 
     Draws:
-        z for x_T = sqrt(alpha_bar) A^+ y + sqrt(1 - alpha_bar) z, then z per step where eta > 0, except to s = -1.
+        z for x_T = sqrt(alpha_bar) A^+ y + sqrt(1 - alpha_bar) z, then z per step where eta > 0,
+        except to s = -1.
 
     Cost:
-        one network call and one backward pass through it per step: memory of the activations. With noise, a linear
+        one network call and one backward pass through it per step: memory of the activations. With
+            noise, a linear
         solve per step: closed form where A has an SVD, else conjugate gradient.
 
     Reference:
-        Song, Vahdat, Mardani, Kautz, Pseudoinverse-Guided Diffusion Models for Inverse Problems, ICLR 2023,
-        Algorithm 1.
+        Song, Vahdat, Mardani, Kautz, Pseudoinverse-Guided Diffusion Models for Inverse Problems,
+        ICLR 2023, Algorithm 1.
 
     Differs from the official code:
-        NVlabs/RED-diff, commit 66482f2 (the paper's own is not public): (1) it reads sigma_y and ignores it, here the
-        paper's noisy form is taken; (2) its replacement of observed pixels by y is done without noise only.
+        NVlabs/RED-diff, commit 66482f2 (the paper's own is not public): (1) it reads sigma_y and
+        ignores it, here the paper's noisy form is taken; (2) its replacement of observed pixels by
+        y is done without noise only.
 
     Example:
         >>> import torch, hrdis
@@ -75,7 +81,9 @@ class PiGDM(Sampler):
     weight: Annotated[float, Field(ge=0)] = 1.0
     """Strength of the guidance, 1 in the paper."""
     form: Literal["paper", "score"] = "paper"
-    """paper: the guidance as printed, added to every step; score: as a gradient of log p(y | x_t)."""
+    """paper: the guidance as printed, added to every step; score: as a gradient of log p(y |
+    x_t).
+    """
     hard_replace: bool = True
     """On noiseless masks, put the observed pixels into x0_hat and guide the others only."""
 
@@ -119,7 +127,9 @@ PRESETS: dict[str, Solver] = {
     "sr4": PiGDM(),
     "inpaint": PiGDM(),
     "denoise": PiGDM(),
-    "sr2@default": PiGDM(**_LOW, form="score"),  # "@default": searched on training photographs, docs/choosing.md
+    "sr2@default": PiGDM(
+        **_LOW, form="score"
+    ),  # "@default": searched on training photographs, docs/choosing.md
     "sr4@default": PiGDM(**_LOW, form="score"),
     "inpaint@default": PiGDM(steps=40, start=200, form="score"),
     "sr4-noise05@default": PiGDM(steps=40, start=200, form="score"),

@@ -14,7 +14,8 @@ from .hrdis import GENTLE, HRDIS, Family
 @final
 @settings
 class REDDiff(Family):
-    """RED-diff: the same update with fresh noise in every step (HRDIS with beta = 1 and a first update).
+    """RED-diff: the same update with fresh noise in every step (HRDIS with beta = 1 and a first
+    update).
 
     For t over the descending grid, in the symbols of `HRDIS`:
 
@@ -35,8 +36,8 @@ class REDDiff(Family):
         one network call per step, no derivative of the network, memory of one call.
 
     Reference:
-        Mardani, Song, Kautz, Vahdat, A Variational Perspective on Solving Inverse Problems with Diffusion Models,
-        ICLR 2024.
+        Mardani, Song, Kautz, Vahdat, A Variational Perspective on Solving Inverse Problems with
+        Diffusion Models, ICLR 2024.
 
     Differs from the official code:
         NVlabs/RED-diff, commit 66482f2: as `HRDIS` (1) to (3).
@@ -61,9 +62,9 @@ class REDDiff(Family):
         return HRDIS(beta=1.0, first_update=True, **self.shared()).run(prior, problem, times, rng)
 
 
-# RED-diff as in its own repository's README (HDR, phase retrieval and nonlinear deblurring: its scripts). The HRDIS
-# authors' fork runs nonlinear deblurring otherwise: data weight 0.02, W = const, down to 100. Rows "@default" as
-# HRDIS's, searched on training photographs.
+# RED-diff as in its own repository's README (HDR, phase retrieval and nonlinear deblurring: its
+# scripts). The HRDIS authors' fork runs nonlinear deblurring otherwise: data weight 0.02, W =
+# const, down to 100. Rows "@default" as HRDIS's, searched on training photographs.
 NOISY: dict[str, Any] = {"steps": 40, "lr": 0.5, "adam_eps": 1.0, "init": "smooth"}
 PRESETS: dict[str, Solver] = {
     "inpaint":               REDDiff(steps=1000, lr=0.25, lambda_reg=0.25),
@@ -79,6 +80,8 @@ PRESETS: dict[str, Solver] = {
     "sr4-noise10@default":     REDDiff(**NOISY, start=100, lambda_obs=0.01),
     "inpaint-noise05@default": REDDiff(**NOISY | {"lr": 0.25}, start=60, lambda_obs=0.02),
     "inpaint-noise10@default": REDDiff(**NOISY, start=60, lambda_obs=0.02),
-    "denoise-noise05@default": REDDiff(**GENTLE | {"steps": 50, "start": 60}, lr=0.5, lambda_obs=0.05),
-    "denoise-noise10@default": REDDiff(**GENTLE | {"steps": 50, "start": 60}, lr=0.5, lambda_obs=0.02),
+    "denoise-noise05@default": REDDiff(**GENTLE | {"steps": 50, "start": 60}, lr=0.5,
+    lambda_obs=0.05),
+    "denoise-noise10@default": REDDiff(**GENTLE | {"steps": 50, "start": 60}, lr=0.5,
+    lambda_obs=0.02),
 }  # fmt: skip

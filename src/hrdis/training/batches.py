@@ -1,9 +1,11 @@
-"""The batches of a run, each a pure function of the settings, the step number and the side of its patches.
+"""The batches of a run, each a pure function of the settings, the step number and the side of its
+patches.
 
-So a resumed run sees what an uninterrupted one would have seen, and any number of processes may prepare
-batches in any order. Noise levels follow ln(sigma_t / alpha_t) ~ Normal(-1.2, 1.5): half of them lie within a
-factor of 2.8 of 0.30, where the quality of a restoration is decided. One time in twenty is drawn evenly from all: else
-the highest levels, where runs from pure noise begin, would hardly ever be seen.
+So a resumed run sees what an uninterrupted one would have seen, and any number of processes may
+prepare batches in any order. Noise levels follow ln(sigma_t / alpha_t) ~ Normal(-1.2, 1.5): half of
+them lie within a factor of 2.8 of 0.30, where the quality of a restoration is decided. One time in
+twenty is drawn evenly from all: else the highest levels, where runs from pure noise begin, would
+hardly ever be seen.
 """
 
 import itertools
@@ -33,7 +35,8 @@ EVENLY = 0.05  # share of the times drawn evenly from all of them
 def time_probabilities(schedule: Schedule) -> np.ndarray:
     """Return the probability of each time t.
 
-    It is the mass of `LOG_SIGMA` that lies nearest to ln(sigma_t / alpha_t), and a share `EVENLY` of all times alike.
+    It is the mass of `LOG_SIGMA` that lies nearest to ln(sigma_t / alpha_t), and a share `EVENLY`
+    of all times alike.
     """
     alpha_bar = schedule.alpha_bar.numpy()
     log_sigma = 0.5 * np.log((1 - alpha_bar) / alpha_bar)
@@ -43,7 +46,8 @@ def time_probabilities(schedule: Schedule) -> np.ndarray:
 
 
 def draw_times(rng: np.random.Generator, count: int, probabilities: np.ndarray) -> np.ndarray:
-    """Draw times from these probabilities, one from each of ``count`` equally likely strata, in random order.
+    """Draw times from these probabilities, one from each of ``count`` equally likely strata, in
+    random order.
 
     Each time has the right distribution; together they are spread evenly, which steadies the loss.
     """
@@ -75,11 +79,13 @@ class ProceduralPool:
         side: side of the images in pixels.
         seed: the run's.
         images: uint8 ``(count, side, side, 3)`` to keep them in.
-        painted: bool ``(count,)``, which of them are there. Processes may share both arrays: two that paint the
-            same image write the same bytes.
+        painted: bool ``(count,)``, which of them are there. Processes may share both arrays: two
+            that paint the same image write the same bytes.
     """
 
-    def __init__(self, pyramid: Pyramid, side: int, seed: int, images: np.ndarray, painted: np.ndarray):
+    def __init__(
+        self, pyramid: Pyramid, side: int, seed: int, images: np.ndarray, painted: np.ndarray
+    ):
         self._pyramid, self._side, self._seed = pyramid, side, seed
         self._images, self._painted = images, painted
 
@@ -100,10 +106,16 @@ class BatchMaker:
     Args:
         settings: of the run.
         pyramid: the photographs to train on.
-        pool: where procedural images are kept: arrays as in `ProceduralPool`; in memory if not given.
+        pool: where procedural images are kept: arrays as in `ProceduralPool`; in memory if not
+            given.
     """
 
-    def __init__(self, settings: TrainSettings, pyramid: Pyramid, pool: tuple[np.ndarray, np.ndarray] | None = None):
+    def __init__(
+        self,
+        settings: TrainSettings,
+        pyramid: Pyramid,
+        pool: tuple[np.ndarray, np.ndarray] | None = None,
+    ):
         self._settings = settings
         self._croppers = {side: Cropper(pyramid, side) for side in settings.patches}
         side, size = max(settings.patches), settings.procedural_pool
@@ -114,7 +126,10 @@ class BatchMaker:
     def __call__(self, step: int, patch: int, count: int) -> Batch:
         """Return the batch of a step: ``count`` images of ``patch`` x ``patch`` pixels."""
         rng = stream(self._settings.seed, "batch", step)
-        x0 = [self._image(rng, patch, procedural) for procedural in rng.random(count) < self._settings.procedural]
+        x0 = [
+            self._image(rng, patch, procedural)
+            for procedural in rng.random(count) < self._settings.procedural
+        ]
         return Batch(
             x0=np.ascontiguousarray(np.stack(x0)),
             t=draw_times(rng, count, self._probabilities),
@@ -133,7 +148,8 @@ Stage = Callable[[int], tuple[int, int]]
 def batches(
     settings: TrainSettings, pyramid: Pyramid, first: int, stage: Stage, out: Path
 ) -> Generator[Batch, None, None]:
-    """Yield the batches from step ``first`` on without end, prepared ahead by ``settings.workers`` processes.
+    """Yield the batches from step ``first`` on without end, prepared ahead by ``settings.workers``
+    processes.
 
     Without workers a thread prepares them while the network computes.
 
@@ -157,16 +173,19 @@ def batches(
         yield from _prepared(settings, pyramid, first, stage, cache)
     except BrokenProcessPool as error:
         raise RuntimeError(
-            "A process that prepares batches was killed, perhaps for lack of memory, or could not start because the "
-            "calling script has no `if __name__ == '__main__':`. The last checkpoint is intact: run the same command "
-            f"again, with fewer than workers = {settings.workers} if it happens again."
+            "A process that prepares batches was killed, perhaps for lack of memory, or could not "
+            "start because the calling script has no `if __name__ == '__main__':`. The last "
+            "checkpoint is intact: run the same command again, with fewer than workers = "
+            f"{settings.workers} if it happens again."
         ) from error
     finally:
         shutil.rmtree(cache, ignore_errors=True)
 
 
 def _share(settings: TrainSettings, pyramid: Pyramid, cache: Path) -> None:
-    """Write the photographs, and room for the procedural images, to files that processes map into memory."""
+    """Write the photographs, and room for the procedural images, to files that processes map into
+    memory.
+    """
     np.save(cache / "pixels.npy", pyramid.pixels)
     side = max(settings.patches)
     shape = (settings.procedural_pool, side, side, 3)
@@ -179,7 +198,10 @@ def _prepared(
 ) -> Generator[Batch, None, None]:
     table = (pyramid.sizes, pyramid.sources, pyramid.weights)
     with ProcessPoolExecutor(
-        settings.workers, get_context("spawn"), initializer=_start, initargs=(settings, table, cache)
+        settings.workers,
+        get_context("spawn"),
+        initializer=_start,
+        initargs=(settings, table, cache),
     ) as processes:
         yield from _ahead(processes, _make, 2 * settings.workers, first, stage)
 
@@ -201,10 +223,15 @@ def _ahead(
 _maker: BatchMaker | None = None  # of a process that prepares batches
 
 
-def _start(settings: TrainSettings, table: tuple[np.ndarray, np.ndarray, np.ndarray], cache: Path) -> None:
+def _start(
+    settings: TrainSettings, table: tuple[np.ndarray, np.ndarray, np.ndarray], cache: Path
+) -> None:
     global _maker
     pyramid = Pyramid(np.load(cache / "pixels.npy", mmap_mode="r"), *table)
-    pool = np.load(cache / "images.npy", mmap_mode="r+"), np.load(cache / "painted.npy", mmap_mode="r+")
+    pool = (
+        np.load(cache / "images.npy", mmap_mode="r+"),
+        np.load(cache / "painted.npy", mmap_mode="r+"),
+    )
     _maker = BatchMaker(settings, pyramid, pool)
 
 

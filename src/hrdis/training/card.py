@@ -1,4 +1,6 @@
-"""The model card and the credits of a prior: what is known at the end of its training, and its licence."""
+"""The model card and the credits of a prior: what is known at the end of its training, and its
+licence.
+"""
 
 import hashlib
 import re
@@ -23,16 +25,22 @@ UNKNOWN = "no licence known"
 def licence_counts(folder: Path, photographs: Photographs) -> Counter[str]:
     """Count the licences of the photographs, by the folder's manifest."""
     manifest = read_manifest(folder)
-    return Counter(manifest.get(path.resolve(), {}).get("licence") or UNKNOWN for path in photographs.files)
+    return Counter(
+        manifest.get(path.resolve(), {}).get("licence") or UNKNOWN for path in photographs.files
+    )
 
 
 def weights_licence(counts: Mapping[str, int]) -> str:
-    """Return the licence that all photographs allow for the weights, if weights are seen as an adaptation of them.
+    """Return the licence that all photographs allow for the weights, if weights are seen as an
+    adaptation of them.
 
-    Share-alike pictures decide for CC BY-SA, else attribution pictures for CC BY, else CC0; with a picture of
-    another or no known licence, none can be named.
+    Share-alike pictures decide for CC BY-SA, else attribution pictures for CC BY, else CC0; with a
+    picture of another or no known licence, none can be named.
     """
-    kinds = {name: re.match(r"(CC-BY-SA|CC-BY|CC0|Public domain)\b(?!-N)", name, re.IGNORECASE) for name in counts}
+    kinds = {
+        name: re.match(r"(CC-BY-SA|CC-BY|CC0|Public domain)\b(?!-N)", name, re.IGNORECASE)
+        for name in counts
+    }
     if not counts or any(match is None for match in kinds.values()):
         return "not determined: at least one photograph has no licence that is known to allow it"
     for kind in ("CC-BY-SA", "CC-BY"):
@@ -48,8 +56,17 @@ def write_credits(out: Path, folder: Path, photographs: Photographs) -> None:
     rows = [manifest[path.resolve()] for path in photographs.files if path.resolve() in manifest]
     if not rows:
         return
-    columns = [name for name in ("file", "author", "licence", "source_repo", "source_path") if name in rows[0]]
-    lines = ["# Photographs this prior was trained on", "", _row(columns), _row(["---"] * len(columns))]
+    columns = [
+        name
+        for name in ("file", "author", "licence", "source_repo", "source_path")
+        if name in rows[0]
+    ]
+    lines = [
+        "# Photographs this prior was trained on",
+        "",
+        _row(columns),
+        _row(["---"] * len(columns)),
+    ]
     lines += [_row([(row[name] or "").replace("|", "/") for name in columns]) for row in rows]
     write_text(out / CREDITS, "\n".join(lines) + "\n")
 
@@ -108,10 +125,12 @@ def card_fits(out: Path) -> bool:
     return hashlib.sha256(weights.read_bytes()).hexdigest() in card.read_text(encoding="utf-8")
 
 
-_PURPOSE = """A small diffusion model of photographs for image restoration: inpainting of small holes, super-resolution,
-deblurring, denoising. It knows edges, textures, gradients and colour; it does not know objects, faces or writing.
+_PURPOSE = """A small diffusion model of photographs for image restoration: inpainting of small
+holes, super-resolution, deblurring, denoising. It knows edges, textures, gradients and colour; it
+does not know objects, faces or writing.
 
-It invents detail. Do not use it to recognise a person or to read a text, nor for medical or forensic images."""
+It invents detail. Do not use it to recognise a person or to read a text, nor for medical or
+forensic images."""
 
 
 def _network(settings: TrainSettings, weights: Path) -> str:
@@ -123,33 +142,44 @@ def _network(settings: TrainSettings, weights: Path) -> str:
     architecture = (
         f"diffusers `UNet2DModel`, channels {channels}, {blocks} residual blocks per resolution"
         if settings.network == "unet2d"
-        else f"`SmallUNet` of hrdis, channels {channels} at 1/2 and coarser resolutions, {blocks} residual blocks each "
-        f"on the way down and up, {settings.middle} in the middle"
+        else f"`SmallUNet` of hrdis, channels {channels} at 1/2 and coarser resolutions, "
+        f"{blocks} residual blocks each on the way down and up, {settings.middle} in the middle"
     )
     return _list(
-        f"Architecture: {architecture}, no attention, so that any image size works; {parameters:.2f} million "
-        "parameters, no variance.",
-        "Parameterisation: v = alpha_t eps - sigma_t x0 (`v_prediction`), pixels in [-1, 1], three channels.",
-        f"Schedule: variance preserving, 1000 times, beta linear from 1e-4 to 0.02 (`{SCHEDULER}`).",
-        f"File: `{WEIGHTS}`, float16, {len(data) / 1e6:.1f} MB, SHA-256 `{hashlib.sha256(data).hexdigest()}`.",
+        f"Architecture: {architecture}, no attention, so that any image size works; "
+        f"{parameters:.2f} million parameters, no variance.",
+        "Parameterisation: v = alpha_t eps - sigma_t x0 (`v_prediction`), pixels in [-1, 1], "
+        "three channels.",
+        "Schedule: variance preserving, 1000 times, beta linear from 1e-4 to 0.02 "
+        f"(`{SCHEDULER}`).",
+        f"File: `{WEIGHTS}`, float16, {len(data) / 1e6:.1f} MB, SHA-256 "
+        f"`{hashlib.sha256(data).hexdigest()}`.",
     )
 
 
 def _data(folder: Path, photographs: Photographs, settings: TrainSettings) -> str:
     counts = licence_counts(folder, photographs)
     listed = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
-    chosen = f" Only these licences were taken: {', '.join(settings.licences)}." if settings.licences else ""
+    chosen = (
+        f" Only these licences were taken: {', '.join(settings.licences)}."
+        if settings.licences
+        else ""
+    )
     credits = f" Authors and sources: `{CREDITS}`." if read_manifest(folder) else ""
     return _list(
-        f"{len(photographs.files)} photographs ({listed}), {len(photographs.held_out)} of them held out to measure "
-        f"the prior.{chosen}{credits}",
-        f"{settings.procedural_pool} procedural images (dead leaves, textures, writing, grids, gradients; generator "
-        f"version {procedural.VERSION}, seed {settings.seed}): {settings.procedural:.0%} of what was seen.",
-        "Augmentation: reduction to 0.7 and 0.5, flips and transposition, gamma, saturation, channel order.",
+        f"{len(photographs.files)} photographs ({listed}), {len(photographs.held_out)} of them "
+        f"held out to measure the prior.{chosen}{credits}",
+        f"{settings.procedural_pool} procedural images (dead leaves, textures, writing, grids, "
+        f"gradients; generator version {procedural.VERSION}, seed {settings.seed}): "
+        f"{settings.procedural:.0%} of what was seen.",
+        "Augmentation: reduction to 0.7 and 0.5, flips and transposition, gamma, saturation, "
+        "channel order.",
     )
 
 
-def _training(settings: TrainSettings, step: int, pixels: int, seconds: float, finished: bool) -> str:
+def _training(
+    settings: TrainSettings, step: int, pixels: int, seconds: float, finished: bool
+) -> str:
     from hrdis import __version__
 
     unfinished = "" if finished else " (**unfinished**)"
@@ -158,13 +188,14 @@ def _training(settings: TrainSettings, step: int, pixels: int, seconds: float, f
     start = f", from the weights of {settings.start_from.name}" if settings.start_from else start
     sides = ", ".join(map(str, settings.patches))
     return _list(
-        f"{step:,} steps, {pixels / 1e6:,.0f} million pixels{unfinished}; this run {seconds / 3600:.2f} hours on a "
-        f"{'GPU' if gpu else 'CPU'}, {settings.precision}{start}; patches of {sides} pixels, one after the other.",
-        f"Muon at {settings.lr:g} for the weights of inner layers, AdamW at {settings.adam_lr:g} for the rest; rates "
-        f"fall linearly to zero over the last {settings.decay:.0%} of the run; average of the weights with decay "
-        f"{settings.ema_decay:g}.",
-        f"Code: hrdis {__version__}, torch {torch.__version__.partition('+')[0]}. All settings: `{SETTINGS}`; the "
-        f"course of the training: `{LOG}`, `curves.png`.",
+        f"{step:,} steps, {pixels / 1e6:,.0f} million pixels{unfinished}; this run "
+        f"{seconds / 3600:.2f} hours on a {'GPU' if gpu else 'CPU'}, {settings.precision}{start}; "
+        f"patches of {sides} pixels, one after the other.",
+        f"Muon at {settings.lr:g} for the weights of inner layers, AdamW at {settings.adam_lr:g} "
+        f"for the rest; rates fall linearly to zero over the last {settings.decay:.0%} of the "
+        f"run; average of the weights with decay {settings.ema_decay:g}.",
+        f"Code: hrdis {__version__}, torch {torch.__version__.partition('+')[0]}. All settings: "
+        f"`{SETTINGS}`; the course of the training: `{LOG}`, `curves.png`.",
         f"To train it again: `{command(settings)}`",
     )
 
@@ -174,10 +205,18 @@ def _list(*items: str) -> str:
 
 
 def command(settings: TrainSettings) -> str:
-    """Return the command that trains with these settings: those that differ from the preset and are not `FREE`."""
+    """Return the command that trains with these settings: those that differ from the preset and are
+    not `FREE`.
+    """
     defaults, flags = (GPU if settings.device == "cuda" else CPU).as_record(), []
     for name, value in settings.as_record().items():
-        if value == defaults[name] or name in FREE or value is None or value is False or value == []:
+        if (
+            value == defaults[name]
+            or name in FREE
+            or value is None
+            or value is False
+            or value == []
+        ):
             continue
         words = value if isinstance(value, list) else [] if value is True else [value]
         flags += ["--" + name.replace("_", "-"), *(shlex.quote(str(word)) for word in words)]
@@ -195,6 +234,7 @@ def _denoising(psnr: Mapping[str, float] | None) -> str:
 def _licence(folder: Path, photographs: Photographs) -> str:
     licence = weights_licence(licence_counts(folder, photographs))
     return (
-        f"The weights: **{licence}**. Whether weights are an adaptation of the pictures they were trained on is "
-        "unsettled; this takes the cautious view that they are. The code has its own licence."
+        f"The weights: **{licence}**. Whether weights are an adaptation of the pictures they were "
+        "trained on is unsettled; this takes the cautious view that they are. The code has its "
+        "own licence."
     )

@@ -1,7 +1,7 @@
 """The crops that training draws from photographs kept at three scales.
 
-Photographs are only ever made smaller: an enlarged picture is blurred, and a prior trained on it would
-learn to blur. All randomness comes from the generator that the caller hands in.
+Photographs are only ever made smaller: an enlarged picture is blurred, and a prior trained on it
+would learn to blur. All randomness comes from the generator that the caller hands in.
 """
 
 from collections.abc import Sequence
@@ -53,14 +53,21 @@ class Pyramid:
                 sources.append(i)
                 weights.append(weight * image.shape[0] * image.shape[1])
         return cls(
-            np.concatenate(pixels), np.array(sizes, np.int64), np.array(sources, np.int64), np.array(weights, float)
+            np.concatenate(pixels),
+            np.array(sizes, np.int64),
+            np.array(sources, np.int64),
+            np.array(weights, float),
         )
 
     def palette(self, rng: np.random.Generator, count: int = 512) -> np.ndarray:
-        """Return colours of one photograph, chosen in proportion to its pixels: uint8 ``(count, 3)``."""
+        """Return colours of one photograph, chosen in proportion to its pixels: uint8 ``(count,
+        3)``.
+        """
         i = _choose(rng, np.cumsum(self.weights))
         start, pixels = self.starts[i], int(self.sizes[i].prod())
-        return self.pixels[start : start + 3 * pixels].reshape(-1, 3)[rng.integers(pixels, size=count)]
+        return self.pixels[start : start + 3 * pixels].reshape(-1, 3)[
+            rng.integers(pixels, size=count)
+        ]
 
 
 def _choose(rng: np.random.Generator, cumulative: np.ndarray) -> int:
@@ -70,8 +77,9 @@ def _choose(rng: np.random.Generator, cumulative: np.ndarray) -> int:
 class Cropper:
     """Draws augmented square crops from a pyramid.
 
-    Scale, photograph, place, flips and transpose are drawn anew for each crop; gamma, saturation and a
-    permutation of the channels for some. Never blur, sharpening or noise: those are what the prior is to undo.
+    Scale, photograph, place, flips and transpose are drawn anew for each crop; gamma, saturation
+    and a permutation of the channels for some. Never blur, sharpening or noise: those are what the
+    prior is to undo.
 
     Args:
         pyramid: the photographs.
@@ -83,7 +91,8 @@ class Cropper:
         if not fits.any():
             raise ValueError(
                 f"No photograph is as large as a patch of {patch} x {patch} pixels; the largest is "
-                f"{' x '.join(map(str, pyramid.sizes.max(axis=0)))}. Pictures are never enlarged. Use a smaller patch."
+                f"{' x '.join(map(str, pyramid.sizes.max(axis=0)))}. Pictures are never enlarged. "
+                "Use a smaller patch."
             )
         self.patch = patch
         self._pixels = pyramid.pixels
@@ -119,7 +128,9 @@ def turned(rng: np.random.Generator, crop: np.ndarray) -> np.ndarray:
 
 
 def recoloured(rng: np.random.Generator, crop: np.ndarray) -> np.ndarray:
-    """Change gamma in 30 %, saturation in 15 % (a third of these become grey), channel order in 5 %."""
+    """Change gamma in 30 %, saturation in 15 % (a third of these become grey), channel order in 5
+    %.
+    """
     gamma, saturation, order = rng.random(3) < (0.30, 0.15, 0.05)
     if gamma:
         curve = np.linspace(0, 1, 256) ** np.exp(rng.uniform(np.log(0.6), np.log(1.6)))

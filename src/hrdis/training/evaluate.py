@@ -20,7 +20,9 @@ CROP = 192
 
 
 def centre_crops(pictures: Sequence[np.ndarray], multiple: int) -> list[np.ndarray]:
-    """Cut the centre of each picture, at most `CROP` wide and high, with sides that are multiples of ``multiple``."""
+    """Cut the centre of each picture, at most `CROP` wide and high, with sides that are multiples
+    of ``multiple``.
+    """
     crops = []
     for picture in pictures:
         height, width = (min(CROP, side) // multiple * multiple for side in picture.shape[:2])
@@ -31,7 +33,9 @@ def centre_crops(pictures: Sequence[np.ndarray], multiple: int) -> list[np.ndarr
 
 
 def to_tensor(images: np.ndarray) -> Tensor:
-    """Return uint8 ``(b, h, w, 3)`` as float32 ``(b, 3, h, w)`` in [-1, 1], in channels-last memory."""
+    """Return uint8 ``(b, h, w, 3)`` as float32 ``(b, 3, h, w)`` in [-1, 1], in channels-last
+    memory.
+    """
     return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
@@ -46,7 +50,8 @@ def denoise(net: Any, crop: np.ndarray, level: float, seed: int) -> tuple[np.nda
         seed: of the noise, together with the level.
 
     Returns:
-        the noisy and the denoised picture, float32 ``(h, w, 3)`` in [0, 1]; only the second is clipped.
+        the noisy and the denoised picture, float32 ``(h, w, 3)`` in [0, 1]; only the second is
+        clipped.
     """
     schedule = Schedule.linear()
     x0 = to_tensor(crop[None])
@@ -61,7 +66,9 @@ def denoise(net: Any, crop: np.ndarray, level: float, seed: int) -> tuple[np.nda
     return noisy, denoised.clip(0, 1)
 
 
-def measure(net: Any, crops: Sequence[np.ndarray]) -> tuple[dict[str, float], list[list[np.ndarray]]]:
+def measure(
+    net: Any, crops: Sequence[np.ndarray]
+) -> tuple[dict[str, float], list[list[np.ndarray]]]:
     """Denoise all crops at all `LEVELS`.
 
     Returns:
@@ -80,10 +87,14 @@ def measure(net: Any, crops: Sequence[np.ndarray]) -> tuple[dict[str, float], li
     return psnr, pictures
 
 
-def save_sheet(path: Path, crops: Sequence[np.ndarray], pictures: Sequence[Sequence[np.ndarray]]) -> None:
+def save_sheet(
+    path: Path, crops: Sequence[np.ndarray], pictures: Sequence[Sequence[np.ndarray]]
+) -> None:
     """Save one row per crop: the photograph, then noisy and denoised at each level."""
     gap, most = 4, 6
-    rows = [[crop / np.float32(255), *row] for crop, row in zip(crops, pictures, strict=True)][:most]
+    rows = [[crop / np.float32(255), *row] for crop, row in zip(crops, pictures, strict=True)][
+        :most
+    ]
     height, width = (max(crop.shape[axis] for crop in crops) + gap for axis in (0, 1))
     sheet = np.ones((height * len(rows), width * len(rows[0]), 3), np.float32)
     for j, row in enumerate(rows):
@@ -109,12 +120,21 @@ def save_curves(path: Path, log: Sequence[dict[str, Any]]) -> None:
     left.plot(seen, _smoothed(values), color="C0")
     left.set(xlabel="million pixels seen", ylabel="loss (mean squared error of v)", xlim=(0, None))
     if values:
-        left.set_ylim(0.8 * min(values), min(1.0, 3 * float(np.median(values))))  # the first steps are off the scale
+        left.set_ylim(
+            0.8 * min(values), min(1.0, 3 * float(np.median(values)))
+        )  # the first steps are off the scale
     measured = [line for line in log if "psnr" in line]
     for level in LEVELS:
         psnr = [line["psnr"][str(level)] for line in measured]
-        right.plot([line["pixels"] / 1e6 for line in measured], psnr, marker=".", label=f"noise {level}/255")
-    right.set(xlabel="million pixels seen", ylabel="PSNR on held-out photographs (dB)", xlim=(0, None))
+        right.plot(
+            [line["pixels"] / 1e6 for line in measured],
+            psnr,
+            marker=".",
+            label=f"noise {level}/255",
+        )
+    right.set(
+        xlabel="million pixels seen", ylabel="PSNR on held-out photographs (dB)", xlim=(0, None)
+    )
     right.legend(loc="upper left", bbox_to_anchor=(1, 1))
     write_atomically(path, lambda file: figure.savefig(file, dpi=100, format="png"))
 

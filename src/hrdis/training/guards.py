@@ -1,7 +1,8 @@
-"""What keeps a network that cannot learn from being trained: gradients are checked first, movement soon after.
+"""What keeps a network that cannot learn from being trained: gradients are checked first, movement
+soon after.
 
-The first embedded prior was trained through `torch.compile`, which returned gradients of exactly zero for 95 % of its
-parameters. Its loss fell all the same, because the rest learned.
+The first embedded prior was trained through `torch.compile`, which returned gradients of exactly
+zero for 95 % of its parameters. Its loss fell all the same, because the rest learned.
 """
 
 import warnings
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 from ..rng import ImageRNG
 from .network import predict
 
-#: Largest difference of a parameter's gradients, relative to the plain ones, that is still rounding.
+#: Largest difference of a parameter's gradients, relative to the plain ones, that is still
+#: rounding.
 TOLERANCE = {"fp32": 2e-3, "bf16": 0.3}
 STEPS = 50  # after so many steps every parameter must have moved
 MOVED = 1e-5  # relative to its start, beyond a common factor
@@ -37,7 +39,9 @@ class Execution:
     channels_last: bool = True
 
     def prepare(self, net: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
-        """Return a function (x_t, t) -> v that runs the network in this way, on the network's own parameters."""
+        """Return a function (x_t, t) -> v that runs the network in this way, on the network's own
+        parameters.
+        """
         form = torch.channels_last if self.channels_last else torch.contiguous_format
         net.to(memory_format=form)  # type: ignore[call-overload]
         call: Any = torch.compile(net, dynamic=False) if self.compile else net
@@ -57,22 +61,30 @@ PLAIN = Execution(channels_last=False)
 
 
 @torch.enable_grad()
-def gradients(net: nn.Module, execution: Execution, x_t: Tensor, t: Tensor, v: Tensor) -> dict[str, Tensor]:
-    """Return the gradient of mean (v_hat - v)^2 for every parameter, by name; zero where there is none."""
+def gradients(
+    net: nn.Module, execution: Execution, x_t: Tensor, t: Tensor, v: Tensor
+) -> dict[str, Tensor]:
+    """Return the gradient of mean (v_hat - v)^2 for every parameter, by name; zero where there is
+    none.
+    """
     net.zero_grad(set_to_none=True)
     (execution.prepare(net)(x_t, t) - v).square().mean().backward()
     found = {
-        name: torch.zeros_like(p) if p.grad is None else p.grad.detach().clone() for name, p in net.named_parameters()
+        name: torch.zeros_like(p) if p.grad is None else p.grad.detach().clone()
+        for name, p in net.named_parameters()
     }
     net.zero_grad(set_to_none=True)
     return found
 
 
-def differences(plain: dict[str, Tensor], other: dict[str, Tensor], tolerance: float) -> dict[str, float]:
-    """Return the parameters whose gradients differ by more than rounding, with the relative difference.
+def differences(
+    plain: dict[str, Tensor], other: dict[str, Tensor], tolerance: float
+) -> dict[str, float]:
+    """Return the parameters whose gradients differ by more than rounding, with the relative
+    difference.
 
-    The difference is measured against the norm of the parameter's own plain gradient, or a thousandth of
-    all where that is larger.
+    The difference is measured against the norm of the parameter's own plain gradient, or a
+    thousandth of all where that is larger.
     """
     whole = torch.stack([g.norm() for g in plain.values()]).norm()
     found = {}
@@ -86,7 +98,9 @@ def differences(plain: dict[str, Tensor], other: dict[str, Tensor], tolerance: f
 
 @contextmanager
 def _without_zeros(net: nn.Module) -> Iterator[None]:
-    """Fill parameters that are zero with small draws for a while: behind a zero layer all gradients are zero."""
+    """Fill parameters that are zero with small draws for a while: behind a zero layer all gradients
+    are zero.
+    """
     zeros = [p for p in net.parameters() if not p.any()]
     rng = ImageRNG([0], "gradient check")
     with torch.no_grad():
@@ -101,7 +115,8 @@ def _without_zeros(net: nn.Module) -> Iterator[None]:
 
 
 def checked(net: nn.Module, asked: Execution, x_t: Tensor, t: Tensor, v: Tensor) -> Execution:
-    """Return the execution that is asked for, less what changes the gradients of one batch by more than rounding.
+    """Return the execution that is asked for, less what changes the gradients of one batch by more
+    than rounding.
 
     Args:
         net: its parameters keep their values.
@@ -111,7 +126,8 @@ def checked(net: nn.Module, asked: Execution, x_t: Tensor, t: Tensor, v: Tensor)
         v: (b, 3, h, w), the target.
 
     Raises:
-        ValueError: if parameters have no gradient even when the network runs plainly: it cannot learn.
+        ValueError: if parameters have no gradient even when the network runs plainly: it cannot
+            learn.
 
     Cost:
         one forward and backward pass plainly, and one for every execution that is tried.
@@ -121,8 +137,8 @@ def checked(net: nn.Module, asked: Execution, x_t: Tensor, t: Tensor, v: Tensor)
         dead = [name for name, gradient in plain.items() if not gradient.any()]
         if dead:
             raise ValueError(
-                f"{len(dead)} of {len(plain)} parameters get no gradient: {_listed(dead)}. Every parameter of the "
-                "network is expected to take part in its output."
+                f"{len(dead)} of {len(plain)} parameters get no gradient: {_listed(dead)}. Every "
+                "parameter of the network is expected to take part in its output."
             )
         for execution in _simpler(asked):
             found = _tried(net, execution, x_t, t, v)
@@ -133,22 +149,29 @@ def checked(net: nn.Module, asked: Execution, x_t: Tensor, t: Tensor, v: Tensor)
                 return execution
             worst = max(off, key=lambda name: off[name])
             warnings.warn(
-                f"Run {execution}, the network has other gradients than run plainly: {len(off)} of {len(plain)} "
-                f"parameters differ, {worst} by {off[worst]:.1%}. Training goes on without.",
+                f"Run {execution}, the network has other gradients than run plainly: {len(off)} "
+                f"of {len(plain)} parameters differ, {worst} by {off[worst]:.1%}. Training goes "
+                "on without.",
                 stacklevel=2,
             )
     return PLAIN
 
 
-def _tried(net: nn.Module, execution: Execution, x_t: Tensor, t: Tensor, v: Tensor) -> dict[str, Tensor] | None:
-    """Return the gradients of an execution, None where it fails: compilers need a toolchain that may not be there."""
+def _tried(
+    net: nn.Module, execution: Execution, x_t: Tensor, t: Tensor, v: Tensor
+) -> dict[str, Tensor] | None:
+    """Return the gradients of an execution, None where it fails: compilers need a toolchain that
+    may not be there.
+    """
     try:
         return gradients(net, execution, x_t, t, v)
     except Exception as error:
         if not execution.compile:
             raise
         warnings.warn(
-            f"The network cannot be compiled here ({type(error).__name__}). Training goes on without.", stacklevel=3
+            f"The network cannot be compiled here ({type(error).__name__}). Training goes on "
+            "without.",
+            stacklevel=3,
         )
         return None
 
@@ -176,7 +199,9 @@ class Movement:
 
     @torch.no_grad()
     def unmoved(self, net: nn.Module) -> list[str]:
-        """Return the parameters that are still a multiple of their start, which is what weight decay alone leaves."""
+        """Return the parameters that are still a multiple of their start, which is what weight
+        decay alone leaves.
+        """
         names = []
         for name, p in net.named_parameters():
             start = self.start[name].double().flatten()
@@ -196,9 +221,10 @@ class Movement:
         names = self.unmoved(net)
         if names:
             raise RuntimeError(
-                f"After {step} steps {len(names)} of {len(self.start)} parameters have not moved from their start: "
-                f"{_listed(names)}. Training was stopped, since they would never learn. Their gradients are zero: look "
-                "at how the network is built and run (compile, precision)."
+                f"After {step} steps {len(names)} of {len(self.start)} parameters have not moved "
+                f"from their start: {_listed(names)}. Training was stopped, since they would never "
+                "learn. Their gradients are zero: look at how the network is built and run "
+                "(compile, precision)."
             )
 
 

@@ -1,4 +1,6 @@
-"""The training loop: batches in, weights out, with a log, checkpoints and a measurement now and then."""
+"""The training loop: batches in, weights out, with a log, checkpoints and a measurement now and
+then.
+"""
 
 import json
 import math
@@ -116,7 +118,11 @@ class Run:
         source = batches(settings, self.photographs.training, self.step, self.stage, self.out)
         try:
             while self.share() < 1:
-                if self.falling() and not (self.out / states.BEFORE_DECAY).is_file() and settings.decay < 1:
+                if (
+                    self.falling()
+                    and not (self.out / states.BEFORE_DECAY).is_file()
+                    and settings.decay < 1
+                ):
                     states.write(self.out, self.state(), states.BEFORE_DECAY)
                 self.losses.append(self.update(next(source)))
                 now = time.monotonic()
@@ -125,7 +131,9 @@ class Run:
                     self.movement.check(self.net, guards.STEPS)
                 if len(self.losses) == settings.log_every:
                     self.log()
-                late = settings.max_minutes is not None and now - started > 60 * settings.max_minutes
+                late = (
+                    settings.max_minutes is not None and now - started > 60 * settings.max_minutes
+                )
                 if late or self.stop.is_set():
                     break
                 if now - saved > 60 * settings.checkpoint_minutes and self.share() < 1:
@@ -138,18 +146,26 @@ class Run:
     def prepare(self) -> None:
         """Choose how the network is run and with how many threads, by trying one batch."""
         settings = self.settings
-        first = batches(replace(settings, workers=0), self.photographs.training, self.step, self.stage, self.out)
+        first = batches(
+            replace(settings, workers=0), self.photographs.training, self.step, self.stage, self.out
+        )
         x_t, t, v = self.noised(next(first))
         first.close()
         asked = guards.Execution(settings.compile, settings.precision == "bf16", channels_last=True)
         execution = guards.checked(self.net, asked, x_t, t, v)
         self.forward = execution.prepare(self.net)
-        self.ema.to(memory_format=torch.channels_last if execution.channels_last else torch.contiguous_format)
+        self.ema.to(
+            memory_format=torch.channels_last
+            if execution.channels_last
+            else torch.contiguous_format
+        )
         if self.device.type == "cpu" and settings.threads == 0:
             torch.set_num_threads(self.fastest(x_t, t, v))
 
     def fastest(self, x_t: Tensor, t: Tensor, v: Tensor) -> int:
-        """Return the number of threads, of one, half and all cores, with which a step takes the least time."""
+        """Return the number of threads, of one, half and all cores, with which a step takes the
+        least time.
+        """
         cores = os.cpu_count() or 1
         times: dict[int, float] = {}
         for threads in sorted({1, max(1, cores // 2), cores}):
@@ -162,7 +178,9 @@ class Run:
         return min(times, key=lambda threads: times[threads])
 
     def share(self) -> float:
-        """Return the share of this run that is done, 0 to 1: of its steps where these are given, else of its time."""
+        """Return the share of this run that is done, 0 to 1: of its steps where these are given,
+        else of its time.
+        """
         if self.settings.steps is not None:
             return min(1.0, (self.step - self.first) / self.settings.steps)
         return min(1.0, self.seconds / (3600 * self.settings.hours))
@@ -180,8 +198,8 @@ class Run:
     def rates(self) -> tuple[float, float]:
         """Return the learning rates of Muon and AdamW for the next step.
 
-        Both rise in the warm-up and fall to zero over the decay. Muon's also falls from lr_first to lr, exponentially,
-        where the network starts from random weights.
+        Both rise in the warm-up and fall to zero over the decay. Muon's also falls from lr_first to
+        lr, exponentially, where the network starts from random weights.
         """
         settings, done = self.settings, self.step - self.first
         factor = min(1.0, (done + 1) / max(1, settings.warmup))
@@ -222,7 +240,9 @@ class Run:
 
     @torch.no_grad()
     def average(self) -> None:
-        """Move the average towards the weights; weights that were already good are averaged slowly at once."""
+        """Move the average towards the weights; weights that were already good are averaged slowly
+        at once.
+        """
         decay = self.settings.ema_decay
         if self.settings.start_from is None:
             decay = min(decay, (1 + self.step) / (10 + self.step))
@@ -234,15 +254,20 @@ class Run:
         now = time.monotonic()
         if not math.isfinite(loss):
             raise RuntimeError(
-                f"The loss became {loss} at step {self.step}. The last checkpoint in {self.out} is intact. "
-                f"Start a new run with a lower learning rate than lr = {self.settings.lr}, or in fp32."
+                f"The loss became {loss} at step {self.step}. The last checkpoint in {self.out} is "
+                f"intact. Start a new run with a lower learning rate than lr = {self.settings.lr}, "
+                "or in fp32."
             )
-        share, speed = self.share(), (self.pixels - self.logged_pixels) / max(now - self.logged, 1e-9)
+        share, speed = (
+            self.share(),
+            (self.pixels - self.logged_pixels) / max(now - self.logged, 1e-9),
+        )
         left = self.seconds * (1 - share) / max(share, 1e-9)
         self.last = Progress(self.step, share, self.pixels, loss, self.rates()[0], speed, left)
         self.write_line(
             step=self.step, pixels=self.pixels, share=round(share, 4), loss=round(loss, 6),
-            lr=round(self.last.lr, 8), pixels_per_second=round(speed), seconds=round(self.seconds, 1),
+            lr=round(self.last.lr, 8), pixels_per_second=round(speed),
+            seconds=round(self.seconds, 1),
         )  # fmt: skip
         self.losses, self.logged, self.logged_pixels = [], now, self.pixels
         self.report(self.last)
@@ -254,10 +279,13 @@ class Run:
     def state(self) -> states.State:
         """Return where the run stands."""
         tensors = states.collect(self.net, self.ema, self.optimizer)
-        return states.State(self.step, self.first, self.pixels, self.seconds, self.optimizer.updates, tensors)
+        return states.State(
+            self.step, self.first, self.pixels, self.seconds, self.optimizer.updates, tensors
+        )
 
     def save(self) -> None:
-        """Write the state, then the prior as it is now, and what it does on the held-out photographs.
+        """Write the state, then the prior as it is now, and what it does on the held-out
+        photographs.
 
         Nothing is done when a finished run is started again and everything is there.
         """
@@ -270,7 +298,8 @@ class Run:
         psnr = self.measure()
         write_card(
             self.out, self.folder, self.photographs, self.settings,
-            step=self.step, pixels=self.pixels, seconds=self.seconds, finished=self.share() == 1, psnr=psnr,
+            step=self.step, pixels=self.pixels, seconds=self.seconds, finished=self.share() == 1,
+            psnr=psnr,
         )  # fmt: skip
         evaluate.save_curves(self.out / "curves.png", states.read_log(self.out))
         if self.last is not None:
@@ -278,17 +307,23 @@ class Run:
         self.logged = time.monotonic()
 
     def saved(self) -> bool:
-        """Return True if the folder holds this very step: its state, and a card of the weights that lie there."""
+        """Return True if the folder holds this very step: its state, and a card of the weights that
+        lie there.
+        """
         stored, weights = states.read(self.out), self.out / network.WEIGHTS
         if stored is None or stored.step != self.step or not weights.is_file():
             return False
         return card_fits(self.out)
 
     def measure(self) -> dict[str, float]:
-        """Denoise the held-out photographs, and log and draw the outcome; {} where all of them are too small."""
+        """Denoise the held-out photographs, and log and draw the outcome; {} where all of them are
+        too small.
+        """
         if not self.crops:
             return {}
         psnr, pictures = evaluate.measure(self.ema, self.crops)
-        self.write_line(step=self.step, pixels=self.pixels, psnr=psnr, seconds=round(self.seconds, 1))
+        self.write_line(
+            step=self.step, pixels=self.pixels, psnr=psnr, seconds=round(self.seconds, 1)
+        )
         evaluate.save_sheet(self.out / "samples" / f"{self.step:08d}.png", self.crops, pictures)
         return psnr

@@ -1,8 +1,8 @@
 """Muon for the weights of the inner layers and AdamW for the rest, as one optimiser.
 
 Reference:
-    Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024. Amsel et al., The Polar Express,
-    2025, arXiv:2505.16932, for steps that are the best polynomials of their degree.
+    Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024. Amsel et al., The
+    Polar Express, 2025, arXiv:2505.16932, for steps that are the best polynomials of their degree.
 """
 
 from collections import defaultdict
@@ -11,7 +11,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-# (a, b, c) of the steps X <- a X + b (X X^T) X + c (X X^T)^2 X, which bring all singular values near 1.
+# (a, b, c) of the steps X <- a X + b (X X^T) X + c (X X^T)^2 X, which bring all singular values
+# near 1.
 POLYNOMIALS = (
     (4.0848, -6.8946, 2.9270),
     (3.9505, -6.3029, 2.6377),
@@ -19,13 +20,17 @@ POLYNOMIALS = (
     (2.8769, -3.1427, 1.2046),
     (2.8366, -3.0525, 1.2012),
 )
-OUTER = ("conv_in", "conv_out")  # layers that see pixels: their rows are not features, AdamW suits them
+OUTER = (
+    "conv_in",
+    "conv_out",
+)  # layers that see pixels: their rows are not features, AdamW suits them
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
     """Replace the singular values of each matrix by values near 1.
 
-    The steps are applied to the Gram matrix of the smaller side, which is cheaper than to the matrix itself.
+    The steps are applied to the Gram matrix of the smaller side, which is cheaper than to the
+    matrix itself.
 
     Args:
         matrices: (k, m, n).
@@ -48,10 +53,12 @@ def orthogonalised(matrices: Tensor) -> Tensor:
 
 
 class MuonAdamW:
-    """Muon for weights of two or more dimensions inside the network, AdamW for all other parameters.
+    """Muon for weights of two or more dimensions inside the network, AdamW for all other
+    parameters.
 
-    Muon: m <- 0.95 m + 0.05 g, u = 0.05 g + 0.95 m, o = `orthogonalised` (u) as a matrix (rows, rest), and
-    W <- (1 - 0.1 lr) W - lr sqrt(max(1, rows / rest)) o. AdamW: betas (0.9, 0.99), weight decay 1e-4.
+    Muon: m <- 0.95 m + 0.05 g, u = 0.05 g + 0.95 m, o = `orthogonalised` (u) as a matrix (rows,
+    rest), and W <- (1 - 0.1 lr) W - lr sqrt(max(1, rows / rest)) o. AdamW: betas (0.9, 0.99),
+    weight decay 1e-4.
 
     Args:
         parameters: the network's, with their names.
@@ -125,8 +132,12 @@ class MuonAdamW:
             parameter.grad = None
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the averages, ``m.*`` of the gradients and ``v.*`` of their squares, not copied."""
-        return {f"m.{n}": t for n, t in self.first.items()} | {f"v.{n}": t for n, t in self.second.items()}
+        """Return the averages, ``m.*`` of the gradients and ``v.*`` of their squares, not
+        copied.
+        """
+        return {f"m.{n}": t for n, t in self.first.items()} | {
+            f"v.{n}": t for n, t in self.second.items()
+        }
 
 
 def _gradient(parameter: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The network that is trained: how it starts, and how it is written to disk. It predicts v.
 
-v = alpha_t eps - sigma_t x0. Unlike eps, it gives back x0 without dividing by alpha_t, which is 0.006 at t = 999.
+v = alpha_t eps - sigma_t x0. Unlike eps, it gives back x0 without dividing by alpha_t, which is
+0.006 at t = 999.
 """
 
 import json
@@ -17,7 +18,11 @@ from ..rng import stream
 from ..schedule import Schedule
 from .settings import TrainSettings
 
-WEIGHTS, CONFIG, SCHEDULER = "diffusion_pytorch_model.safetensors", "config.json", "scheduler_config.json"
+WEIGHTS, CONFIG, SCHEDULER = (
+    "diffusion_pytorch_model.safetensors",
+    "config.json",
+    "scheduler_config.json",
+)
 SCHEDULER_CONFIG = {
     "_class_name": "DDPMScheduler",
     "num_train_timesteps": 1000,
@@ -33,13 +38,16 @@ SCHEDULER_CONFIG = {
 def build(settings: TrainSettings) -> Any:
     """Return the network of the settings, whose weights are a function of their seed.
 
-    Weights and biases are uniform within 1/sqrt(fan in). The last convolution and what the time does to the features
-    start at zero, the second convolution of a block at 0.3 of its draw, so that the network starts near the identity.
+    Weights and biases are uniform within 1/sqrt(fan in). The last convolution and what the time
+    does to the features start at zero, the second convolution of a block at 0.3 of its draw, so
+    that the network starts near the identity.
 
     Args:
         settings: of the run.
     """
-    with torch.random.fork_rng(devices=[]):  # torch's own draws are replaced: leave no trace of them
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # torch's own draws are replaced: leave no trace of them
         net = _small(settings) if settings.network == "small" else _unet2d(settings)
     _initialise(net, settings.seed)
     return net
@@ -56,13 +64,16 @@ def _unet2d(settings: TrainSettings) -> Any:
     return UNet2DModel(
         sample_size=64, in_channels=3, out_channels=3, block_out_channels=settings.channels,
         layers_per_block=settings.blocks, down_block_types=("DownBlock2D",) * count,
-        up_block_types=("UpBlock2D",) * count, add_attention=False, norm_num_groups=8, norm_eps=1e-5,
+        up_block_types=("UpBlock2D",) * count, add_attention=False, norm_num_groups=8,
+        norm_eps=1e-5,
     )  # fmt: skip
 
 
 @torch.no_grad()
 def _initialise(net: nn.Module, seed: int) -> None:
-    """Draw weights and biases uniformly within 1/sqrt(fan in), each from a stream of its own name; see `build`."""
+    """Draw weights and biases uniformly within 1/sqrt(fan in), each from a stream of its own name;
+    see `build`.
+    """
     for name, module in net.named_modules():
         if not isinstance(module, nn.Conv2d | nn.Linear):
             continue
@@ -80,7 +91,9 @@ def _initialise(net: nn.Module, seed: int) -> None:
 
 
 def predict(net: Any, x_t: Tensor, t: Tensor) -> Tensor:
-    """Return what the network says of x_t at times t (b,), whether it hands out a tensor or diffusers' record."""
+    """Return what the network says of x_t at times t (b,), whether it hands out a tensor or
+    diffusers' record.
+    """
     out = net(x_t, t)
     found: Tensor = getattr(out, "sample", out)
     return found
@@ -97,8 +110,8 @@ def load(folder: Path, settings: TrainSettings) -> dict[str, Tensor]:
     config, weights = folder / CONFIG, folder / WEIGHTS
     if not (config.is_file() and weights.is_file()):
         raise ValueError(
-            f"start_from = {folder} is no prior: {CONFIG} and {WEIGHTS} are expected in it. "
-            "Give the output folder of an earlier training."
+            f"start_from = {folder} is no prior: {CONFIG} and {WEIGHTS} are expected in it. Give "
+            "the output folder of an earlier training."
         )
     there, asked = _shape(json.loads(config.read_text(encoding="utf-8"))), _asked(settings)
     if there != asked:
@@ -113,7 +126,10 @@ def load(folder: Path, settings: TrainSettings) -> dict[str, Tensor]:
 def _shape(config: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that describe the network of a config.json."""
     if config.get("_class_name") == "SmallUNet":
-        return {"network": "small", **{name: config.get(name) for name in ("channels", "blocks", "middle")}}
+        return {
+            "network": "small",
+            **{name: config.get(name) for name in ("channels", "blocks", "middle")},
+        }
     return {
         "network": "unet2d",
         "channels": config.get("block_out_channels"),
@@ -122,19 +138,26 @@ def _shape(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _asked(settings: TrainSettings) -> dict[str, Any]:
-    shape = {"network": settings.network, "channels": list(settings.channels), "blocks": settings.blocks}
+    shape = {
+        "network": settings.network,
+        "channels": list(settings.channels),
+        "blocks": settings.blocks,
+    }
     return shape | ({"middle": settings.middle} if settings.network == "small" else {})
 
 
 def export(net: Any, folder: Path) -> None:
-    """Write the weights in fp16, the network's configuration and the schedule's; each file is replaced in one go.
+    """Write the weights in fp16, the network's configuration and the schedule's; each file is
+    replaced in one go.
 
     Raises:
         OSError: if the disk is full.
     """
     from safetensors.torch import save
 
-    half = {name: tensor.detach().cpu().half().contiguous() for name, tensor in net.state_dict().items()}
+    half = {
+        name: tensor.detach().cpu().half().contiguous() for name, tensor in net.state_dict().items()
+    }
     config = net.config if isinstance(net, SmallUNet) else json.loads(net.to_json_string())
     weights = save(half, metadata={"format": "pt"})
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
@@ -143,7 +166,9 @@ def export(net: Any, folder: Path) -> None:
 
 
 def coefficients(schedule: Schedule, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Return alpha_t and sigma_t as ``(b, 1, 1, 1)`` with alpha_t^2 + sigma_t^2 = 1, in type and place of ``like``."""
+    """Return alpha_t and sigma_t as ``(b, 1, 1, 1)`` with alpha_t^2 + sigma_t^2 = 1, in type and
+    place of ``like``.
+    """
     alpha_bar = schedule.alpha_bar[t.cpu()].reshape(-1, 1, 1, 1)
     return alpha_bar.sqrt().to(like), (1 - alpha_bar).sqrt().to(like)
 

@@ -1,4 +1,6 @@
-"""A folder of photographs: which files it holds, under which licences, and what can be read of them."""
+"""A folder of photographs: which files it holds, under which licences, and what can be read of
+them.
+"""
 
 import csv
 import warnings
@@ -28,12 +30,14 @@ def find_images(folder: Path, licences: Sequence[str] = ()) -> list[Path]:
         ValueError: if there is no folder, no image, or no manifest that could decide the licences.
     """
     if not folder.is_dir():
-        raise ValueError(f"There is no folder {folder}. Give a folder of photographs (jpg, png, webp, tif, bmp).")
+        raise ValueError(
+            f"There is no folder {folder}. Give a folder of photographs (jpg, png, webp, tif, bmp)."
+        )
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not found:
         raise ValueError(
-            f"{folder} holds no images. Files ending in {', '.join(sorted(SUFFIXES))} were looked for, "
-            "in all its subfolders. Give a folder of photographs."
+            f"{folder} holds no images. Files ending in {', '.join(sorted(SUFFIXES))} were looked "
+            "for, in all its subfolders. Give a folder of photographs."
         )
     return _with_licence(folder, found, licences) if licences else found
 
@@ -47,7 +51,8 @@ def read_manifest(folder: Path) -> dict[Path, dict[str, str]]:
                 rows = list(csv.DictReader(lines))
             if rows and not {"file", "licence"} <= rows[0].keys():
                 raise ValueError(
-                    f"{path} has the columns {', '.join(rows[0])}. Columns 'file' and 'licence' are expected."
+                    f"{path} has the columns {', '.join(rows[0])}. Columns 'file' and 'licence' "
+                    "are expected."
                 )
             return {(home / row["file"]).resolve(): row for row in rows}
     return {}
@@ -57,24 +62,31 @@ def _with_licence(folder: Path, files: list[Path], licences: Sequence[str]) -> l
     manifest = read_manifest(folder)
     if not manifest:
         raise ValueError(
-            f"licences = {', '.join(licences)} was asked for, but there is no manifest.csv in {folder} or its parent. "
-            "A table with the columns file and licence is expected. Leave licences empty to use every image."
+            f"licences = {', '.join(licences)} was asked for, but there is no manifest.csv in "
+            f"{folder} or its parent. A table with the columns file and licence is expected. Leave "
+            "licences empty to use every image."
         )
     known = {row["licence"].strip().lower(): row["licence"] for row in manifest.values()}
     unknown = [name for name in licences if name.strip().lower() not in known]
     if unknown:
         raise ValueError(
-            f"The manifest names no licence {', '.join(unknown)}. It has: {', '.join(sorted(known.values()))}."
+            f"The manifest names no licence {', '.join(unknown)}. It has: "
+            f"{', '.join(sorted(known.values()))}."
         )
     wanted = {name.strip().lower() for name in licences}
-    kept = [p for p in files if manifest.get(p.resolve(), {}).get("licence", "").strip().lower() in wanted]
+    kept = [
+        p
+        for p in files
+        if manifest.get(p.resolve(), {}).get("licence", "").strip().lower() in wanted
+    ]
     if not kept:
         raise ValueError(f"No image in {folder} has one of the licences {', '.join(licences)}.")
     return kept
 
 
 def read_image(path: Path, long_side: int | None = None) -> np.ndarray:
-    """Read a picture as uint8 ``(h, w, 3)``, as `images.read` reads it; transparency is put on white.
+    """Read a picture as uint8 ``(h, w, 3)``, as `images.read` reads it; transparency is put on
+    white.
 
     Args:
         path: the file.
@@ -98,7 +110,8 @@ class Photographs:
     Args:
         files: the readable files, sorted.
         training: pyramid of the photographs that are trained on.
-        held_out: a few photographs that are not, at full scale; the trainer measures itself on them.
+        held_out: a few photographs that are not, at full scale; the trainer measures itself on
+            them.
         held_out_files: their names.
     """
 
@@ -109,7 +122,12 @@ class Photographs:
 
 
 def load(
-    folder: Path, *, licences: Sequence[str] = (), seed: int = 0, long_side: int = 960, most: int = 4000
+    folder: Path,
+    *,
+    licences: Sequence[str] = (),
+    seed: int = 0,
+    long_side: int = 960,
+    most: int = 4000,
 ) -> Photographs:
     """Read a folder of photographs; a few of them, chosen by the seed, are held out.
 
@@ -144,8 +162,9 @@ def load(
         warnings.warn(doubts[0] + more, stacklevel=2)
     if len(images) < 2:
         raise ValueError(
-            f"{len(images)} of {len(files)} images in {folder} could be read, but at least 2 are needed, one of which "
-            f"is held out. Not readable: {'; '.join(failures[:20]) or 'none'}. Add photographs or remove broken files."
+            f"{len(images)} of {len(files)} images in {folder} could be read, but at least 2 are "
+            "needed, one of which is held out. Not readable: "
+            f"{'; '.join(failures[:20]) or 'none'}. Add photographs or remove broken files."
         )
     if failures:
         warnings.warn(f"Left out, not readable: {'; '.join(failures)}.", stacklevel=2)

@@ -1,8 +1,8 @@
 """Seeded procedural pictures: dead leaves with textures, writing, line grids and smooth gradients.
 
-They cost nothing to license, never run out, and show edges, occlusions and fine lines that a small set
-of photographs shows too seldom. All colours of one picture come from one photograph, which keeps
-palettes natural. Everything is painted at twice the size and averaged down.
+They cost nothing to license, never run out, and show edges, occlusions and fine lines that a small
+set of photographs shows too seldom. All colours of one picture come from one photograph, which
+keeps palettes natural. Everything is painted at twice the size and averaged down.
 
 The pictures are a function of the generator, the size and the palette; `VERSION` counts the changes
 to that function, and is recorded with every prior that was trained on them.
@@ -135,7 +135,9 @@ def _blob(rng: np.random.Generator, u: Floats, v: Floats) -> Mask:
     return u * u + v * v < edge * edge
 
 
-_SHAPES: dict[str, Callable[..., Mask]] = dict(zip(KINDS, (_disk, _ellipse, _rectangle, _polygon, _blob), strict=True))
+_SHAPES: dict[str, Callable[..., Mask]] = dict(
+    zip(KINDS, (_disk, _ellipse, _rectangle, _polygon, _blob), strict=True)
+)
 
 
 def _blurred(canvas: Floats, sigma: float) -> Floats:
@@ -145,13 +147,17 @@ def _blurred(canvas: Floats, sigma: float) -> Floats:
     return np.asarray(blurred, np.float32)
 
 
-def _frame(rng: np.random.Generator, side: int) -> Callable[[NDArray[np.float64]], list[tuple[float, float]]]:
+def _frame(
+    rng: np.random.Generator, side: int
+) -> Callable[[NDArray[np.float64]], list[tuple[float, float]]]:
     """Return a slightly rotated and sheared frame: points ``(k, 2)`` to canvas coordinates."""
     angle = rng.normal(0, 0.15) if rng.random() < 0.7 else rng.uniform(0, 2 * np.pi)
     shear = rng.normal(0, 0.15)
     c, s = np.cos(angle), np.sin(angle)
     matrix = np.array([[c, -s], [s, c]]) @ np.array([[1, shear], [0, 1]])
-    return lambda points: [(float(x), float(y)) for x, y in (points - side / 2) @ matrix.T + side / 2]
+    return lambda points: [
+        (float(x), float(y)) for x, y in (points - side / 2) @ matrix.T + side / 2
+    ]
 
 
 def _two_colours(rng: np.random.Generator, colours: Floats) -> tuple[Floats, Floats]:
@@ -177,7 +183,9 @@ def _writing(rng: np.random.Generator, canvas: Floats, colours: Floats) -> Float
     for row in np.arange(top + 0.3 * height, bottom - height, 1.5 * height):
         for column in np.arange(left + width, 1.3 * side, 1.25 * width):
             if rng.random() < 0.85:
-                _glyph(rng, draw, place, np.array([column, row]), np.array([width, height]), pen, ink)
+                _glyph(
+                    rng, draw, place, np.array([column, row]), np.array([width, height]), pen, ink
+                )
     return np.asarray(image, np.float32)
 
 
@@ -195,7 +203,10 @@ def _glyph(
         ends = rng.integers(0, 3, (2, 2)) / 2
         if rng.random() < 0.35:
             phi = np.linspace(0, rng.uniform(2, 6.3), 10) + rng.uniform(0, 6.3)
-            points = 0.5 + 0.5 * np.stack([np.cos(phi), np.sin(phi)], axis=1) * [1, rng.choice([0.5, 1])]
+            points = 0.5 + 0.5 * np.stack([np.cos(phi), np.sin(phi)], axis=1) * [
+                1,
+                rng.choice([0.5, 1]),
+            ]
         else:
             points = ends
         draw.line(place(origin + points * size), fill=ink, width=pen, joint="curve")

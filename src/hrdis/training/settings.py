@@ -17,8 +17,9 @@ LENGTH = ("hours", "steps", "decay")
 class TrainSettings:
     """Everything that decides a training run.
 
-    The learning rate rises in ``warmup`` steps, stays, and falls linearly to zero over the last ``decay`` of the run.
-    Patches grow while it goes on; every step sees about the same number of pixels.
+    The learning rate rises in ``warmup`` steps, stays, and falls linearly to zero over the last
+    ``decay`` of the run. Patches grow while it goes on; every step sees about the same number of
+    pixels.
     """
 
     hours: Annotated[float, Field(gt=0)] = 5.0
@@ -28,10 +29,14 @@ class TrainSettings:
     """Length of this run in optimiser steps instead, which makes it repeatable bit for bit."""
 
     decay: Annotated[float, Field(ge=0, le=1)] = 0.45
-    """Share of the run, at its end, over which the learning rate falls linearly to zero; 1: all of it."""
+    """Share of the run, at its end, over which the learning rate falls linearly to zero; 1: all of
+    it.
+    """
 
     resume: Path | None = None
-    """Folder of an earlier run to go on from: weights, average and optimiser. That folder stays as it is."""
+    """Folder of an earlier run to go on from: weights, average and optimiser. That folder stays as
+    it is.
+    """
 
     start_from: Path | None = None
     """Folder of a prior whose weights to start from; the optimiser starts anew."""
@@ -39,7 +44,12 @@ class TrainSettings:
     pixels: Annotated[int, Field(ge=256)] = 36_864
     """Pixels per optimiser step: 16 patches of 48 x 48."""
 
-    patches: Annotated[tuple[Annotated[int, Field(ge=8, le=1024)], ...], Field(min_length=1)] = (48, 64, 96, 128)
+    patches: Annotated[tuple[Annotated[int, Field(ge=8, le=1024)], ...], Field(min_length=1)] = (
+        48,
+        64,
+        96,
+        128,
+    )
     """Sides of the patches in pixels, each for an equal share of the run."""
 
     lr: Annotated[float, Field(gt=0, le=0.1)] = 0.006
@@ -82,7 +92,9 @@ class TrainSettings:
     """bf16 computes in bfloat16 over float32 weights: faster on a GPU, slower on most CPUs."""
 
     compile: bool = False
-    """Compile the network first (needs a C++ compiler); dropped if its gradients are not those of the plain network."""
+    """Compile the network first (needs a C++ compiler); dropped if its gradients are not those of
+    the plain network.
+    """
 
     threads: Annotated[int, Field(ge=0, le=256)] = 0
     """CPU threads; 0 times a step with one, half and all cores and takes the fastest."""
@@ -97,7 +109,9 @@ class TrainSettings:
     """Decides everything random: weights at the start, held-out photographs, every batch."""
 
     licences: tuple[str, ...] = ()
-    """Train only on photographs with these licences, as named in the folder's manifest.csv; empty takes all."""
+    """Train only on photographs with these licences, as named in the folder's manifest.csv; empty
+    takes all.
+    """
 
     long_side: Annotated[int, Field(ge=64, le=8192)] = 960
     """Photographs are first reduced to this long side in pixels."""
@@ -117,21 +131,27 @@ class TrainSettings:
         for patch in self.patches:
             if patch % cell:
                 raise ValueError(
-                    f"patches has {patch}, which is not a multiple of {cell}, as {len(self.channels)} resolutions of "
-                    f"the network {self.network!r} need. Use {max(cell, patch // cell * cell)}."
+                    f"patches has {patch}, which is not a multiple of {cell}, as "
+                    f"{len(self.channels)} resolutions of the network {self.network!r} need. Use "
+                    f"{max(cell, patch // cell * cell)}."
                 )
         if any(c % 8 or c <= 0 for c in self.channels):
-            raise ValueError(f"channels = {self.channels} must be positive multiples of 8, e.g. (64, 96).")
+            raise ValueError(
+                f"channels = {self.channels} must be positive multiples of 8, e.g. (64, 96)."
+            )
         if self.resume is not None and self.start_from is not None:
             raise ValueError(
-                f"resume = {self.resume} and start_from = {self.start_from} exclude each other. Use resume to go on "
-                "with a run's optimiser, start_from to begin a new run with the weights of a prior."
+                f"resume = {self.resume} and start_from = {self.start_from} exclude each other. "
+                "Use resume to go on with a run's optimiser, start_from to begin a new run with "
+                "the weights of a prior."
             )
         return self
 
     @property
     def multiple(self) -> int:
-        """Sides of images are multiples of this; the small network halves them once more at its input."""
+        """Sides of images are multiples of this; the small network halves them once more at its
+        input.
+        """
         return int(2 ** (len(self.channels) - (self.network == "unet2d")))
 
     def stage(self, share: float) -> tuple[int, int]:
@@ -151,7 +171,8 @@ class TrainSettings:
 
 CPU = TrainSettings()
 GPU = TrainSettings(
-    hours=0.5, pixels=1_000_000, lr=0.012, lr_first=0.04, adam_lr=2e-3, settle=1000, precision="bf16",
+    hours=0.5, pixels=1_000_000, lr=0.012, lr_first=0.04, adam_lr=2e-3, settle=1000,
+    precision="bf16",
     procedural_pool=16_384, workers=8, checkpoint_minutes=2, log_every=20,
 )  # fmt: skip
 

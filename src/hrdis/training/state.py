@@ -1,4 +1,6 @@
-"""The state of a run on disk: one safetensors file, replaced in one go, from which the run goes on bit for bit."""
+"""The state of a run on disk: one safetensors file, replaced in one go, from which the run goes on
+bit for bit.
+"""
 
 import hashlib
 import json
@@ -22,7 +24,8 @@ from .settings import FREE, LENGTH, TrainSettings
 
 FORMAT = 2
 STATE, SETTINGS, LOG = "state.safetensors", "settings.json", "log.jsonl"
-BEFORE_DECAY = "before-decay.safetensors"  # where the rate began to fall: `TrainSettings.resume` goes on from here
+# where the rate began to fall: `TrainSettings.resume` goes on from here
+BEFORE_DECAY = "before-decay.safetensors"
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,8 @@ class State:
         pixels: seen so far, likewise.
         seconds: time spent in this run, over all its pieces.
         updates: optimiser steps since the optimiser was started.
-        tensors: weights ``net.*``, their average ``ema.*``, averages of the gradients ``m.*`` and of their squares
-            ``v.*``.
+        tensors: weights ``net.*``, their average ``ema.*``, averages of the gradients ``m.*`` and
+            of their squares ``v.*``.
     """
 
     step: int
@@ -69,8 +72,8 @@ def restore(state: State, net: nn.Module, ema: nn.Module, optimizer: MuonAdamW) 
     stored = {name: tuple(tensor.shape) for name, tensor in state.tensors.items()}
     if wrong := differences(stored, shapes):
         raise ValueError(
-            f"The state is one of another network than the settings': {wrong}. "
-            "Use the settings that the run was made with: network, channels, blocks, middle."
+            f"The state is one of another network than the settings': {wrong}. Use the settings "
+            "that the run was made with: network, channels, blocks, middle."
         )
     for name, tensor in into.items():
         tensor.copy_(state.tensors[name])
@@ -78,7 +81,8 @@ def restore(state: State, net: nn.Module, ema: nn.Module, optimizer: MuonAdamW) 
 
 
 def write(folder: Path, state: State, name: str = STATE) -> None:
-    """Write the state so that a kill or a power cut at any moment leaves the old one or the new one.
+    """Write the state so that a kill or a power cut at any moment leaves the old one or the new
+    one.
 
     Raises:
         RuntimeError: if a number in it is not finite; nothing is written.
@@ -86,14 +90,18 @@ def write(folder: Path, state: State, name: str = STATE) -> None:
     """
     from safetensors.torch import save
 
-    poisoned = [name for name, tensor in state.tensors.items() if not bool(torch.isfinite(tensor).all())]
+    poisoned = [
+        name for name, tensor in state.tensors.items() if not bool(torch.isfinite(tensor).all())
+    ]
     if poisoned:
         raise RuntimeError(
-            f"At step {state.step} {len(poisoned)} tensors of the run are not finite any more, {poisoned[0]} among "
-            f"them. They were not saved: the last checkpoint in {folder} is intact. Begin a new run with a lower "
-            "learning rate, or in fp32."
+            f"At step {state.step} {len(poisoned)} tensors of the run are not finite any more, "
+            f"{poisoned[0]} among them. They were not saved: the last checkpoint in {folder} is "
+            "intact. Begin a new run with a lower learning rate, or in fp32."
         )
-    notes = {"format": FORMAT} | {f.name: getattr(state, f.name) for f in fields(State) if f.name != "tensors"}
+    notes = {"format": FORMAT} | {
+        f.name: getattr(state, f.name) for f in fields(State) if f.name != "tensors"
+    }
     notes["sha256"] = _digest(state.tensors)
     content = save(state.tensors, metadata={"hrdis": json.dumps(notes)})
     write_atomically(folder / name, lambda file: file.write(content))
@@ -123,19 +131,24 @@ def read(folder: Path, name: str = STATE) -> State | None:
         told, digest = notes.pop("format", None), notes.pop("sha256", None)
         state = State(**notes, tensors=tensors) if told == FORMAT else None
     except (SafetensorError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} cannot be read as the state of a run ({error}). {advice}") from error
+        raise ValueError(
+            f"{path} cannot be read as the state of a run ({error}). {advice}"
+        ) from error
     if state is None:
         raise ValueError(
-            f"{path} was written by an earlier version, whose networks and optimiser are no longer trained. "
-            "Begin in a new folder."
+            f"{path} was written by an earlier version, whose networks and optimiser are no longer "
+            "trained. Begin in a new folder."
         )
     if _digest(tensors) != digest:
-        raise ValueError(f"{path} is damaged: its numbers are not those that were written. {advice}")
+        raise ValueError(
+            f"{path} is damaged: its numbers are not those that were written. {advice}"
+        )
     return state
 
 
 def resumed(folder: Path) -> State:
-    """Return the state that a new run goes on from: before its decay if that has begun, else the latest.
+    """Return the state that a new run goes on from: before its decay if that has begun, else the
+    latest.
 
     Raises:
         ValueError: if the folder holds none.
@@ -143,8 +156,8 @@ def resumed(folder: Path) -> State:
     state = read(folder, BEFORE_DECAY) or read(folder)
     if state is None:
         raise ValueError(
-            f"resume = {folder} holds no {STATE}. The folder of a run of this trainer is expected; to begin with the "
-            f"weights of a prior alone: start_from={folder}."
+            f"resume = {folder} holds no {STATE}. The folder of a run of this trainer is expected; "
+            f"to begin with the weights of a prior alone: start_from={folder}."
         )
     return state
 
@@ -157,25 +170,32 @@ def fingerprint(photographs: Photographs) -> str:
 
 
 def check_folder(folder: Path, out: Path) -> None:
-    """Make the output folder, and refuse one that cannot be written or that holds something else."""
+    """Make the output folder, and refuse one that cannot be written or that holds something
+    else.
+    """
     if out.exists() and not out.is_dir():
-        raise ValueError(f"out = {out} is a file. A folder to write the prior to is expected: give another name.")
+        raise ValueError(
+            f"out = {out} is a file. A folder to write the prior to is expected: give another name."
+        )
     if out.resolve().is_relative_to(folder.resolve()):
         raise ValueError(
-            f"out = {out} lies inside the photographs, {folder}, so that samples would be trained on. "
-            "Give a folder outside of it."
+            f"out = {out} lies inside the photographs, {folder}, so that samples would be trained "
+            "on. Give a folder outside of it."
         )
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
-        raise ValueError(f"out = {out} cannot be written ({error.strerror}). Give a folder you may write to.") from None
+        raise ValueError(
+            f"out = {out} cannot be written ({error.strerror}). Give a folder you may write to."
+        ) from None
     # hidden files are what a first start leaves when it is killed: the lock, files half written
     visible = [path for path in out.iterdir() if not path.name.startswith(".")]
     if visible and not (out / SETTINGS).is_file():
         raise ValueError(
-            f"out = {out} holds files, but no {SETTINGS}: it is not a run of this trainer. Give a new or empty folder."
+            f"out = {out} holds files, but no {SETTINGS}: it is not a run of this trainer. Give a "
+            "new or empty folder."
         )
 
 
@@ -201,7 +221,8 @@ def locked(out: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise ValueError(
-                f"Another process is training into out = {out}. Wait for it, or give another folder."
+                f"Another process is training into out = {out}. Wait for it, or give another "
+                "folder."
             ) from None
         yield
 
@@ -215,8 +236,8 @@ def check_settings(out: Path, settings: TrainSettings, photographs: str) -> None
         photographs: their `fingerprint`.
 
     Raises:
-        ValueError: naming each difference; fields in `FREE` may differ, those in `LENGTH` until the rate has begun to
-            fall.
+        ValueError: naming each difference; fields in `FREE` may differ, those in `LENGTH` until the
+            rate has begun to fall.
     """
     record: dict[str, Any] = {"settings": settings.as_record(), "photographs": photographs}
     path = out / SETTINGS
@@ -225,12 +246,14 @@ def check_settings(out: Path, settings: TrainSettings, photographs: str) -> None
         before, now = stored["settings"], record["settings"]
         if "images" in before:
             raise ValueError(
-                f"{out} holds a run of an earlier version, whose networks and optimiser are no longer trained. "
-                "Begin in a new folder."
+                f"{out} holds a run of an earlier version, whose networks and optimiser are no "
+                "longer trained. Begin in a new folder."
             )
         falling = (out / BEFORE_DECAY).is_file() or before["decay"] == 1
         free = set(FREE) if falling else {*FREE, *LENGTH}
-        defaults: dict[str, Any] = TrainSettings().as_record()  # of fields that a run knew nothing of
+        defaults: dict[str, Any] = (
+            TrainSettings().as_record()
+        )  # of fields that a run knew nothing of
         changed = [
             f"{name} was {before.get(name, defaults.get(name))!r}, now {now.get(name)!r}"
             for name in sorted({*before, *now} - free)
@@ -241,10 +264,13 @@ def check_settings(out: Path, settings: TrainSettings, photographs: str) -> None
         if changed:
             hint = ""
             if any(change.split()[0] in LENGTH for change in changed):
-                hint = f" Its learning rate has begun to fall: to train longer, use a new folder and resume={out}."
+                hint = (
+                    " Its learning rate has begun to fall: to train longer, use a new folder and "
+                    f"resume={out}."
+                )
             raise ValueError(
-                f"{out} holds a run with other settings: {'; '.join(changed)}. "
-                f"Repeat the settings of {path.name} to go on, or give a new folder.{hint}"
+                f"{out} holds a run with other settings: {'; '.join(changed)}. Repeat the settings "
+                f"of {path.name} to go on, or give a new folder.{hint}"
             )
     write_text(path, json.dumps(record, indent=2) + "\n")
 

@@ -11,14 +11,18 @@ FLAT_BELOW = 5.0  # radius, canvas pixels: on smaller leaves a texture would not
 
 
 def power_noise(rng: np.random.Generator, side: int, exponent: float) -> Floats:
-    """Return anisotropic noise of spectrum 1/f^exponent, ``(side, side)``, mean 0 and deviation 1."""
+    """Return anisotropic noise of spectrum 1/f^exponent, ``(side, side)``, mean 0 and deviation
+    1.
+    """
     angle, stretch = rng.uniform(0, np.pi), np.exp(rng.uniform(0, 1.5))
     fy, fx = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None, :]
     along = (np.cos(angle) * fx + np.sin(angle) * fy) * stretch
     across = (np.cos(angle) * fy - np.sin(angle) * fx) / stretch
     amplitude = (along**2 + across**2 + (0.5 / side) ** 2) ** (-exponent / 2)
     amplitude[0, 0] = 0
-    noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((side, side))) * amplitude, s=(side, side))
+    noise = np.fft.irfft2(
+        np.fft.rfft2(rng.standard_normal((side, side))) * amplitude, s=(side, side)
+    )
     normalised: Floats = (noise / noise.std()).astype(np.float32)
     return normalised
 
@@ -26,7 +30,9 @@ def power_noise(rng: np.random.Generator, side: int, exponent: float) -> Floats:
 def gradient(rng: np.random.Generator, side: int, colours: Floats) -> Floats:
     """Paint a picture without any edge: two or three colours mixed by very smooth fields."""
     y, x = (np.mgrid[0:side, 0:side] / side).astype(np.float32)
-    canvas = np.broadcast_to(colours[rng.integers(len(colours))], (side, side, 3)).astype(np.float32)
+    canvas = np.broadcast_to(colours[rng.integers(len(colours))], (side, side, 3)).astype(
+        np.float32
+    )
     for _ in range(int(rng.integers(1, 3))):
         angle, shift = rng.uniform(0, 2 * np.pi), rng.uniform(-0.5, 0.5)
         field = np.cos(angle) * (x - 0.5) + np.sin(angle) * (y - 0.5) + shift
@@ -69,7 +75,9 @@ class Texturer:
         else:
             inside = colour + 255 * contrast * field[..., None] * np.ones(3, np.float32)
         if rng.random() < 0.5:
-            inside = inside * (1 + rng.uniform(0.05, 0.4) * self._ramp(mask.shape, radius)[..., None])
+            inside = inside * (
+                1 + rng.uniform(0.05, 0.4) * self._ramp(mask.shape, radius)[..., None]
+            )
         patch[mask] = np.clip(inside, 0, 255)[mask]
 
     def _field(self, shape: tuple[int, ...], radius: float, y0: int, x0: int) -> Floats:

@@ -25,20 +25,21 @@ def train(
 ) -> Path:
     """Train a prior on the photographs in a folder, or go on with a training that was stopped.
 
-    Minimises the unweighted mean squared error of v = alpha_t eps - sigma_t x0, over noise levels with
-    ln(sigma_t/alpha_t) ~ Normal(-1.2, 1.5), by Muon and AdamW at a constant rate that falls linearly at the end, and
-    keeps a moving average of the weights. Every few minutes the whole state is written, from which the same call goes
-    on, also after a kill: bit for bit where the length is given in steps and the number of threads is fixed (on the
-    same kind of machine and torch).
+    Minimises the unweighted mean squared error of v = alpha_t eps - sigma_t x0, over noise levels
+    with ln(sigma_t/alpha_t) ~ Normal(-1.2, 1.5), by Muon and AdamW at a constant rate that falls
+    linearly at the end, and keeps a moving average of the weights. Every few minutes the whole
+    state is written, from which the same call goes on, also after a kill: bit for bit where the
+    length is given in steps and the number of threads is fixed (on the same kind of machine and
+    torch).
 
-    Before the first step the gradients of one batch are compared with those of the plain network, and after 50 steps
-    every parameter must have moved.
+    Before the first step the gradients of one batch are compared with those of the plain network,
+    and after 50 steps every parameter must have moved.
 
     Args:
         folder: photographs, searched with subfolders; a few are held out to measure the prior on.
-        out: receives the prior (config.json, weights, scheduler_config.json), ``MODEL_CARD.md``, ``settings.json``,
-            ``log.jsonl``, ``curves.png``, ``samples/`` (held-out crops: clean, then noisy and denoised),
-            ``state.safetensors`` and ``before-decay.safetensors``.
+        out: receives the prior (config.json, weights, scheduler_config.json), ``MODEL_CARD.md``,
+            ``settings.json``, ``log.jsonl``, ``curves.png``, ``samples/`` (held-out crops: clean,
+            then noisy and denoised), ``state.safetensors`` and ``before-decay.safetensors``.
         settings: `preset` for this machine if not given.
         on_progress: called with a `Progress` now and then.
         stop: set it from elsewhere to end the run after its present step, with everything saved.
@@ -63,7 +64,9 @@ def train(
     threads = torch.get_num_threads()
     with states.locked(out):
         states.sweep(out)
-        photographs = load(folder, licences=settings.licences, seed=settings.seed, long_side=settings.long_side)
+        photographs = load(
+            folder, licences=settings.licences, seed=settings.seed, long_side=settings.long_side
+        )
         for side in settings.patches:
             Cropper(photographs.training, side)
         states.check_settings(out, settings, states.fingerprint(photographs))

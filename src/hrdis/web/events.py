@@ -1,4 +1,6 @@
-"""What happens on the page: each function answers an event with new values for the components it names."""
+"""What happens on the page: each function answers an event with new values for the components it
+names.
+"""
 
 import html
 import tempfile
@@ -36,7 +38,9 @@ def for_hole(task: str, hole: str, picture: str | None) -> list[Any]:
 
 
 def painted_on(task: str, hole: str, picture: str | None) -> Any:
-    """The picture to paint on, with nothing painted; an error that says what is wrong with the file."""
+    """The picture to paint on, with nothing painted; an error that says what is wrong with the
+    file.
+    """
     if picture is None:
         return gr.ImageEditor(None, visible=False)
     try:
@@ -57,20 +61,23 @@ def _number(text: str | None) -> int | None:
     try:
         return int(text) if text and text.strip() else None
     except ValueError:
-        raise ValueError(f"The class of the picture is {text!r}. A whole number is expected, or nothing.") from None
+        raise ValueError(
+            f"The class of the picture is {text!r}. A whole number is expected, or nothing."
+        ) from None
 
 
 def taken_as_it_is(payload: Any) -> str | None:
     """Return the path of the picture that was sent.
 
-    gradio would open it with every reader Pillow has, one of which runs programs, and say in its own words what is
-    wrong with it.
+    gradio would open it with every reader Pillow has, one of which runs programs, and say in its
+    own words what is wrong with it.
     """
     return None if payload is None else payload.path
 
 
 def painted_layer(editor: gr.ImageEditor, payload: Any) -> dict[str, Any] | None:
-    """Return what the brush left, the only part of the editor's value that is used, opened as any other picture.
+    """Return what the brush left, the only part of the editor's value that is used, opened as any
+    other picture.
 
     Raises:
         gr.Error: if it is no picture.
@@ -92,24 +99,44 @@ def restoring(workshop: Workshop) -> Any:
     """What the button does; the names of its arguments are those of the page's API."""
 
     def restore(
-        picture: str | None, task: str, hole: str, painted: Any, mask: str | None, kernel: str | None, noise: float,
-        samples: float, seed: float, solver: str, settings: dict[str, Any] | None, prior: str, label: str | None,
+        picture: str | None, task: str, hole: str, painted: Any, mask: str | None,
+        kernel: str | None, noise: float,
+        samples: float, seed: float, solver: str, settings: dict[str, Any] | None, prior: str,
+        label: str | None,
     ) -> Iterator[list[Any]]:  # fmt: skip
-        yield [line("Reading, and loading the model …"), gr.Image(visible=False), *_hidden(), *buttons(running=True)]
+        yield [
+            line("Reading, and loading the model …"),
+            gr.Image(visible=False),
+            *_hidden(),
+            *buttons(running=True),
+        ]
         try:
             form = Form(
-                picture=_path(picture), task=task, painted=((painted or {}).get("layers") or [None])[0],
-                mask=_path(mask), hole=hole, kernel=_path(kernel), noise=noise, samples=int(samples),
-                seed=int(seed or 0), solver=solver, changed=settings or {}, prior=prior, label=_number(label),
+                picture=_path(picture), task=task,
+                painted=((painted or {}).get("layers") or [None])[0],
+                mask=_path(mask), hole=hole, kernel=_path(kernel), noise=noise,
+                samples=int(samples),
+                seed=int(seed or 0), solver=solver, changed=settings or {}, prior=prior,
+                label=_number(label),
             )  # fmt: skip
             for seen in workshop.restore(form):
                 if isinstance(seen, Frame):
                     yield [_bar(seen), gr.Image(seen.picture, visible=True), *[gr.skip()] * 6]
                 else:
-                    yield [line(seen.about), gr.Image(visible=False), *_results(seen), *buttons(running=False)]
+                    yield [
+                        line(seen.about),
+                        gr.Image(visible=False),
+                        *_results(seen),
+                        *buttons(running=False),
+                    ]
         except (ValueError, TypeError, ArithmeticError) as error:
             said = told(error, picture, mask, kernel)
-            yield [line(said, "wrong"), gr.Image(visible=False), *_hidden(), *buttons(running=False)]
+            yield [
+                line(said, "wrong"),
+                gr.Image(visible=False),
+                *_hidden(),
+                *buttons(running=False),
+            ]
             raise gr.Error(said, print_exception=False) from None
 
     return restore
@@ -125,13 +152,20 @@ def _path(file: str | None) -> Path | None:
 
 
 def _hidden() -> list[Any]:
-    return [gr.ImageSlider(visible=False), gr.Gallery(visible=False), gr.File(visible=False), gr.Textbox(visible=False)]
+    return [
+        gr.ImageSlider(visible=False),
+        gr.Gallery(visible=False),
+        gr.File(visible=False),
+        gr.Textbox(visible=False),
+    ]
 
 
 def _results(found: Restored) -> list[Any]:
     return [
         gr.ImageSlider((found.given, found.first), visible=True),
-        gr.Gallery([(str(path), title) for path, title in found.gallery], visible=bool(found.gallery)),
+        gr.Gallery(
+            [(str(path), title) for path, title in found.gallery], visible=bool(found.gallery)
+        ),
         gr.File([str(path) for path in found.files], visible=True),
         gr.Textbox(found.command, visible=True),
     ]
@@ -144,7 +178,8 @@ def buttons(running: bool) -> list[Any]:
 def _bar(frame: Frame) -> str:
     left = f"{frame.left:.0f} s" if frame.left < 90 else f"{frame.left / 60:.0f} min"
     return (
-        f"<progress value={frame.done} max={frame.total}></progress><br>step {frame.done} of {frame.total}, {left} left"
+        f"<progress value={frame.done} max={frame.total}></progress><br>step {frame.done} of "
+        f"{frame.total}, {left} left"
     )
 
 

@@ -1,4 +1,6 @@
-"""Something to try the page on: a photograph that comes with the package, damaged as a task says."""
+"""Something to try the page on: a photograph that comes with the package, damaged as a task
+says.
+"""
 
 from dataclasses import dataclass
 from importlib import resources
@@ -16,7 +18,9 @@ from .words import WORDS
 
 @dataclass(frozen=True)
 class Example:
-    """A damaged picture, and what belongs to it: the mask, white in the holes; the kernel; the noise in [0, 1]."""
+    """A damaged picture, and what belongs to it: the mask, white in the holes; the kernel; the
+    noise in [0, 1].
+    """
 
     picture: Path
     mask: Path | None

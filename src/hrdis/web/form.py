@@ -28,7 +28,8 @@ class Form:
     """What the page asks for; files by their paths.
 
     Args:
-        painted: what the brush left, RGBA of any size in the picture's proportions, opaque over the holes.
+        painted: what the brush left, RGBA of any size in the picture's proportions, opaque over the
+            holes.
         mask: a file instead of the brush, or None.
         hole: what marks a hole: "painted", or "white", "black" or "alpha" in the mask's file.
         changed: settings of the solver other than those of its preset.
@@ -66,29 +67,38 @@ class Form:
 
 
 def options(form: Form, folder: Path, device: str, precision: Any) -> Options:
-    """The options of a restoration that works in a folder of its own, where the files given are copied to.
+    """The options of a restoration that works in a folder of its own, where the files given are
+    copied to.
 
     Raises:
         ValueError: if something is missing that the page asks for.
     """
     if form.picture is None:
-        raise ValueError("There is no picture yet. Drop one into the first box, or take the example.")
+        raise ValueError(
+            "There is no picture yet. Drop one into the first box, or take the example."
+        )
     task = TASKS[form.task]
     picture = _copied(form.picture, folder)
     common = Options(
-        image=picture, output=folder / f"{picture.stem}-restored.png", task=form.task, noise=form.noise,
-        solver=form.solver or task.solver, prior=form.prior, label=form.label, samples=form.samples, seed=form.seed,
+        image=picture, output=folder / f"{picture.stem}-restored.png", task=form.task,
+        noise=form.noise,
+        solver=form.solver or task.solver, prior=form.prior, label=form.label,
+        samples=form.samples, seed=form.seed,
         device=device, precision=precision,
     )  # fmt: skip
     if task.kernel:
         if form.kernel is None:
-            raise ValueError("This task needs the kernel of the blur: an array (.npy) or a small picture of it.")
+            raise ValueError(
+                "This task needs the kernel of the blur: an array (.npy) or a small picture of it."
+            )
         return replace(common, kernel=_copied(form.kernel, folder, "kernel"))
     if not task.mask or form.hole == "alpha":
         return replace(common, hole="alpha" if task.mask else "white")
     if form.hole != "painted":
         if form.mask is None:
-            raise ValueError("There is no mask yet. Choose its file, or paint over the holes instead.")
+            raise ValueError(
+                "There is no mask yet. Choose its file, or paint over the holes instead."
+            )
         return replace(common, mask=_copied(form.mask, folder, "mask"), hole=form.hole)  # type: ignore[arg-type]
     mask = folder / f"{picture.stem}-mask.png"
     images.write_pil(mask, _holes(form.painted, images.read(picture).size))
@@ -96,8 +106,14 @@ def options(form: Form, folder: Path, device: str, precision: Any) -> Options:
 
 
 def _copied(file: Path, folder: Path, kind: str = "picture") -> Path:
-    """A copy in the folder; the mask may have the name of the picture, and a name may look like an option."""
-    name = file.name if not (file.name.startswith("-") or (folder / file.name).exists()) else f"{kind}-{file.name}"
+    """A copy in the folder; the mask may have the name of the picture, and a name may look like an
+    option.
+    """
+    name = (
+        file.name
+        if not (file.name.startswith("-") or (folder / file.name).exists())
+        else f"{kind}-{file.name}"
+    )
     return Path(shutil.copyfile(file, folder / name))
 
 
@@ -106,7 +122,9 @@ def _holes(painted: "Image.Image | None", size: tuple[int, int]) -> "Image.Image
     from PIL import Image
 
     if painted is None or (alpha := painted.convert("RGBA").getchannel("A")).getextrema()[1] == 0:
-        raise ValueError("Nothing is painted yet. Paint over what is to be filled, or choose a mask from a file.")
+        raise ValueError(
+            "Nothing is painted yet. Paint over what is to be filled, or choose a mask from a file."
+        )
     holes = alpha.point([0] + [255] * 255)
     return holes if holes.size == size[::-1] else holes.resize(size[::-1], Image.Resampling.NEAREST)
 
@@ -125,7 +143,10 @@ def solvers_for(task: str, noise: float) -> list[str]:
         return [known.solver]
     A = (known.photo or known.build)(128, 128, 0, 0)
     fit = able(Problem(A(torch.zeros(1, 3, 128, 128)), A, noise))
-    return sorted((name for name, (cls, _) in SOLVERS.items() if cls in fit), key=lambda name: name != known.solver)
+    return sorted(
+        (name for name, (cls, _) in SOLVERS.items() if cls in fit),
+        key=lambda name: name != known.solver,
+    )
 
 
 def command(form: Form, given: Options) -> str:
@@ -138,5 +159,9 @@ def command(form: Form, given: Options) -> str:
             words += [f"--{name}", value.name if isinstance(value, Path) else value]
     for name, value in form.changed.items():
         flag = f"--{name.replace('_', '-')}"
-        words += ([flag] if value else [f"--no-{flag[2:]}"]) if isinstance(value, bool) else [flag, value]
+        words += (
+            ([flag] if value else [f"--no-{flag[2:]}"])
+            if isinstance(value, bool)
+            else [flag, value]
+        )
     return shlex.join(str(word) for word in [*words, "-o", given.output.name])

@@ -1,4 +1,6 @@
-"""What the page refuses to begin, since one request would keep the machine from all others, and when it gives up."""
+"""What the page refuses to begin, since one request would keep the machine from all others, and
+when it gives up.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,8 +16,8 @@ class Limits:
     """The most a restoration may take.
 
     Args:
-        work: pixels x network calls x samples; a step without the network counts as a twentieth of a call. The default
-            is 64 megapixels, 100 calls and 8 samples, twice over.
+        work: pixels x network calls x samples; a step without the network counts as a twentieth of
+            a call. The default is 64 megapixels, 100 calls and 8 samples, twice over.
         memory: pixels x particles, which are all held at once.
         seconds: from the first step on.
     """
@@ -31,7 +33,9 @@ class Limits:
             ValueError: if not.
         """
         if not 1 <= samples <= SAMPLES:
-            raise ValueError(f"{samples} restorations were asked for. From 1 to {SAMPLES} are expected.")
+            raise ValueError(
+                f"{samples} restorations were asked for. From 1 to {SAMPLES} are expected."
+            )
 
     def check(self, job: "Job") -> None:
         """Raise if a restoration takes more than is allowed.
@@ -41,18 +45,25 @@ class Limits:
         """
         h, w = job.problem.image_shape[-2:]
         particles, samples = _setting(job, "particles"), job.options.samples
-        inner = sum(_setting(job, name, 0) for name in ("langevin_steps", "cg_steps")) * len(job.times)
+        inner = sum(_setting(job, name, 0) for name in ("langevin_steps", "cg_steps")) * len(
+            job.times
+        )
         calls = (job.calls + inner / 20) * (1 + job.solver.passes()) * particles
-        asked = f"{samples} restorations of {w} x {h} pixels" if samples > 1 else f"A restoration of {w} x {h} pixels"
+        asked = (
+            f"{samples} restorations of {w} x {h} pixels"
+            if samples > 1
+            else f"A restoration of {w} x {h} pixels"
+        )
         if h * w * particles > self.memory:
             raise ValueError(
-                f"{asked} with {particles} particles each takes too much memory for this page. Take fewer particles, or "
-                "a smaller picture."
+                f"{asked} with {particles} particles each takes too much memory for this page. "
+                "Take fewer particles, or a smaller picture."
             )
         if h * w * samples * calls > self.work:
             raise ValueError(
-                f"{asked} in {job.calls} network calls each is {h * w * samples * calls / self.work:.1f} times what this "
-                "page may take. Take fewer steps, fewer restorations, or a smaller picture."
+                f"{asked} in {job.calls} network calls each is "
+                f"{h * w * samples * calls / self.work:.1f} times what this page may take. Take "
+                "fewer steps, fewer restorations, or a smaller picture."
             )
 
     def check_time(self, seconds: float, left: float) -> None:
@@ -63,8 +74,9 @@ class Limits:
         """
         if seconds > self.seconds:
             raise ValueError(
-                f"The restoration was ended after {_time(self.seconds)}, the most that this page allows; it would have "
-                f"gone on for {_time(left)}. Take fewer steps, fewer restorations, or a smaller picture."
+                f"The restoration was ended after {_time(self.seconds)}, the most that this page "
+                f"allows; it would have gone on for {_time(left)}. Take fewer steps, fewer "
+                "restorations, or a smaller picture."
             )
 
 

@@ -27,14 +27,14 @@ from .words import WORDS
 from .work import Workshop
 
 HEAD = """\
-# hrdis
-Restore a photograph: fill scratches, enlarge, sharpen, remove noise. It stays on the machine this page comes from."""
+# hrdis Restore a photograph: fill scratches, enlarge, sharpen, remove noise. It stays on the
+machine this page comes from."""
 FOOT = f"""\
-Where the samples differ, hrdis is unsure. Where they agree it can still be wrong, because all samples come
-from the same model. Not for medical or forensic use.
-hrdis {hrdis.__version__}."""
+Where the samples differ, hrdis is unsure. Where they agree it can still be wrong, because all
+samples come from the same model. Not for medical or forensic use. hrdis {hrdis.__version__}."""
 HOLES = [
-    ("what I paint", "painted"), ("white in a mask from a file", "white"), ("black in a mask from a file", "black"),
+    ("what I paint", "painted"), ("white in a mask from a file", "white"),
+    ("black in a mask from a file", "black"),
     ("the transparent parts of the picture", "alpha"),
 ]  # fmt: skip
 CSS = """
@@ -53,7 +53,8 @@ def build(workshop: Workshop, priors: Sequence[str] = ()) -> gr.Blocks:
 
     Args:
         workshop: where restorations run.
-        priors: names of priors to offer beside "default" and those of ``hrdis prior list`` that are here.
+        priors: names of priors to offer beside "default" and those of ``hrdis prior list`` that are
+            here.
     """
     here = [card.name for card in cards().values() if card.here]
     offered = list(dict.fromkeys([*priors, "default", *here]))
@@ -64,16 +65,36 @@ def build(workshop: Workshop, priors: Sequence[str] = ()) -> gr.Blocks:
                 asked, go, stop = _asked(offered)
             with gr.Column(scale=6):
                 status = gr.HTML(
-                    line("Choose a picture, say what is wrong with it, and press Restore."), elem_id="status"
+                    line("Choose a picture, say what is wrong with it, and press Restore."),
+                    elem_id="status",
                 )
-                live = gr.Image(label="so far", visible=False, interactive=False, format="jpeg", buttons=[], height=420)
+                live = gr.Image(
+                    label="so far",
+                    visible=False,
+                    interactive=False,
+                    format="jpeg",
+                    buttons=[],
+                    height=420,
+                )
                 both = gr.ImageSlider(
-                    label="given | restored", visible=False, interactive=False, format="png", max_height=640
+                    label="given | restored",
+                    visible=False,
+                    interactive=False,
+                    format="png",
+                    max_height=640,
                 )
-                gallery = gr.Gallery(label="samples", visible=False, columns=3, object_fit="contain", format="png")
-                files = gr.File(label="to take home", visible=False, interactive=False, file_count="multiple")
+                gallery = gr.Gallery(
+                    label="samples", visible=False, columns=3, object_fit="contain", format="png"
+                )
+                files = gr.File(
+                    label="to take home", visible=False, interactive=False, file_count="multiple"
+                )
                 shell = gr.Textbox(
-                    label="the same from a shell", visible=False, lines=2, interactive=False, buttons=["copy"]
+                    label="the same from a shell",
+                    visible=False,
+                    lines=2,
+                    interactive=False,
+                    buttons=["copy"],
                 )
         gr.Markdown(FOOT)
         shown = [status, live, both, gallery, files, shell, go, stop]
@@ -82,14 +103,17 @@ def build(workshop: Workshop, priors: Sequence[str] = ()) -> gr.Blocks:
             concurrency_id="network", show_progress="hidden",
         )  # fmt: skip
         stop.click(
-            lambda: [line("Stopped. Nothing was kept."), gr.Image(visible=False), *buttons(running=False)],
+            lambda: [line("Stopped. Nothing was kept."), gr.Image(visible=False),
+            *buttons(running=False)],
             None, [status, live, go, stop], cancels=[run], queue=False, **QUIETLY,
         )  # fmt: skip
     return page
 
 
 def _asked(priors: Sequence[str]) -> tuple[list[Any], Any, Any]:
-    """The left side; returns what `restore` in `events` takes, in its order, and the buttons that start and stop."""
+    """The left side; returns what `restore` in `events` takes, in its order, and the buttons that
+    start and stop.
+    """
     picture = gr.Image(
         label="1. your picture",
         type="filepath",
@@ -99,18 +123,24 @@ def _asked(priors: Sequence[str]) -> tuple[list[Any], Any, Any]:
         buttons=[],
     )
     task = gr.Dropdown(
-        [(w.label, name) for name, w in WORDS.items()], value="inpaint", label="2. what is wrong with it?"
+        [(w.label, name) for name, w in WORDS.items()],
+        value="inpaint",
+        label="2. what is wrong with it?",
     )
     hint = gr.Markdown(WORDS["inpaint"].hint)
     try_it = gr.Button("Show me on an example", size="sm")
     hole = gr.Dropdown(HOLES, value="painted", label="3. the holes are")
     painted = gr.ImageEditor(
-        label="paint over the holes", type="pil", layers=False, transforms=(), sources=(), buttons=[], height=420,
+        label="paint over the holes", type="pil", layers=False, transforms=(), sources=(),
+        buttons=[], height=420,
         visible=False,
-        brush=gr.Brush(colors=[BRUSH], color_mode="fixed", default_size=16), eraser=gr.Eraser(default_size=24),
+        brush=gr.Brush(colors=[BRUSH], color_mode="fixed", default_size=16),
+        eraser=gr.Eraser(default_size=24),
     )  # fmt: skip
     mask = gr.File(label="the mask", visible=False, file_types=["image", ".npy"], height=120)
-    kernel = gr.File(label="3. the kernel of the blur", visible=False, file_types=["image", ".npy"], height=120)
+    kernel = gr.File(
+        label="3. the kernel of the blur", visible=False, file_types=["image", ".npy"], height=120
+    )
     for sent in (picture, mask, kernel):  # whose readers and words are ours
         sent.preprocess = taken_as_it_is  # type: ignore[method-assign]
     painted.preprocess = partial(painted_layer, painted)  # type: ignore[method-assign, assignment]
@@ -120,14 +150,27 @@ def _asked(priors: Sequence[str]) -> tuple[list[Any], Any, Any]:
     )  # fmt: skip
     samples = gr.Slider(
         1, 8, value=1, step=1, label="how many restorations",
-        info="two or more come with their mean and a map of where they differ, which is where hrdis is unsure",
+        info=(
+            "two or more come with their mean and a map of where they differ, which is where hrdis "
+            "is unsure"
+        ),
     )  # fmt: skip
-    go, stop = gr.Button("Restore", variant="primary"), gr.Button("Stop", variant="stop", visible=False)
+    go, stop = (
+        gr.Button("Restore", variant="primary"),
+        gr.Button("Stop", variant="stop", visible=False),
+    )
     with gr.Accordion("algorithm and settings", open=False):
         solver = gr.Dropdown(solvers_for("inpaint", 0), value="hrdis", label="algorithm")
         prior = gr.Dropdown(list(priors), value=priors[0], label="model", visible=len(priors) > 1)
-        label = gr.Textbox(label="class of the picture", info="a number, for models of classes only", max_lines=1)
-        seed = gr.Number(0, label="seed", info="of the first sample; the same seed gives the same picture", precision=0)
+        label = gr.Textbox(
+            label="class of the picture", info="a number, for models of classes only", max_lines=1
+        )
+        seed = gr.Number(
+            0,
+            label="seed",
+            info="of the first sample; the same seed gives the same picture",
+            precision=0,
+        )
         changed = gr.JSON({}, visible=False)
         _settings(task, solver, prior, noise, changed)
 
@@ -136,7 +179,21 @@ def _asked(priors: Sequence[str]) -> tuple[list[Any], Any, Any]:
     hole.change(for_hole, [task, hole, picture], [painted, mask], **QUIETLY)
     picture.input(painted_on, [task, hole, picture], painted, **QUIETLY)
     try_it.click(example_files, task, [picture, mask, kernel, noise, hole], **QUIETLY)
-    asked = [picture, task, hole, painted, mask, kernel, noise, samples, seed, solver, changed, prior, label]
+    asked = [
+        picture,
+        task,
+        hole,
+        painted,
+        mask,
+        kernel,
+        noise,
+        samples,
+        seed,
+        solver,
+        changed,
+        prior,
+        label,
+    ]
     return asked, go, stop
 
 
@@ -149,7 +206,11 @@ def _settings(task: Any, solver: Any, prior: Any, noise: Any, changed: Any) -> N
     @gr.render(inputs=where)  # type: ignore[untyped-decorator]
     def _(task: str, solver: str, prior: str, noise: float) -> None:
         key, usual = Form(picture=None, task=task, solver=solver, prior=prior, noise=noise).preset
-        gr.Markdown(f"Preset `{key}`" if key else "There is no preset for this task: these are the defaults.")
+        gr.Markdown(
+            f"Preset `{key}`"
+            if key
+            else "There is no preset for this task: these are the defaults."
+        )
         made = controls(usual)
         for name, control in made.items():
             control.change(partial(changed_setting, name), [control, changed], changed, **QUIETLY)

@@ -30,7 +30,8 @@ class Served:
 
 
 def serve(
-    workshop: Workshop, priors: Sequence[str] = (), *, host: str = "127.0.0.1", port: int = 7860, queue: int = 16,
+    workshop: Workshop, priors: Sequence[str] = (), *, host: str = "127.0.0.1", port: int = 7860,
+    queue: int = 16,
     browser: bool = False,
 ) -> Served:  # fmt: skip
     """Begin to serve the page.
@@ -41,12 +42,15 @@ def serve(
     page = build(workshop, priors).queue(max_size=queue)
     try:
         _, address, _ = page.launch(
-            server_name=host, server_port=port, inbrowser=browser, prevent_thread_lock=True, quiet=True, share=False,
-            show_error=True, ssr_mode=False, run_history=False, footer_links=["api"], max_file_size=LARGEST, css=CSS,
+            server_name=host, server_port=port, inbrowser=browser, prevent_thread_lock=True,
+            quiet=True, share=False,
+            show_error=True, ssr_mode=False, run_history=False, footer_links=["api"],
+            max_file_size=LARGEST, css=CSS,
             theme=gr.themes.Default(font=FONT, font_mono=["ui-monospace", "monospace"]),
         )  # fmt: skip
     except OSError as error:
         raise ValueError(
-            f"Nothing can listen at {host}, port {port} ({error}). A port that is free is expected: --port {port + 1}"
+            f"Nothing can listen at {host}, port {port} ({error}). A port that is free is "
+            f"expected: --port {port + 1}"
         ) from None
     return Served(page, address.rstrip("/"))

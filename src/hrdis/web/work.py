@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from PIL import Image
 
 EVERY = 0.3  # seconds between frames
-FRAME, SHOWN = 640, 2048  # the longest side of a frame, and of what is compared in the end, in pixels
+FRAME, SHOWN = (
+    640,
+    2048,
+)  # the longest side of a frame, and of what is compared in the end, in pixels
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,8 @@ class Workshop:
         """Restore a picture; closing the iterator cancels the run, and its files are gone.
 
         Raises:
-            ValueError, TypeError: for whatever cannot run or would take too much, before any work; a run that lasts
-                too long ends with the step it is in.
+            ValueError, TypeError: for whatever cannot run or would take too much, before any work;
+                a run that lasts too long ends with the step it is in.
             ArithmeticError: if the restoration became NaN or infinite.
         """
         self.limits.check_samples(form.samples)
@@ -83,7 +86,11 @@ class Workshop:
                 job = prepare(given, form.settings, _loaded)
             _check_room(job)
             self.limits.check(job)
-            said = [for_page(doubt.message, [folder]) for doubt in doubts if doubt.category is UserWarning]
+            said = [
+                for_page(doubt.message, [folder])
+                for doubt in doubts
+                if doubt.category is UserWarning
+            ]
             run, done, began, last = job.iterate(), 0, time.perf_counter(), 0.0
             while True:
                 try:
@@ -95,14 +102,22 @@ class Workshop:
                 took = time.perf_counter() - began
                 self.limits.check_time(took, took / done * (job.steps - done))
                 if (now := time.perf_counter()) - last > EVERY:
-                    yield Frame(done, job.steps, (now - began) / done * (job.steps - done), shown(job, step.x, FRAME))
+                    yield Frame(
+                        done,
+                        job.steps,
+                        (now - began) / done * (job.steps - done),
+                        shown(job, step.x, FRAME),
+                    )
                     last = time.perf_counter()
             if not found.finite:
-                raise ArithmeticError("The restoration became NaN or infinite. Lower the step size (lr, zeta, scale).")
+                raise ArithmeticError(
+                    "The restoration became NaN or infinite. Lower the step size (lr, zeta, scale)."
+                )
             names = job.write(found, form.preset[0])
             _forget(given.output.with_suffix(".json"), folder)
             yield Restored(
-                shown(job, job.given(), SHOWN), shown(job, found.samples[:1], SHOWN), _gallery(names),
+                shown(job, job.given(), SHOWN), shown(job, found.samples[:1], SHOWN),
+                _gallery(names),
                 _files(Path(folder), given.image), command(form, given),
                 " ".join([f"{found.calls} network calls in {found.seconds:.1f} s", *said]),
             )  # fmt: skip
@@ -114,8 +129,9 @@ def _check_room(job: Job) -> None:
     pixels = h * w * job.options.samples
     if pixels > images.MAX_PIXELS:
         raise ValueError(
-            f"{job.options.samples} restorations of {w} x {h} pixels are {pixels / 1e6:.0f} megapixels. At most "
-            f"{images.MAX_PIXELS // 1_000_000} are expected. Take fewer restorations, or a smaller picture."
+            f"{job.options.samples} restorations of {w} x {h} pixels are {pixels / 1e6:.0f} "
+            f"megapixels. At most {images.MAX_PIXELS // 1_000_000} are expected. Take fewer "
+            "restorations, or a smaller picture."
         )
 
 
@@ -143,9 +159,16 @@ def _gallery(names: list[str]) -> list[tuple[Path, str]]:
     titles = {"mean": "mean of the samples", "deviation": "where they differ"}
     files = [path for path in map(Path, names) if not path.stem.endswith("-sheet")]
     ends = [path.stem.rpartition("restored")[2].lstrip("-") for path in files]
-    return [(p, titles.get(e, f"sample {e or 1}")) for p, e in zip(files, ends, strict=True)] if len(files) > 1 else []
+    return (
+        [(p, titles.get(e, f"sample {e or 1}")) for p, e in zip(files, ends, strict=True)]
+        if len(files) > 1
+        else []
+    )
 
 
 def _files(folder: Path, picture: Path) -> list[Path]:
     """What was written and what it was made from, but for the picture, which is at home already."""
-    return sorted((path for path in folder.iterdir() if path != picture), key=lambda path: (len(path.name), path.name))
+    return sorted(
+        (path for path in folder.iterdir() if path != picture),
+        key=lambda path: (len(path.name), path.name),
+    )
