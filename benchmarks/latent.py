@@ -30,7 +30,7 @@ PAGE = DOCS / "latent.md"
 SEEDS = 400
 MASK = torch.cat([torch.ones(4, 2), torch.zeros(4, 2)], dim=1)
 
-#: As in tests/test_solvers_posterior.py; guidance and Langevin steps shrink with the square of the
+#: As in tests/solvers/test_posterior.py; guidance and Langevin steps shrink with the square of the
 #: bound's excess over twice the standard deviation of the latents, where their units are those of
 #: pictures.
 SOLVERS = {

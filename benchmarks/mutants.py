@@ -322,11 +322,11 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
 # ---- the tests that should notice
 # -------------------------------------------------------------------
 
-OWN = {"base": ["test_solvers_hrdis.py"], "hrdis": ["test_solvers_hrdis.py"],
-    "reddiff": ["test_solvers_hrdis.py"], "cr": ["test_solvers_hrdis.py"],
-       "ddnm": ["test_solvers_ddnm.py"]}  # fmt: skip
-FORMULAS = ["test_solvers_formulas.py", "test_solvers_equalities.py"]
-WIDER = ["test_solvers_common.py", "test_solvers_posterior.py"]
+OWN = {"base": ["solvers/test_hrdis.py"], "hrdis": ["solvers/test_hrdis.py"],
+    "reddiff": ["solvers/test_hrdis.py"], "cr": ["solvers/test_hrdis.py"],
+       "ddnm": ["solvers/test_ddnm.py"]}  # fmt: skip
+FORMULAS = ["solvers/test_formulas.py", "solvers/test_equalities.py"]
+WIDER = ["common/test_solvers.py", "solvers/test_posterior.py"]
 RECORDED = (
     "hrdis",
     "reddiff",
@@ -361,7 +361,7 @@ def _forked(tree: Path, arguments: list[str], verbose: bool) -> bool:
             os.dup2(null, 1)
             os.dup2(null, 2)
         os.chdir(tree)
-        sys.path[:0] = [str(tree / "src"), str(tree / "tests")]
+        sys.path[:0] = [str(tree / "src"), str(tree)]
         code = pytest.main(
             ["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(tree), *arguments]
         )

@@ -8,11 +8,11 @@ from inspect import signature
 
 import pytest
 import torch
-from toys import mixture, problem_for
 
 import hrdis
 from hrdis.arguments import unknown
 from hrdis.operators import SuperResolution
+from tests.common.toys import mixture, problem_for
 
 SOLVER, PRIOR = hrdis.HRDIS(steps=3), mixture()
 PROBLEM = problem_for(SOLVER)

@@ -7,11 +7,20 @@ import time
 import numpy as np
 import pytest
 import torch
-from toys import VARIANTS, Pixelwise, Recorded, drain, mixture, normal, problem_for, short
 
 import hrdis
 from hrdis.operators import Identity, Problem
 from hrdis.solvers.base import Solver, Step, settings
+from tests.common.toys import (
+    VARIANTS,
+    Pixelwise,
+    Recorded,
+    drain,
+    mixture,
+    normal,
+    problem_for,
+    short,
+)
 
 SOLVER = hrdis.HRDIS(steps=5)
 PROBLEM = problem_for(SOLVER)

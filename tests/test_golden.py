@@ -15,9 +15,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from toys import Recorded, drain, rel
 
 import hrdis
+from tests.common.toys import Recorded, drain, rel
 
 DATA = Path(__file__).parent / "data"
 ADAM = ["hrdis_inpaint", "hrdis_sr4", "reddiff_inpaint"]

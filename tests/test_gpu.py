@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from toys import EVERY, LINEAR, NONLINEAR, mixture, normal, problem_for
 
 import hrdis
 from hrdis.operators import Problem
+from tests.common.toys import EVERY, LINEAR, NONLINEAR, mixture, normal, problem_for
 
 pytestmark = [
     pytest.mark.gpu,

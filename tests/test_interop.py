@@ -5,13 +5,13 @@ import types
 
 import pytest
 import torch
-from test_deepinv import SHAPE, Decomposable, GaussianNoise, Pooling
 from torch import nn
-from toys import Recorded, gaussian, normal, pixels, rel
 
 import hrdis
 from hrdis.interop import as_deepinv_denoiser, as_deepinv_reconstructor
 from hrdis.operators import Inpainting
+from tests.common.toys import Recorded, gaussian, normal, pixels, rel
+from tests.operators.test_deepinv import SHAPE, Decomposable, GaussianNoise, Pooling
 
 SOLVER = hrdis.HRDIS(steps=8)
 MASK = pixels(1, 4, 4, seed=2).double()

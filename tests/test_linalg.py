@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from toys import normal
 
 from hrdis.linalg import cg, dot, matrix, norm, per_image, rms
+from tests.common.toys import normal
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (3, 2, 4, 4)])

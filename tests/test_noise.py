@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from toys import normal
 
 import hrdis
 from hrdis.noise import Gaussian, Poisson, Speckle, poisson_quantile
 from hrdis.rng import ImageRNG, Replay
+from tests.common.toys import normal
 
 
 @pytest.mark.parametrize(

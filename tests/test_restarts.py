@@ -11,12 +11,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from toys import normal
 
 import hrdis
 from hrdis.metrics import align, psnr
 from hrdis.operators import PhaseRetrieval
 from hrdis.solvers import preset
+from tests.common.toys import normal
 
 HRDIS = hrdis.HRDIS(
     steps=200, lr=0.1, lambda_obs=1.0, lambda_reg=0.25, fresh_steps=100

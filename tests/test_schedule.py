@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import normal
 
 from hrdis.schedule import Schedule, mix
+from tests.common.toys import normal
 
 LINEAR = Schedule.linear()
 

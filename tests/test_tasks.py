@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from toys import normal, ready, rel
 
 import hrdis
 from hrdis.operators import Blur, Inpainting, LinearOperator, SVDOperator, kernels
 from hrdis.solvers import SOLVERS, preset
 from hrdis.tasks import TASKS
+from tests.common.toys import normal, ready, rel
 
 every_task = pytest.mark.parametrize("name", TASKS)
 
