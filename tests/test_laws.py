@@ -18,7 +18,7 @@ MODULES = {
 }
 
 FLOORS = {
-    "schedule": 0, "rng": 0, "linalg": 0, "files": 0, "wording": 0,
+    "schedule": 0, "rng": 0, "linalg": 0, "files": 0, "messages": 0,
     "operators": 1, "noise": 1, "priors": 1,
     "solvers": 2, "tasks": 2,
     "arguments": 3, "driver": 3, "simulate": 3,

@@ -1,29 +1,18 @@
 """What is checked before the first network call: one clear message for whatever cannot run."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from torch import Tensor
 
+from .messages import shown, unknown
 from .operators.problem import Problem
 from .priors.base import Prior
 from .priors.pipelines import is_unet
-from .rng import ImageRNG, Replay
 from .solvers import SOLVERS
 from .solvers.base import Solver
 
 CALL = "hrdis.solve(solver, prior, problem, seeds=...)"
-
-
-def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
-    """What to say of a name that is none of the valid ones: all of them, and the likeliest."""
-    valid = list(valid)
-    named = {v.lower(): v for v in valid}
-    meant = name.lower().replace("+", "plus")
-    near = [] if name.isdigit() else difflib.get_close_matches(meant, named, n=1, cutoff=0.5)
-    hint = f" Did you mean {named[near[0]]!r}?" if near else ""
-    return f"unknown {kind} {name!r}. Valid names: {', '.join(valid)}.{hint}"
 
 
 def check_arguments(solver: object, prior: object, problem: object) -> None:
@@ -48,17 +37,17 @@ def check_arguments(solver: object, prior: object, problem: object) -> None:
             f"The {there} was given in the place of the {name}. {CALL} is expected, in this order."
         )
     if not isinstance(solver, Solver):
-        raise TypeError(f"solver is {_shown(solver)}. A solver is expected: {_meant(solver)}")
+        raise TypeError(f"solver is {shown(solver)}. A solver is expected: {_meant(solver)}")
     if not isinstance(prior, Prior):
-        raise TypeError(f"prior is {_shown(prior)}. A prior is expected: {_loaded(prior)}")
+        raise TypeError(f"prior is {shown(prior)}. A prior is expected: {_loaded(prior)}")
     if not hasattr(prior, "schedule"):
         raise TypeError(
-            f"The prior {_shown(prior)} has no schedule. Its noise levels are expected: "
+            f"The prior {shown(prior)} has no schedule. Its noise levels are expected: "
             "self.schedule = hrdis.Schedule.linear(), after super().__init__()."
         )
     if not isinstance(problem, Problem):
         raise TypeError(
-            f"problem is {_shown(problem)}. A measurement with its operator is expected: "
+            f"problem is {shown(problem)}. A measurement with its operator is expected: "
             "hrdis.Problem(y, A), or hrdis.measure(A, x, seeds=[0])."
         )
 
@@ -107,7 +96,7 @@ def check_measured(A: object, x: object, noise: object) -> None:
             else "hrdis.operators.SuperResolution(scale=4)"
         )
         raise TypeError(
-            f"A is {_shown(A)}. An operator or a callable x -> y is expected: "
+            f"A is {shown(A)}. An operator or a callable x -> y is expected: "
             f"hrdis.measure({made}, x)."
         )
     if noise is not None and (
@@ -115,22 +104,9 @@ def check_measured(A: object, x: object, noise: object) -> None:
     ):
         level = noise if isinstance(noise, int | float) else 0.05
         raise TypeError(
-            f"noise is {_shown(noise)}. A noise with its level is expected: "
+            f"noise is {shown(noise)}. A noise with its level is expected: "
             f"noise=hrdis.noise.Gaussian({level})."
         )
-
-
-def _shown(value: object) -> str:
-    """A value in a message: numbers and names as they are, classes as such, of all else the
-    type.
-    """
-    if isinstance(value, type):
-        return f"the class {value.__name__}"
-    return (
-        repr(value)
-        if value is None or isinstance(value, str | int | float)
-        else f"a {type(value).__name__}"
-    )
 
 
 def _meant(solver: object) -> str:
@@ -151,45 +127,6 @@ def _loaded(prior: object) -> str:
             "hrdis.priors.from_diffusers(unet, scheduler), with the scheduler it was trained with."
         )
     return 'hrdis.load_prior("default").'
-
-
-def noise_source(
-    seeds: Sequence[int] | None, rng: ImageRNG | Replay | None, batch: int, name: str
-) -> ImageRNG | Replay:
-    """Where a run draws from: a stream per seed, or the given source.
-
-    Raises:
-        TypeError, ValueError: unless there is one seed per image, or a source instead.
-    """
-    if rng is not None and seeds is None:
-        if not hasattr(rng, "randn_like"):
-            raise TypeError(
-                f"rng is {_shown(rng)}. A source of noise is expected: rng=hrdis.rng.Replay([...])."
-            )
-        return rng
-    if seeds is None or rng is not None:
-        raise ValueError(
-            f"Either seeds or rng is expected, and {'none' if seeds is None else 'both'} was "
-            f"given. Give one seed per image: seeds=range({batch})."
-        )
-    if (
-        not hasattr(seeds, "__getitem__")
-        or isinstance(seeds, str)
-        or getattr(seeds, "ndim", 1) == 0
-    ):
-        raise TypeError(
-            f"seeds is {seeds!r}. One seed per image is expected: seeds=range({batch})."
-        )
-    if not all(hasattr(seed, "__index__") for seed in seeds):
-        raise TypeError(
-            f"seeds is {seeds!r}. Whole numbers are expected, one per image: seeds=range({batch})."
-        )
-    if len(seeds) != batch:
-        raise ValueError(
-            f"seeds has {len(seeds)} entries for a batch of {batch}. Give one seed per image: "
-            f"seeds=range({batch})."
-        )
-    return ImageRNG(seeds, name)
 
 
 def check_times(given: Sequence[int], prior: Prior, solver: Solver) -> list[int]:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from .arguments import check_measured, noise_source
+from .arguments import check_measured
 from .noise import Gaussian, Noise
 from .operators.adopt import is_physics, noise_level
 from .operators.base import Operator, other_range
 from .operators.deepinv import Theirs, from_deepinv
 from .operators.problem import Function, Problem
-from .rng import Replay
+from .rng import Replay, noise_source
 
 
 def measure(
