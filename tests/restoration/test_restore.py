@@ -189,3 +189,65 @@ def test_what_is_wrong_is_said_in_python(values, arguments, said):
 def test_what_is_no_picture_is_refused(picture, said):
     with pytest.raises((ValueError, TypeError), match=said):
         hrdis.restore(picture, "sr4")
+
+
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [
+        ("sr2", {}),
+        ("inpaint", {"mask": np.eye(SIDE)}),
+        ("denoise", {"noise": 0.1}),
+        ("deblur-gauss", {"noise": 0.02}),
+        ("colorize", {}),
+        ("lowlight", {}),
+    ],
+)
+def test_samples_drawn_together_are_those_drawn_alone(prior, same_size, values, task, options):
+    """With a prior that computes every image by itself, to the rounding of float32."""
+    own = prior if task == "sr2" else same_size
+    together = hrdis.restore(values, task, prior=own, samples=3, seed=5, **options)
+    assert together.calls == 3 * together.job.calls
+    for k in range(3):
+        alone = hrdis.restore(values, task, prior=own, seed=5 + k, **options)
+        assert (together.samples[k] - alone.samples[0]).abs().max() < 1e-4
+        for name, estimates in together.estimated.items():
+            assert estimates[k] == pytest.approx(alone.estimated[name][0], abs=1e-5)
+
+
+class Greedy(hrdis.priors.Prior):
+    """A prior that runs out of memory with more than so many images."""
+
+    def __init__(self, prior, most):
+        super().__init__()
+        self.prior, self.most, self.batches = prior, most, []
+        self.schedule, self.channels, self.name = prior.schedule, prior.channels, "greedy"
+
+    def forward(self, x_t, t):
+        self.batches.append(len(x_t))
+        if len(x_t) > self.most:
+            raise torch.OutOfMemoryError("not that many")
+        return self.prior(x_t, t)
+
+
+def test_out_of_memory_takes_fewer_samples_at_once_and_loses_none(prior, values):
+    greedy = Greedy(prior, most=2)
+    with pytest.warns(UserWarning, match="5 samples at once take more memory .* 2 at once"):
+        found = hrdis.restore(values, "sr2", solver=solver(), prior=greedy, samples=5, seed=3)
+    assert set(greedy.batches) == {5, 2, 1}
+    plain = hrdis.restore(values, "sr2", solver=solver(), prior=prior, samples=5, seed=3)
+    assert (found.samples - plain.samples).abs().max() < 1e-5
+
+
+def test_out_of_memory_of_one_sample_is_not_hidden(prior, values):
+    with pytest.raises(torch.OutOfMemoryError):
+        hrdis.restore(values, "sr2", solver=solver(), prior=Greedy(prior, most=0))
+
+
+def test_samples_of_a_large_picture_are_drawn_in_turn(values):
+    """Never more pixels at once than one tile has."""
+    from hrdis.restoration import Inputs, Options, prepare
+
+    for sides, together in ((1, 8), (5, 2), (20, 1)):  # 32, 160 and 640 pixels a side
+        options = Options(image=Path("x"), task="sr2", solver="ddnm", samples=8, tile=256)
+        picture = np.tile(values, (sides, sides, 1))
+        assert prepare(options, solver(), inputs=Inputs(picture)).at_once == together

@@ -1,6 +1,7 @@
 """A restoration that has been checked, and how it runs."""
 
 import time
+import warnings
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from .. import images
 from ..arguments import check
 from ..devices import DTYPES, pick_device
 from ..driver import Iteration, iterate
+from ..messages import level_outside
 from ..noise import Gaussian
 from ..operators import Inpainting, Problem, SuperResolution
 from ..priors import Prior, Tiled, load_prior
@@ -58,12 +60,31 @@ class Job:
         return self.solver.calls(self.times, self.prior.schedule)
 
     @property
+    def at_once(self) -> int:
+        """Number of samples that are drawn together: together no more pixels than one tile has.
+
+        An operator of the user's own gets one image at a time, as it may know no more.
+        """
+        if not self.options.task:
+            return 1
+        pixels = self.problem.image_shape[-2] * self.problem.image_shape[-1]
+        return min(self.options.samples, max(1, self.options.tile**2 // pixels))
+
+    @property
     def steps(self) -> int:
-        """Number of steps of `iterate`: one per move down the times, of all samples."""
-        return self.options.samples * sum(s < t for t, s in pairwise(self.times))
+        """Number of steps of `iterate`: one per move down the times, for each batch of samples."""
+        batches = -(-self.options.samples // self.at_once)
+        return batches * sum(s < t for t, s in pairwise(self.times))
 
     def iterate(self) -> Iteration[tuple[int, Step], Restoration]:
-        """Draw the samples one after the other: an iterator over (sample, step)."""
+        """Draw the samples, as many together as `at_once` says.
+
+        Each depends on its own seed alone, up to the rounding of networks, whose last digits differ
+        with the size of a batch.
+
+        Returns:
+            an iterator over (number of the first sample of the batch, step).
+        """
         return Iteration(self._iterate())
 
     def run(self, on_step: Callable[[Step], object] | None = None) -> Restoration:
@@ -73,15 +94,30 @@ class Job:
     def _iterate(self) -> Generator[tuple[int, Step], None, Restoration]:
         samples, calls, started = [], 0, time.perf_counter()
         estimated: dict[str, list[float]] = {}
-        for k in range(self.options.samples):
-            run = iterate(self.solver, self.prior, self.problem, seeds=[self.options.seed + k])
-            for step in run:
-                yield k, step
+        first, together = 0, self.at_once
+        while first < self.options.samples:
+            count = min(together, self.options.samples - first)
+            seeds = [self.options.seed + first + k for k in range(count)]
+            run = iterate(self.solver, self.prior, _repeated(self.problem, count), seeds=seeds)
+            try:
+                for step in run:
+                    yield first, step
+            except torch.OutOfMemoryError:
+                if count == 1:
+                    raise
+                together = count // 2
+                warnings.warn(
+                    f"{count} samples at once take more memory than there is; going on with "
+                    f"{together} at once.",
+                    stacklevel=level_outside(),
+                )
+                continue
             samples.append(self.finish(run.result.x))
-            calls += run.result.nfe
+            calls += run.result.nfe * count
             for name, value in run.result.theta.items():
-                if value.numel() == 1:  # a number for the picture; maps would swell the record
-                    estimated.setdefault(name, []).append(float(value))
+                if value[0].numel() == 1:  # a number for the picture; maps would swell the record
+                    estimated.setdefault(name, []).extend(value.flatten().tolist())
+            first += count
         return Restoration(
             torch.cat(samples), calls, time.perf_counter() - started, estimated, self
         )
@@ -132,6 +168,14 @@ class Job:
         if self.picture.x.shape[1] == 1 or not self.options.task:
             return self.picture.x.shape[1] == 1
         return bool((y == y[:, :1]).all())
+
+
+def _repeated(problem: Problem, count: int) -> Problem:
+    """Return the same measurement so many times, one for each sample that is drawn."""
+    if count == 1:
+        return problem
+    y = problem.y.expand(count, *problem.y.shape[1:]).contiguous()
+    return Problem(y, problem.A, problem.sigma_y)
 
 
 def prepare(
