@@ -232,7 +232,7 @@ def _iterate(
     counted, calls = _Counted(prior), solver.calls(times, prior.schedule)
     decode = partial(prior.picture, shape=shape)
     theta: Mapping[str, Tensor] = {}
-    finite = torch.ones(len(problem.y), dtype=torch.bool, device="cpu")
+    finiteness = _Finiteness(problem)
     run, kind = solver.run(counted, problem.rescaled(), times, source), problem.y.device.type
     _check_run(solver, "returned", run, Generator)
     while True:
@@ -249,11 +249,12 @@ def _iterate(
             _check_run(solver, "ended with", x, Tensor)
             break
         _check_run(solver, "yielded", step, Step)
-        finite = _still_finite(finite, step.x, f"at t = {step.t} (call {counted.calls} of {calls})")
+        finiteness.note(step.x, f"at t = {step.t} (call {counted.calls} of {calls})")
         theta = {name: value.clone() for name, value in step.theta.items()}
         yield _Decoded(step, decode) if prior.latent else step
     x = decode(x)
-    finite = _still_finite(finite, x, "in the last step")
+    finiteness.note(x, "in the last step")
+    finite = finiteness.read()
     if isinstance(source, Replay):
         source.close()
     return Result(
@@ -269,15 +270,43 @@ def _check_run(solver: Solver, did: str, what: object, expected: type) -> None:
         )
 
 
-def _still_finite(finite: torch.Tensor, x: Tensor, when: str) -> Tensor:
-    now = torch.isfinite(x).flatten(1).all(1).cpu()
-    lost = (finite & ~now).nonzero().flatten().tolist()
-    if lost:
-        warnings.warn(
-            f"Images {lost} of {len(x)} became non-finite {when}. The solver's step is likely too "
-            "large for this problem: lower its step size (lr, zeta, scale), or start from its "
-            "preset.",
-            RuntimeWarning,
-            stacklevel=level_outside(),
-        )
-    return finite & now
+class _Finiteness:
+    """Which images of a run are still finite, and a warning about those that are no longer.
+
+    On a CPU it is looked at with every step. On any other device a look would make the host wait
+    for the whole step, so that the flags stay there, and are read once, at the end.
+    """
+
+    def __init__(self, problem: Problem):
+        self.finite = torch.ones(len(problem.y), dtype=torch.bool, device="cpu")
+        self._reads_now = problem.y.device.type == "cpu"
+        self._unread: list[tuple[str, Tensor]] = []
+
+    def note(self, x: Tensor, when: str) -> None:
+        """Note which images of x are finite."""
+        flags = torch.isfinite(x).flatten(1).all(1)
+        if self._reads_now:
+            self._compare(flags, when)
+        else:
+            self._unread.append((when, flags))
+
+    def read(self) -> Tensor:
+        """Return which images stayed finite, (b,), on the CPU."""
+        if self._unread:
+            flags_of_all = torch.stack([flags for _, flags in self._unread]).cpu()
+            for (when, _), flags in zip(self._unread, flags_of_all, strict=True):
+                self._compare(flags, when)
+            self._unread = []
+        return self.finite
+
+    def _compare(self, flags: Tensor, when: str) -> None:
+        lost = (self.finite & ~flags).nonzero().flatten().tolist()
+        self.finite = self.finite & flags
+        if lost:
+            warnings.warn(
+                f"Images {lost} of {len(flags)} became non-finite {when}. The solver's step is "
+                "likely too large for this problem: lower its step size (lr, zeta, scale), or "
+                "start from its preset.",
+                RuntimeWarning,
+                stacklevel=level_outside(),
+            )
