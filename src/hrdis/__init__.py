@@ -19,11 +19,10 @@ if TYPE_CHECKING:
     from . import images, interop, metrics, noise, operators, priors, rng, schedule
     from .check import check_operator
     from .driver import Result, iterate, solve
-    from .operators import Problem
     from .priors import Prior, load_prior
+    from .problem import Problem, measure
     from .restarts import Best, best_of
     from .schedule import Schedule
-    from .simulate import measure
     from .solvers import (
         CMHRDIS,
         CR,
@@ -53,8 +52,8 @@ _HOME = {
     "priors": "priors",
     "rng": "rng", "schedule": "schedule", "solvers": "solvers", "tasks": "tasks",
     "uncertainty": "uncertainty",
-    "Problem": "operators", "Prior": "priors", "load_prior": "priors", "Schedule": "schedule",
-    "Result": "driver", "iterate": "driver", "measure": "simulate", "solve": "driver",
+    "Problem": "problem", "Prior": "priors", "load_prior": "priors", "Schedule": "schedule",
+    "Result": "driver", "iterate": "driver", "measure": "problem", "solve": "driver",
     "HRDIS": "solvers", "REDDiff": "solvers", "CR": "solvers", "DRDDIM": "solvers",
     "CMHRDIS": "solvers",
     "BlindHRDIS": "solvers", "DDRM": "solvers", "DPS": "solvers",

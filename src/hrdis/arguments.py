@@ -1,29 +1,16 @@
 """What is checked before the first network call: one clear message for whatever cannot run."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from torch import Tensor
-
-from .operators.problem import Problem
+from .messages import shown, unknown
 from .priors.base import Prior
 from .priors.pipelines import is_unet
-from .rng import ImageRNG, Replay
+from .problem import Problem
 from .solvers import SOLVERS
 from .solvers.base import Solver
 
 CALL = "hrdis.solve(solver, prior, problem, seeds=...)"
-
-
-def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
-    """What to say of a name that is none of the valid ones: all of them, and the likeliest."""
-    valid = list(valid)
-    named = {v.lower(): v for v in valid}
-    meant = name.lower().replace("+", "plus")
-    near = [] if name.isdigit() else difflib.get_close_matches(meant, named, n=1, cutoff=0.5)
-    hint = f" Did you mean {named[near[0]]!r}?" if near else ""
-    return f"unknown {kind} {name!r}. Valid names: {', '.join(valid)}.{hint}"
 
 
 def check_arguments(solver: object, prior: object, problem: object) -> None:
@@ -48,17 +35,17 @@ def check_arguments(solver: object, prior: object, problem: object) -> None:
             f"The {there} was given in the place of the {name}. {CALL} is expected, in this order."
         )
     if not isinstance(solver, Solver):
-        raise TypeError(f"solver is {_shown(solver)}. A solver is expected: {_meant(solver)}")
+        raise TypeError(f"solver is {shown(solver)}. A solver is expected: {_meant(solver)}")
     if not isinstance(prior, Prior):
-        raise TypeError(f"prior is {_shown(prior)}. A prior is expected: {_loaded(prior)}")
+        raise TypeError(f"prior is {shown(prior)}. A prior is expected: {_loaded(prior)}")
     if not hasattr(prior, "schedule"):
         raise TypeError(
-            f"The prior {_shown(prior)} has no schedule. Its noise levels are expected: "
+            f"The prior {shown(prior)} has no schedule. Its noise levels are expected: "
             "self.schedule = hrdis.Schedule.linear(), after super().__init__()."
         )
     if not isinstance(problem, Problem):
         raise TypeError(
-            f"problem is {_shown(problem)}. A measurement with its operator is expected: "
+            f"problem is {shown(problem)}. A measurement with its operator is expected: "
             "hrdis.Problem(y, A), or hrdis.measure(A, x, seeds=[0])."
         )
 
@@ -89,50 +76,6 @@ def by_name(name: str, prior: Prior, problem: Problem) -> Solver:
     return cls.preset(problem, prior)
 
 
-def check_measured(A: object, x: object, noise: object) -> None:
-    """Raise unless A can be an operator and noise a noise; x is left to the operator.
-
-    Raises:
-        TypeError: for swapped arguments, a class instead of an operator, a number instead of a
-            noise.
-    """
-    if isinstance(A, Tensor) and not isinstance(x, Tensor):
-        raise TypeError(
-            "The image was given in the place of A. hrdis.measure(A, x) is expected, in this order."
-        )
-    if isinstance(A, type) or not callable(A):
-        made = (
-            f"{A.__name__}(...)"
-            if isinstance(A, type)
-            else "hrdis.operators.SuperResolution(scale=4)"
-        )
-        raise TypeError(
-            f"A is {_shown(A)}. An operator or a callable x -> y is expected: "
-            f"hrdis.measure({made}, x)."
-        )
-    if noise is not None and (
-        isinstance(noise, type) or not (hasattr(noise, "add") and hasattr(noise, "sigma_y"))
-    ):
-        level = noise if isinstance(noise, int | float) else 0.05
-        raise TypeError(
-            f"noise is {_shown(noise)}. A noise with its level is expected: "
-            f"noise=hrdis.noise.Gaussian({level})."
-        )
-
-
-def _shown(value: object) -> str:
-    """A value in a message: numbers and names as they are, classes as such, of all else the
-    type.
-    """
-    if isinstance(value, type):
-        return f"the class {value.__name__}"
-    return (
-        repr(value)
-        if value is None or isinstance(value, str | int | float)
-        else f"a {type(value).__name__}"
-    )
-
-
 def _meant(solver: object) -> str:
     """How the solver that was probably meant is made."""
     if isinstance(solver, type) and issubclass(solver, Solver):
@@ -151,45 +94,6 @@ def _loaded(prior: object) -> str:
             "hrdis.priors.from_diffusers(unet, scheduler), with the scheduler it was trained with."
         )
     return 'hrdis.load_prior("default").'
-
-
-def noise_source(
-    seeds: Sequence[int] | None, rng: ImageRNG | Replay | None, batch: int, name: str
-) -> ImageRNG | Replay:
-    """Where a run draws from: a stream per seed, or the given source.
-
-    Raises:
-        TypeError, ValueError: unless there is one seed per image, or a source instead.
-    """
-    if rng is not None and seeds is None:
-        if not hasattr(rng, "randn_like"):
-            raise TypeError(
-                f"rng is {_shown(rng)}. A source of noise is expected: rng=hrdis.rng.Replay([...])."
-            )
-        return rng
-    if seeds is None or rng is not None:
-        raise ValueError(
-            f"Either seeds or rng is expected, and {'none' if seeds is None else 'both'} was "
-            f"given. Give one seed per image: seeds=range({batch})."
-        )
-    if (
-        not hasattr(seeds, "__getitem__")
-        or isinstance(seeds, str)
-        or getattr(seeds, "ndim", 1) == 0
-    ):
-        raise TypeError(
-            f"seeds is {seeds!r}. One seed per image is expected: seeds=range({batch})."
-        )
-    if not all(hasattr(seed, "__index__") for seed in seeds):
-        raise TypeError(
-            f"seeds is {seeds!r}. Whole numbers are expected, one per image: seeds=range({batch})."
-        )
-    if len(seeds) != batch:
-        raise ValueError(
-            f"seeds has {len(seeds)} entries for a batch of {batch}. Give one seed per image: "
-            f"seeds=range({batch})."
-        )
-    return ImageRNG(seeds, name)
 
 
 def check_times(given: Sequence[int], prior: Prior, solver: Solver) -> list[int]:

@@ -10,12 +10,12 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from .arguments import by_name, check, check_arguments, check_times, noise_source
+from .arguments import by_name, check, check_arguments, check_times
 from .operators.base import Shape
-from .operators.problem import Problem
 from .priors.adopt import adopt
 from .priors.base import Prediction, Prior
-from .rng import ImageRNG, Replay
+from .problem import Problem
+from .rng import ImageRNG, Replay, noise_source
 from .solvers.base import Solver, Step
 
 

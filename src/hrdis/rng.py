@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .messages import shown
+
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
     """Return the generator named ``(seed, *names)``, freshly started.
@@ -151,3 +153,42 @@ class Replay:
                 f"{len(self._draws) - self._used} of {len(self._draws)} recorded draws were never "
                 "used. The solver makes fewer draws with these settings: check steps= and times=."
             )
+
+
+def noise_source(
+    seeds: Sequence[int] | None, rng: ImageRNG | Replay | None, batch: int, name: str
+) -> ImageRNG | Replay:
+    """Return the noise source of a run: one stream per seed, or the given source.
+
+    Raises:
+        TypeError, ValueError: unless there is one seed per image, or a source instead.
+    """
+    if rng is not None and seeds is None:
+        if not hasattr(rng, "randn_like"):
+            raise TypeError(
+                f"rng is {shown(rng)}. A source of noise is expected: rng=hrdis.rng.Replay([...])."
+            )
+        return rng
+    if seeds is None or rng is not None:
+        raise ValueError(
+            f"Either seeds or rng is expected, and {'none' if seeds is None else 'both'} was "
+            f"given. Give one seed per image: seeds=range({batch})."
+        )
+    if (
+        not hasattr(seeds, "__getitem__")
+        or isinstance(seeds, str)
+        or getattr(seeds, "ndim", 1) == 0
+    ):
+        raise TypeError(
+            f"seeds is {seeds!r}. One seed per image is expected: seeds=range({batch})."
+        )
+    if not all(hasattr(seed, "__index__") for seed in seeds):
+        raise TypeError(
+            f"seeds is {seeds!r}. Whole numbers are expected, one per image: seeds=range({batch})."
+        )
+    if len(seeds) != batch:
+        raise ValueError(
+            f"seeds has {len(seeds)} entries for a batch of {batch}. Give one seed per image: "
+            f"seeds=range({batch})."
+        )
+    return ImageRNG(seeds, name)

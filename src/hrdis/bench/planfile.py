@@ -27,7 +27,7 @@ from typing import Any
 
 import yaml
 
-from ..arguments import unknown
+from ..messages import unknown
 from ..solvers import SOLVERS
 from ..tasks import TASKS
 from .methods import Options

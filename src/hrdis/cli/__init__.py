@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"hrdis {__version__}")
         return 0
-    from hrdis.wording import for_command, without_python
+    from hrdis.messages import for_command, without_python
 
     from .parsing import BadInput, choose, fail
 

@@ -16,10 +16,10 @@ from hrdis import images
 from hrdis.noise import Gaussian, Poisson, Speckle
 from hrdis.operators import Blur, Inpainting, NonlinearBlur
 from hrdis.operators.deepinv import Theirs
+from hrdis.problem import measure
 from hrdis.restoration import plugin
 from hrdis.restoration.checks import check_outputs, check_picture
 from hrdis.restoration.operators import with_weights
-from hrdis.simulate import measure
 from hrdis.tasks import TASKS
 
 from .parsing import checking, choose, parse, peek

@@ -10,7 +10,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from hrdis.wording import for_command
+from hrdis.messages import for_command, unknown
 
 T = TypeVar("T")
 
@@ -51,8 +51,6 @@ def choose(kind: str, name: str, valid: Iterable[str]) -> str:
     valid = list(valid)
     if name in valid:
         return name
-    from hrdis.arguments import unknown
-
     raise BadInput(unknown(kind, name, valid))
 
 

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import tyro
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from hrdis.messages import for_command
 from hrdis.training.settings import preset
 from hrdis.training.train import Progress as Report
 from hrdis.training.train import train
-from hrdis.wording import for_command
 
 from .parsing import BadInput, choose, fail, parse, peek
 from .progress import console, say

@@ -6,13 +6,14 @@ mask, a matrix) is drawn once, from a seed, when it is built. Noise is added els
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ..linalg import cg
-from . import real
+from . import hints
 
 Shape = tuple[int, ...]
 
@@ -91,10 +92,11 @@ class Operator(nn.Module, ABC):
                 if isinstance(x, Tensor)
                 else type(x).__name__
             )
+            hint = hints.conversion_hint(x, "x")
+            hint = hint or "Convert a picture with hrdis.images.load(path)."
             raise TypeError(
                 f"{type(self).__name__} got {got}. A floating tensor of shape (b, c, h, w) in [-1, "
-                "1] is expected. "
-                f"{as_tensor(x, 'x') or 'Convert a picture with hrdis.images.load(path).'}"
+                f"1] is expected. {hint}"
             )
         if x.shape[1] > 4 >= x.shape[3]:
             raise ValueError(
@@ -106,49 +108,6 @@ class Operator(nn.Module, ABC):
                 f"The image given to {type(self).__name__} holds NaN or infinite values. Finite "
                 "values in [-1, 1] are expected."
             )
-
-
-def as_tensor(value: object, name: str) -> str:
-    """How what was given instead of a floating tensor (b, c, h, w) in [-1, 1] becomes one; "" where
-    nobody knows.
-    """
-    if isinstance(value, nn.Module):
-        return "It looks as if the arguments were swapped: Problem(y, A)."
-    if isinstance(value, list | tuple) and all(isinstance(v, Tensor) for v in value):
-        return f"torch.stack({name}), or torch.cat where each has an axis of one image."
-    if isinstance(value, Tensor) and value.is_complex():
-        return (
-            f"Complex numbers are given as two channels: {real.code(value, name, real.is_image)}."
-        )
-    if not isinstance(value, Tensor) and getattr(getattr(value, "dtype", None), "kind", "") == "c":
-        return as_tensor(torch.as_tensor(value), f"torch.from_numpy({name})")
-    if not isinstance(value, Tensor):
-        return (
-            f"torch.from_numpy({name}), the image axis first and in [-1, 1]."
-            if hasattr(value, "__array__")
-            else ""
-        )
-    if not value.is_floating_point() and not value.is_complex():
-        return f"For grey levels of 8 bits: {name} / 127.5 - 1."
-    return f"One image gets its axis with {name}[None]." if value.ndim in (1, 3) else ""
-
-
-def other_range(x: Tensor, name: str) -> str:
-    """A doubt whether pictures x are in [-1, 1], or "": all of [0, 1] and nothing below, or whole
-    grey levels.
-    """
-    low, high = (float(v) for v in x.detach().aminmax())
-    if low >= 0 and 10 < high <= 255 and bool((x == x.round()).all()):
-        return (
-            f"{name} holds whole numbers up to {high:g}; pictures are expected in [-1, 1]: {name} "
-            "/ 127.5 - 1."
-        )
-    if 0 <= low < 0.05 and 0.95 < high <= 1:
-        return (
-            f"{name} reaches from {low:.2g} to {high:.2g} and never below; pictures are expected "
-            f"in [-1, 1]. For values in [0, 1]: 2 * {name} - 1."
-        )
-    return ""
 
 
 class LinearOperator(Operator):
@@ -174,7 +133,7 @@ class LinearOperator(Operator):
         At most 200 steps: singular values below some 1/100 of the largest are recovered in part
         only, which keeps noise from being blown up.
         """
-        b = self.adjoint(wide(y))
+        b = self.adjoint(at_least_float32(y))
         return cg(self.normal, b, torch.zeros_like(b), STEPS, tolerance(b)).to(y.dtype)
 
     def project(self, x: Tensor, y: Tensor) -> Tensor:
@@ -253,12 +212,51 @@ class SVDOperator(LinearOperator):
         )
 
 
+class Function(Operator):
+    """Any differentiable callable ``x -> y`` as a nonlinear operator.
+
+    Args:
+        function: maps (b, c, h, w) to measurements with the image axis first, images independent.
+        shape: (c, h, w) of the images; by default that of y.
+        start: maps y to a starting picture; by default y itself where shapes agree, else mid-grey.
+
+    Example:
+        >>> A = Function(lambda x: x.clamp(-1, 0.2))
+        >>> A(torch.ones(1, 3, 8, 8)).max()
+        tensor(0.2000)
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Tensor], Tensor],
+        shape: tuple[int, int, int] | None = None,
+        start: Callable[[Tensor], Tensor] | None = None,
+    ):
+        super().__init__()
+        self.function, self.shape, self.start = function, shape, start
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x.clone())  # it may write into what it gets
+
+    def pinv(self, y: Tensor) -> Tensor:
+        """The starting picture: ``start(y)``, or y itself, or mid-grey when y is no picture of that
+        shape.
+        """
+        if self.start is not None:
+            return self.start(y)
+        shape = self.image_shape(tuple(y.shape))
+        return y if tuple(y.shape) == shape else y.new_zeros(shape)
+
+    def image_shape(self, y_shape: Shape) -> Shape:
+        return tuple(y_shape) if self.shape is None else (y_shape[0], *self.shape)
+
+
 def reciprocal(s: Tensor) -> Tensor:
     """1 / s where s > 0, else 0: the singular values of the pseudo-inverse."""
     return torch.where(s > 0, 1 / s.where(s > 0, torch.ones_like(s)), torch.zeros_like(s))
 
 
-def wide(x: Tensor) -> Tensor:
+def at_least_float32(x: Tensor) -> Tensor:
     """x in float32 at least: half precisions have no Fourier transform, and no room for sums."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .base import Operator, Shape
+from .base import Operator, Shape, at_least_float32
 
 
 class PhaseRetrieval(Operator):
@@ -96,7 +96,7 @@ class PhaseRetrieval(Operator):
         top, left = (self._pad(n, axis) for axis, n in enumerate((h, w)))
         if self.padding is None and min(top, left) == 0:
             _warn_of_none(f"oversample = {self.oversample:g} of {h} x {w} pads nothing")
-        u = _wide(x)
+        u = at_least_float32(x)
         u = F.pad(u if self.data_range == "[-1,1]" else (u + 1) / 2, (left, left, top, top))
         return _centred(torch.fft.fft2, u).abs().to(x.dtype)
 
@@ -108,7 +108,7 @@ class PhaseRetrieval(Operator):
         """
         h, w = self.image_shape(tuple(y.shape))[-2:]
         top, left = (y.shape[-2] - h) // 2, (y.shape[-1] - w) // 2
-        u = _centred(torch.fft.ifft2, _wide(y).clamp(min=0)).abs()[
+        u = _centred(torch.fft.ifft2, at_least_float32(y).clamp(min=0)).abs()[
             ..., top : top + h, left : left + w
         ]
         return (u if self.data_range == "[-1,1]" else 2 * u - 1).to(y.dtype)
@@ -145,11 +145,6 @@ def _centred(transform: object, u: Tensor) -> Tensor:
     assert callable(transform)
     axes = (-2, -1)
     return torch.fft.fftshift(transform(torch.fft.ifftshift(u, dim=axes), norm="ortho"), dim=axes)
-
-
-def _wide(u: Tensor) -> Tensor:
-    """No Fourier transform of half precision on every device."""
-    return u.float() if u.dtype in (torch.bfloat16, torch.float16) else u
 
 
 def _warn_of_none(what: str) -> None:

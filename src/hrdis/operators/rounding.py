@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .base import Operator
+from .base import Operator, at_least_float32
 
 Rounding = Literal["ste", "hard"]
 
@@ -120,7 +120,7 @@ class JPEG(_Rounds):
                 f"The image is {h} x {w}. Multiples of {cell} are expected. Crop it to {down[0]} x "
                 f"{down[1]} or pad it to {up[0]} x {up[1]}."
             )
-        v = (_wide(x) + 1) / 2 * 255
+        v = (at_least_float32(x) + 1) / 2 * 255
         if c == 1:
             v = self._coded(v - 128, self.luminance) + 128
         else:
@@ -178,15 +178,10 @@ class Quantization(_Rounds):
 
     def forward(self, x: Tensor) -> Tensor:
         steps = 2**self.bits - 1
-        exact = (_wide(x) + 1) / 2 * steps
+        exact = (at_least_float32(x) + 1) / 2 * steps
         return (self.rounded(exact, (exact + 0.5).floor()) / steps * 2 - 1).to(x.dtype)
 
 
 def _recolour(matrix: Tensor, v: Tensor) -> Tensor:
     """A 3 x 3 matrix on the channels of (b, 3, h, w)."""
     return torch.einsum("dc,bchw->bdhw", matrix.to(v), v)
-
-
-def _wide(u: Tensor) -> Tensor:
-    """Half precision does not tell 256 levels apart."""
-    return u.float() if u.dtype in (torch.bfloat16, torch.float16) else u

@@ -25,12 +25,12 @@ from ..operators import (
     Colorization,
     Inpainting,
     Operator,
-    Problem,
     Quantization,
     SuperResolution,
 )
 from ..priors import Prior
 from ..priors.checkpoints import weights_sha256
+from ..problem import Problem
 from ..solvers import Solver
 from ..solvers.base import Step
 from . import plugin

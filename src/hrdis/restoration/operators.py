@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from ..operators import Blur, Inpainting, NonlinearBlur, Operator, kernels, masks
+from .. import images
+from ..operators import Blur, Inpainting, NonlinearBlur, Operator
 from ..tasks import Task
 from . import plugin
 from .options import Options
@@ -53,7 +54,7 @@ def operator_of(options: Options, task: Task, h: int, w: int) -> Operator:
                 f"The task {options.task!r} needs the kernel of the blur: --kernel kernel.npy (or "
                 "a picture of it)."
             )
-        return Blur(kernels.from_file(options.kernel))
+        return Blur(images.read_kernel(options.kernel))
     if task.weights:
         return _nonlinear(options, task, h, w)
     if (
@@ -82,7 +83,7 @@ def _mask(options: Options, h: int, w: int) -> torch.Tensor:
             f"The task {options.task!r} needs a mask: --mask holes.png (white where a hole is to "
             "be filled), or --hole alpha if the holes are transparent."
         )
-    mask = masks.from_file(source, options.hole)
+    mask = images.read_mask(source, options.hole)
     if mask.shape != (h, w):
         raise ValueError(
             f"The mask {source} is {mask.shape[1]} x {mask.shape[0]}, the picture {w} x {h} (width "

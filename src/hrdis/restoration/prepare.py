@@ -11,9 +11,10 @@ from .. import images
 from ..arguments import check
 from ..devices import DTYPES, pick_device
 from ..noise import Gaussian
-from ..operators import Colorization, Inpainting, Operator, Problem
+from ..operators import Colorization, Inpainting, Operator
 from ..operators.deepinv import Theirs
 from ..priors import Prior, Tiled, load_prior
+from ..problem import Problem
 from ..solvers import Solver
 from ..tasks import TASKS
 from . import plugin

@@ -11,8 +11,8 @@ from typing import Any
 import gradio as gr
 
 from ..images import open_image
+from ..messages import for_page
 from ..tasks import TASKS
-from ..wording import for_page
 from .examples import example
 from .form import Form, solvers_for, to_paint_on
 from .words import WORDS

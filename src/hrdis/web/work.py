@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from .. import images
+from ..messages import for_page
 from ..priors import Prior, load_prior
 from ..restoration import Job, prepare
-from ..wording import for_page
 from .form import Form, command, options
 from .limits import Limits
 

@@ -2,56 +2,19 @@
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from . import real
-from .adopt import adopt, image_shape, is_physics
-from .base import Operator, Shape, as_tensor, other_range, wide
-from .deepinv import Theirs
-
-
-class Function(Operator):
-    """Any differentiable callable ``x -> y`` as a nonlinear operator.
-
-    Args:
-        function: maps (b, c, h, w) to measurements with the image axis first, images independent.
-        shape: (c, h, w) of the images; by default that of y.
-        start: maps y to a starting picture; by default y itself where shapes agree, else mid-grey.
-
-    Example:
-        >>> A = Function(lambda x: x.clamp(-1, 0.2))
-        >>> A(torch.ones(1, 3, 8, 8)).max()
-        tensor(0.2000)
-    """
-
-    def __init__(
-        self,
-        function: Callable[[Tensor], Tensor],
-        shape: tuple[int, int, int] | None = None,
-        start: Callable[[Tensor], Tensor] | None = None,
-    ):
-        super().__init__()
-        self.function, self.shape, self.start = function, shape, start
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x.clone())  # it may write into what it gets
-
-    def pinv(self, y: Tensor) -> Tensor:
-        """The starting picture: ``start(y)``, or y itself, or mid-grey when y is no picture of that
-        shape.
-        """
-        if self.start is not None:
-            return self.start(y)
-        shape = self.image_shape(tuple(y.shape))
-        return y if tuple(y.shape) == shape else y.new_zeros(shape)
-
-    def image_shape(self, y_shape: Shape) -> Shape:
-        return tuple(y_shape) if self.shape is None else (y_shape[0], *self.shape)
+from .messages import shown
+from .noise import Gaussian, Noise
+from .operators import hints
+from .operators.base import Function, Operator, Shape, at_least_float32
+from .operators.deepinv import Theirs, adopt, from_deepinv, image_shape, is_physics, noise_level
+from .rng import Replay, noise_source
 
 
 @dataclass(frozen=True)
@@ -128,7 +91,7 @@ class Problem:
         y, seen = self.y, self.A.observed
         if self.A.picture and not isinstance(self.A, Function):
             y = y if seen is None else y[seen.to(y.device).bool().expand_as(y)]
-            if doubt := other_range(y, "y"):
+            if doubt := hints.range_warning(y, "y"):
                 warnings.warn(doubt, stacklevel=4)
 
     def __repr__(self) -> str:
@@ -152,7 +115,8 @@ class Problem:
             )
         if made.is_complex():
             raise TypeError(
-                f"A(x) is {made.dtype}. A floating tensor is expected. {real.of_operator(shape)}"
+                f"A(x) is {made.dtype}. A floating tensor is expected. "
+                f"{hints.complex_operator_hint(shape)}"
             )
         measured = made.shape
         if measured != self.y.shape:
@@ -182,7 +146,7 @@ class Problem:
         """As solvers expect it: y in float32 at least; 2 y and 2 sigma_y where A is half of
         deepinv's.
         """
-        y = wide(self.y)
+        y = at_least_float32(self.y)
         if isinstance(self.A, Theirs) and self.A.scale != 1:
             return Problem(y / self.A.scale, self.A.whole(), self.sigma_y / self.A.scale)
         return self if y is self.y else replace(self, y=y)
@@ -197,13 +161,13 @@ def _as_measurement(y: object, A: Any) -> str:
     """Say how what was given becomes a measurement of A."""
     numbers = getattr(getattr(y, "dtype", None), "kind", "") == "c"
     if not numbers and not (isinstance(y, Tensor) and y.is_complex()):
-        return as_tensor(y, "y")
+        return hints.conversion_hint(y, "y")
     given, name = (y, "y") if isinstance(y, Tensor) else (torch.as_tensor(y), "torch.from_numpy(y)")
     shape = _of_images(A, given)
-    if real.gives_complex(A, shape):
-        return real.of_operator(shape)
-    fits = real.measured_by(A) if isinstance(A, Operator) else real.is_image
-    return f"Complex numbers are given as two channels: {real.code(given, name, fits)}."
+    if hints.gives_complex(A, shape):
+        return hints.complex_operator_hint(shape)
+    fits = hints.measured_by(A) if isinstance(A, Operator) else hints.is_image
+    return f"Complex numbers are given as two channels: {hints.complex_hint(given, name, fits)}."
 
 
 def _of_images(A: Any, y: Tensor) -> Shape:
@@ -237,3 +201,105 @@ def _level(sigma_y: object) -> float:
             f"sigma_y is {level}. A standard deviation >= 0 in units of y is expected."
         )
     return level
+
+
+def measure(
+    A: Operator | Callable[[Tensor], Tensor],
+    x: Tensor,
+    noise: Noise | None = None,
+    *,
+    seeds: Sequence[int] | None = None,
+    rng: Replay | None = None,
+) -> Problem:
+    """Simulate y = A(x) + noise; no noise is put where nothing is observed.
+
+    Args:
+        A: an operator, any callable, or a deepinv ``Physics``, whose own noise level counts where
+            ``noise`` is None.
+        x: (b, c, h, w) in [-1, 1].
+        noise: e.g. ``hrdis.noise.Gaussian(0.05)``; None is noiseless. Levels are for measurements
+            of images in [-1, 1]: half of them on a linear ``Physics``, whose problem holds half of
+            A.
+        seeds: one per image; image i's noise depends on ``seeds[i]`` only. Needed where there is
+            noise.
+        rng: recorded draws instead of seeds.
+
+    Returns:
+        the `Problem` with y and sigma_y in units of y.
+
+    Raises:
+        TypeError, ValueError: if x cannot be measured by A, seeds do not match the batch, or the
+            noise is defined for pictures and y is none.
+    """
+    _check_measured(A, x, noise)
+    operator = (
+        A if isinstance(A, Operator) else Function(A, shape=tuple(getattr(x, "shape", ())[1:]))
+    )
+    operator.check(x)
+    if is_physics(A):
+        operator = from_deepinv(A, (x.shape[1], x.shape[2], x.shape[3]))
+        if noise is None and (sigma := noise_level(A)) > 0:
+            noise = Gaussian(sigma / _scale(operator), "[-1,1]")
+    if getattr(noise, "pictures_only", False) and not operator.picture:
+        raise ValueError(
+            f"{type(operator).__name__} measures no picture, but {type(noise).__name__} noise is "
+            "defined for pictures in [-1, 1]. Use Gaussian(sigma), or, for y >= 0, Poisson(rate, "
+            "scale=...)."
+        )
+    if x.abs().max() > 1.5:
+        warnings.warn(
+            f"x reaches {float(x.abs().max()):.3g}; images are expected in [-1, 1]. For values in "
+            "[0, 1] or 0..255 use 2 * x - 1 or x / 127.5 - 1.",
+            stacklevel=2,
+        )
+    elif noise is not None and (
+        doubt := hints.range_warning(x, "x")
+    ):  # without noise `Problem` sees it in y
+        warnings.warn(doubt, stacklevel=2)
+    with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+        y = operator(x)
+        if noise is None:
+            return Problem(y.clone(), operator, 0.0)
+        scale = _scale(operator)
+        noisy = scale * noise.add(y / scale, noise_source(seeds, rng, len(x), "measure"))
+        if operator.observed is not None:
+            noisy = torch.where(operator.observed.to(y.device).bool(), noisy, y)
+        return Problem(noisy, operator, scale * noise.sigma_y)
+
+
+def _scale(A: Operator) -> float:
+    """What A's measurements are multiplied with, beside those of an operator of ours: 1/2 on
+    deepinv's linear ones.
+    """
+    return A.scale if isinstance(A, Theirs) else 1.0
+
+
+def _check_measured(A: object, x: object, noise: object) -> None:
+    """Raise unless A can be an operator and noise a noise; x is left to the operator.
+
+    Raises:
+        TypeError: for swapped arguments, a class instead of an operator, a number instead of a
+            noise.
+    """
+    if isinstance(A, Tensor) and not isinstance(x, Tensor):
+        raise TypeError(
+            "The image was given in the place of A. hrdis.measure(A, x) is expected, in this order."
+        )
+    if isinstance(A, type) or not callable(A):
+        made = (
+            f"{A.__name__}(...)"
+            if isinstance(A, type)
+            else "hrdis.operators.SuperResolution(scale=4)"
+        )
+        raise TypeError(
+            f"A is {shown(A)}. An operator or a callable x -> y is expected: "
+            f"hrdis.measure({made}, x)."
+        )
+    if noise is not None and (
+        isinstance(noise, type) or not (hasattr(noise, "add") and hasattr(noise, "sigma_y"))
+    ):
+        level = noise if isinstance(noise, int | float) else 0.05
+        raise TypeError(
+            f"noise is {shown(noise)}. A noise with its level is expected: "
+            f"noise=hrdis.noise.Gaussian({level})."
+        )

@@ -2,8 +2,10 @@
 their own words.
 """
 
+import difflib
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterable
 
@@ -52,6 +54,37 @@ OPTIONS_TO_PAGE = (
     (r": -o \S+", ""),
     (r"--(\w[\w-]*)", r"\1"),
 )  # fmt: skip
+
+
+def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
+    """Return the message for an unknown name: the valid names and the closest of them."""
+    by_lower_case = {v.lower(): v for v in valid}
+    meant = name.lower().replace("+", "plus")
+    hint = ""
+    if not name.isdigit():
+        for near in difflib.get_close_matches(meant, by_lower_case, n=1, cutoff=0.5):
+            hint = f" Did you mean {by_lower_case[near]!r}?"
+    return f"unknown {kind} {name!r}. Valid names: {', '.join(by_lower_case.values())}.{hint}"
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: numbers and names themselves, otherwise the type."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if value is None or isinstance(value, str | int | float):
+        return repr(value)
+    return f"a {type(value).__name__}"
+
+
+def level_outside() -> int:
+    """Return the ``stacklevel`` of a warning that is to point at the first line outside hrdis."""
+    level, frame = 0, sys._getframe(1)
+    while frame is not None:
+        level += 1
+        if not frame.f_globals.get("__name__", "").startswith("hrdis."):
+            break
+        frame = frame.f_back  # type: ignore[assignment]
+    return level
 
 
 def for_command(message: object) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 #: Code that makes a complex tensor real, for a name, and what it does: as two channels, at the
 #: place an operator wants.
@@ -34,7 +34,7 @@ def _only(y: Tensor) -> Tensor:
     return y[:, 0]
 
 
-def code(y: Tensor, name: str, fits: Callable[[Tensor], bool]) -> str:
+def complex_hint(y: Tensor, name: str, fits: Callable[[Tensor], bool]) -> str:
     """Return the first of `FORMS` whose result fits, else the first."""
     for text, make in FORMS:
         try:
@@ -73,7 +73,7 @@ def gives_complex(A: Any, shape: tuple[int, ...]) -> bool:
         return False
 
 
-def of_operator(shape: tuple[int, ...]) -> str:
+def complex_operator_hint(shape: tuple[int, ...]) -> str:
     """Say how an operator that gives complex numbers is made to give real ones, for images of a
     shape (b, c, h, w).
     """
@@ -83,3 +83,44 @@ def of_operator(shape: tuple[int, ...]) -> str:
         "hrdis.operators.Function(lambda x: torch.view_as_real(A_complex(x)).movedim(-1, 1), "
         f"shape={size}), y = torch.view_as_real(y).movedim(-1, 1)."
     )
+
+
+def conversion_hint(value: object, name: str) -> str:
+    """How what was given instead of a floating tensor (b, c, h, w) in [-1, 1] becomes one; "" where
+    nobody knows.
+    """
+    if isinstance(value, nn.Module):
+        return "It looks as if the arguments were swapped: Problem(y, A)."
+    if isinstance(value, list | tuple) and all(isinstance(v, Tensor) for v in value):
+        return f"torch.stack({name}), or torch.cat where each has an axis of one image."
+    if isinstance(value, Tensor) and value.is_complex():
+        return f"Complex numbers are given as two channels: {complex_hint(value, name, is_image)}."
+    if not isinstance(value, Tensor) and getattr(getattr(value, "dtype", None), "kind", "") == "c":
+        return conversion_hint(torch.as_tensor(value), f"torch.from_numpy({name})")
+    if not isinstance(value, Tensor):
+        return (
+            f"torch.from_numpy({name}), the image axis first and in [-1, 1]."
+            if hasattr(value, "__array__")
+            else ""
+        )
+    if not value.is_floating_point() and not value.is_complex():
+        return f"For grey levels of 8 bits: {name} / 127.5 - 1."
+    return f"One image gets its axis with {name}[None]." if value.ndim in (1, 3) else ""
+
+
+def range_warning(x: Tensor, name: str) -> str:
+    """A doubt whether pictures x are in [-1, 1], or "": all of [0, 1] and nothing below, or whole
+    grey levels.
+    """
+    low, high = (float(v) for v in x.detach().aminmax())
+    if low >= 0 and 10 < high <= 255 and bool((x == x.round()).all()):
+        return (
+            f"{name} holds whole numbers up to {high:g}; pictures are expected in [-1, 1]: {name} "
+            "/ 127.5 - 1."
+        )
+    if 0 <= low < 0.05 and 0.95 < high <= 1:
+        return (
+            f"{name} reaches from {low:.2g} to {high:.2g} and never below; pictures are expected "
+            f"in [-1, 1]. For values in [0, 1]: 2 * {name} - 1."
+        )
+    return ""
