@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import hrdis
-from hrdis.arguments import unknown
+from hrdis.messages import unknown
 from hrdis.operators import SuperResolution
 from tests.common.toys import mixture, problem_for
 

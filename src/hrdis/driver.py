@@ -2,15 +2,16 @@
 
 import time
 import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import cast
+from typing import Generic, TypeVar, cast
 
 import torch
 from torch import Tensor
 
 from .arguments import by_name, check, check_arguments, check_times
+from .messages import level_outside
 from .operators.base import Shape
 from .priors.adopt import adopt
 from .priors.base import Prediction, Prior
@@ -18,10 +19,13 @@ from .problem import Problem
 from .rng import ImageRNG, Replay, noise_source
 from .solvers.base import Solver, Step
 
+Item = TypeVar("Item", covariant=True)
+Found = TypeVar("Found", covariant=True)
+
 
 @dataclass(frozen=True)
 class Result:
-    """What a solver found.
+    """The solution of one run, and its cost.
 
     Args:
         x: (b, c, h, w) in [-1, 1], unclamped; of the precision of y, float32 at least.
@@ -51,6 +55,74 @@ class Result:
         return f"Result({shown}, times={len(self.times)}{f', theta={theta}' if theta else ''})"
 
 
+class Iteration(Iterator[Item], Generic[Item, Found]):
+    """Something done item by item, with a ``result`` at its end.
+
+    Args:
+        generator: yields the items and returns the result; closing it cancels what it does.
+    """
+
+    def __init__(self, generator: Generator[Item, None, Found]):
+        self._generator = generator
+
+    def __next__(self) -> Item:
+        try:
+            return next(self._generator)
+        except StopIteration as end:
+            if end.value is not None:  # an exhausted generator ends again, with nothing
+                self._result: Found = end.value
+            raise
+
+    def close(self) -> None:
+        """Cancel what is left."""
+        self._generator.close()
+
+    def finish(self, on_item: Callable[[Item], object] | None = None) -> Found:
+        """Go on to the end and return the result; ``on_item`` is called with every item."""
+        for item in self:
+            if on_item is not None:
+                on_item(item)
+        return self.result
+
+    @property
+    def result(self) -> Found:
+        """The result, once all items were taken.
+
+        Raises:
+            RuntimeError: before the end, or after the run was closed or failed.
+        """
+        if not hasattr(self, "_result"):
+            raise RuntimeError(
+                "This run has not reached its end, so there is no result yet. Take its steps "
+                "first: for step in run: ...; or run.finish()."
+            )
+        return self._result
+
+
+class Run(Iteration[Step, Result]):
+    """A run of a solver: an iterator over its steps, with a `Result` at the end.
+
+    Args:
+        generator: the run itself.
+        solver: its settings.
+        times: the network times it visits, ending in -1.
+        calls: how many network calls it makes.
+    """
+
+    def __init__(
+        self,
+        generator: Generator[Step, None, Result],
+        solver: Solver,
+        times: Sequence[int],
+        calls: int,
+    ):
+        super().__init__(generator)
+        self.solver, self.times, self.calls = solver, tuple(times), calls
+
+    def __repr__(self) -> str:
+        return f"Run({self.solver!r}, calls={self.calls})"
+
+
 def iterate(
     solver: Solver | str,
     prior: Prior,
@@ -59,9 +131,13 @@ def iterate(
     seeds: Sequence[int] | None = None,
     times: Sequence[int] | None = None,
     rng: ImageRNG | Replay | None = None,
-) -> Generator[Step, None, Result]:
-    """Run a solver step by step: yields each `Step`, returns the `Result`; closing it cancels the
-    run.
+) -> Run:
+    """Run a solver step by step.
+
+        run = hrdis.iterate("hrdis", prior, problem, seeds=[0])
+        for step in run:
+            print(step.t, step.x.shape)
+        run.result.x
 
     Args:
         solver: settings of an algorithm, e.g. ``hrdis.HRDIS(steps=100)``; or its name, e.g.
@@ -74,6 +150,9 @@ def iterate(
             neighbours.
         times: network times in order, ending in -1, instead of the solver's own.
         rng: a noise source instead of seeds, e.g. ``hrdis.rng.Replay([...])``.
+
+    Returns:
+        the `Run`: an iterator over its steps; ``close()`` cancels it.
 
     Raises:
         TypeError: if an argument is no solver, prior or problem, or the operator lacks what the
@@ -89,7 +168,9 @@ def iterate(
     check_arguments(solver, prior, problem)
     draws = noise_source(seeds, rng, len(problem.y), "solve")
     times = solver.times(prior.schedule) if times is None else check_times(times, prior, solver)
-    return _iterate(solver, prior, check(solver, prior, problem), problem.image_shape, times, draws)
+    checked = check(solver, prior, problem)
+    steps = _iterate(solver, prior, checked, problem.image_shape, times, draws)
+    return Run(steps, solver, times, solver.calls(times, prior.schedule))
 
 
 def solve(
@@ -102,19 +183,12 @@ def solve(
     rng: ImageRNG | Replay | None = None,
     on_step: Callable[[Step], object] | None = None,
 ) -> Result:
-    """Run a solver to its end: `iterate`, drained. Arguments, errors and warnings are its own.
+    """Run a solver to its end. Arguments, errors and warnings are those of `iterate`.
 
     Args:
         on_step: called with every `Step`, e.g. to move a progress bar.
     """
-    run = iterate(solver, prior, problem, seeds=seeds, times=times, rng=rng)
-    while True:
-        try:
-            step = next(run)
-        except StopIteration as end:
-            return end.value
-        if on_step is not None:
-            on_step(step)
+    return iterate(solver, prior, problem, seeds=seeds, times=times, rng=rng).finish(on_step)
 
 
 class _Counted(Prior):
@@ -204,6 +278,6 @@ def _still_finite(finite: torch.Tensor, x: Tensor, when: str) -> Tensor:
             "large for this problem: lower its step size (lr, zeta, scale), or start from its "
             "preset.",
             RuntimeWarning,
-            stacklevel=4,
+            stacklevel=level_outside(),
         )
     return finite & now

@@ -72,7 +72,7 @@ def test_solver_docstring_follows_the_template(name):
     found = re.findall(r"^([A-Z][\w ]+):$", text, re.MULTILINE)
     assert [section for section in found if section in SECTIONS] == SECTIONS
     head = text.split("\nYields:\n")[0]
-    assert re.match(r"[A-Z].*\.$", head.splitlines()[0])
+    assert re.match(r"[A-Z].*\.$", " ".join(head.split("\n\n")[0].split()))
     assert re.search(r"^    .* = .*$", head, re.MULTILINE), "no formula"
     for section in SECTIONS:
         assert re.search(rf"^{section}:\n    \S", text, re.MULTILINE), f"{section} is empty"
