@@ -233,7 +233,8 @@ def _iterate(
     decode = partial(prior.picture, shape=shape)
     theta: Mapping[str, Tensor] = {}
     finite = torch.ones(len(problem.y), dtype=torch.bool, device="cpu")
-    run, kind = solver.run(counted, problem.rescaled(), times, source), problem.y.device.type
+    kind = problem.y.device.type
+    run = solver.run(counted, problem.at_least_float32(), times, source)
     _check_run(solver, "returned", run, Generator)
     while True:
         # The caller's mixed precision is for the network: it would make A's products, and the

@@ -12,7 +12,7 @@ from ..arguments import check
 from ..devices import DTYPES, pick_device
 from ..noise import Gaussian
 from ..operators import Colorization, Inpainting, Operator
-from ..operators.deepinv import Theirs
+from ..operators.deepinv import DeepinvOperator
 from ..priors import Prior, Tiled, load_prior
 from ..problem import Problem
 from ..solvers import Solver
@@ -137,8 +137,11 @@ def _own(options: Options, y: Tensor, is_picture: bool) -> Problem:
     A = plugin.load(
         options.operator, (y.shape[1] if y.ndim == 4 and y.shape[1] in (1, 3) else 3, h, w)
     ).to(y.device)
-    if isinstance(A, Theirs):
-        y = A.from_theirs(images.to_unit(y) if is_picture else y)
+    sigma_y = Gaussian(options.noise).sigma_y
+    if isinstance(A, DeepinvOperator):
+        # --noise is for pixel values from 0 to 1, which is the range of deepinv.
+        sigma_y = A.from_deepinv_sigma(options.noise)
+        y = A.from_deepinv_range(images.to_unit(y) if is_picture else y)
     shape = A.image_shape(tuple(y.shape))
     _check_pixels(options, *shape[-2:])
     images.check_output(options.output, size=(shape[-2], shape[-1]))
@@ -151,9 +154,7 @@ def _own(options: Options, y: Tensor, is_picture: bool) -> Problem:
                 f"{measured} for a picture of {shape[-2]} x {shape[-1]}. Height and width of the "
                 "restored picture are expected: --size 64 64"
             )
-        return Problem(
-            y, A, Gaussian(options.noise).sigma_y * (A.scale if isinstance(A, Theirs) else 1)
-        )
+        return Problem(y, A, sigma_y)
 
 
 def _coloured(y: Tensor, prior: Prior, is_picture: bool) -> Tensor:
