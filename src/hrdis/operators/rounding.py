@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from .base import Operator, at_least_float32
+from .hints import crop_or_pad
 
 Rounding = Literal["ste", "hard"]
 
@@ -113,12 +114,9 @@ class JPEG(_Rounds):
             )
         cell = 8 if c == 1 else 16
         if h % cell or w % cell:
-            down, up = (
-                [max(n // cell + k, 1) * cell if n % cell else n for n in (h, w)] for k in (0, 1)
-            )
             raise ValueError(
-                f"The image is {h} x {w}. Multiples of {cell} are expected. Crop it to {down[0]} x "
-                f"{down[1]} or pad it to {up[0]} x {up[1]}."
+                f"The image is {h} x {w}. Multiples of {cell} are expected. "
+                f"{crop_or_pad(h, w, cell)}"
             )
         v = (at_least_float32(x) + 1) / 2 * 255
         if c == 1:
