@@ -18,10 +18,11 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from . import images, interop, metrics, noise, operators, priors, rng, schedule
     from .check import check_operator
-    from .driver import Result, iterate, solve
+    from .driver import Result, Run, iterate, solve
     from .priors import Prior, load_prior
     from .problem import Problem, measure
     from .restarts import Best, best_of
+    from .restoration import Restoration, restore
     from .schedule import Schedule
     from .solvers import (
         CMHRDIS,
@@ -53,13 +54,15 @@ _HOME = {
     "rng": "rng", "schedule": "schedule", "solvers": "solvers", "tasks": "tasks",
     "uncertainty": "uncertainty",
     "Problem": "problem", "Prior": "priors", "load_prior": "priors", "Schedule": "schedule",
-    "Result": "driver", "iterate": "driver", "measure": "problem", "solve": "driver",
+    "Result": "driver", "Run": "driver", "iterate": "driver", "solve": "driver",
+    "measure": "problem",
     "HRDIS": "solvers", "REDDiff": "solvers", "CR": "solvers", "DRDDIM": "solvers",
     "CMHRDIS": "solvers",
     "BlindHRDIS": "solvers", "DDRM": "solvers", "DPS": "solvers",
     "PiGDM": "solvers", "DDNM": "solvers", "DDNMPlus": "solvers", "DDS": "solvers",
     "GDP": "solvers",
     "FPS": "solvers", "DiffPIR": "solvers", "DAPS": "solvers", "MMPS": "solvers",
+    "Restoration": "restoration", "restore": "restoration",
     "Best": "restarts", "best_of": "restarts", "check_operator": "check", "interop": "interop",
     "SOLVERS": "solvers", "Solver": "solvers", "Step": "solvers", "TASKS": "tasks",
 }  # fmt: skip

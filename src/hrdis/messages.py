@@ -27,6 +27,16 @@ PYTHON = re.compile(
     r"\b(hrdis|torch|np|numpy|prior|kernel|image|kernels|problem)\.\w+[.(\[]|\b[A-Za-z_.]+\([^()\s]+=[^()]*\)"
 )
 
+#: What `hrdis.restore` shares with the command says options; the same as arguments.
+OPTIONS_TO_PYTHON = (
+    (r": -o \S+", ""),
+    (r"--size (\d+) (\d+)", r"size=(\1, \2)"),
+    (r"--(noise|samples|tile|label|seed|overlap) (\d[\d.]*)(?=[\s,;:.)]|$)", r"\1=\2"),
+    (r"--(task|hole|mask|kernel|prior|solver|operator|weights|device) (?!is\b|takes\b|needs\b)"
+     r"([\w-]+(?:\.\w+)?)", r'\1="\2"'),
+    (r"--([a-z][a-z-]*)", lambda found: found[1].replace("-", "_")),
+)  # fmt: skip
+
 #: What the command advises, and the same in the words of the page.
 OPTIONS_TO_PAGE = (
     ((
@@ -94,6 +104,14 @@ def for_command(message: object) -> str:
     said = str(message)
     for python, option in PYTHON_TO_OPTIONS:
         said = re.sub(python, option, said)
+    return said
+
+
+def for_python(message: object) -> str:
+    """Return a message about options of the command in the words of Python: its arguments."""
+    said = str(message)
+    for option, argument in OPTIONS_TO_PYTHON:
+        said = re.sub(option, argument, said)
     return said
 
 

@@ -168,7 +168,8 @@ def test_closing_a_run_stops_the_network_and_removes_its_files(picture, monkeypa
     monkeypatch.setattr("hrdis.web.work.EVERY", -1)
     kept = []
     monkeypatch.setattr(
-        "hrdis.web.work.prepare", lambda *given: kept.append(prepare(*given)) or kept[-1]
+        "hrdis.web.work.prepare",
+        lambda *given, **how: kept.append(prepare(*given, **how)) or kept[-1],
     )
     watched = Workshop("cpu").restore(form(picture, changed={"steps": 50}))
     assert isinstance(next(watched), Frame)

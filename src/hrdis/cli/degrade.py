@@ -17,9 +17,8 @@ from hrdis.noise import Gaussian, Poisson, Speckle
 from hrdis.operators import Blur, Inpainting, NonlinearBlur
 from hrdis.operators.deepinv import DeepinvOperator
 from hrdis.problem import measure
-from hrdis.restoration import plugin
-from hrdis.restoration.checks import check_outputs, check_picture
-from hrdis.restoration.operators import with_weights
+from hrdis.restoration import outputs, plugin
+from hrdis.restoration.inputs import check_picture, with_weights
 from hrdis.tasks import TASKS
 
 from .parsing import checking, choose, parse, peek
@@ -81,7 +80,7 @@ def main(argv: Sequence[str]) -> int:
         plugin.task_or_operator(args)
         picture = images.read(args.image).without_hidden()
         noise = _noise(args.noise_kind, args.noise)
-        check_outputs([args.output, args.output.with_suffix(".json")], [args.image])
+        outputs.check([args.output, args.output.with_suffix(".json")], [args.image])
         if args.operator:
             if args.weights is not None:
                 raise ValueError(
@@ -107,7 +106,7 @@ def _task(args: Any, picture: images.Picture, noise: AnyNoise | None) -> int:
             args.output.with_name(f"{args.output.stem}-{end}") for end in ("mask.png", "kernel.npy")
         )
         extra = [mask_file] if task.mask else [kernel_file] if task.kernel or task.weights else []
-        check_outputs(extra, [args.image, args.weights])
+        outputs.check(extra, [args.image, args.weights])
         side = max(task.scale, task.multiple)
         h, w = (n - n % side for n in picture.size)
         if min(h, w) == 0:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from hrdis.priors.checkpoints import presets_of
-from hrdis.restoration import Options, plugin, prepare
+from hrdis.restoration import FileOptions, plugin, prepare
 from hrdis.solvers import SOLVERS, preset
 from hrdis.tasks import TASKS
 
@@ -51,9 +51,9 @@ def main(argv: Sequence[str]) -> int:
     key, settings = preset(
         solver, TASKS[task].presets, presets_of(peek(argv, "--prior", "default")), noise
     )
-    args: Any = replace(parse(Options, argv, "restore", HELP, settings=settings), solver=solver)
+    args: Any = replace(parse(FileOptions, argv, "restore", HELP, settings=settings), solver=solver)
     with checking(), waiting("reading the picture and loading the model"):
-        job = prepare(args, args.settings)
+        job = prepare(args, args.settings, preset=key)
     say(
         f"{args.task or args.operator} with {args.solver} (preset {key or 'none'}), {job.calls} "
         "network calls a sample"
@@ -71,6 +71,6 @@ def main(argv: Sequence[str]) -> int:
             "are too large for this picture: lower --lr, or leave the settings to their preset."
         )
         return 1
-    files = job.write(found, key)
-    say(f"{found.seconds:.1f} s. Wrote " + ", ".join(files))
+    files = found.save(args.output)[:-1]
+    say(f"{found.seconds:.1f} s. Wrote {', '.join(map(str, files))}")
     return 0

@@ -1,10 +1,12 @@
-"""Restore one picture file: its options, the checked job they become, and what that writes.
+"""Restore one picture: what was given, the checked job it becomes, and what that finds and writes.
 
-The command line and the web page are two faces of this.
+`restore` is the function for Python; the command line and the web page are two other faces.
 """
 
-from .job import Found, Job
-from .options import Options
-from .prepare import prepare
+from .inputs import Inputs
+from .job import Job, prepare
+from .options import FileOptions, Options
+from .python import restore
+from .result import Restoration
 
-__all__ = ["Found", "Job", "Options", "prepare"]
+__all__ = ["FileOptions", "Inputs", "Job", "Options", "Restoration", "prepare", "restore"]

@@ -1,151 +1,132 @@
-"""A restoration that has been checked: run it, write what it found, and say what was done."""
+"""A restoration that has been checked, and how it runs."""
 
-import json
-import platform
 import time
+import warnings
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from hashlib import sha256
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor
 
-import hrdis
-
-from .. import images, uncertainty
-from ..driver import iterate
-from ..operators import (
-    JPEG,
-    Blur,
-    Colorization,
-    Inpainting,
-    Operator,
-    Quantization,
-    SuperResolution,
-)
-from ..priors import Prior
+from .. import images
+from ..arguments import check
+from ..devices import DTYPES, pick_device
+from ..driver import Iteration, iterate
+from ..messages import level_outside
+from ..noise import Gaussian
+from ..operators import Inpainting, SuperResolution
+from ..priors import Prior, Tiled, load_prior
 from ..priors.checkpoints import weights_sha256
 from ..problem import Problem
 from ..solvers import Solver
 from ..solvers.base import Step
-from . import plugin
-from .options import Options
-
-#: Operators whose measurement is the picture, pixel by pixel: where it is white, so is the picture.
-AT_ENDS = (Blur, Colorization, JPEG, Quantization)
-REACH = 4  # pixels all around that must be white, too, for those that round
-
-
-def keep_ends(x: Tensor, y: Tensor, A: Operator) -> Tensor:
-    """Return x, white where y says so, and black where y says so.
-
-    What a solver leaves there is its own error: a saturated sky or the paper of a drawing would
-    turn a little grey. A mean over pixels is white if all of them are; what was rounded is white if
-    all around is.
-
-    Args:
-        x: (b, c, h, w) in [-1, 1].
-        y: of the size of x, with one channel or as many.
-        A: one of `AT_ENDS`.
-    """
-    for end in (-1.0, 1.0):
-        there = ((y - end).abs() < 1e-4).float()
-        if isinstance(A, Blur):
-            if float(A.kernel.min()) < 0:
-                break
-            sure = A.adjoint(there) > 0.5 * A.adjoint(
-                torch.ones_like(there)
-            )  # most of its light went there
-        else:
-            reach = 0 if isinstance(A, Colorization) else REACH
-            sure = (
-                torch.nn.functional.max_pool2d(1 - there, 2 * reach + 1, stride=1, padding=reach)
-                == 0
-            )
-        x = torch.where(sure, end, x)
-    return x
-
-
-@dataclass(frozen=True)
-class Found:
-    """What the runs of a job gave: samples (k, c, h, w) on the CPU, and numbers the solver
-    estimated, per sample.
-    """
-
-    samples: Tensor
-    calls: int
-    seconds: float
-    estimated: dict[str, list[float]]
-
-    @property
-    def finite(self) -> bool:
-        """Whether no sample became NaN or infinite."""
-        return bool(torch.isfinite(self.samples).all())
+from ..tasks import TASKS
+from . import inputs as given
+from . import outputs, plugin
+from .ends import AT_ENDS, keep_ends
+from .inputs import Inputs
+from .options import FileOptions, Options
+from .result import Restoration
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything a restoration needs: the options, the picture as a problem, the prior, the solver
-    and its times.
+    """Everything a restoration needs.
+
+    Args:
+        options: what to restore and how.
+        inputs: the files or objects that were given.
+        picture: the damaged picture, with what its file says beside the pixels.
+        problem: its measurement and operator.
+        prior: the diffusion model, in tiles where the picture is large.
+        solver: the algorithm with its settings.
+        times: the network times it visits.
+        preset: the key of the preset that the settings come from.
     """
 
     options: Options
+    inputs: Inputs
     picture: images.Picture
     problem: Problem
     prior: Prior
     solver: Solver
     times: list[int]
+    preset: str | None = None
 
     @property
     def calls(self) -> int:
-        """Network calls of one sample."""
+        """Number of network calls of one sample."""
         return self.solver.calls(self.times, self.prior.schedule)
 
     @property
-    def steps(self) -> int:
-        """How many steps `iterate` yields: one per move down the times, per sample."""
-        return self.options.samples * sum(s < t for t, s in pairwise(self.times))
+    def at_once(self) -> int:
+        """Number of samples that are drawn together: together no more pixels than one tile has.
 
-    def iterate(self) -> Generator[tuple[int, Step], None, Found]:
-        """Draw the samples one after the other: yields (sample, step) as it goes; closing it
-        cancels.
+        An operator of the user's own gets one image at a time, as it may know no more.
         """
+        if not self.options.task:
+            return 1
+        pixels = self.problem.image_shape[-2] * self.problem.image_shape[-1]
+        return min(self.options.samples, max(1, self.options.tile**2 // pixels))
+
+    @property
+    def steps(self) -> int:
+        """Number of steps of `iterate`: one per move down the times, for each batch of samples."""
+        batches = -(-self.options.samples // self.at_once)
+        return batches * sum(s < t for t, s in pairwise(self.times))
+
+    def iterate(self) -> Iteration[tuple[int, Step], Restoration]:
+        """Draw the samples, as many together as `at_once` says.
+
+        Each depends on its own seed alone, up to the rounding of networks, whose last digits differ
+        with the size of a batch.
+
+        Returns:
+            an iterator over (number of the first sample of the batch, step).
+        """
+        return Iteration(self._iterate())
+
+    def run(self, on_step: Callable[[Step], object] | None = None) -> Restoration:
+        """Draw the samples; ``on_step`` is called with every step."""
+        return self.iterate().finish(None if on_step is None else lambda item: on_step(item[1]))
+
+    def _iterate(self) -> Generator[tuple[int, Step], None, Restoration]:
         samples, calls, started = [], 0, time.perf_counter()
         estimated: dict[str, list[float]] = {}
-        for k in range(self.options.samples):
-            run = iterate(self.solver, self.prior, self.problem, seeds=[self.options.seed + k])
-            while True:
-                try:
-                    step = next(run)
-                except StopIteration as end:
-                    result = end.value
-                    break
-                yield k, step
-            samples.append(self.finish(result.x))
-            calls += result.nfe
-            for name, value in result.theta.items():
-                if value.numel() == 1:  # a number for the picture; maps would swell the record
-                    estimated.setdefault(name, []).append(float(value))
-        return Found(torch.cat(samples), calls, time.perf_counter() - started, estimated)
-
-    def run(self, on_step: Callable[[Step], object]) -> Found:
-        """`iterate`, drained."""
-        run = self.iterate()
-        while True:
+        first, together = 0, self.at_once
+        while first < self.options.samples:
+            count = min(together, self.options.samples - first)
+            seeds = [self.options.seed + first + k for k in range(count)]
+            run = iterate(self.solver, self.prior, _repeated(self.problem, count), seeds=seeds)
             try:
-                _, step = next(run)
-            except StopIteration as end:
-                return end.value
-            on_step(step)
+                for step in run:
+                    yield first, step
+            except torch.OutOfMemoryError:
+                if count == 1:
+                    raise
+                together = count // 2
+                warnings.warn(
+                    f"{count} samples at once take more memory than there is; going on with "
+                    f"{together} at once.",
+                    stacklevel=level_outside(),
+                )
+                continue
+            samples.append(self.finish(run.result.x))
+            calls += run.result.nfe * count
+            for name, value in run.result.theta.items():
+                if value[0].numel() == 1:  # a number for the picture; maps would swell the record
+                    estimated.setdefault(name, []).extend(value.flatten().tolist())
+            first += count
+        return Restoration(
+            torch.cat(samples), calls, time.perf_counter() - started, estimated, self
+        )
 
     def finish(self, x: Tensor) -> Tensor:
-        """Convert a solution to the picture that is shown: what y decides as it was, grey for a
-        grey picture.
+        """Convert a solution to the picture that is shown, (1, c, h, w) on the CPU.
+
+        Pixels that a noiseless measurement decides are kept, and a grey picture stays grey.
         """
         A = self.problem.A
         if not self.options.redraw and self.problem.sigma_y == 0:
@@ -157,19 +138,30 @@ class Job:
                 x = keep_ends(x, self.problem.y, A)
         return self._as_stored(x).cpu()
 
+    def given(self) -> Tensor:
+        """Return the damaged picture at the size of the restored one."""
+        y, shape = self.problem.y, self.problem.image_shape
+        x = y.expand(shape) if y.shape[-2:] == shape[-2:] else self.problem.A.pinv(y)
+        return self._as_stored(x.cpu())
+
+    @property
+    def stored(self) -> images.Picture:
+        """The damaged picture as the restored one is stored: opaque where its holes were filled."""
+        if self.options.hole == "alpha":
+            return replace(self.picture, alpha=None)
+        return self.picture
+
     def _as_stored(self, x: Tensor) -> Tensor:
-        """Return a picture without colours if the given one has none, with as many channels as that
-        is stored with.
-        """
+        """Return a grey picture as grey, with as many channels as the given one is stored with."""
         if not self._grey:
             return x
         return x.mean(1, keepdim=True).expand(-1, self.picture.x.shape[1], -1, -1).contiguous()
 
     @cached_property
     def _grey(self) -> bool:
-        """Whether the restored picture is grey: the given one is, and not for want of its colours.
+        """True if the restored picture is grey: the given one is, and colour is not what it lost.
 
-        One that is stored as colour is grey if its channels are equal wherever it was observed.
+        A grey picture that is stored as colour has equal channels wherever it was observed.
         """
         y = self.problem.y
         if y.ndim != 4 or y.shape[1] != self.problem.image_shape[1]:
@@ -178,115 +170,97 @@ class Job:
             return self.picture.x.shape[1] == 1
         return bool((y == y[:, :1]).all())
 
-    def write(self, found: Found, preset: str | None) -> list[str]:
-        """Write the pictures and the record; returns the names of the pictures.
 
-        Args:
-            found: what `iterate` returned, finite.
-            preset: the key of the preset the settings started from, for the record.
-        """
-        files = self._write_pictures(found.samples)
-        record = (
-            json.dumps(self.record(preset, files, found), indent=2, allow_nan=False).encode()
-            + b"\n"
+def _repeated(problem: Problem, count: int) -> Problem:
+    """Return the same measurement so many times, one for each sample that is drawn."""
+    if count == 1:
+        return problem
+    y = problem.y.expand(count, *problem.y.shape[1:]).contiguous()
+    return Problem(y, problem.A, problem.sigma_y)
+
+
+def prepare(
+    options: Options,
+    settings: Solver,
+    load: Callable[..., Prior] = load_prior,
+    *,
+    inputs: Inputs | None = None,
+    preset: str | None = None,
+) -> Job:
+    """Read, check and load everything for one restoration.
+
+    Args:
+        options: what to restore and how; where it goes too, if they are `FileOptions`.
+        settings: the solver that `Options.solver` names.
+        load: what loads the prior.
+        inputs: objects instead of the files that the options name.
+        preset: the key of the preset that the settings come from, for the record.
+
+    Raises:
+        ValueError, TypeError: for whatever cannot run or be written, before any work.
+    """
+    if inputs is None:
+        plugin.task_or_operator(options)
+    _check_numbers(options)
+    task = TASKS.get(options.task)
+    inputs = given.of_files(options) if inputs is None else inputs
+    picture, y = given.read_picture(inputs.image, is_measurement=task is None)
+    _check_output(options, inputs, picture)
+    if task is not None:
+        assert picture is not None
+        h, w = y.shape[-2] * task.scale, y.shape[-1] * task.scale
+        given.check_pixels(options, h, w)
+        _check_size(options, h, w)
+        operator = given.operator_of_task(options, inputs, task, y.shape[-2], y.shape[-1])
+        given.check_picture(options.task, operator)
+        if isinstance(operator, Inpainting):
+            given.warn_about_mask(options, picture, operator.mask[0, 0] == 0)
+    device = pick_device(options.device)
+    prior = inputs.prior
+    if prior is None:
+        dtype = DTYPES[options.precision]
+        prior = load(options.prior, label=options.label, dtype=dtype, device=device)
+        weights = {"prior": weights_sha256(options.prior)}
+        inputs = replace(inputs, hashes=inputs.hashes | weights)
+    if task is None:
+        y = given.fit_channels(y, prior, picture is not None).to(device)
+        problem = given.problem_of_operator(options, inputs, y, picture is not None)
+        _check_size(options, *problem.image_shape[-2:])
+        picture = picture or images.Picture(torch.zeros(problem.image_shape))
+    else:
+        assert picture is not None
+        y, picture = given.measurement(picture, operator, prior)
+        level = Gaussian(options.noise).sigma_y
+        problem = Problem(y.to(device), operator.float().to(device), level)
+    tiled = Tiled(prior, options.tile, options.overlap, memory=options.tile_memory * 1e9 or "free")
+    check(settings, tiled, problem)
+    times = settings.times(prior.schedule)
+    return Job(options, inputs, picture, problem, tiled, settings, times, preset)
+
+
+def _check_numbers(options: Options) -> None:
+    if options.samples < 1:
+        raise ValueError(f"--samples is {options.samples}. At least 1 is expected.")
+    if not 0 <= options.noise < 1:
+        raise ValueError(
+            f"--noise is {options.noise}. A standard deviation from 0 to 1 is expected: --noise "
+            "0.05"
         )
-        images.write_atomically(self.options.output.with_suffix(".json"), lambda f: f.write(record))
-        return files
-
-    def _write_pictures(self, samples: Tensor) -> list[str]:
-        out, k = self.options.output, len(samples)
-        picture = (
-            self.picture if self.options.hole != "alpha" else replace(self.picture, alpha=None)
-        )
-        named = {
-            out if i == 0 else _beside(out, str(i + 1)): x for i, x in enumerate(samples.split(1))
-        }
-        if k > 1:
-            summary = uncertainty.summarise(samples)
-            named[_beside(out, "mean")] = summary.mean
-        for path, x in named.items():
-            images.write(path, picture.with_image(x))
-        files = [str(path) for path in named]
-        if k > 1:
-            shown = [self.given(), *samples.split(1), summary.mean]
-            titles = ["given", *(f"sample {i + 1}" for i in range(k)), "mean"]
-            charts = {
-                "deviation": uncertainty.deviation_map(summary.deviation),
-                "sheet": uncertainty.sheet(shown, titles, columns=min(k + 2, 4)),
-            }
-            for name, chart in charts.items():
-                path = _beside(out, name).with_suffix(".png")
-                images.write_pil(path, chart)
-                files.append(str(path))
-        return files
-
-    def given(self) -> Tensor:
-        """The damaged picture at the size of the restored one."""
-        y, shape = self.problem.y, self.problem.image_shape
-        x = (y.expand(shape) if y.shape[-2:] == shape[-2:] else self.problem.A.pinv(y)).cpu()
-        return self._as_stored(x)
-
-    def record(self, key: str | None, files: list[str], found: Found) -> dict[str, Any]:
-        """What was done, enough to do it again."""
-        options = self.options
-        return {
-            "hrdis": hrdis.__version__,
-            "image": str(options.image),
-            "image_sha256": _sha256(options.image),
-            "mask": None if options.mask is None else str(options.mask),
-            "mask_sha256": _sha256(options.mask),
-            "hole": options.hole,
-            "task": options.task or None,
-            "operator": options.operator or None,
-            "operator_sha256": plugin.digest(options.operator),
-            "kernel": None if options.kernel is None else str(options.kernel),
-            "kernel_sha256": _sha256(options.kernel),
-            "weights": None if options.weights is None else str(options.weights),
-            "weights_sha256": _sha256(options.weights),
-            "noise": {"[0,1]": options.noise, "[-1,1]": self.problem.sigma_y},
-            "solver": options.solver,
-            "preset": key,
-            "settings": TypeAdapter(type(self.solver)).dump_python(self.solver, mode="json"),
-            "prior": options.prior,
-            "label": options.label,
-            "prior_sha256": weights_sha256(options.prior),
-            "seeds": list(range(options.seed, options.seed + options.samples)),
-            "times": self.times,
-            "network_calls": found.calls,
-            "seconds": round(found.seconds, 2),
-            "estimated": found.estimated,
-            "precision": options.precision,
-            "device": str(self.problem.y.device),
-            "threads": torch.get_num_threads(),
-            "tile": options.tile,
-            "overlap": options.overlap,
-            "tile_memory": options.tile_memory,
-            "redraw": options.redraw,
-            "files": files,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        }
+    if options.task == "denoise" and options.noise == 0:
+        raise ValueError("--task denoise needs the strength of the noise: --noise 0.1 (25 of 255).")
+    if options.tile < 64:
+        raise ValueError(f"--tile is {options.tile}. At least 64 pixels are expected: --tile 512")
 
 
-def outputs(output: Path, samples: int) -> list[Path]:
-    """Every file a restoration of so many samples writes."""
-    several = [str(k + 1) for k in range(1, samples)] + ["mean"] if samples > 1 else []
-    charts = (
-        [_beside(output, name).with_suffix(".png") for name in ("deviation", "sheet")]
-        if samples > 1
-        else []
-    )
-    return [
-        output,
-        *(_beside(output, name) for name in several),
-        *charts,
-        output.with_suffix(".json"),
-    ]
+def _check_output(options: Options, inputs: Inputs, picture: images.Picture | None) -> None:
+    if not isinstance(options, FileOptions):
+        return
+    transparent = picture is not None and picture.alpha is not None and options.hole != "alpha"
+    images.check_output(options.output, transparent=transparent)
+    read = [*inputs.files, options.weights]
+    outputs.check(outputs.names(options.output, options.samples), read)
 
 
-def _sha256(path: Path | None) -> str | None:
-    return None if path is None else sha256(path.read_bytes()).hexdigest()
-
-
-def _beside(path: Path, name: str) -> Path:
-    return path.with_name(f"{path.stem}-{name}{path.suffix}")
+def _check_size(options: Options, h: int, w: int) -> None:
+    if isinstance(options, FileOptions):
+        images.check_output(options.output, size=(h, w))

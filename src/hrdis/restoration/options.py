@@ -11,16 +11,12 @@ from ..devices import Precision
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What to restore, how, and where to: the options of ``hrdis restore`` but for the settings of
-    the solver.
-    """
+    """What to restore and how, but for the settings of the solver."""
 
     image: tyro.conf.Positional[Path]
     """The damaged picture: PNG, JPEG, WebP, TIFF or BMP; any size, grey, colour or transparent. Or
     an array.
     """
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    """Where the restored picture goes; the suffix chooses the format."""
     task: str = ""
     """What is wrong with the picture; `hrdis tasks` lists the names."""
     operator: str = ""
@@ -78,3 +74,11 @@ class Options:
     """Gigabytes that a network call on tiles may take; 0: as much as the GPU has free, or one tile
     after the other.
     """
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions(Options):
+    """The options of ``hrdis restore``: what to restore, how, and where to."""
+
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """Where the restored picture goes; the suffix chooses the format."""

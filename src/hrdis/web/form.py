@@ -13,7 +13,7 @@ from .. import images
 from ..arguments import able
 from ..priors.checkpoints import presets_of
 from ..problem import Problem
-from ..restoration import Options
+from ..restoration import FileOptions
 from ..solvers import SOLVERS, Solver, preset
 from ..tasks import TASKS
 
@@ -66,7 +66,7 @@ class Form:
         return replace(usual, **self.changed)  # type: ignore[type-var]
 
 
-def options(form: Form, folder: Path, device: str, precision: Any) -> Options:
+def options(form: Form, folder: Path, device: str, precision: Any) -> FileOptions:
     """The options of a restoration that works in a folder of its own, where the files given are
     copied to.
 
@@ -79,7 +79,7 @@ def options(form: Form, folder: Path, device: str, precision: Any) -> Options:
         )
     task = TASKS[form.task]
     picture = _copied(form.picture, folder)
-    common = Options(
+    common = FileOptions(
         image=picture, output=folder / f"{picture.stem}-restored.png", task=form.task,
         noise=form.noise,
         solver=form.solver or task.solver, prior=form.prior, label=form.label,
@@ -149,10 +149,10 @@ def solvers_for(task: str, noise: float) -> list[str]:
     )
 
 
-def command(form: Form, given: Options) -> str:
+def command(form: Form, given: FileOptions) -> str:
     """The same restoration from a shell."""
     words: list[Any] = ["hrdis", "restore", given.image.name, "--task", given.task]
-    usual = Options(image=given.image, output=given.output)
+    usual = FileOptions(image=given.image, output=given.output)
     for name in ("mask", "hole", "kernel", "noise", "solver", "prior", "label", "samples", "seed"):
         value = getattr(given, name)
         if value != getattr(usual, name) and (name, value) != ("solver", TASKS[given.task].solver):

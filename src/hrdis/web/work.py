@@ -83,7 +83,7 @@ class Workshop:
             given = options(form, Path(folder), self.device, self.precision)
             with warnings.catch_warnings(record=True) as doubts:
                 warnings.simplefilter("always", UserWarning)
-                job = prepare(given, form.settings, _loaded)
+                job = prepare(given, form.settings, _loaded, preset=form.preset[0])
             _check_room(job)
             self.limits.check(job)
             said = [
@@ -91,14 +91,8 @@ class Workshop:
                 for doubt in doubts
                 if doubt.category is UserWarning
             ]
-            run, done, began, last = job.iterate(), 0, time.perf_counter(), 0.0
-            while True:
-                try:
-                    _, step = next(run)
-                except StopIteration as end:
-                    found = end.value
-                    break
-                done += 1
+            run, began, last = job.iterate(), time.perf_counter(), 0.0
+            for done, (_, step) in enumerate(run, 1):
                 took = time.perf_counter() - began
                 self.limits.check_time(took, took / done * (job.steps - done))
                 if (now := time.perf_counter()) - last > EVERY:
@@ -109,15 +103,16 @@ class Workshop:
                         shown(job, step.x, FRAME),
                     )
                     last = time.perf_counter()
+            found = run.result
             if not found.finite:
                 raise ArithmeticError(
                     "The restoration became NaN or infinite. Lower the step size (lr, zeta, scale)."
                 )
-            names = job.write(found, form.preset[0])
-            _forget(given.output.with_suffix(".json"), folder)
+            *pictures, record = found.save(given.output)
+            _forget(record, folder)
             yield Restored(
                 shown(job, job.given(), SHOWN), shown(job, found.samples[:1], SHOWN),
-                _gallery(names),
+                _gallery(pictures),
                 _files(Path(folder), given.image), command(form, given),
                 " ".join([f"{found.calls} network calls in {found.seconds:.1f} s", *said]),
             )  # fmt: skip
@@ -154,10 +149,10 @@ def _forget(record: Path, folder: str) -> None:
     record.write_text(record.read_text(encoding="utf-8").replace(inside, ""), encoding="utf-8")
 
 
-def _gallery(names: list[str]) -> list[tuple[Path, str]]:
+def _gallery(pictures: list[Path]) -> list[tuple[Path, str]]:
     """Samples, their mean and where they differ; nothing for a single sample."""
     titles = {"mean": "mean of the samples", "deviation": "where they differ"}
-    files = [path for path in map(Path, names) if not path.stem.endswith("-sheet")]
+    files = [path for path in pictures if not path.stem.endswith("-sheet")]
     ends = [path.stem.rpartition("restored")[2].lstrip("-") for path in files]
     return (
         [(p, titles.get(e, f"sample {e or 1}")) for p, e in zip(files, ends, strict=True)]

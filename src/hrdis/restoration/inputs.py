@@ -1,0 +1,357 @@
+"""From what was given, files or objects, to a picture, its operator and its measurement."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import images
+from ..noise import Gaussian
+from ..operators import Blur, Colorization, Inpainting, NonlinearBlur, Operator
+from ..operators.base import as_operator
+from ..operators.deepinv import DeepinvOperator
+from ..priors import Prior
+from ..problem import Problem
+from ..tasks import Task
+from . import plugin
+from .options import Options
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a restoration was given.
+
+    Args:
+        image: a file, or a picture as an object (see `hrdis.restore`).
+        mask: a file, an array or tensor of 0 and 1, or None.
+        kernel: a file, an array or tensor, or None.
+        operator: an operator as an object instead of a task; None where its file is named in the
+            options.
+        prior: a prior as an object instead of the one that the options name.
+        hashes: SHA-256 of every file, by what it is, taken when it was read.
+    """
+
+    image: Any
+    mask: Any = None
+    kernel: Any = None
+    operator: Operator | Callable[[Tensor], Tensor] | None = None
+    prior: Prior | None = None
+    hashes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def files(self) -> list[Path]:
+        """The files among them."""
+        return [given for given in (self.image, self.mask, self.kernel) if isinstance(given, Path)]
+
+
+def of_files(options: Options) -> Inputs:
+    """Return the files of a command as inputs, with their hashes.
+
+    Raises:
+        ValueError: if one of them cannot be read.
+    """
+    hashes = {}
+    for name in ("image", "mask", "kernel", "weights"):
+        path = getattr(options, name)
+        if path is not None and path.is_file():  # their readers say best what is missing
+            hashes[name] = sha256(path.read_bytes()).hexdigest()
+    if options.operator:
+        hashes["operator"] = plugin.digest(options.operator) or ""
+    return Inputs(options.image, options.mask, options.kernel, hashes=hashes)
+
+
+def read_picture(given: Any, is_measurement: bool) -> tuple[images.Picture | None, Tensor]:
+    """Return a picture, and its pixels as a tensor (1, c, h, w) in [-1, 1].
+
+    Args:
+        given: a file, one of Pillow's images, an array or a tensor.
+        is_measurement: whether arrays and tensors are measurements of any kind, which are taken as
+            they are; then there is no picture.
+
+    Raises:
+        ValueError, TypeError: if it is none.
+    """
+    if isinstance(given, Path):
+        if is_measurement and given.suffix in plugin.ARRAYS:
+            return None, plugin.read_array(given)
+        picture = images.read(given).without_hidden()
+        return picture, picture.x
+    if isinstance(given, Tensor):
+        if is_measurement:
+            return None, given
+        x = given[None] if given.ndim == 3 else given
+        if x.ndim != 4 or len(x) != 1 or x.shape[1] not in (1, 3) or not x.is_floating_point():
+            raise ValueError(
+                f"picture is a tensor of shape {tuple(given.shape)} and {given.dtype}. One image "
+                "(c, h, w) in [-1, 1], with c 1 or 3, is expected."
+            )
+        return images.Picture(x.detach().float().cpu()), x.detach().float().cpu()
+    if isinstance(given, np.ndarray):
+        picture = _of_array(given)
+        return picture, picture.x
+    if hasattr(given, "convert") and hasattr(given, "getexif"):
+        picture = images.from_pil(images.upright(given)).without_hidden()
+        return picture, picture.x
+    raise TypeError(
+        f"picture is a {type(given).__name__}. A file, a PIL image, an array (h, w, 3) or a tensor "
+        "(c, h, w) in [-1, 1] is expected."
+    )
+
+
+def _of_array(values: np.ndarray) -> images.Picture:
+    """Return an array (h, w) or (h, w, c) as a picture: 0..255 in uint8, 0..1 in floats."""
+    grey = values[..., None] if values.ndim == 2 else values
+    if grey.ndim != 3 or grey.shape[2] not in (1, 3) or values.dtype.kind not in "uf":
+        raise ValueError(
+            f"picture is an array of shape {values.shape} and {values.dtype}. (h, w) or (h, w, 3) "
+            "is expected: uint8 from 0 to 255, or floating-point from 0 to 1."
+        )
+    white = np.iinfo(values.dtype).max if values.dtype.kind == "u" else 1.0
+    x = torch.from_numpy(grey.astype(np.float32) / white).permute(2, 0, 1)[None]
+    if not bool(torch.isfinite(x).all()) or float(x.min()) < 0 or float(x.max()) > 1:
+        raise ValueError(
+            f"picture holds values from {float(x.min()):g} to {float(x.max()):g}. Floating-point "
+            "arrays from 0 to 1 are expected; a tensor (c, h, w) is taken as from -1 to 1."
+        )
+    return images.Picture(images.from_unit(x.contiguous()))
+
+
+def operator_of_task(options: Options, inputs: Inputs, task: Task, h: int, w: int) -> Operator:
+    """Return the operator of a task for a damaged picture of h x w pixels.
+
+    Raises:
+        ValueError: for a mask, a kernel or weights that are missing, not asked for, or do not fit.
+    """
+    task = with_weights(options.task, task, options.weights)
+    if inputs.kernel is not None and not (task.kernel or task.weights):
+        raise ValueError(
+            f"--kernel is given, but the task {options.task!r} takes none. Use --task "
+            "deblur-motion."
+        )
+    if task.mask:
+        return Inpainting(_mask(options, inputs, h, w))
+    if inputs.mask is not None:
+        raise ValueError(
+            f"--mask is given, but the task {options.task!r} takes none. Use --task inpaint."
+        )
+    if task.kernel:
+        return Blur(_kernel(options, inputs))
+    if task.weights:
+        return _nonlinear_blur(inputs, task, h, w)
+    if task.blind is not None and options.solver == task.solver:
+        return task.blind(h, w, 0, 0)  # any other solver is told what `build` knows
+    return (task.photo or task.build)(h, w, 0, 0)
+
+
+def with_weights(name: str, task: Task, weights: Path | None) -> Task:
+    """Return the task with the weights of its network, where it has one.
+
+    Raises:
+        ValueError: if they are missing, not asked for, or do not fit.
+    """
+    if weights is None and task.weights:
+        task.build(128, 128, 0, 0)  # says which are expected
+    if weights is not None and not task.weights:
+        raise ValueError(
+            f"--weights is given, but the task {name!r} has no network. Use --task "
+            "deblur-nonlinear."
+        )
+    return task if weights is None else task.with_weights(weights)
+
+
+def _mask(options: Options, inputs: Inputs, h: int, w: int) -> Tensor:
+    source = inputs.image if inputs.mask is None and options.hole == "alpha" else inputs.mask
+    if source is None:
+        raise ValueError(
+            f"The task {options.task!r} needs a mask: --mask holes.png (white where a hole is to "
+            "be filled), or --hole alpha if the holes are transparent."
+        )
+    if isinstance(source, Path):
+        mask, name = images.read_mask(source, options.hole), f"The mask {source}"
+    else:
+        mask, name = _mask_of_array(source, options.hole), "The mask"
+    if mask.shape != (h, w):
+        raise ValueError(
+            f"{name} is {mask.shape[1]} x {mask.shape[0]}, the picture {w} x {h} (width "
+            "x height). Both must agree; nothing is resized in silence."
+        )
+    return mask
+
+
+def _mask_of_array(given: Any, hole: str) -> Tensor:
+    """Return a mask, 1 where a pixel is observed, of an array of 0 and 1."""
+    try:
+        values = torch.as_tensor(np.asarray(given)).squeeze()
+    except (TypeError, ValueError, RuntimeError):
+        values = torch.zeros(())
+    if values.ndim != 2 or not bool(((values == 0) | (values == 1)).all()) or hole == "alpha":
+        raise ValueError(
+            f"mask is a {type(given).__name__} of shape {tuple(values.shape)}. An array (h, w) of "
+            "0 and 1 is expected, 1 where a hole is to be filled, or a file."
+        )
+    holes = values.bool() if hole == "white" else ~values.bool()
+    if holes.all() or not holes.any():
+        raise ValueError("mask marks no pixel, or every pixel, as a hole. Some are expected.")
+    return (~holes).float()
+
+
+def _kernel(options: Options, inputs: Inputs) -> Tensor:
+    if inputs.kernel is None:
+        raise ValueError(
+            f"The task {options.task!r} needs the kernel of the blur: --kernel kernel.npy (or "
+            "a picture of it)."
+        )
+    if isinstance(inputs.kernel, Path):
+        return images.read_kernel(inputs.kernel)
+    return torch.as_tensor(np.asarray(inputs.kernel), dtype=torch.float32)
+
+
+def _nonlinear_blur(inputs: Inputs, task: Task, h: int, w: int) -> Operator:
+    A = task.build(h, w, 0, 0)
+    assert isinstance(A, NonlinearBlur)
+    if inputs.kernel is None:
+        warnings.warn(
+            "The blur's latent is taken to be that of seed 0; --kernel FILE.npy gives another.",
+            stacklevel=2,
+        )
+        return A
+    latent = inputs.kernel
+    if isinstance(latent, Path):
+        latent = plugin.read_array(latent)
+    return NonlinearBlur(A.network, latent=latent)
+
+
+def check_picture(name: str, operator: Operator) -> None:
+    """Raise unless what a task measures is a picture, which a file can hold.
+
+    Raises:
+        ValueError: naming the way that takes any measurement.
+    """
+    if not operator.picture:
+        raise ValueError(
+            f"The task {name!r} measures numbers that are no picture, and this command reads and "
+            "writes pictures. It can be used from Python."
+        )
+
+
+def warn_about_mask(options: Options, picture: images.Picture, holes: Tensor) -> None:
+    """Warn of holes that cover most of the picture, or that stay transparent once filled."""
+    share = float(holes.float().mean())
+    if share > 0.6:
+        other = "white" if options.hole == "black" else "black"
+        warnings.warn(
+            f"The holes cover {share:.0%} of the picture. If it is the other way round: --hole "
+            f"{other}",
+            stacklevel=3,
+        )
+    if picture.alpha is None or options.hole == "alpha":
+        return
+    if float(picture.alpha[holes].mean()) < 0.5:
+        warnings.warn(
+            f"{options.image} is transparent in the holes and stays so. To make them opaque: "
+            "--hole alpha",
+            stacklevel=3,
+        )
+
+
+def problem_of_operator(options: Options, inputs: Inputs, y: Tensor, is_picture: bool) -> Problem:
+    """Return the problem of an operator of the user's own.
+
+    Raises:
+        ValueError: if it cannot have measured y.
+    """
+    if inputs.mask is not None:
+        raise ValueError(
+            "--mask is given, but --operator takes none. Build the mask into the operator."
+        )
+    if options.weights is not None:
+        raise ValueError(
+            "--weights is given, but --operator takes none. Load them in the file of the operator."
+        )
+    name = options.operator or f"operator ({type(inputs.operator).__name__})"
+    size_known = inputs.operator is not None and isinstance(inputs.operator, Operator)
+    if options.size is None and y.ndim != 4 and not size_known:
+        raise ValueError(
+            f"{options.image} has shape {tuple(y.shape)}, which does not tell the size of the "
+            "picture. Height and width are expected: --size 64 64"
+        )
+    h, w = options.size or y.shape[-2:]
+    channels = y.shape[1] if y.ndim == 4 and y.shape[1] in (1, 3) else 3
+    A = _own_operator(options, inputs, (channels, h, w)).to(y.device)
+    level = Gaussian(options.noise).sigma_y
+    if isinstance(A, DeepinvOperator):
+        # --noise is for pixel values from 0 to 1, which is the range of deepinv.
+        level = A.from_deepinv_sigma(options.noise)
+        y = A.from_deepinv_range(images.to_unit(y) if is_picture else y)
+    shape = A.image_shape(tuple(y.shape))
+    check_pixels(options, *shape[-2:])
+    with plugin.running(name):
+        with torch.no_grad():
+            measured = tuple(A(y.new_zeros(shape)).shape)
+        if measured != tuple(y.shape):
+            raise ValueError(
+                f"{options.image} has shape {tuple(y.shape)}, but {name} gives "
+                f"{measured} for a picture of {shape[-2]} x {shape[-1]}. Height and width of the "
+                "restored picture are expected: --size 64 64"
+            )
+        return Problem(y, A, level)
+
+
+def _own_operator(options: Options, inputs: Inputs, shape: tuple[int, int, int]) -> Operator:
+    if inputs.operator is None:
+        return plugin.load(options.operator, shape)
+    return as_operator(inputs.operator, shape)
+
+
+def check_pixels(options: Options, h: int, w: int) -> None:
+    """Raise if a restored picture is larger than pictures may be."""
+    if h * w > images.MAX_PIXELS:
+        raise ValueError(
+            f"Restored, {options.image} has {h * w / 1e6:.0f} megapixels. At most "
+            f"{images.MAX_PIXELS // 1_000_000} are expected. Crop it, or use a smaller scale: "
+            "--task sr2"
+        )
+
+
+def fit_channels(y: Tensor, prior: Prior, is_picture: bool) -> Tensor:
+    """Return a picture with the channels that a prior takes.
+
+    A grey picture is repeated to three channels for a prior of colours, which knows noise that
+    differs between them. For a prior of grey pictures alone, a picture whose three channels are
+    equal becomes grey.
+
+    Raises:
+        ValueError: for a picture of colours and a prior of grey ones.
+    """
+    if not is_picture or prior.channels is None:
+        return y
+    if y.shape[1] == 1 and 3 in prior.channels:
+        return y.expand(-1, 3, -1, -1)
+    if y.shape[1] == 3 and prior.channels == (1,):
+        if bool((y == y[:, :1]).all()):
+            return y[:, :1]
+        raise ValueError(
+            f"The picture has colours, but the prior {prior.name!r} knows grey ones alone. A grey "
+            "picture is expected, or another prior: hrdis.load_prior('default')."
+        )
+    return y
+
+
+def measurement(
+    picture: images.Picture, A: Operator, prior: Prior
+) -> tuple[Tensor, images.Picture]:
+    """Return the measurement in a picture, and the picture without what the result cannot keep."""
+    if isinstance(A, Colorization):
+        if picture.x.shape[1] == 1:  # a profile of grey says nothing of colours
+            return picture.x.clone(), replace(picture, icc=None)
+        return A(picture.x), picture
+    y = picture.x
+    if isinstance(A, Inpainting):
+        y = A(y)  # the colours in holes, of a brush, say, do not count
+    return fit_channels(y, prior, True).clone(), picture

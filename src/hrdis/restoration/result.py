@@ -1,0 +1,110 @@
+"""What a restoration found: pictures to look at, to measure and to save."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from .. import images, uncertainty
+from ..solvers import Solver
+from . import outputs
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from .job import Job
+
+
+@dataclass(frozen=True, repr=False)
+class Restoration:
+    """The restored picture, once or several times; it shows itself in a notebook.
+
+    Args:
+        samples: (k, c, h, w) in [-1, 1], on the CPU, one for each seed.
+        calls: network calls made, of all samples together.
+        seconds: wall time.
+        estimated: numbers that the solver estimated too, by name, one per sample: the exposure of
+            a dark picture, say.
+        job: what was restored, and how.
+    """
+
+    samples: Tensor
+    calls: int
+    seconds: float
+    estimated: Mapping[str, list[float]]
+    job: "Job"
+
+    def __repr__(self) -> str:
+        k, _, h, w = self.samples.shape
+        several = f"{k} samples of " if k > 1 else ""
+        return f"Restoration({several}{w} x {h}, {self.solver!r}, calls={self.calls})"
+
+    def _repr_png_(self) -> bytes:
+        buffer = BytesIO()
+        self.image.save(buffer, format="PNG")
+        return buffer.getvalue()
+
+    @property
+    def finite(self) -> bool:
+        """True if no sample became NaN or infinite."""
+        return bool(torch.isfinite(self.samples).all())
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean of the samples, (1, c, h, w): closer to the truth than each, and smoother."""
+        return self.samples.mean(0, keepdim=True)
+
+    @property
+    def deviation(self) -> Tensor | None:
+        """Where the samples differ, (h, w), standard deviation on [0, 1]; None for one sample.
+
+        All samples can be wrong alike: what they agree on follows from the measurement, the model
+        and the method, not from the measurement alone.
+        """
+        if len(self.samples) == 1:
+            return None
+        return uncertainty.summarise(self.samples).deviation
+
+    @property
+    def image(self) -> "Image.Image":
+        """The first sample as one of Pillow's images, as deep and as grey as what was given."""
+        return self.images[0]
+
+    @property
+    def images(self) -> "list[Image.Image]":
+        """All samples as Pillow's images."""
+        return [
+            images.to_pil(self.job.stored.with_image(sample)) for sample in self.samples.split(1)
+        ]
+
+    @property
+    def solver(self) -> Solver:
+        """The algorithm with all its settings."""
+        return self.job.solver
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What was done: enough to do it again. `save` writes it beside the picture."""
+        return outputs.record(self)
+
+    def save(self, path: str | Path) -> list[Path]:
+        """Write the picture, and beside it a record of what was done (the same name with .json).
+
+        With several samples also the others (NAME-2, ...), their mean, a map of where they differ
+        and a contact sheet.
+
+        Args:
+            path: its suffix chooses the format; a PNG or TIFF keeps what was given best.
+
+        Returns:
+            the files written, the record last.
+
+        Raises:
+            ValueError: if no such file can be written, or a file that was read would be lost.
+            ArithmeticError: if a sample is not finite.
+        """
+        return outputs.write(self, Path(path))
