@@ -23,8 +23,9 @@ from pages import DOCS, rewrite, table
 from torch import Tensor, nn
 
 import hrdis
-from hrdis.operators import Inpainting, Matrix, Problem
+from hrdis.operators import Inpainting, Matrix
 from hrdis.priors import Gaussian, LatentPrior
+from hrdis.problem import Problem
 
 PAGE = DOCS / "latent.md"
 SEEDS = 400

@@ -26,7 +26,7 @@ from torch import Tensor
 import hrdis
 from hrdis import operators
 from hrdis.metrics import psnr, ssim
-from hrdis.operators.problem import Problem
+from hrdis.problem import Problem
 from hrdis.solvers import preset
 
 SIDE = 160

@@ -14,7 +14,7 @@ from torch import Tensor
 import hrdis
 from hrdis import operators
 from hrdis.operators.nonlinear_blur import BKSE
-from hrdis.operators.problem import Problem
+from hrdis.problem import Problem
 
 NOISES: dict[str, hrdis.noise.Noise | None] = {
     "none": None,

@@ -18,7 +18,7 @@ import tyro
 from pages import DOCS, rewrite, table
 
 import hrdis
-from hrdis.operators.problem import Problem
+from hrdis.problem import Problem
 
 PAGE = DOCS / "speed.md"
 LEFT_OUT = (

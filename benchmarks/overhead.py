@@ -22,8 +22,8 @@ from pages import DOCS, rewrite, table
 from torch import Tensor, nn
 
 import hrdis
-from hrdis.operators.problem import Problem
 from hrdis.priors.unet import UNetPrior, build_unet
+from hrdis.problem import Problem
 from hrdis.solvers import Solver
 
 PAGE = DOCS / "speed.md"

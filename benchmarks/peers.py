@@ -44,8 +44,8 @@ from torch import Tensor
 
 import hrdis
 from hrdis.linalg import matrix
-from hrdis.operators.problem import Problem
 from hrdis.priors.exact import MixturePosterior
+from hrdis.problem import Problem
 from hrdis.rng import ImageRNG
 from hrdis.schedule import Schedule
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import hrdis
 from hrdis.metrics import psnr, ssim
-from hrdis.operators.problem import Problem
+from hrdis.problem import Problem
 from hrdis.rng import stream
 from hrdis.solvers import Solver
 

@@ -26,8 +26,8 @@ from torch import Tensor
 import hrdis
 from hrdis.linalg import matrix
 from hrdis.operators.base import LinearOperator
-from hrdis.operators.problem import Problem
 from hrdis.priors.exact import MixturePosterior
+from hrdis.problem import Problem
 from hrdis.rng import stream
 from hrdis.solvers import Solver
 

@@ -29,7 +29,7 @@ from torch import Tensor
 
 import hrdis
 from hrdis.metrics import psnr
-from hrdis.operators.problem import Problem
+from hrdis.problem import Problem
 from hrdis.solvers import Solver
 
 CSV = DOCS / "data" / "presets.csv"

@@ -33,7 +33,7 @@ from torch import Tensor
 import hrdis
 from hrdis import operators
 from hrdis.metrics import align, psnr, ssim
-from hrdis.operators.problem import Problem
+from hrdis.problem import Problem
 from hrdis.solvers import Solver, preset
 
 PAGE, PICTURE, CSV = DOCS / "tasks.md", DOCS / "pictures" / "tasks.png", DOCS / "data" / "tasks.csv"

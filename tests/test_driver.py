@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import hrdis
-from hrdis.operators import Identity, Problem
+from hrdis.operators import Identity
+from hrdis.problem import Problem
 from hrdis.solvers.base import Solver, Step, settings
 from tests.common.toys import (
     VARIANTS,

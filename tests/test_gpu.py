@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import hrdis
-from hrdis.operators import Problem
+from hrdis.problem import Problem
 from tests.common.toys import EVERY, LINEAR, NONLINEAR, mixture, normal, problem_for
 
 pytestmark = [

@@ -18,10 +18,10 @@ MODULES = {
 }
 
 FLOORS = {
-    "schedule": 0, "rng": 0, "linalg": 0, "files": 0, "messages": 0,
-    "operators": 1, "noise": 1, "priors": 1,
+    "schedule": 0, "rng": 0, "linalg": 0, "files": 0, "messages": 0, "_deprecated": 0,
+    "operators": 1, "noise": 1, "problem": 1, "priors": 1,
     "solvers": 2, "tasks": 2,
-    "arguments": 3, "driver": 3, "simulate": 3,
+    "arguments": 3, "driver": 3,
     "images": 4, "metrics": 4, "uncertainty": 4, "interop": 4, "check": 4,
     "restarts": 4, "fetch": 4, "devices": 4,
     "training": 5, "bench": 5, "restoration": 5,
@@ -58,8 +58,14 @@ NEIGHBOURS = {
     ("priors.checkpoints", "priors.unet"),
     ("priors.checkpoints", "priors.weights"),
     ("priors.hub", "priors.cards"),
-    ("operators.base", "operators.real"),
-    ("operators.problem", "operators.real"),
+    ("operators.base", "operators.hints"),
+    ("operators.nonlinear_blur", "operators.hints"),
+    ("operators.rounding", "operators.hints"),
+    ("operators.sensing", "operators.hints"),
+    ("operators.superres", "operators.hints"),
+    ("problem", "noise"),
+    ("problem", "operators.hints"),
+    ("problem", "operators.deepinv"),
     ("priors.pipelines", "priors.denoiser"),
     ("priors.pipelines", "priors.hub"),
     ("priors.pipelines", "priors.unet"),
@@ -87,23 +93,20 @@ NEIGHBOURS = {
     ("priors.ddpm_original", "priors.weights"),
     ("priors.conversion", "priors.unet"),
     ("priors.conversion", "priors.weights"),
+    ("rng", "messages"),
     ("driver", "arguments"),
-    ("simulate", "arguments"),
     ("uncertainty", "images"),
     ("images.opening", "images.notes"),
     ("images.reading", "images.notes"),
     ("images.reading", "images.opening"),
     ("images.writing", "images.notes"),
-    ("operators.mask_files", "images"),
+    ("operators.masks", "images"),
     ("operators.kernels", "images"),
+    ("images.masks", "images.reading"),
     ("restarts", "metrics"),
     ("check.prior", "metrics"),
     ("check.prior", "check.learned"),
-    ("operators.masks", "operators.mask_files"),
     ("operators.superres", "operators.separable"),
-    ("operators.problem", "operators.adopt"),
-    ("operators.problem", "operators.deepinv"),
-    ("operators.adopt", "operators.deepinv"),
     ("operators.blur_separable", "operators.separable"),
     ("operators.blur_separable", "operators.kernels"),
     ("operators.blur", "operators.kernels"),
@@ -117,9 +120,9 @@ NEIGHBOURS = {
     ("solvers.blindhrdis", "solvers.hrdis"),
 }
 #: What a solver may know of operators and priors, and they of each other.
-INTERFACES = {"operators.base", "operators.problem", "priors.base"}
+INTERFACES = {"operators.base", "problem", "priors.base"}
 #: Random numbers and pictures come from numpy and Pillow.
-NUMPY = {"rng", "operators.masks", "operators.mask_files", "priors.exact"}
+NUMPY = {"rng", "operators.masks", "priors.exact"}
 RANDOM = [
     "rand",
     "randn",
@@ -401,7 +404,7 @@ def test_law_of_floors_refuses(module, source):
     ("module", "source"),
     [
         ("operators.inpaint", "from ..linalg import cg\nfrom .base import LinearOperator"),
-        ("priors.exact", "from ..operators.problem import Problem"),
+        ("priors.exact", "from ..problem import Problem"),
         ("priors.checkpoints", "from .pipelines import load_diffusers"),
         ("solvers.__init__", "from . import ddnm, hrdis"),
         ("tasks", "from .operators import masks"),

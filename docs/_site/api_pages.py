@@ -21,7 +21,7 @@ from hrdis.tasks import TASKS
 #: The rooms, their modules, and of those that have more to them than is for everybody, the names
 #: that are.
 ROOMS: dict[str, dict[str, Sequence[str]]] = {
-    "Measure and solve": {"simulate": (), "driver": (), "restarts": ()},
+    "Measure and solve": {"problem": (), "driver": (), "restarts": ()},
     "Solvers": {"solvers": (), "solvers.base": ()},
     "Operators": {"operators": (), "operators.masks": (), "operators.kernels": (),
     "operators.kspace": ()},

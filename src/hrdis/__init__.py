@@ -19,12 +19,11 @@ if TYPE_CHECKING:
     from . import images, interop, metrics, noise, operators, priors, rng, schedule
     from .check import check_operator
     from .driver import Result, Run, iterate, solve
-    from .operators import Problem
     from .priors import Prior, load_prior
+    from .problem import Problem, measure
     from .restarts import Best, best_of
     from .restoration import Restoration, restore
     from .schedule import Schedule
-    from .simulate import measure
     from .solvers import (
         CMHRDIS,
         CR,
@@ -54,9 +53,9 @@ _HOME = {
     "priors": "priors",
     "rng": "rng", "schedule": "schedule", "solvers": "solvers", "tasks": "tasks",
     "uncertainty": "uncertainty",
-    "Problem": "operators", "Prior": "priors", "load_prior": "priors", "Schedule": "schedule",
+    "Problem": "problem", "Prior": "priors", "load_prior": "priors", "Schedule": "schedule",
     "Result": "driver", "Run": "driver", "iterate": "driver", "solve": "driver",
-    "measure": "simulate",
+    "measure": "problem",
     "HRDIS": "solvers", "REDDiff": "solvers", "CR": "solvers", "DRDDIM": "solvers",
     "CMHRDIS": "solvers",
     "BlindHRDIS": "solvers", "DDRM": "solvers", "DPS": "solvers",

@@ -3,12 +3,10 @@
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from torch import Tensor
-
 from .messages import shown, unknown
-from .operators.problem import Problem
 from .priors.base import Prior
 from .priors.pipelines import is_unet
+from .problem import Problem
 from .solvers import SOLVERS
 from .solvers.base import Solver
 
@@ -76,37 +74,6 @@ def by_name(name: str, prior: Prior, problem: Problem) -> Solver:
     cls = SOLVERS[name][0]
     check_arguments(cls(), prior, problem)
     return cls.preset(problem, prior)
-
-
-def check_measured(A: object, x: object, noise: object) -> None:
-    """Raise unless A can be an operator and noise a noise; x is left to the operator.
-
-    Raises:
-        TypeError: for swapped arguments, a class instead of an operator, a number instead of a
-            noise.
-    """
-    if isinstance(A, Tensor) and not isinstance(x, Tensor):
-        raise TypeError(
-            "The image was given in the place of A. hrdis.measure(A, x) is expected, in this order."
-        )
-    if isinstance(A, type) or not callable(A):
-        made = (
-            f"{A.__name__}(...)"
-            if isinstance(A, type)
-            else "hrdis.operators.SuperResolution(scale=4)"
-        )
-        raise TypeError(
-            f"A is {shown(A)}. An operator or a callable x -> y is expected: "
-            f"hrdis.measure({made}, x)."
-        )
-    if noise is not None and (
-        isinstance(noise, type) or not (hasattr(noise, "add") and hasattr(noise, "sigma_y"))
-    ):
-        level = noise if isinstance(noise, int | float) else 0.05
-        raise TypeError(
-            f"noise is {shown(noise)}. A noise with its level is expected: "
-            f"noise=hrdis.noise.Gaussian({level})."
-        )
 
 
 def _meant(solver: object) -> str:

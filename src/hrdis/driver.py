@@ -13,9 +13,9 @@ from torch import Tensor
 from .arguments import by_name, check, check_arguments, check_times
 from .messages import level_outside
 from .operators.base import Shape
-from .operators.problem import Problem
 from .priors.adopt import adopt
 from .priors.base import Prediction, Prior
+from .problem import Problem
 from .rng import ImageRNG, Replay, noise_source
 from .solvers.base import Solver, Step
 
@@ -233,7 +233,8 @@ def _iterate(
     decode = partial(prior.picture, shape=shape)
     theta: Mapping[str, Tensor] = {}
     finiteness = _Finiteness(problem)
-    run, kind = solver.run(counted, problem.rescaled(), times, source), problem.y.device.type
+    kind = problem.y.device.type
+    run = solver.run(counted, problem.at_least_float32(), times, source)
     _check_run(solver, "returned", run, Generator)
     while True:
         # The caller's mixed precision is for the network: it would make A's products, and the

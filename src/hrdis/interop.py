@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from .driver import solve
-from .operators.problem import Problem
 from .priors.adopt import adopt
 from .priors.base import Prior
 from .priors.denoiser import levels_of, prior_as_denoiser
+from .problem import Problem
 from .solvers.base import Solver
 
 

@@ -11,8 +11,8 @@ from .driver import Result, solve
 from .linalg import rms
 from .metrics import align, psnr
 from .operators.base import BlindOperator
-from .operators.problem import Problem
 from .priors.base import Prior
+from .problem import Problem
 from .solvers.base import Solver
 
 

@@ -13,6 +13,7 @@ from .operators import (
     JPEG,
     MRI,
     Blur,
+    Channelwise,
     Colorization,
     CompressedSensing,
     Identity,
@@ -23,7 +24,6 @@ from .operators import (
     PhaseRetrieval,
     Quantization,
     SeparableBlur,
-    Slices,
     SuperResolution,
     WalshHadamard,
     kernels,
@@ -149,11 +149,11 @@ def _nonlinear(h: int, w: int, seed: int, index: int, *, network: BKSE | None = 
 
 
 def _mri(h: int, w: int, seed: int, index: int) -> Operator:
-    return Slices(MRI(kspace.columns(w, 4, seed=seed)), channels=2)
+    return Channelwise(MRI(kspace.columns(w, 4, seed=seed)), channels=2)
 
 
 def _ct(h: int, w: int, seed: int, index: int) -> Operator:
-    return Slices(CT(60, size=h))
+    return Channelwise(CT(60, size=h))
 
 
 def _inpaint(band: tuple[float, float], source: str) -> Task:

@@ -77,6 +77,14 @@ def early():
     def A(x):
         return {}[x]
     return A
+
+class Gamma:
+    def A(self, u):
+        return u.clamp(min=1e-3) ** 0.5
+    def A_dagger(self, y):
+        return y.clamp(0, 1) ** 2
+
+gamma = Gamma()
 """
 
 
@@ -292,6 +300,17 @@ def test_restore_takes_what_degrade_wrote_for_deepinv(here: Path, prior: str) ->
         run("restore", "y8.png", *words, *FAST) == 0
     )  # 8 bits: not the same, but the same picture
     assert np.abs(np.asarray(Image.open("seen.png")).astype(int) - ours).mean() < 3
+
+
+def test_noise_of_a_nonlinear_physics_is_that_of_pixels_from_0_to_1(here: Path, prior: str) -> None:
+    """Its measurement is in units of its own: what is added, and what the solver is told."""
+    words = ["--operator", "my.py:gamma", "--noise", "0.05"]
+    assert run("degrade", "in.png", *words, "-o", "bent.npy") == 0
+    assert run("degrade", "in.png", *words[:2], "-o", "clean.npy") == 0
+    added = np.load("bent.npy") - np.load("clean.npy")
+    assert added.std() == pytest.approx(0.05, rel=0.08)  # of 1440 draws, 4 deviations
+    assert run("restore", "bent.npy", *words, "-o", "out.png", "--prior", prior, *FAST) == 0
+    assert json.loads((here / "out.json").read_text())["noise"]["[-1,1]"] == 0.05
 
 
 BAD_RESTORE = {

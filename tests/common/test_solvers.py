@@ -13,7 +13,8 @@ import pytest
 import torch
 
 import hrdis
-from hrdis.operators import Function, Problem, SuperResolution
+from hrdis.operators import Function, SuperResolution
+from hrdis.problem import Problem
 from tests.common.toys import (
     EVERY,
     SOLVERS,

@@ -22,6 +22,7 @@ from hrdis.operators import (
     MRI,
     BlindOperator,
     Blur,
+    Channelwise,
     CircularBlur,
     Colorization,
     Composition,
@@ -36,7 +37,6 @@ from hrdis.operators import (
     PhaseRetrieval,
     Quantization,
     SeparableBlur,
-    Slices,
     SuperResolution,
     WalshHadamard,
 )
@@ -187,10 +187,10 @@ LINEAR: dict[str, Row] = {
         condition=50,
     ),
     "mri, of a picture": Row(
-        lambda b, c, h, w: Slices(MRI(pixels(h, w)), channels=2), iterative=True
+        lambda b, c, h, w: Channelwise(MRI(pixels(h, w)), channels=2), iterative=True
     ),
     "ct, of a picture": Row(
-        lambda b, c, h, w: Slices(CT(12, 6)),
+        lambda b, c, h, w: Channelwise(CT(12, 6)),
         sizes=((6, 6),),
         iterative=True,
         rough=True,

@@ -13,7 +13,6 @@ from PIL import Image
 from hrdis import images
 from hrdis.bench import data, store
 from hrdis.bench.album import Album
-from hrdis.operators import kernels, masks
 from hrdis.training import photographs
 from hrdis.web.form import to_paint_on
 
@@ -360,7 +359,7 @@ def test_every_kind_of_file_is_read_alike_by_all(tmp_path: Path, name: str) -> N
         torch.testing.assert_close(found.float(), expected.expand_as(found), rtol=0, atol=1 / 255)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert torch.equal(masks.from_file(tmp_path / name), (expected <= 0.5).float())
+        assert torch.equal(images.read_mask(tmp_path / name), (expected <= 0.5).float())
     numbers = images.read_numbers(tmp_path / name)
     assert np.abs(numbers / numbers.max() - RAMP).max() < (
         0.5 / 255 if "10 bits, white" not in name else 1
@@ -385,7 +384,7 @@ def test_numbers_that_are_no_picture_are_told_by_all(tmp_path: Path, name: str) 
     for reader in (
         images.read,
         photographs.read_image,
-        masks.from_file,
+        images.read_mask,
         lambda p: data.prepare(p, 0, 0),
     ):
         with pytest.raises(ValueError, match=rf"{name} {said}"):
@@ -537,7 +536,7 @@ def test_postscript_is_never_handed_to_a_program(
         "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n"
     )
     readers = (
-        images.read, photographs.read_image, masks.from_file, kernels.from_file,
+        images.read, photographs.read_image, images.read_mask, images.read_kernel,
         lambda p: data.prepare(p, 0, 0),
         to_paint_on, lambda p: Album(None, None)._encode(p, ""), store._pixels,
         # type: ignore[arg-type]

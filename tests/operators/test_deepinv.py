@@ -180,18 +180,13 @@ def problems(name, sigma=0.05):
     return theirs, hrdis.Problem(A(x) + 2 * sigma * z, A, 2 * sigma)
 
 
-def halved(problem):
-    """A problem of ours as peers.md has it for theirs: y and sigma of half of A."""
-    return problem.y / 2, problem.sigma_y / 2
-
-
 # ---- linear
 # ---------------------------------------------------------------------------------------
 
 
 @every_pair
-def test_problem_with_their_physics_moves_the_measurement_and_halves_the_operator(name):
-    """y less what mid-grey gives, A / 2, and their sigma as it is."""
+def test_problem_with_their_physics_shifts_the_measurement_and_keeps_the_operator(name):
+    """2 y - A 1, A, and 2 sigma."""
     physics, _ = PAIRS[name]
     x, z = (
         0.3 * normal(2, *SHAPE, seed=5),
@@ -199,25 +194,20 @@ def test_problem_with_their_physics_moves_the_measurement_and_halves_the_operato
     )
     y = physics.A(unit(x)) + 0.05 * z
     problem = hrdis.Problem(y, physics, sigma_y=0.05)
-    torch.testing.assert_close(
-        problem.y, y - physics.A(torch.full_like(x, 0.5)), rtol=0, atol=1e-12
-    )
-    torch.testing.assert_close(problem.A(x), physics.A(x) / 2, rtol=0, atol=1e-12)
-    assert problem.sigma_y == 0.05
+    torch.testing.assert_close(problem.y, 2 * y - physics.A(torch.ones_like(x)), rtol=0, atol=1e-12)
+    torch.testing.assert_close(problem.A(x), physics.A(x), rtol=0, atol=1e-12)
+    assert problem.sigma_y == 0.1
     assert problem.image_shape == (2, *SHAPE)
 
 
 @every_pair
-def test_solvers_get_the_measurement_of_our_operator(name):
-    """Their settings weigh measurements of images in [-1, 1]."""
+def test_problem_with_their_physics_is_that_of_our_operator(name):
+    """Settings of solvers weigh measurements of images in [-1, 1]."""
     theirs, ours = problems(name)
-    whole = theirs.rescaled()
-    torch.testing.assert_close(whole.y.flatten(), ours.y.flatten(), rtol=0, atol=1e-12)
-    assert whole.sigma_y == pytest.approx(ours.sigma_y)
+    torch.testing.assert_close(theirs.y.flatten(), ours.y.flatten(), rtol=0, atol=1e-12)
+    assert theirs.sigma_y == pytest.approx(ours.sigma_y)
     x = 0.3 * normal(2, *SHAPE)
-    torch.testing.assert_close(whole.A(x).flatten(), ours.A(x).flatten(), rtol=0, atol=1e-12)
-    assert whole.rescaled() is whole
-    assert ours.rescaled() is ours
+    torch.testing.assert_close(theirs.A(x).flatten(), ours.A(x).flatten(), rtol=0, atol=1e-12)
 
 
 @every_pair
@@ -245,7 +235,7 @@ def test_their_operator_has_adjoint_and_pseudo_inverse(name):
     A = from_deepinv(PAIRS[name][0], SHAPE)
     H = matrix(A, SHAPE)
     y_shape = tuple(A(torch.zeros(1, *SHAPE).double()).shape[1:])
-    torch.testing.assert_close(H, matrix(PAIRS[name][0].A, SHAPE) / 2, rtol=0, atol=1e-12)
+    torch.testing.assert_close(H, matrix(PAIRS[name][0].A, SHAPE), rtol=0, atol=1e-12)
     torch.testing.assert_close(matrix(A.adjoint, y_shape), H.T, rtol=0, atol=1e-12)
     torch.testing.assert_close(
         matrix(A.pinv, y_shape), torch.linalg.pinv(H), rtol=0, atol=1e-5
@@ -259,7 +249,7 @@ def test_their_decomposition_is_kept(name):
     s = A.singulars(x)
     assert bool((s >= 0).all()) and not s.is_complex()
     torch.testing.assert_close(A.V(A.Vt(x)), x, rtol=0, atol=1e-12)
-    torch.testing.assert_close(A.U(s * A.Vt(x)), PAIRS[name][0].A(x) / 2, rtol=0, atol=1e-12)
+    torch.testing.assert_close(A.U(s * A.Vt(x)), PAIRS[name][0].A(x), rtol=0, atol=1e-12)
     kept = (s > 0).expand_as(A.Vt(x))
     y = A(x)
     torch.testing.assert_close(A.U(A.Ut(y)), y, rtol=0, atol=1e-12)
@@ -281,8 +271,8 @@ def test_their_decomposition_is_kept(name):
 def test_measurements_go_there_and_back(name):
     physics, _ = PAIRS[name]
     A, x = from_deepinv(physics, SHAPE), 0.3 * normal(2, *SHAPE)
-    torch.testing.assert_close(A.to_theirs(A(x)), physics.A(unit(x)), rtol=0, atol=1e-12)
-    torch.testing.assert_close(A.from_theirs(physics.A(unit(x))), A(x), rtol=0, atol=1e-12)
+    torch.testing.assert_close(A.to_deepinv_range(A(x)), physics.A(unit(x)), rtol=0, atol=1e-12)
+    torch.testing.assert_close(A.from_deepinv_range(physics.A(unit(x))), A(x), rtol=0, atol=1e-12)
 
 
 def test_mask_per_image_stays_with_its_image():
@@ -294,8 +284,7 @@ def test_mask_per_image_stays_with_its_image():
         gaussian(*SHAPE).posterior(theirs), gaussian(*SHAPE).posterior(ours), strict=True
     ):
         torch.testing.assert_close(a.mean, b.mean, rtol=0, atol=1e-9)
-    assert torch.equal(theirs.A.for_image(1)(x[:1]), masks[1] * x[:1] / 2)
-    assert torch.equal(theirs.rescaled().A.for_image(1)(x[:1]), masks[1] * x[:1])
+    assert torch.equal(theirs.A.for_image(1)(x[:1]), masks[1] * x[:1])
 
 
 def test_shared_mask_is_every_image_s():
@@ -337,7 +326,7 @@ def test_nonlinear_physics_sees_images_in_its_own_range():
     assert problem.sigma_y == 0.05
     torch.testing.assert_close(problem.A(x), problem.y)
     torch.testing.assert_close(problem.A.pinv(problem.y), x)
-    torch.testing.assert_close(problem.A.to_theirs(problem.y), problem.y)
+    torch.testing.assert_close(problem.A.to_deepinv_range(problem.y), problem.y)
 
 
 def test_adjoint_of_something_inside_does_not_make_a_physics_linear():
@@ -352,15 +341,10 @@ def test_adjoint_of_something_inside_does_not_make_a_physics_linear():
 
 def test_noise_level_is_the_physics_own():
     y = torch.full((1, *SHAPE), 0.5)
-    assert hrdis.Problem(y, Decomposable(MASK[None], GaussianNoise(0.05))).sigma_y == pytest.approx(
-        0.05
-    )
-    assert hrdis.Problem(
-        y, Decomposable(MASK[None], GaussianNoise([0.05, 0.05]))
-    ).sigma_y == pytest.approx(0.05)
-    assert (
-        hrdis.Problem(y, Decomposable(MASK[None], GaussianNoise(0.05)), sigma_y=0.2).sigma_y == 0.2
-    )
+    for sigma in (0.05, [0.05, 0.05]):
+        physics = Decomposable(MASK[None], GaussianNoise(sigma))
+        assert hrdis.Problem(y, physics).sigma_y == pytest.approx(0.1)
+    assert hrdis.Problem(y, physics, sigma_y=0.2).sigma_y == 0.4
     assert hrdis.Problem(y, Decomposable(MASK[None])).sigma_y == 0
 
 
@@ -391,15 +375,47 @@ def test_measure_simulates_what_the_physics_does():
     x = 0.3 * normal(2, *SHAPE)
     theirs = hrdis.measure(Decomposable(MASK[None], GaussianNoise(0.05)), x, seeds=[1, 2])
     ours = hrdis.measure(Inpainting(MASK), x, hrdis.noise.Gaussian(0.05), seeds=[1, 2])
-    for got, expected in zip(
-        (theirs.y, theirs.sigma_y), halved(ours), strict=True
-    ):  # no noise in the holes
-        torch.testing.assert_close(got, expected)
+    torch.testing.assert_close(theirs.y, ours.y)  # no noise in the holes
+    assert theirs.sigma_y == pytest.approx(ours.sigma_y)
     given = hrdis.measure(
         Decomposable(MASK[None], GaussianNoise(0.3)), x, hrdis.noise.Gaussian(0.05), seeds=[1, 2]
     )
-    torch.testing.assert_close(given.y, ours.y / 2)
-    torch.testing.assert_close(hrdis.measure(Pooling(), x).y, SuperResolution(2)(x) / 2)
+    torch.testing.assert_close(given.y, ours.y)
+    torch.testing.assert_close(hrdis.measure(Pooling(), x).y, SuperResolution(2)(x))
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_measure_adds_noise_of_its_level_to_what_a_nonlinear_physics_gives(declared):
+    """Its images are in [0, 1], and so is the level: half of that for images in [-1, 1]."""
+    x, physics = 0.9 * torch.ones(1, 1, 64, 64).double(), Root()
+    noise = None if declared else hrdis.noise.Gaussian(0.05)
+    physics.noise_model = GaussianNoise(0.05) if declared else ZeroNoise()
+    problem = hrdis.measure(physics, x, noise, seeds=[1])
+    assert problem.sigma_y == pytest.approx(0.05)
+    residual = problem.y - physics.A(unit(x))
+    assert float(residual.std()) == pytest.approx(0.05, rel=0.05)  # of 4096 draws, 4 deviations
+
+
+def test_measure_adds_noise_of_pictures_to_what_a_nonlinear_physics_gives():
+    """Speckle is a share of the light, which is y itself there."""
+    physics, noise = Root(), hrdis.noise.Speckle(0.1)
+    x = 0.3 * normal(1, *SHAPE)
+    y = physics.A(unit(x))
+    z = (noise.add(2 * y - 1, hrdis.rng.ImageRNG([1], "measure")) + 1) / 2 / y - 1
+    problem = hrdis.measure(physics, x, noise, seeds=[1])
+    torch.testing.assert_close(problem.y, y * (1 + z))
+    assert problem.sigma_y == 0.05
+
+
+def test_names_that_were_replaced_warn_with_the_new_line():
+    A, y = from_deepinv(Pooling(), SHAPE), torch.ones(1, 1, 2, 2).double()
+    with pytest.warns(DeprecationWarning, match=r"Write A\.from_deepinv_range\(y\)\."):
+        assert torch.equal(A.from_theirs(y), A.from_deepinv_range(y))
+    with pytest.warns(DeprecationWarning, match=r"Write A\.to_deepinv_range\(y\)\."):
+        assert torch.equal(A.to_theirs(y), A.to_deepinv_range(y))
+    problem = hrdis.Problem(y, A)
+    with pytest.warns(DeprecationWarning, match=r"Write problem\.at_least_float32\(\)\."):
+        assert problem.rescaled() is problem
 
 
 def test_measure_needs_seeds_where_the_physics_is_noisy():
@@ -518,15 +534,15 @@ def test_real_physics_measures_and_solves_as_our_operator(deepinv, name):
         y = physics(unit(x))  # with its own noise
     theirs = hrdis.Problem(y, physics)
     ours = hrdis.Problem(2 * y - A(torch.ones_like(x)), A, sigma_y=0.1)
-    torch.testing.assert_close(theirs.y, ours.y / 2)
-    assert theirs.sigma_y == pytest.approx(0.05)
+    torch.testing.assert_close(theirs.y, ours.y)
+    assert theirs.sigma_y == pytest.approx(0.1)
     assert isinstance(theirs.A, SVDOperator) == (name in ("denoising", "inpainting", "fft blur"))
     theirs_x, ours_x = (
         hrdis.solve(hrdis.HRDIS(steps=20), gaussian(*SHAPE), p, seeds=[3, 4]).x
         for p in (theirs, ours)
     )
     difference = rel(theirs_x, ours_x)
-    print(f"{name}: y {rel(2 * theirs.y, ours.y):.1e}, HRDIS {difference:.1e}", end=", ")
+    print(f"{name}: y {rel(theirs.y, ours.y):.1e}, HRDIS {difference:.1e}", end=", ")
     assert difference < 1e-4  # float32, and Adam's division
     double = (
         hrdis.Problem(y.double(), physics.double()),

@@ -10,8 +10,9 @@ from torch.distributions import MultivariateNormal
 
 import hrdis
 from hrdis.linalg import matrix
-from hrdis.operators import Identity, Inpainting, LinearOperator, Problem, SuperResolution
+from hrdis.operators import Identity, Inpainting, LinearOperator, SuperResolution
 from hrdis.priors import Gaussian, GaussianMixture
+from hrdis.problem import Problem
 from tests.common.toys import gaussian, mixture, normal
 
 Q = hrdis.Schedule.linear()

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 import hrdis
-from hrdis.operators import HDR, Function, Identity, Inpainting, Matrix, Problem, SuperResolution
+from hrdis.operators import HDR, Function, Identity, Inpainting, Matrix, SuperResolution
 from hrdis.priors import Gaussian, LatentPrior, Tiled
+from hrdis.problem import Problem
 from tests.common.toys import Gain, Recorded, drain, gaussian, mixture, normal, pixels, rel
 from tests.priors.test_unet import UNetPrior, unet
 

@@ -7,7 +7,8 @@ import torch
 
 import hrdis
 from hrdis.linalg import matrix
-from hrdis.operators import Identity, Inpainting, Problem, SuperResolution
+from hrdis.operators import Identity, Inpainting, SuperResolution
+from hrdis.problem import Problem
 from hrdis.rng import Replay
 from tests.common.toys import LINEAR, Tape, gaussian, mixture, normal, pixels
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 import hrdis
 from hrdis.operators import Inpainting, Matrix, SuperResolution
-from hrdis.operators.problem import Problem
+from hrdis.problem import Problem
 from hrdis.rng import Replay
 from tests.common.toys import (
     LINEAR,

@@ -19,6 +19,7 @@ from hrdis.linalg import matrix
 from hrdis.operators import (
     MRI,
     BlindOperator,
+    Channelwise,
     CircularBlur,
     Composition,
     Function,
@@ -26,10 +27,9 @@ from hrdis.operators import (
     Inpainting,
     LinearOperator,
     Matrix,
-    Slices,
     SuperResolution,
 )
-from hrdis.operators.problem import Problem
+from hrdis.problem import Problem
 from hrdis.rng import Replay
 from hrdis.solvers import daps, fps
 from tests.common.toys import MILD, Recorded, Tape, drain, gaussian, normal, pixels
@@ -517,7 +517,7 @@ def test_pigdm_does_not_replace_noisy_pixels():
     [
         MRI(pixels(4, 4)),
         MRI(pixels(4, 4), torch.ones(3, 4, 4, dtype=torch.complex128)),
-        Slices(MRI(pixels(4, 4)), channels=2),
+        Channelwise(MRI(pixels(4, 4)), channels=2),
         Composition(CircularBlur(MILD), Inpainting(pixels(4, 4))),
         Composition(SuperResolution(2), Inpainting(torch.tensor([[1.0, 0.0], [1.0, 1.0]]))),
     ],

@@ -10,13 +10,13 @@ from hrdis.operators import (
     CT,
     HDR,
     Blur,
+    Channelwise,
     CircularBlur,
     Composition,
     Identity,
     Inpainting,
     Problem,
     SeparableBlur,
-    Slices,
     SuperResolution,
 )
 from hrdis.rng import Replay
@@ -166,7 +166,7 @@ STARTS = {
     "circular blur": (CircularBlur(MILD), lambda y: y),
     "separable blur": (SeparableBlur(TAPS, threshold=0), lambda y: y),
     "tomography": (CT(12, 8), CT(12, 8).smooth),
-    "tomography of a picture": (Slices(CT(12, 8)), lambda y: CT(12, 8).smooth(y[:, 0])),
+    "tomography of a picture": (Channelwise(CT(12, 8)), lambda y: CT(12, 8).smooth(y[:, 0])),
     "blur, then block means": (Composition(Blur(MILD), A), A.pinv),
     "curve, then block means": (Composition(HDR(), A), lambda y: A.pinv(y) / 2),
 }

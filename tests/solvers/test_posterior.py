@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 import hrdis
-from hrdis.operators import Inpainting, Problem
+from hrdis.operators import Inpainting
+from hrdis.problem import Problem
 from tests.common.toys import gaussian, normal
 
 LEFT_HALF = torch.cat([torch.ones(4, 2), torch.zeros(4, 2)], dim=1)

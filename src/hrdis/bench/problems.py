@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from .. import noise as noises
-from ..operators import BlindOperator, Inpainting, Operator, Problem
-from ..simulate import measure
+from ..operators import BlindOperator, Inpainting, Operator
+from ..problem import Problem, measure
 from ..solvers import Solver, preset
 from ..tasks import TASKS, Task
 from .cells import Cell

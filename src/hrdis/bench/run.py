@@ -18,8 +18,9 @@ import hrdis
 from .. import images, metrics
 from ..devices import DTYPES
 from ..driver import Result, solve
-from ..operators import PhaseRetrieval, Problem
+from ..operators import PhaseRetrieval
 from ..priors import Prior, load_prior
+from ..problem import Problem
 from ..restarts import residual
 from ..solvers import Solver
 from .cells import Cell, Unit

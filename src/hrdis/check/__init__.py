@@ -7,10 +7,8 @@ from typing import Any
 
 import torch
 
-from ..operators.adopt import is_physics
-from ..operators.base import LinearOperator, Operator, SVDOperator
-from ..operators.deepinv import from_deepinv
-from ..operators.problem import Function
+from ..operators.base import Function, LinearOperator, Operator, SVDOperator
+from ..operators.deepinv import from_deepinv, is_physics
 from ..solvers import SOLVERS, Solver
 from . import general, linear
 from .base import EXACT, Trial, rel, said

@@ -15,10 +15,10 @@ import hrdis
 from hrdis import images
 from hrdis.noise import Gaussian, Poisson, Speckle
 from hrdis.operators import Blur, Inpainting, NonlinearBlur
-from hrdis.operators.deepinv import Theirs
+from hrdis.operators.deepinv import DeepinvOperator
+from hrdis.problem import measure
 from hrdis.restoration import outputs, plugin
 from hrdis.restoration.inputs import check_picture, with_weights
-from hrdis.simulate import measure
 from hrdis.tasks import TASKS
 
 from .parsing import checking, choose, parse, peek
@@ -151,8 +151,8 @@ def _own(args: Any, picture: images.Picture, noise: AnyNoise | None) -> Tensor:
     A = plugin.load(args.operator, (c, h, w))
     with plugin.running(args.operator), torch.no_grad():
         y, clean = measure(A, picture.x, noise, seeds=[args.seed]).y, A(picture.x)
-        if isinstance(A, Theirs):
-            y, clean = A.to_theirs(y), images.from_unit(A.to_theirs(clean))
+        if isinstance(A, DeepinvOperator):
+            y, clean = A.to_deepinv_range(y), images.from_unit(A.to_deepinv_range(clean))
     if array:
         return y
     if not plugin.is_picture(clean):
@@ -161,7 +161,7 @@ def _own(args: Any, picture: images.Picture, noise: AnyNoise | None) -> Tensor:
             f"{float(clean.min()):.3g} to {float(clean.max()):.3g}, which is no picture. A .npy "
             f"file is expected: -o {args.output.with_suffix('.npy')}"
         )
-    return images.from_unit(y) if isinstance(A, Theirs) else y
+    return images.from_unit(y) if isinstance(A, DeepinvOperator) else y
 
 
 def _record(args: Any, noise: AnyNoise | None, files: list[str]) -> int:

@@ -13,7 +13,7 @@ from hrdis import images, uncertainty
 from hrdis.driver import solve
 from hrdis.metrics import psnr
 from hrdis.priors import Prior, load_prior
-from hrdis.simulate import measure
+from hrdis.problem import measure
 from hrdis.solvers import preset
 from hrdis.tasks import TASKS
 

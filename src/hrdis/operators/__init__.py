@@ -1,15 +1,20 @@
 """Measurement operators."""
 
+from typing import TYPE_CHECKING, Any
+
+from .. import _deprecated
 from . import kernels as kernels
 from . import kspace as kspace
 from . import masks as masks
 from .base import BlindOperator as BlindOperator
+from .base import Function as Function
 from .base import LinearOperator as LinearOperator
 from .base import Operator as Operator
 from .base import SVDOperator as SVDOperator
 from .blur import Blur as Blur
 from .blur import CircularBlur as CircularBlur
 from .blur_separable import SeparableBlur as SeparableBlur
+from .channelwise import Channelwise as Channelwise
 from .color import Colorization as Colorization
 from .composition import Chain as Chain
 from .composition import Composition as Composition
@@ -28,10 +33,22 @@ from .mri import MultiCoilMRI as MultiCoilMRI
 from .mri import SingleCoilMRI as SingleCoilMRI
 from .nonlinear_blur import NonlinearBlur as NonlinearBlur
 from .phase import PhaseRetrieval as PhaseRetrieval
-from .problem import Function as Function
-from .problem import Problem as Problem
 from .rounding import JPEG as JPEG
 from .rounding import Quantization as Quantization
 from .sensing import CompressedSensing as CompressedSensing
-from .slices import Slices as Slices
 from .superres import SuperResolution as SuperResolution
+
+if TYPE_CHECKING:
+    from ..problem import Problem as Problem
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Problem":
+        from ..problem import Problem
+
+        _deprecated.warn("hrdis.operators.Problem", "hrdis.Problem")
+        return Problem
+    if name == "Slices":
+        _deprecated.warn("hrdis.operators.Slices", "hrdis.operators.Channelwise")
+        return Channelwise
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What a measurement is: y = A(x) + sigma_y z.
+"""Base classes of measurement operators, y = A(x) + sigma_y z.
 
 Images are (b, c, h, w) in [-1, 1]. Operators are deterministic: whatever is random about one (a
 mask, a matrix) is drawn once, from a seed, when it is built. Noise is added elsewhere
@@ -6,13 +6,14 @@ mask, a matrix) is drawn once, from a seed, when it is built. Noise is added els
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ..linalg import cg
-from . import real
+from . import hints
 
 Shape = tuple[int, ...]
 
@@ -26,26 +27,26 @@ class Operator(nn.Module, ABC):
     ``forward`` must treat images independently and be differentiable by autograd.
     """
 
-    #: What this kind of operator has and others lack, for messages.
+    #: Ability that sets this kind of operator apart from more general ones, for messages.
     capability: ClassVar[str] = "a forward map"
-    #: 1 where an entry of y was observed, 0 where not, broadcastable to y; None means everything
-    #: was.
+    #: Mask broadcastable to y, 1 where an entry was observed and 0 where not; None if all were.
     observed: Tensor | None = None
-    #: Whether A only multiplies pictures with `observed`: y is then the picture itself, with holes.
+    #: True if A only multiplies images with `observed`: y is then the image itself, with holes.
     holes: bool = False
-    #: Whether y alone determines x, so that without noise there is nothing to recover.
+    #: True if y alone determines x, so that without noise there is nothing to recover.
     lossless: bool = False
-    #: Whether y is a picture in [-1, 1]: it can be saved as one, and carry noise that is defined
-    #: for pictures.
+    #: True if y is an image in [-1, 1]: it can be saved as one, and carry noise that is defined
+    #: for images.
     picture: bool = True
     #: Families of presets whose settings suit it, the most specific first; by default those for a
-    #: coarser picture.
+    #: coarser image.
     families: tuple[str, ...] = ("sr4",)
 
     def __call__(self, x: Tensor) -> Tensor:
         if not isinstance(x, Tensor) or not (x.is_floating_point() or x.is_complex()):
             got = str(x.dtype) if isinstance(x, Tensor) else type(x).__name__
-            raise TypeError(  # cast to whole numbers, A's own would all be 0
+            # The constants of A are cast to the dtype of x: as integers most of them would be 0.
+            raise TypeError(
                 f"{type(self).__name__} got {got}. A floating tensor of shape (b, c, h, w) in [-1, "
                 "1] is expected. Convert a picture of bytes: x / 127.5 - 1."
             )
@@ -53,48 +54,50 @@ class Operator(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """A(x), for images x of shape (b, c, h, w) in [-1, 1]."""
+        """Return A(x), for images x of shape (b, c, h, w) in [-1, 1]."""
 
     @abstractmethod
     def pinv(self, y: Tensor) -> Tensor:
-        """The pseudo-inverse of y if A is linear, otherwise a documented starting picture."""
+        """Return the pseudo-inverse of y if A is linear, otherwise a documented starting image."""
 
     def init(self, y: Tensor) -> Tensor:
-        """Where the papers' optimisation starts: by default ``pinv(y)``, which on some leaves would
-        blow noise up.
+        """Return the image at which the papers start to optimise.
+
+        By default ``pinv(y)``; operators whose pseudo-inverse amplifies noise override it.
         """
         return self.pinv(y)
 
     def smooth(self, y: Tensor) -> Tensor:
-        """A smooth picture that explains y, exactly or nearly: the start for priors that know
-        little.
+        """Return a smooth image that explains y, exactly or nearly: a start for weak priors.
 
-        By default ``pinv(y)``; a leaf that stays short of explaining y says so.
+        By default ``pinv(y)``; an operator whose image does not explain y exactly says so.
         """
         return self.pinv(y)
 
     def image_shape(self, y_shape: Shape) -> Shape:
-        """The shape (b, c, h, w) of the images whose measurements have ``y_shape``."""
+        """Return the shape (b, c, h, w) of the images whose measurements have ``y_shape``."""
         return tuple(y_shape)
 
     def for_image(self, i: int) -> "Operator":
-        """The operator of image i alone, where it differs between images (a mask each); by default
-        itself.
-        """
+        """Return the operator of image i alone; itself, unless each image has parameters."""
         return self
 
     def check(self, x: Tensor) -> None:
-        """Raise unless x can be measured: floating, (b, c, h, w), at least one image, finite."""
+        """Raise unless x can be measured: floating, (b, c, h, w), at least one image, finite.
+
+        Raises:
+            TypeError: for another type, dtype or number of axes.
+            ValueError: for channels in the last axis, NaN or infinite values.
+        """
         if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim != 4 or x.numel() == 0:
-            got = (
-                f"{x.dtype} of shape {tuple(x.shape)}"
-                if isinstance(x, Tensor)
-                else type(x).__name__
-            )
+            got = type(x).__name__
+            if isinstance(x, Tensor):
+                got = f"{x.dtype} of shape {tuple(x.shape)}"
+            hint = hints.conversion_hint(x, "x")
+            hint = hint or "Convert a picture with hrdis.images.load(path)."
             raise TypeError(
                 f"{type(self).__name__} got {got}. A floating tensor of shape (b, c, h, w) in [-1, "
-                "1] is expected. "
-                f"{as_tensor(x, 'x') or 'Convert a picture with hrdis.images.load(path).'}"
+                f"1] is expected. {hint}"
             )
         if x.shape[1] > 4 >= x.shape[3]:
             raise ValueError(
@@ -108,51 +111,8 @@ class Operator(nn.Module, ABC):
             )
 
 
-def as_tensor(value: object, name: str) -> str:
-    """How what was given instead of a floating tensor (b, c, h, w) in [-1, 1] becomes one; "" where
-    nobody knows.
-    """
-    if isinstance(value, nn.Module):
-        return "It looks as if the arguments were swapped: Problem(y, A)."
-    if isinstance(value, list | tuple) and all(isinstance(v, Tensor) for v in value):
-        return f"torch.stack({name}), or torch.cat where each has an axis of one image."
-    if isinstance(value, Tensor) and value.is_complex():
-        return (
-            f"Complex numbers are given as two channels: {real.code(value, name, real.is_image)}."
-        )
-    if not isinstance(value, Tensor) and getattr(getattr(value, "dtype", None), "kind", "") == "c":
-        return as_tensor(torch.as_tensor(value), f"torch.from_numpy({name})")
-    if not isinstance(value, Tensor):
-        return (
-            f"torch.from_numpy({name}), the image axis first and in [-1, 1]."
-            if hasattr(value, "__array__")
-            else ""
-        )
-    if not value.is_floating_point() and not value.is_complex():
-        return f"For grey levels of 8 bits: {name} / 127.5 - 1."
-    return f"One image gets its axis with {name}[None]." if value.ndim in (1, 3) else ""
-
-
-def other_range(x: Tensor, name: str) -> str:
-    """A doubt whether pictures x are in [-1, 1], or "": all of [0, 1] and nothing below, or whole
-    grey levels.
-    """
-    low, high = (float(v) for v in x.detach().aminmax())
-    if low >= 0 and 10 < high <= 255 and bool((x == x.round()).all()):
-        return (
-            f"{name} holds whole numbers up to {high:g}; pictures are expected in [-1, 1]: {name} "
-            "/ 127.5 - 1."
-        )
-    if 0 <= low < 0.05 and 0.95 < high <= 1:
-        return (
-            f"{name} reaches from {low:.2g} to {high:.2g} and never below; pictures are expected "
-            f"in [-1, 1]. For values in [0, 1]: 2 * {name} - 1."
-        )
-    return ""
-
-
 class LinearOperator(Operator):
-    """A linear operator: also has its adjoint, and ``pinv`` is the Moore-Penrose inverse."""
+    """A linear operator: it also has an adjoint, and ``pinv`` is the Moore-Penrose inverse."""
 
     capability: ClassVar[str] = "an adjoint"
 
@@ -161,29 +121,29 @@ class LinearOperator(Operator):
 
     @abstractmethod
     def adjoint(self, y: Tensor) -> Tensor:
-        """A* y, with <A x, y> = <x, A* y>."""
+        """Return A* y, with <A x, y> = <x, A* y>."""
 
     def normal(self, x: Tensor) -> Tensor:
-        """A* A x."""
+        """Return A* A x."""
         return self.adjoint(self(x))
 
     def pinv(self, y: Tensor) -> Tensor:
-        """A^+ y by conjugate gradient on A* A x = A* y from 0; leaves override it where a closed
-        form exists.
+        """Return A^+ y by conjugate gradient on A* A x = A* y from 0.
 
         At most 200 steps: singular values below some 1/100 of the largest are recovered in part
-        only, which keeps noise from being blown up.
+        only, which keeps noise from being amplified. Operators with a closed form override it.
         """
-        b = self.adjoint(wide(y))
+        b = self.adjoint(at_least_float32(y))
         return cg(self.normal, b, torch.zeros_like(b), STEPS, tolerance(b)).to(y.dtype)
 
     def project(self, x: Tensor, y: Tensor) -> Tensor:
-        """The point closest to x among those that explain y: x - A^+(A x - y)."""
+        """Return the image closest to x among those that explain y: x - A^+(A x - y)."""
         return x - self.pinv(self(x) - y)
 
     def prox(self, x: Tensor, y: Tensor, rho: float | Tensor) -> Tensor:
-        """argmin_v ||A v - y||^2 + rho ||v - x||^2, by conjugate gradient from x; rho = 0 is
-        `project`.
+        """Return argmin_v ||A v - y||^2 + rho ||v - x||^2, by conjugate gradient from x.
+
+        With rho = 0 it is `project`.
         """
         if float(rho) == 0:
             return self.project(x, y)
@@ -193,85 +153,71 @@ class LinearOperator(Operator):
 
 
 class SVDOperator(LinearOperator):
-    """A linear operator with a singular value decomposition A = U diag(s) V*, whose factors are
-    applied, never stored.
+    """A linear operator with a singular value decomposition A = U diag(s) V*.
 
-    V is unitary on images. The spectrum V* x has one entry per singular value, those that are 0
-    included, in whatever shape suits the operator; it may be complex, and real gains on it (the
-    same for s and its twin) keep images real.
+    The factors are applied, never stored. V is unitary on images. The spectrum V* x has one entry
+    per singular value, those that are 0 included, in whatever shape suits the operator; it may be
+    complex, and real gains on it (the same for s and its twin) keep images real.
     """
 
     capability: ClassVar[str] = "a singular value decomposition"
 
     @abstractmethod
     def singulars(self, x: Tensor) -> Tensor:
-        """s >= 0 for images like x, broadcastable to `Vt` (x); exactly 0 where A is blind. Real, on
-        x's device.
+        """Return s >= 0 for images like x, real, broadcastable to ``Vt(x)``, on the device of x.
+
+        They are exactly 0 in the null space of A.
         """
 
     @abstractmethod
     def V(self, spectrum: Tensor) -> Tensor:
-        """The image of a spectrum."""
+        """Return the image of a spectrum."""
 
     @abstractmethod
     def Vt(self, x: Tensor) -> Tensor:
-        """V* x: the spectrum of images."""
+        """Return V* x, the spectrum of images."""
 
     @abstractmethod
     def U(self, spectrum: Tensor) -> Tensor:
-        """The measurement of a spectrum; entries where s = 0 are ignored."""
+        """Return the measurement of a spectrum; entries where s = 0 are ignored."""
 
     @abstractmethod
     def Ut(self, y: Tensor) -> Tensor:
-        """U* y: the spectrum of measurements, 0 where s = 0."""
+        """Return U* y, the spectrum of measurements, 0 where s = 0."""
 
     def filter(self, gain: Tensor, x: Tensor) -> Tensor:
-        """V diag(gain) V* x, for a gain that is a function of s: 1 - s^2 gives x - A* A x."""
+        """Return V diag(gain) V* x, for a gain that is a function of s.
+
+        A gain of 1 - s^2, for example, gives x - A* A x.
+        """
         return self.V(gain * self.Vt(x))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.U(self.singulars(x) * self.Vt(x))
 
     def adjoint(self, y: Tensor) -> Tensor:
-        return self.V(self._like(y) * self.Ut(y))
+        return self.V(self._singulars_for(y) * self.Ut(y))
 
     def pinv(self, y: Tensor) -> Tensor:
-        return self.V(reciprocal(self._like(y)) * self.Ut(y))
+        return self.V(reciprocal(self._singulars_for(y)) * self.Ut(y))
 
     def prox(self, x: Tensor, y: Tensor, rho: float | Tensor) -> Tensor:
-        """argmin_v ||A v - y||^2 + rho ||v - x||^2 in closed form; rho = 0 is ``project``."""
+        """Return argmin_v ||A v - y||^2 + rho ||v - x||^2 in closed form; rho = 0 is `project`."""
         if float(rho) == 0:
             return self.project(x, y)
         s = self.singulars(x)
         return self.V((s * self.Ut(y) + rho * self.Vt(x)) / (s**2 + rho))
 
-    def _like(self, y: Tensor) -> Tensor:
-        """The singular values for images whose measurements are like y."""
+    def _singulars_for(self, y: Tensor) -> Tensor:
+        """Return the singular values for images whose measurements have the shape of y."""
         dtype = y.real.dtype if y.is_complex() else y.dtype
-        return self.singulars(
-            torch.empty((), dtype=dtype, device=y.device).expand(self.image_shape(tuple(y.shape)))
-        )
-
-
-def reciprocal(s: Tensor) -> Tensor:
-    """1 / s where s > 0, else 0: the singular values of the pseudo-inverse."""
-    return torch.where(s > 0, 1 / s.where(s > 0, torch.ones_like(s)), torch.zeros_like(s))
-
-
-def wide(x: Tensor) -> Tensor:
-    """x in float32 at least: half precisions have no Fourier transform, and no room for sums."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-
-
-def tolerance(x: Tensor) -> float:
-    """The relative residual at which conjugate gradient has done what the precision of x allows."""
-    return 1e-14 if x.dtype == torch.float64 else 1e-6
+        # `expand` gives an image of the right shape, dtype and device without its memory.
+        image = torch.empty((), dtype=dtype, device=y.device)
+        return self.singulars(image.expand(self.image_shape(tuple(y.shape))))
 
 
 class BlindOperator(Operator):
-    """A family of operators A(x; theta) whose parameters, per image, are estimated along with the
-    image.
-    """
+    """A family of operators A(x; theta) whose parameters are estimated along with the image."""
 
     capability: ClassVar[str] = "parameters to estimate"
 
@@ -280,12 +226,133 @@ class BlindOperator(Operator):
 
     @abstractmethod
     def start(self, y: Tensor) -> dict[str, Tensor]:
-        """A first guess of every parameter from the measurement, each with the image axis first."""
+        """Return a first guess of every parameter from y, each with the image axis first."""
 
     @abstractmethod
     def at(self, x: Tensor, theta: dict[str, Tensor]) -> Tensor:
-        """A(x; theta)."""
+        """Return A(x; theta)."""
 
     def valid(self, theta: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The nearest parameters that are allowed; by default all are."""
+        """Return the nearest parameters that are allowed; by default all are."""
         return theta
+
+
+class Function(Operator):
+    """An operator made of any differentiable callable ``x -> y``, taken for nonlinear.
+
+    Args:
+        function: maps (b, c, h, w) to measurements with the image axis first, images independent.
+        shape: (c, h, w) of the images; by default that of y.
+        start: maps y to a starting image; by default y itself where shapes agree, else mid-grey.
+
+    Example:
+        >>> A = Function(lambda x: x.clamp(-1, 0.2))
+        >>> A(torch.ones(1, 3, 8, 8)).max()
+        tensor(0.2000)
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Tensor], Tensor],
+        shape: tuple[int, int, int] | None = None,
+        start: Callable[[Tensor], Tensor] | None = None,
+    ):
+        super().__init__()
+        self.function, self.shape, self.start = function, shape, start
+
+    def forward(self, x: Tensor) -> Tensor:
+        # A copy, because the function may write into its argument.
+        return self.function(x.clone())
+
+    def pinv(self, y: Tensor) -> Tensor:
+        """Return the starting image: ``start(y)``, else y if its shape is right, else grey."""
+        if self.start is not None:
+            return self.start(y)
+        shape = self.image_shape(tuple(y.shape))
+        return y if tuple(y.shape) == shape else y.new_zeros(shape)
+
+    def image_shape(self, y_shape: Shape) -> Shape:
+        return tuple(y_shape) if self.shape is None else (y_shape[0], *self.shape)
+
+
+# ---- operators of other libraries ---------------------------------------------------------------
+
+
+class Adapter(NamedTuple):
+    """A row of `ADAPTERS`: how the operators of another library become operators of hrdis."""
+
+    #: True for an object of that library.
+    recognise: Callable[[object], bool]
+    #: Convert (object, (c, h, w)) to an operator for images in [-1, 1].
+    convert: Callable[[Any, tuple[int, int, int]], Operator]
+    #: Return (c, h, w) of the images behind a measurement (object, y).
+    image_shape: Callable[[Any, Tensor], tuple[int, int, int]]
+    #: Return the noise level that the object declares, in its own units.
+    noise_level: Callable[[Any], float]
+    #: Convert (operator, y, sigma) from the units of that library to those of the operator.
+    measurement: Callable[[Any, Tensor, float], tuple[Tensor, float]]
+
+
+#: Adapters of other libraries, asked in this order.
+ADAPTERS: list[Adapter] = []
+
+
+def find_adapter(A: object) -> Adapter | None:
+    """Return the adapter that recognises A; None for an `Operator` or a plain callable."""
+    if isinstance(A, Operator):
+        return None
+    for adapter in ADAPTERS:
+        if adapter.recognise(A):
+            return adapter
+    return None
+
+
+def as_operator(A: Any, shape: tuple[int, int, int] | None = None) -> Operator:
+    """Return A as an `Operator`: itself, an adapted foreign one, or a `Function` of a callable.
+
+    Args:
+        A: an `Operator`, an object that one of `ADAPTERS` recognises, or a callable ``x -> y``.
+        shape: (c, h, w) of the images; needed for foreign objects.
+
+    Raises:
+        TypeError: if A is none of these.
+        ValueError: if A needs a shape, or refuses images of this one.
+    """
+    if isinstance(A, Operator):
+        return A
+    adapter = find_adapter(A)
+    if adapter is not None:
+        if shape is None:
+            raise ValueError(
+                f"A is a {type(A).__name__}, which does not know the size of its images. Their "
+                "shape (c, h, w) is expected: as_operator(A, (3, 64, 64))."
+            )
+        return adapter.convert(A, shape)
+    if not callable(A):
+        raise TypeError(
+            f"A is a {type(A).__name__}. A hrdis Operator or a callable x -> y is expected, e.g. "
+            "hrdis.operators.SuperResolution(scale=4)."
+        )
+    return Function(A, shape)
+
+
+# ---- numbers ------------------------------------------------------------------------------------
+
+
+def reciprocal(s: Tensor) -> Tensor:
+    """Return 1 / s where s > 0, else 0: the singular values of the pseudo-inverse."""
+    # The inner `where` keeps 1 / 0 out of the graph: its gradient would be NaN.
+    return torch.where(s > 0, 1 / s.where(s > 0, torch.ones_like(s)), torch.zeros_like(s))
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Convert half precision to float32; leave other dtypes.
+
+    Half precisions have no Fourier transform on most devices, and no room for sums.
+    """
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def tolerance(x: Tensor) -> float:
+    """Return the relative residual at which conjugate gradient may stop, for the dtype of x."""
+    return 1e-14 if x.dtype == torch.float64 else 1e-6

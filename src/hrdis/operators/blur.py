@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .base import LinearOperator, SVDOperator, wide
+from .base import LinearOperator, SVDOperator, at_least_float32
 from .kernels import checked
 
 Boundary = Literal["reflect", "replicate", "zero"]
@@ -82,7 +82,7 @@ class Blur(LinearOperator):
                 f"{2 * q + 1}: its sides must exceed {p} and {q}. Use a larger image, a smaller "
                 "kernel, or Blur(kernel, boundary='replicate')."
             )
-        padded = F.pad(wide(x), (q, q, p, p), mode=MODES[self.boundary])
+        padded = F.pad(at_least_float32(x), (q, q, p, p), mode=MODES[self.boundary])
         K = self._response(padded)
         # The transform is periodic; what it wraps around ends up in the padding, which is cut off.
         y = torch.fft.irfft2(K * torch.fft.rfft2(padded), s=padded.shape[-2:])
@@ -90,7 +90,7 @@ class Blur(LinearOperator):
 
     def adjoint(self, y: Tensor) -> Tensor:
         p, q = self._reach()
-        padded = F.pad(wide(y), (q, q, p, p))
+        padded = F.pad(at_least_float32(y), (q, q, p, p))
         K = self._response(padded)
         x = torch.fft.irfft2(K.conj() * torch.fft.rfft2(padded), s=padded.shape[-2:])
         return _folded(_folded(x, p, self.boundary).mT, q, self.boundary).mT.to(y.dtype)
@@ -152,13 +152,13 @@ class CircularBlur(SVDOperator):
         return f"kernel={tuple(self.kernel.shape)}, tolerance={self.tolerance:g}"
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(wide(x)).to(x.dtype)
+        return super().forward(at_least_float32(x)).to(x.dtype)
 
     def adjoint(self, y: Tensor) -> Tensor:
-        return super().adjoint(wide(y)).to(y.dtype)
+        return super().adjoint(at_least_float32(y)).to(y.dtype)
 
     def pinv(self, y: Tensor) -> Tensor:
-        return super().pinv(wide(y)).to(y.dtype)
+        return super().pinv(at_least_float32(y)).to(y.dtype)
 
     def init(self, y: Tensor) -> Tensor:
         """y itself, as ``smooth``."""
@@ -169,19 +169,21 @@ class CircularBlur(SVDOperator):
         return y.clone()
 
     def singulars(self, x: Tensor) -> Tensor:
-        return self._response(wide(x))[0].to(x.dtype)
+        return self._response(at_least_float32(x))[0].to(x.dtype)
 
     def V(self, spectrum: Tensor) -> Tensor:
         return torch.fft.ifft2(spectrum, norm="ortho").real
 
     def Vt(self, x: Tensor) -> Tensor:
-        return torch.fft.fft2(wide(x), norm="ortho")
+        return torch.fft.fft2(at_least_float32(x), norm="ortho")
 
     def U(self, spectrum: Tensor) -> Tensor:
         return torch.fft.ifft2(self._response(spectrum.real)[1] * spectrum, norm="ortho").real
 
     def Ut(self, y: Tensor) -> Tensor:
-        return self._response(wide(y))[1].conj() * torch.fft.fft2(wide(y), norm="ortho")
+        return self._response(at_least_float32(y))[1].conj() * torch.fft.fft2(
+            at_least_float32(y), norm="ortho"
+        )
 
     def _response(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The singular values |K| and the phase of K, 0 where they are, for images like x."""

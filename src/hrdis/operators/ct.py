@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .base import LinearOperator, Shape, wide
+from .base import LinearOperator, Shape, at_least_float32
 
 
 class CT(LinearOperator):
@@ -100,19 +100,23 @@ class CT(LinearOperator):
                 f"CT got images of shape {tuple(x.shape[1:])}. (1, {self.size}, {self.size}) is "
                 f"expected. For other squares: CT(views={len(self.angles)}, size={x.shape[-1]})."
             )
-        return torch.stack([self._view(wide(x), v) for v in range(len(self.angles))], -1).to(
-            x.dtype
-        )
+        return torch.stack(
+            [self._view(at_least_float32(x), v) for v in range(len(self.angles))], -1
+        ).to(x.dtype)
 
     def adjoint(self, y: Tensor) -> Tensor:
-        total = torch.zeros(self.image_shape(tuple(y.shape)), dtype=wide(y).dtype, device=y.device)
+        total = torch.zeros(
+            self.image_shape(tuple(y.shape)), dtype=at_least_float32(y).dtype, device=y.device
+        )
         with (
             torch.inference_mode(False),
             torch.enable_grad(),
         ):  # the transpose of a linear map is its gradient
             x = torch.zeros_like(total).requires_grad_()
             for v in range(len(self.angles)):
-                (part,) = torch.autograd.grad(self._view(x, v), x, wide(y)[..., v].clone())
+                (part,) = torch.autograd.grad(
+                    self._view(x, v), x, at_least_float32(y)[..., v].clone()
+                )
                 total = total + part
         return total.to(y.dtype)
 
@@ -126,7 +130,8 @@ class CT(LinearOperator):
         """
         d, n = self.detectors, self.size
         filtered = torch.fft.ifft(
-            _ramp(d).to(y.device)[:, None] * torch.fft.fft(wide(y).double(), len(_ramp(d)), -2),
+            _ramp(d).to(y.device)[:, None]
+            * torch.fft.fft(at_least_float32(y).double(), len(_ramp(d)), -2),
             dim=-2,
         )
         filtered = filtered.real[..., :d, :]

@@ -1,52 +1,58 @@
-"""Operators of the deepinv library as ours, known by their methods alone: deepinv itself is not
-needed.
+"""Adapters for operators of the deepinv library, which need not be installed.
 
-Images there are u in [0, 1], here x = 2 u - 1 in [-1, 1]. For a linear A and y = A u + sigma z
+They are recognised by their methods alone. Images there are u in [0, 1], here x = 2 u - 1 in
+[-1, 1]. For a linear A and y = A u + sigma z
 
-    y - A 1 / 2 = (A / 2) x + sigma z,
+    2 y - A 1 = A x + 2 sigma z,
 
-so A / 2 serves once y is moved: ``from_theirs`` (y) = y - A 1 / 2, and sigma stays theirs. A
+so their operator serves as it is, once the measurement is shifted and its noise level doubled. A
 nonlinear A becomes x -> A((x + 1) / 2), and y and sigma stay as they are. ``hrdis.Problem(y,
 physics)`` does all of it.
-
-Settings of solvers weigh measurements of images in [-1, 1]: there a half of A would count as a
-quarter of the data. The operator knows its ``scale``, and `Problem.rescaled`, which the driver asks
-for, is 2 y - A 1 = A x + 2 sigma z.
 """
 
+import warnings
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from .. import _deprecated
+from ..messages import level_outside
 from ..rng import stream
-from .base import ZERO, LinearOperator, Operator, Shape, SVDOperator
+from .base import ADAPTERS, ZERO, Adapter, LinearOperator, Operator, Shape, SVDOperator
+
+#: Errors by which a method of a Physics says that it cannot do what was asked.
+REFUSALS = (AttributeError, TypeError, RuntimeError, ValueError, NotImplementedError)
 
 
-def from_deepinv(physics: Any, shape: tuple[int, int, int]) -> "Theirs":
-    """An operator of deepinv as ours.
+def from_deepinv(physics: Any, shape: tuple[int, int, int]) -> "DeepinvOperator":
+    """Convert a deepinv Physics to an operator for images in [-1, 1].
 
     A linear one becomes a `LinearOperator` (pseudo-inverse by conjugate gradient: theirs often
     stops early or is no pseudo-inverse), one with U, V and mask an `SVDOperator` if these are its
-    decomposition, everything else an `Operator` that starts from ``A_dagger``. Whether it is linear
-    is tried out on two images, for an ``A_adjoint`` does not tell: phase retrieval has one. A mask
-    per image is kept per image.
+    decomposition, everything else an `Operator` that starts from ``A_dagger``. Linearity is tried
+    out on two images, for an ``A_adjoint`` does not tell: phase retrieval has one. A mask per image
+    is kept per image.
 
     Args:
         physics: has ``A`` and, if linear, ``A_adjoint``; its noise model is not used here.
         shape: (c, h, w) of the images.
 
     Returns:
-        an operator for images in [-1, 1], with ``from_theirs(y)`` and ``to_theirs(y)`` between
-        deepinv's y and ours. The standard deviation of the noise is the same for both.
+        an operator for images in [-1, 1], with ``from_deepinv_range(y)`` and
+        ``to_deepinv_range(y)`` between deepinv's y and ours, and ``from_deepinv_sigma(sigma)``.
 
     Raises:
         TypeError: if there is no method A, or A gives no tensor of real numbers.
-        ValueError: for a shape that is none, or one that A refuses.
+        ValueError: for an invalid shape, or one that A refuses.
+
+    Cost:
+        up to eight calls of the methods of physics.
 
     Example:
         A = from_deepinv(physics, (3, 64, 64))
-        problem = hrdis.Problem(A.from_theirs(y), A, sigma_y=0.05)  # or hrdis.Problem(y, physics)
+        y = A.from_deepinv_range(y)
+        problem = hrdis.Problem(y, A, A.from_deepinv_sigma(0.05))  # or hrdis.Problem(y, physics)
     """
     if not callable(getattr(physics, "A", None)):
         raise TypeError(
@@ -59,7 +65,7 @@ def from_deepinv(physics: Any, shape: tuple[int, int, int]) -> "Theirs":
             f"shape is {tuple(shape)}. The shape (c, h, w) of the images is expected: "
             "from_deepinv(physics, (3, 64, 64))."
         )
-    u, v = _probes(physics, shape)
+    u, v = _random_images(physics, shape)
     with torch.no_grad():
         try:
             Au = physics.A(u)
@@ -76,28 +82,19 @@ def from_deepinv(physics: Any, shape: tuple[int, int, int]) -> "Theirs":
                 "Join the parts: hrdis.operators.LinearFunction(lambda x: torch.cat([p.flatten(1) "
                 "for p in physics.A(x)], 1), shape)."
             )
-        linear = callable(getattr(physics, "A_adjoint", None)) and _near(
-            physics.A(u - 2 * v), Au - 2 * physics.A(v)
-        )
-        if not linear:
-            return Nonlinear(physics, shape)
-        decomposed = Decomposed(physics, shape)
-        return decomposed if _is_svd(decomposed, u, v) else Linear(physics, shape)
+        has_adjoint = callable(getattr(physics, "A_adjoint", None))
+        if not (has_adjoint and _near(physics.A(u - 2 * v), Au - 2 * physics.A(v))):
+            return DeepinvNonlinear(physics, shape)
+        decomposed = DeepinvSVD(physics, shape)
+        return decomposed if _is_svd(decomposed, u, v) else DeepinvLinear(physics, shape)
 
 
-class Theirs(Operator):
-    """What the three kinds share: where images and measurements lie.
+class DeepinvOperator(Operator):
+    """Base of the adapters for deepinv operators: images in [-1, 1], measurements of that range."""
 
-    ``scale`` is 1/2 for what is linear: y = scale A x + noise of their sigma.
-    """
-
-    def __init__(self, physics: Any, shape: Shape, scale: float = 0.5):
+    def __init__(self, physics: Any, shape: Shape):
         super().__init__()
-        self.physics, self.shape, self.scale = physics, tuple(shape), scale
-
-    def whole(self) -> "Theirs":
-        """A itself, not its half: what measures images in [-1, 1] as one of ours does."""
-        return type(self)(self.physics, self.shape, 1.0)
+        self.physics, self.shape = physics, tuple(shape)
 
     def extra_repr(self) -> str:
         return f"{type(self.physics).__name__}, shape={self.shape}"
@@ -105,91 +102,125 @@ class Theirs(Operator):
     def image_shape(self, y_shape: Shape) -> Shape:
         return (y_shape[0], *self.shape)
 
+    def from_deepinv_range(self, y: Tensor) -> Tensor:
+        """Convert deepinv's y to that of images in [-1, 1]: 2 y - A 1."""
+        return 2 * y - self._of_ones(y)
+
+    def to_deepinv_range(self, y: Tensor) -> Tensor:
+        """Convert a y of images in [-1, 1] to deepinv's: (y + A 1) / 2."""
+        return (y + self._of_ones(y)) / 2
+
+    def from_deepinv_sigma(self, sigma: float) -> float:
+        """Convert a noise level of deepinv to units of `from_deepinv_range`: 2 sigma."""
+        return 2 * sigma
+
     def from_theirs(self, y: Tensor) -> Tensor:
-        """Our y of deepinv's: y - A 1 / 2."""
-        return 2 * self.scale * y - self._white(y)
+        """Call `from_deepinv_range`: deprecated."""
+        _deprecated.warn("A.from_theirs(y)", "A.from_deepinv_range(y)")
+        return self.from_deepinv_range(y)
 
     def to_theirs(self, y: Tensor) -> Tensor:
-        """deepinv's y of ours: y + A 1 / 2."""
-        return (y + self._white(y)) / (2 * self.scale)
+        """Call `to_deepinv_range`: deprecated."""
+        _deprecated.warn("A.to_theirs(y)", "A.to_deepinv_range(y)")
+        return self.to_deepinv_range(y)
 
-    def _white(self, y: Tensor) -> Tensor:
+    def _of_ones(self, y: Tensor) -> Tensor:
+        """Return A 1 for measurements like y: that of a white image in either range."""
         with torch.no_grad():
             return self(y.new_ones(self.image_shape(tuple(y.shape))))
 
 
-class Nonlinear(Theirs):
-    """x -> A((x + 1) / 2); y and sigma are deepinv's own."""
-
-    def __init__(self, physics: Any, shape: Shape, scale: float = 1.0):
-        super().__init__(physics, shape, scale)
+class DeepinvNonlinear(DeepinvOperator):
+    """The operator x -> A((x + 1) / 2); y and sigma are deepinv's own."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.physics.A((x + 1) / 2)
 
     def pinv(self, y: Tensor) -> Tensor:
-        """The starting picture: ``A_dagger(y)`` where it gives a finite real one, else mid-grey."""
-        shape = self.image_shape(tuple(y.shape))
+        """Return a starting image: ``A_dagger(y)`` if it is real and finite, else mid-grey."""
+        grey = y.new_zeros(self.image_shape(tuple(y.shape)))
         try:
             u = self.physics.A_dagger(y)
-        except (AttributeError, NotImplementedError, RuntimeError, ValueError, TypeError):
-            u = None
-        real = isinstance(u, Tensor) and u.is_floating_point() and tuple(u.shape) == shape
-        return 2 * u.detach() - 1 if real and bool(torch.isfinite(u).all()) else y.new_zeros(shape)
+        except REFUSALS:
+            return grey
+        if not isinstance(u, Tensor) or not u.is_floating_point() or u.shape != grey.shape:
+            return grey
+        if not bool(torch.isfinite(u).all()):
+            return grey
+        return 2 * u.detach() - 1
 
-    def from_theirs(self, y: Tensor) -> Tensor:
+    def from_deepinv_range(self, y: Tensor) -> Tensor:
+        """Return a copy of y: a nonlinear A measures the image in [0, 1], in units of its own."""
         return y.clone()
 
-    def to_theirs(self, y: Tensor) -> Tensor:
+    def to_deepinv_range(self, y: Tensor) -> Tensor:
+        """Return a copy of y."""
         return y.clone()
 
+    def from_deepinv_sigma(self, sigma: float) -> float:
+        """Return sigma, which is in units of y already."""
+        return sigma
 
-class Linear(Theirs, LinearOperator):
-    """A / 2 and ``A_adjoint`` / 2, on images in [-1, 1]."""
+
+class DeepinvLinear(DeepinvOperator, LinearOperator):
+    """The operator A and its ``A_adjoint``, on images in [-1, 1]."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.scale * self.physics.A(x)
+        return self.physics.A(x)
 
     def adjoint(self, y: Tensor) -> Tensor:
-        return self.scale * self.physics.A_adjoint(y)
+        return self.physics.A_adjoint(y)
 
 
-class Decomposed(Theirs, SVDOperator):
-    """A / 2 = U diag(mask / 2) V*, where signs and phases of the mask go to U."""
+class DeepinvSVD(DeepinvOperator, SVDOperator):
+    """The operator A = U diag(mask) V*, where signs and phases of the mask belong to U.
 
-    holes = True  # `observed` is None for any other mask
+    Args:
+        physics: has U, V, their adjoints, and a mask.
+        shape: (c, h, w) of the images.
+        index: of the image whose mask is used, where each image has its own; None for all.
+    """
 
-    def __init__(self, physics: Any, shape: Shape, scale: float = 0.5, only: int | None = None):
-        super().__init__(physics, shape, scale)
-        self.only = only  # the image whose mask this is, where each has its own
+    holes = True  # `observed` is None for masks that are not of 0 and 1
 
-    def whole(self) -> "Decomposed":
-        return Decomposed(self.physics, self.shape, 1.0, self.only)
+    def __init__(self, physics: Any, shape: Shape, index: int | None = None):
+        super().__init__(physics, shape)
+        self.index = index
 
     @property
     def mask(self) -> Tensor:
         mask = torch.as_tensor(self.physics.mask)
-        mask = mask if mask.is_floating_point() or mask.is_complex() else mask.float()
-        return mask if self.only is None else mask[self.only : self.only + 1]
+        if not mask.is_floating_point() and not mask.is_complex():
+            mask = mask.float()
+        if self.index is None:
+            return mask
+        return mask[self.index : self.index + 1]
 
     @property
     def observed(self) -> Tensor | None:  # type: ignore[override]
         mask = self.mask
         if mask.is_complex() or not bool(((mask == 0) | (mask == 1)).all()) or bool(mask.all()):
             return None
-        one = mask.new_ones(max(len(mask), 1) if mask.ndim else 1, *self.shape)
-        with torch.no_grad():  # a picture with holes: U and V change nothing
-            image = one.cumsum(-1) + one.cumsum(-2)
-            same = self.physics.V_adjoint(image)
-            return mask if same.shape == image.shape and torch.equal(same, image) else None
+        # Only where V is the identity does the mask lie on pixels. A ramp along both axes has
+        # different pixels everywhere, so any other V changes it.
+        batch = max(len(mask), 1) if mask.ndim else 1
+        ones = mask.new_ones(batch, *self.shape)
+        ramp = ones.cumsum(-1) + ones.cumsum(-2)
+        with torch.no_grad():
+            spectrum = self.physics.V_adjoint(ramp)
+        if spectrum.shape == ramp.shape and torch.equal(spectrum, ramp):
+            return mask
+        return None
 
-    def for_image(self, i: int) -> "Decomposed":
+    def for_image(self, i: int) -> "DeepinvSVD":
         mask = self.mask
-        own = mask.ndim == len(self.shape) + 1 and len(mask) > 1
-        return Decomposed(self.physics, self.shape, self.scale, i) if own else self
+        if mask.ndim == len(self.shape) + 1 and len(mask) > 1:
+            return DeepinvSVD(self.physics, self.shape, i)
+        return self
 
     def singulars(self, x: Tensor) -> Tensor:
-        s = self.scale * self.mask.abs()
+        s = self.mask.abs()
+        # Masks made by Fourier transforms hold rounding errors of their dtype instead of zeros.
         rounding = max(ZERO, 10 * torch.finfo(s.dtype).eps)
         return s.where(s > rounding * s.max(), torch.zeros_like(s)).to(x)
 
@@ -207,56 +238,122 @@ class Decomposed(Theirs, SVDOperator):
         return self._phase(spectrum).conj() * spectrum
 
     def _phase(self, spectrum: Tensor) -> Tensor:
-        """mask / |mask|, and 0 where A is blind."""
+        """Return mask / |mask|, and 0 in the null space of A."""
         mask = self.mask.to(spectrum.device)
-        mask = mask if mask.is_complex() else mask.to(spectrum.real.dtype)
+        if not mask.is_complex():
+            mask = mask.to(spectrum.real.dtype)
         return mask.sgn() * (self.singulars(mask.real) > 0)
 
 
-def _probes(physics: Any, shape: Shape) -> list[Tensor]:
-    """Two batches of noise where the parameters of the physics are, one image per mask."""
-    held: list[Tensor] = []
+# ---- trying a physics ---------------------------------------------------------------------------
+
+
+def _random_images(physics: Any, shape: Shape) -> tuple[Tensor, Tensor]:
+    """Return two batches of noise on the device of the physics, with one image per mask."""
+    like = torch.zeros(())
     if isinstance(physics, nn.Module):
-        held = [
-            t
-            for t in (*physics.parameters(), *physics.buffers())
-            if t.is_floating_point() or t.is_complex()
-        ]
-    like = held[0].real if held else torch.zeros(())
+        for tensor in (*physics.parameters(), *physics.buffers()):
+            if tensor.is_floating_point() or tensor.is_complex():
+                like = tensor.real
+                break
     mask = getattr(physics, "mask", None)
     batch = len(mask) if isinstance(mask, Tensor) and mask.ndim == len(shape) + 1 else 1
-    draws = (stream(k, "deepinv").standard_normal((batch, *shape)) for k in range(2))
-    return [torch.from_numpy(z).to(like) for z in draws]
+    u = stream(0, "deepinv").standard_normal((batch, *shape))
+    v = stream(1, "deepinv").standard_normal((batch, *shape))
+    return torch.from_numpy(u).to(like), torch.from_numpy(v).to(like)
 
 
 def _near(a: Any, b: Tensor) -> bool:
-    """Whether a is b up to single precision."""
-    same = isinstance(a, Tensor) and a.shape == b.shape
-    return same and bool(
-        (a - b).abs().square().sum().sqrt() <= 1e-4 * b.abs().square().sum().sqrt()
-    )
-
-
-def _is_svd(A: Decomposed, u: Tensor, v: Tensor) -> bool:
-    """Whether U, V and mask decompose A, with all of the image in V: grey from colours has only the
-    range there.
-    """
-    if not all(
-        callable(getattr(A.physics, name, None)) for name in ("U", "V", "U_adjoint", "V_adjoint")
-    ):
+    """Return True if a is b up to single precision."""
+    if not isinstance(a, Tensor) or a.shape != b.shape:
         return False
+    error = (a - b).abs().square().sum().sqrt()
+    return bool(error <= 1e-4 * b.abs().square().sum().sqrt())
+
+
+def _is_svd(A: DeepinvSVD, u: Tensor, v: Tensor) -> bool:
+    """Return True if U, V and mask are an SVD of A and V spans all images.
+
+    A colour image turned grey, for one, may have a V that spans the range of A only.
+    """
+    for name in ("U", "V", "U_adjoint", "V_adjoint"):
+        if not callable(getattr(A.physics, name, None)):
+            return False
     try:
         s = A.singulars(u)
-        symmetric = _near(
-            A.filter(s, u).flatten() @ v.flatten(), u.flatten() @ A.filter(s, v).flatten()
-        )
-        whole = _near(A.V(A.Vt(u)), u)
+        if not _near(A.V(A.Vt(u)), u):
+            return False
+        # V diag(s) V* is symmetric only if V is unitary.
+        across = A.filter(s, u).flatten() @ v.flatten()
+        if not _near(across, u.flatten() @ A.filter(s, v).flatten()):
+            return False
         y = A.physics.A(u)
-        return (
-            whole
-            and symmetric
-            and _near(A(u), A.scale * y)
-            and _near(A.adjoint(y), A.scale * A.physics.A_adjoint(y))
-        )
-    except (AttributeError, TypeError, RuntimeError, ValueError, NotImplementedError):
+        return _near(A(u), y) and _near(A.adjoint(y), A.physics.A_adjoint(y))
+    except REFUSALS:
         return False
+
+
+# ---- measurements of a physics ------------------------------------------------------------------
+
+
+def is_physics(A: object) -> bool:
+    """Return True if A is a deepinv Physics: it has A, and A_adjoint, A_dagger or A_vjp."""
+    if isinstance(A, Operator) or not callable(getattr(A, "A", None)):
+        return False
+    backwards = ("A_adjoint", "A_dagger", "A_vjp")
+    return any(callable(getattr(A, name, None)) for name in backwards)
+
+
+def image_shape(physics: Any, y: Tensor) -> tuple[int, int, int]:
+    """Return (c, h, w) of the images behind y.
+
+    That of ``A_adjoint(y)``; without one ``img_size`` or ``imsize``; without these that of y.
+    """
+    found: Any = None
+    try:
+        with torch.no_grad():
+            found = tuple(physics.A_adjoint(y).shape[1:])
+    except REFUSALS:
+        found = getattr(physics, "img_size", None) or getattr(physics, "imsize", None)
+    if not isinstance(found, tuple | list) or len(found) != 3:
+        found = (*y.shape[1:], 1, 1, 1)[:3]
+    return int(found[0]), int(found[1]), int(found[2])
+
+
+def noise_level(physics: Any) -> float:
+    """Return the noise level a deepinv Physics declares, in its units; 0 without a noise model.
+
+    Raises:
+        ValueError: if images have different levels.
+
+    Warns:
+        UserWarning: of a noise model that is not Gaussian.
+    """
+    model = getattr(physics, "noise_model", None)
+    sigma = getattr(model, "sigma", None)
+    name = type(model).__name__
+    if model is None or name == "ZeroNoise":
+        return 0.0
+    if sigma is None or hasattr(model, "gain"):
+        warnings.warn(
+            f"The noise model {name} is not Gaussian; sigma_y = "
+            f"{0 if sigma is None else float(sigma):g} is taken. The noise's standard deviation "
+            "is expected: hrdis.Problem(y, physics, sigma_y=0.05).",
+            stacklevel=level_outside(),
+        )
+    levels = torch.as_tensor(0.0 if sigma is None else sigma).flatten().unique()
+    if len(levels) != 1:
+        raise ValueError(
+            f"noise_model.sigma differs between images: {[round(float(s), 6) for s in levels]}. "
+            "One level is expected. Solve image by image: hrdis.Problem(y[i : i + 1], physics, "
+            "sigma_y=float(physics.noise_model.sigma[i]))."
+        )
+    return float(levels[0])
+
+
+def measurement(A: DeepinvOperator, y: Tensor, sigma: float) -> tuple[Tensor, float]:
+    """Convert a measurement and its noise level from deepinv's units to those of A."""
+    return A.from_deepinv_range(y), A.from_deepinv_sigma(sigma)
+
+
+ADAPTERS.append(Adapter(is_physics, from_deepinv, image_shape, noise_level, measurement))

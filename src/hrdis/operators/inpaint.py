@@ -40,14 +40,14 @@ class Inpainting(SVDOperator):
             raise TypeError(
                 f"The mask is given as {got}. A tensor of shape (h, w) or (b, 1, h, w) is "
                 "expected: torch.from_numpy(mask), or, of a file, "
-                "hrdis.operators.masks.from_file(path, hole='white')."
+                "hrdis.images.read_mask(path, hole='white')."
             )
         values = mask.unique()
         if not bool(((values == 0) | (values == 1)).all()):
             raise ValueError(
                 f"The mask holds values from {float(values.min()):g} to {float(values.max()):g}. "
                 "Only 0 (hole) and 1 (observed) are expected. For a picture of a mask: "
-                "hrdis.operators.masks.from_file(path, hole='white')."
+                "hrdis.images.read_mask(path, hole='white')."
             )
         mask = mask.reshape(*[1] * (4 - mask.ndim), *mask.shape).float()
         empty = (mask.flatten(1).sum(1) == 0).nonzero().flatten().tolist()

@@ -1,19 +1,16 @@
-"""Blur kernels: Gaussian, uniform, motion, those of the papers by name, and kernels from a file.
+"""Blur kernels: Gaussian, uniform, motion, and those that the papers name.
 
 Every function returns float64 with odd sides and sum 1.
 """
 
 import math
 import warnings
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from .. import images
+from .. import _deprecated
 from ..rng import stream
-
-OFF_CENTRE = 1.0  # pixels by which a kernel of a file may move the picture without a word
 
 
 def gaussian(size: int = 61, std: float = 3.0) -> Tensor:
@@ -116,70 +113,6 @@ def motion(size: int = 61, intensity: float = 0.5, seed: int = 0, index: int = 0
     return kernel / kernel.sum()
 
 
-def from_file(path: str | Path) -> Tensor:
-    """Read a kernel from a ``.npy`` array or a picture (bright = heavy), divided by its sum.
-
-    A kernel is a point spread function: the picture of a point of light.
-
-    Args:
-        path: the file: an array of shape (kh, kw), or a picture of that size, whose colours are
-            averaged, and which is black where it is transparent.
-
-    Raises:
-        ValueError: if there is no such file, it cannot be read, has even sides, or a sum that is 0
-            or not finite.
-
-    Warns:
-        UserWarning: of a kernel whose centre of mass is not at its centre, as such a blur moves the
-            picture.
-    """
-    import numpy as np
-
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist. A kernel as .npy array or picture is expected.")
-    if path.suffix == ".npy":
-        try:
-            values = np.load(path, allow_pickle=False).astype(np.float64)
-        except Exception:  # a ZIP of arrays is none, and a header may promise terabytes
-            raise ValueError(
-                f"{path} cannot be read. A kernel as .npy array or picture is expected."
-            ) from None
-    else:
-        values = images.read_numbers(path)
-    if values.ndim != 2 or any(n % 2 == 0 for n in values.shape):
-        sides = " x ".join(map(str, values.shape))
-        raise ValueError(
-            f"{path} holds a kernel of {sides}. Two odd sides are expected, so that it has a "
-            "centre: add a row or column of zeros."
-        )
-    total = float(values.sum())
-    if not np.isfinite(values).all() or abs(total) < 1e-12:
-        raise ValueError(
-            f"{path} holds a kernel whose sum is {total:g}. A finite sum other than 0 is expected."
-        )
-    kernel = torch.from_numpy(values / total)
-    down, right = _off_centre(kernel)
-    if max(abs(down), abs(right)) > OFF_CENTRE:
-        warnings.warn(
-            f"The centre of mass of {path} lies {abs(down):.1f} pixels "
-            f"{'below' if down > 0 else 'above'} and {abs(right):.1f} pixels "
-            f"{'right' if right > 0 else 'left'} of its centre. The blur is taken to have moved "
-            "the picture by that, and the restored one is moved back. If it has not, centre the "
-            "kernel.",
-            stacklevel=2,
-        )
-    return kernel
-
-
-def _off_centre(kernel: Tensor) -> tuple[float, float]:
-    """Return how far below and right of its centre a kernel of sum 1 has its centre of mass, in
-    pixels.
-    """
-    down, right = (torch.arange(n, dtype=kernel.dtype) - n // 2 for n in kernel.shape)
-    return float(kernel.sum(1) @ down), float(kernel.sum(0) @ right)
-
-
 def checked(kernel: Tensor, axes: int = 2) -> Tensor:
     """The kernel in float64, if it is one that a blur can take.
 
@@ -233,3 +166,12 @@ def _check_size(size: int) -> None:
             f"size is {size!r}. An odd number of pixels is expected, so that a kernel has a "
             "centre: 61."
         )
+
+
+def __getattr__(name: str) -> object:
+    if name != "from_file":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .. import images
+
+    _deprecated.warn("kernels.from_file", "hrdis.images.read_kernel(path)")
+    return images.read_kernel

@@ -1,5 +1,6 @@
-"""Masks for inpainting: generated free-form strokes, scratches, boxes, random pixels, and masks
-from a file.
+"""Generated masks for inpainting: free-form strokes, scratches, boxes and random pixels.
+
+Masks in files are read by `hrdis.images.read_mask`.
 
 Every function returns the *observed* mask, (h, w) float, 1 = observed and 0 = hole.
 """
@@ -10,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import _deprecated
 from ..rng import stream
-from .mask_files import from_file as from_file
-from .mask_files import palette as palette
 
 
 def freeform(
@@ -189,3 +189,15 @@ def random_pixels(
     dropped = rng.choice(h * w, int(hole * h * w), replace=False)
     mask[torch.from_numpy(dropped)] = 0
     return mask.reshape(h, w)
+
+
+def __getattr__(name: str) -> object:
+    if name not in ("from_file", "palette"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .. import images
+
+    if name == "from_file":
+        _deprecated.warn("masks.from_file", "hrdis.images.read_mask(path, hole)")
+        return images.read_mask
+    _deprecated.warn("masks.palette", "hrdis.images.read_palette_mask(path, band, index)")
+    return images.read_palette_mask

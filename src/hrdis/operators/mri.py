@@ -7,7 +7,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from .base import LinearOperator, Shape, SVDOperator, wide
+from .base import LinearOperator, Shape, SVDOperator, at_least_float32
 
 
 def MRI(mask: Tensor, coils: Tensor | None = None) -> "SingleCoilMRI | MultiCoilMRI":
@@ -248,7 +248,7 @@ def _complex(x: Tensor) -> Tensor:
             "imaginary part: torch.view_as_real(y).movedim(-1, 1), or .movedim(-1, 2) with "
             "several coils."
         )
-    return torch.complex(*wide(x).unbind(1))
+    return torch.complex(*at_least_float32(x).unbind(1))
 
 
 def _parts(z: Tensor) -> Tensor:

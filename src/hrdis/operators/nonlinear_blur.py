@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..rng import stream
 from .base import Operator
+from .hints import crop_or_pad
 
 SIDE = 128  # the network halves seven times
 WIDTH = 512  # channels of the latent
@@ -100,12 +101,9 @@ class NonlinearBlur(Operator):
                 "-1, -1)."
             )
         if h % SIDE or w % SIDE:
-            down, up = (
-                [max(n // SIDE + k, 1) * SIDE if n % SIDE else n for n in (h, w)] for k in (0, 1)
-            )
             raise ValueError(
-                f"The image is {h} x {w}. Multiples of {SIDE} are expected. Crop it to {down[0]} x "
-                f"{down[1]} or pad it to {up[0]} x {up[1]}."
+                f"The image is {h} x {w}. Multiples of {SIDE} are expected. "
+                f"{crop_or_pad(h, w, SIDE)}"
             )
         k = self.latents(len(x), h, w)
         own = next(self.network.parameters())  # the network runs in its own precision

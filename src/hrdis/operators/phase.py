@@ -1,6 +1,7 @@
 """Phase retrieval: the magnitude of the Fourier transform is known, its phase is lost."""
 
 import warnings
+from collections.abc import Callable
 from math import ceil, floor, isfinite
 from typing import Literal
 
@@ -8,12 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .base import Operator, Shape
+from .base import Operator, Shape, at_least_float32
 
 
 class PhaseRetrieval(Operator):
-    """``A x = |F pad(x)|`` per channel, F the orthonormal 2-D Fourier transform, zero frequency in
-    the middle.
+    """The operator ``A x = |F pad(x)|`` per channel, F the orthonormal 2-D Fourier transform.
+
+    Zero frequency lies in the middle.
 
     Zeros go on all four sides, p = int(oversample / 8 * n) for a side of n: "2.0" is 1.5 n samples
     per axis and 2.25 times as many in all. Energy is kept, ||A x|| = ||x||, for
@@ -79,12 +81,13 @@ class PhaseRetrieval(Operator):
         if data_range not in ("[-1,1]", "[0,1]"):
             raise ValueError(f"data_range is {data_range!r}. '[-1,1]' or '[0,1]' is expected.")
         if sides is not None and min(sides) == 0:
-            _warn_of_none(f"padding is {padding!r}")
+            _warn_of_no_padding(f"padding is {padding!r}")
         self.oversample, self.padding, self.data_range = oversample, sides, data_range
 
     def extra_repr(self) -> str:
-        how = f"oversample={self.oversample}" if self.padding is None else f"padding={self.padding}"
-        return f"{how}, data_range={self.data_range!r}"
+        if self.padding is None:
+            return f"oversample={self.oversample}, data_range={self.data_range!r}"
+        return f"padding={self.padding}, data_range={self.data_range!r}"
 
     def forward(self, x: Tensor) -> Tensor:
         if x.is_complex():
@@ -93,68 +96,71 @@ class PhaseRetrieval(Operator):
                 "part: A(x.real)."
             )
         h, w = x.shape[-2:]
-        top, left = (self._pad(n, axis) for axis, n in enumerate((h, w)))
+        top, left = self._zeros_beside(h, 0), self._zeros_beside(w, 1)
         if self.padding is None and min(top, left) == 0:
-            _warn_of_none(f"oversample = {self.oversample:g} of {h} x {w} pads nothing")
-        u = _wide(x)
-        u = F.pad(u if self.data_range == "[-1,1]" else (u + 1) / 2, (left, left, top, top))
+            _warn_of_no_padding(f"oversample = {self.oversample:g} of {h} x {w} pads nothing")
+        u = at_least_float32(x)
+        if self.data_range == "[0,1]":
+            u = (u + 1) / 2
+        u = F.pad(u, (left, left, top, top))
         return _centred(torch.fft.fft2, u).abs().to(x.dtype)
 
     def pinv(self, y: Tensor) -> Tensor:
-        """A starting picture: the magnitude of the inverse transform of y with zero phase, cropped.
+        """Return a starting image: |F^-1 y|, the inverse transform with zero phase, cropped.
 
-        It has a sharp spike in the middle, and does not explain y. Negative entries of a noisy y
-        count as 0.
+        It has a sharp spike in the middle, and does not explain y. Noise makes some entries of y
+        negative; they are transformed as they are, as in the official code.
         """
         h, w = self.image_shape(tuple(y.shape))[-2:]
         top, left = (y.shape[-2] - h) // 2, (y.shape[-1] - w) // 2
-        u = _centred(torch.fft.ifft2, _wide(y).clamp(min=0)).abs()[
-            ..., top : top + h, left : left + w
-        ]
-        return (u if self.data_range == "[-1,1]" else 2 * u - 1).to(y.dtype)
+        u = _centred(torch.fft.ifft2, at_least_float32(y)).abs()
+        u = u[..., top : top + h, left : left + w]
+        if self.data_range == "[0,1]":
+            u = 2 * u - 1
+        return u.to(y.dtype)
 
     def image_shape(self, y_shape: Shape) -> Shape:
-        """The shape of x: each side of y belongs to one side of x at most, n + 2 p being increasing
-        in n.
-        """
+        """Return the shape of x; n + 2 p grows with n, so that a side of y has one n at most."""
         return (*y_shape[:-2], self._side(y_shape[-2], 0), self._side(y_shape[-1], 1))
 
-    def _pad(self, n: int, axis: int) -> int:
+    def _zeros_beside(self, n: int, axis: int) -> int:
+        """Return p, how many zeros go on either side of n pixels along an axis (0 or 1)."""
         return int(self.oversample / 8 * n) if self.padding is None else self.padding[axis]
 
     def _side(self, m: int, axis: int) -> int:
-        lowest = (
-            floor(m / (1 + self.oversample / 4))
-            if self.padding is None
-            else m - 2 * self.padding[axis]
-        )
-        highest = ceil((m + 2) / (1 + self.oversample / 4)) if self.padding is None else lowest
-        for n in range(max(lowest, 1), highest + 1):
-            if n + 2 * self._pad(n, axis) == m:
+        """Return the n with n + 2 p = m.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        if self.padding is None:
+            # p is rounded down, so that n lies between m and m + 2 over 1 + oversample / 4.
+            growth = 1 + self.oversample / 4
+            candidates = range(max(floor(m / growth), 1), ceil((m + 2) / growth) + 1)
+            example = 1
+        else:
+            n = m - 2 * self.padding[axis]
+            candidates = range(max(n, 1), n + 1)
+            example = max(n, 1)
+        for n in candidates:
+            if n + 2 * self._zeros_beside(n, axis) == m:
                 return n
-        near = lowest if self.padding is None else 1
         raise ValueError(
             f"y has a side of {m}, which no image padded by {self!r} has. A side n + 2 p is "
-            f"expected, e.g. {max(near, 1) + 2 * self._pad(max(near, 1), axis)}. Was y made with "
+            f"expected, e.g. {example + 2 * self._zeros_beside(example, axis)}. Was y made with "
             "another padding? Name it: PhaseRetrieval(padding=p)."
         )
 
 
-def _centred(transform: object, u: Tensor) -> Tensor:
-    """Zero frequency and zero position in the middle, for odd sides, too."""
-    assert callable(transform)
+def _centred(transform: Callable[..., Tensor], u: Tensor) -> Tensor:
+    """Transform with zero frequency and zero position in the middle, for odd sides too."""
     axes = (-2, -1)
     return torch.fft.fftshift(transform(torch.fft.ifftshift(u, dim=axes), norm="ortho"), dim=axes)
 
 
-def _wide(u: Tensor) -> Tensor:
-    """No Fourier transform of half precision on every device."""
-    return u.float() if u.dtype in (torch.bfloat16, torch.float16) else u
-
-
-def _warn_of_none(what: str) -> None:
+def _warn_of_no_padding(reason: str) -> None:
     warnings.warn(
-        f"Nothing is oversampled: {what}. Padding is expected, since magnitudes of as many "
+        f"Nothing is oversampled: {reason}. Padding is expected, since magnitudes of as many "
         "samples as pixels leave many images: PhaseRetrieval(oversample=2.0).",
         stacklevel=3,
     )

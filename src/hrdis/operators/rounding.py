@@ -6,7 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .base import Operator
+from .base import Operator, at_least_float32
+from .hints import crop_or_pad
 
 Rounding = Literal["ste", "hard"]
 
@@ -113,14 +114,11 @@ class JPEG(_Rounds):
             )
         cell = 8 if c == 1 else 16
         if h % cell or w % cell:
-            down, up = (
-                [max(n // cell + k, 1) * cell if n % cell else n for n in (h, w)] for k in (0, 1)
-            )
             raise ValueError(
-                f"The image is {h} x {w}. Multiples of {cell} are expected. Crop it to {down[0]} x "
-                f"{down[1]} or pad it to {up[0]} x {up[1]}."
+                f"The image is {h} x {w}. Multiples of {cell} are expected. "
+                f"{crop_or_pad(h, w, cell)}"
             )
-        v = (_wide(x) + 1) / 2 * 255
+        v = (at_least_float32(x) + 1) / 2 * 255
         if c == 1:
             v = self._coded(v - 128, self.luminance) + 128
         else:
@@ -178,15 +176,10 @@ class Quantization(_Rounds):
 
     def forward(self, x: Tensor) -> Tensor:
         steps = 2**self.bits - 1
-        exact = (_wide(x) + 1) / 2 * steps
+        exact = (at_least_float32(x) + 1) / 2 * steps
         return (self.rounded(exact, (exact + 0.5).floor()) / steps * 2 - 1).to(x.dtype)
 
 
 def _recolour(matrix: Tensor, v: Tensor) -> Tensor:
     """A 3 x 3 matrix on the channels of (b, 3, h, w)."""
     return torch.einsum("dc,bchw->bdhw", matrix.to(v), v)
-
-
-def _wide(u: Tensor) -> Tensor:
-    """Half precision does not tell 256 levels apart."""
-    return u.float() if u.dtype in (torch.bfloat16, torch.float16) else u

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..rng import stream
 from .base import Shape, SVDOperator
+from .hints import crop_or_pad
 
 
 class CompressedSensing(SVDOperator):
@@ -128,11 +129,9 @@ class CompressedSensing(SVDOperator):
         """(b, c, h, w) to (b, c, h / block, w / block, block^2)."""
         k, (h, w) = self.block, x.shape[-2:]
         if h % k or w % k or min(h, w) == 0:
-            near = [max(n // k, 1) * k for n in (h, w)]
-            above = [max(-(-n // k), 1) * k for n in (h, w)]
             raise ValueError(
-                f"The image is {h} x {w}, no multiple of the block of {k} pixels. Crop it to "
-                f"{near[0]} x {near[1]} or pad it to {above[0]} x {above[1]}."
+                f"The image is {h} x {w}, no multiple of the block of {k} pixels. "
+                f"{crop_or_pad(h, w, k)}"
             )
         return x.unflatten(-1, (w // k, k)).unflatten(-3, (h // k, k)).transpose(-3, -2).flatten(-2)
 

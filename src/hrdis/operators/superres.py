@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .hints import crop_or_pad
 from .separable import Separable
 
 
@@ -51,11 +52,9 @@ class SuperResolution(Separable):
     def forward(self, x: Tensor) -> Tensor:
         h, w = x.shape[-2:]
         if h % self.scale or w % self.scale:
-            near = [max(n // self.scale, 1) * self.scale for n in (h, w)]
-            above = [-(-n // self.scale) * self.scale for n in (h, w)]
             raise ValueError(
-                f"The image is {h} x {w}, no multiple of scale {self.scale}. Crop it to {near[0]} "
-                f"x {near[1]} or pad it to {above[0]} x {above[1]}."
+                f"The image is {h} x {w}, no multiple of scale {self.scale}. "
+                f"{crop_or_pad(h, w, self.scale)}"
             )
         return super().forward(x)
 

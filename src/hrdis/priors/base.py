@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..operators.base import Shape
-from ..operators.problem import Problem
+from ..problem import Problem
 from ..schedule import Schedule
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..linalg import matrix
 from ..operators.base import LinearOperator
-from ..operators.problem import Problem
+from ..problem import Problem
 from ..rng import stream
 from ..schedule import Schedule
 from .base import Prediction, Prior

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..operators.base import BlindOperator, Operator, Shape
 from ..operators.composition import Composition
-from ..operators.problem import Problem
+from ..problem import Problem
 from ..schedule import Schedule
 from .base import Prediction, Prior
 from .unet import pad

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ..operators.base import Shape
-from ..operators.problem import Problem
+from ..problem import Problem
 from .base import Prediction, Prior
 
 SHARE = 0.8  # of the free memory of a device that tiles may take

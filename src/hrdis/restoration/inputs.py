@@ -13,21 +13,11 @@ from torch import Tensor
 
 from .. import images
 from ..noise import Gaussian
-from ..operators import (
-    Blur,
-    Colorization,
-    Function,
-    Inpainting,
-    NonlinearBlur,
-    Operator,
-    Problem,
-    from_deepinv,
-    kernels,
-    masks,
-)
-from ..operators.adopt import is_physics
-from ..operators.deepinv import Theirs
+from ..operators import Blur, Colorization, Inpainting, NonlinearBlur, Operator
+from ..operators.base import as_operator
+from ..operators.deepinv import DeepinvOperator
 from ..priors import Prior
+from ..problem import Problem
 from ..tasks import Task
 from . import plugin
 from .options import Options
@@ -183,7 +173,7 @@ def _mask(options: Options, inputs: Inputs, h: int, w: int) -> Tensor:
             "be filled), or --hole alpha if the holes are transparent."
         )
     if isinstance(source, Path):
-        mask, name = masks.from_file(source, options.hole), f"The mask {source}"
+        mask, name = images.read_mask(source, options.hole), f"The mask {source}"
     else:
         mask, name = _mask_of_array(source, options.hole), "The mask"
     if mask.shape != (h, w):
@@ -218,7 +208,7 @@ def _kernel(options: Options, inputs: Inputs) -> Tensor:
             "a picture of it)."
         )
     if isinstance(inputs.kernel, Path):
-        return kernels.from_file(inputs.kernel)
+        return images.read_kernel(inputs.kernel)
     return torch.as_tensor(np.asarray(inputs.kernel), dtype=torch.float32)
 
 
@@ -294,8 +284,11 @@ def problem_of_operator(options: Options, inputs: Inputs, y: Tensor, is_picture:
     h, w = options.size or y.shape[-2:]
     channels = y.shape[1] if y.ndim == 4 and y.shape[1] in (1, 3) else 3
     A = _own_operator(options, inputs, (channels, h, w)).to(y.device)
-    if isinstance(A, Theirs):
-        y = A.from_theirs(images.to_unit(y) if is_picture else y)
+    level = Gaussian(options.noise).sigma_y
+    if isinstance(A, DeepinvOperator):
+        # --noise is for pixel values from 0 to 1, which is the range of deepinv.
+        level = A.from_deepinv_sigma(options.noise)
+        y = A.from_deepinv_range(images.to_unit(y) if is_picture else y)
     shape = A.image_shape(tuple(y.shape))
     check_pixels(options, *shape[-2:])
     with plugin.running(name):
@@ -307,18 +300,13 @@ def problem_of_operator(options: Options, inputs: Inputs, y: Tensor, is_picture:
                 f"{measured} for a picture of {shape[-2]} x {shape[-1]}. Height and width of the "
                 "restored picture are expected: --size 64 64"
             )
-        level = Gaussian(options.noise).sigma_y
-        return Problem(y, A, level * (A.scale if isinstance(A, Theirs) else 1))
+        return Problem(y, A, level)
 
 
 def _own_operator(options: Options, inputs: Inputs, shape: tuple[int, int, int]) -> Operator:
     if inputs.operator is None:
         return plugin.load(options.operator, shape)
-    if isinstance(inputs.operator, Operator):
-        return inputs.operator
-    if is_physics(inputs.operator):
-        return from_deepinv(inputs.operator, shape)
-    return Function(inputs.operator, shape=shape)
+    return as_operator(inputs.operator, shape)
 
 
 def check_pixels(options: Options, h: int, w: int) -> None:

@@ -16,9 +16,10 @@ from ..devices import DTYPES, pick_device
 from ..driver import Iteration, iterate
 from ..messages import level_outside
 from ..noise import Gaussian
-from ..operators import Inpainting, Problem, SuperResolution
+from ..operators import Inpainting, SuperResolution
 from ..priors import Prior, Tiled, load_prior
 from ..priors.checkpoints import weights_sha256
+from ..problem import Problem
 from ..solvers import Solver
 from ..solvers.base import Step
 from ..tasks import TASKS

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .. import images
 from ..operators import Function, Operator, from_deepinv
-from ..operators.adopt import is_physics
+from ..operators.deepinv import is_physics
 
 ARRAYS = (".npy", ".pt", ".safetensors")
 

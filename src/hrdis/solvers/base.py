@@ -25,8 +25,8 @@ from pydantic import Field
 from torch import Tensor
 
 from ..operators.base import BlindOperator, Operator
-from ..operators.problem import Problem
 from ..priors.base import Prediction, Prior
+from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule
 

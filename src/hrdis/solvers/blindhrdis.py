@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..linalg import rms
 from ..operators.base import BlindOperator
-from ..operators.problem import Problem
 from ..priors.base import Prior
+from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import mix
 from .base import Run, Solver, Step, data_gradient, parameter_gradients, settings

@@ -2,8 +2,8 @@
 
 from typing import ClassVar, final
 
-from ..operators.problem import Problem
 from ..priors.base import Prior
+from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from .base import Run, Solver, settings
 from .hrdis import GENTLE, HRDIS, Family

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..linalg import rms
 from ..operators.base import SVDOperator, reciprocal
-from ..operators.problem import Problem
 from ..priors.base import Prior
+from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from .base import Run, Sampler, Solver, Step, settings
 

@@ -8,8 +8,8 @@ from pydantic import Field
 from torch import Tensor
 
 from ..linalg import norm
-from ..operators.problem import Problem
 from ..priors.base import Prior
+from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule, mix
 from .base import Run, Sampler, Solver, Step, settings, through_network

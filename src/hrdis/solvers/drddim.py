@@ -7,8 +7,8 @@ import torch
 from pydantic import Field
 
 from ..linalg import rms
-from ..operators.problem import Problem
 from ..priors.base import Prior
+from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule, mix
 from .base import Run, Solver, Step, data_gradient, settings

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..linalg import rms
 from ..operators.base import BlindOperator, LinearOperator, Operator
-from ..operators.problem import Problem
 from ..priors.base import Prior
+from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from .base import Run, Sampler, Solver, Step, data_gradient, parameter_gradients, settings
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..linalg import dot, rms
 from ..operators.base import LinearOperator
-from ..operators.problem import Problem
 from ..priors.base import Prior
+from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import mix
 from .base import Run, Sampler, Solver, Step, settings, through_network

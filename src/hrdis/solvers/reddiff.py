@@ -4,8 +4,8 @@ from typing import Annotated, Any, ClassVar, final
 
 from pydantic import Field
 
-from ..operators.problem import Problem
 from ..priors.base import Prior
+from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from .base import Run, Solver, settings
 from .hrdis import GENTLE, HRDIS, Family

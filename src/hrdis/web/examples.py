@@ -11,7 +11,7 @@ import numpy as np
 from .. import images
 from ..noise import Gaussian
 from ..operators import Blur, Inpainting
-from ..simulate import measure
+from ..problem import measure
 from ..tasks import TASKS
 from .words import WORDS
 

@@ -11,8 +11,8 @@ import torch
 
 from .. import images
 from ..arguments import able
-from ..operators import Problem
 from ..priors.checkpoints import presets_of
+from ..problem import Problem
 from ..restoration import FileOptions
 from ..solvers import SOLVERS, Solver, preset
 from ..tasks import TASKS

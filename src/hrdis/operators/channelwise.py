@@ -8,7 +8,7 @@ from torch import Tensor
 from .base import LinearOperator, Shape
 
 
-class Slices(LinearOperator):
+class Channelwise(LinearOperator):
     """Every channel of a picture measured on its own, as the first channel of what another operator
     measures.
 
@@ -30,7 +30,7 @@ class Slices(LinearOperator):
 
     Example:
         >>> from hrdis.operators import MRI, kspace
-        >>> A = Slices(MRI(kspace.columns(32, acceleration=4)), channels=2)
+        >>> A = Channelwise(MRI(kspace.columns(32, acceleration=4)), channels=2)
         >>> A(torch.zeros(1, 3, 32, 32)).shape
         torch.Size([1, 3, 2, 32, 32])
     """
@@ -42,11 +42,11 @@ class Slices(LinearOperator):
         if not isinstance(operator, LinearOperator):
             raise TypeError(
                 f"operator is a {type(operator).__name__}. A linear operator is expected: "
-                "Slices(CT(60, size=64))."
+                "Channelwise(CT(60, size=64))."
             )
         if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
             raise ValueError(
-                f"channels is {channels!r}. 1 (CT) or 2 (MRI) is expected: Slices(operator, "
+                f"channels is {channels!r}. 1 (CT) or 2 (MRI) is expected: Channelwise(operator, "
                 "channels=2)."
             )
         self.operator, self.channels = operator, channels

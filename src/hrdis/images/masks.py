@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import images
+from .base import to_unit
+from .reading import read, read_numbers
 
 GREY = 0.2  # a larger share of greys is no painted mask: soft edges of strokes stay below
 FAINT = 0.25  # the grey of thin lines made smaller, which may be meant as holes
 GROUND = 0.1  # the least share of black ground around strokes whose edges are wide
+OFF_CENTRE = 1.0  # pixels by which a kernel may move the picture without a warning
 SOFT = 0.05  # how white a pixel at the soft edge of a stroke must be to belong to the hole
 
 #: Pixels and those above, below, left and right of them.
@@ -25,7 +27,7 @@ NEIGHBOURS: list[tuple[Any, Any]] = [
 ]  # fmt: skip
 
 
-def from_file(path: str | Path, hole: Literal["white", "black", "alpha"] = "white") -> Tensor:
+def read_mask(path: str | Path, hole: Literal["white", "black", "alpha"] = "white") -> Tensor:
     """Read a painted mask from a picture (any mode) or a ``.npy`` array of 0 and 1.
 
     Args:
@@ -122,12 +124,12 @@ def _array(path: Path, hole: str) -> np.ndarray:
 
 def _picture(path: Path, hole: str) -> np.ndarray:
     """Return how white its pixels are, 0 to 1; of transparency, how opaque."""
-    picture = images.read(path)
+    picture = read(path)
     if hole == "alpha":
         if picture.alpha is None:
             raise _opaque(path)
         return picture.alpha.numpy()
-    x = images.to_unit(picture.x)[0]
+    x = to_unit(picture.x)[0]
     grey = x[0] if len(x) == 1 else x[0] * 0.299 + x[1] * 0.587 + x[2] * 0.114
     if picture.alpha is not None:
         ground = 0.0 if hole == "white" else 1.0
@@ -155,7 +157,7 @@ def _opaque(path: Path) -> ValueError:
     )
 
 
-def palette(
+def read_palette_mask(
     path: str | Path,
     band: tuple[float, float] = (0.1, 0.2),
     index: int = 0,
@@ -209,3 +211,65 @@ def palette(
             "band. Bits that are 1 in holes are expected."
         )
     return torch.from_numpy(1 - hole.astype(np.float32))
+
+
+def read_kernel(path: str | Path) -> Tensor:
+    """Read a kernel from a ``.npy`` array or a picture (bright = heavy), divided by its sum.
+
+    A kernel is a point spread function: the picture of a point of light.
+
+    Args:
+        path: the file: an array of shape (kh, kw), or a picture of that size, whose colours are
+            averaged, and which is black where it is transparent.
+
+    Raises:
+        ValueError: if there is no such file, it cannot be read, has even sides, or a sum that is 0
+            or not finite.
+
+    Warns:
+        UserWarning: of a kernel whose centre of mass is not at its centre, as such a blur moves the
+            picture.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist. A kernel as .npy array or picture is expected.")
+    if path.suffix == ".npy":
+        try:
+            values = np.load(path, allow_pickle=False).astype(np.float64)
+        except Exception:  # a ZIP of arrays is none, and a header may promise terabytes
+            raise ValueError(
+                f"{path} cannot be read. A kernel as .npy array or picture is expected."
+            ) from None
+    else:
+        values = read_numbers(path)
+    if values.ndim != 2 or any(n % 2 == 0 for n in values.shape):
+        sides = " x ".join(map(str, values.shape))
+        raise ValueError(
+            f"{path} holds a kernel of {sides}. Two odd sides are expected, so that it has a "
+            "centre: add a row or column of zeros."
+        )
+    total = float(values.sum())
+    if not np.isfinite(values).all() or abs(total) < 1e-12:
+        raise ValueError(
+            f"{path} holds a kernel whose sum is {total:g}. A finite sum other than 0 is expected."
+        )
+    kernel = torch.from_numpy(values / total)
+    down, right = _off_centre(kernel)
+    if max(abs(down), abs(right)) > OFF_CENTRE:
+        warnings.warn(
+            f"The centre of mass of {path} lies {abs(down):.1f} pixels "
+            f"{'below' if down > 0 else 'above'} and {abs(right):.1f} pixels "
+            f"{'right' if right > 0 else 'left'} of its centre. The blur is taken to have moved "
+            "the picture by that, and the restored one is moved back. If it has not, centre the "
+            "kernel.",
+            stacklevel=2,
+        )
+    return kernel
+
+
+def _off_centre(kernel: Tensor) -> tuple[float, float]:
+    """Return how far below and right of its centre a kernel of sum 1 has its centre of mass, in
+    pixels.
+    """
+    down, right = (torch.arange(n, dtype=kernel.dtype) - n // 2 for n in kernel.shape)
+    return float(kernel.sum(1) @ down), float(kernel.sum(0) @ right)
