@@ -42,8 +42,8 @@ from photographs import (
 from torch import Tensor
 
 import hrdis
+from hrdis.checkpoints.load import weights_sha256
 from hrdis.operators.problem import Problem
-from hrdis.priors.checkpoints import weights_sha256
 from hrdis.rng import ImageRNG, stream
 from hrdis.solvers import Solver, preset
 

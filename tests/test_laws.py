@@ -20,10 +20,10 @@ MODULES = {
 FLOORS = {
     "schedule": 0, "rng": 0, "linalg": 0, "files": 0, "wording": 0,
     "operators": 1, "noise": 1, "priors": 1,
-    "solvers": 2, "tasks": 2,
+    "solvers": 2, "tasks": 2, "checkpoints": 2,
     "arguments": 3, "driver": 3, "simulate": 3,
     "images": 4, "metrics": 4, "uncertainty": 4, "interop": 4, "check": 4,
-    "restarts": 4, "fetch": 4, "devices": 4,
+    "restarts": 4, "devices": 4,
     "training": 5, "bench": 5, "restoration": 5,
     "cli": 6, "web": 6,
     "__main__": 7,
@@ -42,51 +42,19 @@ FLOORS = {
 #: deepinv's operators for ours. The best of runs is chosen by a metric, and a prior is tried by
 #: one. The page is opened by a command.
 NEIGHBOURS = {
-    ("priors.checkpoints", "priors.pipelines"),
-    ("priors.checkpoints", "priors.hub"),
-    ("priors.checkpoints", "priors.cards"),
-    ("priors.unet", "priors.weights"),
-    ("priors.unet", "priors.wrappers"),
-    ("priors.pipelines", "priors.wrappers"),
-    ("priors.denoiser", "priors.wrappers"),
-    ("priors.azula", "priors.wrappers"),
-    ("priors.adopt", "priors.wrappers"),
-    ("priors.latent", "priors.wrappers"),
-    ("priors.latent_files", "priors.wrappers"),
-    ("priors.latent_files", "priors.pipelines"),
-    ("priors.latent_files", "priors.weights"),
-    ("priors.checkpoints", "priors.unet"),
-    ("priors.checkpoints", "priors.weights"),
-    ("priors.hub", "priors.cards"),
+    ("priors.unet", "priors.networks"),
+    ("priors.denoiser", "priors.networks"),
+    ("priors.azula", "priors.networks"),
+    ("priors.latent", "priors.networks"),
+    ("priors.diffusers", "priors.networks"),
+    ("priors.diffusers", "priors.denoiser"),
+    ("priors.diffusers", "priors.unet"),
+    ("priors.diffusers", "priors.small_unet"),
     ("operators.base", "operators.real"),
     ("operators.problem", "operators.real"),
-    ("priors.pipelines", "priors.denoiser"),
-    ("priors.pipelines", "priors.hub"),
-    ("priors.pipelines", "priors.unet"),
-    ("priors.pipelines", "priors.small_unet"),
     ("priors.azula", "priors.denoiser"),
-    ("priors.adopt", "priors.azula"),
-    ("priors.adopt", "priors.pipelines"),
-    ("priors.checkpoints", "priors.latent_files"),
     ("priors.latent", "priors.unet"),
     ("priors.latent", "operators.composition"),
-    ("priors.latent_files", "priors.latent"),
-    ("priors.latent_files", "priors.unet"),
-    ("priors.checkpoints", "priors.adm"),
-    ("priors.checkpoints", "priors.ddpm_original"),
-    ("priors.adm", "priors.adm_presets"),
-    ("priors.adm", "priors.adm_shapes"),
-    ("priors.adm_shapes", "priors.adm_presets"),
-    ("priors.adm_shapes", "priors.weights"),
-    ("priors.adm", "priors.conversion"),
-    ("priors.adm", "priors.denoiser"),
-    ("priors.adm", "priors.unet"),
-    ("priors.adm", "priors.weights"),
-    ("priors.ddpm_original", "priors.conversion"),
-    ("priors.ddpm_original", "priors.unet"),
-    ("priors.ddpm_original", "priors.weights"),
-    ("priors.conversion", "priors.unet"),
-    ("priors.conversion", "priors.weights"),
     ("driver", "arguments"),
     ("simulate", "arguments"),
     ("uncertainty", "images"),
@@ -213,8 +181,9 @@ def climbs(module: str, source: str) -> list[str]:
             allowed = target in INTERFACES if solver else True
         elif package(module) and target.split(".")[0] == package(module):
             # Inside one folder: only its base.py. The folder's __init__ gathers its files, and an
-            # application (floors 5 and 6) is one program in several files.
-            gathers = module.endswith("__init__") or floor(module) >= 5
+            # application (floors 5 and 6) is one program in several files, and so are checkpoints.
+            program = floor(module) >= 5 or package(module) == "checkpoints"
+            gathers = module.endswith("__init__") or program
             allowed = gathers or target.endswith(".base")
         else:
             allowed = floor(target) == floor(module) and target in INTERFACES
@@ -381,6 +350,7 @@ def test_every_solver_file_has_a_run():
         ("operators.inpaint", "from . import masks"),
         ("priors.exact", "from ..operators.inpaint import Inpainting"),
         ("noise", "from .priors import Gaussian"),
+        ("priors.unet", "from ..checkpoints.unet import build_unet"),
         ("solvers.ddnm", "from ..operators import Inpainting"),
         ("solvers.ddnm", "from ..operators.masks import freeform"),
         ("solvers.ddnm", "from ..priors.exact import Gaussian"),
@@ -402,7 +372,7 @@ def test_law_of_floors_refuses(module, source):
     [
         ("operators.inpaint", "from ..linalg import cg\nfrom .base import LinearOperator"),
         ("priors.exact", "from ..operators.problem import Problem"),
-        ("priors.checkpoints", "from .pipelines import load_diffusers"),
+        ("checkpoints.load", "from .diffusers import load_diffusers"),
         ("solvers.__init__", "from . import ddnm, hrdis"),
         ("tasks", "from .operators import masks"),
         ("driver", "from .solvers.base import Solver"),

@@ -7,8 +7,8 @@ from itertools import pairwise
 from torch import Tensor
 
 from .operators.problem import Problem
+from .priors import is_unet
 from .priors.base import Prior
-from .priors.pipelines import is_unet
 from .rng import ImageRNG, Replay
 from .solvers import SOLVERS
 from .solvers.base import Solver

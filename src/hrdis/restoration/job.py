@@ -18,6 +18,7 @@ from torch import Tensor
 import hrdis
 
 from .. import images, uncertainty
+from ..checkpoints.load import weights_sha256
 from ..driver import iterate
 from ..operators import (
     JPEG,
@@ -30,7 +31,6 @@ from ..operators import (
     SuperResolution,
 )
 from ..priors import Prior
-from ..priors.checkpoints import weights_sha256
 from ..solvers import Solver
 from ..solvers.base import Step
 from . import plugin

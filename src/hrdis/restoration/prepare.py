@@ -9,11 +9,12 @@ from torch import Tensor
 
 from .. import images
 from ..arguments import check
+from ..checkpoints import load_prior
 from ..devices import DTYPES, pick_device
 from ..noise import Gaussian
 from ..operators import Colorization, Inpainting, Operator, Problem
 from ..operators.deepinv import Theirs
-from ..priors import Prior, Tiled, load_prior
+from ..priors import Prior, Tiled
 from ..solvers import Solver
 from ..tasks import TASKS
 from . import plugin

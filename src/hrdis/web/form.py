@@ -11,8 +11,8 @@ import torch
 
 from .. import images
 from ..arguments import able
+from ..checkpoints.load import presets_of
 from ..operators import Problem
-from ..priors.checkpoints import presets_of
 from ..restoration import Options
 from ..solvers import SOLVERS, Solver, preset
 from ..tasks import TASKS

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from .. import images
-from ..priors import Prior, load_prior
+from ..checkpoints import load_prior
+from ..priors import Prior
 from ..restoration import Job, prepare
 from ..wording import for_page
 from .form import Form, command, options
