@@ -29,8 +29,8 @@ from hrdis.bench.plan import Plan, expand, model_cell, narrowed, wanted
 from hrdis.bench.problems import Poser
 from hrdis.bench.run import Work
 from hrdis.bench.store import Store
+from hrdis.checkpoints.load import weights_sha256
 from hrdis.priors import Prediction
-from hrdis.priors.checkpoints import weights_sha256
 
 
 class Spent(dict[str, float]):

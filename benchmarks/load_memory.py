@@ -19,8 +19,8 @@ import torch
 import tyro
 
 import hrdis
-from hrdis.priors import adm
-from hrdis.priors.conversion import blank
+from hrdis.checkpoints import adm
+from hrdis.checkpoints.unet import blank
 
 NAME = "adm-imagenet256"
 

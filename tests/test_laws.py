@@ -23,7 +23,7 @@ FLOORS = {
     "solvers": 2, "tasks": 2,
     "arguments": 3, "driver": 3,
     "images": 4, "metrics": 4, "uncertainty": 4, "interop": 4, "check": 4,
-    "restarts": 4, "fetch": 4, "devices": 4,
+    "restarts": 4, "devices": 4,
     "training": 5, "bench": 5, "restoration": 5,
     "cli": 6, "web": 6,
     "__main__": 7,
@@ -71,9 +71,6 @@ NEIGHBOURS = {
     ("priors.pipelines", "priors.unet"),
     ("priors.pipelines", "priors.small_unet"),
     ("priors.azula", "priors.denoiser"),
-    ("priors.adopt", "priors.azula"),
-    ("priors.adopt", "priors.pipelines"),
-    ("priors.checkpoints", "priors.latent_files"),
     ("priors.latent", "priors.unet"),
     ("priors.latent", "operators.composition"),
     ("priors.latent_files", "priors.latent"),
@@ -216,8 +213,9 @@ def climbs(module: str, source: str) -> list[str]:
             allowed = target in INTERFACES if solver else True
         elif package(module) and target.split(".")[0] == package(module):
             # Inside one folder: only its base.py. The folder's __init__ gathers its files, and an
-            # application (floors 5 and 6) is one program in several files.
-            gathers = module.endswith("__init__") or floor(module) >= 5
+            # application (floors 5 and 6) is one program in several files, and so are checkpoints.
+            program = floor(module) >= 5 or package(module) == "checkpoints"
+            gathers = module.endswith("__init__") or program
             allowed = gathers or target.endswith(".base")
         else:
             allowed = floor(target) == floor(module) and target in INTERFACES
@@ -384,6 +382,7 @@ def test_every_solver_file_has_a_run():
         ("operators.inpaint", "from . import masks"),
         ("priors.exact", "from ..operators.inpaint import Inpainting"),
         ("noise", "from .priors import Gaussian"),
+        ("priors.unet", "from ..checkpoints.unet import build_unet"),
         ("solvers.ddnm", "from ..operators import Inpainting"),
         ("solvers.ddnm", "from ..operators.masks import freeform"),
         ("solvers.ddnm", "from ..priors.exact import Gaussian"),

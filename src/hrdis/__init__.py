@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import images, interop, metrics, noise, operators, priors, rng, schedule
+    from . import checkpoints, images, interop, metrics, noise, operators, priors, rng, schedule
     from .check import check_operator
+    from .checkpoints import load_prior
     from .driver import Result, Run, iterate, solve
-    from .priors import Prior, load_prior
+    from .priors import Prior
     from .problem import Problem, measure
     from .restarts import Best, best_of
     from .restoration import Restoration, restore
@@ -50,10 +51,10 @@ if TYPE_CHECKING:
 
 _HOME = {
     "images": "images", "metrics": "metrics", "noise": "noise", "operators": "operators",
-    "priors": "priors",
+    "priors": "priors", "checkpoints": "checkpoints",
     "rng": "rng", "schedule": "schedule", "solvers": "solvers", "tasks": "tasks",
     "uncertainty": "uncertainty",
-    "Problem": "problem", "Prior": "priors", "load_prior": "priors", "Schedule": "schedule",
+    "Problem": "problem", "Prior": "priors", "load_prior": "checkpoints", "Schedule": "schedule",
     "Result": "driver", "Run": "driver", "iterate": "driver", "solve": "driver",
     "measure": "problem",
     "HRDIS": "solvers", "REDDiff": "solvers", "CR": "solvers", "DRDDIM": "solvers",

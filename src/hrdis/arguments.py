@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from .messages import shown, unknown
+from .priors import is_unet
 from .priors.base import Prior
-from .priors.pipelines import is_unet
 from .problem import Problem
 from .solvers import SOLVERS
 from .solvers.base import Solver

@@ -13,8 +13,7 @@ from torch import Tensor
 from .arguments import by_name, check, check_arguments, check_times
 from .messages import level_outside
 from .operators.base import Shape
-from .priors.adopt import adopt
-from .priors.base import Prediction, Prior
+from .priors.base import Prediction, Prior, as_prior
 from .problem import Problem
 from .rng import ImageRNG, Replay, noise_source
 from .solvers.base import Solver, Step
@@ -143,7 +142,7 @@ def iterate(
         solver: settings of an algorithm, e.g. ``hrdis.HRDIS(steps=100)``; or its name, e.g.
             ``"hrdis"``, for the settings that fit the operator, the noise and the prior:
             `Solver.preset`.
-        prior: see `hrdis.load_prior`; or what `hrdis.priors.adopt` takes for one: a pair of a
+        prior: see `hrdis.load_prior`; or what `hrdis.priors.as_prior` takes for one: a pair of a
             diffusers UNet2DModel and its scheduler, a pipeline of both, an azula denoiser.
         problem: see `hrdis.measure` and `hrdis.Problem`.
         seeds: one integer per image; image i's result depends on ``seeds[i]`` only, never on its
@@ -162,7 +161,7 @@ def iterate(
     Warns:
         RuntimeWarning: naming images that became non-finite, and when.
     """
-    prior = cast(Prior, adopt(prior))
+    prior = cast(Prior, as_prior(prior))
     if isinstance(solver, str):
         solver = by_name(solver, prior, problem)
     check_arguments(solver, prior, problem)

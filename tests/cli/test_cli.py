@@ -22,12 +22,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from hrdis import cli, images
+from hrdis.checkpoints import load_prior
+from hrdis.checkpoints.unet import build_unet
 from hrdis.cli import progress
 from hrdis.cli.parsing import parse
 from hrdis.cli.train import Train
 from hrdis.devices import pick_device
-from hrdis.priors import load_prior
-from hrdis.priors.unet import build_unet
 from hrdis.rng import stream
 from hrdis.training import state as states
 from hrdis.training.card import command

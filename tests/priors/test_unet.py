@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 import hrdis
-from hrdis.priors import UNetPrior, load_prior
-from hrdis.priors.checkpoints import card
-from hrdis.priors.unet import schedule_of
+from hrdis.checkpoints import load_prior
+from hrdis.checkpoints.load import card
+from hrdis.priors import UNetPrior
+from hrdis.priors.diffusers import schedule_of
 from tests.common.toys import normal
 
 Q = hrdis.Schedule.linear()

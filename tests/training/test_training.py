@@ -19,7 +19,7 @@ from PIL import Image
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
-from hrdis.priors import load_prior
+from hrdis.checkpoints import load_prior
 from hrdis.rng import stream
 from hrdis.schedule import Schedule
 from hrdis.training import loop, photographs

@@ -52,7 +52,7 @@ class Network:
 
     Args:
         sha256: of its weights.
-        identity: of all that decides what it computes (`priors.checkpoints.identity`); "" in run
+        identity: of all that decides what it computes (`checkpoints.identity`); "" in run
             folders of hrdis 0.1, which knew a prior by its weights.
     """
 

@@ -16,10 +16,11 @@ from torch import Tensor
 import hrdis
 
 from .. import images, metrics
+from ..checkpoints import load_prior
 from ..devices import DTYPES
 from ..driver import Result, solve
 from ..operators import PhaseRetrieval
-from ..priors import Prior, load_prior
+from ..priors import Prior
 from ..problem import Problem
 from ..restarts import residual
 from ..solvers import Solver

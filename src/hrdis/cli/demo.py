@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from hrdis import images, uncertainty
+from hrdis.checkpoints import load_prior
 from hrdis.driver import solve
 from hrdis.metrics import psnr
-from hrdis.priors import Prior, load_prior
+from hrdis.priors import Prior
 from hrdis.problem import measure
 from hrdis.solvers import preset
 from hrdis.tasks import TASKS

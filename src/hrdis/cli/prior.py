@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.markdown import Markdown
 from torch import Tensor
 
-from hrdis import fetch, images
+from hrdis import images
 from hrdis.check import check_prior
+from hrdis.checkpoints import cards, fetch, load_prior
+from hrdis.checkpoints.hub import is_id
+from hrdis.checkpoints.load import LOADERS, card, embedded_folder
 from hrdis.devices import pick_device
-from hrdis.priors import cards, load_prior
-from hrdis.priors.checkpoints import LOADERS, card, embedded_folder
-from hrdis.priors.hub import is_id
 
 from .parsing import checking, fail, parse
 from .progress import byte_bar, say

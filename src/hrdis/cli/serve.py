@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hrdis.checkpoints import load_prior
 from hrdis.devices import Precision, pick_device
-from hrdis.priors import load_prior
 
 from .parsing import BadInput, checking, parse
 from .progress import say

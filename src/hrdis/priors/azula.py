@@ -7,15 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from ..schedule import Schedule
+from .base import ADAPTERS
 from .denoiser import DenoiserPrior
-from .wrappers import check_call, uncopied, unwrapped
+from .networks import check_call, uncopied, unwrapped
 
 
 def is_azula(value: object) -> bool:
-    """Whether a value is a denoiser as azula has them: a module with a schedule that is called with
-    a time.
-    """
-    return isinstance(value, nn.Module) and callable(getattr(value, "schedule", None))
+    """Return True for an azula denoiser, wrapped or not: a module with ``schedule(t)``."""
+    return isinstance(value, nn.Module) and callable(getattr(unwrapped(value), "schedule", None))
 
 
 def from_azula(
@@ -108,3 +107,10 @@ def _time(denoiser: Any, level: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if _level(denoiser, middle) < level else (low, middle)
     return (low + high) / 2
+
+
+def _from_wrapped(denoiser: nn.Module) -> DenoiserPrior:
+    return from_azula(unwrapped(denoiser))
+
+
+ADAPTERS.append((is_azula, _from_wrapped))

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from copy import copy
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -156,3 +156,26 @@ class Prior(nn.Module, ABC):
         """The label of each image, (b,), for the network; None where it knows no classes."""
         self.check_label()
         return None if self.label is None else torch.full((len(x),), self.label, device=x.device)
+
+
+#: Objects of other libraries that stand for a prior: a function that recognises them, and one that
+#: converts them. `azula` and `diffusers` add theirs when they are imported.
+ADAPTERS: list[tuple[Callable[[object], bool], Callable[[Any], Prior]]] = []
+
+
+def as_prior(value: object) -> object:
+    """Convert a diffusers pair or an azula denoiser to a `Prior`.
+
+    Args:
+        value: a pair (UNet2DModel, scheduler), a diffusers pipeline of both, or an azula denoiser;
+            networks may be wrapped by DataParallel, DistributedDataParallel or torch.compile.
+
+    Returns:
+        the prior; anything else is returned as it is, for the caller to accept or refuse.
+    """
+    if isinstance(value, Prior):
+        return value
+    for recognises, convert in ADAPTERS:
+        if recognises(value):
+            return convert(value)
+    return value

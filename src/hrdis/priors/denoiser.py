@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..schedule import Schedule
 from .base import Prediction, Prior
-from .wrappers import check_call, uncopied
+from .networks import check_call, uncopied
 
 #: Standard deviation of training images in [-1, 1], as EDM has it.
 SIGMA_DATA = 0.5

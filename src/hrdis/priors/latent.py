@@ -12,8 +12,8 @@ from ..operators.composition import Composition
 from ..problem import Problem
 from ..schedule import Schedule
 from .base import Prediction, Prior
+from .networks import config_of, uncopied
 from .unet import pad
-from .wrappers import config_of, uncopied
 
 
 class LatentPrior(Prior):

@@ -2,10 +2,7 @@
 precision; labels.
 """
 
-import json
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -13,14 +10,7 @@ from torch import Tensor, nn
 
 from ..schedule import Schedule
 from .base import Prediction, Prior
-from .weights import DIFFUSERS, differences, layout, recognised, stream
-from .wrappers import check_call, check_conditions, config_of, uncopied, unwrapped
-
-#: What diffusers' `EMAModel` writes into the configuration of the network it averages.
-EMA_SETTINGS = (
-    "decay", "min_decay", "optimization_step", "update_after_step", "use_ema_warmup", "inv_gamma",
-    "power",
-)  # fmt: skip
+from .networks import check_call, check_conditions, config_of, uncopied, unwrapped
 
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
 
@@ -153,122 +143,3 @@ def pad(x: Tensor, below: int, right: int) -> Tensor:
         x = F.pad(x, (0, r, 0, b), mode="reflect")
         below, right = below - b, right - r
     return x
-
-
-def build_unet(config: dict[str, Any], kinds: Sequence[str] = ("UNet2DModel",)) -> nn.Module:
-    """Make a diffusers network from its configuration (imports diffusers, seconds).
-
-    Args:
-        config: what its config.json holds; without ``_class_name``, the first of the kinds.
-        kinds: classes that are expected.
-    """
-    import diffusers
-
-    config = {name: value for name, value in config.items() if name not in EMA_SETTINGS}
-    kind = config.get("_class_name", kinds[0])
-    if kind not in kinds:
-        text = kind == "UNet2DConditionModel"
-        wants = (
-            " It wants a text, which is told once, beside its autoencoder: "
-            "hrdis.load_prior('latent:FOLDER')."
-        )
-        raise ValueError(
-            f"The folder holds a {kind}. A {' or '.join(kinds)} is expected.{wants if text else ''}"
-        )
-    if kind in ("UNet2DModel", "UNet2DConditionModel"):
-        check_conditions(config, "The folder's config.json")
-    try:
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # its random weights are about to be replaced: leave no trace
-            net: Any = getattr(diffusers, kind)(
-                **{k: v for k, v in config.items() if not k.startswith("_")}
-            )
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"The folder's config.json describes no network that diffusers can make ({error})."
-        ) from None
-    return cast(nn.Module, net)
-
-
-def load_weights(net: nn.Module, file: Path) -> None:
-    """Give a network the weights of a .safetensors, .bin or .pt file, every name and shape checked;
-    no code is run.
-
-    Names of attention in diffusers' early files (query, key, value, proj_attn) become those of
-    today, as its own loader renames them. The tensors are fresh copies: ones mapped from a file are
-    not aligned, and change the last bits of a convolution.
-
-    Raises:
-        ValueError: if the file is missing, damaged, needs code, or does not fit.
-    """
-    found = layout(file, " beside its config.json, as `hrdis train` and diffusers write it.")
-    names = {old: old for old in found}
-    if hasattr(net, "_fix_state_dict_keys_on_load"):
-        net._fix_state_dict_keys_on_load(names)  # type: ignore[operator]
-    own = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
-    if wrong := differences({new: found[old] for new, old in names.items()}, own):
-        raise ValueError(
-            f"{file} does not fit its config.json: {wrong}. "
-            f"{recognised(found, file, DIFFUSERS)}".rstrip()
-        )
-    renamed = {old: new for new, old in names.items()}
-    net.load_state_dict(
-        {renamed[old]: tensor for old, tensor in stream(file)}, strict=True, assign=True
-    )
-
-
-def schedule_of(config: dict[str, Any], where: object = "the scheduler") -> Schedule:
-    """The `Schedule` of a diffusers scheduler configuration: linear, scaled-linear or cosine betas.
-
-    What concerns only diffusers' own sampling is not used: ``clip_sample``, ``thresholding``,
-    ``variance_type``, ``timestep_spacing``.
-
-    Raises:
-        ValueError: for other betas, or where all signal is gone at the top
-            (``rescale_betas_zero_snr``).
-    """
-    first, last = config.get("beta_start", 1e-4), config.get("beta_end", 0.02)
-    length, kind = config.get("num_train_timesteps", 1000), config.get("beta_schedule", "linear")
-    if config.get("rescale_betas_zero_snr"):
-        raise ValueError(
-            f"{where} has rescale_betas_zero_snr: at the last time nothing of the image is left, "
-            "which no schedule here can say. A network trained without it is expected."
-        )
-    if config.get("trained_betas"):
-        return Schedule(
-            (1 - torch.tensor(config["trained_betas"], dtype=torch.float64, device="cpu")).cumprod(
-                0
-            )
-        )
-    if kind == "linear":
-        return Schedule.linear(length, first, last)
-    if kind == "scaled_linear":
-        beta = torch.linspace(first**0.5, last**0.5, length, dtype=torch.float64, device="cpu") ** 2
-        return Schedule((1 - beta).cumprod(0))
-    if kind == "squaredcos_cap_v2":
-        return Schedule.cosine(length)
-    raise ValueError(
-        f"{where} has beta_schedule {kind!r}. 'linear', 'scaled_linear' or 'squaredcos_cap_v2' is "
-        "expected."
-    )
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """A configuration file of a prior.
-
-    Raises:
-        ValueError: if it is missing or holds no JSON object.
-    """
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(
-            f"{file} does not exist. A prior's folder holds config.json, scheduler_config.json and "
-            "diffusion_pytorch_model.safetensors, as `hrdis train` writes them."
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ValueError(f"{file} cannot be read ({error}). JSON is expected.") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"{file} holds a {type(values).__name__}. A JSON object is expected.")
-    return values

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from .. import images
 from ..arguments import check
+from ..checkpoints import load_prior
+from ..checkpoints.load import weights_sha256
 from ..devices import DTYPES, pick_device
 from ..driver import Iteration, iterate
 from ..messages import level_outside
 from ..noise import Gaussian
 from ..operators import Inpainting, SuperResolution
-from ..priors import Prior, Tiled, load_prior
-from ..priors.checkpoints import weights_sha256
+from ..priors import Prior, Tiled
 from ..problem import Problem
 from ..solvers import Solver
 from ..solvers.base import Step

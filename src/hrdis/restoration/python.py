@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from torch import Tensor
 
+from ..checkpoints.load import presets_of
 from ..devices import Precision, pick_device
 from ..messages import for_python, unknown
 from ..operators import Operator
 from ..priors import Prior
-from ..priors.checkpoints import presets_of
 from ..solvers import SOLVERS, Solver, preset
 from ..solvers.base import Step
 from ..tasks import TASKS

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..checkpoints.weights import differences
 from ..files import write_atomically, write_text
-from ..priors.weights import differences
 from .batches import CACHE
 from .muon import MuonAdamW
 from .photographs import Photographs

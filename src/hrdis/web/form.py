@@ -11,7 +11,7 @@ import torch
 
 from .. import images
 from ..arguments import able
-from ..priors.checkpoints import presets_of
+from ..checkpoints.load import presets_of
 from ..problem import Problem
 from ..restoration import FileOptions
 from ..solvers import SOLVERS, Solver, preset

@@ -8,7 +8,7 @@ import gradio as gr
 
 import hrdis
 
-from ..priors.cards import cards
+from ..checkpoints.cards import cards
 from .controls import controls
 from .events import (
     buttons,

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from .. import images
+from ..checkpoints import load_prior
 from ..messages import for_page
-from ..priors import Prior, load_prior
+from ..priors import Prior
 from ..restoration import Job, prepare
 from .form import Form, command, options
 from .limits import Limits

@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
-from . import adm, cards, ddpm_original
-from .base import Prior
+from ..priors.base import Prior
+from . import adm, cards, ddpm
+from .diffusers import load_consistency, load_diffusers, load_edm, parts, weights_in
 from .hub import fetched
-from .latent_files import config_files, load_latent, weight_files
-from .pipelines import load_consistency, load_diffusers, load_edm, parts, weights_in
-from .unet import EMA_SETTINGS, read_json
+from .latent import config_files, load_latent, weight_files
+from .unet import EMA_SETTINGS, read_config
 from .weights import shards
 
 
@@ -34,7 +34,7 @@ LOADERS: dict[str, Callable[[str, torch.dtype], Prior]] = {
     "consistency": load_consistency,
     "latent": load_latent,
     **adm.LOADERS,
-    **ddpm_original.LOADERS,
+    **ddpm.LOADERS,
 }
 
 
@@ -56,7 +56,7 @@ def load_prior(
             networks and consistency models apart; ``"edm:"`` and ``"consistency:"`` say it where
             the scheduler does not. ``"latent:"`` and the folder of a pipeline of latent diffusion,
             with unet/, vae/ and scheduler/ in it. ``"adm-imagenet256:"`` (one of
-            ``adm_presets.PRESETS``) and a .pt or .safetensors file in guided-diffusion's layout,
+            ``adm_networks.PRESETS``) and a .pt or .safetensors file in guided-diffusion's layout,
             ``"ddpm-celebahq256:"`` and one of the original DDPM; ``"adm:"`` and ``"ddpm:"`` go by
             the shapes.
         label: the class of all images, for a class-conditional model; `Prior.labelled` changes it.
@@ -171,7 +171,7 @@ def _settings(file: Path) -> dict[str, Any]:
     """The entries of a configuration that change what is computed: not the versions and names that
     others note in it.
     """
-    config = read_json(file)
+    config = read_config(file)
     return {
         k: v
         for k, v in config.items()

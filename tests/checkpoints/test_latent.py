@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 import hrdis
+from hrdis.checkpoints import load_prior
+from hrdis.checkpoints.load import weights_sha256
 from hrdis.operators import Inpainting, SuperResolution
-from hrdis.priors import load_prior
-from hrdis.priors.checkpoints import weights_sha256
 from tests.common.toys import normal, pixels
 from tests.priors.test_latent import VAE
 from tests.priors.test_unet import CONFIG, unet

@@ -1,7 +1,7 @@
 """Models of the Hugging Face hub that are on this machine: found by their id, compared with their
 pins, never fetched.
 
-``hrdis prior get diffusers:OWNER/NAME`` fetches one (`hrdis.fetch`), and notes its revision and the
+``hrdis prior get diffusers:OWNER/NAME`` fetches one (`fetch`), and notes its revision and the
 hashes of its files. Whatever lies in the hub's cache later under that id must be the same.
 """
 

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hrdis import fetch
-from hrdis.priors import cards
+from hrdis.checkpoints import cards, fetch
 from hrdis.rng import stream
 
 BODY = stream(0, "fetch").bytes(300_000)

@@ -59,7 +59,7 @@ class Card:
 
     Args:
         name: what `load_prior` calls it.
-        scheme: which loader reads it, a key of ``checkpoints.LOADERS``.
+        scheme: which loader reads it, a key of ``load.LOADERS``.
         files: what it consists of.
         path: a folder of the user's own; "" for the cache.
         load: what in the folder the loader is given; "." for the folder itself.
@@ -133,7 +133,7 @@ def cards() -> dict[str, Card]:
         ValueError: if a card of the user's own cannot be read.
     """
     shipped = _CARDS.validate_json(
-        (resources.files("hrdis") / "priors" / "cards.json").read_text(encoding="utf-8")
+        (resources.files("hrdis") / "checkpoints" / "cards.json").read_text(encoding="utf-8")
     )
     for file in sorted((home() / "cards").glob("*.json")):
         try:

@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 import hrdis
-from hrdis import fetch
-from hrdis.priors import DenoiserPrior, UNetPrior, from_diffusers, load_prior
-from hrdis.priors.checkpoints import presets_of, weights_sha256
+from hrdis.checkpoints import fetch, load_prior
+from hrdis.checkpoints.load import presets_of, weights_sha256
+from hrdis.priors import DenoiserPrior, UNetPrior, from_diffusers
 from tests.common.toys import normal
 from tests.priors.test_unet import CONFIG, SCHEDULER, Payload, unet
 
@@ -596,7 +596,7 @@ def test_environment_variables_of_the_hub_are_respected(tmp_path, hub):
         "HRDIS_HOME": str(tmp_path / "home"),
     }
     code = (
-        "import hrdis.fetch; hrdis.fetch.get_model('me/small'); "
+        "import hrdis.checkpoints.fetch; hrdis.checkpoints.fetch.get_model('me/small'); "
         "print(hrdis.load_prior('diffusers:me/small').name)"
     )
     for offline in ("0", "1"):

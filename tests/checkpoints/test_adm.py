@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import hrdis
-from hrdis.priors.adm import adm_to_unet2d, as_prior, load, names, split_qkv, unet_config
-from hrdis.priors.adm_presets import PRESETS, REFUSED, Preset, Structure
-from hrdis.priors.adm_shapes import guess, structure_of
-from hrdis.priors.conversion import convert
+from hrdis.checkpoints.adm import adm_to_unet2d, as_prior, load, names, split_qkv, unet_config
+from hrdis.checkpoints.adm_networks import PRESETS, REFUSED, Preset, Structure
+from hrdis.checkpoints.adm_shapes import guess, structure_of
+from hrdis.checkpoints.unet import convert
 from tests.common.networks import adm, adm_state
 from tests.common.toys import normal
 

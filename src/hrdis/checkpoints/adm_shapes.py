@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from .adm_presets import PRESETS, REFUSED, Preset, Structure
+from .adm_networks import PRESETS, REFUSED, Preset, Structure
 from .weights import Shape, recognised
 
 
@@ -27,7 +27,7 @@ def guess(found: Mapping[str, Shape], file: object) -> Preset:
         f"{file} is no network known by name: {structure}. The order of its attention rows, which "
         f"no file tells, must be said: hrdis.load_prior('adm-legacy:{file}'), or 'adm-new:' if "
         "trained with use_new_attention_order; for  other heads or schedules "
-        "hrdis.priors.adm.load(file, hrdis.priors.adm.Preset(...))."
+        "hrdis.checkpoints.adm.load(file, hrdis.checkpoints.adm.Preset(...))."
     )
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import hrdis
-from hrdis.priors.weights import layout, stream
+from hrdis.checkpoints.weights import layout, stream
+from tests.checkpoints.test_adm import drawer, save
 from tests.common.networks import adm_state, ddpm_state
-from tests.priors.test_adm import drawer, save
 
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3), "b.bias": torch.ones(4, dtype=torch.float16)}
 SCHEMES = ["adm", "adm-legacy", "adm-imagenet256", "adm-cd-bedroom256", "ddpm", "ddpm-celebahq256"]
@@ -209,7 +209,7 @@ def test_folder_in_place_of_a_file_is_refused(tmp_path):
 LOAD = """
 import os, sys
 from diffusers import UNet2DModel
-from hrdis.priors import adm
+from hrdis.checkpoints import adm
 
 def kilobytes(what):
     with open("/proc/self/status") as status:

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import hrdis
-from hrdis.priors.conversion import convert
-from hrdis.priors.ddpm_original import PRESETS, Structure, load, names, structure_of, unet_config
+from hrdis.checkpoints.ddpm import PRESETS, Structure, load, names, structure_of, unet_config
+from hrdis.checkpoints.unet import convert
+from tests.checkpoints.test_adm import drawer, meta, save, shapes
 from tests.common.networks import ddpm, ddpm_state
 from tests.common.toys import normal
-from tests.priors.test_adm import drawer, meta, save, shapes
 
 SMALL = {"widths": (32, 64, 64), "blocks": 1, "attention": (1,)}
 

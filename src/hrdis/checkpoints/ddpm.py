@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .base import Prior
-from .conversion import convert
-from .unet import UNetPrior
+from ..priors.base import Prior
+from ..priors.unet import UNetPrior
+from .unet import convert
 from .weights import Shape, fetching, layout, recognised, stream
 
 RES = {

@@ -8,11 +8,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from .latent import LatentPrior
-from .pipelines import WEIGHTS, weights_in
-from .unet import UNetPrior, build_unet, load_weights, read_json, schedule_of
+from ..priors.diffusers import schedule_of
+from ..priors.latent import LatentPrior
+from ..priors.networks import CONDITIONS
+from ..priors.unet import UNetPrior
+from .diffusers import WEIGHTS, weights_in
+from .unet import build_unet, load_weights, read_config
 from .weights import shards
-from .wrappers import CONDITIONS
 
 NETWORKS = ("UNet2DModel", "UNet2DConditionModel")
 AUTOENCODERS = ("AutoencoderKL", "VQModel", "AutoencoderTiny")
@@ -64,8 +66,8 @@ def load_latent(folder: str | Path, dtype: torch.dtype = torch.float32) -> Laten
             "matching (SD 3, Flux) has no schedule of this kind."
         )
     scheduler = folder / "scheduler" / "scheduler_config.json"
-    steps = _noise(read_json(scheduler), scheduler)
-    config = read_json(folder / "unet" / "config.json")
+    steps = _noise(read_config(scheduler), scheduler)
+    config = read_config(folder / "unet" / "config.json")
     _check_conditions(config, folder)
     vae = _autoencoder(folder, dtype)
     latents = vae.config["latent_channels"]  # type: ignore[index]
@@ -141,7 +143,7 @@ def _check_conditions(config: dict[str, Any], folder: Path) -> None:
 
 def _autoencoder(folder: Path, dtype: torch.dtype) -> nn.Module:
     where = _autoencoder_folder(folder)
-    config = read_json(where / "config.json")
+    config = read_config(where / "config.json")
     vae = build_unet(config, AUTOENCODERS)
     load_weights(vae, weights_in(where, WEIGHTS))
     full = dtype == torch.float16 and config.get("force_upcast", False)

@@ -5,18 +5,17 @@ import http.client
 import os
 import re
 import shutil
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from email.message import Message
 from pathlib import Path
 from typing import Any
 
-from .priors import cards, hub
-from .priors.cards import Card, File, expected_hash, pin, sha256, verify
+from ..files import lock
+from . import cards, hub
+from .cards import Card, File, expected_hash, pin, sha256, verify
 
 PIECE = 1 << 20
 PATIENCE = 30.0  # seconds without a byte
@@ -56,7 +55,7 @@ def get(card: Card, report: Report = lambda *_: None, pause: float = 1.0) -> lis
     """
     card.folder.mkdir(parents=True, exist_ok=True)
     said = []
-    with _alone(card.folder / ".lock"):
+    with lock(card.folder / ".lock"):
         for file in card.files:
             if not (card.folder / file.name).is_file():
                 said.append(_fetch(card, file, report, pause))
@@ -344,18 +343,3 @@ def _total(headers: Message, have: int) -> int | None:
     found = re.search(r"/(\d+)$", str(headers.get("Content-Range", "")))
     length = str(headers.get("Content-Length", ""))
     return int(found[1]) if found else have + int(length) if length.isdigit() else None
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock that other processes wait for; it ends with the process."""
-    with path.open("a") as lock:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(lock.fileno(), msvcrt.LK_LOCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

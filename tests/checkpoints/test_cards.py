@@ -12,11 +12,12 @@ import hrdis
 from hrdis import cli
 from hrdis.check import check_prior
 from hrdis.check.prior import SCHEDULES
-from hrdis.priors import UNetPrior, cards
-from hrdis.priors.checkpoints import LOADERS, embedded_folder, weights_sha256
+from hrdis.checkpoints import cards
+from hrdis.checkpoints.load import LOADERS, embedded_folder, weights_sha256
+from hrdis.priors import UNetPrior
 from hrdis.rng import stream
 from hrdis.schedule import Schedule
-from tests.priors.test_fetch import BODY, SHA, cache, server  # noqa: F401
+from tests.checkpoints.test_fetch import BODY, SHA, cache, server  # noqa: F401
 
 FILES = ("config.json", "scheduler_config.json", "diffusion_pytorch_model.safetensors")
 

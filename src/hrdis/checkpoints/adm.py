@@ -1,5 +1,5 @@
 """guided-diffusion (ADM) networks as diffusers' `UNet2DModel`: exact, but for what
-`adm_presets.REFUSED` names.
+`adm_networks.REFUSED` names.
 
 Two things set them apart. The modules go by other names (`names`), and attention keeps q, k and v
 in one matrix whose rows come in an order that a file does not tell (`split_qkv`): the wrong one
@@ -14,13 +14,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..priors.base import Prior
+from ..priors.denoiser import DenoiserPrior, consistency, edm
+from ..priors.unet import Network, UNetPrior
 from ..schedule import Schedule
-from .adm_presets import PRESETS, REFUSED, Preset, QKVOrder, Structure
+from .adm_networks import PRESETS, REFUSED, Preset, QKVOrder, Structure
 from .adm_shapes import guess, structure_of
-from .base import Prior
-from .conversion import convert
-from .denoiser import DenoiserPrior, consistency, edm
-from .unet import Network, UNetPrior
+from .unet import convert
 from .weights import Shape, fetching, layout, stream
 
 RES = {

@@ -1,0 +1,3 @@
+"""Where priors come from: files of published layouts, cards, downloads."""
+
+from .load import load_prior as load_prior
