@@ -12,9 +12,10 @@ from statistics import mean, median
 
 import pytest
 
-from hrdis.bench import paper
 from hrdis.bench.exports import escape
 from hrdis.bench.gather import gather
+from hrdis.bench.paper import numbers as paper
+from hrdis.bench.paper.tables import Column, Method, Table
 from hrdis.bench.perceptual import Scoring
 from hrdis.bench.plots import pareto
 from hrdis.bench.report import report
@@ -22,7 +23,6 @@ from hrdis.bench.scores import score
 from hrdis.bench.statistics import marks
 from hrdis.bench.store import Store
 from hrdis.bench.summary import difference_of
-from hrdis.bench.tables import Column, Method, Table
 from hrdis.bench.values import METRICS
 from tests.common.bench_rows import (
     cells_of,

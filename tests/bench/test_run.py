@@ -14,15 +14,15 @@ import hrdis
 from hrdis import images, metrics
 from hrdis.bench.cells import Cell, Unit, settings_of
 from hrdis.bench.data import find, prepare
-from hrdis.bench.figures import FIGURES
 from hrdis.bench.film import Film
 from hrdis.bench.memory import Peak, resident
 from hrdis.bench.methods import Feasible, Network, Options
+from hrdis.bench.paper.figures import FIGURES
+from hrdis.bench.paper.tables import TABLES
 from hrdis.bench.plan import expand, model_cell, wanted
 from hrdis.bench.problems import Poser
 from hrdis.bench.run import Work, Worker, eight_bits, scores, time_call
 from hrdis.bench.store import Store, comparable
-from hrdis.bench.tables import TABLES
 from hrdis.operators.nonlinear_blur import BKSE
 from hrdis.priors import Prediction, Prior
 

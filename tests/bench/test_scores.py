@@ -16,11 +16,11 @@ from torch import nn
 import hrdis
 from hrdis import images
 from hrdis.bench.gather import gather, read_lines
+from hrdis.bench.paper.tables import Column, Method, Table
 from hrdis.bench.perceptual import Missing, Scoring, classifier, distance, features
 from hrdis.bench.scores import score
 from hrdis.bench.sets import fid, kid
 from hrdis.bench.statistics import estimate
-from hrdis.bench.tables import Column, Method, Table
 from hrdis.bench.values import value
 from hrdis.bench.variants import variants
 from tests.common.bench_rows import SIDE, plan_of, write_run_with_pictures

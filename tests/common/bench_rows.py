@@ -13,9 +13,9 @@ import torch
 import hrdis
 from hrdis.bench.cells import Cell
 from hrdis.bench.data import Picture
+from hrdis.bench.paper.tables import Table
 from hrdis.bench.plan import Network, Options, Plan, expand, model_cell, wanted
 from hrdis.bench.store import Store
-from hrdis.bench.tables import Table
 from hrdis.schedule import Schedule
 
 SIDE = 32

@@ -15,8 +15,8 @@ from ..schedule import Schedule
 from ..solvers import SOLVERS, Solver
 from ..solvers.base import settings
 from .cells import Cell, settings_of
+from .paper.tables import Column, Method
 from .problems import NONLINEAR, Poser, chosen
-from .tables import Column, Method
 
 Presets = Literal["auto", "paper", "default"]
 

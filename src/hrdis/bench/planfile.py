@@ -31,8 +31,8 @@ from ..arguments import unknown
 from ..solvers import SOLVERS
 from ..tasks import TASKS
 from .methods import Options
+from .paper.tables import Column, Method, Table
 from .problems import noise_of
-from .tables import Column, Method, Table
 
 METRICS = ("PSNR", "SSIM", "LPIPS", "FID", "KID", "CA", "diversity")
 OPTIONS = tuple(f.name for f in fields(Options))

@@ -17,13 +17,13 @@ from hrdis.bench import data, planfile
 from hrdis.bench.config import CONFIG
 from hrdis.bench.config import read as read_config
 from hrdis.bench.engines import Engine, part, read_shard, run_units
-from hrdis.bench.figures import FIGURES
 from hrdis.bench.methods import Feasible, Network, Options, fitted
+from hrdis.bench.paper.figures import FIGURES
+from hrdis.bench.paper.tables import TABLES, Table
 from hrdis.bench.plan import Plan, expand, file_sha256, model_cell, narrowed, wanted
 from hrdis.bench.problems import Poser
 from hrdis.bench.run import Work, blank
 from hrdis.bench.store import Store
-from hrdis.bench.tables import TABLES, Table
 from hrdis.devices import DTYPES, pick_device
 from hrdis.priors import Prior, load_prior
 from hrdis.priors.checkpoints import identity, scheme_of, weights_sha256
