@@ -9,11 +9,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from .cells import Cell, Unit, settings_of
-from .data import Picture
+from ..cells import Cell, Unit, settings_of
+from ..paper import figures, tables
+from ..paper.tables import Column, Method, Table
 from .methods import Feasible, Network, Options, settle
-from .paper import figures, tables
-from .paper.tables import Column, Method, Table
+from .pictures import Picture
 from .problems import ALONE, NONLINEAR
 
 

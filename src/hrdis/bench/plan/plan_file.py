@@ -27,11 +27,11 @@ from typing import Any
 
 import yaml
 
-from ..arguments import unknown
-from ..solvers import SOLVERS
-from ..tasks import TASKS
+from ...arguments import unknown
+from ...solvers import SOLVERS
+from ...tasks import TASKS
+from ..paper.tables import Column, Method, Table
 from .methods import Options
-from .paper.tables import Column, Method, Table
 from .problems import noise_of
 
 METRICS = ("PSNR", "SSIM", "LPIPS", "FID", "KID", "CA", "diversity")

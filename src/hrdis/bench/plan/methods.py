@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from torch import Tensor
 
-from ..arguments import check
-from ..priors.base import Prior
-from ..schedule import Schedule
-from ..solvers import SOLVERS, Solver
-from ..solvers.base import settings
-from .cells import Cell, settings_of
-from .paper.tables import Column, Method
+from ...arguments import check
+from ...priors.base import Prior
+from ...schedule import Schedule
+from ...solvers import SOLVERS, Solver
+from ...solvers.base import settings
+from ..cells import Cell, settings_of
+from ..paper.tables import Column, Method
 from .problems import NONLINEAR, Poser, chosen
 
 Presets = Literal["auto", "paper", "default"]
