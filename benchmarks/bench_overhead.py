@@ -28,7 +28,7 @@ from hrdis.bench.plan.expand import Plan, expand, model_cell, narrowed, wanted
 from hrdis.bench.plan.methods import Feasible, Network, Options
 from hrdis.bench.plan.problems import Poser
 from hrdis.bench.plan.restore_unit import Work
-from hrdis.bench.store import Store
+from hrdis.bench.run.store import Store
 from hrdis.priors import Prediction
 from hrdis.priors.checkpoints import weights_sha256
 

@@ -22,7 +22,7 @@ from hrdis.bench.plan.pictures import find, prepare
 from hrdis.bench.plan.problems import Poser
 from hrdis.bench.plan.recorder import Film
 from hrdis.bench.plan.restore_unit import Work, Worker, eight_bits, scores, time_call
-from hrdis.bench.store import Store, comparable
+from hrdis.bench.run.store import Store, comparable
 from hrdis.operators.nonlinear_blur import BKSE
 from hrdis.priors import Prediction, Prior
 

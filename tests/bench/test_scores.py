@@ -15,9 +15,9 @@ from torch import nn
 
 import hrdis
 from hrdis import images
-from hrdis.bench.gather import gather, read_lines
 from hrdis.bench.paper.tables import Column, Method, Table
 from hrdis.bench.perceptual import Missing, Scoring, classifier, distance, features
+from hrdis.bench.run.collect import gather, read_lines
 from hrdis.bench.scores import score
 from hrdis.bench.sets import fid, kid
 from hrdis.bench.statistics import estimate

@@ -12,7 +12,7 @@ import hrdis
 from hrdis import cli
 from hrdis.bench.cells import Unit
 from hrdis.bench.plan.restore_unit import Worker
-from hrdis.bench.store import Store, comparable
+from hrdis.bench.run.store import Store, comparable
 
 WHOLE = Worker.__call__
 

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from hrdis import images
-from hrdis.bench import store
 from hrdis.bench.album import Album
 from hrdis.bench.plan import pictures as data
+from hrdis.bench.run import store
 from hrdis.operators import kernels, masks
 from hrdis.training import photographs
 from hrdis.web.form import to_paint_on

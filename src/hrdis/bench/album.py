@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ..images import open_image
-from .gather import Gathered
 from .rows import Row
+from .run.collect import Gathered
 from .variants import Variant
 
 INLINE_BYTES = 8_000_000  # of pictures in one file; the others are linked

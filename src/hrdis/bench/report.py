@@ -12,9 +12,9 @@ from .. import images
 from . import sections
 from .album import Album
 from .exports import csv_of, latex_of
-from .gather import Gathered, gather, unique_paths
 from .layout import Table
 from .lead import first_line, title_of, totals
+from .run.collect import Gathered, gather, unique_paths
 from .summary import settings_table, summarize
 from .values import METRICS
 

@@ -20,9 +20,9 @@ from torch import Tensor
 from .. import images
 from ..linalg import rms
 from ..metrics import align, psnr, ssim
-from .gather import SEEDS, SETS, Gathered
 from .perceptual import Missing, Scoring, classifier, distance, features
 from .rows import Row, plain
+from .run.collect import SEEDS, SETS, Gathered
 from .sets import fid, kid
 from .variants import Selection, Variant, digest, variants
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .album import Album, Grid, Strip
-from .gather import Gathered
 from .layout import Table
 from .plots import Plot, Point, curves, pareto, scatter
+from .run.collect import Gathered
 from .statistics import Estimate, estimate
 from .values import METRICS, seeds_of, value
 from .variants import Variant, shared

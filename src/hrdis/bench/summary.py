@@ -7,9 +7,9 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from .gather import Gathered
 from .layout import Entry, Head, Line, Table
 from .paper import numbers as paper
+from .run.collect import Gathered
 from .statistics import Estimate, estimate, marks
 from .values import METRICS, printed, value
 from .variants import Selection, Variant, variants

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .gather import Gathered
+from .run.collect import Gathered
 from .statistics import Estimate, estimate
 from .variants import Selection, Variant, digest
 

@@ -13,9 +13,6 @@ import torch
 import tyro
 
 import hrdis
-from hrdis.bench.config import CONFIG
-from hrdis.bench.config import read as read_config
-from hrdis.bench.engines import Engine, part, read_shard, run_units
 from hrdis.bench.paper.figures import FIGURES
 from hrdis.bench.paper.tables import TABLES, Table
 from hrdis.bench.plan import pictures as data
@@ -24,7 +21,10 @@ from hrdis.bench.plan.expand import Plan, expand, file_sha256, model_cell, narro
 from hrdis.bench.plan.methods import Feasible, Network, Options, fitted
 from hrdis.bench.plan.problems import Poser
 from hrdis.bench.plan.restore_unit import Work, blank
-from hrdis.bench.store import Store
+from hrdis.bench.run.engine import Engine, part, read_shard, run_units
+from hrdis.bench.run.folder import CONFIG
+from hrdis.bench.run.folder import read as read_config
+from hrdis.bench.run.store import Store
 from hrdis.devices import DTYPES, pick_device
 from hrdis.priors import Prior, load_prior
 from hrdis.priors.checkpoints import identity, scheme_of, weights_sha256

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import tyro
 
-from hrdis.bench.gather import gather
 from hrdis.bench.perceptual import Scoring
 from hrdis.bench.report import check_page, report
+from hrdis.bench.run.collect import gather
 from hrdis.bench.scores import score
 from hrdis.devices import pick_device
 
