@@ -15,12 +15,12 @@ import pytest
 from hrdis.bench.exports import escape
 from hrdis.bench.paper import numbers as paper
 from hrdis.bench.paper.tables import Column, Method, Table
-from hrdis.bench.perceptual import Scoring
 from hrdis.bench.plots import pareto
 from hrdis.bench.report import report
 from hrdis.bench.run.collect import gather
 from hrdis.bench.run.store import Store
-from hrdis.bench.scores import score
+from hrdis.bench.score.networks import Scoring
+from hrdis.bench.score.per_picture import score
 from hrdis.bench.statistics import marks
 from hrdis.bench.summary import difference_of
 from hrdis.bench.values import METRICS

@@ -16,10 +16,10 @@ from torch import nn
 import hrdis
 from hrdis import images
 from hrdis.bench.paper.tables import Column, Method, Table
-from hrdis.bench.perceptual import Missing, Scoring, classifier, distance, features
 from hrdis.bench.run.collect import gather, read_lines
-from hrdis.bench.scores import score
-from hrdis.bench.sets import fid, kid
+from hrdis.bench.score.networks import Missing, Scoring, classifier, distance, features
+from hrdis.bench.score.per_picture import score
+from hrdis.bench.score.set_distances import fid, kid
 from hrdis.bench.statistics import estimate
 from hrdis.bench.values import value
 from hrdis.bench.variants import variants
