@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from hrdis import images
-from hrdis.bench.album import Album
 from hrdis.bench.plan import pictures as data
+from hrdis.bench.report.gallery import Album
 from hrdis.bench.run import store
 from hrdis.operators import kernels, masks
 from hrdis.training import photographs

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from hrdis.bench.report import check_page, report
+from hrdis.bench.report.page import check_page, report
 from hrdis.bench.run.collect import gather
 from hrdis.bench.score.networks import Scoring
 from hrdis.bench.score.per_picture import score

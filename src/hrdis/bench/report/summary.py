@@ -7,12 +7,12 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from ..paper import numbers as paper
+from ..run.collect import Gathered
+from ..variants import Selection, Variant, variants
 from .layout import Entry, Head, Line, Table
-from .paper import numbers as paper
-from .run.collect import Gathered
+from .metrics import METRICS, printed, value
 from .statistics import Estimate, estimate, marks
-from .values import METRICS, printed, value
-from .variants import Selection, Variant, variants
 
 LABELS: dict[Selection, str] = {
     "oracle": "best of {k} by PSNR (oracle)",

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .run.collect import Gathered
+from ..run.collect import Gathered
+from ..variants import Selection, Variant, digest
 from .statistics import Estimate, estimate
-from .variants import Selection, Variant, digest
 
 
 @dataclass(frozen=True)

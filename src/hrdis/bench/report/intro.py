@@ -6,8 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from ..run.collect import Gathered
 from .layout import Table
-from .run.collect import Gathered
 
 APART = (
     "Its numbers cannot be compared with the paper's one to one: the paper's come from networks of "
