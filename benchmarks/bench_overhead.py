@@ -22,12 +22,12 @@ import tyro
 from torch import Tensor
 
 import hrdis
-from hrdis.bench.cells import Unit
 from hrdis.bench.plan import pictures as data
 from hrdis.bench.plan.expand import Plan, expand, model_cell, narrowed, wanted
 from hrdis.bench.plan.methods import Feasible, Network, Options
 from hrdis.bench.plan.problems import Poser
 from hrdis.bench.plan.restore_unit import Work
+from hrdis.bench.records import Unit
 from hrdis.bench.run.store import Store
 from hrdis.priors import Prediction
 from hrdis.priors.checkpoints import weights_sha256

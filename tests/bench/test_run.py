@@ -12,7 +12,6 @@ from torch import Tensor
 
 import hrdis
 from hrdis import images, metrics
-from hrdis.bench.cells import Cell, Unit, settings_of
 from hrdis.bench.paper.figures import FIGURES
 from hrdis.bench.paper.tables import TABLES
 from hrdis.bench.plan.expand import expand, model_cell, wanted
@@ -22,6 +21,7 @@ from hrdis.bench.plan.pictures import find, prepare
 from hrdis.bench.plan.problems import Poser
 from hrdis.bench.plan.recorder import Film
 from hrdis.bench.plan.restore_unit import Work, Worker, eight_bits, scores, time_call
+from hrdis.bench.records import Cell, Unit, settings_of
 from hrdis.bench.run.store import Store, comparable
 from hrdis.operators.nonlinear_blur import BKSE
 from hrdis.priors import Prediction, Prior

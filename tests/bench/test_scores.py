@@ -18,11 +18,11 @@ from hrdis import images
 from hrdis.bench.paper.tables import Column, Method, Table
 from hrdis.bench.report.metrics import value
 from hrdis.bench.report.statistics import estimate
+from hrdis.bench.results import variants
 from hrdis.bench.run.collect import gather, read_lines
 from hrdis.bench.score.networks import Missing, Scoring, classifier, distance, features
 from hrdis.bench.score.per_picture import score
 from hrdis.bench.score.set_distances import fid, kid
-from hrdis.bench.variants import variants
 from tests.common.bench_rows import SIDE, plan_of, write_run_with_pictures
 
 pytestmark = [

@@ -10,8 +10,8 @@ from PIL import Image
 
 import hrdis
 from hrdis import cli
-from hrdis.bench.cells import Unit
 from hrdis.bench.plan.restore_unit import Worker
+from hrdis.bench.records import Unit
 from hrdis.bench.run.store import Store, comparable
 
 WHOLE = Worker.__call__

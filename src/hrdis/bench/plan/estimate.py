@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from ...priors.base import Prior
-from ..cells import Unit
+from ..records import Unit
 from .memory import Peak
 from .restore_unit import time_call
 

@@ -14,8 +14,8 @@ from ...priors.base import Prior
 from ...schedule import Schedule
 from ...solvers import SOLVERS, Solver
 from ...solvers.base import settings
-from ..cells import Cell, settings_of
 from ..paper.tables import Column, Method
+from ..records import Cell, settings_of
 from .problems import NONLINEAR, Poser, chosen
 
 Presets = Literal["auto", "paper", "default"]

@@ -14,7 +14,7 @@ from ...operators import BlindOperator, Inpainting, Operator, Problem
 from ...simulate import measure
 from ...solvers import Solver, preset
 from ...tasks import TASKS, Task
-from ..cells import Cell
+from ..records import Cell
 
 #: Operators whose random parts are another for each image and cannot be stacked in a batch.
 ALONE = ("deblur-motion", "deblur-nonlinear")

@@ -22,7 +22,7 @@ from ...operators import PhaseRetrieval, Problem
 from ...priors import Prior, load_prior
 from ...restarts import residual
 from ...solvers import Solver
-from ..cells import Cell, Unit
+from ..records import Cell, Unit
 from .memory import Peak
 from .methods import fitted
 from .pictures import prepare

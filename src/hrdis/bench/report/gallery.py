@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from ...images import open_image
+from ..results import Variant
 from ..rows import Row
 from ..run.collect import Gathered
-from ..variants import Variant
 
 INLINE_BYTES = 8_000_000  # of pictures in one file; the others are linked
 SMALL = 128  # pixels a side that are kept as they are; larger ones become JPEG

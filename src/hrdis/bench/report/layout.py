@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..variants import Variant
+from ..results import Variant
 from .statistics import Estimate, Mark
 
 

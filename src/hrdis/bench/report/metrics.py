@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..results import Selection, Variant, digest
 from ..run.collect import Gathered
-from ..variants import Selection, Variant, digest
 from .statistics import Estimate, estimate
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..results import Variant, shared
 from ..run.collect import Gathered
-from ..variants import Variant, shared
 from .gallery import Album, Grid, Strip
 from .layout import Table
 from .metrics import METRICS, seeds_of, value

@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from ..paper import numbers as paper
+from ..results import Selection, Variant, variants
 from ..run.collect import Gathered
-from ..variants import Selection, Variant, variants
 from .layout import Entry, Head, Line, Table
 from .metrics import METRICS, printed, value
 from .statistics import Estimate, estimate, marks

@@ -20,9 +20,9 @@ from torch import Tensor
 from ... import images
 from ...linalg import rms
 from ...metrics import align, psnr, ssim
+from ..results import Selection, Variant, digest, variants
 from ..rows import Row, plain
 from ..run.collect import SEEDS, SETS, Gathered
-from ..variants import Selection, Variant, digest, variants
 from .networks import Missing, Scoring, classifier, distance, features
 from .set_distances import fid, kid
 
