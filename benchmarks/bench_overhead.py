@@ -22,13 +22,13 @@ import tyro
 from torch import Tensor
 
 import hrdis
-from hrdis.bench import data
-from hrdis.bench.cells import Unit
-from hrdis.bench.methods import Feasible, Network, Options
-from hrdis.bench.plan import Plan, expand, model_cell, narrowed, wanted
-from hrdis.bench.problems import Poser
-from hrdis.bench.run import Work
-from hrdis.bench.store import Store
+from hrdis.bench.plan import pictures as data
+from hrdis.bench.plan.expand import Plan, expand, model_cell, narrowed, wanted
+from hrdis.bench.plan.methods import Feasible, Network, Options
+from hrdis.bench.plan.problems import Poser
+from hrdis.bench.plan.restore_unit import Work
+from hrdis.bench.records import Unit
+from hrdis.bench.run.store import Store
 from hrdis.checkpoints.load import weights_sha256
 from hrdis.priors import Prediction
 

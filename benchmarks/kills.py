@@ -40,7 +40,7 @@ from pages import DOCS, rewrite, table
 
 import hrdis
 import hrdis.cli.bench
-from hrdis.bench.store import Store, comparable
+from hrdis.bench.run.store import Store, comparable
 
 PAGE, DATA = DOCS / "cluster.md", DOCS / "data" / "kills.json"
 PLAN = """

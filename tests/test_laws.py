@@ -153,10 +153,10 @@ def floor(module: str) -> int:
 
 
 def package(module: str) -> str:
-    """The folder a module lies in: "" for ``schedule``, "priors" for ``priors.unet`` and
-    ``priors.__init__``.
+    """Return the room of a module: "" for ``schedule``, "priors" for ``priors.unet`` and
+    ``priors.__init__``, "bench" for ``bench.plan.expand``.
     """
-    return module.rpartition(".")[0]
+    return module.partition(".")[0] if "." in module else ""
 
 
 def imports(module: str, tree: ast.AST) -> Iterator[tuple[str, bool]]:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from hrdis import images
-from hrdis.bench import data
+from hrdis.bench.plan import pictures as data
 
 
 def save(path: Path, pixels: np.ndarray) -> Path:

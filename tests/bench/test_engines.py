@@ -15,9 +15,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from hrdis.bench import ray_engine
-from hrdis.bench.engines import Engine, Job, Summary, owns, read_shard, run_units
-from hrdis.bench.store import Store, comparable
+from hrdis.bench.run import ray as ray_engine
+from hrdis.bench.run.engine import Engine, Job, Summary, owns, read_shard, run_units
+from hrdis.bench.run.store import Store, comparable
 from hrdis.cli import main
 from tests.common.bench_toys import PLAN, ToyUnit, Work, row, units
 
@@ -221,8 +221,8 @@ RUN = """
 import sys
 sys.path.insert(0, {tests!r})
 from tests.common.bench_toys import PLAN, Work, units
-from hrdis.bench.engines import Engine, run_units
-from hrdis.bench.store import Store
+from hrdis.bench.run.engine import Engine, run_units
+from hrdis.bench.run.store import Store
 if __name__ == "__main__":
     folder, count = sys.argv[1], int(sys.argv[2])
     work, engine = eval(sys.argv[3]), eval(sys.argv[4])

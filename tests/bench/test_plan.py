@@ -9,14 +9,15 @@ import pytest
 import torch
 
 import hrdis
-from hrdis.bench import planfile, tables
-from hrdis.bench.cells import LABELS, Cell, settings_of, variant_of
-from hrdis.bench.data import Picture
-from hrdis.bench.figures import FIGURES
-from hrdis.bench.methods import Feasible, Network, Options, settle
-from hrdis.bench.plan import Plan, expand, model_cell, narrowed, wanted
-from hrdis.bench.problems import Poser, chosen, noise_of
-from hrdis.bench.tables import TABLES, Column, Method, Table
+from hrdis.bench.paper import tables
+from hrdis.bench.paper.figures import FIGURES
+from hrdis.bench.paper.tables import TABLES, Column, Method, Table
+from hrdis.bench.plan import plan_file as planfile
+from hrdis.bench.plan.expand import Plan, expand, model_cell, narrowed, wanted
+from hrdis.bench.plan.methods import Feasible, Network, Options, settle
+from hrdis.bench.plan.pictures import Picture
+from hrdis.bench.plan.problems import Poser, chosen, noise_of
+from hrdis.bench.records import LABELS, Cell, settings_of, variant_of
 
 PRIOR = hrdis.priors.Gaussian(torch.zeros(3, 32, 32), 0.25)
 NETWORK = Network("toy", "0" * 64, "", PRIOR.schedule)

@@ -12,18 +12,18 @@ from statistics import mean, median
 
 import pytest
 
-from hrdis.bench import paper
-from hrdis.bench.exports import escape
-from hrdis.bench.gather import gather
-from hrdis.bench.perceptual import Scoring
-from hrdis.bench.plots import pareto
-from hrdis.bench.report import report
-from hrdis.bench.scores import score
-from hrdis.bench.statistics import marks
-from hrdis.bench.store import Store
-from hrdis.bench.summary import difference_of
-from hrdis.bench.tables import Column, Method, Table
-from hrdis.bench.values import METRICS
+from hrdis.bench.paper import numbers as paper
+from hrdis.bench.paper.tables import Column, Method, Table
+from hrdis.bench.report.exports import escape
+from hrdis.bench.report.metrics import METRICS
+from hrdis.bench.report.page import report
+from hrdis.bench.report.plots import pareto
+from hrdis.bench.report.statistics import marks
+from hrdis.bench.report.summary import difference_of
+from hrdis.bench.run.collect import gather
+from hrdis.bench.run.store import Store
+from hrdis.bench.score.networks import Scoring
+from hrdis.bench.score.per_picture import score
 from tests.common.bench_rows import (
     cells_of,
     failed,
@@ -551,7 +551,7 @@ def test_pictures_samples_and_course_are_shown(tmp_path):
 
 
 def test_large_reports_link_pictures_instead_of_holding_them(tmp_path, monkeypatch):
-    monkeypatch.setattr("hrdis.bench.album.INLINE_BYTES", 10_000)
+    monkeypatch.setattr("hrdis.bench.report.gallery.INLINE_BYTES", 10_000)
     folder = tmp_path / "run"
     write_run_with_pictures(folder, plan_of(figures=(5,), images=2))
     page = read_page(report([folder], tmp_path / "elsewhere" / "page.html"))
@@ -565,7 +565,7 @@ def test_large_reports_link_pictures_instead_of_holding_them(tmp_path, monkeypat
 
 
 def test_a_page_alone_links_to_no_file_and_holds_every_picture(tmp_path, monkeypatch):
-    monkeypatch.setattr("hrdis.bench.album.INLINE_BYTES", 10_000)
+    monkeypatch.setattr("hrdis.bench.report.gallery.INLINE_BYTES", 10_000)
     folder = tmp_path / "run"
     write_run_with_pictures(folder, plan_of(figures=(5,), images=2))
     page = read_page(report([folder], tmp_path / "elsewhere" / "page.html", alone=True))

@@ -12,17 +12,17 @@ from torch import Tensor
 
 import hrdis
 from hrdis import images, metrics
-from hrdis.bench.cells import Cell, Unit, settings_of
-from hrdis.bench.data import find, prepare
-from hrdis.bench.figures import FIGURES
-from hrdis.bench.film import Film
-from hrdis.bench.memory import Peak, resident
-from hrdis.bench.methods import Feasible, Network, Options
-from hrdis.bench.plan import expand, model_cell, wanted
-from hrdis.bench.problems import Poser
-from hrdis.bench.run import Work, Worker, eight_bits, scores, time_call
-from hrdis.bench.store import Store, comparable
-from hrdis.bench.tables import TABLES
+from hrdis.bench.paper.figures import FIGURES
+from hrdis.bench.paper.tables import TABLES
+from hrdis.bench.plan.expand import expand, model_cell, wanted
+from hrdis.bench.plan.memory import Peak, resident
+from hrdis.bench.plan.methods import Feasible, Network, Options
+from hrdis.bench.plan.pictures import find, prepare
+from hrdis.bench.plan.problems import Poser
+from hrdis.bench.plan.recorder import Film
+from hrdis.bench.plan.restore_unit import Work, Worker, eight_bits, scores, time_call
+from hrdis.bench.records import Cell, Unit, settings_of
+from hrdis.bench.run.store import Store, comparable
 from hrdis.operators.nonlinear_blur import BKSE
 from hrdis.priors import Prediction, Prior
 
@@ -119,7 +119,7 @@ def test_given_picture_is_the_measurement(photos, tmp_path):
 
 
 def test_all_solvers_and_seeds_face_the_same_measurement(photos):
-    truth = hrdis.bench.data.prepare(find(photos)[0].path, SIZE, 0)
+    truth = hrdis.bench.plan.pictures.prepare(find(photos)[0].path, SIZE, 0)
     posed = [
         Poser().pose([cell(photos, solver, task="inpaint", noise="gaussian0.05", seed=seed)], truth)
         for solver in (hrdis.HRDIS(), hrdis.DDRM())
@@ -246,7 +246,7 @@ def test_blind_row_says_what_was_estimated(photos, tmp_path):
 
 
 def test_phase_retrieval_is_scored_as_found_and_aligned(photos):
-    truth = hrdis.bench.data.prepare(find(photos)[2].path, SIZE, 0)
+    truth = hrdis.bench.plan.pictures.prepare(find(photos)[2].path, SIZE, 0)
     problem = Poser().pose([cell(photos, hrdis.HRDIS(), task="phase")], truth)
     found = scores(eight_bits(-truth.flip(-1, -2)), truth, problem)
     assert found["psnr"] < 20 < 45 < found["psnr_aligned"]

@@ -15,14 +15,14 @@ from torch import nn
 
 import hrdis
 from hrdis import images
-from hrdis.bench.gather import gather, read_lines
-from hrdis.bench.perceptual import Missing, Scoring, classifier, distance, features
-from hrdis.bench.scores import score
-from hrdis.bench.sets import fid, kid
-from hrdis.bench.statistics import estimate
-from hrdis.bench.tables import Column, Method, Table
-from hrdis.bench.values import value
-from hrdis.bench.variants import variants
+from hrdis.bench.paper.tables import Column, Method, Table
+from hrdis.bench.report.metrics import value
+from hrdis.bench.report.statistics import estimate
+from hrdis.bench.results import variants
+from hrdis.bench.run.collect import gather, read_lines
+from hrdis.bench.score.networks import Missing, Scoring, classifier, distance, features
+from hrdis.bench.score.per_picture import score
+from hrdis.bench.score.set_distances import fid, kid
 from tests.common.bench_rows import SIDE, plan_of, write_run_with_pictures
 
 pytestmark = [

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from PIL import Image
 
-from hrdis.bench import files
-from hrdis.bench.store import Store, comparable, merge
+from hrdis.bench.run import result_file as files
+from hrdis.bench.run.store import Store, comparable, merge
 from tests.common.bench_toys import PLAN, finish, image, row
 
 pytestmark = pytest.mark.timeout(60)
@@ -227,7 +227,7 @@ import time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from tests.common.bench_toys import PLAN, finish
-from hrdis.bench.store import Store
+from hrdis.bench.run.store import Store
 store = Store.create(sys.argv[1], PLAN)
 print("ready", flush=True)
 for i in range(int(sys.argv[3])):

@@ -10,9 +10,9 @@ from PIL import Image
 
 import hrdis
 from hrdis import cli
-from hrdis.bench.cells import Unit
-from hrdis.bench.run import Worker
-from hrdis.bench.store import Store, comparable
+from hrdis.bench.plan.restore_unit import Worker
+from hrdis.bench.records import Unit
+from hrdis.bench.run.store import Store, comparable
 
 WHOLE = Worker.__call__
 
@@ -285,7 +285,7 @@ def test_interrupted_run_is_continued_to_the_same_end(folder, capsys, monkeypatc
 
 def test_failed_cells_are_counted_and_done_again_if_asked(folder, capsys, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr("hrdis.bench.run.solve", lambda *_, **__: 1 / 0)
+        patched.setattr("hrdis.bench.plan.restore_unit.solve", lambda *_, **__: 1 / 0)
         assert bench("plan.yaml", "-o", "run") == 0
     assert "12 of them failed" in capsys.readouterr().err
     assert {r["error"] for r in Store.open(folder / "run").rows()} == {

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from hrdis import cli
-from hrdis.bench.tables import Column, Method, Table
+from hrdis.bench.paper.tables import Column, Method, Table
 from tests.common.bench_rows import plan_of, read_page, write_run_with_pictures
 
 TOY = "def make():\n    return lambda x, y: (x - y).abs().mean((1, 2, 3))\n"

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 import hrdis
-from hrdis.bench.cells import Cell
-from hrdis.bench.data import Picture
-from hrdis.bench.plan import Network, Options, Plan, expand, model_cell, wanted
-from hrdis.bench.store import Store
-from hrdis.bench.tables import Table
+from hrdis.bench.paper.tables import Table
+from hrdis.bench.plan.expand import Network, Options, Plan, expand, model_cell, wanted
+from hrdis.bench.plan.pictures import Picture
+from hrdis.bench.records import Cell
+from hrdis.bench.run.store import Store
 from hrdis.schedule import Schedule
 
 SIDE = 32

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 import hrdis
-from hrdis.bench.store import Store
+from hrdis.bench.run.store import Store
 
 PLAN = {"tasks": ["sr4"], "solver": {"name": "hrdis", "steps": 3}, "seeds": [0, 1]}
 

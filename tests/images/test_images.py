@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 
 from hrdis import images
-from hrdis.bench import data, store
-from hrdis.bench.album import Album
+from hrdis.bench.plan import pictures as data
+from hrdis.bench.report.gallery import Album
+from hrdis.bench.run import store
 from hrdis.training import photographs
 from hrdis.web.form import to_paint_on
 

@@ -13,17 +13,18 @@ import torch
 import tyro
 
 import hrdis
-from hrdis.bench import data, planfile
-from hrdis.bench.config import CONFIG
-from hrdis.bench.config import read as read_config
-from hrdis.bench.engines import Engine, part, read_shard, run_units
-from hrdis.bench.figures import FIGURES
-from hrdis.bench.methods import Feasible, Network, Options, fitted
-from hrdis.bench.plan import Plan, expand, file_sha256, model_cell, narrowed, wanted
-from hrdis.bench.problems import Poser
-from hrdis.bench.run import Work, blank
-from hrdis.bench.store import Store
-from hrdis.bench.tables import TABLES, Table
+from hrdis.bench.paper.figures import FIGURES
+from hrdis.bench.paper.tables import TABLES, Table
+from hrdis.bench.plan import pictures as data
+from hrdis.bench.plan import plan_file as planfile
+from hrdis.bench.plan.expand import Plan, expand, file_sha256, model_cell, narrowed, wanted
+from hrdis.bench.plan.methods import Feasible, Network, Options, fitted
+from hrdis.bench.plan.problems import Poser
+from hrdis.bench.plan.restore_unit import Work, blank
+from hrdis.bench.run.engine import Engine, part, read_shard, run_units
+from hrdis.bench.run.folder import CONFIG
+from hrdis.bench.run.folder import read as read_config
+from hrdis.bench.run.store import Store
 from hrdis.checkpoints import load_prior
 from hrdis.checkpoints.load import identity, scheme_of, weights_sha256
 from hrdis.devices import DTYPES, pick_device

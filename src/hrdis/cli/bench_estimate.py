@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from hrdis.bench import estimate
-from hrdis.bench.cells import Unit
+from hrdis.bench.plan import estimate
+from hrdis.bench.records import Unit
 from hrdis.priors import Prior
 
 

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import tyro
 
-from hrdis.bench.gather import gather
-from hrdis.bench.perceptual import Scoring
-from hrdis.bench.report import check_page, report
-from hrdis.bench.scores import score
+from hrdis.bench.report.page import check_page, report
+from hrdis.bench.run.collect import gather
+from hrdis.bench.score.networks import Scoring
+from hrdis.bench.score.per_picture import score
 from hrdis.devices import pick_device
 
 from .parsing import checking, parse

@@ -27,12 +27,12 @@ from typing import Any
 
 import yaml
 
-from ..messages import unknown
-from ..solvers import SOLVERS
-from ..tasks import TASKS
+from ...messages import unknown
+from ...solvers import SOLVERS
+from ...tasks import TASKS
+from ..paper.tables import Column, Method, Table
 from .methods import Options
 from .problems import noise_of
-from .tables import Column, Method, Table
 
 METRICS = ("PSNR", "SSIM", "LPIPS", "FID", "KID", "CA", "diversity")
 OPTIONS = tuple(f.name for f in fields(Options))

@@ -67,7 +67,7 @@ def estimate(values: Sequence[float], statistic: Literal["mean", "median"] = "me
 @lru_cache(maxsize=8)
 def _indices(n: int) -> np.ndarray[Any, Any]:
     """(draws, n): which images each resample takes."""
-    from ..rng import stream
+    from ...rng import stream
 
     return stream(0, "bootstrap", n).integers(0, n, size=(DRAWS, n))
 

@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .engines import Engine, Job, Opens, Worker
-from .rows import Row
+from ..rows import Row
+from .engine import Engine, Job, Opens, Worker
 from .store import Store
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ in `NOTES`.
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..solvers import SOLVERS
+from ...solvers import SOLVERS
 
 IMAGENET, FFHQ, LOL = "ImageNet-256-1k", "FFHQ-256-1k", "LOL"
 

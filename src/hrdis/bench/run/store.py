@@ -24,12 +24,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from .. import images
-from ..images import open_image
-from .config import CONFIG, differences, read, strangers
-from .files import Results, durable, sync
+from ... import images
+from ...images import open_image
+from ..rows import PICTURES, RANK, Row, comparable, parse, pictures, plain, rank
+from .folder import CONFIG, differences, read, strangers
 from .locks import Shard, abandoned, at_work, locked
-from .rows import PICTURES, RANK, Row, comparable, parse, pictures, plain, rank
+from .result_file import Results, durable, sync
 
 __all__ = ["Store", "comparable", "merge"]
 

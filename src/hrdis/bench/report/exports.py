@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from .layout import Entry, Line, Table
-from .values import METRICS
+from .metrics import METRICS
 
 FIELDS = (
     "table", "dataset", "task", "method", "selection", "metric", "ours", "low", "high", "images",

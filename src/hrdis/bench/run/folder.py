@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .rows import PICTURES
+from ..rows import PICTURES
 
 CONFIG = "config.json"
 OURS = (

@@ -17,14 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import images
-from ..linalg import rms
-from ..metrics import align, psnr, ssim
-from .gather import SEEDS, SETS, Gathered
-from .perceptual import Missing, Scoring, classifier, distance, features
-from .rows import Row, plain
-from .sets import fid, kid
-from .variants import Selection, Variant, digest, variants
+from ... import images
+from ...linalg import rms
+from ...metrics import align, psnr, ssim
+from ..results import Selection, Variant, digest, variants
+from ..rows import Row, plain
+from ..run.collect import SEEDS, SETS, Gathered
+from .networks import Missing, Scoring, classifier, distance, features
+from .set_distances import fid, kid
 
 Record = dict[str, Any]
 Progress = Callable[[str, int, int], object]

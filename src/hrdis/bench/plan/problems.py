@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .. import noise as noises
-from ..operators import BlindOperator, Inpainting, Operator
-from ..problem import Problem, measure
-from ..solvers import Solver, preset
-from ..tasks import TASKS, Task
-from .cells import Cell
+from ... import noise as noises
+from ...operators import BlindOperator, Inpainting, Operator
+from ...problem import Problem, measure
+from ...solvers import Solver, preset
+from ...tasks import TASKS, Task
+from ..records import Cell
 
 #: Operators whose random parts are another for each image and cannot be stacked in a batch.
 ALONE = ("deblur-motion", "deblur-nonlinear")

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import torch
 
-from ..priors.base import Prior
-from .cells import Unit
+from ...priors.base import Prior
+from ..records import Unit
 from .memory import Peak
-from .run import time_call
+from .restore_unit import time_call
 
 
 @dataclass(frozen=True)

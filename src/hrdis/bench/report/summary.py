@@ -7,12 +7,12 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from . import paper
-from .gather import Gathered
+from ..paper import numbers as paper
+from ..results import Selection, Variant, variants
+from ..run.collect import Gathered
 from .layout import Entry, Head, Line, Table
+from .metrics import METRICS, printed, value
 from .statistics import Estimate, estimate, marks
-from .values import METRICS, printed, value
-from .variants import Selection, Variant, variants
 
 LABELS: dict[Selection, str] = {
     "oracle": "best of {k} by PSNR (oracle)",

@@ -8,15 +8,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from .. import images
+from ... import images
+from ..run.collect import Gathered, gather, unique_paths
 from . import sections
-from .album import Album
 from .exports import csv_of, latex_of
-from .gather import Gathered, gather, unique_paths
+from .gallery import Album
+from .intro import first_line, title_of, totals
 from .layout import Table
-from .lead import first_line, title_of, totals
+from .metrics import METRICS
 from .summary import settings_table, summarize
-from .values import METRICS
 
 #: What the browser of rows shows.
 COLUMNS = (

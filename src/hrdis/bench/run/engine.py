@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar
 import torch
 from pydantic import Field
 
-from ..solvers.base import settings
+from ...solvers.base import settings
+from ..rows import Row
 from .locks import Shard
-from .rows import Row
 from .store import Store
 
 AnyUnit = TypeVar("AnyUnit", bound="Unit")
@@ -187,7 +187,7 @@ def run_units(
         if todo and kind == "local":
             _work_here(todo, store, opens, engine.threads, report)
         elif todo:
-            from .ray_engine import Crew
+            from .ray import Crew
 
             replaced = Crew(
                 store, opens, engine, report, blank, retry_failed=retry_failed, gpu=gpu

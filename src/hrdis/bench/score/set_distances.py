@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .perceptual import Missing
+from .networks import Missing
 
 
 class _Given(nn.Module):

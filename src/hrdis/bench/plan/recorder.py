@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from ..priors.base import Prediction, Prior
-from ..solvers import Solver, Step
+from ...priors.base import Prediction, Prior
+from ...solvers import Solver, Step
 
 
 class _Watched(Prior):

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..results import Variant
 from .statistics import Estimate, Mark
-from .variants import Variant
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from . import figures, tables
-from .cells import Cell, Unit, settings_of
-from .data import Picture
+from ..paper import figures, tables
+from ..paper.tables import Column, Method, Table
+from ..records import Cell, Unit, settings_of
 from .methods import Feasible, Network, Options, settle
+from .pictures import Picture
 from .problems import ALONE, NONLINEAR
-from .tables import Column, Method, Table
 
 
 @dataclass(frozen=True)

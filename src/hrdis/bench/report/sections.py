@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .album import Album, Grid, Strip
-from .gather import Gathered
+from ..results import Variant, shared
+from ..run.collect import Gathered
+from .gallery import Album, Grid, Strip
 from .layout import Table
+from .metrics import METRICS, seeds_of, value
 from .plots import Plot, Point, curves, pareto, scatter
 from .statistics import Estimate, estimate
-from .values import METRICS, seeds_of, value
-from .variants import Variant, shared
 
 
 @dataclass(frozen=True)

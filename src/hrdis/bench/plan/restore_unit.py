@@ -15,21 +15,21 @@ from torch import Tensor
 
 import hrdis
 
-from .. import images, metrics
-from ..checkpoints import load_prior
-from ..devices import DTYPES
-from ..driver import Result, solve
-from ..operators import PhaseRetrieval
-from ..priors import Prior
-from ..problem import Problem
-from ..restarts import residual
-from ..solvers import Solver
-from .cells import Cell, Unit
-from .data import prepare
-from .film import Film
+from ... import images, metrics
+from ...checkpoints import load_prior
+from ...devices import DTYPES
+from ...driver import Result, solve
+from ...operators import PhaseRetrieval
+from ...priors import Prior
+from ...problem import Problem
+from ...restarts import residual
+from ...solvers import Solver
+from ..records import Cell, Unit
 from .memory import Peak
 from .methods import fitted
+from .pictures import prepare
 from .problems import Poser
+from .recorder import Film
 
 SMALL = 11  # below this many pixels a side SSIM is not defined
 

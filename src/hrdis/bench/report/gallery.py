@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..images import open_image
-from .gather import Gathered
-from .rows import Row
-from .variants import Variant
+from ...images import open_image
+from ..results import Variant
+from ..rows import Row
+from ..run.collect import Gathered
 
 INLINE_BYTES = 8_000_000  # of pictures in one file; the others are linked
 SMALL = 128  # pixels a side that are kept as they are; larger ones become JPEG

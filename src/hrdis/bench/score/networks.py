@@ -16,8 +16,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ..images import to_unit
-from ..solvers.base import settings
+from ...images import to_unit
+from ...solvers.base import settings
 
 Range = Literal["[-1,1]", "[0,1]"]
 

@@ -9,14 +9,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from torch import Tensor
 
-from ..arguments import check
-from ..priors.base import Prior
-from ..schedule import Schedule
-from ..solvers import SOLVERS, Solver
-from ..solvers.base import settings
-from .cells import Cell, settings_of
+from ...arguments import check
+from ...priors.base import Prior
+from ...schedule import Schedule
+from ...solvers import SOLVERS, Solver
+from ...solvers.base import settings
+from ..paper.tables import Column, Method
+from ..records import Cell, settings_of
 from .problems import NONLINEAR, Poser, chosen
-from .tables import Column, Method
 
 Presets = Literal["auto", "paper", "default"]
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any, Literal
 
-from .cells import variant_of
+from .records import variant_of
 from .rows import Row
 
 #: How several seeds of one picture become one result: the mean of their scores; the one of highest

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from .gather import Gathered
+from ..run.collect import Gathered
 from .layout import Table
 
 APART = (

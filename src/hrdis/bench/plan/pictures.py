@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import images
+from ... import images
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .rows import Row, comparable
+from ..rows import Row, comparable
 from .store import Store
 
 #: Scores per picture, kept beside the rows: the file's name is the name of the group of columns.

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .gather import Gathered
+from ..results import Selection, Variant, digest
+from ..run.collect import Gathered
 from .statistics import Estimate, estimate
-from .variants import Selection, Variant, digest
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The run folder, and the engines that work units off."""
