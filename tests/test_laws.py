@@ -18,7 +18,7 @@ MODULES = {
 }
 
 FLOORS = {
-    "schedule": 0, "rng": 0, "linalg": 0, "files": 0, "wording": 0,
+    "schedule": 0, "rng": 0, "linalg": 0, "files": 0, "wording": 0, "presets": 0,
     "operators": 1, "noise": 1, "priors": 1,
     "solvers": 2, "tasks": 2,
     "arguments": 3, "driver": 3, "simulate": 3,
@@ -42,6 +42,9 @@ FLOORS = {
 #: deepinv's operators for ours. The best of runs is chosen by a metric, and a prior is tried by
 #: one. The page is opened by a command.
 NEIGHBOURS = {
+    ("presets", "files"),
+    ("presets", "solvers"),  # when a file is read: its rows are checked against the solvers
+    ("presets", "solvers.base"),  # for types
     ("priors.checkpoints", "priors.pipelines"),
     ("priors.checkpoints", "priors.hub"),
     ("priors.checkpoints", "priors.cards"),

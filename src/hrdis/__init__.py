@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import images, interop, metrics, noise, operators, priors, rng, schedule
+    from . import images, interop, metrics, noise, operators, presets, priors, rng, schedule
     from .check import check_operator
     from .driver import Result, iterate, solve
     from .operators import Problem
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "images": "images", "metrics": "metrics", "noise": "noise", "operators": "operators",
-    "priors": "priors",
+    "presets": "presets", "priors": "priors",
     "rng": "rng", "schedule": "schedule", "solvers": "solvers", "tasks": "tasks",
     "uncertainty": "uncertainty",
     "Problem": "operators", "Prior": "priors", "load_prior": "priors", "Schedule": "schedule",

@@ -7,11 +7,12 @@ from itertools import pairwise
 from torch import Tensor
 
 from .operators.problem import Problem
+from .presets import Choice
 from .priors.base import Prior
 from .priors.pipelines import is_unet
 from .rng import ImageRNG, Replay
 from .solvers import SOLVERS
-from .solvers.base import Solver
+from .solvers.base import Solver, choose_for
 
 CALL = "hrdis.solve(solver, prior, problem, seeds=...)"
 
@@ -72,8 +73,8 @@ def _converted(given: int, taken: Sequence[int]) -> str:
     return "Convert the images, or use another prior."
 
 
-def by_name(name: str, prior: Prior, problem: Problem) -> Solver:
-    """Return the solver of that name with the settings that fit a prior and a problem.
+def by_name(name: str, prior: Prior, problem: Problem) -> Choice[Solver]:
+    """Return the settings that fit a prior and a problem for the solver of that name.
 
     Raises:
         ValueError: for an unknown name.
@@ -86,7 +87,7 @@ def by_name(name: str, prior: Prior, problem: Problem) -> Solver:
         )
     cls = SOLVERS[name][0]
     check_arguments(cls(), prior, problem)
-    return cls.preset(problem, prior)
+    return choose_for(cls, problem, prior)
 
 
 def check_measured(A: object, x: object, noise: object) -> None:

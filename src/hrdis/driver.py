@@ -13,6 +13,7 @@ from torch import Tensor
 from .arguments import by_name, check, check_arguments, check_times, noise_source
 from .operators.base import Shape
 from .operators.problem import Problem
+from .presets import Choice
 from .priors.adopt import adopt
 from .priors.base import Prediction, Prior
 from .rng import ImageRNG, Replay
@@ -32,6 +33,7 @@ class Result:
         theta: parameters of the operator where the solver estimated them too (BlindHRDIS), the
             image axis first.
         solver: the settings it was found with.
+        choice: where they come from, and why, if the solver was given by name.
     """
 
     x: Tensor
@@ -41,6 +43,7 @@ class Result:
     times: tuple[int, ...]
     theta: Mapping[str, Tensor] = field(default_factory=dict)
     solver: Solver | None = None
+    choice: Choice[Solver] | None = None
 
     def __repr__(self) -> str:
         shown = (
@@ -84,12 +87,15 @@ def iterate(
         RuntimeWarning: naming images that became non-finite, and when.
     """
     prior = cast(Prior, adopt(prior))
+    choice = None
     if isinstance(solver, str):
-        solver = by_name(solver, prior, problem)
+        choice = by_name(solver, prior, problem)
+        solver = choice.settings
     check_arguments(solver, prior, problem)
     draws = noise_source(seeds, rng, len(problem.y), "solve")
     times = solver.times(prior.schedule) if times is None else check_times(times, prior, solver)
-    return _iterate(solver, prior, check(solver, prior, problem), problem.image_shape, times, draws)
+    run = check(solver, prior, problem)
+    return _iterate(solver, prior, run, problem.image_shape, times, draws, choice)
 
 
 def solve(
@@ -153,6 +159,7 @@ def _iterate(
     shape: Shape,
     times: list[int],
     source: ImageRNG | Replay,
+    choice: Choice[Solver] | None,
 ) -> Generator[Step, None, Result]:
     started = time.perf_counter()
     counted, calls = _Counted(prior), solver.calls(times, prior.schedule)
@@ -183,7 +190,14 @@ def _iterate(
     if isinstance(source, Replay):
         source.close()
     return Result(
-        x, finite, counted.calls, time.perf_counter() - started, tuple(times), theta, solver
+        x,
+        finite,
+        counted.calls,
+        time.perf_counter() - started,
+        tuple(times),
+        theta,
+        solver,
+        choice,
     )
 
 

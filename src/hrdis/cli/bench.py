@@ -26,7 +26,7 @@ from hrdis.bench.store import Store
 from hrdis.bench.tables import TABLES, Table
 from hrdis.devices import DTYPES, pick_device
 from hrdis.priors import Prior, load_prior
-from hrdis.priors.checkpoints import identity, scheme_of, weights_sha256
+from hrdis.priors.checkpoints import identity, is_trained_here, scheme_of, weights_sha256
 from hrdis.solvers import SOLVERS
 from hrdis.tasks import TASKS
 
@@ -207,7 +207,7 @@ def prepare(args: Any, asked: Sequence[tuple[Table, str]]) -> Prepared:
     given = {
         f.name: getattr(args, f.name) for f in fields(Options) if getattr(args, f.name) is not None
     }
-    if "crop" not in given and prior.presets == "default":
+    if "crop" not in given and is_trained_here(name):
         given["crop"] = SMALL
     options = Options(**given)
     pictures = data.find(args.data, args.list, args.limit)

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from hrdis import presets
 from hrdis.priors.checkpoints import presets_of
 from hrdis.restoration import Options, plugin, prepare
-from hrdis.solvers import SOLVERS, preset
+from hrdis.solvers import SOLVERS
 from hrdis.tasks import TASKS
 
 from .parsing import checking, choose, fail, number, parse, peek
@@ -48,15 +49,15 @@ def main(argv: Sequence[str]) -> int:
     solver = choose("solver", peek(argv, "--solver", TASKS[task].solver), SOLVERS)
     with checking():
         noise = number(peek(argv, "--noise", "0"), "--noise")
-    key, settings = preset(
-        solver, TASKS[task].presets, presets_of(peek(argv, "--prior", "default")), noise
-    )
-    args: Any = replace(parse(Options, argv, "restore", HELP, settings=settings), solver=solver)
+        tuned = presets_of(peek(argv, "--prior", "default"))
+        choice = presets.choose(SOLVERS[solver][0], TASKS[task].presets, noise, tuned=tuned)
+    args: Any = parse(Options, argv, "restore", HELP, settings=choice.settings)
+    args = replace(args, solver=solver)
     with checking(), waiting("reading the picture and loading the model"):
         job = prepare(args, args.settings)
     say(
-        f"{args.task or args.operator} with {args.solver} (preset {key or 'none'}), {job.calls} "
-        "network calls a sample"
+        f"{args.task or args.operator} with {args.solver} (preset {choice.row or 'none'}), "
+        f"{job.calls} network calls a sample"
     )
     try:
         with bar(job.steps, "steps") as advance:
@@ -71,6 +72,6 @@ def main(argv: Sequence[str]) -> int:
             "are too large for this picture: lower --lr, or leave the settings to their preset."
         )
         return 1
-    files = job.write(found, key)
+    files = job.write(found, choice)
     say(f"{found.seconds:.1f} s. Wrote " + ", ".join(files))
     return 0

@@ -29,6 +29,7 @@ from ..operators import (
     Quantization,
     SuperResolution,
 )
+from ..presets import Choice
 from ..priors import Prior
 from ..priors.checkpoints import weights_sha256
 from ..solvers import Solver
@@ -178,16 +179,16 @@ class Job:
             return self.picture.x.shape[1] == 1
         return bool((y == y[:, :1]).all())
 
-    def write(self, found: Found, preset: str | None) -> list[str]:
+    def write(self, found: Found, choice: Choice[Any]) -> list[str]:
         """Write the pictures and the record; returns the names of the pictures.
 
         Args:
             found: what `iterate` returned, finite.
-            preset: the key of the preset the settings started from, for the record.
+            choice: the preset the settings started from, for the record.
         """
         files = self._write_pictures(found.samples)
         record = (
-            json.dumps(self.record(preset, files, found), indent=2, allow_nan=False).encode()
+            json.dumps(self.record(choice, files, found), indent=2, allow_nan=False).encode()
             + b"\n"
         )
         images.write_atomically(self.options.output.with_suffix(".json"), lambda f: f.write(record))
@@ -226,7 +227,7 @@ class Job:
         x = (y.expand(shape) if y.shape[-2:] == shape[-2:] else self.problem.A.pinv(y)).cpu()
         return self._as_stored(x)
 
-    def record(self, key: str | None, files: list[str], found: Found) -> dict[str, Any]:
+    def record(self, choice: Choice[Any], files: list[str], found: Found) -> dict[str, Any]:
         """What was done, enough to do it again."""
         options = self.options
         return {
@@ -245,7 +246,8 @@ class Job:
             "weights_sha256": _sha256(options.weights),
             "noise": {"[0,1]": options.noise, "[-1,1]": self.problem.sigma_y},
             "solver": options.solver,
-            "preset": key,
+            "preset": choice.row or None,
+            "preset_reason": choice.why,
             "settings": TypeAdapter(type(self.solver)).dump_python(self.solver, mode="json"),
             "prior": options.prior,
             "label": options.label,

@@ -113,7 +113,7 @@ class Workshop:
                 raise ArithmeticError(
                     "The restoration became NaN or infinite. Lower the step size (lr, zeta, scale)."
                 )
-            names = job.write(found, form.preset[0])
+            names = job.write(found, form.choice)
             _forget(given.output.with_suffix(".json"), folder)
             yield Restored(
                 shown(job, job.given(), SHOWN), shown(job, found.samples[:1], SHOWN),
