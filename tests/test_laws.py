@@ -42,6 +42,9 @@ FLOORS = {
 #: deepinv's operators for ours. The best of runs is chosen by a metric, and a prior is tried by
 #: one. The page is opened by a command.
 NEIGHBOURS = {
+    ("presets", "files"),
+    ("presets", "solvers"),  # when a file is read: its rows are checked against the solvers
+    ("presets", "solvers.base"),  # for types
     ("priors.checkpoints", "priors.pipelines"),
     ("priors.checkpoints", "priors.hub"),
     ("priors.checkpoints", "priors.cards"),

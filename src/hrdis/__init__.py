@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import checkpoints, images, interop, metrics, noise, operators, priors, rng, schedule
+    from . import (
+        checkpoints,
+        images,
+        interop,
+        metrics,
+        noise,
+        operators,
+        presets,
+        priors,
+        rng,
+        schedule,
+    )
     from .check import check_operator
     from .checkpoints import load_prior
     from .driver import Result, Run, iterate, solve
@@ -51,7 +62,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "images": "images", "metrics": "metrics", "noise": "noise", "operators": "operators",
-    "priors": "priors", "checkpoints": "checkpoints",
+    "presets": "presets", "priors": "priors", "checkpoints": "checkpoints",
     "rng": "rng", "schedule": "schedule", "solvers": "solvers", "tasks": "tasks",
     "uncertainty": "uncertainty",
     "Problem": "problem", "Prior": "priors", "load_prior": "checkpoints", "Schedule": "schedule",

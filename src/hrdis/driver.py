@@ -13,6 +13,7 @@ from torch import Tensor
 from .arguments import by_name, check, check_arguments, check_times
 from .messages import level_outside
 from .operators.base import Shape
+from .presets import Choice
 from .priors.base import Prediction, Prior, as_prior
 from .problem import Problem
 from .rng import ImageRNG, Replay, noise_source
@@ -35,6 +36,7 @@ class Result:
         theta: parameters of the operator where the solver estimated them too (BlindHRDIS), the
             image axis first.
         solver: the settings it was found with.
+        choice: where they come from, and why, if the solver was given by name.
     """
 
     x: Tensor
@@ -44,6 +46,7 @@ class Result:
     times: tuple[int, ...]
     theta: Mapping[str, Tensor] = field(default_factory=dict)
     solver: Solver | None = None
+    choice: Choice[Solver] | None = None
 
     def __repr__(self) -> str:
         shown = (
@@ -162,13 +165,15 @@ def iterate(
         RuntimeWarning: naming images that became non-finite, and when.
     """
     prior = cast(Prior, as_prior(prior))
+    choice = None
     if isinstance(solver, str):
-        solver = by_name(solver, prior, problem)
+        choice = by_name(solver, prior, problem)
+        solver = choice.settings
     check_arguments(solver, prior, problem)
     draws = noise_source(seeds, rng, len(problem.y), "solve")
     times = solver.times(prior.schedule) if times is None else check_times(times, prior, solver)
     checked = check(solver, prior, problem)
-    steps = _iterate(solver, prior, checked, problem.image_shape, times, draws)
+    steps = _iterate(solver, prior, checked, problem.image_shape, times, draws, choice)
     return Run(steps, solver, times, solver.calls(times, prior.schedule))
 
 
@@ -226,6 +231,7 @@ def _iterate(
     shape: Shape,
     times: list[int],
     source: ImageRNG | Replay,
+    choice: Choice[Solver] | None,
 ) -> Generator[Step, None, Result]:
     started = time.perf_counter()
     counted, calls = _Counted(prior), solver.calls(times, prior.schedule)
@@ -258,7 +264,14 @@ def _iterate(
     if isinstance(source, Replay):
         source.close()
     return Result(
-        x, finite, counted.calls, time.perf_counter() - started, tuple(times), theta, solver
+        x,
+        finite,
+        counted.calls,
+        time.perf_counter() - started,
+        tuple(times),
+        theta,
+        solver,
+        choice,
     )
 
 

@@ -18,9 +18,10 @@ from hrdis.bench.plan.methods import Feasible, Network, Options, settle
 from hrdis.bench.plan.pictures import Picture
 from hrdis.bench.plan.problems import Poser, chosen, noise_of
 from hrdis.bench.records import LABELS, Cell, settings_of, variant_of
+from hrdis.presets import embedded
 
 PRIOR = hrdis.priors.Gaussian(torch.zeros(3, 32, 32), 0.25)
-NETWORK = Network("toy", "0" * 64, "", PRIOR.schedule)
+NETWORK = Network("toy", "0" * 64, None, PRIOR.schedule)
 POSER = Poser()
 PICTURES = [Picture(f"{i}.png", Path(f"/nowhere/{i}.png"), f"{i:064}", i) for i in range(3)]
 
@@ -217,10 +218,10 @@ def test_figure_9_varies_beta_as_the_paper():
 
 
 @pytest.mark.parametrize("epsilon", [0.001, 0.005, 0.007, 0.01, 0.02, 0.05, 0.1])
-@pytest.mark.parametrize("prior", ["", "default"])
-def test_figure_21_sets_the_distance_of_times(epsilon, prior):
+@pytest.mark.parametrize("tuned", [None, embedded()], ids=["paper", "default"])
+def test_figure_21_sets_the_distance_of_times(epsilon, tuned):
     (method,) = (m for m in FIGURES[21].methods if m.settings["epsilon"] == epsilon)
-    _, solver = settle(FIGURES[21].columns[0], method, Options(), replace(NETWORK, presets=prior))
+    _, solver = settle(FIGURES[21].columns[0], method, Options(), replace(NETWORK, presets=tuned))
     times = solver.times(PRIOR.schedule)[:-1]
     distance = (times[0] - times[-1]) / (len(times) - 1) / len(PRIOR.schedule)
     assert distance == pytest.approx(epsilon, rel=0.05)  # times are whole numbers
@@ -264,20 +265,27 @@ def test_numbers_give_tables_with_what_the_paper_leaves_open():
 
 
 @pytest.mark.parametrize(
-    ("presets", "prior", "key"),
+    ("presets", "tuned", "key"),
     [
-        ("auto", "default", "sr4@default"),
-        ("auto", "", "sr4"),
-        ("paper", "default", "sr4"),
-        ("paper", "", "sr4"),
-        ("default", "", "sr4@default"),
+        ("auto", embedded(), "sr4@default"),
+        ("auto", None, "sr4"),
+        ("paper", embedded(), "sr4"),
+        ("paper", None, "sr4"),
+        ("default", None, "sr4@default"),
     ],
 )
-def test_presets_are_those_asked_for(presets, prior, key):
-    options, network = Options(presets=presets), replace(NETWORK, presets=prior)
+def test_presets_are_those_asked_for(presets, tuned, key):
+    options, network = Options(presets=presets), replace(NETWORK, presets=tuned)
     found, solver = settle(column("sr4"), Method("HRDIS", "hrdis"), options, network)
     assert found == key
-    assert solver == hrdis.SOLVERS["hrdis"][1][key]
+    assert solver == (hrdis.HRDIS.paper | embedded().of(hrdis.HRDIS))[key]
+
+
+def test_method_takes_a_row_of_the_embedded_prior_by_its_name():
+    method = Method("HRDIS", "hrdis", {}, "sr4-noise05@default")
+    key, solver = settle(column("sr4"), method, Options(), NETWORK)
+    assert key == "sr4-noise05@default"
+    assert solver == embedded().of(hrdis.HRDIS)[key]
 
 
 def test_settings_of_a_method_replace_those_of_the_preset():

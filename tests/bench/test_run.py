@@ -192,7 +192,8 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     package.
     """
     pictures, prior, poser = find(limit=1), White(), Poser()
-    network, options = Network("white", "0" * 64, "default", prior.schedule), Options(crop=32)
+    tuned, options = hrdis.presets.embedded(), Options(crop=32)
+    network = Network("white", "0" * 64, tuned, prior.schedule)
     truth = prepare(pictures[0].path, 256, 32)
     feasible = Feasible(truth, prior, poser, model_cell(options, network, pictures[0]))
     plan = expand(wanted(TABLES, FIGURES), pictures, options, network, feasible)

@@ -537,7 +537,7 @@ def test_model_of_the_hub_is_fetched_by_get_alone_and_then_needs_no_network(hub,
     again = load_prior("diffusers:me/small")
     assert torch.equal(again(X, 300).eps, first(X, 300).eps)
     assert (
-        len(weights_sha256("diffusers:me/small")) == 64 and presets_of("diffusers:me/small") == ""
+        len(weights_sha256("diffusers:me/small")) == 64 and presets_of("diffusers:me/small") is None
     )
     assert fetch.get_model("me/small") == [] and not handler.asked
 

@@ -8,7 +8,7 @@ import torch
 
 import hrdis
 from hrdis.checkpoints.load import embedded_folder
-from hrdis.solvers import preset
+from hrdis.presets import choose, embedded
 from tests.common.toys import normal
 
 pytestmark = pytest.mark.skipif(
@@ -66,6 +66,6 @@ def test_hrdis_denoises_a_photograph(level, gain):
     problem = hrdis.measure(
         hrdis.operators.Identity(), truth, hrdis.noise.Gaussian(level), seeds=[0]
     )
-    _, solver = preset("hrdis", ("denoise",), "default", level)
+    solver = choose(hrdis.HRDIS, ("denoise",), level, tuned=embedded()).settings
     x = hrdis.solve(solver, hrdis.load_prior("default"), problem, seeds=[0]).x
     assert float(hrdis.metrics.psnr(x, truth) - hrdis.metrics.psnr(problem.y, truth)) > gain

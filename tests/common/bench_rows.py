@@ -16,6 +16,7 @@ from hrdis.bench.plan.expand import Network, Options, Plan, expand, model_cell, 
 from hrdis.bench.plan.pictures import Picture
 from hrdis.bench.records import Cell
 from hrdis.bench.run.store import Store
+from hrdis.presets import embedded
 from hrdis.schedule import Schedule
 
 SIDE = 32
@@ -40,7 +41,7 @@ def plan_of(
         Picture(f"photo-{n}.png", Path(f"photo-{n}.png"), f"{n:064x}", n, label=n % 4)
         for n in range(images)
     ]
-    network = Network(prior, "0" * 64, "default", Schedule.linear())
+    network = Network(prior, "0" * 64, embedded(), Schedule.linear())
     chosen = Options(size=SIDE, **options)
     feasible: Any = Feasible(model_cell(chosen, network, pictures[0]), without or {})
     asked = [*wanted(tables, figures), *((table, "") for table in own)]

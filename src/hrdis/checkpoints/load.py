@@ -12,6 +12,9 @@ from typing import Any
 
 import torch
 
+from ..presets import FILE as PRESETS_FILE
+from ..presets import Presets, embedded
+from ..presets import read as read_presets
 from ..priors.base import Prior
 from . import adm, cards, ddpm
 from .diffusers import load_consistency, load_diffusers, load_edm, parts, weights_in
@@ -99,14 +102,34 @@ def load_prior(
     return prior.to(device)
 
 
-def presets_of(name: str | Path) -> str:
-    """Which presets fit a prior, without loading it: "default" for those ``hrdis train`` made, else
-    "".
+def presets_of(name: str | Path) -> Presets | None:
+    """Return the settings of solvers that were tuned for a prior, without loading it; None without.
 
-    They know patches rather than whole scenes, as the embedded one does; ``hrdis train`` leaves a
-    settings.json.
+    They lie in ``presets.toml`` beside its files, or in ``FILE.presets.toml`` beside a single file.
+
+    Raises:
+        ValueError: if the file is malformed.
     """
-    return "default" if (_folder(name) / "settings.json").is_file() else ""
+    if str(name) == "default":
+        return embedded()
+    place, card = _folder(name), cards.find(name)
+    candidates = [place / PRESETS_FILE, place.with_name(f"{place.name}.{PRESETS_FILE}")]
+    if place.is_file() and (place.parent / "config.json").is_file():
+        candidates.append(place.parent / PRESETS_FILE)
+    if card is not None:
+        candidates.append(card.folder / PRESETS_FILE)
+    for file in candidates:
+        if file.is_file():
+            return read_presets(file)
+    return None
+
+
+def is_trained_here(name: str | Path) -> bool:
+    """Return True for a prior that `hrdis train` made: one of patches rather than of whole scenes.
+
+    Its mark is the settings.json of the training.
+    """
+    return (_folder(name) / "settings.json").is_file()
 
 
 def weights_sha256(name: str | Path = "default") -> str:

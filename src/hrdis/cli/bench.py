@@ -26,7 +26,7 @@ from hrdis.bench.run.folder import CONFIG
 from hrdis.bench.run.folder import read as read_config
 from hrdis.bench.run.store import Store
 from hrdis.checkpoints import load_prior
-from hrdis.checkpoints.load import identity, scheme_of, weights_sha256
+from hrdis.checkpoints.load import identity, is_trained_here, scheme_of, weights_sha256
 from hrdis.devices import DTYPES, pick_device
 from hrdis.priors import Prior
 from hrdis.solvers import SOLVERS
@@ -209,7 +209,7 @@ def prepare(args: Any, asked: Sequence[tuple[Table, str]]) -> Prepared:
     given = {
         f.name: getattr(args, f.name) for f in fields(Options) if getattr(args, f.name) is not None
     }
-    if "crop" not in given and prior.presets == "default":
+    if "crop" not in given and is_trained_here(name):
         given["crop"] = SMALL
     options = Options(**given)
     pictures = data.find(args.data, args.list, args.limit)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..operators.base import Shape
+from ..presets import Presets
 from ..problem import Problem
 from ..schedule import Schedule
 
@@ -68,8 +69,8 @@ class Prior(nn.Module, ABC):
         latent: whether it models something else than the pictures themselves.
         classes: how many classes a class-conditional model was trained with; None for all others.
         label: the class of all images, 0 to classes - 1; see `labelled`.
-        presets: which solver presets fit, e.g. "default" for the rows "...@default"; empty for the
-            papers' own.
+        presets: settings of solvers that were tuned for it (`hrdis.presets.read`); None without,
+            where the papers' are taken.
     """
 
     schedule: Schedule
@@ -78,7 +79,7 @@ class Prior(nn.Module, ABC):
     latent: bool = False
     classes: int | None = None
     label: int | None = None
-    presets: str = ""
+    presets: Presets | None = None
 
     def __repr__(self) -> str:
         """One line: what it is, not its layers; those are in ``print(prior.network)`` and the

@@ -1,7 +1,7 @@
 """DAPS: decoupled annealing posterior sampling."""
 
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from pydantic import Field
@@ -136,15 +136,7 @@ def _misfit_gradient(A: Operator, x: Tensor, y: Tensor) -> Tensor:
         return slope((A(x) - y.clone()).abs().square(), x)
 
 
-_LOW: dict[str, Any] = {
-    "steps": 10,
-    "sigma_min": 0.02,
-    "ode_steps": 4,
-    "langevin_steps": 20,
-    "lr": 5e-5,
-}
-
-PRESETS: dict[str, Solver] = {
+PAPER: dict[str, Solver] = {
     # official configs: lr 1e-4 for x4, blur and random masks, 2e-5 for HDR, 5e-5 for boxes and
     # phase
     "sr4": DAPS(),
@@ -152,11 +144,4 @@ PRESETS: dict[str, Solver] = {
     "inpaint": DAPS(lr=5e-5),
     "phase": DAPS(lr=5e-5),
     "hdr": DAPS(lr=2e-5),
-    "sr2@default": DAPS(
-        **_LOW, start=200
-    ),  # "@default": searched on training photographs, docs/choosing.md
-    "sr4@default": DAPS(**_LOW, start=200),
-    "inpaint@default": DAPS(**_LOW, start=100),
-    "sr4-noise05@default": DAPS(**_LOW, start=100, tau=0.05),
-    "denoise@default": DAPS(**_LOW, start=100, tau=0.05),
 }

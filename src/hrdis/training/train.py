@@ -6,6 +6,7 @@ from threading import Event
 
 import torch
 
+from .. import presets
 from . import network
 from . import state as states
 from .crops import Cropper
@@ -72,6 +73,10 @@ def train(
         states.check_settings(out, settings, states.fingerprint(photographs))
         try:
             torch.set_num_threads(settings.threads or threads)
+            if not (out / presets.FILE).exists():
+                # A prior of this kind does far better with the embedded one's settings than with
+                # the papers', which are for large networks. `hrdis tune` searches its own.
+                presets.write(out / presets.FILE, presets.embedded())
             Run(folder, photographs, out, settings, device, weights, before, on_progress, stop).go()
         finally:
             torch.set_num_threads(threads)

@@ -12,9 +12,10 @@ import torch
 from .. import images
 from ..arguments import able
 from ..checkpoints.load import presets_of
+from ..presets import Choice, choose
 from ..problem import Problem
 from ..restoration import FileOptions
-from ..solvers import SOLVERS, Solver, preset
+from ..solvers import SOLVERS, Solver
 from ..tasks import TASKS
 
 if TYPE_CHECKING:
@@ -50,10 +51,11 @@ class Form:
     label: int | None = None
 
     @property
-    def preset(self) -> tuple[str | None, Solver]:
-        """The settings the form starts from, and their key."""
+    def choice(self) -> Choice[Solver]:
+        """The settings the form starts from, and why."""
         task = TASKS[self.task]
-        return preset(self.solver or task.solver, task.presets, presets_of(self.prior), self.noise)
+        cls = SOLVERS[self.solver or task.solver][0]
+        return choose(cls, task.presets, self.noise, tuned=presets_of(self.prior))
 
     @property
     def settings(self) -> Solver:
@@ -62,8 +64,7 @@ class Form:
         Raises:
             ValueError: for a setting that does not exist or is out of bounds.
         """
-        _, usual = self.preset
-        return replace(usual, **self.changed)  # type: ignore[type-var]
+        return replace(self.choice.settings, **self.changed)  # type: ignore[type-var]
 
 
 def options(form: Form, folder: Path, device: str, precision: Any) -> FileOptions:

@@ -205,13 +205,11 @@ def _settings(task: Any, solver: Any, prior: Any, noise: Any, changed: Any) -> N
 
     @gr.render(inputs=where)  # type: ignore[untyped-decorator]
     def _(task: str, solver: str, prior: str, noise: float) -> None:
-        key, usual = Form(picture=None, task=task, solver=solver, prior=prior, noise=noise).preset
-        gr.Markdown(
-            f"Preset `{key}`"
-            if key
-            else "There is no preset for this task: these are the defaults."
-        )
-        made = controls(usual)
+        form = Form(picture=None, task=task, solver=solver, prior=prior, noise=noise)
+        choice = form.choice
+        named = f"Preset `{choice.row}`. " if choice.row else ""
+        gr.Markdown(named + choice.why)
+        made = controls(choice.settings)
         for name, control in made.items():
             control.change(partial(changed_setting, name), [control, changed], changed, **QUIETLY)
         names = list(made)

@@ -84,7 +84,7 @@ class Workshop:
             given = options(form, Path(folder), self.device, self.precision)
             with warnings.catch_warnings(record=True) as doubts:
                 warnings.simplefilter("always", UserWarning)
-                job = prepare(given, form.settings, _loaded, preset=form.preset[0])
+                job = prepare(given, form.settings, _loaded, choice=form.choice)
             _check_room(job)
             self.limits.check(job)
             said = [

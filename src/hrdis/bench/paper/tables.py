@@ -194,7 +194,7 @@ SETTINGS = {
 
 
 def settings() -> list[dict[str, Any]]:
-    """Table 5 as our presets have it: rows of task, parameter, value."""
+    """Return Table 5 as the foot of the solver's file has it: rows of task, parameter, value."""
     presets, rows = SOLVERS["hrdis"][1], []
     named = {"N": "steps", "lambda1": "lambda_obs", "lambda2": "lambda_reg", "learning_rate": "lr"}
     for task, key in SETTINGS.items():

@@ -148,7 +148,8 @@ def _prior(network: Network) -> dict[str, Any]:
     """The prior in a config; as hrdis 0.1 wrote it where its cells are named by the weights, as
     they were then.
     """
-    known = {"name": network.name, "sha256": network.sha256, "presets": network.presets}
+    tuned = "" if network.presets is None else network.presets.prior
+    known = {"name": network.name, "sha256": network.sha256, "presets": tuned}
     return known | {"identity": network.identity} if network.identity else known
 
 

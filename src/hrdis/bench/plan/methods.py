@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ...arguments import check
+from ...presets import Presets, embedded
 from ...priors.base import Prior
 from ...schedule import Schedule
 from ...solvers import SOLVERS, Solver
@@ -18,7 +19,7 @@ from ..paper.tables import Column, Method
 from ..records import Cell, settings_of
 from .problems import NONLINEAR, Poser, chosen
 
-Presets = Literal["auto", "paper", "default"]
+PresetsOf = Literal["auto", "paper", "default"]
 
 
 @settings
@@ -29,7 +30,7 @@ class Options:
     """Scale and crop pictures to this side as the papers do; 0 takes them as they are."""
     crop: Annotated[int, Field(ge=0)] = 0
     """Use the centre of this side only; 0: all of it."""
-    presets: Presets = "auto"
+    presets: PresetsOf = "auto"
     """paper: the papers' settings, for the papers' networks; default: those for small priors; auto:
     what fits.
     """
@@ -47,8 +48,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Network:
-    """The prior of a plan: its name for people, what tells it from others, its hash, and whose
-    presets fit.
+    """The prior of a plan: its name, its hashes, and the settings that were tuned for it.
 
     Args:
         sha256: of its weights.
@@ -58,7 +58,7 @@ class Network:
 
     name: str
     sha256: str
-    presets: str
+    presets: Presets | None
     schedule: Schedule
     identity: str = ""
 
@@ -69,20 +69,27 @@ def settle(
     """The settings of a method on a task: its preset, and what replaces it; the preset's key goes
     into the row.
     """
-    prior = {"auto": network.presets, "paper": "", "default": "default"}[options.presets]
-    presets = SOLVERS[method.solver][1]
-    if method.preset is not None and method.preset not in presets:
-        raise ValueError(
-            f"{method.solver} has no preset {method.preset!r}. One of {', '.join(presets)} is "
-            "expected."
-        )
-    key, solver = chosen(method.solver, column.task, column.noise, prior)
+    tuned = {"auto": network.presets, "paper": None, "default": embedded()}[options.presets]
+    key, solver = chosen(method.solver, column.task, column.noise, tuned)
     if method.preset is not None:
-        key, solver = method.preset, presets[method.preset]
+        rows = named_rows(method.solver, network.presets)
+        if method.preset not in rows:
+            raise ValueError(
+                f"{method.solver} has no preset {method.preset!r}. One of {', '.join(rows)} is "
+                "expected."
+            )
+        key, solver = method.preset, rows[method.preset]
     given = dict(method.settings)
     if "epsilon" in given:
         given |= _spaced(solver, given.pop("epsilon"), len(network.schedule))
     return key, replace(solver, **given)  # type: ignore[type-var]
+
+
+def named_rows(solver: str, tuned: Presets | None) -> dict[str, Solver]:
+    """Return all rows that a plan may name: the paper's, the embedded prior's, the prior's own."""
+    cls, paper = SOLVERS[solver]
+    rows = paper | embedded().of(cls)
+    return rows if tuned is None else rows | tuned.of(cls)
 
 
 def _spaced(solver: Solver, epsilon: float, length: int) -> dict[str, Any]:

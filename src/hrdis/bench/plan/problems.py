@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ... import noise as noises
 from ...operators import BlindOperator, Inpainting, Operator
+from ...presets import Presets, choose
 from ...problem import Problem, measure
-from ...solvers import Solver, preset
+from ...solvers import SOLVERS, Solver
 from ...tasks import TASKS, Task
 from ..records import Cell
 
@@ -43,17 +44,17 @@ def noise_of(name: str) -> noises.Noise | None:
     )
 
 
-def chosen(solver: str, task: str, noise: str, prior: str) -> tuple[str | None, Solver]:
-    """The preset of a solver for a task and noise: its key, and the settings.
+def chosen(solver: str, task: str, noise: str, tuned: Presets | None) -> tuple[str | None, Solver]:
+    """Return the preset of a solver for a task and noise: the name of its row, and the settings.
 
     Args:
-        prior: which rows go first: "default" for those of small priors, "" for the papers' own.
+        tuned: the rows of the prior, which go first; None for the papers' own.
     """
     model = noise_of(noise)
+    level = 0.0 if model is None else model.sigma_y / 2
     kind = next((k for k in KINDS if noise.startswith(k)), "gaussian")
-    return preset(
-        solver, TASKS[task].presets, prior, 0.0 if model is None else model.sigma_y / 2, kind
-    )
+    choice = choose(SOLVERS[solver][0], TASKS[task].presets, level, kind, tuned)
+    return choice.row or None, choice.settings
 
 
 class Poser:
