@@ -20,7 +20,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 PAGES = [path for path in sorted(DOCS.rglob("*.md")) if path.relative_to(DOCS).parts[0] not in MADE]
-TEXTS = [*PAGES, *sorted(ROOT.glob("*.md")), *sorted((ROOT / "src").rglob("*.md"))]
+ELSEWHERE = [path for room in ("src", "studies", ".github") for path in (ROOT / room).rglob("*.md")]
+TEXTS = [*PAGES, *sorted(ROOT.glob("*.md")), *sorted(ELSEWHERE)]
 
 
 def name(path: Path) -> str:

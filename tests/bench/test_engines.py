@@ -269,7 +269,7 @@ def wait_for_rows(folder: Path, count: int, process: "subprocess.Popen[str]") ->
     "shards", [[{}], [{"shard": "0/2"}, {"shard": "1/2"}]], ids=["whole", "shards"]
 )
 def test_run_killed_at_random_moments_ends_like_an_undisturbed_one(tmp_path, shards):
-    """Four kills each; benchmarks/kills.py does hundreds."""
+    """Four kills each; studies/kills.py does hundreds."""
     count, moments = 40, random.Random(0)
     reference = Store.create(tmp_path / "reference", PLAN)
     work(reference, count)

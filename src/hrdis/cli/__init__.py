@@ -18,6 +18,8 @@ COMMANDS = {
     "solvers": "list the solvers: what they need, what they cost, where they come from",
     "tasks": "list the tasks",
     "prior": "list priors, show, add, fetch or check one",
+    "replay": "run a restoration again from its record: is it equal, bit for bit?",
+    "cite": "print BibTeX: hrdis and the papers of the solvers you used",
 }
 
 OVERVIEW = """\

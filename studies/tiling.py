@@ -1,9 +1,8 @@
 """What tiles change: differences from the whole image, seams, memory and time of a large
 restoration.
 
-    python benchmarks/tiling.py --photo PICTURE                       # the embedded prior; rewrites
-    docs/tiling.md python benchmarks/tiling.py --photo PICTURE --sections restorations --crop 512
-    768 --calls 10    # in a few minutes
+    python studies/tiling.py --photo PICTURE  # the embedded prior; rewrites measurements/speed.md
+    python studies/tiling.py --photo PICTURE --sections restorations --crop 512 768 --calls 10
 
 The picture is one the prior was not trained on. Memory is the peak of a process of its own for
 every setting.
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from pages import DOCS, rewrite, table
+from common.pages import DOCS, rewrite, table
 from PIL import Image, ImageDraw
 from torch import Tensor
 
@@ -29,7 +28,7 @@ from hrdis.priors import Tiled
 from hrdis.rng import ImageRNG
 from hrdis.solvers import Solver
 
-PAGE = DOCS / "tiling.md"
+PAGE = DOCS / "measurements" / "speed.md"
 TIMES = (20, 114, 300, 600, 900)  # noise over signal 0.08, 0.39, 1.3, 6.5, 61
 SETTINGS = (
     (128, 32),
@@ -239,7 +238,7 @@ def main(
         threads: CPU threads.
         sections: of costs, bounds, predictions, restorations.
         crop: height and width of the part of the picture to take, from its middle.
-        write: rewrite docs/tiling.md and its picture.
+        write: rewrite docs/measurements/speed.md and its picture.
     """
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)

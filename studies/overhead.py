@@ -1,8 +1,7 @@
 """What a solver costs beside its network: seconds per image over (network calls x one bare network
 call).
 
-    python benchmarks/overhead.py                        # all solvers; rewrites the table of
-    docs/speed.md
+    python studies/overhead.py  # all solvers; rewrites the tables of measurements/speed.md
 
 Solver and bare network take turns at every step of the same run, so that a machine that slows down
 slows both. The second table has a network that answers at once: what is left is the solver's own
@@ -18,7 +17,7 @@ from typing import Annotated
 
 import torch
 import tyro
-from pages import DOCS, rewrite, table
+from common.pages import DOCS, rewrite, table
 from torch import Tensor, nn
 
 import hrdis
@@ -26,7 +25,7 @@ from hrdis.priors.unet import UNetPrior, build_unet
 from hrdis.problem import Problem
 from hrdis.solvers import Solver
 
-PAGE = DOCS / "speed.md"
+PAGE = DOCS / "measurements" / "speed.md"
 SIZE = {  # of the embedded prior
     "sample_size": 64, "in_channels": 3, "out_channels": 3,
     "block_out_channels": (32, 64, 96, 128), "layers_per_block": 1,
@@ -123,7 +122,7 @@ def main(
         sides: image sides.
         calls: network calls per run.
         rounds: runs per solver and size.
-        write: rewrite docs/speed.md.
+        write: rewrite docs/measurements/speed.md.
     """
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)

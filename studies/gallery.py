@@ -1,8 +1,8 @@
 """Five problems x every solver with the embedded prior: a picture, scores, seconds and network
 calls.
 
-    python benchmarks/gallery.py --photos FOLDER                        # rewrites docs/choosing.md
-    and its picture python benchmarks/gallery.py --photos FOLDER --images 1 --samples 2 --no-write
+    python studies/gallery.py --photos FOLDER  # rewrites measurements/solvers.md and picture
+    python studies/gallery.py --photos FOLDER --images 1 --samples 2 --no-write
 
 Solvers come from ``hrdis.SOLVERS`` with the presets that `hrdis restore` would choose, so one that
 is added there joins the picture. One that cannot take a problem says why.
@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from pages import DOCS, rewrite, table
-from photographs import bicubic, biharmonic, centre_crops, pictures, scratched
+from common.pages import DOCS, rewrite, table
+from common.photographs import bicubic, biharmonic, centre_crops, pictures, scratched
 from torch import Tensor
 
 import hrdis
@@ -28,7 +28,7 @@ from hrdis.metrics import psnr, ssim
 from hrdis.problem import Problem
 from hrdis.solvers import preset
 
-PAGE = DOCS / "choosing.md"
+PAGE = DOCS / "measurements" / "solvers.md"
 PICTURE = DOCS / "pictures" / "choosing.png"
 LEFT_OUT = (
     "cmhrdis",

@@ -1,11 +1,10 @@
 """Every task and every noise with HRDIS and the embedded prior, on photographs it was never trained
 on.
 
-    python benchmarks/tasks.py --photos FOLDER                  # rewrites docs/tasks.md, its
-    picture and its table python benchmarks/tasks.py --photos FOLDER --minutes 9      # as far as it
-    gets; another call goes on from there python benchmarks/tasks.py --photos FOLDER --shard 0/2
-    # half of the rows, beside another process with 1/2 python benchmarks/tasks.py --photos FOLDER
-    --images 1 --samples 2 --tasks hdr phase lowlight --no-write
+    python studies/tasks.py --photos FOLDER  # rewrites measurements/tasks.md
+    python studies/tasks.py --photos FOLDER --minutes 9  # as far as it gets; goes on from there
+    python studies/tasks.py --photos FOLDER --shard 0/2  # half of the rows, beside --shard 1/2
+    python studies/tasks.py --photos FOLDER --images 1 --samples 2 --tasks hdr phase --no-write
 
 The starting picture, one classical method, one sample and the mean of several; the preset for the
 noise beside the one for none; phase retrieval seed by seed; photographs darkened by an exposure
@@ -25,9 +24,9 @@ from pathlib import Path
 
 import torch
 import tyro
-from measurements import NOISES, SCANS, classical, grey, kind, level, measured
-from pages import DOCS, rewrite, table
-from photographs import Score, pictures, random_crops, score
+from common.measurements import NOISES, SCANS, classical, grey, kind, level, measured
+from common.pages import DOCS, rewrite, table
+from common.photographs import Score, pictures, random_crops, score
 from torch import Tensor
 
 import hrdis
@@ -36,7 +35,8 @@ from hrdis.metrics import align, psnr, ssim
 from hrdis.problem import Problem
 from hrdis.solvers import Solver, preset
 
-PAGE, PICTURE, CSV = DOCS / "tasks.md", DOCS / "pictures" / "tasks.png", DOCS / "data" / "tasks.csv"
+PAGE = DOCS / "measurements" / "tasks.md"
+PICTURE, CSV = DOCS / "pictures" / "tasks.png", DOCS / "data" / "tasks.csv"
 ALONE = ("phase", "lowlight")  # have tables of their own
 BY_NETWORK = "deblur-nonlinear"  # of 128 x 128 pixels
 SLOW = (BY_NETWORK, "ct60")  # two crops, two samples

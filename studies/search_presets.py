@@ -1,9 +1,8 @@
 """Search the settings that suit a prior, on its own training photographs: never on pictures it is
 judged by.
 
-    python benchmarks/search_presets.py --photos FOLDER                                    # all
-    tasks, noises and solvers python benchmarks/search_presets.py --photos FOLDER --tasks sr4
-    sr4-noise05 --solvers hrdis --minutes 10
+    python studies/search_presets.py --photos FOLDER  # all tasks, noises and solvers
+    python studies/search_presets.py --photos FOLDER --tasks sr4 --solvers hrdis --minutes 10
 
 Two rounds: a grid over the settings that matter most (where a run starts, how far y is to be
 believed, how much noise is fresh), then one setting at a time around the best of it, more network
@@ -23,8 +22,8 @@ from pathlib import Path
 
 import torch
 import tyro
-from pages import DOCS, rewrite, table
-from photographs import Score, bicubic, pictures, random_crops, restore, score, scratched
+from common.pages import DOCS, rewrite, table
+from common.photographs import Score, bicubic, pictures, random_crops, restore, score, scratched
 from torch import Tensor
 
 import hrdis
@@ -335,7 +334,7 @@ def main(
             print(*lines[-1:], flush=True)
     print("\n" + "\n".join(sorted(lines)))
     if file == CSV:
-        rewrite(DOCS / "prior.md", "presets", best_table(trials))
+        rewrite(DOCS / "measurements" / "model.md", "presets", best_table(trials))
 
 
 def best_table(trials: list[Trial]) -> str:

@@ -1,6 +1,6 @@
 """Peak memory of loading a full-size checkpoint, over the size of its file.
 
-    python benchmarks/load_memory.py --folder /somewhere/with/5GB
+    python studies/load_memory.py --folder FOLDER  # a folder with 5 GB free
 
 Writes ImageNet's 256 x 256 network (552 814 086 parameters, 2.21 GB) with random weights as .pt and
 as .safetensors, loads each in a process of its own as a user would, and removes it. The peak is the

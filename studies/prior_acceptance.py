@@ -1,9 +1,8 @@
 """Is a prior good enough? Denoising, super-resolution and inpainting of photographs, against
 classical methods.
 
-    python benchmarks/prior_acceptance.py --photos FOLDER                       # the embedded
-    prior; an hour on one core python benchmarks/prior_acceptance.py --photos FOLDER --prior
-    runs/mine --rows denoise sr4-ddnm --images 4
+    python studies/prior_acceptance.py --photos FOLDER  # the embedded prior; an hour on one core
+    python studies/prior_acceptance.py --photos FOLDER --prior runs/mine --rows denoise sr4-ddnm
 
 Prints the acceptance table and exits with 1 if a figure is below its *must*. The photographs must
 be ones the prior was never trained on. Classical methods that have a strength get the best one for
@@ -21,8 +20,8 @@ from typing import Annotated, Literal
 
 import torch
 import tyro
-from pages import DOCS, ROOT, rewrite, table
-from photographs import (
+from common.pages import DOCS, ROOT, rewrite, table
+from common.photographs import (
     Baselines,
     Score,
     as_dict,
@@ -427,7 +426,7 @@ def main(
         save: folder for pictures of the restorations.
         threads: CPU threads.
         json_out: also write everything to this file.
-        write: rewrite the tables of docs/prior.md.
+        write: rewrite the tables of docs/measurements/model.md.
         classical: run total variation, non-local means and BM3D too (a quarter of an hour the first
             time).
     """
@@ -454,7 +453,7 @@ def main(
             f"Weights SHA-256 `{weights_sha256(prior)[:16]}`, {len(bench.files)} pictures, "
             f"{precision}."
         )
-        rewrite(DOCS / "prior.md", "acceptance", f"{made}\n\n{checks}\n\n{scores}")
+        rewrite(DOCS / "measurements" / "model.md", "acceptance", f"{made}\n\n{checks}\n\n{scores}")
     for c in bench.report.checks:
         if not c.passed:
             print(

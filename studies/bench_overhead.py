@@ -1,8 +1,8 @@
 """What `hrdis bench` costs beside its solvers: a run of the benchmark over the same solver called
 directly.
 
-    python benchmarks/bench_overhead.py
-    python benchmarks/bench_overhead.py --crop 0 --rounds 1
+    python studies/bench_overhead.py
+    python studies/bench_overhead.py --crop 0 --rounds 1
 
 Both are done in turns, unit by unit, in one process, so that a machine that slows down slows both.
 The benchmark's side is all that happens to a unit: reading and measuring the picture, restoring,

@@ -1,8 +1,8 @@
 """Solvers in latents against posteriors that are known, beside the same solvers on pictures; memory
 of a decoder's graph.
 
-    python benchmarks/latent.py                 # rewrites the tables of docs/latent.md
-    python benchmarks/latent.py --sections linear folded
+    python studies/latent.py  # rewrites the tables of measurements/latents.md
+    python studies/latent.py --sections linear folded
 
 Toys: pictures of 4 x 4 pixels, x = f(W z + b), z Gaussian and correlated. Where f is the identity
 the posterior is Gaussian, and the same problem is solved on pictures, whose prior is N(W m + b, W C
@@ -19,7 +19,7 @@ from typing import Literal
 
 import torch
 import tyro
-from pages import DOCS, rewrite, table
+from common.pages import DOCS, rewrite, table
 from torch import Tensor, nn
 
 import hrdis
@@ -27,7 +27,7 @@ from hrdis.operators import Inpainting, Matrix
 from hrdis.priors import Gaussian, LatentPrior
 from hrdis.problem import Problem
 
-PAGE = DOCS / "latent.md"
+PAGE = DOCS / "measurements" / "latents.md"
 SEEDS = 400
 MASK = torch.cat([torch.ones(4, 2), torch.zeros(4, 2)], dim=1)
 
@@ -266,7 +266,7 @@ def main(
     """Measure.
 
     Args:
-        write: rewrite the tables of docs/latent.md.
+        write: rewrite the tables of docs/measurements/latents.md.
         sections: which tables.
         only: measure this decoder here and print it as JSON (how the script calls itself).
     """

@@ -1,7 +1,7 @@
 """Peak memory of every solver over that of the bare network, on a CPU.
 
-    python benchmarks/memory.py                      # rewrites the memory table of docs/speed.md
-    python benchmarks/memory.py --side 128 --no-write
+    python studies/memory.py  # rewrites the memory table of measurements/speed.md
+    python studies/memory.py --side 128 --no-write
 
 Each solver restores one picture (x4 enlargement, three steps) in a process of its own; the peak is
 the process's largest resident set, less what it held with the prior loaded. The bare network,
@@ -15,12 +15,12 @@ import sys
 
 import torch
 import tyro
-from pages import DOCS, rewrite, table
+from common.pages import DOCS, rewrite, table
 
 import hrdis
 from hrdis.problem import Problem
 
-PAGE = DOCS / "speed.md"
+PAGE = DOCS / "measurements" / "speed.md"
 LEFT_OUT = (
     "cmhrdis",
     "blindhrdis",
@@ -64,7 +64,7 @@ def main(side: int = 256, write: bool = True, only: str = "") -> None:
 
     Args:
         side: of the picture, in pixels.
-        write: rewrite the memory table of docs/speed.md.
+        write: rewrite the memory table of docs/measurements/speed.md.
         only: measure this one here and print it as JSON (how the script calls itself).
     """
     if only:

@@ -1,11 +1,9 @@
-"""What the benchmark scripts share: tables in Markdown, and pages whose tables a script
-rewrites.
-"""
+"""Tables in Markdown, and the pages of docs/ whose tables a study rewrites."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 
 

@@ -1,8 +1,7 @@
 """Search settings of HRDIS for the tasks beside x4 and inpainting, on training photographs only.
 
-    python benchmarks/search_tasks.py --photos TRAINING_PHOTOGRAPHS                          # every
-    family below python benchmarks/search_tasks.py --photos TRAINING_PHOTOGRAPHS --tasks hdr
-    colorize
+    python studies/search_tasks.py --photos TRAINING_PHOTOGRAPHS  # every family below
+    python studies/search_tasks.py --photos TRAINING_PHOTOGRAPHS --tasks hdr colorize
 
 A family of settings per kind of task, each tried on the same few crops. Every trial becomes a line
 of docs/data/presets-tasks.csv; what is there already, with the same weights and crops, is not run
@@ -19,9 +18,9 @@ from pathlib import Path
 
 import torch
 import tyro
-from measurements import SCANS, grey, measured
-from pages import DOCS
-from photographs import pictures, random_crops, score
+from common.measurements import SCANS, grey, measured
+from common.pages import DOCS
+from common.photographs import pictures, random_crops, score
 from search_presets import brief, try_out
 
 import hrdis

@@ -1,8 +1,7 @@
 """How much noise is noise: HRDIS's settings for none beside those for noise of 0.05, over levels;
 and those for HDR.
 
-    python benchmarks/noise_levels.py --train FOLDER --photos FOLDER      # rewrites two tables of
-    docs/tasks.md
+    python studies/noise_levels.py --train FOLDER --photos FOLDER  # two tables of tasks.md
 
 Levels on training photographs, one sample; HDR under Poisson and speckle noise on photographs the
 prior never saw, one sample and the mean of 8.
@@ -13,9 +12,9 @@ from pathlib import Path
 
 import torch
 import tyro
-from measurements import measured
-from pages import rewrite, table
-from photographs import pictures, random_crops, score
+from common.measurements import measured
+from common.pages import rewrite, table
+from common.photographs import pictures, random_crops, score
 from tasks import CALLED, PAGE, choices, mean_score, sampled
 from torch import Tensor
 

@@ -1,10 +1,10 @@
-"""The tables of docs/results/README.md, from the CSV files that `hrdis bench report` left in
+"""The tables of docs/measurements/paper.md, from the CSV files that `hrdis bench report` left in
 docs/results/tables.
 
-hrdis bench --table 1 2 5..10 12 --figure 5 9 17 21 --precision bf16 -o runs/all
-hrdis bench --table 4 11 --precision bf16 -o runs/nonlinear
-hrdis bench report runs/all runs/nonlinear runs/table-3 --alone -o docs/results/report.html
-python benchmarks/results.py
+    hrdis bench --table 1 2 5..10 12 --figure 5 9 17 21 --precision bf16 -o runs/all
+    hrdis bench --table 4 11 --precision bf16 -o runs/nonlinear
+    hrdis bench report runs/all runs/nonlinear runs/table-3 --alone -o docs/results/report.html
+    python studies/results.py
 """
 
 import csv
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import tyro
-from pages import DOCS, rewrite, table
+from common.pages import DOCS, rewrite, table
 
 RESULTS = DOCS / "results"
 
@@ -39,7 +39,8 @@ def markdown(rows: Iterable[dict[str, str]], metrics: tuple[str, ...]) -> str:
 
 
 def main(
-    page: Path = RESULTS / "README.md", metrics: tuple[str, ...] = ("PSNR", "SSIM", "diversity")
+    page: Path = DOCS / "measurements" / "paper.md",
+    metrics: tuple[str, ...] = ("PSNR", "SSIM", "diversity"),
 ) -> None:
     """Rewrite every marked table of the page: `table-9` is tables/table-9.csv, `paper/figure-9`
     that of another run.

@@ -1,5 +1,5 @@
-"""Every task's measurement of a batch of crops, and a classical answer to it: what the scripts
-about tasks share.
+"""Every task's measurement of a batch of crops, and a classical answer to it, for the studies
+about tasks.
 """
 
 import math
@@ -8,13 +8,14 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from photographs import bicubic, biharmonic
 from torch import Tensor
 
 import hrdis
 from hrdis import operators
 from hrdis.operators.nonlinear_blur import BKSE
 from hrdis.problem import Problem
+
+from .photographs import bicubic, biharmonic
 
 NOISES: dict[str, hrdis.noise.Noise | None] = {
     "none": None,

@@ -1,7 +1,7 @@
 """Break every solver in small ways, and see whether a test notices.
 
-    python benchmarks/mutants.py                          # all; rewrites docs/mutants.md
-    python benchmarks/mutants.py --solvers ddrm fps --no-write
+    python studies/mutants.py  # all; rewrites the table of measurements/reliability.md
+    python studies/mutants.py --solvers ddrm fps --no-write
 
 Each mutant is one textual replacement in the solver's file, made in a copy of the tree. The tests
 of that solver run in a process forked from one that has torch loaded, and stop at the first
@@ -25,9 +25,9 @@ import pydantic.dataclasses  # noqa: F401
 import pytest
 import torch
 import tyro
-from pages import DOCS, ROOT, rewrite, table
+from common.pages import DOCS, ROOT, rewrite, table
 
-PAGE, FIGURES = DOCS / "mutants.md", DOCS / "data" / "mutants.csv"
+PAGE, FIGURES = DOCS / "measurements" / "reliability.md", DOCS / "data" / "mutants.csv"
 LIMIT = 120  # seconds for one mutant; a run that hangs is noticed
 
 # The mutants: what stands in the file, once, and what is put there.
@@ -380,7 +380,7 @@ def _warm() -> None:
 
 def main(
     solvers: tuple[str, ...] = tuple(MUTANTS),
-    write: Annotated[bool, tyro.conf.arg(help="rewrite docs/mutants.md")] = True,
+    write: Annotated[bool, tyro.conf.arg(help="rewrite measurements/reliability.md")] = True,
     verbose: bool = False,
     each: Annotated[
         int | None, tyro.conf.arg(help="at most so many of each solver, spread over its list")

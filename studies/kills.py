@@ -1,19 +1,19 @@
 """SIGKILL at random moments: does `hrdis bench`, started again, end with the rows and pixels of an
 undisturbed run?
 
-    python benchmarks/kills.py                         # the table of docs/cluster.md, half an hour
-    on two cores python benchmarks/kills.py --only local --kills 10 --no-write
+    python studies/kills.py  # the table of measurements/reliability.md; 30 minutes
+    python studies/kills.py --only local --kills 10 --no-write
 
 Real cells, made short: two tasks, two solvers of three steps, three pictures of 32 x 32, two seeds.
 A folder is killed a few times, then left alone to its end and compared with a run that nobody
 killed: rows but for times, memory and worker (`store.comparable`), and every picture byte for byte.
 Five ways to be killed:
 
-    writer      a process that does nothing but write pictures and rows of noise, 300 of them,
-    without a network local       the one process of the run shards      both of two processes that
-    share a folder, --shard 0/2 and --shard 1/2 ray worker  one of two workers, again and again,
-    while the run goes on ray driver  the command itself, with a Ray cluster of its own and two
-    workers
+    writer      a process that only writes pictures and rows of noise, 300 of them, no network
+    local       the one process of the run
+    shards      both of two processes that share a folder, --shard 0/2 and --shard 1/2
+    ray worker  one of two workers, again and again, while the run goes on
+    ray driver  the command itself, with a Ray cluster of its own and two workers
 
 A quarter of the kills come at any moment from the start of the process on, loading included; the
 others while it works. What the killed one was doing is read from what it left: a line without its
@@ -36,13 +36,13 @@ from pathlib import Path
 
 import torch
 import tyro
-from pages import DOCS, rewrite, table
+from common.pages import DOCS, rewrite, table
 
 import hrdis
 import hrdis.cli.bench
 from hrdis.bench.run.store import Store, comparable
 
-PAGE, DATA = DOCS / "cluster.md", DOCS / "data" / "kills.json"
+PAGE, DATA = DOCS / "measurements" / "reliability.md", DOCS / "data" / "kills.json"
 PLAN = """
 title: short cells
 tasks: [inpaint-20-30, sr4]

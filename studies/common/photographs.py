@@ -1,4 +1,4 @@
-"""Photographs for the benchmark scripts: crops, scores, and classical baselines kept on disk."""
+"""Photographs for the studies: crops, scores, and classical baselines kept on disk."""
 
 import hashlib
 import json

@@ -1,7 +1,6 @@
 """Twelve photographs of different kinds, restored: pictures to look at, with their figures.
 
-    python benchmarks/looks.py --photos FOLDER          # rewrites docs/looks.md,
-    docs/pictures/looks-*.jpg, docs/data/looks.csv
+    python studies/looks.py --photos FOLDER  # rewrites measurements/looks.md, its pictures and data
 
 Eight come from a folder of photographs the prior was never trained on, four from the package.
 Enlarging by 4, scratches, and noise of 25 and 50 of 255; settings as `hrdis restore` chooses them;
@@ -18,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from pages import DOCS, rewrite, table
-from photographs import bicubic
+from common.pages import DOCS, rewrite, table
+from common.photographs import bicubic
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -237,7 +236,7 @@ def main(
                 "ssim_hrdis",
             ]
             csv.writer(file).writerows([head, *lines])
-        rewrite(DOCS / "looks.md", "looks", table(header, summary))
+        rewrite(DOCS / "measurements" / "looks.md", "looks", table(header, summary))
 
 
 if __name__ == "__main__":
