@@ -15,8 +15,7 @@ from pydantic import TypeAdapter
 
 import hrdis
 from hrdis import images
-from hrdis.restoration import Options, plugin, prepare
-from hrdis.restoration.job import Found, Job
+from hrdis.restoration import FileOptions, Job, Restoration, plugin, prepare
 from hrdis.solvers import SOLVERS, Solver
 
 from .parsing import BadInput, checking, choose, fail, parse
@@ -87,7 +86,7 @@ def _replay(args: Replay, folder: Path) -> int:
         return fail("replay", plugin.explain(options.operator, error), 1)
     if not found.finite:
         return fail("replay", "the restoration became NaN or infinite this time; it differs.", 1)
-    made = [Path(name) for name in job.write(found, record["preset"])]
+    *made, _ = found.save(options.output)
     return _report(record, args.record.parent, made, job)
 
 
@@ -162,7 +161,7 @@ def _options(
     operator: str,
     args: Replay,
     folder: Path,
-) -> Options:
+) -> FileOptions:
     """Return the options of the recorded restoration, with its output in another folder."""
     first = Path(record["files"][0])
     there = _there(first, args.record.parent)
@@ -176,7 +175,7 @@ def _options(
         h, w = images.read(there).x.shape[-2:]
         size = (h, w)
     assert inputs["image"] is not None
-    return Options(
+    return FileOptions(
         image=inputs["image"],
         output=folder / first.name,
         task=record["task"] or "",
@@ -203,7 +202,7 @@ def _options(
 
 def _compare_decided(record: dict[str, Any], job: Job) -> None:
     """Raise unless what decides the pixels is as it was: model, settings, times, noise level."""
-    now = job.record(record["preset"], [], Found(torch.empty(0), 0, 0.0, {}))
+    now = Restoration(torch.empty(0), 0, 0.0, {}, job).record
     for name in DECIDED:
         # JSON has no tuples, so both sides go through it.
         if json.loads(json.dumps(now[name])) != record[name]:
