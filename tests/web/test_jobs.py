@@ -110,8 +110,8 @@ def test_frames_count_up(picture, monkeypatch):
     monkeypatch.setattr("hrdis.web.jobs.EVERY", -1)
     frames, seen, _ = outcome(form(picture, samples=2, changed={"steps": 20}))
     done = [frame.done for frame in frames]
-    assert done and done == sorted(set(done)) and done[-1] <= 40
-    assert all(frame.total == 40 and frame.left >= 0 for frame in frames)
+    assert done and done == sorted(set(done)) and done[-1] <= 20  # both samples at once
+    assert all(frame.total == 20 and frame.left >= 0 for frame in frames)
     assert all(frame.picture.size == (W, H) for frame in frames) and seen.first.size == (W, H)
 
 
