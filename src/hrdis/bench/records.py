@@ -1,4 +1,4 @@
-"""What is restored and what comes of it: run tasks, units of them, and rows.
+"""Restorations and their outcomes: run tasks, units of them, and rows.
 
 A `RunTask` is one restoration, a `Unit` those that share a network call, and a row the outcome of
 one run task: a line of JSON in the run folder. Field names are file formats and are hashed: they
@@ -101,7 +101,9 @@ class RunTask:
                 the noise of y, which depends on the picture alone, so that every solver and seed
                 faces the same measurement.
         """
-        text = f"{self.image_sha256} {self.seed}" if name == "solve" else self.image_sha256
+        text = self.image_sha256
+        if name == "solve":
+            text += f" {self.seed}"
         return int.from_bytes(sha256(f"{name} {text}".encode()).digest()[:7], "big")
 
 
@@ -204,12 +206,16 @@ def parse_row(line: bytes) -> Row | None:
     if not isinstance(row, dict) or not isinstance(row.get("key"), str):
         return None
     # A tuple, since a damaged status may be a list, which cannot be hashed.
-    return row if row.get("status") in tuple(STATUS_RANK) else None
+    if row.get("status") not in tuple(STATUS_RANK):
+        return None
+    return row
 
 
 def row_rank(row: Row | None) -> int:
     """Return the rank of a row's status, 0 for the best; no row ranks last."""
-    return len(STATUS_RANK) if row is None else STATUS_RANK[row["status"]]
+    if row is None:
+        return len(STATUS_RANK)
+    return STATUS_RANK[row["status"]]
 
 
 def json_safe(value: Any) -> Any:
@@ -218,4 +224,6 @@ def json_safe(value: Any) -> Any:
         return {str(name): json_safe(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
         return [json_safe(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -141,14 +141,13 @@ def _badness(row: Row | None, selection: Selection) -> float:
     """
     if row is None:
         return math.inf
-    if selection == "oracle":
-        return math.inf if psnr_of(row) is None else -_unbounded_psnr(row)
-    residual = row.get("residual")
-    return math.inf if residual is None else float(residual)
-
-
-def _unbounded_psnr(row: Mapping[str, Any]) -> float:
-    return math.inf if row["psnr"] is None else float(row["psnr"])
+    if selection == "residual":
+        residual = row.get("residual")
+        return math.inf if residual is None else float(residual)
+    if psnr_of(row) is None:
+        return math.inf
+    # Not `psnr_of`, whose bound would make a perfect seed and one of 120 dB equally good.
+    return -math.inf if row["psnr"] is None else -float(row["psnr"])
 
 
 def psnr_of(row: Mapping[str, Any], field: str = "psnr") -> float | None:
@@ -163,8 +162,9 @@ def psnr_of(row: Mapping[str, Any], field: str = "psnr") -> float | None:
     """
     if row.get("status", "ok") != "ok" or field not in row:
         return None
-    value = row[field]
-    return HIGHEST_PSNR if value is None else min(float(value), HIGHEST_PSNR)
+    if row[field] is None:
+        return HIGHEST_PSNR
+    return min(float(row[field]), HIGHEST_PSNR)
 
 
 def group_by_method(rows: Iterable[Row]) -> list[MethodResults]:

@@ -66,6 +66,7 @@ def cost_lines(units: Sequence[Unit], prior: Prior, cost: CallCost) -> list[Cost
         line = lines.get(first.variant)
         if line is None:
             line = CostLine(first.task, first.noise, first.group, first.preset)
+        # Pictures of a unit share its calls, so that calls are counted by unit.
         solver = first.method()
         calls = solver.calls(solver.times(prior.schedule), prior.schedule)
         each = cost.forward + solver.passes() * (cost.with_gradient - cost.forward)

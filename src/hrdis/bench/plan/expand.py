@@ -26,13 +26,20 @@ class Plan:
     @property
     def tasks(self) -> list[RunTask]:
         """All run tasks, in the order of the units."""
-        return [run_task for unit in self.units for run_task in unit.tasks]
+        tasks: list[RunTask] = []
+        for unit in self.units:
+            tasks += unit.tasks
+        return tasks
 
 
 def paper_tables(numbers: Iterable[int], figures: Iterable[int]) -> list[tuple[PaperTable, str]]:
     """Return tables and figures by number, each with a note on what the paper leaves open."""
-    found = [(TABLES[number], TABLE_NOTES.get(number, "")) for number in numbers]
-    return found + [(FIGURES[number], FIGURE_NOTES.get(number, "")) for number in figures]
+    found = []
+    for number in numbers:
+        found.append((TABLES[number], TABLE_NOTES.get(number, "")))
+    for number in figures:
+        found.append((FIGURES[number], FIGURE_NOTES.get(number, "")))
+    return found
 
 
 def select_columns(
@@ -82,7 +89,9 @@ def expand(
         ValueError: if a table measures time and pictures are to be batched, or settings are
             refused.
     """
-    if options.batch > 1 and any(table.timed for table, _ in asked):
+    names = [table.name for table, _ in asked]
+    timed = any(table.timed for table, _ in asked)
+    if options.batch > 1 and timed:
         raise ValueError(
             f"Table 3 times one picture at a time, but the batch is {options.batch}. Use --batch 1."
         )
@@ -119,17 +128,18 @@ def expand(
             seeds[model.variant] = max(seeds.get(model.variant, 0), count)
             entries.append(entry | {"variant": model.variant, "preset": key, "seeds": count})
         shown.append(_described(table, note, entries))
+    # Keys of this record are a file format: run folders of hrdis 0.1 have them too.
     units = tuple(_units(models, seeds, pictures, options.batch))
     config = {
-        "title": ", ".join(table.name for table, _ in asked),
+        "title": ", ".join(names),
         "tables": shown,
         "missing": _missing(shown),
-        "settings": table_5() if any(table.name == "table 5" for table, _ in asked) else [],
+        "settings": table_5() if "table 5" in names else [],
         "images": [picture.record() for picture in pictures],
         "prior": _prior_record(prior),
         "options": {option.name: getattr(options, option.name) for option in fields(options)},
         "operator_sha256": operator_sha256,
-        "timed": any(table.timed for table, _ in asked),
+        "timed": timed,
         "cells": sum(len(unit.tasks) for unit in units),
         "units_sha256": sha256("".join(sorted(unit.key for unit in units)).encode()).hexdigest(),
     }
@@ -164,8 +174,11 @@ def _missing(shown: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for table in shown:
         for entry in table["entries"]:
             if "missing" in entry:
-                where = {name: entry[name] for name in ("row", "dataset", "column")}
-                missing.append({"table": table["name"], **where, "reason": entry["missing"]})
+                record = {
+                    "table": table["name"], "row": entry["row"], "dataset": entry["dataset"],
+                    "column": entry["column"], "reason": entry["missing"],
+                }  # fmt: skip
+                missing.append(record)
     return missing
 
 
@@ -174,7 +187,9 @@ def _prior_record(prior: PriorIdentity) -> dict[str, Any]:
     by the weights, as they were then.
     """
     record = {"name": prior.name, "sha256": prior.sha256, "presets": prior.presets}
-    return record | {"identity": prior.identity} if prior.identity else record
+    if prior.identity:
+        record["identity"] = prior.identity
+    return record
 
 
 def _described(table: PaperTable, note: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
@@ -213,6 +228,7 @@ def _units(
                         seed=seed,
                     )
                     tasks.append(at_picture)
+                # One unit each: operators that differ cannot be stacked.
                 if model.task in UNBATCHED_TASKS:
                     for run_task in tasks:
                         yield Unit(tasks=(run_task,))

@@ -43,5 +43,6 @@ class FeasibilityCheck:
                 check(solver, self.prior, self.problems.problem_of([run_task], self.truth))
             solver.times(self.prior.schedule)
         except (ValueError, TypeError) as error:
+            # What the library refuses is no fault of the plan: a table has a cell for it.
             return str(error)
         return ""

@@ -113,7 +113,9 @@ def _table(plan: Mapping[str, Any], path: Path) -> PaperTable:
     columns = []
     for task, noise in product(_names(plan["tasks"], "task", TASKS), noises):
         parse_noise(str(noise))  # refused here and not when the first picture is measured
-        name = task if noise == "none" else f"{task}, {noise}"
+        name = task
+        if noise != "none":
+            name += f", {noise}"
         columns.append(Column("", name, task, metrics, str(noise)))
     methods: list[Method] = []
     for entry in _list(plan["solvers"]):
@@ -143,7 +145,8 @@ def _methods(entry: object, path: Path) -> list[Method]:
         point = dict(zip(grids, values, strict=True))
         label = str(row.get("label", solver))
         for name, value in point.items():
-            label += f" {name}={value:g}" if isinstance(value, float) else f" {name}={value}"
+            shown = f"{value:g}" if isinstance(value, float) else str(value)
+            label += f" {name}={shown}"
         methods.append(Method(label, solver, given | point, row.get("preset")))
     return methods
 

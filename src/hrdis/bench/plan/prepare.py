@@ -69,6 +69,7 @@ class RunRequest:
             for name, value in of_plan.items():
                 if getattr(self, name) is None:
                     changes[name] = value
+            # The command line goes before the file.
             options = {**self.plan.options, **self.options}
             completed = replace(self, options=options, **changes)  # type: ignore[arg-type]
         return replace(completed, prior=completed.prior or "default")
@@ -128,6 +129,7 @@ def prepare(request: RunRequest, previous_config: Mapping[str, Any] | None = Non
         _identity_of(name, previous_config),
     )
     given = dict(request.options)
+    # A prior of 64 x 64 patches sees nothing it knows in a picture of 256 x 256.
     if "crop" not in given and prior.presets == "default":
         given["crop"] = SMALL_PRIOR_CROP
     options = PlanOptions(**given)
@@ -151,6 +153,7 @@ def prepare(request: RunRequest, previous_config: Mapping[str, Any] | None = Non
             f"Nothing can be run: {why}. Drop --tasks, --solvers or --dataset, or give what is "
             "missing."
         )
+    # The report says that numbers of the package's own prior and pictures are not the paper's.
     plan.config["shipped"] = {"data": request.data is None, "prior": name == "default"}
     spec = WorkerSpec(
         name,

@@ -73,8 +73,9 @@ class ProblemMaker:
     """
 
     def __init__(self, bkse: str | Path | Mapping[str, Tensor] | None = None):
-        own = {} if bkse is None else {NONLINEAR_BLUR: TASKS[NONLINEAR_BLUR].with_weights(bkse)}
-        self.tasks: dict[str, Task] = TASKS | own
+        self.tasks: dict[str, Task] = dict(TASKS)
+        if bkse is not None:
+            self.tasks[NONLINEAR_BLUR] = TASKS[NONLINEAR_BLUR].with_weights(bkse)
         self.has_weights = bkse is not None
         self._operators: dict[object, Operator] = {}
         self._last: tuple[object, Problem] | None = None

@@ -23,13 +23,18 @@ def first_line(run: Results) -> str:
     comparable = True
     for config in run.configs.values():
         name = config.get("prior", {}).get("name", "?")
-        priors.add("the embedded prior" if name == "default" else f"the prior {name}")
+        if name == "default":
+            priors.add("the embedded prior")
+        else:
+            priors.add(f"the prior {name}")
         data.add(_data(config))
         shipped = config.get("shipped", {})
         if shipped.get("prior") or shipped.get("data"):
             comparable = False
     line = f"Made with {' and '.join(sorted(priors))} on {' and '.join(sorted(data))}."
-    return line if comparable else f"{line} {NOT_COMPARABLE}"
+    if not comparable:
+        line += f" {NOT_COMPARABLE}"
+    return line
 
 
 def title_of(tables: Sequence[ReportTable]) -> str:
@@ -75,7 +80,9 @@ def _data(config: Mapping[str, Any]) -> str:
     """Return the number, origin and size of the pictures of a run."""
     options, count = config.get("options", {}), len(config.get("images", []))
     side = options.get("crop") or options.get("size")
-    size = f" at {side} x {side}" if side else ""
+    size = ""
+    if side:  # without, every picture has its own
+        size = f" at {side} x {side}"
     if config.get("shipped", {}).get("data"):
         which = "photograph that comes" if count == 1 else "photographs that come"
         return f"{count} {which} with the package{size}"

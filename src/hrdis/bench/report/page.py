@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -141,7 +142,9 @@ def browser_rows(run: Results, beside: Path | None) -> dict[str, Any]:
     if beside is not None:
         for folder in run.configs:
             homes[folder] = Path(os.path.relpath(folder, beside)).as_posix()
-    rows = [_browser_row(row, homes.get(run.folders[row["key"]])) for row in run.rows]
+    rows = []
+    for row in run.rows:
+        rows.append(_browser_row(row, homes.get(run.folders[row["key"]])))
     return {"columns": COLUMNS, "rows": rows}
 
 
@@ -215,5 +218,4 @@ def _interval(found: Estimate | None, decimals: int = 2) -> str:
 
 
 def _slug(text: str) -> str:
-    characters = [character if character.isalnum() else "-" for character in text.lower()]
-    return "".join(characters).strip("-")
+    return re.sub(r"[\W_]", "-", text.lower()).strip("-")

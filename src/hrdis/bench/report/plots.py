@@ -79,7 +79,8 @@ def pareto(points: Sequence[tuple[float, float]], lower: bool) -> list[bool]:
         >>> pareto([(1, 20.0), (2, 30.0), (3, 25.0)], lower=False)
         [True, True, False]
     """
-    badness = [(cost, quality if lower else -quality) for cost, quality in points]
+    sign = 1 if lower else -1
+    badness = [(cost, sign * quality) for cost, quality in points]
     front = []
     for point in badness:
         beaten = False
@@ -109,20 +110,17 @@ def scatter(
         front: True for each point on the Pareto front.
     """
     ordered = sorted(zip(points, front, strict=True), key=lambda pair: pair[0].seconds)
-    on_front = [point for point, on in ordered if on]
 
     def draw(axes: "Axes") -> None:
         axes.set_xscale("log")
-        axes.step(
-            [point.seconds for point in on_front],
-            [point.quality.value for point in on_front],
-            where="post",
-            color=SOFT,
-            lw=1,
-            ls="--",
-        )
+        seconds_on_front, values_on_front, labelled = [], [], []
         for point, on in ordered:
-            color = SERIES[0] if on else SOFT
+            labelled.append(point)
+            color, fill = SOFT, "none"
+            if on:
+                color = fill = SERIES[0]
+                seconds_on_front.append(point.seconds)
+                values_on_front.append(point.quality.value)
             axes.errorbar(
                 [point.seconds],
                 [point.quality.value],
@@ -131,10 +129,14 @@ def scatter(
                 ms=6,
                 color=color,
                 lw=1,
-                mfc=color if on else "none",
+                mfc=fill,
             )
+        # A step and no slanted line: between two methods there is none that is both.
+        axes.step(
+            seconds_on_front, values_on_front, where="post", color=SOFT, lw=1, ls="--", zorder=1.9
+        )
         axes.margins(0.2, 0.2)
-        _write_labels(axes, [point for point, _ in ordered])
+        _write_labels(axes, labelled)
         axes.set_xlabel("seconds per image")
         axes.set_ylabel(metric)
         _decimal_ticks(axes)
@@ -142,7 +144,9 @@ def scatter(
     words = []
     for point, on in ordered:
         text = f"{point.label} {point.quality.value:.4g} in {point.seconds:.3g} s"
-        words.append(f"{text}, on the front" if on else text)
+        if on:
+            text += ", on the front"
+        words.append(text)
     description = f"{metric} against seconds per image, {_direction(lower)}. {'; '.join(words)}."
     return Plot(title, _svg(name, draw), description)
 
@@ -170,12 +174,16 @@ def curves(
 
     def draw(axes: "Axes") -> None:
         for n, (label, line) in enumerate(lines.items()):
-            xs = [values.index(value) for value in sorted(line)]
-            found = [line[value] for value in sorted(line)]
+            xs, found, heights = [], [], []
+            for value in sorted(line):
+                # Evenly spaced, since values like 0.001 and 0.1 would crowd on a true scale.
+                xs.append(values.index(value))
+                found.append(line[value])
+                heights.append(line[value].value)
             color = SERIES[n % 8]
             axes.errorbar(
                 xs,
-                [estimate.value for estimate in found],
+                heights,
                 yerr=_error_bars(found),
                 color=color,
                 marker=MARKERS[n % 8],
@@ -185,8 +193,8 @@ def curves(
                 elinewidth=1,
                 label=label,
             )
-            best = _best(found, lower)
-            axes.plot([xs[best]], [found[best].value], "o", ms=13, mfc="none", mec=color, mew=1.2)
+            best = heights.index(min(heights) if lower else max(heights))
+            axes.plot([xs[best]], [heights[best]], "o", ms=13, mfc="none", mec=color, mew=1.2)
         axes.set_xticks(range(len(values)), [f"{value:g}" for value in values])
         axes.margins(0.08, 0.15)
         axes.set_xlabel(setting)
@@ -237,11 +245,6 @@ def _overlap(a: Box, b: Box) -> bool:
     return a[0] <= b[2] and a[2] >= b[0] and a[1] <= b[3] and a[3] >= b[1]
 
 
-def _best(found: Sequence[Estimate], lower: bool) -> int:
-    values = [estimate.value for estimate in found]
-    return values.index(min(values) if lower else max(values))
-
-
 def _direction(lower: bool) -> str:
     return "lower is better" if lower else "higher is better"
 
@@ -250,10 +253,13 @@ def _error_bars(found: Sequence[Estimate]) -> list[list[float]]:
     """Return lengths below and above; zero where there is no interval."""
     below, above = [], []
     for estimate in found:
-        low = estimate.value if estimate.low is None else estimate.low
-        high = estimate.value if estimate.high is None else estimate.high
-        below.append(max(0.0, estimate.value - low))
-        above.append(max(0.0, high - estimate.value))
+        if estimate.low is None or estimate.high is None:
+            below.append(0.0)
+            above.append(0.0)
+        else:
+            # The mean may lie outside the percentiles of its own resamples, if only just.
+            below.append(max(0.0, estimate.value - estimate.low))
+            above.append(max(0.0, estimate.high - estimate.value))
     return [below, above]
 
 

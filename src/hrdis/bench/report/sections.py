@@ -56,8 +56,11 @@ def varied_setting(table: ReportTable) -> str:
             varied.append(name)
     if len(varied) != 1:
         return ""
-    numbers = all(isinstance(method[varied[0]], int | float) for method in methods)
-    return varied[0] if numbers else ""
+    for method in methods:
+        # Names, such as those of an initialisation, have no place on an axis.
+        if not isinstance(method[varied[0]], int | float):
+            return ""
+    return varied[0]
 
 
 def methods_by_task(
@@ -123,7 +126,7 @@ def _ablation_plots(table: ReportTable, setting: str, run: Results) -> list[Plot
             for metric in group.metrics:
                 shared = comparable[method.id]
                 found = value(shared, shared.selections[0], metric, run)
-                if isinstance(found, Estimate):
+                if isinstance(found, Estimate):  # else it is the reason why there is none
                     lines_of[metric].setdefault(group.title, {})[at] = found
     plots = []
     for metric, lines in lines_of.items():

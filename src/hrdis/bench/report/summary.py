@@ -71,14 +71,16 @@ def _merge(
         if old is None:
             described[name] = {**table, "name": name}
             return
-        known = {_place(entry): entry for entry in old["entries"]}
-        new = {_place(entry): entry for entry in table["entries"]}
+        known, new = _by_place(old["entries"]), _by_place(table["entries"])
         both = known.keys() & new.keys()
         if any(known[place].get("variant") != new[place].get("variant") for place in both):
             continue
         old["entries"] = list((known | new).values())
         for part in ("rows", "columns"):
-            old[part] = [*old[part], *(item for item in table[part] if item not in old[part])]
+            old[part] = list(old[part])  # not the list of the config itself
+            for item in table[part]:
+                if item not in old[part]:
+                    old[part].append(item)
         return
 
 
@@ -89,15 +91,19 @@ def _names(name: str, prior: str) -> Iterator[str]:
         yield f"{name} ({prior}, {n})"
 
 
-def _place(entry: Mapping[str, Any]) -> tuple[str, str, str]:
-    return entry["row"], entry["dataset"], entry["column"]
+def _by_place(entries: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str, str], Any]:
+    """Return the entries of a table by their rows and columns."""
+    found = {}
+    for entry in entries:
+        found[entry["row"], entry["dataset"], entry["column"]] = entry
+    return found
 
 
 def _table(
     described: Mapping[str, Any], by_id: Mapping[str, MethodResults], run: Results
 ) -> ReportTable:
     groups = tuple(_group(column) for column in described["columns"])
-    entries = {_place(entry): entry for entry in described["entries"]}
+    entries = _by_place(described["entries"])
     # The results of each method in each group, or the reason why there are none.
     found: dict[str, list[MethodResults | str]] = {}
     methods: dict[tuple[str, int], MethodResults] = {}
@@ -131,7 +137,9 @@ def _group(column: Mapping[str, Any]) -> ColumnGroup:
     metrics = list(column["metrics"])
     if column["task"] == "phase":
         # Magnitudes cannot tell a picture from its flipped or shifted copies.
-        metrics += [f"{metric} aligned" for metric in ("PSNR", "SSIM") if metric in metrics]
+        for metric in ("PSNR", "SSIM"):
+            if metric in metrics:
+                metrics.append(f"{metric} aligned")
     if "time_s_per_img" in metrics:
         metrics += ["calls", "overhead"]
     name = column["name"]
@@ -185,22 +193,26 @@ def _rows(
     rows = []
     for place, selection in enumerate(selections):
         cells: dict[tuple[int, str], TableCell] = {}
-        shown: list[MethodResults] = []
+        image_counts, seed_counts, failed = [], [], 0
         for i, method in enumerate(of_groups):
             if isinstance(method, MethodResults):
                 if place >= len(method.selections):
                     continue  # one sample per picture here: its numbers stand in the first row
-                shown.append(method)
+                image_counts.append(len(method.images))
+                seed_counts.append(len(method.seeds))
+                failed += method.failed
             elif place > 0:
                 continue  # a reason is given once
             for metric in table.groups[i].metrics:
-                theirs = _printed_in_paper(table, i, label, metric) if place == 0 else ""
-                cells[i, metric] = _cell(method, place, metric, run, pictures[i], theirs)
-        title = SELECTION_TITLES[selection].format(k=seeds) if len(selections) > 1 else ""
-        images = _span(len(method.images) for method in shown)
-        seed_counts = _span(len(method.seeds) for method in shown)
-        failed = sum(method.failed for method in shown)
-        rows.append(TableRow(label, title, place, cells, images, seed_counts, failed))
+                paper_value = ""
+                if place == 0:  # the paper has one number, which stands beside the first row
+                    paper_value = _printed_in_paper(table, i, label, metric)
+                cells[i, metric] = _cell(method, place, metric, run, pictures[i], paper_value)
+        title = ""
+        if len(selections) > 1:
+            title = SELECTION_TITLES[selection].format(k=seeds)
+        images, of_seeds = _span(image_counts), _span(seed_counts)
+        rows.append(TableRow(label, title, place, cells, images, of_seeds, failed))
     return rows
 
 
@@ -273,11 +285,14 @@ def _with_marks(rows: Sequence[TableRow]) -> list[TableRow]:
             if row.place == place and column in row.cells:
                 cell = row.cells[column]
                 chosen.append(n)
-                texts.append(cell.text if cell.ranked else None)
+                texts.append(cell.text if cell.ranked else None)  # None takes part in no order
         lower = bool(METRICS[column[1]].lower)
         for n, mark in zip(chosen, marks(texts, lower), strict=True):
             marked[n][column] = replace(marked[n][column], mark=mark)
-    return [replace(row, cells=cells) for row, cells in zip(rows, marked, strict=True)]
+    found = []
+    for row, cells in zip(rows, marked, strict=True):
+        found.append(replace(row, cells=cells))
+    return found
 
 
 def _span(counts: Iterable[int]) -> str:
@@ -285,7 +300,9 @@ def _span(counts: Iterable[int]) -> str:
     found = sorted(set(counts))
     if not found:
         return ""
-    return str(found[0]) if len(found) == 1 else f"{found[0]}-{found[-1]}"
+    if len(found) == 1:
+        return str(found[0])
+    return f"{found[0]}-{found[-1]}"
 
 
 def settings_table(run: Results) -> ReportTable | None:
@@ -308,8 +325,9 @@ def settings_table(run: Results) -> ReportTable | None:
         for name in parameters:
             found = ours.get((task, name))
             paper_value = paper.printed(5, "", task, "HRDIS", name) or ""
-            text = "" if found is None else f"{found:g}"
-            reason = "" if text else "no preset"
+            text, reason = "", "no preset"
+            if found is not None:
+                text, reason = f"{found:g}", ""
             difference = difference_of(text, paper_value)
             cells[i, name] = TableCell(None, text, paper_value, difference, reason=reason)
     row = TableRow("HRDIS", "", 0, cells, "", "", 0)

@@ -33,6 +33,7 @@ def collect(folders: Sequence[str | Path], scores: Iterable[str | Path] = ()) ->
             key, other = row["key"], rows.get(row["key"])
             if other is not None and row["status"] == other["status"] == "ok":
                 _refuse_conflict(row, other, store.folder, home[key])
+            # A failure on one machine may have succeeded on another.
             if other is None or (other["status"] != "ok" and row["status"] == "ok"):
                 rows[key], home[key] = row, store.folder
     own = [store.folder for store in stores]

@@ -55,7 +55,7 @@ EmptyRow = Callable[[Any], Row]
 
 @settings
 class Engine:
-    """Where the work is done."""
+    """Engine of a run: this process or a cluster, its workers, and the share of the work."""
 
     engine: Literal["auto", "local", "ray"] = "auto"
     """local: this process; ray: workers of a Ray cluster; auto: ray if --workers, --address or
@@ -70,7 +70,7 @@ class Engine:
     timeout: Annotated[float, Field(gt=0)] | None = None
     """Seconds that a unit may take; a worker that takes longer is killed and replaced."""
     retries: Annotated[int, Field(ge=0)] = 2
-    """How often a unit is tried again whose worker died or took too long."""
+    """Number of further tries of a unit whose worker died or took too long."""
     shard: str | None = None
     """i/n: do the i-th of n parts, from 0/n to (n-1)/n; RANK and WORLD_SIZE of the environment if
     not given.

@@ -74,7 +74,9 @@ def _without_texts(table: Any) -> Any:
     plain = {name: value for name, value in table.items() if name not in ("caption", "note")}
     entries = []
     for entry in table.get("entries", []):
-        entries.append({**entry, "missing": True} if "missing" in entry else entry)
+        if "missing" in entry:
+            entry = {**entry, "missing": True}
+        entries.append(entry)
     return plain | {"entries": entries}
 
 
@@ -91,4 +93,6 @@ def _short(settings: Mapping[str, Any], name: str) -> str:
     if name not in settings:
         return "absent"
     text = json.dumps(settings[name])
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    if len(text) > 60:  # a list of a thousand pictures would hide the message
+        return f"{text[:57]}..."
+    return text

@@ -112,5 +112,6 @@ def at_work(folder: Path, shard: Shard | None = None) -> Iterator[None]:
             f"Shard {i}/{n} of {folder} is being worked on by {{holder}}. Wait for it, or start "
             "another shard."
         )
+        # The folder's lock is shared by all shards; this one is not.
         with locked(folder / "locks" / f"shard-{i}-of-{n}", same):
             yield

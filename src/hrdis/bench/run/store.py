@@ -144,6 +144,7 @@ class Store:
         """
         found: dict[str, Row] = {}
         for path in sorted((self.folder / RESULTS).glob("*.jsonl")):
+            # Behind the last line end there is nothing, or a line that a kill cut off.
             for line in path.read_bytes().split(b"\n")[:-1]:
                 row = parse_row(line)
                 if row is not None and row_rank(row) < row_rank(found.get(row["key"])):
@@ -182,6 +183,7 @@ class Store:
                 f"A row needs a key and a status ({', '.join(STATUS_RANK)}), but this is "
                 f"{str(dict(row))[:200]}."
             )
+        # A row counts as finished work: it must not come before its pictures.
         for picture in self.missing_pictures(row):
             raise ValueError(
                 f"The row {row['key']} names {picture}, which is not there. Write the picture "

@@ -151,7 +151,7 @@ def features(options: Scoring) -> Callable[[Tensor], Tensor]:
         raise MetricUnavailable(
             "no Inception weights given: --inception FILE (pt_inception-2015-12-05-6726825d.pth)"
         )
-    _import("torch_fidelity")
+    _import("torch_fidelity")  # torchmetrics builds Inception with it, and says less if it lacks
     fid = _import("torchmetrics.image.fid")
     _read_weights(options.inception)  # a damaged file is one message
     try:

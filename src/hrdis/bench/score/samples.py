@@ -23,6 +23,7 @@ def sample_records(run: Results, methods: Iterable[MethodResults]) -> Iterator[R
         for image, rows in method.by_image.items():
             if len(rows) < 2:
                 continue
+            # In float64: the differences of similar samples are small.
             x = images.to_unit(load_pictures(run, rows, "picture").double())
             truth = load_pictures(run, rows[:1], "truth")
             differences = [rms((a - b)[None])[0] for a, b in combinations(x, 2)]

@@ -43,10 +43,13 @@ def _records_of(
     chosen: list[Row] = []
     for rows in method.selected(selection).values():
         chosen += rows
+    parts = [chosen]
     if selection == "each":
-        parts = [[row for row in chosen if row["cell"]["seed"] == seed] for seed in method.seeds]
-    else:
-        parts = [chosen]
+        # Seeds apart: two samples of one picture are no two pictures.
+        by_seed: dict[int, list[Row]] = {seed: [] for seed in method.seeds}
+        for row in chosen:
+            by_seed[row["cell"]["seed"]].append(row)
+        parts = list(by_seed.values())
     # The digest ties the scores to these results: with more of them, they no longer hold.
     of = {
         "variant": method.id,
