@@ -22,13 +22,23 @@ import tyro
 from torch import Tensor
 
 import hrdis
-from hrdis.bench.plan import pictures as data
-from hrdis.bench.plan.expand import Plan, expand, model_cell, narrowed, wanted
-from hrdis.bench.plan.methods import Feasible, Network, Options
-from hrdis.bench.plan.problems import Poser
-from hrdis.bench.plan.restore_unit import Work
+from hrdis.bench.plan import (
+    DataPicture,
+    FeasibilityCheck,
+    Plan,
+    PlanOptions,
+    PriorIdentity,
+    ProblemMaker,
+    WorkerSpec,
+    expand,
+    find_pictures,
+    model_task,
+    paper_tables,
+    read_sized,
+    select_columns,
+)
 from hrdis.bench.records import Unit
-from hrdis.bench.run.store import Store
+from hrdis.bench.run import Store
 from hrdis.checkpoints.load import weights_sha256
 from hrdis.priors import Prediction
 
@@ -45,10 +55,10 @@ class Spent(dict[str, float]):
 
 
 def in_turns(
-    plan: Plan, work: Work, store: Store, pictures: list[data.Picture], instant: bool = False
+    plan: Plan, spec: WorkerSpec, store: Store, pictures: list[DataPicture], instant: bool = False
 ) -> tuple[Spent, Spent]:
     """Do every unit as the benchmark does, and its solver alone."""
-    worker = work.open(store)
+    worker = spec.open(store)
     if instant:
         worker.prior = Instant(worker.prior)
     ours, theirs = Spent(), Spent()
@@ -59,13 +69,12 @@ def in_turns(
             store.append(row)
 
     for unit in plan.units:
-        (cell,) = unit.cells
-        problem = Poser().pose(
-            unit.cells, data.prepare(pictures[cell.index].path, cell.size, cell.crop)
-        )
+        (task,) = unit.tasks
+        truth = read_sized(pictures[task.index].path, task.size, task.crop)
+        problem = ProblemMaker().problem_of(unit.tasks, truth)
         ours.time(partial(unit_of_work, unit))
         theirs.time(
-            partial(hrdis.solve, cell.method(), worker.prior, problem, seeds=[cell.draw_seed()])
+            partial(hrdis.solve, task.method(), worker.prior, problem, seeds=[task.draw_seed()])
         )
     return ours, theirs
 
@@ -100,35 +109,35 @@ def main(
         precision: of the network.
     """
     torch.set_num_threads(1)
-    pictures = data.find(limit=limit)
-    options = Options(crop=crop, precision=precision)  # type: ignore[arg-type]
-    work = Work("default", precision, "cpu", {p.sha256: str(p.path) for p in pictures})
+    pictures = find_pictures(limit=limit)
+    options = PlanOptions(crop=crop, precision=precision)  # type: ignore[arg-type]
+    files = {picture.sha256: str(picture.path) for picture in pictures}
+    spec = WorkerSpec("default", precision, "cpu", files)
     prior = hrdis.load_prior("default")
-    network = Network(prior.name, weights_sha256("default"), prior.presets, prior.schedule)
-    model, truth = (
-        model_cell(options, network, pictures[0]),
-        data.prepare(pictures[0].path, 256, crop),
-    )
-    tables = [(narrowed(table, tasks, solvers, ""), "") for table, _ in wanted([9], [])]
-    plan = expand(tables, pictures, options, network, Feasible(truth, prior, Poser(), model))
+    identity = PriorIdentity(prior.name, weights_sha256("default"), prior.presets, prior.schedule)
+    model = model_task(options, identity, pictures[0])
+    truth = read_sized(pictures[0].path, 256, crop)
+    tables = [(select_columns(t, tasks, solvers, ""), "") for t, _ in paper_tables([9], [])]
+    check = FeasibilityCheck(truth, prior, ProblemMaker(), model)
+    plan = expand(tables, pictures, options, identity, check.why_not)
     ratios: dict[str, list[float]] = {"CPU": [], "wall": []}
     for k in range(rounds + 1):  # the first is a rehearsal
         with tempfile.TemporaryDirectory() as folder:
             ours, theirs = in_turns(
-                plan, work, Store.create(Path(folder) / "run", plan.config), pictures
+                plan, spec, Store.create(Path(folder) / "run", plan.config), pictures
             )
         if k:
             for clock, found in ratios.items():
                 found.append(ours[clock] / theirs[clock])
     with tempfile.TemporaryDirectory() as folder:
         busy, idle = in_turns(
-            plan, work, Store.create(Path(folder) / "run", plan.config), pictures, instant=True
+            plan, spec, Store.create(Path(folder) / "run", plan.config), pictures, instant=True
         )
     own = 1000 * (busy["CPU"] - idle["CPU"]) / len(plan.units)
     each = 1000 * theirs["CPU"] / len(plan.units)
     print(
-        f"{len(plan.units)} cells of {truth.shape[-1]} x {truth.shape[-1]}, {each:.0f} ms of "
-        f"solver each (CPU), {own:.1f} ms of benchmark"
+        f"{len(plan.units)} restorations of {truth.shape[-1]} x {truth.shape[-1]}, {each:.0f} ms "
+        f"of solver each (CPU), {own:.1f} ms of benchmark"
     )
     for clock, found in ratios.items():
         print(f"{clock}: {statistics.median(found):.4f} ({min(found):.4f} to {max(found):.4f})")

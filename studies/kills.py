@@ -6,8 +6,8 @@ undisturbed run?
 
 Real cells, made short: two tasks, two solvers of three steps, three pictures of 32 x 32, two seeds.
 A folder is killed a few times, then left alone to its end and compared with a run that nobody
-killed: rows but for times, memory and worker (`store.comparable`), and every picture byte for byte.
-Five ways to be killed:
+killed: rows but for times, memory and worker (`records.comparable`), and every picture byte for
+byte. Five ways to be killed:
 
     writer      a process that only writes pictures and rows of noise, 300 of them, no network
     local       the one process of the run
@@ -40,7 +40,8 @@ from common.pages import DOCS, rewrite, table
 
 import hrdis
 import hrdis.cli.bench
-from hrdis.bench.run.store import Store, comparable
+from hrdis.bench.records import comparable
+from hrdis.bench.run import Store
 
 PAGE, DATA = DOCS / "measurements" / "reliability.md", DOCS / "data" / "kills.json"
 PLAN = """

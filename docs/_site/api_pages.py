@@ -40,10 +40,10 @@ ROOMS: dict[str, dict[str, Sequence[str]]] = {
     "Restoration of files": {"restoration": ()},
     "Training": {"training.train": (), "training.settings": (), "training.loop": ("Progress",)},
     "Benchmark": {
-        "bench.planfile": (), "bench.gather": ("Gathered", "gather"), "bench.report": ("report",),
-        "bench.exports": ("csv_of", "latex_of"), "bench.paper": (), "bench.statistics": (),
-        "bench.sets": (),
-        "bench.perceptual": ("Missing",),
+        "bench.plan.plan_file": (), "bench.run": ("Store", "collect", "merge"),
+        "bench.results": ("Results", "MethodResults"), "bench.report": ("report",),
+        "bench.report.exports": ("csv_of", "latex_of"), "bench.paper": (),
+        "bench.report.statistics": (), "bench.score": (), "bench.score.set_distances": (),
     },
 }  # fmt: skip
 

@@ -11,8 +11,8 @@ class Number(NamedTuple):
 
     Args:
         table: 1 to 12.
-        dataset: as the paper names it; "" in Table 5, which lists settings.
-        task, method: as the rows and columns of ``tables.TABLES``.
+        dataset: name of the data set in the paper; "" in Table 5, which lists settings.
+        task, method: column and row, as in ``tables.TABLES``.
         metric: LPIPS, FID, CA (percent), PSNR (dB), SSIM, time_s_per_img, memory_GB, or a setting's
             name in Table 5.
         value: as printed, trailing zeros kept.
@@ -26,7 +26,7 @@ class Number(NamedTuple):
     value: str
 
 
-#: The paper's tasks in words.
+#: Titles of the paper's tasks.
 TITLES = {
     "inpaint_freeform_10-20": "Inpainting 10-20 %",
     "inpaint_freeform_20-30": "Inpainting 20-30 %",
@@ -51,25 +51,28 @@ TITLES = {
 
 @cache
 def numbers(table: int | None = None) -> tuple[Number, ...]:
-    """The printed numbers of one table, or all 455, in the order of print."""
+    """Return the printed numbers of one table, or all 455, in the order of print."""
+    # Read as a resource, not by path: the package may lie in an archive.
     lines = (files(__package__) / "paper.csv").read_text(encoding="utf-8").splitlines()
-    rows = [
-        Number(int(r["table"]), *(r[name] for name in Number._fields[1:]))
-        for r in csv.DictReader(lines)
-    ]
-    return tuple(row for row in rows if table in (None, row.table))
+    found = []
+    for record in csv.DictReader(lines):
+        texts = [record[name] for name in Number._fields[1:]]
+        number = Number(int(record["table"]), *texts)
+        if table in (None, number.table):
+            found.append(number)
+    return tuple(found)
 
 
 def printed(table: int, dataset: str, task: str, method: str, metric: str) -> str | None:
-    """The printed number, or None where the paper has none.
+    """Return the printed number, or None where the paper has none.
 
     Example:
         >>> printed(9, "ImageNet-256-1k", "sr_x4", "HRDIS", "SSIM")
         '0.708'
     """
-    return _index().get((table, dataset, task, method, metric))
+    return _by_place().get((table, dataset, task, method, metric))
 
 
 @cache
-def _index() -> dict[tuple[int, str, str, str, str], str]:
-    return {row[:-1]: row.value for row in numbers()}
+def _by_place() -> dict[tuple[int, str, str, str, str], str]:
+    return {number[:-1]: number.value for number in numbers()}

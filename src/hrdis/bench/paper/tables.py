@@ -1,22 +1,24 @@
-"""The twelve tables of the paper as data: what was run for each, and how its rows and columns are
-called.
+"""The twelve tables of the paper as data: the methods and tasks of each, under the paper's names.
 
-Names of data sets, columns and rows are those of `paper.csv`. What the paper leaves open is decided
-in `NOTES`.
+Names of data sets, columns and rows are those of `paper.csv`. Choices where the paper says nothing
+are explained in `TABLE_NOTES`.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
-
-from ...solvers import SOLVERS
 
 IMAGENET, FFHQ, LOL = "ImageNet-256-1k", "FFHQ-256-1k", "LOL"
 
 
 @dataclass(frozen=True)
 class Method:
-    """A row: its label, a key of `hrdis.SOLVERS`, settings that replace those of the preset, or
-    another preset.
+    """A row of a table.
+
+    Args:
+        label: its name in the paper.
+        solver: a key of `hrdis.SOLVERS`.
+        settings: settings that replace those of the preset.
+        preset: key of the preset, instead of the one that fits the task.
     """
 
     label: str
@@ -27,8 +29,16 @@ class Method:
 
 @dataclass(frozen=True)
 class Column:
-    """A task as one data set has it; ``seeds`` are runs per picture, ``metrics`` what the paper
-    prints, ``beside`` what is shown with it.
+    """A group of columns of a table: one task on one data set.
+
+    Args:
+        dataset: the paper's name of the data set; "" for a plan of the user's own.
+        name: the paper's name of the task.
+        task: the task, a key of `hrdis.TASKS`.
+        metrics: metrics that the paper prints.
+        noise: none, gaussian0.05, poisson1.0 or speckle0.1.
+        seeds: restorations per picture.
+        beside: metrics that are shown with those of the paper.
     """
 
     dataset: str
@@ -41,9 +51,15 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table or figure; every method on every column. ``frames``: pictures of a run's course;
-    ``timed``: Table 3.
+class PaperTable:
+    """A table or figure of the paper, or a plan of the user's own: every method on every column.
+
+    Args:
+        name: "table 1", "figure 5", "plan".
+        caption: its caption.
+        columns, methods: columns and rows.
+        timed: time and memory are measured (Table 3).
+        frames: number of intermediate steps whose pictures are kept.
     """
 
     name: str
@@ -54,27 +70,27 @@ class Table:
     frames: int = 0
 
 
+SOLVER_OF_METHOD = {
+    "DDRM": "ddrm", "DPS": "dps", "PiGDM": "pigdm", "DDNM": "ddnm", "GDP": "gdp", "DDS": "dds",
+    "FPS": "fps", "RED-diff": "reddiff", "HRDIS": "hrdis", "DR": "reddiff", "DR+DDIM": "drddim",
+}  # fmt: skip
+METHODS = {label: Method(label, solver) for label, solver in SOLVER_OF_METHOD.items()}
+
+
 def _methods(*labels: str) -> tuple[Method, ...]:
     return tuple(METHODS[label] for label in labels)
 
 
-METHODS = {
-    label: Method(label, solver)
-    for label, solver in {
-        "DDRM": "ddrm", "DPS": "dps", "PiGDM": "pigdm", "DDNM": "ddnm", "GDP": "gdp", "DDS": "dds",
-        "FPS": "fps",
-        "RED-diff": "reddiff", "HRDIS": "hrdis", "DR": "reddiff", "DR+DDIM": "drddim",
-    }.items()
-}  # fmt: skip
 ALL_METHODS = _methods("DDRM", "DPS", "PiGDM", "DDNM", "GDP", "DDS", "FPS", "RED-diff", "HRDIS")
 WITHOUT_GDP = _methods("DDRM", "DPS", "PiGDM", "DDNM", "DDS", "FPS", "RED-diff", "HRDIS")
 NONLINEAR_METHODS = _methods("DPS", "RED-diff", "HRDIS")
-BLIND = (
-    Method("GDP-xt", "gdp", {"guide": "xt"}), Method("GDP-x0", "gdp", {"guide": "x0"}),
+BLIND_METHODS = (
+    Method("GDP-xt", "gdp", {"guide": "xt"}),
+    Method("GDP-x0", "gdp", {"guide": "x0"}),
     Method("HRDIS", "blindhrdis"),
-)  # fmt: skip
+)
 
-PERCEPTUAL, PIXELS = ("LPIPS", "FID"), ("PSNR", "SSIM")
+PERCEPTUAL, PIXELS, TIMED = ("LPIPS", "FID"), ("PSNR", "SSIM"), ("time_s_per_img", "memory_GB")
 WITH_CA = (*PERCEPTUAL, "CA")
 
 
@@ -104,48 +120,51 @@ def _nonlinear(metrics: tuple[str, ...]) -> tuple[Column, ...]:
 
 
 def _noisy(level: str) -> tuple[Column, ...]:
-    return tuple(
-        Column(
-            dataset,
-            f"inpaint_gaussian_{level}",
-            "inpaint",
-            metrics,
-            f"gaussian{level}",
-            beside=PIXELS,
-        )
-        for dataset, metrics in ((IMAGENET, WITH_CA), (FFHQ, PERCEPTUAL))
+    name, noise = f"inpaint_gaussian_{level}", f"gaussian{level}"
+    return (
+        Column(IMAGENET, name, "inpaint", WITH_CA, noise, beside=PIXELS),
+        Column(FFHQ, name, "inpaint", PERCEPTUAL, noise, beside=PIXELS),
     )
 
 
-TIMED = ("time_s_per_img", "memory_GB")
-
-TABLES: dict[int, Table] = {
-    1: Table("table 1", "Linear problems, ImageNet: LPIPS, FID, CA", _imagenet(WITH_CA),
-    ALL_METHODS),
-    2: Table("table 2", "Linear problems, FFHQ: LPIPS, FID", _ffhq(PERCEPTUAL), ALL_METHODS),
-    3: Table(
-        "table 3", "Time and memory, inpainting",
-        tuple(Column(dataset, "inpaint", "inpaint", TIMED) for dataset in ("ImageNet-256",
-        "FFHQ-256")),
-        ALL_METHODS, timed=True,
+TABLES: dict[int, PaperTable] = {
+    1: PaperTable(
+        "table 1", "Linear problems, ImageNet: LPIPS, FID, CA", _imagenet(WITH_CA), ALL_METHODS
     ),
-    4: Table("table 4", "Nonlinear problems, FFHQ: LPIPS, FID", _nonlinear(PERCEPTUAL),
-    NONLINEAR_METHODS),
-    5: Table("table 5", "Settings of HRDIS", (), ()),
-    6: Table(
-        "table 6", "Inpainting with Gaussian noise: LPIPS, FID, CA", _noisy("0.05") + _noisy("0.1"),
+    2: PaperTable("table 2", "Linear problems, FFHQ: LPIPS, FID", _ffhq(PERCEPTUAL), ALL_METHODS),
+    3: PaperTable(
+        "table 3",
+        "Time and memory, inpainting",
+        (
+            Column("ImageNet-256", "inpaint", "inpaint", TIMED),
+            Column("FFHQ-256", "inpaint", "inpaint", TIMED),
+        ),
+        ALL_METHODS,
+        timed=True,
+    ),
+    4: PaperTable(
+        "table 4", "Nonlinear problems, FFHQ: LPIPS, FID", _nonlinear(PERCEPTUAL), NONLINEAR_METHODS
+    ),
+    # Table 5 lists settings; nothing is restored for it.
+    5: PaperTable("table 5", "Settings of HRDIS", (), ()),
+    6: PaperTable(
+        "table 6",
+        "Inpainting with Gaussian noise: LPIPS, FID, CA",
+        _noisy("0.05") + _noisy("0.1"),
         _methods("DDRM", "PiGDM", "RED-diff", "HRDIS"),
     ),
-    7: Table(
-        "table 7", "Inpainting with Poisson and speckle noise, FFHQ: LPIPS, FID",
+    7: PaperTable(
+        "table 7",
+        "Inpainting with Poisson and speckle noise, FFHQ: LPIPS, FID",
         (
             Column(FFHQ, "inpaint_poisson_1.0", "inpaint", PERCEPTUAL, "poisson1.0", beside=PIXELS),
             Column(FFHQ, "inpaint_speckle_0.1", "inpaint", PERCEPTUAL, "speckle0.1", beside=PIXELS),
         ),
         NONLINEAR_METHODS,
     ),
-    8: Table(
-        "table 8", "Ablation: DR, DR + DDIM, HRDIS",
+    8: PaperTable(
+        "table 8",
+        "Ablation: DR, DR + DDIM, HRDIS",
         (
             Column(IMAGENET, "inpaint_freeform_20-30", "inpaint-20-30", WITH_CA, beside=PIXELS),
             Column(IMAGENET, "sr_x4", "sr4", WITH_CA, beside=PIXELS),
@@ -153,17 +172,23 @@ TABLES: dict[int, Table] = {
         ),
         _methods("DR", "DR+DDIM", "HRDIS"),
     ),
-    9: Table("table 9", "Linear problems, ImageNet: PSNR, SSIM", _imagenet(PIXELS), WITHOUT_GDP),
-    10: Table("table 10", "Linear problems, FFHQ: PSNR, SSIM", _ffhq(PIXELS), WITHOUT_GDP),
-    11: Table("table 11", "Nonlinear problems, FFHQ: PSNR, SSIM", _nonlinear(PIXELS),
-    NONLINEAR_METHODS),
-    12: Table(
-        "table 12", "Blind low light, LOL",
-        (Column(LOL, "low_light_blind", "lowlight", (*PIXELS, "FID")),), BLIND,
+    9: PaperTable(
+        "table 9", "Linear problems, ImageNet: PSNR, SSIM", _imagenet(PIXELS), WITHOUT_GDP
     ),
-}  # fmt: skip
+    10: PaperTable("table 10", "Linear problems, FFHQ: PSNR, SSIM", _ffhq(PIXELS), WITHOUT_GDP),
+    11: PaperTable(
+        "table 11", "Nonlinear problems, FFHQ: PSNR, SSIM", _nonlinear(PIXELS), NONLINEAR_METHODS
+    ),
+    12: PaperTable(
+        "table 12",
+        "Blind low light, LOL",
+        (Column(LOL, "low_light_blind", "lowlight", (*PIXELS, "FID")),),
+        BLIND_METHODS,
+    ),
+}
 
-NOTES = {
+#: Choices where the paper leaves something open, by the number of the table; shown in the report.
+TABLE_NOTES = {
     3: (
         "The mask band is not stated; it changes no time. One picture at a time, warmed up, the "
         "solver alone is timed."
@@ -183,23 +208,11 @@ NOTES = {
         "Photographs darkened to a quarter stand for LOL's pairs. All three estimate the exposure "
         "from the same start."
     ),
-}  # fmt: skip
-NOTES[11] = NOTES[4]
+}
+TABLE_NOTES[11] = TABLE_NOTES[4]
 
-#: Task of Table 5 to the preset of HRDIS that holds it.
-SETTINGS = {
+#: Presets of HRDIS that hold the settings of Table 5, by the paper's name of the task.
+HRDIS_PRESETS = {
     "inpaint": "inpaint", "sr": "sr4", "cs": "cs", "phase_retrieval": "phase", "hdr": "hdr",
     "nonlinear_deblur": "deblur-nonlinear",
 }  # fmt: skip
-
-
-def settings() -> list[dict[str, Any]]:
-    """Return Table 5 as the foot of the solver's file has it: rows of task, parameter, value."""
-    presets, rows = SOLVERS["hrdis"][1], []
-    named = {"N": "steps", "lambda1": "lambda_obs", "lambda2": "lambda_reg", "learning_rate": "lr"}
-    for task, key in SETTINGS.items():
-        rows += [
-            {"task": task, "parameter": p, "value": getattr(presets[key], f)}
-            for p, f in named.items()
-        ]
-    return rows

@@ -1,20 +1,19 @@
-"""What is to be done: the tables that were asked for, expanded to cells, and what of them cannot be
-done and why.
-"""
+"""Expansion of tables to units of work, and to the config that describes them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from itertools import product
-from pathlib import Path
 from typing import Any
 
-from ..paper import figures, tables
-from ..paper.tables import Column, Method, Table
-from ..records import Cell, Unit, settings_of
-from .methods import Feasible, Network, Options, settle
-from .pictures import Picture
-from .problems import ALONE, NONLINEAR
+from ..paper import FIGURE_NOTES, FIGURES, TABLE_NOTES, TABLES, Column, Method, PaperTable
+from ..records import RunTask, Unit, settings_of
+from .methods import PlanOptions, PriorIdentity, choose_settings, table_5
+from .pictures import DataPicture
+from .problems import NONLINEAR_BLUR, UNBATCHED_TASKS
+
+#: Says what hinders a method on a task, "" if nothing does; see `FeasibilityCheck.why_not`.
+WhyNot = Callable[[Column, Method, Any], str]
 
 
 @dataclass(frozen=True)
@@ -25,176 +24,214 @@ class Plan:
     config: dict[str, Any]
 
     @property
-    def cells(self) -> list[Cell]:
-        """All cells."""
-        return [cell for unit in self.units for cell in unit.cells]
+    def tasks(self) -> list[RunTask]:
+        """All run tasks, in the order of the units."""
+        tasks: list[RunTask] = []
+        for unit in self.units:
+            tasks += unit.tasks
+        return tasks
 
 
-def wanted(numbers: Iterable[int], drawn: Iterable[int]) -> list[tuple[Table, str]]:
-    """Tables and figures by number, each with what the paper leaves open."""
-    return [(tables.TABLES[n], tables.NOTES.get(n, "")) for n in numbers] + [
-        (figures.FIGURES[n], figures.NOTES.get(n, "")) for n in drawn
-    ]
+def paper_tables(numbers: Iterable[int], figures: Iterable[int]) -> list[tuple[PaperTable, str]]:
+    """Return tables and figures by number, each with a note on what the paper leaves open."""
+    found = []
+    for number in numbers:
+        found.append((TABLES[number], TABLE_NOTES.get(number, "")))
+    for number in figures:
+        found.append((FIGURES[number], FIGURE_NOTES.get(number, "")))
+    return found
 
 
-def narrowed(table: Table, tasks: Sequence[str], solvers: Sequence[str], dataset: str) -> Table:
-    """Those columns and methods of a table that are asked for; empty means all."""
-    columns = tuple(
-        c for c in table.columns
-        if (not tasks or c.task in tasks or c.name in tasks)
-        and (not dataset or not c.dataset or c.dataset.lower().startswith(dataset))
-    )  # fmt: skip
-    methods = tuple(
-        m for m in table.methods if not solvers or m.solver in solvers or m.label in solvers
-    )
-    return replace(table, columns=columns, methods=methods)
+def select_columns(
+    table: PaperTable, tasks: Sequence[str], solvers: Sequence[str], dataset: str
+) -> PaperTable:
+    """Return a table with those columns and methods alone that are asked for; empty means all.
+
+    Args:
+        table: the table.
+        tasks: names of tasks, ours or the paper's.
+        solvers: names of solvers, or labels of methods.
+        dataset: start of the data set's name in the paper, in small letters.
+    """
+    columns = []
+    for column in table.columns:
+        is_task = not tasks or column.task in tasks or column.name in tasks
+        # A plan's columns are of no data set of the paper: they fit any pictures.
+        is_data = not column.dataset or column.dataset.lower().startswith(dataset)
+        if is_task and is_data:
+            columns.append(column)
+    methods = []
+    for method in table.methods:
+        if not solvers or method.solver in solvers or method.label in solvers:
+            methods.append(method)
+    return replace(table, columns=tuple(columns), methods=tuple(methods))
 
 
 def expand(
-    asked: Sequence[tuple[Table, str]],
-    pictures: Sequence[Picture],
-    options: Options,
-    network: Network,
-    feasible: Feasible,
+    asked: Sequence[tuple[PaperTable, str]],
+    pictures: Sequence[DataPicture],
+    options: PlanOptions,
+    prior: PriorIdentity,
+    why_not: WhyNot,
     operator_sha256: str | None = None,
 ) -> Plan:
-    """Make the cells of the tables, each once however many tables show it.
+    """Make the run tasks of the tables, each once however many tables show it.
 
     Args:
         asked: tables, and a note on each.
-        pictures: what to restore.
+        pictures: the pictures to restore.
         options: sizes, presets, seeds.
-        network: the prior.
-        feasible: decides what is left out, with a reason that the report shows.
-        operator_sha256: of the weights of the nonlinear blur.
+        prior: the prior.
+        why_not: says what hinders a method on a task; such entries are left out, with this reason.
+        operator_sha256: hash of the weights of the nonlinear blur.
 
     Raises:
         ValueError: if a table measures time and pictures are to be batched, or settings are
             refused.
     """
-    if options.batch > 1 and any(table.timed for table, _ in asked):
+    names = [table.name for table, _ in asked]
+    timed = any(table.timed for table, _ in asked)
+    if options.batch > 1 and timed:
         raise ValueError(
             f"Table 3 times one picture at a time, but the batch is {options.batch}. Use --batch 1."
         )
-    if options.batch > 1 and any(table.timed for table, _ in asked):
-        raise ValueError(
-            f"Table 3 times one picture at a time, but the batch is {options.batch}. Use --batch 1."
-        )
-    models: dict[str, Cell] = {}
+    # By variant: a run task of the first picture, and the number of seeds.
+    models: dict[str, RunTask] = {}
     seeds: dict[str, int] = {}
     shown = []
     for table, note in asked:
         entries = []
         for column, method in product(table.columns, table.methods):
-            found = _entry(table, column, method, options, network, feasible, operator_sha256)
-            if isinstance(found, Cell):
-                count = max(column.seeds, options.seeds)
-                old = models.setdefault(found.variant, found)
-                models[found.variant] = replace(old, frames=max(old.frames, table.frames))
-                seeds[found.variant] = max(seeds.get(found.variant, 0), count)
-                entry = {"variant": found.variant, "preset": found.preset, "seeds": count}
-            else:
-                entry = {"missing": found}
-            entries.append(
-                {"row": method.label, "dataset": column.dataset, "column": column.name, **entry}
+            entry: dict[str, Any] = {
+                "row": method.label, "dataset": column.dataset, "column": column.name,
+            }  # fmt: skip
+            key, solver = choose_settings(column, method, options, prior)
+            reason = why_not(column, method, solver)
+            if reason:
+                entries.append(entry | {"missing": reason})
+                continue
+            model = replace(
+                model_task(options, prior, pictures[0]),
+                task=column.task,
+                noise=column.noise,
+                solver=method.solver,
+                preset=key,
+                settings=settings_of(solver),
+                group=method.label,
+                frames=table.frames,
+                operator_sha256=operator_sha256 if column.task == NONLINEAR_BLUR else None,
             )
+            count = max(column.seeds, options.seeds)
+            # The labels of the first table stay; of frames and seeds all tables get enough.
+            known = models.setdefault(model.variant, model)
+            models[model.variant] = replace(known, frames=max(known.frames, table.frames))
+            seeds[model.variant] = max(seeds.get(model.variant, 0), count)
+            entries.append(entry | {"variant": model.variant, "preset": key, "seeds": count})
         shown.append(_described(table, note, entries))
+    # Keys of this record are a file format: run folders of hrdis 0.1 have them too.
     units = tuple(_units(models, seeds, pictures, options.batch))
-    return Plan(units, _config(asked, shown, pictures, options, network, operator_sha256, units))
-
-
-def _entry(
-    table: Table, column: Column, method: Method, options: Options, network: Network,
-    feasible: Feasible,
-    operator_sha256: str | None,
-) -> Cell | str:  # fmt: skip
-    """A cell of a table as it would be for the first picture, or the reason why there is none."""
-    key, solver = settle(column, method, options, network)
-    return feasible.why_not(column, method, solver) or replace(
-        feasible.cell, task=column.task, noise=column.noise, solver=method.solver, preset=key,
-        settings=settings_of(solver), group=method.label, frames=table.frames,
-        operator_sha256=operator_sha256 if column.task == NONLINEAR else None,
-    )  # fmt: skip
-
-
-def _config(
-    asked: Sequence[tuple[Table, str]], shown: list[dict[str, Any]], pictures: Sequence[Picture],
-    options: Options,
-    network: Network, operator_sha256: str | None, units: tuple[Unit, ...],
-) -> dict[str, Any]:  # fmt: skip
-    digest = sha256("".join(sorted(unit.key for unit in units)).encode()).hexdigest()
-    names = ("row", "dataset", "column")
-    return {
-        "title": ", ".join(table.name for table, _ in asked),
+    config = {
+        "title": ", ".join(names),
         "tables": shown,
-        "missing": [
-            {"table": table["name"], **{name: e[name] for name in names}, "reason": e["missing"]}
-            for table in shown
-            for e in table["entries"]
-            if "missing" in e
-        ],
-        "settings": tables.settings() if any(table.name == "table 5" for table, _ in asked) else [],
+        "missing": _missing(shown),
+        "settings": table_5() if "table 5" in names else [],
         "images": [picture.record() for picture in pictures],
-        "prior": _prior(network),
-        "options": {f.name: getattr(options, f.name) for f in fields(options)},
+        "prior": _prior_record(prior),
+        "options": {option.name: getattr(options, option.name) for option in fields(options)},
         "operator_sha256": operator_sha256,
-        "timed": any(table.timed for table, _ in asked),
-        "cells": sum(len(unit.cells) for unit in units),
-        "units_sha256": digest,
+        "timed": timed,
+        "cells": sum(len(unit.tasks) for unit in units),
+        "units_sha256": sha256("".join(sorted(unit.key for unit in units)).encode()).hexdigest(),
     }
+    return Plan(units, config)
 
 
-def _prior(network: Network) -> dict[str, Any]:
-    """The prior in a config; as hrdis 0.1 wrote it where its cells are named by the weights, as
-    they were then.
+def model_task(options: PlanOptions, prior: PriorIdentity, picture: DataPicture) -> RunTask:
+    """Return a run task of a picture, from which those of a plan are made: its task, noise and
+    solver are examples.
     """
-    tuned = "" if network.presets is None else network.presets.prior
-    known = {"name": network.name, "sha256": network.sha256, "presets": tuned}
-    return known | {"identity": network.identity} if network.identity else known
+    return RunTask(
+        image=picture.name,
+        image_sha256=picture.sha256,
+        index=picture.index,
+        size=options.size,
+        crop=options.crop,
+        task="sr4",
+        noise="none",
+        solver="hrdis",
+        preset=None,
+        settings={},
+        prior=prior.name,
+        prior_sha256=prior.identity or prior.sha256,
+        precision=options.precision,
+        seed=0,
+    )
 
 
-def _described(table: Table, note: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
+def _missing(shown: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the entries of all tables that are left out, with their reasons."""
+    missing = []
+    for table in shown:
+        for entry in table["entries"]:
+            if "missing" in entry:
+                record = {
+                    "table": table["name"], "row": entry["row"], "dataset": entry["dataset"],
+                    "column": entry["column"], "reason": entry["missing"],
+                }  # fmt: skip
+                missing.append(record)
+    return missing
+
+
+def _prior_record(prior: PriorIdentity) -> dict[str, Any]:
+    """Return the prior as a config holds it; in the form of hrdis 0.1 where its run tasks are named
+    by the weights, as they were then.
+    """
+    tuned = "" if prior.presets is None else prior.presets.prior
+    record = {"name": prior.name, "sha256": prior.sha256, "presets": tuned}
+    if prior.identity:
+        record["identity"] = prior.identity
+    return record
+
+
+def _described(table: PaperTable, note: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    rows = []
+    for method in table.methods:
+        rows.append({"label": method.label, "solver": method.solver, "settings": method.settings})
+    columns = []
+    for column in table.columns:
+        record: dict[str, Any] = {
+            "dataset": column.dataset, "name": column.name, "task": column.task,
+            "noise": column.noise, "metrics": [*column.metrics, *column.beside],
+        }  # fmt: skip
+        columns.append(record)
     return {
-        "name": table.name, "caption": table.caption, "note": note,
-        "rows": [{"label": m.label, "solver": m.solver,
-        "settings": m.settings} for m in table.methods],
-        "columns": [
-            {"dataset": c.dataset, "name": c.name, "task": c.task, "noise": c.noise,
-            "metrics": [*c.metrics, *c.beside]}
-            for c in table.columns
-        ],
-        "entries": entries,
+        "name": table.name, "caption": table.caption, "note": note, "rows": rows,
+        "columns": columns, "entries": entries,
     }  # fmt: skip
 
 
 def _units(
-    models: dict[str, Cell], seeds: dict[str, int], pictures: Sequence[Picture], batch: int
+    models: dict[str, RunTask], seeds: dict[str, int], pictures: Sequence[DataPicture], batch: int
 ) -> Iterator[Unit]:
-    """Picture by picture, every method in turn, so that a run that is stopped has compared what it
-    has done.
+    """Yield units picture by picture, every method in turn, so that a run that is stopped early has
+    compared all methods on the pictures it has done.
     """
-    for i in range(0, len(pictures), batch):
-        together = pictures[i : i + batch]
+    for start in range(0, len(pictures), batch):
         for variant, model in models.items():
             for seed in range(seeds[variant]):
-                cells = [
-                    replace(model, image=p.name, image_sha256=p.sha256, index=p.index, seed=seed)
-                    for p in together
-                ]
-                groups = [[cell] for cell in cells] if model.task in ALONE else [cells]
-                yield from (Unit(cells=tuple(group)) for group in groups)
-
-
-def model_cell(options: Options, network: Network, picture: Picture) -> Cell:
-    """A cell of the first picture, from which those of a plan are made."""
-    return Cell(
-        image=picture.name, image_sha256=picture.sha256, index=picture.index, size=options.size,
-        crop=options.crop,
-        task="sr4", noise="none", solver="hrdis", preset=None, settings={}, prior=network.name,
-        prior_sha256=network.identity or network.sha256, precision=options.precision, seed=0,
-    )  # fmt: skip
-
-
-def file_sha256(path: Path | None) -> str | None:
-    """Of a file's content."""
-    return None if path is None else sha256(path.read_bytes()).hexdigest()
+                tasks = []
+                for picture in pictures[start : start + batch]:
+                    at_picture = replace(
+                        model,
+                        image=picture.name,
+                        image_sha256=picture.sha256,
+                        index=picture.index,
+                        seed=seed,
+                    )
+                    tasks.append(at_picture)
+                # One unit each: operators that differ cannot be stacked.
+                if model.task in UNBATCHED_TASKS:
+                    for run_task in tasks:
+                        yield Unit(tasks=(run_task,))
+                else:
+                    yield Unit(tasks=tuple(tasks))

@@ -1,4 +1,4 @@
-"""The pictures of a benchmark: which they are, and how they are brought to size."""
+"""The pictures of a benchmark: which they are, and their scaling to one size."""
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -11,27 +11,29 @@ import torch
 from torch import Tensor
 
 from ... import images
+from ...priors.base import Prior
 
 if TYPE_CHECKING:
     from PIL import Image
 
-#: Shipped with the package, in the order in which a limit takes them.
-SHIPPED = ("chelsea.png", "astronaut.jpg", "china.jpg", "coffee.jpg", "flower.jpg", "rocket.jpg",
-    "retina.jpg",
-           "hubble.jpg")  # fmt: skip
+#: Photographs of the package, in the order in which a limit takes them.
+PACKAGE_PICTURES = (
+    "chelsea.png", "astronaut.jpg", "china.jpg", "coffee.jpg", "flower.jpg", "rocket.jpg",
+    "retina.jpg", "hubble.jpg",
+)  # fmt: skip
 
-
-Found = list[tuple[str, Path, int | None]]
+#: (name for people, path, class) of each picture.
+FileList = list[tuple[str, Path, int | None]]
 
 
 @dataclass(frozen=True)
-class Picture:
+class DataPicture:
     """A picture of the data.
 
     Args:
         name: its path in the data, for people.
-        path: where it lies.
-        sha256: of the file.
+        path: its file.
+        sha256: hash of the file.
         index: its place in the whole list, whatever part of it is used: it chooses a random mask.
         label: its class, where a list says so.
     """
@@ -43,30 +45,31 @@ class Picture:
     label: int | None = None
 
     def record(self) -> dict[str, Any]:
-        """What `config.json` keeps: no path of this machine."""
+        """Return the entry of `config.json`, which holds no path of this machine."""
         return {"name": self.name, "sha256": self.sha256, "index": self.index, "label": self.label}
 
 
-def shipped() -> Path:
-    """The folder of the photographs that come with the package."""
+def package_folder() -> Path:
+    """Return the folder of the photographs that come with the package."""
     return Path(str(resources.files("hrdis") / "pictures"))
 
 
-def find(
+def find_pictures(
     folder: Path | None = None, listed: Path | None = None, limit: int | None = None
-) -> list[Picture]:
-    """The pictures to use, hashed.
+) -> list[DataPicture]:
+    """Return the pictures to use, hashed.
 
     Args:
-        folder: searched with its subfolders, sorted by path; None for the shipped photographs.
+        folder: searched with its subfolders, sorted by path; None for the photographs of the
+            package.
         listed: lines ``wnid/file label`` (ImageNet's form; the label may be left out), files
             relative to the folder, where they may also lie without their ``wnid/``. They are taken
             in the order of the lines.
-        limit: how many of the first ones.
+        limit: number of pictures, the first ones.
 
     Raises:
-        ValueError: for a folder without pictures, a list that is none, or a file that is missing or
-            damaged.
+        ValueError: for a folder without pictures, a list that cannot be read, or a file that is
+            missing or damaged.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"The limit is {limit}. At least one picture is expected: --limit 1")
@@ -76,31 +79,43 @@ def find(
                 f"{listed} lists files of a folder that is not given. A folder is expected: --data "
                 "FOLDER"
             )
-        found: Found = [(name, shipped() / name, None) for name in SHIPPED]
+        own = package_folder()
+        files: FileList = [(name, own / name, None) for name in PACKAGE_PICTURES]
     elif not folder.is_dir():
         what = "is a file" if folder.is_file() else "does not exist"
         raise ValueError(f"{folder} {what}. A folder of pictures is expected: --data FOLDER")
+    elif listed is None:
+        files = _files_of_folder(folder)
     else:
-        found = _of_folder(folder) if listed is None else _of_list(folder, listed)
-    return [
-        Picture(name, path, _checked(path), index, label)
-        for index, (name, path, label) in enumerate(found[:limit])
-    ]
+        files = _files_of_list(folder, listed)
+    pictures = []
+    for index, (name, path, label) in enumerate(files[:limit]):
+        # Decoded once, so that a damaged file is refused now and not after hours of work.
+        with images.open_image(path):
+            pass
+        pictures.append(DataPicture(name, path, file_sha256(path), index, label))
+    return pictures
 
 
-def _of_folder(folder: Path) -> Found:
-    files = sorted(
-        p for p in folder.rglob("*") if p.suffix.lower() in images.SUFFIXES and p.is_file()
-    )
-    if not files:
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content."""
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def _files_of_folder(folder: Path) -> FileList:
+    paths = []
+    for path in folder.rglob("*"):
+        if path.suffix.lower() in images.SUFFIXES and path.is_file():
+            paths.append(path)
+    if not paths:
         raise ValueError(
             f"There is no picture in {folder}. Files ending in {', '.join(images.SUFFIXES)} are "
             "expected there or in its subfolders: --data FOLDER"
         )
-    return [(p.relative_to(folder).as_posix(), p, None) for p in files]
+    return [(path.relative_to(folder).as_posix(), path, None) for path in sorted(paths)]
 
 
-def _of_list(folder: Path, listed: Path) -> Found:
+def _files_of_list(folder: Path, listed: Path) -> FileList:
     try:
         lines = listed.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -108,7 +123,7 @@ def _of_list(folder: Path, listed: Path) -> Found:
             f"The list {listed} cannot be read ({error}). Lines 'wnid/file label' are expected: "
             "--list FILE"
         ) from None
-    found: Found = []
+    files: FileList = []
     for number, line in enumerate(lines, 1):
         name, _, label = line.strip().rpartition(" ")
         if not name:
@@ -120,29 +135,23 @@ def _of_list(folder: Path, listed: Path) -> Found:
                 f"Line {number} of {listed} is {line!r}. 'wnid/file label' is expected, label a "
                 "number."
             )
-        paths = [folder / name, folder / Path(name).name]
-        path = next((p for p in paths if p.is_file()), None)
-        if path is None:
+        path = folder / name
+        if not path.is_file():
+            path = folder / Path(name).name  # ImageNet's validation set unpacks into one folder
+        if not path.is_file():
             raise ValueError(
                 f"{name}, line {number} of {listed}, is not in {folder}. The folder of the list's "
                 "files is expected: --data FOLDER"
             )
-        found.append((name, path, int(label) if label else None))
-    if not found:
+        files.append((name, path, int(label) if label else None))
+    if not files:
         raise ValueError(
             f"The list {listed} is empty. Lines 'wnid/file label' are expected: --list FILE"
         )
-    return found
+    return files
 
 
-def _checked(path: Path) -> str:
-    """The SHA-256 of a picture's file, which can be decoded."""
-    with images.open_image(path):
-        pass
-    return sha256(path.read_bytes()).hexdigest()
-
-
-def prepare(path: Path, size: int, crop: int) -> Tensor:
+def read_sized(path: Path, size: int, crop: int) -> Tensor:
     """Read a picture as guided-diffusion does (and thereby the papers): (1, 3, h, w) in [-1, 1], on
     the 256 levels.
 
@@ -158,7 +167,7 @@ def prepare(path: Path, size: int, crop: int) -> Tensor:
     Raises:
         ValueError: if the file cannot be read, or is smaller than the crop.
     """
-    pixels = images.decode(path, lambda image: np.asarray(_sized(_rgb(image), size)))
+    pixels = images.decode(path, lambda image: np.asarray(_scaled(_rgb(image), size)))
     if size:
         pixels = _centre(pixels, size)
     if crop:
@@ -172,11 +181,20 @@ def prepare(path: Path, size: int, crop: int) -> Tensor:
     return images.from_unit(x)[None]
 
 
+def match_channels(x: Tensor, prior: Prior) -> Tensor:
+    """Reduce pictures whose channels are equal to one channel for a prior of grey images; return
+    all others as they are.
+    """
+    if prior.channels == (1,) and bool((x == x[:, :1]).all()):
+        return x[:, :1]
+    return x
+
+
 def _rgb(image: "Image.Image") -> "Image.Image":
     return images.to_pil(replace(images.from_pil(image).on_white(), bits=8)).convert("RGB")
 
 
-def _sized(image: "Image.Image", size: int) -> "Image.Image":
+def _scaled(image: "Image.Image", size: int) -> "Image.Image":
     from PIL.Image import Resampling
 
     if not size:
@@ -185,6 +203,7 @@ def _sized(image: "Image.Image", size: int) -> "Image.Image":
         image = image.resize((image.width // 2, image.height // 2), Resampling.BOX)
     scale = size / min(image.size)
     w, h = round(image.width * scale), round(image.height * scale)
+    # A picture of 64 000 000 x 1 pixels passes the reader and would take terabytes here.
     if w * h > images.MAX_PIXELS:
         raise ValueError(
             f"A picture of {image.width} x {image.height} pixels has {w} x {h} where its shorter "
@@ -195,5 +214,6 @@ def _sized(image: "Image.Image", size: int) -> "Image.Image":
 
 
 def _centre(pixels: "np.ndarray[Any, Any]", side: int) -> "np.ndarray[Any, Any]":
-    top, left = ((n - side) // 2 for n in pixels.shape[:2])
+    height, width = pixels.shape[:2]
+    top, left = (height - side) // 2, (width - side) // 2
     return pixels[top : top + side, left : left + side]

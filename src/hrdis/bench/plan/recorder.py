@@ -1,53 +1,66 @@
-"""Pictures of a run's course: the answer so far, and the noisy state that the network sees."""
+"""Recording of a run's steps: the answer so far, and the noisy state that the network sees."""
+
+from types import TracebackType
+from typing import Any
 
 from torch import Tensor
 
-from ...priors.base import Prediction, Prior
+from ...priors.base import Prior
 from ...solvers import Solver, Step
 
 
-class _Watched(Prior):
-    """A prior that remembers what it was last asked about."""
+class StepRecorder:
+    """Context that keeps ``count`` steps of a run, evenly spread from the first to the last, on the
+    CPU.
 
-    def __init__(self, prior: Prior):
-        super().__init__()
-        self.prior = prior
-        self.schedule, self.channels, self.name, self.presets = (
-            prior.schedule,
-            prior.channels,
-            prior.name,
-            prior.presets,
-        )
-        self.seen: Tensor | None = None
+        with StepRecorder(8, solver, prior) as recorder:
+            solve(solver, prior, problem, seeds=[0], on_step=recorder.record)
 
-    def forward(self, x_t: Tensor, t: int) -> Prediction:
-        self.seen = x_t.detach()
-        return self.prior(x_t, t)
-
-
-class Film:
-    """Keeps ``count`` steps of a run, evenly spread from the first to the last, on the CPU.
+    Args:
+        count: number of steps to keep; with 0 nothing is recorded and nothing slows the run down.
+        solver, prior: those of the run.
 
     Attributes:
-        prior: what the solver is to be run with.
-        times: the network time of each frame.
-        shots: (name, (b, c, h, w)), two per frame: "000-answer" and "000-state".
+        times: network time of each step that was kept.
+        pictures: (name, (b, c, h, w)), two per step: "000-answer" and "000-state".
     """
 
     def __init__(self, count: int, solver: Solver, prior: Prior):
-        self.prior = _Watched(prior) if count else prior
-        steps = len(solver.times(prior.schedule)) - 1
-        self.wanted = {round(k * (steps - 1) / max(count - 1, 1)) for k in range(count)}
-        self.at = 0
         self.times: list[int] = []
-        self.shots: list[tuple[str, Tensor]] = []
+        self.pictures: list[tuple[str, Tensor]] = []
+        self._prior, self._count, self._steps_seen = prior, count, 0
+        last = len(solver.times(prior.schedule)) - 2  # the final time is an end, not a step
+        self._wanted = {round(k * last / max(count - 1, 1)) for k in range(count)}
+        self._state: Tensor | None = None
+        self._hook: Any = None
 
-    def watch(self, step: Step) -> None:
-        """Called with every step."""
-        if self.at in self.wanted and isinstance(self.prior, _Watched):
+    def __enter__(self) -> "StepRecorder":
+        # A hook, not a prior around the prior, which would have to repeat all its attributes.
+        if self._count:
+            self._hook = self._prior.register_forward_pre_hook(self._remember_state)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        if self._hook is not None:
+            self._hook.remove()
+
+    def _remember_state(self, _: object, arguments: tuple[Any, ...]) -> None:
+        self._state = arguments[0].detach()
+
+    def record(self, step: Step) -> None:
+        """Keep a step if it is one of those wanted; to be called with every step."""
+        if self._steps_seen in self._wanted:
             name = f"{len(self.times):03}"
             self.times.append(step.t)
-            self.shots.append((f"{name}-answer", step.x.cpu()))
-            if self.prior.seen is not None:
-                self.shots.append((f"{name}-state", self.prior.seen.cpu()))
-        self.at += 1
+            self.pictures.append((f"{name}-answer", step.x.cpu()))
+            if self._state is not None:
+                state = self._state
+                if self._prior.latent:  # noisy latents are shown as the picture they stand for
+                    state = self._prior.picture(state, tuple(step.x.shape))
+                self.pictures.append((f"{name}-state", state.cpu()))
+        self._steps_seen += 1

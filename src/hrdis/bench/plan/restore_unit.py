@@ -1,14 +1,14 @@
-"""Run one unit of work: measure, restore, score, and write its pictures."""
+"""The work on one unit: measure, restore, score, and write its pictures."""
 
 import os
 import socket
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -24,34 +24,36 @@ from ...priors import Prior
 from ...problem import Problem
 from ...restarts import residual
 from ...solvers import Solver
-from ..records import Cell, Unit
-from .memory import Peak
-from .methods import fitted
-from .pictures import prepare
-from .problems import Poser
-from .recorder import Film
+from ..records import Row, RunInterrupted, RunTask, Unit
+from .pictures import file_sha256, match_channels, read_sized
+from .problems import ProblemMaker
+from .recorder import StepRecorder
+from .timing import PeakMemory, time_call
 
-SMALL = 11  # below this many pixels a side SSIM is not defined
+SMALLEST_FOR_SSIM = 11  # pixels a side, the width of its window
+#: Units in a row that fail with one message before the run ends: a cause that all share.
+MOST_ALIKE = 20
+#: Pictures that a worker keeps in memory, since every method needs them.
+KEPT_PICTURES = 64
 
-Row = dict[str, Any]
 
-
-class Pictures(Protocol):
-    """What a worker needs of the run folder."""
+class PictureWriter(Protocol):
+    """The part of a run folder that a worker needs."""
 
     def write_picture(self, relative: str, image: Tensor) -> str:
         """Write one image in [-1, 1] as a PNG, whole or not at all."""
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a worker must open once: picklable, and the same on every machine that has the files.
+class WorkerSpec:
+    """Everything that a worker opens once: picklable, and the same on every machine that has the
+    files.
 
     Args:
         prior: name for `hrdis.load_prior`.
-        precision: of the network.
-        device: where it runs.
-        files: SHA-256 of a picture to where it lies.
+        precision: precision of the network.
+        device: device of the network.
+        files: path of each picture, by its SHA-256.
         bkse: weights of the nonlinear blur.
         timed: warm up before the first picture of every method, and time a bare network call (Table
             3).
@@ -64,187 +66,261 @@ class Work:
     bkse: str | None = None
     timed: bool = False
 
-    def open(self, pictures: Pictures) -> "Worker":
-        """Load the prior; one per worker."""
+    def open(self, pictures: PictureWriter) -> "UnitRestorer":
+        """Load the prior, once per worker."""
         prior = load_prior(self.prior, dtype=DTYPES[self.precision], device=self.device)
-        return Worker(self, pictures, prior, Poser(self.bkse))
+        return UnitRestorer(self, pictures, prior, ProblemMaker(self.bkse))
 
 
-class Worker:
-    """Does units, one after the other; a unit that fails becomes rows with its error."""
+class UnitRestorer:
+    """Restorer of units, one after the other; a unit that fails becomes rows with its error.
 
-    def __init__(self, work: Work, pictures: Pictures, prior: Prior, poser: Poser):
-        self.work, self.pictures, self.prior, self.poser = work, pictures, prior, poser
-        self.device = torch.device(work.device)
+    Args:
+        spec: what the worker opened.
+        pictures: the run folder.
+        prior: the prior.
+        problems: measures the pictures.
+    """
+
+    def __init__(
+        self, spec: WorkerSpec, pictures: PictureWriter, prior: Prior, problems: ProblemMaker
+    ):
+        self.spec, self.pictures, self.prior, self.problems = spec, pictures, prior, problems
+        self.device = torch.device(spec.device)
         self.name = f"{socket.gethostname()}-{os.getpid()}"
-        self._warm: dict[str, float] = {}
+        self._call_seconds: dict[str, float] = {}
         self._truth: dict[tuple[str, int, int], Tensor] = {}
         self._written: set[str] = set()
+        self._last_error, self._alike = "", 0
 
     def __call__(self, unit: Unit) -> list[Row]:
-        """The rows of a unit; its pictures are written before it returns."""
+        """Return the rows of a unit; its pictures are written before it returns.
+
+        Raises:
+            OSError: if the run folder cannot be written.
+            RunInterrupted: for a trouble that is not the unit's own: memory, a crashed device, a
+                picture that cannot be read any more, or the same error in 20 units in a row.
+        """
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore", RuntimeWarning
-                )  # of images that became non-finite: rows say it
-                return self._rows(unit)
-        except (
-            OSError
-        ):  # a full disk is no property of the cell: the run ends, and can be continued
+                # Of images that became non-finite; their rows say it.
+                warnings.simplefilter("ignore", RuntimeWarning)
+                rows = self._rows(unit)
+        except (OSError, RunInterrupted):
+            # A full disk is no property of a unit: the run ends, and can be continued.
             raise
-        except Exception as error:  # whatever it is: the run goes on, and the report counts it
+        except Exception as error:
             text = f"{type(error).__name__}: {error}".strip().split("\n")[0]
-            return [
-                self._row(cell, unit) | {"status": "failed", "error": text} for cell in unit.cells
-            ]
-
-    def _rows(self, unit: Unit) -> list[Row]:
-        cells = unit.cells
-        truth = torch.cat([self._load(cell) for cell in cells])
-        problem = self.poser.pose(cells, truth.to(self.device))
-        solver, seeds = cells[0].method(), [cell.draw_seed() for cell in cells]
-        call = self._warm_up(cells[0], solver, problem, seeds) if self.work.timed else None
-        film = Film(cells[0].frames, solver, self.prior)
-        with Peak(self.device, host=self.work.timed) as peak:
-            started = time.perf_counter()
-            result = solve(solver, film.prior, problem, seeds=seeds, on_step=film.watch)
-            peak.wait()
-            seconds = time.perf_counter() - started
-        measured = residual(result, problem)
-        rows = []
-        for i, cell in enumerate(cells):
-            row = self._row(cell, unit) | {
-                "seconds": seconds / len(cells), "nfe": result.nfe, "peak_memory": peak.allocated,
-                "peak_memory_reserved": peak.reserved, "call_seconds": call,
-                "residual": float(measured[i]),
-                "finite": bool(result.finite[i]), "estimated": _estimated(result, i),
-            }  # fmt: skip
-            rows.append(row | self._kept(cell, truth[i : i + 1], result, problem, film, i))
+            advice = advice_for_machine_trouble(error)
+            if advice:
+                raise RunInterrupted(f"{_title(unit)}: {text}. {advice}") from error
+            # Anything else is noted, the run goes on, and the report counts it.
+            self._count_alike(unit, text)
+            failed = {"status": "failed", "error": text}
+            return [self._facts(run_task, unit) | failed for run_task in unit.tasks]
+        self._last_error, self._alike = "", 0
         return rows
 
-    def _kept(
-        self, cell: Cell, truth: Tensor, result: Result, problem: Problem, film: Film, i: int
-    ) -> Row:
-        """Pictures and scores of one image, or why there are none."""
-        if not bool(result.finite[i]):
-            return {
-                "status": "failed",
-                "error": "ValueError: the restoration became NaN or infinite",
+    def _count_alike(self, unit: Unit, text: str) -> None:
+        self._alike = self._alike + 1 if text == self._last_error else 1
+        self._last_error = text
+        if self._alike >= MOST_ALIKE:
+            raise RunInterrupted(
+                f"{MOST_ALIKE} units in a row failed alike, the last of them {_title(unit)}: "
+                f"{text}. Mend the cause; with --retry-failed those before are done again."
+            )
+
+    def _rows(self, unit: Unit) -> list[Row]:
+        tasks = unit.tasks
+        truth = torch.cat([self._load(run_task) for run_task in tasks])
+        problem = self.problems.problem_of(tasks, truth.to(self.device))
+        solver, seeds = tasks[0].method(), [run_task.draw_seed() for run_task in tasks]
+        # Table 3 compares times: what happens once per method must not be in them.
+        call = self._warm_up(tasks[0], solver, problem, seeds) if self.spec.timed else None
+        with (
+            StepRecorder(tasks[0].frames, solver, self.prior) as recorder,
+            PeakMemory(self.device, host=self.spec.timed) as peak,
+        ):
+            started = time.perf_counter()
+            result = solve(solver, self.prior, problem, seeds=seeds, on_step=recorder.record)
+            peak.wait()
+            seconds = time.perf_counter() - started
+        residuals = residual(result, problem)
+        rows = []
+        for i, run_task in enumerate(tasks):
+            row = self._facts(run_task, unit) | {
+                "seconds": seconds / len(tasks),
+                "nfe": result.nfe,
+                "peak_memory": peak.allocated,
+                "peak_memory_reserved": peak.reserved,
+                "call_seconds": call,
+                "residual": float(residuals[i]),
+                "finite": bool(result.finite[i]),
+                "estimated": _estimated_numbers(result, i),
             }
-        write, shot = self._write, f"{cell.image_sha256[:16]}-{cell.size}-{cell.crop}"
-        x = eight_bits(result.x[i : i + 1].cpu())
+            if result.finite[i]:
+                row |= self._write_pictures(
+                    run_task, truth[i : i + 1], result, problem, recorder, i
+                )
+            else:
+                row["status"] = "failed"
+                row["error"] = "ValueError: the restoration became NaN or infinite"
+            rows.append(row)
+        return rows
+
+    def _write_pictures(
+        self,
+        run_task: RunTask,
+        truth: Tensor,
+        result: Result,
+        problem: Problem,
+        recorder: StepRecorder,
+        i: int,
+    ) -> Row:
+        """Write the pictures of the i-th image; return their names and scores."""
+        x = round_to_8_bits(result.x[i : i + 1].cpu())
         y = problem.y[i : i + 1]
-        shown = y if problem.A.picture and y.shape[1] in (1, 3) else None
-        given = f"given/{shot}-{cell.index}-{cell.task}-{cell.noise}.png"
+        original = f"{run_task.image_sha256[:16]}-{run_task.size}-{run_task.crop}"
+        measurement = None
+        if problem.A.picture and y.shape[1] in (1, 3):
+            measurement = self._write(
+                f"given/{original}-{run_task.index}-{run_task.task}-{run_task.noise}.png", y.cpu()
+            )
+        frames = []
+        for name, pictures in recorder.pictures:
+            frames.append(self._write(f"images/{run_task.key}-{name}.png", pictures[i]))
         return {
-            "status": "ok", "picture": write(f"images/{cell.key}.png", x),
-            "truth": write(f"truth/{shot}.png", truth),
-            "measurement": None if shown is None else write(given, shown.cpu()),
-            "frames": [write(f"images/{cell.key}-{name}.png", v[i]) for name, v in film.shots],
-            "frame_times": film.times, **scores(x, truth, problem),
-        }  # fmt: skip
+            "status": "ok",
+            "picture": self._write(f"images/{run_task.key}.png", x),
+            "truth": self._write(f"truth/{original}.png", truth),
+            "measurement": measurement,
+            "frames": frames,
+            "frame_times": recorder.times,
+            **pixel_scores(x, truth, problem),
+        }
 
     def _write(self, relative: str, x: Tensor) -> str:
-        """A picture; those that many cells share are encoded once."""
+        """Write a picture; encode those that many run tasks share once."""
         if relative not in self._written:
             self.pictures.write_picture(relative, x)
             if not relative.startswith("images/"):
                 self._written.add(relative)
         return relative
 
-    def _row(self, cell: Cell, unit: Unit) -> Row:
-        """What every row says."""
+    def _facts(self, run_task: RunTask, unit: Unit) -> Row:
+        """Return the entries of every row: the run task, the machine and the versions."""
         cuda = self.device.type == "cuda"
-        return blank(cell) | {
+        return empty_row(run_task) | {
             "worker": self.name,
             "device": torch.cuda.get_device_name(self.device) if cuda else "cpu",
-            "threads": torch.get_num_threads(), "batch": len(unit.cells),
-        }  # fmt: skip
+            "threads": torch.get_num_threads(),
+            "batch": len(unit.tasks),
+        }
 
-    def _load(self, cell: Cell) -> Tensor:
-        """A picture at its size; the last few are remembered, since every method needs them."""
-        where = (cell.image_sha256, cell.size, cell.crop)
+    def _load(self, run_task: RunTask) -> Tensor:
+        """Return a picture at its size.
+
+        Raises:
+            RunInterrupted: if its file is gone, or is not the one that the plan knows.
+        """
+        where = (run_task.image_sha256, run_task.size, run_task.crop)
         if where not in self._truth:
-            if len(self._truth) >= 64:
+            path = Path(self.spec.files[run_task.image_sha256])
+            try:
+                found = file_sha256(path)
+            except OSError as error:
+                raise RunInterrupted(
+                    f"{path} cannot be read any more ({error.strerror}). Is its disk mounted?"
+                ) from error
+            # Rows name the picture by its hash: they must not tell of another one.
+            if found != run_task.image_sha256:
+                raise RunInterrupted(
+                    f"{path} is not the file it was when the run began. Put that one back, or "
+                    "start another run."
+                )
+            if len(self._truth) >= KEPT_PICTURES:
                 self._truth.clear()
-            picture = prepare(Path(self.work.files[cell.image_sha256]), cell.size, cell.crop)
-            self._truth[where] = fitted(picture, self.prior)
+            picture = read_sized(path, run_task.size, run_task.crop)
+            self._truth[where] = match_channels(picture, self.prior)
         return self._truth[where]
 
-    def _warm_up(self, cell: Cell, solver: Solver, problem: Problem, seeds: list[int]) -> float:
-        """Run the first two steps once per method, and time a bare network call."""
-        if cell.variant not in self._warm:
-            with suppress(Exception):  # what is wrong with it, the run itself will say
-                solve(
-                    solver,
-                    self.prior,
-                    problem,
-                    seeds=seeds,
-                    times=[*solver.times(self.prior.schedule)[:2], -1],
-                )
-            self._warm[cell.variant] = time_call(
-                self.prior, problem.y.new_zeros(problem.image_shape)
-            )
-        return self._warm[cell.variant]
+    def _warm_up(
+        self, run_task: RunTask, solver: Solver, problem: Problem, seeds: Sequence[int]
+    ) -> float:
+        """Run the first two steps once per method; return the seconds of a bare network call."""
+        if run_task.variant not in self._call_seconds:
+            times = [*solver.times(self.prior.schedule)[:2], -1]
+            with suppress(Exception):  # what is wrong with the method, the run itself will say
+                solve(solver, self.prior, problem, seeds=seeds, times=times)
+            x = problem.y.new_zeros(problem.image_shape)
+            self._call_seconds[run_task.variant] = time_call(self.prior, x)
+        return self._call_seconds[run_task.variant]
 
 
-def blank(cell: Cell) -> Row:
-    """The row of a cell of which nothing is known."""
-    return {
-        "key": cell.key, "variant": cell.variant, "cell": cell.record(), "status": "failed",
-        "error": None,
-        "picture": None, "truth": None, "measurement": None, "psnr": None, "ssim": None,
-        "residual": None,
-        "seconds": None, "nfe": None, "peak_memory": None, "finite": None, "worker": None,
-        "device": None,
-        "threads": None, "hrdis": hrdis.__version__, "torch": torch.__version__, "batch": None,
+def advice_for_machine_trouble(error: Exception) -> str:
+    """Return what to do about an error that comes from the machine and not from the work; "" for
+    any other error.
+
+    Such errors are no property of a run task: out of memory, since other processes take it too; and
+    errors of the GPU, after which every further call of this process fails.
+    """
+    text = str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in text:
+        return "Free memory, or take a smaller --batch or --crop."
+    crashed = getattr(torch, "AcceleratorError", None)  # since torch 2.8; before, the text tells
+    if (crashed is not None and isinstance(error, crashed)) or "CUDA error" in text:
+        return "The GPU has to be started anew by another process."
+    return ""
+
+
+def _title(unit: Unit) -> str:
+    first = unit.tasks[0]
+    return f"{first.group or first.solver} on {first.task}, {first.image}"
+
+
+def empty_row(run_task: RunTask) -> Row:
+    """Return the row of a run task of which nothing is known but that it failed."""
+    row: Row = {
+        "key": run_task.key, "variant": run_task.variant, "cell": run_task.record(),
+        "status": "failed",
     }  # fmt: skip
+    unknown = (
+        "error", "picture", "truth", "measurement", "psnr", "ssim", "residual", "seconds", "nfe",
+        "peak_memory", "finite", "worker", "device", "threads",
+    )  # fmt: skip
+    row |= dict.fromkeys(unknown)
+    return row | {"hrdis": hrdis.__version__, "torch": torch.__version__, "batch": None}
 
 
-def eight_bits(x: Tensor) -> Tensor:
-    """Clamped to [0, 1] and rounded to the 256 levels of a file, back in [-1, 1]: what is
-    scored.
+def round_to_8_bits(x: Tensor) -> Tensor:
+    """Clamp to [0, 1] and round to the 256 levels of a file; return [-1, 1]. Scores are those of
+    the result, so that they can be computed again from the file.
     """
     return images.from_unit((images.to_unit(x) * 255).round() / 255)
 
 
-def scores(x: Tensor, truth: Tensor, problem: Problem) -> Row:
-    """PSNR and SSIM of one image; for phase retrieval also after undoing what magnitudes cannot
-    tell.
+def pixel_scores(x: Tensor, truth: Tensor, problem: Problem) -> Row:
+    """Return PSNR and SSIM of one image; for phase retrieval also after undoing the shifts and
+    flips that magnitudes cannot tell.
     """
-    small = min(x.shape[-2:]) < SMALL
+    small = min(x.shape[-2:]) < SMALLEST_FOR_SSIM
     row = {
         "psnr": float(metrics.psnr(x, truth)),
         "ssim": None if small else float(metrics.ssim(x, truth)),
     }
     if isinstance(problem.A, PhaseRetrieval):
         aligned = metrics.align(x, truth, "per_channel", problem.A.data_range == "[-1,1]")
-        row |= {
-            "psnr_aligned": float(metrics.psnr(aligned, truth)),
-            "ssim_aligned": None if small else float(metrics.ssim(aligned, truth)),
-        }
+        row["psnr_aligned"] = float(metrics.psnr(aligned, truth))
+        row["ssim_aligned"] = None if small else float(metrics.ssim(aligned, truth))
     return row
 
 
-def time_call(prior: Prior, x: Tensor, *, backward: bool = False, repeats: int = 3) -> float:
-    """Seconds of one network call (and of the way back), the median of a few after a first one."""
-    taken = []
-    for _ in range(repeats + 1):
-        with Peak(x.device) as peak:
-            started = time.perf_counter()
-            if backward:
-                with torch.enable_grad():
-                    x = x.detach().requires_grad_()
-                    torch.autograd.grad(prior(x, 1).x0_hat.sum(), x)
-            else:
-                with torch.no_grad():
-                    prior(x, 1)
-            peak.wait()
-            taken.append(time.perf_counter() - started)
-    return sorted(taken[1:])[repeats // 2]
-
-
-def _estimated(result: Result, i: int) -> dict[str, float]:
-    """Numbers of the operator that the solver estimated for an image; maps would swell the row."""
-    return {name: float(v[i]) for name, v in result.theta.items() if v[i].numel() == 1}
+def _estimated_numbers(result: Result, i: int) -> dict[str, float]:
+    """Return the operator's parameters that the solver estimated for the i-th image, single numbers
+    only: maps would swell the row.
+    """
+    numbers = {}
+    for name, value in result.theta.items():
+        if value[i].numel() == 1:
+            numbers[name] = float(value[i])
+    return numbers

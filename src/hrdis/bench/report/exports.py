@@ -1,67 +1,75 @@
-"""Tables as files for other programs: CSV, tidy, one number a row; LaTeX with booktabs."""
+"""Tables as files for other programs: CSV, tidy, one number a line; LaTeX with booktabs."""
 
 import csv
 import io
 import re
-from collections.abc import Iterator
 
-from .layout import Entry, Line, Table
+from .layout import ReportTable, TableCell
 from .metrics import METRICS
 
 FIELDS = (
     "table", "dataset", "task", "method", "selection", "metric", "ours", "low", "high", "images",
-    "seeds", "failed",
-    "mark", "paper", "difference", "reason",
+    "seeds", "failed", "mark", "paper", "difference", "reason",
 )  # fmt: skip
 
+LATEX_OF_MARK = {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}
+LATEX_OF_DIRECTION = {True: r" $\downarrow$", False: r" $\uparrow$", None: ""}
 
-def csv_of(table: Table) -> str:
-    """One row per number: ours as printed, its 95 % interval, best or second, the paper's, and why
-    one is missing.
+
+def csv_of(table: ReportTable) -> str:
+    """Return one line per number: ours as printed, its 95 % interval, its mark, the paper's, and
+    the reason if it is missing.
     """
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, FIELDS, lineterminator="\n")
     writer.writeheader()
-    for line in table.lines:
-        for (i, metric), entry in line.entries.items():
-            low, high = (entry.ours.low, entry.ours.high) if entry.ours else (None, None)
-            writer.writerow(
-                {
-                    "table": table.name,
-                    "dataset": table.heads[i].dataset,
-                    "task": table.heads[i].name,
-                    "method": line.label,
-                    "selection": line.chosen,
-                    "metric": metric,
-                    "ours": entry.text,
-                    "low": "" if low is None else f"{low:.6g}",
-                    "high": "" if high is None else f"{high:.6g}",
-                    "images": entry.ours.n if entry.ours else "",
-                    "seeds": line.seeds,
-                    "failed": line.failed,
-                    "mark": entry.mark,
-                    "paper": entry.paper,
-                    "difference": entry.difference,
-                    "reason": entry.reason,
-                }
-            )
+    for row in table.rows:
+        for (i, metric), cell in row.cells.items():
+            line = {
+                "table": table.name,
+                "dataset": table.groups[i].dataset,
+                "task": table.groups[i].name,
+                "method": row.label,
+                "selection": row.chosen,
+                "metric": metric,
+                "ours": cell.text,
+                "seeds": row.seeds,
+                "failed": row.failed,
+                "mark": cell.mark,
+                "paper": cell.paper,
+                "difference": cell.difference,
+                "reason": cell.reason,
+            }
+            if cell.ours is not None:
+                line["images"] = cell.ours.n
+                line["low"], line["high"] = _digits(cell.ours.low), _digits(cell.ours.high)
+            writer.writerow(line)
     return buffer.getvalue()
 
 
-def latex_of(table: Table, ours: str) -> str:
-    """A table environment for booktabs: our values, the paper's in parentheses; best bold, second
-    underlined.
+def _digits(number: float | None) -> str:
+    return "" if number is None else f"{number:.6g}"
+
+
+def latex_of(table: ReportTable, ours: str) -> str:
+    """Return a table environment for booktabs: our values, the paper's in parentheses; best bold,
+    second underlined.
 
     Args:
-        table: what to set.
-        ours: one sentence for the caption on what our numbers are of.
+        table: the table.
+        ours: one sentence for the caption on the origin of our numbers.
     """
-    columns = [(i, metric) for i, head in enumerate(table.heads) for metric in head.metrics]
-    groups = " & ".join(
-        rf"\multicolumn{{{len(h.metrics)}}}{{c}}{{{escape(h.title)}}}" for h in table.heads
-    )
-    arrows = {True: r" $\downarrow$", False: r" $\uparrow$", None: ""}
-    names = " & ".join(escape(METRICS[m].title) + arrows[METRICS[m].lower] for _, m in columns)
+    columns, titles, rules, names = [], [], [], []
+    start = 2  # the first column holds the methods
+    for i, group in enumerate(table.groups):
+        width = len(group.metrics)
+        titles.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(group.title)}}}")
+        rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
+        start += width
+        for metric in group.metrics:
+            columns.append((i, metric))
+            title = escape(METRICS[metric].title)
+            names.append(title + LATEX_OF_DIRECTION[METRICS[metric].lower])
     lines = [
         r"% \usepackage{booktabs}",
         r"\begin{table}",
@@ -70,45 +78,27 @@ def latex_of(table: Table, ours: str) -> str:
         rf"missing.}}",
         rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
         r"\toprule",
-        rf" & {groups} \\",
-        *_rules(table),
-        rf"Method & {names} \\",
+        rf" & {' & '.join(titles)} \\",
+        *rules,
+        rf"Method & {' & '.join(names)} \\",
         r"\midrule",
-        *(rf"{_label(line)} & {' & '.join(_cells(line, columns))} \\" for line in table.lines),
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
     ]
+    for row in table.rows:
+        label = escape(f"{row.label}, {row.chosen}" if row.chosen else row.label)
+        texts = [_latex_cell(row.cells.get(column)) for column in columns]
+        lines.append(rf"{label} & {' & '.join(texts)} \\")
+    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
     return "\n".join(lines) + "\n"
 
 
-def _rules(table: Table) -> Iterator[str]:
-    """A rule under each group of columns."""
-    start = 2
-    for head in table.heads:
-        yield rf"\cmidrule(lr){{{start}-{start + len(head.metrics) - 1}}}"
-        start += len(head.metrics)
-
-
-def _label(line: Line) -> str:
-    return escape(f"{line.label}, {line.chosen}" if line.chosen else line.label)
-
-
-def _cells(line: Line, columns: list[tuple[int, str]]) -> Iterator[str]:
-    for where in columns:
-        entry = line.entries.get(where)
-        yield "" if entry is None else _cell(entry)
-
-
-def _cell(entry: Entry) -> str:
-    text = {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}[entry.mark] % (
-        entry.text or "--"
-    )
-    return f"{text} ({entry.paper})" if entry.paper else text
+def _latex_cell(cell: TableCell | None) -> str:
+    if cell is None:
+        return ""
+    text = LATEX_OF_MARK[cell.mark] % (cell.text or "--")
+    return f"{text} ({cell.paper})" if cell.paper else text
 
 
 def escape(text: str) -> str:
-    """Text as LaTeX has it."""
-    return re.sub(r"([&%$#_{}])", r"\\\1", text.replace("\\", "/")).replace(
-        "~", r"\textasciitilde{}"
-    )
+    """Escape the characters that LaTeX would take for commands."""
+    escaped = re.sub(r"([&%$#_{}])", r"\\\1", text.replace("\\", "/"))
+    return escaped.replace("~", r"\textasciitilde{}")

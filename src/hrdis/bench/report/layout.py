@@ -1,26 +1,26 @@
-"""What a table of the report holds."""
+"""The tables of the report: groups of columns, rows, and cells."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..results import Variant
+from ..results import MethodResults
 from .statistics import Estimate, Mark
 
 
 @dataclass(frozen=True)
-class Entry:
+class TableCell:
     """One number of ours beside one of the paper's.
 
     Args:
-        ours: None if missing or not in this run.
+        ours: our number, None if missing or not in this run.
         text: ours as printed, "" if there is none.
-        paper: as printed there, "" if it has none.
+        paper: the paper's as printed there, "" if it has none.
         difference: ours minus the paper's, with sign, "" without one of them.
-        better: whether that is good; None if there is no difference or no direction.
-        mark: among ours in this column.
-        reason: why ours is missing, or what limits it.
-        ranked: whether it takes part in the marks: all pictures of the column, none failed.
+        better: True if the difference is good; None if there is no difference or no direction.
+        mark: best or second among ours in this column.
+        reason: the reason why ours is missing, or a limit of it.
+        ranked: True if it takes part in the marks: all pictures of the column, none failed.
     """
 
     ours: Estimate | None = None
@@ -34,8 +34,15 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Head:
-    """A group of columns: a task as the paper has it, and its metrics."""
+class ColumnGroup:
+    """A group of columns: one task on one data set, and its metrics.
+
+    Args:
+        dataset, name: the paper's names of data set and task.
+        title: title of the task.
+        task, noise: task and noise, as in a run task.
+        metrics: keys of `METRICS`, one per column.
+    """
 
     dataset: str
     name: str
@@ -46,33 +53,60 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Line:
-    """A method; ``chosen`` says what was made of several seeds, ``place`` counts the lines of one
-    method.
+class TableRow:
+    """A row of a table: one method, and one choice among its seeds.
+
+    Args:
+        label: name of the method.
+        chosen: the choice among several seeds, in words; "" without one.
+        place: number of the row among those of its method, from 0.
+        cells: by number of the group and metric.
+        images, seeds: numbers of pictures and seeds, in words.
+        failed: number of failed restorations.
     """
 
     label: str
     chosen: str
     place: int
-    entries: dict[tuple[int, str], Entry]
+    cells: dict[tuple[int, str], TableCell]
     images: str
     seeds: str
     failed: int
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table or figure of the paper, or a plan of one's own, as it came out."""
+class ReportTable:
+    """A table or figure of the paper, or a plan of the user's own, with the numbers of a run.
+
+    Args:
+        name, caption, note: as in its `PaperTable`.
+        groups, rows: columns and rows.
+        methods: results by label and number of the group.
+        settings: solver and settings of each method, by label.
+    """
 
     name: str
     caption: str
     note: str
-    heads: tuple[Head, ...]
-    lines: tuple[Line, ...] = ()
-    variants: dict[tuple[str, int], Variant] = field(default_factory=dict)
+    groups: tuple[ColumnGroup, ...]
+    rows: tuple[TableRow, ...] = ()
+    methods: dict[tuple[str, int], MethodResults] = field(default_factory=dict)
     settings: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def number(self) -> int:
-        """Of the paper's table; 0 for figures and plans."""
+        """Number of the paper's table; 0 for figures and plans."""
         return int(self.name.split()[1]) if self.name.startswith("table ") else 0
+
+    @property
+    def file_stem(self) -> str:
+        """Name of its CSV and LaTeX files, without the ending."""
+        return self.name.replace(" ", "-").replace("/", "-")
+
+    def methods_of(self, group: int) -> dict[str, MethodResults]:
+        """Return the results of one group of columns, by label."""
+        found = {}
+        for (label, i), method in self.methods.items():
+            if i == group:
+                found[label] = method
+        return found

@@ -1,13 +1,12 @@
-"""What a metric says about one method on one task: an estimate over pictures, or the reason why
-there is none.
+"""The metrics of the report: an estimate over the pictures of a method, or the reason why there is
+none.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..results import Selection, Variant, digest
-from ..run.collect import Gathered
+from ..results import MethodResults, Results, Selection, digest, psnr_of
 from .statistics import Estimate, estimate
 
 
@@ -17,12 +16,12 @@ class Metric:
 
     Args:
         title: with its unit.
-        lower: whether small values are good; None for what is not ranked.
-        decimals: how it is printed.
-        field: of a row; "" for scores of sets and of several seeds.
-        scale: what the field is multiplied by.
-        statistic: over images.
-        option: of ``hrdis bench score`` that computes it.
+        lower: True if small values are good, False if large ones are; None if it is not ranked.
+        decimals: number of decimals in print.
+        field: field of a row; "" for scores of sets and of several seeds.
+        scale: factor of the field.
+        statistic: mean or median over images.
+        option: option of ``hrdis bench score`` that computes it.
     """
 
     title: str
@@ -55,82 +54,107 @@ METRICS = {
     "learning_rate": Metric("learning rate", None, 2),
 }
 #: Scores of whole sets of pictures.
-OF_SETS = ("FID", "KID")
+SET_METRICS = ("FID", "KID")
+#: Fields whose null, in a row that succeeded, stands for infinity: equal pixels.
+PSNR_FIELDS = ("psnr", "psnr_aligned")
 
 
-def value(member: Variant, how: Selection, metric: str, run: Gathered) -> Estimate | str:
-    """The estimate of a metric over the pictures of a variant, or one line that says why it is
-    missing.
+def value(method: MethodResults, selection: Selection, metric: str, run: Results) -> Estimate | str:
+    """Return the estimate of a metric over the pictures of a method, or one line that says why it
+    is missing.
 
     Of several seeds every picture counts once, with the mean of its seeds' scores or the score of
-    the chosen one.
+    the chosen one. PSNR counts at most 100 dB, which stands for equal pixels.
     """
-    if not member.finished:
-        return f"all {len(member.rows)} cells failed: {member.rows[0].get('error')}"
-    if metric in OF_SETS:
-        return _of_set(member, how, metric, run)
+    if not method.finished:
+        return f"all {len(method.rows)} restorations failed: {method.rows[0].get('error')}"
+    if metric in SET_METRICS:
+        return _of_set(method, selection, metric, run)
     if metric == "diversity":
-        return _diversity(member, run)
-    what = METRICS[metric]
+        return _diversity(method, run)
+    column = METRICS[metric]
     per_picture = []
-    for rows in member.selected(how).values():
-        scores = [row[what.field] for row in rows if row.get(what.field) is not None]
+    for rows in method.selected(selection).values():
+        scores = []
+        for row in rows:
+            score = field_of(row, column.field)
+            if score is not None:
+                scores.append(score)
         if len(scores) == len(rows):
-            per_picture.append(what.scale * sum(scores) / len(scores))
-    unscored = len(member.by_image) - len(per_picture)
-    if per_picture and not unscored:
-        return estimate(per_picture, what.statistic)
-    if per_picture:
-        return f"{unscored} of {len(member.by_image)} pictures have no score; score the run again"
-    return _why(metric, run)
+            per_picture.append(column.scale * sum(scores) / len(scores))
+    pictures = len(method.by_image)
+    if not per_picture:
+        return _why_missing(metric, run)
+    if len(per_picture) < pictures:
+        return (
+            f"{pictures - len(per_picture)} of {pictures} pictures have no score; score the run "
+            "again"
+        )
+    return estimate(per_picture, column.statistic)
 
 
-def _why(metric: str, run: Gathered) -> str:
-    general = (r["reason"] for r in run.sets if r["metric"] == metric and r["status"] == "missing")
+def field_of(row: Mapping[str, Any], field: str) -> float | None:
+    """Return a score of a row; None if it has none."""
+    return psnr_of(row, field) if field in PSNR_FIELDS else row.get(field)
+
+
+def _why_missing(metric: str, run: Results) -> str:
+    for record in run.sets:
+        if record["metric"] == metric and record["status"] == "missing":
+            return str(record["reason"])
     option = METRICS[metric].option
-    return next(
-        general,
-        f"not scored: hrdis bench score RUN {option}" if option else "not measured in this run",
-    )
+    return f"not scored: hrdis bench score RUN {option}" if option else "not measured in this run"
 
 
-def _of_set(member: Variant, how: Selection, metric: str, run: Gathered) -> Estimate | str:
-    mine = [
-        r
-        for r in run.sets
-        if (r["metric"], r.get("variant"), r.get("selection")) == (metric, member.id, how)
-    ]
-    of = digest(row["key"] for rows in member.selected(how).values() for row in rows)
-    current = [r for r in mine if r["of"] == of]
-    good = [r for r in current if r["status"] == "ok"]
-    if good:
-        return Estimate(good[-1]["value"], None, None, good[-1]["n"])
-    if current:
-        return str(current[-1]["reason"])
-    return (
-        "pictures were added after it was computed; score the run again"
-        if mine
-        else _why(metric, run)
-    )
+def _of_set(
+    method: MethodResults, selection: Selection, metric: str, run: Results
+) -> Estimate | str:
+    keys = []
+    for rows in method.selected(selection).values():
+        keys += [row["key"] for row in rows]
+    of = digest(keys)
+    outdated, reason = False, ""
+    found: Estimate | None = None
+    for record in run.sets:
+        place = record["metric"], record.get("variant"), record.get("selection")
+        if place != (metric, method.id, selection):
+            continue
+        if record["of"] != of:
+            outdated = True
+        elif record["status"] == "ok":  # of several folders the last one counts
+            found = Estimate(record["value"], None, None, record["n"])
+        else:
+            reason = str(record["reason"])
+    if found is not None:
+        return found
+    if reason:
+        return reason
+    if outdated:
+        return "pictures were added after it was computed; score the run again"
+    return _why_missing(metric, run)
 
 
-def seeds_of(member: Variant, run: Gathered) -> list[Mapping[str, Any]]:
-    """What the samples of each picture show together, for the samples there are now."""
-    current = {digest(row["key"] for row in rows) for rows in member.by_image.values()}
-    return [
-        record for record in run.seeds if record["variant"] == member.id and record["id"] in current
-    ]
+def sample_records_of(method: MethodResults, run: Results) -> list[Mapping[str, Any]]:
+    """Return the scores of the samples of each picture, for the samples that there are now."""
+    current = set()
+    for rows in method.by_image.values():
+        current.add(digest(row["key"] for row in rows))
+    records: list[Mapping[str, Any]] = []
+    for record in run.seeds:
+        if record["variant"] == method.id and record["id"] in current:
+            records.append(record)
+    return records
 
 
-def _diversity(member: Variant, run: Gathered) -> Estimate | str:
-    records = seeds_of(member, run)
+def _diversity(method: MethodResults, run: Results) -> Estimate | str:
+    records = sample_records_of(method, run)
     if records:
         return estimate([record["pairwise"] for record in records])
-    return (
-        "one sample per picture" if len(member.seeds) < 2 else "not scored: hrdis bench score RUN"
-    )
+    if len(method.seeds) < 2:
+        return "one sample per picture"
+    return "not scored: hrdis bench score RUN"
 
 
-def printed(found: float, metric: str) -> str:
-    """A number as the report prints it."""
-    return f"{found:.{METRICS[metric].decimals}f}"
+def printed(number: float, metric: str) -> str:
+    """Return a number as the report prints it."""
+    return f"{number:.{METRICS[metric].decimals}f}"

@@ -1,4 +1,4 @@
-"""Means over images with bootstrap intervals, and which values of a column are best."""
+"""Means over images with bootstrap intervals, and the best values of a column."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
+
+from ...rng import stream
 
 DRAWS = 2000
 LEVEL = 0.95
@@ -17,8 +19,9 @@ class Estimate:
 
     Args:
         value: in the units of the metric.
-        low, high: the 95 % percentile interval of the bootstrap over images; None below 2 images.
-        n: images.
+        low, high: ends of the 95 % percentile interval of the bootstrap over images; None below 2
+            images.
+        n: number of images.
     """
 
     value: float
@@ -28,14 +31,15 @@ class Estimate:
 
 
 def estimate(values: Sequence[float], statistic: Literal["mean", "median"] = "mean") -> Estimate:
-    """The mean over images and its 95 % interval: percentiles over 2000 resamples of the images.
+    """Return the mean over images and its 95 % interval: percentiles over 2000 resamples of the
+    images.
 
     Every estimate over n images uses the same resamples, drawn from the stream (0, "bootstrap", n):
     methods scored on the same images in the same order are resampled together.
 
     Args:
         values: one per image, finite.
-        statistic: what is taken over the images.
+        statistic: mean or median over the images.
 
     Raises:
         ValueError: for no values.
@@ -49,33 +53,32 @@ def estimate(values: Sequence[float], statistic: Literal["mean", "median"] = "me
         >>> estimate([1.0]).low is None
         True
     """
-    if not len(values):
+    n = len(values)
+    if not n:
         raise ValueError("No values to average. One per image is expected.")
     v = np.asarray(values, dtype=np.float64)
     value = float(v.mean() if statistic == "mean" else np.median(v))
-    if len(v) < 2:
-        return Estimate(value, None, None, len(v))
-    resampled = (
-        _counts(len(v)) @ v / len(v)
-        if statistic == "mean"
-        else np.median(v[_indices(len(v))], axis=1)
-    )
+    if n < 2:
+        return Estimate(value, None, None, n)
+    if statistic == "mean":
+        # A product with counts is the mean of each resample, ten times as fast as indexing.
+        resampled = _resample_counts(n) @ v / n
+    else:
+        resampled = np.median(v[_resample_indices(n)], axis=1)
     low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(value, float(low), float(high), len(v))
+    return Estimate(value, float(low), float(high), n)
 
 
 @lru_cache(maxsize=8)
-def _indices(n: int) -> np.ndarray[Any, Any]:
-    """(draws, n): which images each resample takes."""
-    from ...rng import stream
-
+def _resample_indices(n: int) -> np.ndarray[Any, Any]:
+    """Return (draws, n): the images of each resample."""
     return stream(0, "bootstrap", n).integers(0, n, size=(DRAWS, n))
 
 
 @lru_cache(maxsize=8)
-def _counts(n: int) -> np.ndarray[Any, Any]:
-    """(draws, n): how often each resample takes each image."""
-    flat = _indices(n) + n * np.arange(DRAWS)[:, None]
+def _resample_counts(n: int) -> np.ndarray[Any, Any]:
+    """Return (draws, n): the number of times each resample holds each image."""
+    flat = _resample_indices(n) + n * np.arange(DRAWS)[:, None]
     return np.bincount(flat.ravel(), minlength=DRAWS * n).reshape(DRAWS, n).astype(np.float64)
 
 
@@ -83,22 +86,28 @@ Mark = Literal["best", "second", ""]
 
 
 def marks(values: Sequence[str | None], lower: bool) -> list[Mark]:
-    """Which printed values of a column are best and second; equal ones share a mark.
+    """Mark the best and second printed values of a column; equal ones share a mark.
 
     Values are compared as printed: a reader sees no more. A column of one value, or of equal ones,
     has no best.
 
     Args:
-        values: as printed; None for what is not ranked.
-        lower: whether small values are good.
+        values: as printed; None for a value that is not ranked.
+        lower: True if small values are good.
 
     Example:
         >>> marks(["0.12", "0.10", None, "0.10"], lower=True)
         ['second', 'best', '', 'best']
     """
-    numbers = [None if v is None else float(v) for v in values]
-    ranked = sorted({n for n in numbers if n is not None}, reverse=not lower)
-    if len(ranked) < 2:
-        return [""] * len(numbers)
-    names: dict[float, Mark] = dict(zip(ranked, ("best", "second"), strict=False))
-    return ["" if n is None else names.get(n, "") for n in numbers]
+    ranked = sorted({float(value) for value in values if value is not None}, reverse=not lower)
+    found: list[Mark] = []
+    for value in values:
+        if value is None or len(ranked) < 2:
+            found.append("")
+        elif float(value) == ranked[0]:
+            found.append("best")
+        elif float(value) == ranked[1]:
+            found.append("second")
+        else:
+            found.append("")
+    return found

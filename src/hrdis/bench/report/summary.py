@@ -1,287 +1,335 @@
-"""From rows to tables: for every method, task and metric our value, the paper's, and the
+"""Tables of the report from rows: for every method, task and metric our value, the paper's, and the
 difference.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from ..paper import numbers as paper
-from ..results import Selection, Variant, variants
-from ..run.collect import Gathered
-from .layout import Entry, Head, Line, Table
+from .. import paper
+from ..results import MethodResults, Results, Selection, group_by_method
+from .layout import ColumnGroup, ReportTable, TableCell, TableRow
 from .metrics import METRICS, printed, value
-from .statistics import Estimate, estimate, marks
+from .statistics import estimate, marks
 
-LABELS: dict[Selection, str] = {
+SELECTION_TITLES: dict[Selection, str] = {
     "oracle": "best of {k} by PSNR (oracle)",
     "residual": "best of {k} by residual",
     "each": "mean over {k} seeds",
 }
 
 
-def summarize(run: Gathered) -> list[Table]:
-    """All tables that the runs were made for, in the order of their numbers.
+def summarize(run: Results) -> list[ReportTable]:
+    """Return all tables that the runs were made for, in the order of their numbers.
 
     A table that several folders have (its shards, or the columns of two data sets) appears once.
     """
-    found = {member.id: member for member in variants(_with_overhead(run.rows))}
+    by_id = {method.id: method for method in group_by_method(_with_overhead(run.rows))}
     described: dict[str, dict[str, Any]] = {}
     for config in run.configs.values():
         for table in config.get("tables", []):
             _merge(described, table, config)
-    order = {"table": 0, "figure": 1}
+    tables = []
+    for name in sorted(described, key=_order):
+        table = _table(described[name], by_id, run)
+        if table.rows:
+            tables.append(table)
+    return tables
 
-    def place(name: str) -> tuple[int, int, str]:
-        kind, _, number = name.partition(" ")
-        return order.get(kind, 2), int(number.split()[0]) if kind in order else 0, name
 
-    tables = [_table(described[name], found, run) for name in sorted(described, key=place)]
-    return [table for table in tables if table.lines]
+def _order(name: str) -> tuple[int, int, str]:
+    """Return the sorting key of a table's name: tables, figures, plans; by number."""
+    kind, _, number = name.partition(" ")
+    if kind not in ("table", "figure"):
+        return 2, 0, name
+    return int(kind == "figure"), int(number.split()[0]), name
 
 
 def _with_overhead(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows, with the ratio of their time to that of their network calls alone where both were
-    measured.
+    """Return rows with the ratio of their time to that of their network calls alone, where both
+    were measured.
     """
-    timed = ("seconds", "nfe", "call_seconds")
-    return [
-        row | {"overhead": row["seconds"] / (row["nfe"] * row["call_seconds"])}
-        if all(map(row.get, timed))
-        else row
-        for row in rows
-    ]
+    found = []
+    for row in rows:
+        seconds, calls, each = row.get("seconds"), row.get("nfe"), row.get("call_seconds")
+        if seconds and calls and each:
+            row = row | {"overhead": seconds / (calls * each)}
+        found.append(row)
+    return found
 
 
 def _merge(
     described: dict[str, dict[str, Any]], table: Mapping[str, Any], config: Mapping[str, Any]
 ) -> None:
-    """Add a table of a config to those there are: to one of the same name unless they disagree
-    about a cell.
+    """Add a table of a config to those there are: to one of the same name, unless they disagree
+    about an entry; then it appears under its prior's name.
     """
     prior = config.get("prior", {}).get("name", "?")
-    for name in (
-        table["name"],
-        f"{table['name']} ({prior})",
-        *(f"{table['name']} ({prior}, {n})" for n in range(2, 99)),
-    ):
+    for name in _names(table["name"], prior):
         old = described.get(name)
         if old is None:
             described[name] = {**table, "name": name}
             return
-        known = {_where(entry): entry for entry in old["entries"]}
-        new = {_where(entry): entry for entry in table["entries"]}
-        if all(
-            known[where].get("variant") == new[where].get("variant") for where in {*known} & {*new}
-        ):
-            old["entries"] = list((known | new).values())
-            for part in ("rows", "columns"):
-                old[part] = [*old[part], *(item for item in table[part] if item not in old[part])]
-            return
+        known, new = _by_place(old["entries"]), _by_place(table["entries"])
+        both = known.keys() & new.keys()
+        if any(known[place].get("variant") != new[place].get("variant") for place in both):
+            continue
+        old["entries"] = list((known | new).values())
+        for part in ("rows", "columns"):
+            old[part] = list(old[part])  # not the list of the config itself
+            for item in table[part]:
+                if item not in old[part]:
+                    old[part].append(item)
+        return
 
 
-def _where(entry: Mapping[str, Any]) -> tuple[str, str, str]:
-    return entry["row"], entry["dataset"], entry["column"]
+def _names(name: str, prior: str) -> Iterator[str]:
+    yield name
+    yield f"{name} ({prior})"
+    for n in range(2, 99):
+        yield f"{name} ({prior}, {n})"
 
 
-def _table(described: Mapping[str, Any], found: Mapping[str, Variant], run: Gathered) -> Table:
-    heads = tuple(_head(column) for column in described["columns"])
-    entries = {_where(entry): entry for entry in described["entries"]}
-    table = Table(described["name"], described["caption"], described.get("note", ""), heads)
-    grid: dict[tuple[str, int], Variant | str] = {}
+def _by_place(entries: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str, str], Any]:
+    """Return the entries of a table by their rows and columns."""
+    found = {}
+    for entry in entries:
+        found[entry["row"], entry["dataset"], entry["column"]] = entry
+    return found
+
+
+def _table(
+    described: Mapping[str, Any], by_id: Mapping[str, MethodResults], run: Results
+) -> ReportTable:
+    groups = tuple(_group(column) for column in described["columns"])
+    entries = _by_place(described["entries"])
+    # The results of each method in each group, or the reason why there are none.
+    found: dict[str, list[MethodResults | str]] = {}
+    methods: dict[tuple[str, int], MethodResults] = {}
+    settings: dict[str, Mapping[str, Any]] = {}
+    pictures: list[set[str]] = [set() for _ in groups]
     for row in described["rows"]:
-        for i, head in enumerate(heads):
-            entry = entries.get((row["label"], head.dataset, head.name), {})
-            grid[row["label"], i] = (
-                found.get(entry.get("variant", "")) or entry.get("missing") or "not run yet"
-            )
-    members = {where: member for where, member in grid.items() if isinstance(member, Variant)}
-    pictures = [
-        {p for (_, j), m in members.items() if j == i for p in m.images} for i in range(len(heads))
-    ]
-    lines = [
-        line
-        for row in described["rows"]
-        for line in _lines(
-            row["label"], [grid[row["label"], i] for i in range(len(heads))], table, run, pictures
-        )
-    ]
-    lines += _originals(heads, members)
-    settings: dict[str, Mapping[str, Any]] = {
-        row["label"]: {"solver": row["solver"], **row["settings"]} for row in described["rows"]
-    }
-    return replace(table, lines=tuple(_marked(lines)), variants=members, settings=settings)
+        label = row["label"]
+        settings[label] = {"solver": row["solver"], **row["settings"]}
+        found[label] = []
+        for i, group in enumerate(groups):
+            entry = entries.get((label, group.dataset, group.name), {})
+            method = by_id.get(entry.get("variant", ""))
+            if method is None:
+                found[label].append(entry.get("missing") or "not run yet")
+            else:
+                found[label].append(method)
+                methods[label, i] = method
+                pictures[i] |= set(method.images)
+    table = ReportTable(
+        described["name"], described["caption"], described.get("note", ""), groups,
+        methods=methods, settings=settings,
+    )  # fmt: skip
+    rows: list[TableRow] = []
+    for label, of_groups in found.items():
+        rows += _rows(label, of_groups, table, run, pictures)
+    rows += _rows_of_originals(table)
+    return replace(table, rows=tuple(_with_marks(rows)))
 
 
-def _head(column: Mapping[str, Any]) -> Head:
-    metrics = [*column["metrics"]]
+def _group(column: Mapping[str, Any]) -> ColumnGroup:
+    metrics = list(column["metrics"])
     if column["task"] == "phase":
-        metrics += [f"{m} aligned" for m in ("PSNR", "SSIM") if m in metrics]
-    metrics += ["calls", "overhead"] if "time_s_per_img" in metrics else []
-    name, task, noise = column["name"], column["task"], column["noise"]
-    return Head(column["dataset"], name, paper.TITLES.get(name, name), task, noise, tuple(metrics))
+        # Magnitudes cannot tell a picture from its flipped or shifted copies.
+        for metric in ("PSNR", "SSIM"):
+            if metric in metrics:
+                metrics.append(f"{metric} aligned")
+    if "time_s_per_img" in metrics:
+        metrics += ["calls", "overhead"]
+    name = column["name"]
+    return ColumnGroup(
+        column["dataset"], name, paper.TITLES.get(name, name), column["task"], column["noise"],
+        tuple(metrics),
+    )  # fmt: skip
 
 
-def _originals(heads: Sequence[Head], members: Mapping[tuple[str, int], Variant]) -> list[Line]:
-    """A line of the accuracy on the undamaged originals, where it is known: what CA can reach."""
-    entries: dict[tuple[int, str], Entry] = {}
-    counts = set()
-    for i, head in enumerate(heads):
-        rows = {
-            r["truth"]: r["ca_clean"]
-            for (_, j), m in members.items()
-            if j == i
-            for r in m.finished
-            if "ca_clean" in r
-        }
-        if "CA" in head.metrics and rows:
-            found = estimate(list(rows.values()))
-            entries[i, "CA"] = Entry(found, printed(found.value, "CA"))
-            counts.add(found.n)
-    return [Line("originals", "not restored", 0, entries, _span(counts), "", 0)] if entries else []
+def _rows_of_originals(table: ReportTable) -> list[TableRow]:
+    """Return a row of the accuracy on the undamaged originals, where it is known: the highest that
+    CA can reach.
+    """
+    cells: dict[tuple[int, str], TableCell] = {}
+    counts = []
+    for i, group in enumerate(table.groups):
+        if "CA" not in group.metrics:
+            continue
+        accuracy: dict[str, float] = {}
+        for method in table.methods_of(i).values():
+            for row in method.finished:
+                if "ca_clean" in row:
+                    accuracy[row["truth"]] = row["ca_clean"]
+        if accuracy:
+            found = estimate(list(accuracy.values()))
+            cells[i, "CA"] = TableCell(found, printed(found.value, "CA"))
+            counts.append(found.n)
+    if not cells:
+        return []
+    return [TableRow("originals", "not restored", 0, cells, _span(counts), "", 0)]
 
 
-def _lines(
+def _rows(
     label: str,
-    mine: Sequence[Variant | str],
-    table: Table,
-    run: Gathered,
+    of_groups: Sequence[MethodResults | str],
+    table: ReportTable,
+    run: Results,
     pictures: Sequence[set[str]],
-) -> list[Line]:
-    """The line of a method, and one for each further way to choose among its seeds (phase
+) -> list[TableRow]:
+    """Return the row of a method, and one for each further selection among its seeds (phase
     retrieval).
     """
-    ways = max((m.selections for m in mine if isinstance(m, Variant)), key=len, default=("each",))
-    k = max(
-        (len(m.seeds) for m in mine if isinstance(m, Variant) and m.selections == ways), default=1
-    )
-    lines = []
-    for place, how in enumerate(ways):
-        entries: dict[tuple[int, str], Entry] = {}
-        shown = []
-        for i, member in enumerate(mine):
-            if isinstance(member, Variant):
-                if place >= len(member.selections):
-                    continue
-                shown.append(member)
-            for metric in table.heads[i].metrics:
-                found = (
-                    value(member, member.selections[place], metric, run)
-                    if isinstance(member, Variant)
-                    else member
-                )
-                if place == 0 or isinstance(member, Variant):
-                    entries[i, metric] = _entry(
-                        found, member, pictures[i], metric, _paper(table, i, label, metric, place)
-                    )
-        lines.append(
-            Line(
-                label,
-                LABELS[how].format(k=k) if len(ways) > 1 else "",
-                place,
-                entries,
-                _span(len(m.images) for m in shown),
-                _span(len(m.seeds) for m in shown),
-                sum(m.failed for m in shown),
-            )
+    selections: tuple[Selection, ...] = ("each",)
+    seeds = 1
+    for method in of_groups:
+        if isinstance(method, MethodResults):
+            if len(method.selections) > len(selections):
+                selections, seeds = method.selections, len(method.seeds)
+            elif method.selections == selections:
+                seeds = max(seeds, len(method.seeds))
+    rows = []
+    for place, selection in enumerate(selections):
+        cells: dict[tuple[int, str], TableCell] = {}
+        image_counts, seed_counts, failed = [], [], 0
+        for i, method in enumerate(of_groups):
+            if isinstance(method, MethodResults):
+                if place >= len(method.selections):
+                    continue  # one sample per picture here: its numbers stand in the first row
+                image_counts.append(len(method.images))
+                seed_counts.append(len(method.seeds))
+                failed += method.failed
+            elif place > 0:
+                continue  # a reason is given once
+            for metric in table.groups[i].metrics:
+                paper_value = ""
+                if place == 0:  # the paper has one number, which stands beside the first row
+                    paper_value = _printed_in_paper(table, i, label, metric)
+                cells[i, metric] = _cell(method, place, metric, run, pictures[i], paper_value)
+        title = ""
+        if len(selections) > 1:
+            title = SELECTION_TITLES[selection].format(k=seeds)
+        images, of_seeds = _span(image_counts), _span(seed_counts)
+        rows.append(TableRow(label, title, place, cells, images, of_seeds, failed))
+    return rows
+
+
+def _printed_in_paper(table: ReportTable, i: int, label: str, metric: str) -> str:
+    group = table.groups[i]
+    return paper.printed(table.number, group.dataset, group.name, label, metric) or ""
+
+
+def _cell(
+    method: MethodResults | str,
+    place: int,
+    metric: str,
+    run: Results,
+    pictures: set[str],
+    paper_value: str,
+) -> TableCell:
+    """Return the cell of a method and a metric.
+
+    Args:
+        method: its results, or the reason why there are none.
+        place: number of the selection among its seeds.
+        metric: key of `METRICS`.
+        run: all results.
+        pictures: hashes of the pictures that any method of the column has tried.
+        paper_value: the paper's number as printed, "" without one.
+    """
+    if isinstance(method, str):
+        return TableCell(paper=paper_value, reason=method)
+    found = value(method, method.selections[place], metric, run)
+    if isinstance(found, str):
+        return TableCell(paper=paper_value, reason=found)
+    text, column = printed(found.value, metric), METRICS[metric]
+    difference = difference_of(text, paper_value)
+    better = None
+    if difference and Decimal(difference) and column.lower is not None:
+        better = (Decimal(difference) < 0) == column.lower
+    # A method that failed on the hard pictures must not win by its mean over the easy ones.
+    whole = found.n == len(pictures) and not method.failed
+    limit = ""
+    if not whole:
+        limit = (
+            f"over {found.n} of the column's {len(pictures)} pictures, {method.failed} "
+            "restorations failed; not ranked"
         )
-    return lines
+    ranked = whole and column.lower is not None
+    return TableCell(found, text, paper_value, difference, better, "", limit, ranked)
 
 
-def _paper(table: Table, i: int, label: str, metric: str, place: int) -> str:
-    """The paper's number, beside the first line of a method."""
-    head = table.heads[i]
-    return (
-        (paper.printed(table.number, head.dataset, head.name, label, metric) or "")
-        if place == 0
-        else ""
-    )
-
-
-def _entry(
-    found: Estimate | str, member: Variant | str, pictures: set[str], metric: str, theirs: str
-) -> Entry:
-    if isinstance(found, str) or isinstance(member, str):
-        return Entry(paper=theirs, reason=str(found))
-    text = printed(found.value, metric)
-    whole = found.n == len(pictures) and not member.failed
-    what = METRICS[metric]
-    difference = difference_of(text, theirs)
-    better = (
-        None if not difference or what.lower is None else (Decimal(difference) < 0) == what.lower
-    )
-    limits = (
-        ""
-        if whole
-        else (
-            f"over {found.n} of the column's {len(pictures)} pictures, {member.failed} cells "
-            "failed; not ranked"
-        )
-    )
-    if difference and Decimal(difference) == 0:
-        better = None
-    return Entry(
-        found, text, theirs, difference, better, "", limits, whole and what.lower is not None
-    )
-
-
-def difference_of(ours: str, theirs: str) -> str:
-    """Ours minus theirs, both as printed, with as many decimals as the one that has more; ""
-    without one of them.
+def difference_of(ours: str, paper_value: str) -> str:
+    """Return ours minus the paper's, both as printed, with as many decimals as the one that has
+    more; "" without one of them.
 
     Example:
         >>> difference_of("26.5", "26.79"), difference_of("0.12", ""), difference_of("1.0", "1.0")
         ('-0.29', '', '0.0')
     """
-    if not ours or not theirs:
+    if not ours or not paper_value:
         return ""
-    difference = Decimal(ours) - Decimal(theirs)
+    difference = Decimal(ours) - Decimal(paper_value)
     return f"{difference:+}" if difference else f"{abs(difference)}"
 
 
-def _marked(lines: Sequence[Line]) -> list[Line]:
-    """Best and second of every column, first lines among each other."""
-    entries = [dict(line.entries) for line in lines]
-    for place, where in {(line.place, where) for line in lines for where in line.entries}:
-        chosen = [
-            n for n, line in enumerate(lines) if line.place == place and where in line.entries
-        ]
-        ranked = [entries[n][where].text if entries[n][where].ranked else None for n in chosen]
-        for n, mark in zip(chosen, marks(ranked, bool(METRICS[where[1]].lower)), strict=True):
-            entries[n][where] = replace(entries[n][where], mark=mark)
-    return [replace(line, entries=mine) for line, mine in zip(lines, entries, strict=True)]
+def _with_marks(rows: Sequence[TableRow]) -> list[TableRow]:
+    """Mark best and second of every column, among rows of the same place."""
+    marked = [dict(row.cells) for row in rows]
+    columns = {(row.place, column) for row in rows for column in row.cells}
+    for place, column in columns:
+        chosen, texts = [], []
+        for n, row in enumerate(rows):
+            if row.place == place and column in row.cells:
+                cell = row.cells[column]
+                chosen.append(n)
+                texts.append(cell.text if cell.ranked else None)  # None takes part in no order
+        lower = bool(METRICS[column[1]].lower)
+        for n, mark in zip(chosen, marks(texts, lower), strict=True):
+            marked[n][column] = replace(marked[n][column], mark=mark)
+    found = []
+    for row, cells in zip(rows, marked, strict=True):
+        found.append(replace(row, cells=cells))
+    return found
 
 
 def _span(counts: Iterable[int]) -> str:
-    """10, or 8-10 where tasks differ."""
+    """Return "10", or "8-10" where tasks differ; "" for no counts."""
     found = sorted(set(counts))
-    return "" if not found else str(found[0]) if len(found) == 1 else f"{found[0]}-{found[-1]}"
+    if not found:
+        return ""
+    if len(found) == 1:
+        return str(found[0])
+    return f"{found[0]}-{found[-1]}"
 
 
-def settings_table(run: Gathered) -> Table | None:
-    """Table 5: the settings of HRDIS, the paper's beside those of our presets of that name."""
-    ours = {
-        (r["task"], r["parameter"]): r["value"]
-        for c in run.configs.values()
-        for r in c.get("settings", [])
-    }
+def settings_table(run: Results) -> ReportTable | None:
+    """Return Table 5: the settings of HRDIS, the paper's beside those of our presets; None if it
+    was not asked for.
+    """
+    ours: dict[tuple[str, str], float] = {}
+    for config in run.configs.values():
+        for record in config.get("settings", []):
+            ours[record["task"], record["parameter"]] = record["value"]
     if not ours:
         return None
-    tasks = list(dict.fromkeys(number.task for number in paper.numbers(5)))
-    parameters = tuple(dict.fromkeys(number.metric for number in paper.numbers(5)))
-    heads = tuple(
-        Head("", task, paper.TITLES.get(task, task), task, "none", parameters) for task in tasks
-    )
-    entries = {}
+    numbers = paper.numbers(5)
+    tasks = list(dict.fromkeys(number.task for number in numbers))
+    parameters = tuple(dict.fromkeys(number.metric for number in numbers))
+    groups, cells = [], {}
     for i, task in enumerate(tasks):
+        title = paper.TITLES.get(task, task)
+        groups.append(ColumnGroup("", task, title, task, "none", parameters))
         for name in parameters:
-            found, theirs = ours.get((task, name)), paper.printed(5, "", task, "HRDIS", name) or ""
-            text = "" if found is None else f"{found:g}"
-            entries[i, name] = Entry(
-                None, text, theirs, difference_of(text, theirs), reason="" if text else "no preset"
-            )
-    line = Line("HRDIS", "", 0, entries, "", "", 0)
-    return Table(
-        "table 5", "Settings of HRDIS: the paper's and our presets of its tasks", "", heads, (line,)
-    )
+            found = ours.get((task, name))
+            paper_value = paper.printed(5, "", task, "HRDIS", name) or ""
+            text, reason = "", "no preset"
+            if found is not None:
+                text, reason = f"{found:g}", ""
+            difference = difference_of(text, paper_value)
+            cells[i, name] = TableCell(None, text, paper_value, difference, reason=reason)
+    row = TableRow("HRDIS", "", 0, cells, "", "", 0)
+    caption = "Settings of HRDIS: the paper's and our presets of its tasks"
+    return ReportTable("table 5", caption, "", tuple(groups), (row,))

@@ -1,31 +1,26 @@
-"""What a run folder was made for, and in what it differs from what is asked for now."""
+"""The config of a run folder: reading it, and the differences between two plans."""
 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..rows import PICTURES
+from ..records import PICTURE_FOLDERS
 
 CONFIG = "config.json"
-OURS = (
-    CONFIG,
-    "results",
-    *PICTURES,
-    "scores",
-    "locks",
-    "tables",
-    "report.html",
-)  #: what may lie in a run folder
-FREE = ("provenance",)  #: parts of a config in which two runs of one plan may differ
-MISSING = object()
+#: Names that a run, its scores and its report put into a run folder.
+OWN_NAMES = (CONFIG, "results", *PICTURE_FOLDERS, "scores", "locks", "tables", "report.html")
+#: Parts of a config in which two runs of one plan may differ: where and by whom it was made; and
+#: the reasons why methods are left out, which the tables name too, in the words of a version.
+FREE_PARTS = ("provenance", "missing")
+_ABSENT = object()
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """The config of a run folder.
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read the config of a run folder.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if the folder has no config, or one that cannot be read.
     """
     path = folder / CONFIG
     try:
@@ -34,7 +29,7 @@ def read(folder: Path) -> dict[str, Any]:
         raise ValueError(
             f"{folder} has no {CONFIG}. The folder of a run is expected: hrdis bench ... -o RUN"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{path} cannot be read ({error}). It was changed by hand: restore it."
         ) from None
@@ -44,23 +39,49 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """Each setting in which two plans differ, in words."""
-    old, new = (dict(_flat({k: v for k, v in c.items() if k not in FREE})) for c in (there, here))
-    changed = [k for k in sorted({*old, *new}) if old.get(k, MISSING) != new.get(k, MISSING)]
-    return [f"{k} is {_short(old, k)} there and {_short(new, k)} here" for k in changed]
+    """Return each setting in which two configs differ, as a clause of a message."""
+    old, new = _flat_without_free_parts(there), _flat_without_free_parts(here)
+    changed = []
+    for name in sorted({*old, *new}):
+        if old.get(name, _ABSENT) != new.get(name, _ABSENT):
+            changed.append(f"{name} is {_short(old, name)} there and {_short(new, name)} here")
+    return changed
 
 
-def strangers(folder: Path) -> list[str]:
-    """What lies in a folder that no run put there."""
-    return sorted(
-        p.name
-        for p in folder.iterdir()
-        if p.name not in OURS and not p.name.startswith(f".{CONFIG}.")
-    )
+def foreign_files(folder: Path) -> list[str]:
+    """Return the names in a folder that no run put there, sorted."""
+    names = []
+    for path in folder.iterdir():
+        # A killed process may have left its config beside the place, under a hidden name.
+        if path.name not in OWN_NAMES and not path.name.startswith(f".{CONFIG}."):
+            names.append(path.name)
+    return sorted(names)
+
+
+def _flat_without_free_parts(config: Mapping[str, Any]) -> dict[str, Any]:
+    fixed = {name: value for name, value in config.items() if name not in FREE_PARTS}
+    if isinstance(fixed.get("tables"), list):
+        fixed["tables"] = [_without_texts(table) for table in fixed["tables"]]
+    return dict(_flat(fixed))
+
+
+def _without_texts(table: Any) -> Any:
+    """Return a table of a config without its notes and reasons, which another version of hrdis may
+    have written in other words.
+    """
+    if not isinstance(table, Mapping):
+        return table
+    plain = {name: value for name, value in table.items() if name not in ("caption", "note")}
+    entries = []
+    for entry in table.get("entries", []):
+        if "missing" in entry:
+            entry = {**entry, "missing": True}
+        entries.append(entry)
+    return plain | {"entries": entries}
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Settings with dotted names."""
+    """Yield settings with dotted names."""
     for name, value in config.items():
         if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{prefix}{name}.")
@@ -69,5 +90,9 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _short(settings: Mapping[str, Any], name: str) -> str:
-    text = json.dumps(settings[name]) if name in settings else "absent"
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    if name not in settings:
+        return "absent"
+    text = json.dumps(settings[name])
+    if len(text) > 60:  # a list of a thousand pictures would hide the message
+        return f"{text[:57]}..."
+    return text

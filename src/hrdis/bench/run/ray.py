@@ -1,5 +1,5 @@
-"""Workers of a Ray cluster: an actor and a prior each; who dies or hangs is replaced, and its unit
-done again.
+"""The Ray engine: an actor and a prior per worker; a worker that dies or hangs is replaced, and its
+unit done again.
 """
 
 import math
@@ -7,14 +7,14 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..rows import Row
-from .engine import Engine, Job, Opens, Worker
+from .engine import EmptyRow, Engine, OpenWork, PendingUnit, Report
 from .store import Store
+from .worker import WorkerProcess
 
 if TYPE_CHECKING:
     import ray
@@ -23,31 +23,52 @@ if TYPE_CHECKING:
 OBJECT_STORE = 80_000_000
 
 
+def work_off(
+    pending: Iterable[PendingUnit],
+    store: Store,
+    open_work: OpenWork,
+    engine: Engine,
+    report: Report,
+    empty_row: EmptyRow,
+    *,
+    retry_failed: bool,
+    gpu: bool,
+) -> int:
+    """Work on all units by the workers of a Ray cluster; return the number of workers that were
+    replaced. The arguments are those of `RayWorkers`.
+    """
+    workers = RayWorkers(
+        store, open_work, engine, report, empty_row, retry_failed=retry_failed, gpu=gpu
+    )
+    return workers.work_off(pending)
+
+
 @dataclass
-class _Hand:
-    """An actor and what it is doing.
+class RayWorker:
+    """An actor and the call it is busy with.
 
     Args:
         actor: its handle.
-        job: None while it opens.
-        deadline: when it is taken for hung, by this process's clock.
+        pending: the unit it works on; None while it opens.
+        deadline: time of this process's clock at which it counts as hung.
     """
 
     actor: Any
-    job: Job | None = None
+    pending: PendingUnit | None = None
     deadline: float = math.inf
 
 
-class Crew:
+class RayWorkers:
     """The workers of one run.
 
     Args:
-        store: where rows and pictures go; its folder must be the same on all machines of the
+        store: place of rows and pictures; its folder must be the same on all machines of the
             cluster.
-        opens: what each worker opens.
-        engine: how many, where, and how patient to be.
+        open_work: loads the prior, in each worker.
+        engine: number and place of workers, time per unit, and retries.
         report: told the statuses of rows as they are written.
-        blank: the row of a cell whose workers were all lost, but for its status and error.
+        empty_row: makes the row of a run task whose workers were all lost, but for its status and
+            error.
         retry_failed: a row that says "failed" does not count.
         gpu: let them share the GPUs.
     """
@@ -55,136 +76,135 @@ class Crew:
     def __init__(
         self,
         store: Store,
-        opens: Opens,
+        open_work: OpenWork,
         engine: Engine,
-        report: Callable[[Iterable[str]], None],
-        blank: Callable[[Any], Row],
+        report: Report,
+        empty_row: EmptyRow,
         *,
         retry_failed: bool,
         gpu: bool,
     ):
-        self._store, self._opens, self._engine, self._report, self._blank = (
-            store,
-            opens,
-            engine,
-            report,
-            blank,
-        )
+        self._store, self._open_work, self._engine = store, open_work, engine
+        self._report, self._empty_row = report, empty_row
         self._retry_failed, self._gpu = retry_failed, gpu
-        self._queue: deque[Job] = deque()
-        self._calls: dict[ray.ObjectRef[Any], _Hand] = {}
+        self._queue: deque[PendingUnit] = deque()
+        self._calls: dict[ray.ObjectRef[Any], RayWorker] = {}
         self._replaced = self._unopened = 0
 
-    def work(self, todo: Iterable[Job]) -> int:
-        """Do all jobs; returns how many workers had to be replaced.
+    def work_off(self, pending: Iterable[PendingUnit]) -> int:
+        """Work on all units; return the number of workers that were replaced.
 
         Raises:
             RuntimeError: if workers keep dying before they have opened.
         """
-        self._queue.extend(todo)
+        self._queue.extend(pending)
         with cluster(self._engine) as ray:
-            self._actor = ray.remote(Worker).options(
-                num_cpus=1, num_gpus=self._share(ray), max_concurrency=1
+            self._actor = ray.remote(WorkerProcess).options(
+                num_cpus=1, num_gpus=self._gpu_share(ray), max_concurrency=1
             )
             for _ in range(min(self._engine.workers, len(self._queue))):
-                self._hire()
+                self._start_worker()
             while self._calls:
                 now = time.monotonic()
-                patience = min(hand.deadline for hand in self._calls.values()) - now
+                patience = min(worker.deadline for worker in self._calls.values()) - now
                 wait = None if math.isinf(patience) else max(patience, 0)
                 ready, _ = ray.wait(list(self._calls), num_returns=1, timeout=wait)
                 for call in ready:
-                    self._ended(ray, call, self._calls.pop(call))
-                self._kill_the_late(ray)
+                    self._take_answer(ray, call, self._calls.pop(call))
+                self._kill_overdue(ray)
         return self._replaced
 
-    def _share(self, ray: Any) -> float:
-        """Of a GPU, for each worker: as few as possible on one, so that all find a place."""
+    def _gpu_share(self, ray: Any) -> float:
+        """Return the share of a GPU per worker: as few workers as possible on one GPU, so that all
+        find a place.
+        """
         gpus = int(ray.cluster_resources().get("GPU", 0)) if self._gpu else 0
         return 1 / math.ceil(self._engine.workers / gpus) if gpus else 0
 
-    def _hire(self) -> None:
+    def _start_worker(self) -> None:
         actor = self._actor.remote()
-        self._calls[actor.open.remote(self._store, self._opens, self._engine.threads)] = _Hand(
-            actor
-        )
+        call = actor.open.remote(self._store, self._open_work, self._engine.threads)
+        self._calls[call] = RayWorker(actor)
 
-    def _ended(self, ray: Any, call: Any, hand: _Hand) -> None:
-        """Take what a call brought: an answer, an exception of the work, or news of a death."""
+    def _take_answer(self, ray: Any, call: Any, worker: RayWorker) -> None:
+        """Take the outcome of a call: an answer, an exception of the work, or the news that the
+        worker died; then give the worker its next unit.
+        """
         try:
             answer = ray.get(call)
-        except (
-            ray.exceptions.RayTaskError
-        ) as error:  # an exception of the work: the run ends with it
+        except ray.exceptions.RayTaskError as error:
+            # An exception of the work, not of Ray: the run ends with it, as in one process.
             raise error.cause if isinstance(error.cause, Exception) else error from None
         except ray.exceptions.RayError as error:
-            self._lost(
-                hand, "failed", f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
-            )
+            line = str(error).strip().splitlines()[0]
+            self._replace(worker, "failed", f"{type(error).__name__}: {line}")
             return
-        if hand.job is None:
+        if worker.pending is None:
             self._unopened = 0
         else:
             self._report(answer)
         if self._queue:
-            job = self._queue.popleft()
+            pending = self._queue.popleft()
             deadline = time.monotonic() + (self._engine.timeout or math.inf)
-            self._calls[hand.actor.work.remote(job.unit, job.missing)] = _Hand(
-                hand.actor, job, deadline
-            )
+            call = worker.actor.work.remote(pending.unit, pending.missing)
+            self._calls[call] = RayWorker(worker.actor, pending, deadline)
 
-    def _kill_the_late(self, ray: Any) -> None:
-        for call, hand in list(self._calls.items()):
-            if hand.deadline <= time.monotonic():
+    def _kill_overdue(self, ray: Any) -> None:
+        for call, worker in list(self._calls.items()):
+            if worker.deadline <= time.monotonic():
                 del self._calls[call]
-                ray.kill(hand.actor)
-                self._lost(hand, "timeout", f"no answer within {self._engine.timeout:g} s")
+                ray.kill(worker.actor)
+                self._replace(worker, "timeout", f"no answer within {self._engine.timeout:g} s")
 
-    def _lost(self, hand: _Hand, status: str, error: str) -> None:
-        """Replace a worker; put its unit back, or write down that it cannot be done."""
+    def _replace(self, worker: RayWorker, status: str, error: str) -> None:
+        """Replace a lost worker; put its unit back, or write down that it cannot be done."""
         self._replaced += 1
-        if hand.job is None:
+        if worker.pending is None:
             self._unopened += 1
+            # Else workers that cannot load their prior would be started for ever.
             if self._unopened > self._engine.retries + self._engine.workers:
                 raise RuntimeError(
                     f"{self._unopened} workers died while they loaded the prior, the last with "
                     f"{error}."
                 )
         else:
-            self._put_back(hand.job, status, error)
+            self._put_back(worker.pending, status, error)
         if self._queue:
-            self._hire()
+            self._start_worker()
 
-    def _put_back(self, job: Job, status: str, error: str) -> None:
-        finished = self._store.finished(self._retry_failed)  # it may have died after it wrote
-        written = [
-            row["status"] for row in self._store.rows() if row["key"] in job.missing & finished
-        ]
-        job.missing -= finished
-        job.ends.append(error)
+    def _put_back(self, pending: PendingUnit, status: str, error: str) -> None:
+        # The worker may have died after it wrote its rows.
+        finished = self._store.finished(self._retry_failed)
+        written = []
+        for row in self._store.rows():
+            if row["key"] in pending.missing & finished:
+                written.append(row["status"])
+        pending.missing -= finished
+        pending.losses.append(error)
         self._report(written)
-        if job.missing and len(job.ends) > self._engine.retries:
-            times = f"{len(job.ends)} workers lost, the last: {error}"
-            for cell in job.unit.cells:
-                if cell.key in job.missing:
-                    self._store.append(self._blank(cell) | {"status": status, "error": times})
-            self._report([status] * len(job.missing))
-        elif job.missing:
-            self._queue.appendleft(job)
+        if not pending.missing:
+            return
+        if len(pending.losses) <= self._engine.retries:
+            self._queue.appendleft(pending)
+            return
+        text = f"{len(pending.losses)} workers lost, the last: {error}"
+        for run_task in pending.unit.tasks:
+            if run_task.key in pending.missing:
+                self._store.append(self._empty_row(run_task) | {"status": status, "error": text})
+        self._report([status] * len(pending.missing))
 
 
 @contextmanager
 def cluster(engine: Engine) -> Iterator[Any]:
-    """Ray, connected: to the cluster this process is in, to the one named, or to one of its own for
-    the time being.
+    """Yield Ray, connected to the cluster this process is in, to the one named, or to one of its
+    own for the time being.
 
     Raises:
         ValueError: if Ray is not installed, or no cluster answers at the address.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if (
-        engine.address is None
-    ):  # read when Ray is imported; without it the address below is not heeded
+    if engine.address is None:
+        # Read when Ray is imported; without it the address below is not heeded.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         import ray
@@ -219,8 +239,8 @@ def cluster(engine: Engine) -> Iterator[Any]:
 
 
 def _start(ray: Any, tries: int = 3, **options: Any) -> None:
-    """Start a cluster on this machine; Ray gives it half a minute, which a busy machine may not
-    keep to.
+    """Start a cluster on this machine; Ray gives it half a minute, which a busy machine may
+    overrun.
     """
     options |= {
         "include_dashboard": False,

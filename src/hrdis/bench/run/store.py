@@ -1,37 +1,44 @@
-"""The run folder: what was asked for, a line per finished cell, and its pictures; whole after a
-kill at any moment.
+"""The run folder: the config of the plan, a line per finished restoration, and its pictures; whole
+after a kill at any moment.
 
     config.json                          the plan; a folder belongs to one plan
-    results/<host>-<pid>-<random>.jsonl  one file per process, one line per cell: its row
+    results/<host>-<pid>-<random>.jsonl  one file per process, one line per restoration: its row
     images/ truth/ given/                pictures: results, originals, measurements
-    locks/                               who is at work
+    locks/                               files whose locks tell which processes are at work
 
 A row is appended, in one write, after its pictures are in place, and a picture is written beside
 its place and renamed. So a kill leaves a line without its end, which is no row, a picture without a
 row, which is made again, or a file that never got its name, which the next run removes. No process
-ever appends to the file of another, and a cell's picture depends on the cell alone: two processes
-that work on one cell write the same twice, and `Store.rows` returns it once.
+ever appends to the file of another, and a picture depends on its run task alone: two processes that
+work on one write the same twice, and `Store.rows` returns it once.
 """
 
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from ... import images
-from ...images import open_image
-from ..rows import PICTURES, RANK, Row, comparable, parse, pictures, plain, rank
-from .folder import CONFIG, differences, read, strangers
-from .locks import Shard, abandoned, at_work, locked
-from .result_file import Results, durable, sync
-
-__all__ = ["Store", "comparable", "merge"]
+from ...files import write_text
+from ..records import (
+    PICTURE_FOLDERS,
+    STATUS_RANK,
+    Row,
+    json_safe,
+    parse_row,
+    picture_names,
+    picture_path,
+    row_rank,
+)
+from .folder import CONFIG, differences, foreign_files, read_config
+from .locks import at_work, locked
+from .result_file import ResultFile, remove_abandoned_files, write_picture_file
+from .shards import Shard
 
 RESULTS = "results"
 
@@ -46,13 +53,13 @@ class Store:
 
     folder: Path
     config: dict[str, Any]
+    _result_file: ResultFile | None
 
     def __init__(self, folder: str | Path, config: dict[str, Any]):
-        self.folder, self.config, self._mine = Path(folder), config, None
-
-    _mine: "Results | None"
+        self.folder, self.config, self._result_file = Path(folder), config, None
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # A worker gets the path and opens the folder itself: its results file is its own.
         return Store.open, (str(self.folder),)
 
     @classmethod
@@ -68,20 +75,20 @@ class Store:
             ValueError: if the folder holds another plan (naming what differs) or no run, or cannot
                 be written.
         """
-        folder, asked = Path(folder), json.loads(json.dumps(plain(config)))
+        folder, asked = Path(folder), json.loads(json.dumps(json_safe(config)))
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"{folder} is a file. A folder for the run is expected: -o runs/mine")
         images.check_folder(folder)
-        strange = strangers(folder) if folder.is_dir() else []
-        if strange and not (folder / CONFIG).exists():
+        foreign = foreign_files(folder) if folder.is_dir() else []
+        if foreign and not (folder / CONFIG).exists():
             raise ValueError(
-                f"{folder} holds {strange[0]!r} and no {CONFIG}: it is no run folder. A new or "
+                f"{folder} holds {foreign[0]!r} and no {CONFIG}: it is not a run folder. A new or "
                 "empty folder, or one to continue, is expected: -o runs/mine"
             )
         with locked(folder / "locks" / "config"):
+            # Of several shards that start at once, the first to hold the lock writes the config.
             if not (folder / CONFIG).exists():
-                text = json.dumps(asked, indent=2, allow_nan=False) + "\n"
-                images.write_atomically(folder / CONFIG, lambda file: durable(file, text.encode()))
+                write_text(folder / CONFIG, json.dumps(asked, indent=2, allow_nan=False) + "\n")
         store = cls.open(folder)
         store.refuse_other_plan(asked)
         return store
@@ -91,9 +98,9 @@ class Store:
         """Open a run folder as it is.
 
         Raises:
-            ValueError: if it is none.
+            ValueError: if it is not a run folder.
         """
-        return cls(folder, read(Path(folder)))
+        return cls(folder, read_config(Path(folder)))
 
     def refuse_other_plan(self, config: Mapping[str, Any]) -> None:
         """Raise unless a config describes the plan of this folder.
@@ -112,54 +119,54 @@ class Store:
 
     @contextmanager
     def at_work(self, shard: Shard | None = None) -> Iterator[None]:
-        """Around a run: refuse a second one, and remove the pictures that killed ones did not
-        finish.
+        """Refuse a second run while this one lasts, and remove the pictures that killed runs did
+        not finish.
 
         Raises:
             ValueError: naming the process that is at work in this folder, or on this shard of it.
         """
         with at_work(self.folder, shard):
-            self._sweep()
+            for folder in PICTURE_FOLDERS:
+                remove_abandoned_files(self.folder / folder, self.folder / RESULTS)
             yield
 
     def path(self, relative: str) -> Path:
-        """Where a picture of a row lies.
+        """Return the path of a picture named in a row; refuse paths outside the folder.
 
         Raises:
-            ValueError: for a path that leaves the folder (rows may come from elsewhere).
+            ValueError: for a path outside the picture folders.
         """
-        parts = Path(relative).parts
-        if len(parts) < 2 or parts[0] not in PICTURES or ".." in parts:
-            raise ValueError(
-                f"{relative!r} is no picture of a run. images/NAME.png, truth/... or given/... is "
-                "expected."
-            )
-        return self.folder / relative
+        return picture_path(self.folder, relative)
 
     def rows(self) -> list[Row]:
-        """All rows, sorted by key, one per key; lines without their end, or that hold no row, are
-        passed over.
+        """Return all rows, sorted by key, one per key. Lines without their end, and lines that hold
+        no row, are passed over.
         """
         found: dict[str, Row] = {}
         for path in sorted((self.folder / RESULTS).glob("*.jsonl")):
+            # Behind the last line end there is nothing, or a line that a kill cut off.
             for line in path.read_bytes().split(b"\n")[:-1]:
-                row = parse(line)
-                if row is not None and RANK[row["status"]] < rank(found.get(row["key"])):
+                row = parse_row(line)
+                if row is not None and row_rank(row) < row_rank(found.get(row["key"])):
                     found[row["key"]] = row
         return [found[key] for key in sorted(found)]
 
     def finished(self, retry_failed: bool = False) -> set[str]:
-        """Keys of cells that need no more work: whole with their pictures, or failed unless those
-        are to be retried.
+        """Return the keys of run tasks that need no more work: whole with their pictures, or failed
+        unless those are to be retried.
         """
-        rows = self.rows()
-        failed = {row["key"] for row in rows if row["status"] != "ok" and not retry_failed}
-        return failed | {
-            row["key"] for row in rows if row["status"] == "ok" and not self._missing(row)
-        }
+        keys = set()
+        for row in self.rows():
+            if row["status"] != "ok":
+                if not retry_failed:
+                    keys.add(row["key"])
+            elif not self.missing_pictures(row):
+                keys.add(row["key"])
+        return keys
 
-    def _missing(self, row: Mapping[str, Any]) -> list[str]:
-        return [picture for picture in pictures(row) if not self.path(picture).is_file()]
+    def missing_pictures(self, row: Mapping[str, Any]) -> list[str]:
+        """Return the pictures that a row names and that are not in the folder."""
+        return [name for name in picture_names(row) if not self.path(name).is_file()]
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a row for good: when this returns it survives a kill and a power cut. NaN and
@@ -170,21 +177,22 @@ class Store:
                 status.
             OSError: if the disk is full; nothing of the row stays.
         """
-        line = json.dumps(plain(row), allow_nan=False).encode()
-        if parse(line) is None:
+        line = json.dumps(json_safe(row), allow_nan=False).encode()
+        if parse_row(line) is None:
             raise ValueError(
-                f"A row needs a key and a status ({', '.join(RANK)}), but this is "
+                f"A row needs a key and a status ({', '.join(STATUS_RANK)}), but this is "
                 f"{str(dict(row))[:200]}."
             )
-        for picture in self._missing(row):
+        # A row counts as finished work: it must not come before its pictures.
+        for picture in self.missing_pictures(row):
             raise ValueError(
                 f"The row {row['key']} names {picture}, which is not there. Write the picture "
                 "first."
             )
-        self._results().append(line + b"\n")
+        self._own_results().append(line + b"\n")
 
     def write_picture(self, relative: str, image: Tensor) -> str:
-        """Write a picture, whole or not at all, for good; again is no harm.
+        """Write a picture, whole or not at all, for good; writing it again does no harm.
 
         Args:
             relative: ``images/<key>.png`` and the like.
@@ -195,84 +203,19 @@ class Store:
             ``relative``, for the row.
         """
         buffer = io.BytesIO()
-        images.to_pil(images.Picture(image.detach().reshape(1, *image.shape[-3:]))).save(
-            buffer, format="PNG"
-        )
-        return self._write(relative, buffer.getvalue())
-
-    def _write(self, relative: str, content: bytes) -> str:
-        path = self.path(relative)
-        if not (path.is_file() and path.read_bytes() == content):
-            images.write_atomically(
-                path, lambda file: durable(file, content), owner=self._results().name
-            )
-            sync(path.parent)
+        picture = images.Picture(image.detach().reshape(1, *image.shape[-3:]))
+        images.to_pil(picture).save(buffer, format="PNG")
+        self.write_picture_bytes(relative, buffer.getvalue())
         return relative
 
-    def _results(self) -> "Results":
-        """The file of this process, made when it first writes (a forked process is another one)."""
-        if self._mine is None or self._mine.pid != os.getpid():
-            self._mine = Results(self.folder / RESULTS)
-        return self._mine
+    def write_picture_bytes(self, relative: str, content: bytes) -> None:
+        """Write the file of a picture, as `write_picture` does."""
+        write_picture_file(self.path(relative), content, owner=self._own_results().name)
 
-    def _sweep(self) -> None:
-        for folder in PICTURES:
-            for path in (self.folder / folder).rglob(".*"):
-                owner = path.name.rpartition(".")[2]
-                if abandoned(self.folder / RESULTS / f"{owner}.jsonl"):
-                    path.unlink(missing_ok=True)
-
-
-def merge(folders: Iterable[str | Path], into: str | Path) -> Store:
-    """Bring the rows and pictures of runs of one plan into one folder; again, or after a kill, is
-    no harm.
-
-    Args:
-        folders: runs of one plan, e.g. its shards on several machines.
-        into: a new folder, or one of the same plan.
-
-    Raises:
-        ValueError: before anything is copied, if a folder has another plan, or if a key has two
-            different pictures.
-    """
-    sources = [Store.open(folder) for folder in folders]
-    if not sources:
-        raise ValueError(
-            "No folders to merge. One or more run folders are expected: merge([RUN, ...], into=ALL)"
-        )
-    for source in sources:
-        sources[0].refuse_other_plan(source.config)
-    target = Store.create(into, sources[0].config)
-    with target.at_work():
-        chosen: dict[str, tuple[Store, Row]] = {}
-        for source in (target, *sources):
-            for row in source.rows():
-                if source._missing(row):  # not finished there
-                    continue
-                store, other = chosen.setdefault(row["key"], (source, row))
-                if row["status"] == other["status"] == "ok":
-                    _refuse_conflict(row["key"], source, row, store, other)
-                if RANK[row["status"]] < RANK[other["status"]]:
-                    chosen[row["key"]] = source, row
-        for source, row in chosen.values():
-            if source is not target:
-                for picture in pictures(row):
-                    target._write(picture, source.path(picture).read_bytes())
-                target.append(row)
-    return target
-
-
-def _refuse_conflict(key: str, store: Store, row: Row, other_store: Store, other: Row) -> None:
-    for picture in {*pictures(row)} & {*pictures(other)}:
-        one, two = store.path(picture), other_store.path(picture)
-        if one.read_bytes() != two.read_bytes() and not np.array_equal(_pixels(one), _pixels(two)):
-            raise ValueError(
-                f"The cell {key} has two pictures: {one} and {two} differ. Runs of one plan on "
-                "equal machines are expected to agree bit for bit. Leave one of the two folders "
-                "out."
-            )
-
-
-def _pixels(path: Path) -> np.ndarray[Any, Any]:
-    with open_image(path) as image:
-        return np.asarray(image)
+    def _own_results(self) -> ResultFile:
+        """Return the file of this process, made when it first writes (a forked process is another
+        one).
+        """
+        if self._result_file is None or self._result_file.pid != os.getpid():
+            self._result_file = ResultFile(self.folder / RESULTS)
+        return self._result_file

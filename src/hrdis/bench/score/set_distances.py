@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .networks import Missing
+from .networks import MetricUnavailable
 
 
-class _Given(nn.Module):
-    """Features that have been computed already."""
+class PrecomputedFeatures(nn.Module):
+    """Stand-in for a network, whose input are its features."""
 
     def __init__(self, features: int):
         super().__init__()
@@ -21,7 +21,7 @@ class _Given(nn.Module):
 
 
 def fid(real: Tensor, fake: Tensor) -> float:
-    """Fréchet distance between Gaussians fitted to two sets of features, in float64.
+    """Return the Fréchet distance between Gaussians fitted to two sets of features, in float64.
 
     ``|m - m'|^2 + tr(C + C')`` - 2 sum of the square roots of the eigenvalues of C C', which needs
     no full rank: with fewer pictures than features, covariances are singular. Depends on the number
@@ -31,20 +31,19 @@ def fid(real: Tensor, fake: Tensor) -> float:
         real, fake: (n, d) and (m, d).
 
     Raises:
-        Missing: below 2 pictures, or without torchmetrics.
+        MetricUnavailable: below 2 pictures, or without torchmetrics.
 
     Reference:
         Heusel et al., GANs Trained by a Two Time-Scale Update Rule, NeurIPS 2017.
     """
-    if min(len(real), len(fake)) < 2:
-        raise Missing(f"FID needs 2 pictures or more, this set has {min(len(real), len(fake))}")
-    metric = _module("fid").FrechetInceptionDistance(_Given(real.shape[1]))
+    _check_size("FID", real, fake)
+    metric = _module("fid").FrechetInceptionDistance(PrecomputedFeatures(real.shape[1]))
     return _computed(metric, real, fake)
 
 
 def kid(real: Tensor, fake: Tensor) -> float:
-    """Kernel distance between two sets of features: the unbiased squared MMD over all pairs,
-    without subsets.
+    """Return the kernel distance between two sets of features: the unbiased squared MMD over all
+    pairs, without subsets.
 
     The kernel is (x . y / d + 1)^3. May be negative.
 
@@ -52,18 +51,23 @@ def kid(real: Tensor, fake: Tensor) -> float:
         real, fake: (n, d), as many of each.
 
     Raises:
-        Missing: below 2 pictures, or without torchmetrics.
+        MetricUnavailable: below 2 pictures, or without torchmetrics.
 
     Reference:
         Binkowski et al., Demystifying MMD GANs, ICLR 2018.
     """
-    if min(len(real), len(fake)) < 2:
-        raise Missing(f"KID needs 2 pictures or more, this set has {min(len(real), len(fake))}")
+    _check_size("KID", real, fake)
     metric = _module("kid").KernelInceptionDistance(
-        _Given(real.shape[1]), subsets=1, subset_size=len(real)
+        PrecomputedFeatures(real.shape[1]), subsets=1, subset_size=len(real)
     )
-    with torch.random.fork_rng(devices=[]):  # it shuffles before it takes all
+    with torch.random.fork_rng(devices=[]):  # torchmetrics shuffles before it takes all
         return _computed(metric, real, fake)
+
+
+def _check_size(metric: str, real: Tensor, fake: Tensor) -> None:
+    count = min(len(real), len(fake))
+    if count < 2:
+        raise MetricUnavailable(f"{metric} needs 2 pictures or more, this set has {count}")
 
 
 def _computed(metric: Any, real: Tensor, fake: Tensor) -> float:
@@ -78,6 +82,6 @@ def _module(name: str) -> Any:
     try:
         return importlib.import_module(f"torchmetrics.image.{name}")
     except ImportError:
-        raise Missing(
+        raise MetricUnavailable(
             "the package torchmetrics is not installed: pip install 'hrdis[metrics]'"
         ) from None

@@ -1,0 +1,21 @@
+"""Deprecated: the names of `hrdis.bench.store` lie in `hrdis.bench.run` since hrdis 0.2."""
+
+import warnings
+from typing import Any
+
+from . import run
+
+#: Old names to new ones.
+MOVED = {"Store": "Store", "merge": "merge"}
+
+
+def __getattr__(name: str) -> Any:
+    """Return a moved name, with a warning that shows its new place."""
+    if name not in MOVED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn(
+        f"hrdis.bench.store.{name} moves: from hrdis.bench.run import {MOVED[name]}",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return getattr(run, MOVED[name])
