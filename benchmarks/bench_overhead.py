@@ -29,7 +29,7 @@ from hrdis.bench.plan import Plan, expand, model_cell, narrowed, wanted
 from hrdis.bench.problems import Poser
 from hrdis.bench.run import Work
 from hrdis.bench.store import Store
-from hrdis.checkpoints.load import weights_sha256
+from hrdis.checkpoints import weights_sha256
 from hrdis.priors import Prediction
 
 

@@ -22,8 +22,9 @@ from pages import DOCS, rewrite, table
 from torch import Tensor, nn
 
 import hrdis
+from hrdis.checkpoints.unet import build_unet
 from hrdis.operators.problem import Problem
-from hrdis.priors.unet import UNetPrior, build_unet
+from hrdis.priors.unet import UNetPrior
 from hrdis.solvers import Solver
 
 PAGE = DOCS / "speed.md"

@@ -42,7 +42,7 @@ from photographs import (
 from torch import Tensor
 
 import hrdis
-from hrdis.checkpoints.load import weights_sha256
+from hrdis.checkpoints import weights_sha256
 from hrdis.operators.problem import Problem
 from hrdis.rng import ImageRNG, stream
 from hrdis.solvers import Solver, preset

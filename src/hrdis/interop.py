@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from .driver import solve
 from .operators.problem import Problem
+from .priors import levels_of, prior_as_denoiser
 from .priors.base import Prior, as_prior
-from .priors.denoiser import levels_of, prior_as_denoiser
 from .solvers.base import Solver
 
 

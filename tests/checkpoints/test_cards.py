@@ -12,8 +12,8 @@ import hrdis
 from hrdis import cli
 from hrdis.check import check_prior
 from hrdis.check.prior import SCHEDULES
-from hrdis.checkpoints import cards
-from hrdis.checkpoints.load import LOADERS, embedded_folder, weights_sha256
+from hrdis.checkpoints import LOADERS, cards, embedded_folder, weights_sha256
+from hrdis.files import cache_folder, sha256
 from hrdis.priors import UNetPrior
 from hrdis.rng import stream
 from hrdis.schedule import Schedule
@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
     return to
 
 
-@pytest.mark.parametrize("card", cards.cards().values(), ids=lambda c: c.name)
+@pytest.mark.parametrize("card", cards.all_cards().values(), ids=lambda c: c.name)
 def test_shipped_card_says_what_it_must(card):
     assert card.scheme in LOADERS
     assert (
@@ -63,7 +63,7 @@ def test_prior_that_is_not_here_is_not_fetched_but_says_how(cache):  # noqa: F81
 def test_cache_can_be_moved(tmp_path, monkeypatch, home):
     monkeypatch.delenv("HRDIS_HOME")
     monkeypatch.setenv(home, str(tmp_path / "x"))
-    assert cards.home() == tmp_path / "x" / ("" if home == "HRDIS_HOME" else "hrdis")
+    assert cache_folder() == tmp_path / "x" / ("" if home == "HRDIS_HOME" else "hrdis")
 
 
 def test_folder_that_was_added_loads_by_name(folder, capsys):
@@ -80,7 +80,7 @@ def test_folder_that_was_added_loads_by_name(folder, capsys):
 
 def test_file_that_changed_since_it_was_added_is_refused(folder):
     run("add", "mine", f"diffusers:{folder}")
-    old = cards.sha256(folder / "config.json")
+    old = sha256(folder / "config.json")
     (folder / "config.json").write_text("{}")
     with pytest.raises(
         ValueError,
@@ -154,14 +154,14 @@ def test_bad_input_is_one_line_and_status_2(words, message, capsys):
 def test_hash_that_an_added_file_has_not_is_refused(tmp_path, capsys):
     (tmp_path / "w.pt").write_bytes(BODY)
     assert run("add", "mine", f"diffusers:{tmp_path / 'w.pt'}", "--sha256", "0" * 64) == 2
-    assert SHA in capsys.readouterr().err and not (cards.home() / "cards").exists()
+    assert SHA in capsys.readouterr().err and not (cache_folder() / "cards").exists()
 
 
 @pytest.mark.parametrize(
     "text", ["", "{}", '{"name": "a", "scheme": "b", "files": [{"name": "../../x"}]}', "[1]"]
 )
 def test_card_that_cannot_be_read_is_named(text):
-    file = cards.home() / "cards" / "a.json"
+    file = cache_folder() / "cards" / "a.json"
     file.parent.mkdir(parents=True)
     file.write_text(text)
     with pytest.raises(ValueError, match=rf"^The card {file} cannot be read"):
@@ -235,12 +235,12 @@ def test_wrong_prediction_type_is_named(net, picture):
 
 
 def test_card_that_describes_another_network_fails(net, picture):
-    card = cards.cards()["imagenet64-cond"]
+    card = cards.all_cards()["imagenet64-cond"]
     report = check_prior(changed(net, lambda _: None), picture, card)
     assert report.failed == ("schedule",)
-    assert check_prior(changed(net, lambda _: None), picture, cards.cards()["ffhq256"]).failed == (
-        "parameters",
-    )
+    assert check_prior(
+        changed(net, lambda _: None), picture, cards.all_cards()["ffhq256"]
+    ).failed == ("parameters",)
 
 
 def test_network_of_nan_fails(net, picture):

@@ -24,8 +24,7 @@ from hrdis.bench.problems import Poser
 from hrdis.bench.run import Work, blank
 from hrdis.bench.store import Store
 from hrdis.bench.tables import TABLES, Table
-from hrdis.checkpoints import load_prior
-from hrdis.checkpoints.load import identity, scheme_of, weights_sha256
+from hrdis.checkpoints import identity, load_prior, scheme_of, weights_sha256
 from hrdis.devices import DTYPES, pick_device
 from hrdis.priors import Prior
 from hrdis.solvers import SOLVERS

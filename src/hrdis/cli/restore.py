@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from hrdis.checkpoints.load import presets_of
+from hrdis.checkpoints import presets_of
 from hrdis.restoration import Options, plugin, prepare
 from hrdis.solvers import SOLVERS, preset
 from hrdis.tasks import TASKS

@@ -18,7 +18,7 @@ from torch import Tensor
 import hrdis
 
 from .. import images, uncertainty
-from ..checkpoints.load import weights_sha256
+from ..checkpoints import weights_sha256
 from ..driver import iterate
 from ..operators import (
     JPEG,

@@ -8,7 +8,7 @@ import gradio as gr
 
 import hrdis
 
-from ..checkpoints.cards import cards
+from ..checkpoints import all_cards
 from .controls import controls
 from .events import (
     buttons,
@@ -56,7 +56,7 @@ def build(workshop: Workshop, priors: Sequence[str] = ()) -> gr.Blocks:
         priors: names of priors to offer beside "default" and those of ``hrdis prior list`` that are
             here.
     """
-    here = [card.name for card in cards().values() if card.here]
+    here = [card.name for card in all_cards().values() if card.here]
     offered = list(dict.fromkeys([*priors, "default", *here]))
     with gr.Blocks(title="hrdis", delete_cache=FILES_PER_DAY, analytics_enabled=False) as page:
         gr.Markdown(HEAD)
