@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import hrdis
 from hrdis import cli
@@ -166,6 +167,59 @@ def test_card_that_cannot_be_read_is_named(text):
     file.write_text(text)
     with pytest.raises(ValueError, match=rf"^The card {file} cannot be read"):
         hrdis.load_prior("a")
+
+
+def test_damaged_card_leaves_the_other_priors_alone(folder):
+    run("add", "mine", f"diffusers:{folder}")
+    (cache_folder() / "cards" / "broken.json").write_text("")
+    assert hrdis.load_prior("default").name == "default"
+    assert hrdis.load_prior("mine").name == "own"
+    with pytest.warns(UserWarning, match=r"The card .*broken\.json cannot be read"):
+        assert "mine" in cards.all_cards()
+
+
+def test_user_without_a_home_has_the_default_prior(monkeypatch):
+    """As in a container that runs under a user id without a name."""
+    monkeypatch.delenv("HRDIS_HOME")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    assert hrdis.load_prior("default").name == "default"
+    with pytest.raises(ValueError, match=r"^This user has no home folder\. .*HRDIS_HOME="):
+        hrdis.load_prior("mine")
+
+
+@pytest.mark.parametrize("listed", ["bin", "fp16.safetensors"])
+def test_better_file_that_is_not_on_the_card_is_refused(folder, listed):
+    """Loaders take the best form of the weights that is there; nobody has hashed this one."""
+    weights = folder / "diffusion_pytorch_model.safetensors"
+    if listed == "bin":
+        torch.save(load_file(weights), folder / "diffusion_pytorch_model.bin")
+    else:
+        shutil.copy(weights, folder / "diffusion_pytorch_model.fp16.safetensors")
+    swapped = {name: tensor.flip(0) for name, tensor in load_file(weights).items()}
+    weights.unlink()
+    run("add", "mine", f"diffusers:{folder}")
+    hrdis.load_prior("mine")
+    save_file(swapped, weights)
+    with pytest.raises(ValueError, match=rf"{weights} is not on the card of the prior 'mine'"):
+        hrdis.load_prior("mine")
+
+
+def test_other_file_in_a_folder_that_was_added_is_not_minded(folder):
+    run("add", "mine", f"diffusers:{folder}")
+    (folder / "notes.json").write_text("{}")
+    hrdis.load_prior("mine")
+
+
+def test_address_without_encryption_or_hash_is_warned_of(capsys):
+    run("add", "mine", "diffusers:http://h/x.pt")
+    assert "not encrypted and its hash is not known" in capsys.readouterr().err
+    run("add", "other", "diffusers:https://h/x.pt")
+    assert "not encrypted" not in capsys.readouterr().err
 
 
 # ---- check --------------------------------------------------------------------------------------

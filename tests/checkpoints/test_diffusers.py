@@ -571,6 +571,22 @@ def test_model_of_the_hub_without_safetensors_is_read_without_code(hub, at, tmp_
     )
 
 
+def test_file_added_to_a_pinned_model_is_not_loaded_in_place_of_a_pinned_one(hub, at, tmp_path):
+    """Other programs add files to the hub's cache, and one of a better form is read first."""
+    address, handler = hub
+    torch.save(unet().state_dict(), tmp_path / "weights")
+    better = handler.files.pop("unet/diffusion_pytorch_model.safetensors")
+    handler.files["unet/diffusion_pytorch_model.bin"] = (tmp_path / "weights").read_bytes()
+    at(address)
+    fetch_model("me/small")
+    unet_folder = next((tmp_path / "cache").rglob("diffusion_pytorch_model.bin")).parent
+    (unet_folder / "notes.json").write_text("{}")
+    load_prior("diffusers:me/small")
+    (unet_folder / WEIGHTS).write_bytes(better)
+    with pytest.raises(ValueError, match=rf"{WEIGHTS} is not on the card of the prior 'me/small'"):
+        load_prior("diffusers:me/small")
+
+
 @pytest.mark.parametrize("offline", [True, False])
 def test_hub_that_cannot_be_reached_says_what_to_do(at, offline):
     at("http://127.0.0.1:9", offline)  # nobody listens on port 9

@@ -215,18 +215,18 @@ def kilobytes(what):
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith(what))
 
-structure = adm.Structure(channels=128, mult=(1, 2, 2, 2), blocks=2, attention=(3,))
-preset = adm.Preset(structure=structure, qkv_order="new")
+structure = adm.ADMStructure(channels=128, mult=(1, 2, 2, 2), blocks=2, attention=(3,))
+network = adm.ADMNetwork(structure=structure, qkv_order="new")
 for file in sys.argv[1:]:
     if os.fork():
         os.wait()
         continue
     # what a load needs of the libraries is in memory then, and is not counted
-    adm.load(file, preset=preset)
+    adm.load(file, network=network)
     with open("/proc/self/clear_refs", "w") as peak:
         peak.write("5")
     before = kilobytes("VmRSS")
-    prior = adm.load(file, preset=preset)
+    prior = adm.load(file, network=network)
     print(1024 * (kilobytes("VmHWM") - before) / os.path.getsize(file), flush=True)
     os._exit(0)
 """

@@ -2,9 +2,9 @@
 is that one.
 
 The cards of published checkpoints are in ``cards.json``; a user's own are in ``HOME/cards``, and
-downloaded files in ``HOME/priors/NAME``, where HOME is `hrdis.files.cache_folder`. A file whose
-hash nobody published is pinned on first use: its hash is noted, and every later file under its name
-must have it.
+downloaded files in ``HOME/priors/NAME``, where HOME is ``$HRDIS_HOME`` or hrdis in the platform's
+cache folder. A file whose hash nobody published is pinned on first use: its hash is noted, and
+every later file under its name must have it.
 """
 
 import re

@@ -47,22 +47,16 @@ def load_prior(
     """Load a prior, frozen and in eval mode. Nothing is downloaded.
 
     Args:
-        name: one of
-
-            * ``"default"``, the small model inside the package;
-            * a name of ``hrdis prior list`` whose files are on this machine;
-            * a folder made by ``hrdis train`` or diffusers;
-            * ``"diffusers:"`` and a folder, or the id of a model that ``hrdis prior get`` fetched
-              from the hub, e.g. ``"diffusers:google/ddpm-celebahq-256"``. Its scheduler tells noise
-              predictors, EDM networks and consistency models apart; ``"edm:"`` and
-              ``"consistency:"`` tell it where the scheduler does not;
-            * ``"latent:"`` and the folder of a latent diffusion pipeline, which has unet/, vae/ and
-              scheduler/;
-            * ``"adm-imagenet256:"`` (or another of ``adm_networks.NETWORKS``) and a .pt or
-              .safetensors file in guided-diffusion's layout; ``"adm:"`` guesses the network by its
-              shapes;
-            * ``"ddpm-celebahq256:"`` and a file of the original DDPM; ``"ddpm:"`` goes by the
-              shapes.
+        name: ``"default"``, the small model inside the package; a name of ``hrdis prior list``
+            whose files are on this machine; a folder made by ``hrdis train`` or diffusers; or a
+            scheme and a path. ``"diffusers:"`` takes a folder, or the id of a model that ``hrdis
+            prior get`` fetched from the hub, e.g. ``"diffusers:google/ddpm-celebahq-256"``, whose
+            scheduler tells noise predictors, EDM networks and consistency models apart; ``"edm:"``
+            and ``"consistency:"`` tell it where the scheduler does not. ``"latent:"`` takes the
+            folder of a latent diffusion pipeline, which has unet/, vae/ and scheduler/.
+            ``"adm-imagenet256:"`` (or another of ``adm_networks.NETWORKS``) takes a .pt or
+            .safetensors file in guided-diffusion's layout, ``"ddpm-celebahq256:"`` one of the
+            original DDPM; ``"adm:"`` and ``"ddpm:"`` recognise the network by its shapes.
         label: class of all images, for a class-conditional model; `Prior.labelled` changes it.
         dtype: precision the network runs in; results have the caller's.
         device: device of the network.
