@@ -39,7 +39,7 @@ from hrdis.bench.plan import (
 )
 from hrdis.bench.records import Unit
 from hrdis.bench.run import Store
-from hrdis.checkpoints.load import weights_sha256
+from hrdis.checkpoints import weights_sha256
 from hrdis.priors import Prediction
 
 

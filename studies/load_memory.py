@@ -20,7 +20,7 @@ import tyro
 
 import hrdis
 from hrdis.checkpoints import adm
-from hrdis.checkpoints.unet import blank
+from hrdis.checkpoints.unet import unfilled_network
 
 NAME = "adm-imagenet256"
 
@@ -29,8 +29,8 @@ def write(file: Path) -> None:
     """A file in guided-diffusion's layout with random weights."""
     from safetensors.torch import save_file
 
-    preset = adm.PRESETS[NAME]
-    _, _, layout = blank(adm.unet_config(preset), adm.names(preset.structure))
+    network = adm.NETWORKS[NAME]
+    _, _, layout = unfilled_network(adm.unet_config(network), adm.module_names(network.structure))
     rng = hrdis.rng.stream(0, "load_memory")
     state = {
         key: torch.from_numpy(rng.standard_normal(shape, dtype="float32"))

@@ -41,7 +41,7 @@ from common.photographs import (
 from torch import Tensor
 
 import hrdis
-from hrdis.checkpoints.load import weights_sha256
+from hrdis.checkpoints import weights_sha256
 from hrdis.problem import Problem
 from hrdis.rng import ImageRNG, stream
 from hrdis.solvers import Solver, preset

@@ -28,7 +28,7 @@ ROOMS: dict[str, dict[str, Sequence[str]]] = {
     "Noise": {"noise": ()},
     "Tasks": {"tasks": ()},
     "Priors": {"priors": ()},
-    "Checkpoints": {"checkpoints": (), "checkpoints.cards": ("Card", "cards", "find", "home")},
+    "Checkpoints": {"checkpoints": (), "checkpoints.cards": ("pins", "resolve_card")},
     "Schedule": {"schedule": ()},
     "Random numbers": {"rng": ()},
     "Linear algebra": {"linalg": ()},

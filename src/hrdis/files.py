@@ -175,13 +175,13 @@ def cache_folder() -> Path:
     Raises:
         ValueError: if the system knows no home folder for this user.
     """
-    if os.environ.get("HRDIS_HOME"):
-        return Path(os.environ["HRDIS_HOME"]).expanduser()
-    if os.environ.get("XDG_CACHE_HOME"):
-        return Path(os.environ["XDG_CACHE_HOME"]).expanduser() / "hrdis"
     try:
+        if os.environ.get("HRDIS_HOME"):
+            return Path(os.environ["HRDIS_HOME"]).expanduser()
+        if os.environ.get("XDG_CACHE_HOME"):
+            return Path(os.environ["XDG_CACHE_HOME"]).expanduser() / "hrdis"
         home = Path.home()
-    except RuntimeError:  # a container that runs under a number without a name
+    except RuntimeError:  # a container may run under a user id that has no name and no home
         raise ValueError(
             "This user has no home folder. A folder for priors is expected: HRDIS_HOME=/some/folder"
         ) from None

@@ -8,9 +8,16 @@ import pytest
 import torch
 
 import hrdis
-from hrdis.checkpoints.adm import adm_to_unet2d, as_prior, load, names, split_qkv, unet_config
-from hrdis.checkpoints.adm_networks import PRESETS, REFUSED, Preset, Structure
-from hrdis.checkpoints.adm_shapes import guess, structure_of
+from hrdis.checkpoints.adm import (
+    adm_to_unet2d,
+    load,
+    module_names,
+    prior_of,
+    split_qkv,
+    unet_config,
+)
+from hrdis.checkpoints.adm_networks import NETWORKS, REFUSED, ADMNetwork, ADMStructure
+from hrdis.checkpoints.adm_shapes import guess_network, structure_of
 from hrdis.checkpoints.unet import convert
 from tests.common.networks import adm, adm_state
 from tests.common.toys import normal
@@ -34,7 +41,7 @@ def drawer(seed: int = 0, dtype: torch.dtype = torch.float32):
 def small(seed: int = 0, unit: int = 1, dtype: torch.dtype = torch.float32, **changes):
     """A state dict, and the structure that it has."""
     options = SMALL | changes
-    structure = Structure(
+    structure = ADMStructure(
         **{"resblock_updown" if k == "updown" else k: v for k, v in options.items()}
     )
     options = {"scale_shift": True, "updown": True} | options
@@ -63,7 +70,7 @@ def gap(net, state, *, order, head=16, structure, x=None, label=None) -> float:
 @pytest.mark.parametrize("order", ["legacy", "new", "edm"])
 def test_converted_network_equals_the_original(order, scale_shift, blocks, updown):
     state, structure = small(scale_shift=scale_shift, blocks=blocks, updown=updown)
-    net = adm_to_unet2d(state, Preset(structure=structure, qkv_order=order, head_channels=16))
+    net = adm_to_unet2d(state, ADMNetwork(structure=structure, qkv_order=order, head_channels=16))
     assert gap(net, state, order=order, structure=structure) < 1e-5
 
 
@@ -85,14 +92,18 @@ def test_converted_network_equals_the_original(order, scale_shift, blocks, updow
 def test_converted_network_of_another_structure_equals_the_original(changes):
     state, structure = small(**changes)
     label = torch.tensor([3, 6]) if structure.classes else None
-    net = adm_to_unet2d(state, Preset(structure=structure, qkv_order="legacy", head_channels=16))
+    net = adm_to_unet2d(
+        state, ADMNetwork(structure=structure, qkv_order="legacy", head_channels=16)
+    )
     assert gap(net, state, order="legacy", structure=structure, label=label) < 1e-5
 
 
 @pytest.mark.parametrize("head", [8, 32, 64])
 def test_head_size_is_that_of_the_preset(head):
     state, structure = small(channels=64)
-    net = adm_to_unet2d(state, Preset(structure=structure, qkv_order="legacy", head_channels=head))
+    net = adm_to_unet2d(
+        state, ADMNetwork(structure=structure, qkv_order="legacy", head_channels=head)
+    )
     assert gap(net, state, order="legacy", head=head, structure=structure) < 1e-5
     assert gap(net, state, order="legacy", head=16, structure=structure) > 1e-3
 
@@ -102,7 +113,7 @@ def test_converted_network_equals_the_original_to_rounding_in_double_precision()
     both.
     """
     state, structure = small(dtype=torch.float64)
-    preset = Preset(structure=structure, qkv_order="new", head_channels=16)
+    preset = ADMNetwork(structure=structure, qkv_order="new", head_channels=16)
     net = adm_to_unet2d(state, preset, torch.float64)
     x = normal(2, 3, 16, 16, seed=5)
     assert gap(net, state, order="new", structure=structure, x=x) < 1e-8
@@ -114,7 +125,7 @@ def test_converted_network_equals_the_original_to_rounding_in_double_precision()
 def test_wrong_order_of_the_attention_rows_changes_the_output(right, wrong):
     """It loads without an error, so the preset has to know."""
     state, structure = small()
-    net = adm_to_unet2d(state, Preset(structure=structure, qkv_order=wrong, head_channels=16))
+    net = adm_to_unet2d(state, ADMNetwork(structure=structure, qkv_order=wrong, head_channels=16))
     assert gap(net, state, order=right, structure=structure) > 1e-3
 
 
@@ -132,9 +143,10 @@ def test_wrong_order_of_the_attention_rows_changes_the_output(right, wrong):
 def test_another_option_would_change_the_output(option):
     """Each option of the network matters, so the tests above see it."""
     state, structure = small()
-    preset = Preset(structure=structure, qkv_order="legacy", head_channels=16)
+    preset = ADMNetwork(structure=structure, qkv_order="legacy", head_channels=16)
     net = convert(
-        unet_config(preset) | option, names(structure), shapes(state), state.items(), what="it",
+        unet_config(preset) | option, module_names(structure), shapes(state), state.items(),
+        expected="it",
         split=lambda rows: split_qkv(rows, "legacy", 16),
     )  # fmt: skip
     assert gap(net, state, order="legacy", structure=structure) > 1e-4
@@ -145,7 +157,9 @@ def test_middle_attention_has_its_norm():
     picture.
     """
     state, structure = small()
-    net = adm_to_unet2d(state, Preset(structure=structure, qkv_order="legacy", head_channels=16))
+    net = adm_to_unet2d(
+        state, ADMNetwork(structure=structure, qkv_order="legacy", head_channels=16)
+    )
     assert net.mid_block.attentions[0].group_norm.num_groups == 32
 
 
@@ -167,7 +181,9 @@ def test_rows_go_where_the_table_says(order, row):
 def test_state_dict_is_left_as_it_is():
     state, structure = small()
     before = {key: value.clone() for key, value in state.items()}
-    net = adm_to_unet2d(state, Preset(structure=structure, qkv_order="legacy", head_channels=16))
+    net = adm_to_unet2d(
+        state, ADMNetwork(structure=structure, qkv_order="legacy", head_channels=16)
+    )
     for parameter in net.parameters():
         parameter.data.zero_()
     assert all(torch.equal(state[key], before[key]) for key in before)
@@ -192,17 +208,17 @@ def meta(*shape):
 
 def full(name: str):
     """The state dict of a published network, without its weights."""
-    s = PRESETS[name].structure
+    s = NETWORKS[name].structure
     options = {k: v for k, v in vars(s).items() if k != "resblock_updown"}
     return adm_state(
         meta, updown=s.resblock_updown, unit=2 if s.out_channels == 3 else 1, **options
     )
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_preset_has_the_keys_and_sizes_of_the_published_file(name):
     state = full(name)
-    net = adm_to_unet2d(state, PRESETS[name])
+    net = adm_to_unet2d(state, NETWORKS[name])
     count = sum(parameter.numel() for parameter in net.parameters())
     assert count == sum(tensor.numel() for tensor in state.values())
     if name in FULL:
@@ -225,12 +241,12 @@ def test_attention_and_resampling_sit_where_the_published_network_has_them(name)
     }
     down = sorted(
         int(key.split(".")[1])
-        for key, (unet,) in _single_targets(PRESETS[name].structure).items()
+        for key, (unet,) in _single_targets(NETWORKS[name].structure).items()
         if "downsamplers" in unet and key.endswith("in_layers.0")
     )
     up = sorted(
         key.removesuffix(".in_layers.0")
-        for key, (unet,) in _single_targets(PRESETS[name].structure).items()
+        for key, (unet,) in _single_targets(NETWORKS[name].structure).items()
         if "upsamplers" in unet and key.endswith("in_layers.0")
     )
     if name == "adm-imagenet256":
@@ -244,20 +260,20 @@ def test_attention_and_resampling_sit_where_the_published_network_has_them(name)
 
 
 def _single_targets(structure):
-    return {key: targets for key, targets in names(structure).items() if len(targets) == 1}
+    return {key: targets for key, targets in module_names(structure).items() if len(targets) == 1}
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_preset_knows_the_order_of_its_attention_rows(name):
     """guided-diffusion: legacy but for the 64 x 64 network; consistency_models: new."""
     theirs_new = name == "adm-imagenet64-cond" or name.split("-")[1] in ("edm", "cd", "ct")
-    assert PRESETS[name].qkv_order == ("new" if theirs_new else "legacy")
-    assert PRESETS[name].schedule == ("cosine" if name == "adm-imagenet64-cond" else "linear")
-    assert PRESETS[name].head_channels == 64
+    assert NETWORKS[name].qkv_order == ("new" if theirs_new else "legacy")
+    assert NETWORKS[name].schedule == ("cosine" if name == "adm-imagenet64-cond" else "linear")
+    assert NETWORKS[name].head_channels == 64
 
 
 def test_network_has_the_options_of_the_table():
-    config = unet_config(PRESETS["adm-imagenet256"])
+    config = unet_config(NETWORKS["adm-imagenet256"])
     assert config["block_out_channels"] == (256, 256, 512, 512, 1024, 1024)
     assert config["down_block_types"] == ("ResnetDownsampleBlock2D",) * 3 + ("AttnDownBlock2D",) * 3
     assert config["up_block_types"] == ("AttnUpBlock2D",) * 3 + ("ResnetUpsampleBlock2D",) * 3
@@ -284,9 +300,9 @@ def shapes(state):
     return {key: tuple(tensor.shape) for key, tensor in state.items()}
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_structure_of_a_published_file_is_read_from_its_shapes(name):
-    assert structure_of(shapes(full(name))) == PRESETS[name].structure
+    assert structure_of(shapes(full(name))) == NETWORKS[name].structure
 
 
 @pytest.mark.parametrize("updown", [True, False])
@@ -300,7 +316,7 @@ def test_structure_of_a_small_network_is_read_from_its_shapes(updown, attention)
     "name", ["adm-imagenet256", "adm-lsun-cat256", "adm-ffhq256", "adm-imagenet64-cond"]
 )
 def test_preset_is_guessed_where_all_that_fit_run_alike(name):
-    found, preset = guess(shapes(full(name)), "x.pt"), PRESETS[name]
+    found, preset = guess_network(shapes(full(name)), "x.pt"), NETWORKS[name]
     assert (found.structure, found.qkv_order, found.schedule) == (
         preset.structure,
         preset.qkv_order,
@@ -313,7 +329,7 @@ def test_guess_between_networks_that_run_differently_is_refused_with_their_names
     with pytest.raises(
         ValueError, match=rf"run differently.*hrdis.load_prior\('<name>:x.pt'\).*{name}"
     ):
-        guess(shapes(full(name)), "x.pt")
+        guess_network(shapes(full(name)), "x.pt")
 
 
 def test_guess_of_an_unknown_network_is_refused_with_the_code():
@@ -322,7 +338,7 @@ def test_guess_of_an_unknown_network_is_refused_with_the_code():
         ValueError,
         match=r"no network known by name.*hrdis.load_prior\('adm-legacy:x.pt'\).*adm-new:",
     ):
-        guess(shapes(state), "x.pt")
+        guess_network(shapes(state), "x.pt")
 
 
 @pytest.mark.parametrize(
@@ -342,7 +358,9 @@ def test_network_that_cannot_be_expressed_is_refused_with_the_reason(options, re
     options = {"channels": 256, "blocks": 2, "classes": 1000} | options
     state = adm_state(meta, scale_shift=True, updown=True, **options)
     with pytest.raises(ValueError, match=rf"cannot be loaded: .*{reason}"):
-        guess(shapes(state), "x.pt") if preset is None else adm_to_unet2d(state, PRESETS[preset])
+        guess_network(shapes(state), "x.pt") if preset is None else adm_to_unet2d(
+            state, NETWORKS[preset]
+        )
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -386,7 +404,7 @@ def test_file_that_contradicts_its_preset_is_refused_with_the_differences(change
     _, structure = small()
     state, _ = small(**changes)
     with pytest.raises(ValueError, match=rf"is not the network of its preset: .*{difference}"):
-        adm_to_unet2d(state, Preset(structure=structure, qkv_order="legacy", head_channels=16))
+        adm_to_unet2d(state, ADMNetwork(structure=structure, qkv_order="legacy", head_channels=16))
 
 
 @pytest.mark.parametrize("damage", ["missing", "unexpected", "shape"])
@@ -404,7 +422,9 @@ def test_any_single_tensor_that_is_wrong_is_refused(damage):
         else:
             broken[key] = state[key][:-1]
         with pytest.raises(ValueError, match="The state dict"):
-            adm_to_unet2d(broken, Preset(structure=structure, qkv_order="legacy", head_channels=16))
+            adm_to_unet2d(
+                broken, ADMNetwork(structure=structure, qkv_order="legacy", head_channels=16)
+            )
 
 
 def test_network_has_no_weight_until_it_is_assigned():
@@ -413,8 +433,8 @@ def test_network_has_no_weight_until_it_is_assigned():
     only = {"input_blocks.0.0": ("conv_in",)}
     with pytest.raises(RuntimeError, match="Missing key"):
         few = {key: state[key] for key in ("input_blocks.0.0.weight", "input_blocks.0.0.bias")}
-        preset = Preset(structure=structure, qkv_order="legacy", head_channels=16)
-        convert(unet_config(preset), only, shapes(few), few.items(), what="x")
+        preset = ADMNetwork(structure=structure, qkv_order="legacy", head_channels=16)
+        convert(unet_config(preset), only, shapes(few), few.items(), expected="x")
 
 
 @pytest.mark.parametrize(
@@ -423,7 +443,7 @@ def test_network_has_no_weight_until_it_is_assigned():
 def test_unknown_width_is_refused(changes, message):
     state, structure = small(**changes)
     with pytest.raises(ValueError, match=message):
-        adm_to_unet2d(state, Preset(structure=structure, qkv_order="legacy", head_channels=16))
+        adm_to_unet2d(state, ADMNetwork(structure=structure, qkv_order="legacy", head_channels=16))
 
 
 @pytest.mark.parametrize(
@@ -442,7 +462,7 @@ def test_preset_that_no_network_has_is_refused(options, message):
         k: v for k, v in options.items() if k not in of_structure
     }
     with pytest.raises(ValueError, match=message):
-        Preset(structure=Structure(**SMALL, **of_structure), **rest)
+        ADMNetwork(structure=ADMStructure(**SMALL, **of_structure), **rest)
 
 
 # ---- files, by name, to a picture
@@ -462,11 +482,11 @@ def save(state, file):
 @pytest.mark.parametrize("suffix", [".pt", ".ckpt", ".safetensors"])
 def test_file_loads_as_the_state_dict_bit_for_bit(tmp_path, suffix):
     state, structure = small()
-    preset = Preset(structure=structure, qkv_order="legacy", head_channels=16)
-    prior = load(save(state, tmp_path / f"net{suffix}"), preset=preset)
+    preset = ADMNetwork(structure=structure, qkv_order="legacy", head_channels=16)
+    prior = load(save(state, tmp_path / f"net{suffix}"), network=preset)
     x = normal(1, 3, 16, 16, dtype=torch.float32)
     assert torch.equal(
-        prior(x, 321).eps, as_prior(adm_to_unet2d(state, preset), preset, "x")(x, 321).eps
+        prior(x, 321).eps, prior_of(adm_to_unet2d(state, preset), preset, "x")(x, 321).eps
     )
     assert (prior.name, prior.channels, prior.multiple) == ("net", (1, 3), 4)
     assert {p.data_ptr() % 64 for p in prior.parameters()} == {0}
@@ -484,8 +504,8 @@ def test_picture_is_restored_with_a_network_loaded_by_name(tmp_path, scheme, suf
     )
     result = hrdis.solve(hrdis.HRDIS(steps=3), prior, problem, seeds=[0])
     assert result.x.shape == x0.shape and bool(result.finite.all())
-    preset = Preset(structure=structure, qkv_order=scheme.removeprefix("adm-"))
-    again = hrdis.solve(hrdis.HRDIS(steps=3), load(file, preset=preset), problem, seeds=[0])
+    preset = ADMNetwork(structure=structure, qkv_order=scheme.removeprefix("adm-"))
+    again = hrdis.solve(hrdis.HRDIS(steps=3), load(file, network=preset), problem, seeds=[0])
     assert torch.equal(result.x, again.x)
 
 
@@ -496,8 +516,8 @@ def test_denoiser_is_preconditioned_and_told_the_noise(tmp_path, predicts, t):
     clamps.
     """
     state, structure = small(out_channels=3, scale_shift=False, unit=2)
-    preset = Preset(structure=structure, qkv_order="new", head_channels=16, predicts=predicts)
-    prior = load(save(state, tmp_path / "net.pt"), preset=preset)
+    preset = ADMNetwork(structure=structure, qkv_order="new", head_channels=16, predicts=predicts)
+    prior = load(save(state, tmp_path / "net.pt"), network=preset)
     x_t = normal(2, 3, 16, 16, dtype=torch.float32)
     level = prior.schedule.sigma(t)
     s, x = level.clamp(max=80), x_t / prior.schedule.signal(t) * (80 / level).clamp(max=1)
@@ -519,8 +539,8 @@ def test_denoiser_is_preconditioned_and_told_the_noise(tmp_path, predicts, t):
 @pytest.mark.parametrize("predicts", ["edm", "consistency"])
 def test_picture_is_restored_with_a_denoiser(tmp_path, predicts):
     state, structure = small(out_channels=3, scale_shift=False, mult=(1, 2))
-    preset = Preset(structure=structure, qkv_order="new", head_channels=16, predicts=predicts)
-    prior = load(save(state, tmp_path / "net.pt"), preset=preset)
+    preset = ADMNetwork(structure=structure, qkv_order="new", head_channels=16, predicts=predicts)
+    prior = load(save(state, tmp_path / "net.pt"), network=preset)
     x0 = normal(1, 3, 18, 14, dtype=torch.float32).clamp(-1, 1)
     problem = hrdis.measure(
         hrdis.operators.SuperResolution(2), x0, noise=hrdis.noise.Gaussian(0.05), seeds=[0]
@@ -549,8 +569,8 @@ def test_class_conditional_network_without_a_label_is_refused(tmp_path):
 
 def test_learned_variance_reaches_the_solver(tmp_path):
     state, structure = small()
-    preset = Preset(structure=structure, qkv_order="legacy", head_channels=16)
-    found = load(save(state, tmp_path / "net.pt"), preset=preset)(
+    preset = ADMNetwork(structure=structure, qkv_order="legacy", head_channels=16)
+    found = load(save(state, tmp_path / "net.pt"), network=preset)(
         normal(1, 3, 16, 16, dtype=torch.float32), 5
     )
     assert found.eps.shape == found.v.shape == (1, 3, 16, 16)
@@ -558,8 +578,8 @@ def test_learned_variance_reaches_the_solver(tmp_path):
 
 def test_precision_is_the_one_asked_for(tmp_path):
     state, structure = small()
-    preset = Preset(structure=structure, qkv_order="legacy", head_channels=16)
-    prior = load(save(state, tmp_path / "net.pt"), torch.bfloat16, preset=preset)
+    preset = ADMNetwork(structure=structure, qkv_order="legacy", head_channels=16)
+    prior = load(save(state, tmp_path / "net.pt"), torch.bfloat16, network=preset)
     assert {p.dtype for p in prior.parameters()} == {torch.bfloat16}
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import hrdis
 from hrdis import cli
 from hrdis.check import check_prior
 from hrdis.check.prior import SCHEDULES
-from hrdis.checkpoints import cards
-from hrdis.checkpoints.load import LOADERS, embedded_folder, weights_sha256
+from hrdis.checkpoints import LOADERS, cards, embedded_folder, weights_sha256
+from hrdis.files import cache_folder, sha256
 from hrdis.priors import UNetPrior
 from hrdis.rng import stream
 from hrdis.schedule import Schedule
@@ -36,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
     return to
 
 
-@pytest.mark.parametrize("card", cards.cards().values(), ids=lambda c: c.name)
+@pytest.mark.parametrize("card", cards.all_cards().values(), ids=lambda c: c.name)
 def test_shipped_card_says_what_it_must(card):
     assert card.scheme in LOADERS
     assert (
@@ -63,7 +64,7 @@ def test_prior_that_is_not_here_is_not_fetched_but_says_how(cache):  # noqa: F81
 def test_cache_can_be_moved(tmp_path, monkeypatch, home):
     monkeypatch.delenv("HRDIS_HOME")
     monkeypatch.setenv(home, str(tmp_path / "x"))
-    assert cards.home() == tmp_path / "x" / ("" if home == "HRDIS_HOME" else "hrdis")
+    assert cache_folder() == tmp_path / "x" / ("" if home == "HRDIS_HOME" else "hrdis")
 
 
 def test_folder_that_was_added_loads_by_name(folder, capsys):
@@ -80,7 +81,7 @@ def test_folder_that_was_added_loads_by_name(folder, capsys):
 
 def test_file_that_changed_since_it_was_added_is_refused(folder):
     run("add", "mine", f"diffusers:{folder}")
-    old = cards.sha256(folder / "config.json")
+    old = sha256(folder / "config.json")
     (folder / "config.json").write_text("{}")
     with pytest.raises(
         ValueError,
@@ -154,18 +155,71 @@ def test_bad_input_is_one_line_and_status_2(words, message, capsys):
 def test_hash_that_an_added_file_has_not_is_refused(tmp_path, capsys):
     (tmp_path / "w.pt").write_bytes(BODY)
     assert run("add", "mine", f"diffusers:{tmp_path / 'w.pt'}", "--sha256", "0" * 64) == 2
-    assert SHA in capsys.readouterr().err and not (cards.home() / "cards").exists()
+    assert SHA in capsys.readouterr().err and not (cache_folder() / "cards").exists()
 
 
 @pytest.mark.parametrize(
     "text", ["", "{}", '{"name": "a", "scheme": "b", "files": [{"name": "../../x"}]}', "[1]"]
 )
 def test_card_that_cannot_be_read_is_named(text):
-    file = cards.home() / "cards" / "a.json"
+    file = cache_folder() / "cards" / "a.json"
     file.parent.mkdir(parents=True)
     file.write_text(text)
     with pytest.raises(ValueError, match=rf"^The card {file} cannot be read"):
         hrdis.load_prior("a")
+
+
+def test_damaged_card_leaves_the_other_priors_alone(folder):
+    run("add", "mine", f"diffusers:{folder}")
+    (cache_folder() / "cards" / "broken.json").write_text("")
+    assert hrdis.load_prior("default").name == "default"
+    assert hrdis.load_prior("mine").name == "own"
+    with pytest.warns(UserWarning, match=r"The card .*broken\.json cannot be read"):
+        assert "mine" in cards.all_cards()
+
+
+def test_user_without_a_home_has_the_default_prior(monkeypatch):
+    """As in a container that runs under a user id without a name."""
+    monkeypatch.delenv("HRDIS_HOME")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    assert hrdis.load_prior("default").name == "default"
+    with pytest.raises(ValueError, match=r"^This user has no home folder\. .*HRDIS_HOME="):
+        hrdis.load_prior("mine")
+
+
+@pytest.mark.parametrize("listed", ["bin", "fp16.safetensors"])
+def test_better_file_that_is_not_on_the_card_is_refused(folder, listed):
+    """Loaders take the best form of the weights that is there; nobody has hashed this one."""
+    weights = folder / "diffusion_pytorch_model.safetensors"
+    if listed == "bin":
+        torch.save(load_file(weights), folder / "diffusion_pytorch_model.bin")
+    else:
+        shutil.copy(weights, folder / "diffusion_pytorch_model.fp16.safetensors")
+    swapped = {name: tensor.flip(0) for name, tensor in load_file(weights).items()}
+    weights.unlink()
+    run("add", "mine", f"diffusers:{folder}")
+    hrdis.load_prior("mine")
+    save_file(swapped, weights)
+    with pytest.raises(ValueError, match=rf"{weights} is not on the card of the prior 'mine'"):
+        hrdis.load_prior("mine")
+
+
+def test_other_file_in_a_folder_that_was_added_is_not_minded(folder):
+    run("add", "mine", f"diffusers:{folder}")
+    (folder / "notes.json").write_text("{}")
+    hrdis.load_prior("mine")
+
+
+def test_address_without_encryption_or_hash_is_warned_of(capsys):
+    run("add", "mine", "diffusers:http://h/x.pt")
+    assert "not encrypted and its hash is not known" in capsys.readouterr().err
+    run("add", "other", "diffusers:https://h/x.pt")
+    assert "not encrypted" not in capsys.readouterr().err
 
 
 # ---- check --------------------------------------------------------------------------------------
@@ -235,12 +289,12 @@ def test_wrong_prediction_type_is_named(net, picture):
 
 
 def test_card_that_describes_another_network_fails(net, picture):
-    card = cards.cards()["imagenet64-cond"]
+    card = cards.all_cards()["imagenet64-cond"]
     report = check_prior(changed(net, lambda _: None), picture, card)
     assert report.failed == ("schedule",)
-    assert check_prior(changed(net, lambda _: None), picture, cards.cards()["ffhq256"]).failed == (
-        "parameters",
-    )
+    assert check_prior(
+        changed(net, lambda _: None), picture, cards.all_cards()["ffhq256"]
+    ).failed == ("parameters",)
 
 
 def test_network_of_nan_fails(net, picture):

@@ -6,7 +6,14 @@ import pytest
 import torch
 
 import hrdis
-from hrdis.checkpoints.ddpm import PRESETS, Structure, load, names, structure_of, unet_config
+from hrdis.checkpoints.ddpm import (
+    NETWORKS,
+    DDPMStructure,
+    load,
+    module_names,
+    structure_of,
+    unet_config,
+)
 from hrdis.checkpoints.unet import convert
 from tests.checkpoints.test_adm import drawer, meta, save, shapes
 from tests.common.networks import ddpm, ddpm_state
@@ -18,11 +25,13 @@ SMALL = {"widths": (32, 64, 64), "blocks": 1, "attention": (1,)}
 def small(dtype: torch.dtype = torch.float32, **changes):
     """A state dict, and the structure that it has."""
     options = SMALL | changes
-    return ddpm_state(drawer(3, dtype), **options), Structure(**options)
+    return ddpm_state(drawer(3, dtype), **options), DDPMStructure(**options)
 
 
-def converted(state, s: Structure, dtype=torch.float32):
-    return convert(unet_config(s), names(s), shapes(state), state.items(), what="it", dtype=dtype)
+def converted(state, s: DDPMStructure, dtype=torch.float32):
+    return convert(
+        unet_config(s), module_names(s), shapes(state), state.items(), expected="it", dtype=dtype
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,15 +66,17 @@ def test_another_option_would_change_the_output(option):
     """Each option of the network matters, so the test above sees it."""
     state, s = small()
     x, t = normal(2, 3, 16, 16, dtype=torch.float32), torch.tensor([437, 3])
-    net = convert(unet_config(s) | option, names(s), shapes(state), state.items(), what="it")
+    net = convert(
+        unet_config(s) | option, module_names(s), shapes(state), state.items(), expected="it"
+    )
     with torch.no_grad():
         expected, found = ddpm(state, x, t, levels=3, blocks=1), net(x, t).sample
     assert float((found - expected).abs().max() / expected.abs().max()) > 1e-4
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_preset_has_the_keys_and_sizes_of_the_published_file(name):
-    s = PRESETS[name][0]
+    s = NETWORKS[name][0]
     state = ddpm_state(meta, **vars(s))
     net = converted(state, s)
     assert (
@@ -112,7 +123,7 @@ def test_tensor_that_is_missing_is_refused(tmp_path, key):
         load(save(state, tmp_path / "net.pt"))
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_missing_file_says_where_to_get_it(name, tmp_path):
     with pytest.raises(
         ValueError,

@@ -17,8 +17,13 @@ import torch
 from torch import nn
 
 import hrdis
-from hrdis.checkpoints import fetch, load_prior
-from hrdis.checkpoints.load import presets_of, weights_sha256
+from hrdis.checkpoints import (
+    FetchError,
+    fetch_model,
+    load_prior,
+    presets_of,
+    weights_sha256,
+)
 from hrdis.priors import DenoiserPrior, UNetPrior, from_diffusers
 from tests.common.toys import normal
 from tests.priors.test_unet import CONFIG, SCHEDULER, Payload, unet
@@ -526,7 +531,7 @@ def test_model_of_the_hub_is_fetched_by_get_alone_and_then_needs_no_network(hub,
     ):
         load_prior("diffusers:me/small")
     assert not handler.asked
-    assert "a" * 40 in fetch.get_model("me/small")[0]
+    assert "a" * 40 in fetch_model("me/small")[0]
     first = load_prior("diffusers:me/small")
     assert first.name == "small" and isinstance(first, DenoiserPrior)
     restored(first)
@@ -539,12 +544,12 @@ def test_model_of_the_hub_is_fetched_by_get_alone_and_then_needs_no_network(hub,
     assert (
         len(weights_sha256("diffusers:me/small")) == 64 and presets_of("diffusers:me/small") is None
     )
-    assert fetch.get_model("me/small") == [] and not handler.asked
+    assert fetch_model("me/small") == [] and not handler.asked
 
 
 def test_model_of_the_hub_is_that_of_its_pin(hub, at, tmp_path):
     at(hub[0])
-    fetch.get_model("me/small")
+    fetch_model("me/small")
     file = next((tmp_path / "cache").rglob("scheduler_config.json"))
     file.write_text(file.read_text().replace("{", '{"changed": 1, ', 1))
     with pytest.raises(
@@ -559,18 +564,34 @@ def test_model_of_the_hub_without_safetensors_is_read_without_code(hub, at, tmp_
     del handler.files["unet/diffusion_pytorch_model.safetensors"]
     handler.files["unet/diffusion_pytorch_model.bin"] = (tmp_path / "weights").read_bytes()
     at(address)
-    fetch.get_model("me/small")
+    fetch_model("me/small")
     assert torch.equal(
         load_prior("diffusers:me/small")(X, 300).eps,
         load_prior(f"edm:{tmp_path / 'remote'}")(X, 300).eps,
     )
 
 
+def test_file_added_to_a_pinned_model_is_not_loaded_in_place_of_a_pinned_one(hub, at, tmp_path):
+    """Other programs add files to the hub's cache, and one of a better form is read first."""
+    address, handler = hub
+    torch.save(unet().state_dict(), tmp_path / "weights")
+    better = handler.files.pop("unet/diffusion_pytorch_model.safetensors")
+    handler.files["unet/diffusion_pytorch_model.bin"] = (tmp_path / "weights").read_bytes()
+    at(address)
+    fetch_model("me/small")
+    unet_folder = next((tmp_path / "cache").rglob("diffusion_pytorch_model.bin")).parent
+    (unet_folder / "notes.json").write_text("{}")
+    load_prior("diffusers:me/small")
+    (unet_folder / WEIGHTS).write_bytes(better)
+    with pytest.raises(ValueError, match=rf"{WEIGHTS} is not on the card of the prior 'me/small'"):
+        load_prior("diffusers:me/small")
+
+
 @pytest.mark.parametrize("offline", [True, False])
 def test_hub_that_cannot_be_reached_says_what_to_do(at, offline):
     at("http://127.0.0.1:9", offline)  # nobody listens on port 9
-    with pytest.raises(fetch.FetchError, match=r"^The model 'me/small' cannot be fetched") as found:
-        fetch.get_model("me/small")
+    with pytest.raises(FetchError, match=r"^The model 'me/small' cannot be fetched") as found:
+        fetch_model("me/small")
     assert "hf download me/small --local-dir small" in str(found.value)
     assert str(found.value).endswith("load that: diffusers:./small")
     assert ("HF_HUB_OFFLINE is set" in str(found.value)) == offline
@@ -578,8 +599,8 @@ def test_hub_that_cannot_be_reached_says_what_to_do(at, offline):
 
 def test_unknown_model_of_the_hub_is_refused(hub, at):
     at(hub[0])
-    with pytest.raises(fetch.FetchError, match=r"^There is no model 'me/none' on http://127"):
-        fetch.get_model("me/none")
+    with pytest.raises(FetchError, match=r"^There is no model 'me/none' on http://127"):
+        fetch_model("me/none")
 
 
 @pytest.mark.slow
@@ -596,7 +617,7 @@ def test_environment_variables_of_the_hub_are_respected(tmp_path, hub):
         "HRDIS_HOME": str(tmp_path / "home"),
     }
     code = (
-        "import hrdis.checkpoints.fetch; hrdis.checkpoints.fetch.get_model('me/small'); "
+        "import hrdis; hrdis.checkpoints.fetch_model('me/small'); "
         "print(hrdis.load_prior('diffusers:me/small').name)"
     )
     for offline in ("0", "1"):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import hrdis
-from hrdis.checkpoints.load import embedded_folder
+from hrdis.checkpoints import embedded_folder
 from hrdis.presets import choose, embedded
 from tests.common.toys import normal
 

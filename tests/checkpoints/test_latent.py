@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 import hrdis
-from hrdis.checkpoints import load_prior
-from hrdis.checkpoints.load import weights_sha256
+from hrdis.checkpoints import load_prior, weights_sha256
 from hrdis.operators import Inpainting, SuperResolution
 from tests.common.toys import normal, pixels
 from tests.priors.test_latent import VAE

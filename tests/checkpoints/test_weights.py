@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import hrdis
-from hrdis.checkpoints.weights import layout, stream
+from hrdis.checkpoints.weights import iterate_tensors, tensor_shapes
 from tests.checkpoints.test_adm import drawer, save
 from tests.common.networks import adm_state, ddpm_state
 
@@ -22,8 +22,8 @@ SCHEMES = ["adm", "adm-legacy", "adm-imagenet256", "adm-cd-bedroom256", "ddpm", 
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_file_is_read_as_it_was_saved(tmp_path, suffix, prefix):
     file = save({prefix + key: value for key, value in STATE.items()}, tmp_path / f"x{suffix}")
-    assert layout(file) == {"a.weight": (2, 3), "b.bias": (4,)}
-    found = dict(stream(file))
+    assert tensor_shapes(file) == {"a.weight": (2, 3), "b.bias": (4,)}
+    found = dict(iterate_tensors(file))
     assert found.keys() == STATE.keys()
     assert all(torch.equal(found[key], STATE[key]) for key in STATE)
 
@@ -33,7 +33,7 @@ def test_file_is_read_as_it_was_saved(tmp_path, suffix, prefix):
 )
 def test_names_that_wrappers_leave_are_taken_away(tmp_path, prefix):
     file = save({prefix + name: tensor for name, tensor in STATE.items()}, tmp_path / "x.pt")
-    assert set(layout(file)) == set(STATE) == {name for name, _ in stream(file)}
+    assert set(tensor_shapes(file)) == set(STATE) == {name for name, _ in iterate_tensors(file)}
 
 
 def test_state_of_an_optimiser_is_called_that(tmp_path):
@@ -45,12 +45,12 @@ def test_state_of_an_optimiser_is_called_that(tmp_path):
     with pytest.raises(
         ValueError, match=r"opt\.pt is the state of an optimiser, which holds no network\. .*beside"
     ):
-        layout(tmp_path / "opt.pt")
+        tensor_shapes(tmp_path / "opt.pt")
 
 
 def test_kind_of_a_file_is_told_by_its_content(tmp_path):
     save(STATE, tmp_path / "x.safetensors").rename(tmp_path / "x.pt")
-    assert layout(tmp_path / "x.pt") == {"a.weight": (2, 3), "b.bias": (4,)}
+    assert tensor_shapes(tmp_path / "x.pt") == {"a.weight": (2, 3), "b.bias": (4,)}
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -78,8 +78,8 @@ def test_truncated_file_is_called_that(tmp_path, suffix, share):
         ValueError,
         match=rf"x{suffix} cannot be read \(.*\)\. It is damaged, truncated, or no file of",
     ):
-        layout(file)
-        dict(stream(file))
+        tensor_shapes(file)
+        dict(iterate_tensors(file))
 
 
 @pytest.mark.parametrize(
@@ -215,18 +215,18 @@ def kilobytes(what):
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith(what))
 
-structure = adm.Structure(channels=128, mult=(1, 2, 2, 2), blocks=2, attention=(3,))
-preset = adm.Preset(structure=structure, qkv_order="new")
+structure = adm.ADMStructure(channels=128, mult=(1, 2, 2, 2), blocks=2, attention=(3,))
+network = adm.ADMNetwork(structure=structure, qkv_order="new")
 for file in sys.argv[1:]:
     if os.fork():
         os.wait()
         continue
     # what a load needs of the libraries is in memory then, and is not counted
-    adm.load(file, preset=preset)
+    adm.load(file, network=network)
     with open("/proc/self/clear_refs", "w") as peak:
         peak.write("5")
     before = kilobytes("VmRSS")
-    prior = adm.load(file, preset=preset)
+    prior = adm.load(file, network=network)
     print(1024 * (kilobytes("VmHWM") - before) / os.path.getsize(file), flush=True)
     os._exit(0)
 """

@@ -73,7 +73,7 @@ def test_config_says_everything(folder):
     assert config["provenance"]["command"] == "hrdis bench plan.yaml -o run --seeds 2"
     assert config["shipped"] == {"data": False, "prior": True}
     assert [i["name"] for i in config["images"]] == ["0.png", "1.png"]
-    assert config["prior"]["sha256"] == hrdis.checkpoints.load.weights_sha256("default")
+    assert config["prior"]["sha256"] == hrdis.checkpoints.weights_sha256("default")
     assert config["options"]["size"] == 16
     variants = {row["variant"] for row in Store.open(folder / "run").rows()}
     assert {e["variant"] for e in config["tables"][0]["entries"]} == variants

@@ -14,8 +14,7 @@ from torch import nn
 
 import hrdis
 from hrdis import presets
-from hrdis.checkpoints import load_prior
-from hrdis.checkpoints.load import card
+from hrdis.checkpoints import load_prior, model_card
 from hrdis.priors import UNetPrior
 from hrdis.priors.diffusers import schedule_of
 from tests.common.toys import normal
@@ -295,14 +294,14 @@ def test_malformed_presets_are_refused_when_the_prior_is_loaded(folder):
 
 def test_model_card_is_the_file_beside_the_weights(folder):
     (folder / "MODEL_CARD.md").write_text("# A prior\n", encoding="utf-8")
-    assert card(folder) == "# A prior\n"
+    assert model_card(folder) == "# A prior\n"
 
 
 def test_prior_without_a_model_card_says_so(folder):
     with pytest.raises(
         ValueError, match=r"^There is no model card in .*\. MODEL_CARD.md is expected"
     ):
-        card(folder)
+        model_card(folder)
 
 
 def test_unknown_prior_is_refused():

@@ -87,7 +87,7 @@ def test_weights_that_were_replaced_are_loaded_again(picture, tmp_path, monkeypa
     """The record names the hash of the weights on disk: it has to be of those that were used."""
     from safetensors.torch import load_file, save_file
 
-    from hrdis.checkpoints.load import embedded_folder
+    from hrdis.checkpoints import embedded_folder
 
     folder = tmp_path / "mine"
     folder.mkdir()

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..checkpoints.cards import Card
+from ..checkpoints import Card
 from ..metrics import psnr
 from ..priors.base import Prior
 from ..rng import ImageRNG

@@ -1,10 +1,10 @@
-"""guided-diffusion (ADM) networks as diffusers' `UNet2DModel`: exact, but for what
+"""guided-diffusion (ADM) networks as diffusers' `UNet2DModel`: exact, except for those that
 `adm_networks.REFUSED` names.
 
-Two things set them apart. The modules go by other names (`names`), and attention keeps q, k and v
-in one matrix whose rows come in an order that a file does not tell (`split_qkv`): the wrong one
-loads and gives wrong images, so a network is loaded by a preset that knows it, or by a guess that
-only one order fits.
+They differ in two ways. The modules have other names (`module_names`), and attention keeps q, k and
+v in one matrix, in an order of rows that a file does not tell (`split_qkv`): the wrong one loads
+and gives wrong images. So a network is loaded by a name that tells the order, or by its shapes if
+only one order fits them.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,12 +16,13 @@ from torch import Tensor, nn
 
 from ..priors.base import Prior
 from ..priors.denoiser import DenoiserPrior, consistency, edm
-from ..priors.unet import Network, UNetPrior
+from ..priors.unet import AnySizeNetwork, UNetPrior
 from ..schedule import Schedule
-from .adm_networks import PRESETS, REFUSED, Preset, QKVOrder, Structure
-from .adm_shapes import guess, structure_of
+from .adm_networks import NETWORKS, REFUSED, ADMNetwork, ADMStructure, QKVOrder
+from .adm_shapes import guess_network, structure_of
+from .layouts import Shape
 from .unet import convert
-from .weights import Shape, fetching, layout, stream
+from .weights import download_hint, iterate_tensors, tensor_shapes
 
 RES = {
     "in_layers.0": "norm1",
@@ -37,7 +38,7 @@ def load(
     file: str | Path,
     dtype: torch.dtype = torch.float32,
     *,
-    preset: Preset | None = None,
+    network: ADMNetwork | None = None,
     name: str = "",
 ) -> Prior:
     """Read a .pt or .safetensors file of an ADM network as a prior.
@@ -45,79 +46,80 @@ def load(
     Args:
         file: a flat dictionary of tensors in guided-diffusion's layout.
         dtype: precision the network runs in.
-        preset: what it holds, e.g. one of `PRESETS`; by default `guess` decides.
-        name: for records; the file's stem by default.
+        network: the network that is expected, e.g. one of `NETWORKS`; by default `guess_network`
+            decides.
+        name: name for records; the file's stem by default.
 
     Raises:
-        ValueError: if the file is missing, damaged or needs code, or contradicts the preset, with
-            the differences.
+        ValueError: if the file is missing, damaged or needs code, or is another network, with the
+            differences.
 
     Cost:
         1.0 times the file's size of memory at its peak, the network included.
     """
-    found = layout(
-        file,
-        fetching(preset.url, preset.size, preset.licence, file) if preset and preset.url else ".",
-    )
-    preset = preset or guess(found, file)
-    net = _converted(
-        found,
-        stream(file),
-        preset,
-        dtype,
-        file,
-        f"the network of {name!r}" if name else "its preset",
-    )
-    return as_prior(net, preset, name or Path(file).stem)
+    hint = "."
+    if network and network.url:
+        hint = download_hint(network.url, network.size, network.licence, file)
+    found = tensor_shapes(file, hint)
+    network = network or guess_network(found, file)
+    expected = f"the network of {name!r}" if name else "its preset"
+    net = _converted(found, iterate_tensors(file), network, dtype, file, expected)
+    return prior_of(net, network, name or Path(file).stem)
 
 
 def adm_to_unet2d(
-    state_dict: Mapping[str, Tensor], preset: Preset, dtype: torch.dtype = torch.float32
+    state_dict: Mapping[str, Tensor], network: ADMNetwork, dtype: torch.dtype = torch.float32
 ) -> nn.Module:
     """Convert an ADM state dict in memory, which is left as it is.
 
     Raises:
-        ValueError: if it contradicts the preset, with the differences.
+        ValueError: if it is another network, with the differences.
     """
     found = {key: tuple(tensor.shape) for key, tensor in state_dict.items()}
     copies = ((key, tensor.detach().clone()) for key, tensor in state_dict.items())
-    return _converted(found, copies, preset, dtype, "The state dict", "the network of its preset")
+    return _converted(found, copies, network, dtype, "The state dict", "the network of its preset")
 
 
-def as_prior(net: nn.Module, preset: Preset, name: str) -> Prior:
-    """A converted network as its preset reads it: a predictor of noise, or a denoiser behind the
-    bridge.
+def prior_of(net: nn.Module, network: ADMNetwork, name: str) -> Prior:
+    """Make the prior of a converted network: it predicts noise, or is a raw EDM or consistency
+    network.
     """
-    multiple = 2 ** (len(preset.structure.mult) - 1)
-    if preset.predicts == "noise":
-        schedule = Schedule.linear() if preset.schedule == "linear" else Schedule.cosine()
+    multiple = 2 ** (len(network.structure.mult) - 1)
+    if network.predicts == "noise":
+        schedule = Schedule.linear() if network.schedule == "linear" else Schedule.cosine()
         return UNetPrior(net, schedule, multiple=multiple, name=name)
-    network = Network(net, multiple)
-    D = edm(network, log_scale=250.0) if preset.predicts == "edm" else consistency(network)
-    return DenoiserPrior(D, channels=network.channels, classes=network.classes, name=name)
+    wrapped = AnySizeNetwork(net, multiple)
+    denoiser = consistency(wrapped)
+    if network.predicts == "edm":
+        denoiser = edm(wrapped, log_scale=250.0)
+    return DenoiserPrior(denoiser, channels=wrapped.channels, classes=wrapped.classes, name=name)
 
 
-def unet_config(preset: Preset) -> dict[str, object]:
-    """The options of `UNet2DModel` that make the network of a preset."""
-    s = preset.structure
-    plain = (
-        ("ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D")
-        if s.resblock_updown
-        else ("DownBlock2D", "UpBlock2D")
-    )
-    attends = [i in s.attention for i in range(len(s.mult))]
+def unet_config(network: ADMNetwork) -> dict[str, object]:
+    """Return the options of `UNet2DModel` that make a network."""
+    s = network.structure
+    plain_down, plain_up, resampling = "DownBlock2D", "UpBlock2D", "conv"
+    if s.resblock_updown:
+        plain_down, plain_up = "ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D"
+        resampling = "resnet"
+    down: list[str] = []
+    up: list[str] = []
+    for level in range(len(s.mult)):
+        attends = level in s.attention
+        down.append("AttnDownBlock2D" if attends else plain_down)
+        up.insert(0, "AttnUpBlock2D" if attends else plain_up)
     return {
-        "sample_size": preset.image_size,
+        "sample_size": network.image_size,
         "in_channels": s.in_channels,
         "out_channels": s.out_channels,
         "block_out_channels": s.widths,
         "layers_per_block": s.blocks,
-        "down_block_types": tuple("AttnDownBlock2D" if a else plain[0] for a in attends),
-        "up_block_types": tuple("AttnUpBlock2D" if a else plain[1] for a in reversed(attends)),
-        "downsample_type": "resnet" if s.resblock_updown else "conv",
-        "upsample_type": "resnet" if s.resblock_updown else "conv",
+        "down_block_types": tuple(down),
+        "up_block_types": tuple(up),
+        "downsample_type": resampling,
+        "upsample_type": resampling,
         "downsample_padding": 1,
-        "attention_head_dim": preset.head_channels,
+        "attention_head_dim": network.head_channels,
         "resnet_time_scale_shift": "scale_shift" if s.scale_shift else "default",
         # else, with scale_shift, the middle attention silently has no norm
         "attn_norm_num_groups": 32,
@@ -132,36 +134,36 @@ def unet_config(preset: Preset) -> dict[str, object]:
     }
 
 
-def names(s: Structure) -> dict[str, tuple[str, ...]]:
-    """Modules of an ADM network, and those of `UNet2DModel` that they become; ones that a network
-    lacks too.
+def module_names(s: ADMStructure) -> dict[str, tuple[str, ...]]:
+    """Map the modules of an ADM network to those of `UNet2DModel` that they become.
+
+    Some names are of modules that a network of this kind may lack, such as a shortcut.
     """
-    pairs = {
-        "time_embed.0": "time_embedding.linear_1",
-        "time_embed.2": "time_embedding.linear_2",
-        "input_blocks.0.0": "conv_in",
-        "out.0": "conv_norm_out",
-        "out.2": "conv_out",
+    names: dict[str, tuple[str, ...]] = {
+        "time_embed.0": ("time_embedding.linear_1",),
+        "time_embed.2": ("time_embedding.linear_2",),
+        "input_blocks.0.0": ("conv_in",),
+        "out.0": ("conv_norm_out",),
+        "out.2": ("conv_out",),
     }
     if s.classes:
-        pairs["label_emb"] = "class_embedding"
-    out: dict[str, tuple[str, ...]] = {adm: (unet,) for adm, unet in pairs.items()}
+        names["label_emb"] = ("class_embedding",)
     for adm, unet in _blocks(s):
         if ".attentions." in unet:
-            out[f"{adm}.norm"], out[f"{adm}.proj_out"] = (
-                (f"{unet}.group_norm",),
-                (f"{unet}.to_out.0",),
-            )
-            out[f"{adm}.qkv"] = (f"{unet}.to_q", f"{unet}.to_k", f"{unet}.to_v")
+            names[f"{adm}.norm"] = (f"{unet}.group_norm",)
+            names[f"{adm}.proj_out"] = (f"{unet}.to_out.0",)
+            names[f"{adm}.qkv"] = (f"{unet}.to_q", f"{unet}.to_k", f"{unet}.to_v")
         elif "samplers." in unet and not s.resblock_updown:
-            out[f"{adm}.{'op' if unet.startswith('down') else 'conv'}"] = (f"{unet}.conv",)
+            convolution = "op" if unet.startswith("down") else "conv"
+            names[f"{adm}.{convolution}"] = (f"{unet}.conv",)
         else:
-            out |= {f"{adm}.{theirs}": (f"{unet}.{ours}",) for theirs, ours in RES.items()}
-    return out
+            for part, unet_part in RES.items():
+                names[f"{adm}.{part}"] = (f"{unet}.{unet_part}",)
+    return names
 
 
-def _blocks(s: Structure) -> Iterator[tuple[str, str]]:
-    """Residual blocks, attention and changes of size: (theirs, ours)."""
+def _blocks(s: ADMStructure) -> Iterator[tuple[str, str]]:
+    """Yield the names of residual blocks, attention and resampling, in ADM and in diffusers."""
     levels, R = len(s.mult), s.blocks
     for i in range(levels):
         for j in range(R):
@@ -186,7 +188,7 @@ def _blocks(s: Structure) -> Iterator[tuple[str, str]]:
 
 
 def split_qkv(rows: Tensor, order: QKVOrder, head_channels: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Take a stacked (3 C, ...) weight or bias apart, each part with rows in the order (head,
+    """Split a stacked (3 C, ...) weight or bias into q, k and v, each with rows in the order (head,
     channel).
     """
     heads = len(rows) // (3 * head_channels)
@@ -200,49 +202,45 @@ def split_qkv(rows: Tensor, order: QKVOrder, head_channels: int) -> tuple[Tensor
 def _converted(
     found: Mapping[str, Shape],
     tensors: Iterator[tuple[str, Tensor]],
-    preset: Preset,
+    network: ADMNetwork,
     dtype: torch.dtype,
     where: object,
-    what: str,
+    expected: str,
 ) -> nn.Module:
-    structure_of(found, where)  # says what cannot be expressed, or is another model
+    structure_of(found, where)  # for its message, if this is another model or cannot be expressed
     return convert(
-        unet_config(preset),
-        names(preset.structure),
+        unet_config(network),
+        module_names(network.structure),
         found,
         tensors,
-        what=what,
+        expected=expected,
         where=where,
         dtype=dtype,
-        split=lambda rows: split_qkv(rows, preset.qkv_order, preset.head_channels),
+        split=lambda rows: split_qkv(rows, network.qkv_order, network.head_channels),
     )
 
 
-def _load_ordered(order: QKVOrder) -> Callable[[str, torch.dtype], Prior]:
-    def load_any(file: str, dtype: torch.dtype) -> Prior:
-        return load(
-            file, dtype, preset=Preset(structure=structure_of(layout(file), file), qkv_order=order)
-        )
-
-    return load_any
+def load_ordered(file: str, dtype: torch.dtype, *, order: QKVOrder) -> Prior:
+    """Read a network that is not known by name: of 64 channels per head and linear betas."""
+    structure = structure_of(tensor_shapes(file), file)
+    return load(file, dtype, network=ADMNetwork(structure=structure, qkv_order=order))
 
 
-def _refuse(name: str) -> Callable[[str, torch.dtype], Prior]:
-    def refuse(file: str, dtype: torch.dtype) -> Prior:
-        raise ValueError(
-            f"{name} cannot be loaded: {REFUSED[name]}. Networks that can: {', '.join(PRESETS)}."
-        )
-
-    return refuse
+def refuse(file: str, dtype: torch.dtype, *, name: str) -> Prior:
+    """Raise the reason why a published network is not a prior here."""
+    raise ValueError(
+        f"{name} cannot be loaded: {REFUSED[name]}. Networks that can: {', '.join(NETWORKS)}."
+    )
 
 
-#: What may stand before the colon of a prior's name: a preset, "adm" to guess it by the shapes, or
-#: the order of the attention rows of a network that is not known by name (64 channels per head,
-#: linear betas, noise predicted).
+#: Loaders by scheme: the name of a network; "adm" to guess it by the shapes; or the order of the
+#: attention rows of a network that is not known by name.
 LOADERS: dict[str, Callable[[str, torch.dtype], Prior]] = {
     "adm": load,
-    "adm-legacy": _load_ordered("legacy"),
-    "adm-new": _load_ordered("new"),
-    **{name: partial(load, preset=preset, name=name) for name, preset in PRESETS.items()},
-    **{name: _refuse(name) for name in REFUSED},
+    "adm-legacy": partial(load_ordered, order="legacy"),
+    "adm-new": partial(load_ordered, order="new"),
 }
+for _name, _network in NETWORKS.items():
+    LOADERS[_name] = partial(load, network=_network, name=_name)
+for _name in REFUSED:
+    LOADERS[_name] = partial(refuse, name=_name)

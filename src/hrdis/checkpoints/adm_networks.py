@@ -1,5 +1,5 @@
-"""The guided-diffusion (ADM) networks that are known by name: what they look like, and where their
-files are.
+"""The guided-diffusion (ADM) networks that are known by name: their architecture, and the address
+of their files.
 
 Configurations are those of the README files of openai/guided-diffusion and
 openai/consistency_models.
@@ -13,8 +13,8 @@ Predicts = Literal["noise", "edm", "consistency"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Structure:
-    """What the shapes in a file tell about an ADM network.
+class ADMStructure:
+    """The part of an ADM network's architecture that the shapes in its file tell.
 
     Args:
         channels: width of the first level, guided-diffusion's ``num_channels``.
@@ -46,27 +46,27 @@ class Structure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preset:
-    """A network, with what its file cannot tell.
+class ADMNetwork:
+    """A network: the architecture that shapes tell, and what its file cannot tell.
 
     Args:
-        structure: what the file must look like.
+        structure: the architecture that the shapes must tell.
         qkv_order: how the rows of ``qkv`` are stacked, (head, part, channel) "legacy", (part, head,
             channel) "new", (head, channel, part) "edm"; guided-diffusion's
             ``use_new_attention_order`` says which. The wrong one loads and gives wrong images.
         head_channels: channels per attention head, its ``num_head_channels``.
-        schedule: of the betas it was trained with, "linear" or "cosine".
+        schedule: schedule of the betas it was trained with, "linear" or "cosine".
         predicts: "noise", or a raw network behind the preconditioning of "edm" or "consistency",
             told 250 ln(sigma).
         image_size: side of its training pictures.
-        url, size, licence: where its file is, how large, and under which terms; for messages.
+        url, size, licence: address, size and licence of its file, for messages.
 
     Raises:
         ValueError: if an attention level cannot be cut into heads of ``head_channels``, or the
             channels are no known combination.
     """
 
-    structure: Structure
+    structure: ADMStructure
     qkv_order: QKVOrder
     head_channels: int = 64
     schedule: Literal["linear", "cosine"] = "linear"
@@ -82,17 +82,18 @@ class Preset:
             raise ValueError(
                 f"qkv_order is {self.qkv_order!r}. 'legacy', 'new' or 'edm' is expected."
             )
-        uneven = [s.widths[i] for i in (*s.attention, -1) if s.widths[i] % self.head_channels]
-        if uneven:
-            raise ValueError(
-                f"Attention over {uneven[0]} channels has no heads of {self.head_channels}. "
-                "UNet2DModel has one number of channels per head for all levels: Preset(..., "
-                "head_channels=...). A network with a fixed number of heads at every width "
-                "(num_heads=4 without num_head_channels) cannot be expressed."
-            )
-        allowed = (
-            (s.in_channels, 2 * s.in_channels) if self.predicts == "noise" else (s.in_channels,)
-        )
+        for level in (*s.attention, -1):  # the middle attends too, at the width of the last level
+            if s.widths[level] % self.head_channels:
+                raise ValueError(
+                    f"Attention over {s.widths[level]} channels has no heads of "
+                    f"{self.head_channels}. UNet2DModel has one number of channels per head for "
+                    "all levels: ADMNetwork(..., head_channels=...). A network with a fixed number "
+                    "of heads at every width (num_heads=4 without num_head_channels) cannot be "
+                    "expressed."
+                )
+        allowed = [s.in_channels]
+        if self.predicts == "noise":
+            allowed.append(2 * s.in_channels)
         if s.out_channels not in allowed:
             raise ValueError(
                 f"The network has {s.in_channels} channels in and {s.out_channels} out. As many "
@@ -105,14 +106,14 @@ _GUIDED = "https://openaipublic.blob.core.windows.net/diffusion/jul-2021/"
 _CONSISTENCY = "https://openaipublic.blob.core.windows.net/consistency/"
 _MIT = "MIT, for research by its model card"
 
-_ADM256 = Structure(channels=256, mult=(1, 1, 2, 2, 4, 4), blocks=2, attention=(3, 4, 5))
-_FFHQ256 = Structure(channels=128, mult=(1, 1, 2, 2, 4, 4), blocks=1, attention=(4,))
-_ADM64 = Structure(channels=192, mult=(1, 2, 3, 4), blocks=3, attention=(1, 2, 3), classes=1000)
+_ADM256 = ADMStructure(channels=256, mult=(1, 1, 2, 2, 4, 4), blocks=2, attention=(3, 4, 5))
+_FFHQ256 = ADMStructure(channels=128, mult=(1, 1, 2, 2, 4, 4), blocks=1, attention=(4,))
+_ADM64 = ADMStructure(channels=192, mult=(1, 2, 3, 4), blocks=3, attention=(1, 2, 3), classes=1000)
 _LSUN256 = replace(_ADM256, out_channels=3, scale_shift=False)
 
 
-def _guided(file: str, structure: Structure = _ADM256, size: str = "2.21 GB") -> Preset:
-    return Preset(
+def _guided(file: str, structure: ADMStructure = _ADM256, size: str = "2.21 GB") -> ADMNetwork:
+    return ADMNetwork(
         structure=structure,
         qkv_order="legacy",
         image_size=256,
@@ -122,27 +123,30 @@ def _guided(file: str, structure: Structure = _ADM256, size: str = "2.21 GB") ->
     )
 
 
-def _karras(file: str, predicts: Predicts) -> Preset:
-    """A network of consistency_models."""
-    small = "imagenet64" in file
-    return Preset(
-        structure=replace(_ADM64, out_channels=3) if small else _LSUN256,
+def _karras(file: str, predicts: Predicts) -> ADMNetwork:
+    """Describe a network of consistency_models."""
+    if "imagenet64" in file:
+        structure, size, side = replace(_ADM64, out_channels=3), "1.18 GB", 64
+    else:
+        structure, size, side = _LSUN256, "2.11 GB", 256
+    return ADMNetwork(
+        structure=structure,
         qkv_order="new",
         predicts=predicts,
-        image_size=64 if small else 256,
+        image_size=side,
         url=_CONSISTENCY + file,
-        size="1.18 GB" if small else "2.11 GB",
+        size=size,
         licence=_MIT,
     )
 
 
-#: Name before the colon of `hrdis.load_prior`, and the network it stands for.
-PRESETS: dict[str, Preset] = {
+#: The networks by the scheme that loads them, which precedes the colon in `hrdis.load_prior`.
+NETWORKS: dict[str, ADMNetwork] = {
     "adm-imagenet256": _guided("256x256_diffusion_uncond.pt"),
     "adm-imagenet256-cond": _guided(
         "256x256_diffusion.pt", replace(_ADM256, classes=1000), "2.22 GB"
     ),
-    "adm-imagenet64-cond": Preset(
+    "adm-imagenet64-cond": ADMNetwork(
         structure=_ADM64,
         qkv_order="new",
         schedule="cosine",
@@ -151,7 +155,7 @@ PRESETS: dict[str, Preset] = {
         size="1.18 GB",
         licence=_MIT,
     ),
-    "adm-ffhq256": Preset(
+    "adm-ffhq256": ADMNetwork(
         structure=_FFHQ256,
         qkv_order="legacy",
         image_size=256,

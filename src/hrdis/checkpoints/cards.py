@@ -1,23 +1,23 @@
-"""Cards of priors: what a checkpoint is, where it comes from, and whether the file here is that
-one.
+"""Cards of priors: what a checkpoint is, where it comes from, and whether the file on this machine
+is that one.
 
-The cards of the checkpoints people use lie in ``cards.json``; a user's own in ``HOME/cards``, and
-files in ``HOME/priors/NAME``, where HOME is ``$HRDIS_HOME`` or the platform's cache folder. A file
-whose hash nobody published is pinned on first use: its hash is noted, and whatever lies there later
-must be the same.
+The cards of published checkpoints are in ``cards.json``; a user's own are in ``HOME/cards``, and
+downloaded files in ``HOME/priors/NAME``, where HOME is ``$HRDIS_HOME`` or hrdis in the platform's
+cache folder. A file whose hash nobody published is pinned on first use: its hash is noted, and
+every later file under its name must have it.
 """
 
-import json
-import os
 import re
-import sys
+import warnings
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from hashlib import file_digest
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 from pydantic.dataclasses import dataclass
+
+from ..files import cache_folder, read_json, sha256, write_json
 
 _STRICT = ConfigDict(extra="forbid")
 NAME = r"[a-z0-9][a-z0-9._-]*"
@@ -43,37 +43,35 @@ class File:
     @field_validator("name")
     @classmethod
     def _stays_inside(cls, name: str) -> str:
-        if (
-            not name
-            or "\\" in name
-            or PurePosixPath(name).is_absolute()
-            or ".." in PurePosixPath(name).parts
-        ):
+        path = PurePosixPath(name)
+        outside = path.is_absolute() or ".." in path.parts or "\\" in name
+        # Hidden names are those of locks and of downloads under way.
+        if not path.name or path.name.startswith(".") or outside:
             raise ValueError(f"{name!r} is no path inside a folder")
         return name
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Card:
-    """What is known of a prior.
+    """Description of a prior: its files, their origin and hashes, and what the network is.
 
     Args:
-        name: what `load_prior` calls it.
-        scheme: which loader reads it, a key of ``load.LOADERS``.
-        files: what it consists of.
+        name: the name that `load_prior` takes.
+        scheme: the loader that reads it, a key of ``LOADERS``.
+        files: the files it consists of.
         path: a folder of the user's own; "" for the cache.
-        load: what in the folder the loader is given; "." for the folder itself.
-        about: one line.
+        load: the file in the folder that the loader is given; "." for the folder itself.
+        about: description in one line.
         origin: the page it was published on.
-        licence: of the weights.
-        data: what it was trained on.
-        schedule, prediction: what its noise was, and what the network estimates.
+        licence: licence of the weights.
+        data: training data.
+        schedule, prediction: noise schedule of the training, and what the network predicts.
         size: side of its training images in pixels.
-        parameters: how many it has.
-        classes: how many labels it takes; None if it takes none.
-        roughly: size of all files in bytes, about.
-        hash_source: who says so, where a hash is given.
-        by_hand: where people find the file if a download by program fails.
+        parameters: number of parameters.
+        classes: number of labels it takes; None if it takes none.
+        roughly: approximate size of all files in bytes.
+        hash_source: who published the hashes that are given.
+        by_hand: the page where people find the file if a program cannot download it.
     """
 
     name: str
@@ -96,106 +94,143 @@ class Card:
 
     @property
     def folder(self) -> Path:
-        """Where its files lie, or will."""
-        return Path(self.path) if self.path else home() / "priors" / self.name
+        """Folder of its files, whether or not they are there."""
+        return Path(self.path) if self.path else cache_folder() / "priors" / self.name
 
     @property
     def target(self) -> str:
-        """What `load_prior` is to load in its place."""
+        """The "scheme:path" that `load_prior` loads for it."""
         return f"{self.scheme}:{self.folder / self.load}"
 
     @property
     def here(self) -> bool:
-        """Whether all its files exist."""
-        return all((self.folder / file.name).is_file() for file in self.files)
+        """True if all its files exist on this machine."""
+        return not self.missing
+
+    @property
+    def missing(self) -> list[File]:
+        """The files that are not on this machine."""
+        return [file for file in self.files if not (self.folder / file.name).is_file()]
+
+    @property
+    def bytes_here(self) -> int:
+        """Size of its files in bytes; all of them must exist."""
+        return sum((self.folder / file.name).stat().st_size for file in self.files)
 
 
+_CARD = TypeAdapter(Card)
 _CARDS = TypeAdapter(dict[str, Card])
 
 
-def home() -> Path:
-    """Where cards and files are kept: ``$HRDIS_HOME``, else hrdis in the platform's cache
-    folder.
+def published_cards() -> dict[str, Card]:
+    """Return the cards of published checkpoints by name; they come with the package."""
+    text = resources.files("hrdis") / "checkpoints" / "cards.json"
+    return _CARDS.validate_json(text.read_text(encoding="utf-8"))
+
+
+def all_cards() -> dict[str, Card]:
+    """Return every card by name: the published ones, then the user's own.
+
+    Warns:
+        UserWarning: for each card of the user's own that cannot be read and is left out.
     """
-    if os.environ.get("HRDIS_HOME"):
-        return Path(os.environ["HRDIS_HOME"]).expanduser()
-    if os.environ.get("XDG_CACHE_HOME"):
-        return Path(os.environ["XDG_CACHE_HOME"]).expanduser() / "hrdis"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "hrdis"
-    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "hrdis"
-
-
-def cards() -> dict[str, Card]:
-    """Every card by name: the shipped ones, then the user's own.
-
-    Raises:
-        ValueError: if a card of the user's own cannot be read.
-    """
-    shipped = _CARDS.validate_json(
-        (resources.files("hrdis") / "checkpoints" / "cards.json").read_text(encoding="utf-8")
-    )
-    for file in sorted((home() / "cards").glob("*.json")):
+    found = published_cards()
+    for file in sorted(_own_cards().glob("*.json")):
         try:
-            card = TypeAdapter(Card).validate_json(file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, ValidationError) as error:
-            raise ValueError(
-                f"The card {file} cannot be read ({str(error).splitlines()[0]}). A card that "
-                "`hrdis prior add` wrote is expected: remove that file."
-            ) from None
-        shipped.setdefault(card.name, card)
-    return shipped
+            card = _read_card(file)
+        except ValueError as error:
+            # One damaged card must not make all other priors unusable.
+            warnings.warn(str(error), stacklevel=2)
+        else:
+            found.setdefault(card.name, card)
+    return found
 
 
-def find(name: object) -> Card | None:
-    """The card of that name, if there is one."""
-    text = str(name)
-    if not re.fullmatch(
-        NAME, text
-    ):  # a path or "scheme:...": spare such a caller the reading of the cards
-        return None
-    return cards().get(text)
-
-
-def locate(name: str | Path) -> str | Path:
-    """What `load_prior` is to load for a name: that of a card becomes "scheme:path", any other is
-    handed back.
-
-    Nothing is downloaded. Every file is hashed, about a second for a gigabyte, and compared with
-    its card or its pin; one that has neither is pinned.
+def find_card(name: object) -> Card | None:
+    """Return the card of that name, or None.
 
     Raises:
-        ValueError: if a card's file is not here, or another one is.
+        ValueError: if it is a card of the user's own that cannot be read.
     """
-    card = find(name)
+    text = str(name)
+    # A path and "scheme:..." are not names; the prior in the package needs no cache folder.
+    if text == "default" or not re.fullmatch(NAME, text):
+        return None
+    published = published_cards()
+    if text in published:
+        return published[text]
+    file = _own_cards() / f"{text}.json"
+    if not file.is_file():
+        return None
+    card = _read_card(file)
+    return card if card.name == text else None
+
+
+def save_card(card: Card) -> Path:
+    """Write a card of the user's own; return its file."""
+    file = card_file(card.name)
+    write_json(file, _CARD.dump_python(card))
+    return file
+
+
+def card_file(name: str) -> Path:
+    """Return the file of a card of the user's own, whether or not it exists."""
+    return _own_cards() / f"{name}.json"
+
+
+def _own_cards() -> Path:
+    return cache_folder() / "cards"
+
+
+def _read_card(file: Path) -> Card:
+    try:
+        return _CARD.validate_json(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        raise ValueError(
+            f"The card {file} cannot be read ({str(error).splitlines()[0]}). A card that "
+            "`hrdis prior add` wrote is expected: remove that file."
+        ) from None
+
+
+def resolve_card(name: str | Path) -> str | Path:
+    """Resolve a card to "scheme:path" and verify its files; return any other name as it is.
+
+    Nothing is downloaded.
+
+    Raises:
+        ValueError: if a file of the card does not exist, or is not the right one.
+
+    Cost:
+        every file is hashed, about a second for a gigabyte.
+    """
+    card = find_card(name)
     if card is None:
         return name
-    if not card.here:
-        raise ValueError(
-            f"The prior {card.name!r} is not on this machine{_amount(card)}. {_how(card)}"
-        )
+    if card.missing:
+        amount = ""
+        if card.roughly:
+            amount = f" ({card.roughly / 1e6:.0f} MB, licence: {card.licence})"
+        first = card.missing[0]
+        if card.path:
+            fix = (
+                f"{card.folder / first.name} is expected, where it was added from. Put it back, or "
+                "add it anew."
+            )
+        else:
+            fix = (
+                f"{card.folder / first.name} is expected, from {first.url}: hrdis prior get "
+                f"{card.name}"
+            )
+        raise ValueError(f"The prior {card.name!r} is not on this machine{amount}. {fix}")
     verify(card)
     return card.target
 
 
-def _amount(card: Card) -> str:
-    return f" ({card.roughly / 1e6:.0f} MB, licence: {card.licence})" if card.roughly else ""
-
-
-def _how(card: Card) -> str:
-    missing = next(file for file in card.files if not (card.folder / file.name).is_file())
-    if card.path:
-        return (
-            f"{card.folder / missing.name} is expected, where it was added from. Put it back, or "
-            "add it anew."
-        )
-    return (
-        f"{card.folder / missing.name} is expected, from {missing.url}: hrdis prior get {card.name}"
-    )
+# ---- hashes and pins ----------------------------------------------------------------------------
 
 
 def verify(card: Card) -> dict[str, str]:
-    """Compare the files of a card with their hashes and pin those without; returns the hashes by
+    """Compare the files of a card with their hashes, pin those without, and return the hashes by
     file name.
 
     Raises:
@@ -206,80 +241,84 @@ def verify(card: Card) -> dict[str, str]:
         path = card.folder / file.name
         digest = sha256(path)
         expected = expected_hash(card, file)
-        if expected is not None and digest != expected:
-            raise ValueError(
-                f"{path} is not the file of the prior {card.name!r}: its SHA-256 is {digest}, "
-                f"{expected} is expected ({_says(card, file)}). Remove it and fetch it again: "
-                f"hrdis prior get {card.name}"
-            )
         if expected is None:
             pin(card, file, digest)
+        elif digest != expected:
+            source = card.hash_source or "its card"
+            if not file.sha256:
+                date = pins(card)[file.name]["date"]
+                source = f"pinned {date}; to pin anew, remove {_pins_file(card)}"
+            raise ValueError(
+                f"{path} is not the file of the prior {card.name!r}: its SHA-256 is {digest}, "
+                f"{expected} is expected ({source}). Remove it and fetch it again: "
+                f"hrdis prior get {card.name}"
+            )
         found[file.name] = digest
     return found
 
 
+def check_listed(card: Card, read: Iterable[Path]) -> None:
+    """Raise if a loader would read a file that the card does not list, and so nobody has hashed.
+
+    Args:
+        card: a card whose files were verified.
+        read: the files that the loader reads.
+
+    Raises:
+        ValueError: naming the file.
+    """
+    listed = {(card.folder / file.name).resolve() for file in card.files}
+    for path in read:
+        if path.is_file() and path.resolve() not in listed:
+            raise ValueError(
+                f"{path} is not on the card of the prior {card.name!r}, but would be loaded in "
+                "place of a file that is. Remove it, or add the folder under another name: "
+                "hrdis prior add NAME SCHEME:FOLDER"
+            )
+
+
 def expected_hash(card: Card, file: File) -> str | None:
-    """The hash a file must have: the published one, else the pinned one, else None."""
+    """Return the hash a file must have: the published one, else the pinned one, else None."""
     return file.sha256 or pins(card).get(file.name, {}).get("sha256")
 
 
-def _says(card: Card, file: File) -> str:
-    date = "" if file.sha256 else pins(card)[file.name]["date"]
-    return (
-        f"pinned {date}; to pin anew, remove {_pins_file(card)}"
-        if date
-        else card.hash_source or "its card"
-    )
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, read in pieces."""
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
-
-
 def pins(card: Card) -> dict[str, dict[str, str]]:
-    """What was noted of a card's files on first use."""
-    try:
-        values = json.loads(_pins_file(card).read_text(encoding="utf-8"))
-        return {
-            str(k): {"sha256": str(v["sha256"]), "date": str(v["date"])} for k, v in values.items()
-        }
-    except FileNotFoundError:
+    """Return hash and date that were noted for each file of a card when it was first used.
+
+    Raises:
+        ValueError: if the notes cannot be read.
+    """
+    file = _pins_file(card)
+    if not file.exists():
         return {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    found = {}
+    try:
+        for name, noted in read_json(file).items():
+            found[name] = {"sha256": str(noted["sha256"]), "date": str(noted["date"])}
+    except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
-            f"{_pins_file(card)} cannot be read ({error}). Remove it: files are pinned anew."
+            f"{file} cannot be read ({error}). Remove it: files are pinned anew."
+        ) from None
+    return found
+
+
+def pin(card: Card, file: File, digest: str) -> None:
+    """Note the hash of a file whose hash nobody published."""
+    noted = pins(card)
+    noted[file.name] = {"sha256": digest, "date": today()}
+    try:
+        write_json(_pins_file(card), noted)
+    except OSError as error:
+        raise ValueError(
+            f"The hash of {file.name} cannot be noted ({error}). A folder that can be written is "
+            "expected: HRDIS_HOME=/some/folder"
         ) from None
 
 
-def pin(card: Card, file: File, digest: str) -> dict[str, dict[str, str]]:
-    """Note the hash of a file whose hash nobody published."""
-    noted = pins(card) | {file.name: {"sha256": digest, "date": today()}}
-    write(_pins_file(card), noted)
-    return noted
-
-
 def _pins_file(card: Card) -> Path:
-    return home() / "pins" / f"{card.name}.json"
+    return cache_folder() / "pins" / f"{card.name}.json"
 
 
 def today() -> str:
-    """The date, for pins and cards."""
+    """Return the date in UTC, for pins and cards."""
     return datetime.now(UTC).date().isoformat()
-
-
-def write(path: Path, value: object) -> None:
-    """Write JSON, whole or not at all."""
-    write_text(path, json.dumps(value, indent=1) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,5 +1,5 @@
-"""Latent diffusion models on disk: the folder of a diffusers pipeline with unet/, vae/ (or vqvae/)
-and scheduler/.
+"""Folders of latent diffusion models: a diffusers pipeline with unet/, vae/ or vqvae/, and
+scheduler/.
 """
 
 from pathlib import Path
@@ -14,15 +14,15 @@ from ..priors.networks import CONDITIONS
 from ..priors.unet import UNetPrior
 from .diffusers import WEIGHTS, weights_in
 from .unet import build_unet, load_weights, read_config
-from .weights import shards
+from .weights import reading, shards
 
 NETWORKS = ("UNet2DModel", "UNet2DConditionModel")
 AUTOENCODERS = ("AutoencoderKL", "VQModel", "AutoencoderTiny")
 PROMPT = "prompt_embeds.safetensors"
 
 
-class Prompted(nn.Module):
-    """A network that is told a text, called without: it is told the same embedding every time.
+class FixedPromptNetwork(nn.Module):
+    """A text-conditional network that is called without a text, and told one embedding always.
 
     Args:
         net: called as ``net(x, t, encoder_hidden_states=...)``.
@@ -37,20 +37,20 @@ class Prompted(nn.Module):
         self.register_buffer("embedding", embedding)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        told = self.embedding.to(x.dtype).expand(len(x), -1, -1)
-        return cast(Tensor, self.net(x, t, encoder_hidden_states=told).sample)
+        embedding = self.embedding.to(x.dtype).expand(len(x), -1, -1)
+        return cast(Tensor, self.net(x, t, encoder_hidden_states=embedding).sample)
 
 
 def load_latent(folder: str | Path, dtype: torch.dtype = torch.float32) -> LatentPrior:
-    """Read a latent diffusion model from the folder of a diffusers pipeline; nothing but
-    safetensors and JSON is read.
+    """Read a latent diffusion model from the folder of a diffusers pipeline, of which only
+    safetensors and JSON files are read.
 
     A ``UNet2DModel`` is unconditional (CompVis/ldm-celebahq-256, its autoencoder a ``VQModel`` in
     ``vqvae/``). A ``UNet2DConditionModel`` is told one fixed embedding, that of
     ``prompt_embeds.safetensors`` in the folder.
 
     Args:
-        folder: where unet/, vae/ or vqvae/, and scheduler/ lie.
+        folder: the folder of unet/, vae/ or vqvae/, and scheduler/.
         dtype: precision of both networks; an autoencoder that overflows in float16
             (``force_upcast``) runs in float32.
 
@@ -66,7 +66,8 @@ def load_latent(folder: str | Path, dtype: torch.dtype = torch.float32) -> Laten
             "matching (SD 3, Flux) has no schedule of this kind."
         )
     scheduler = folder / "scheduler" / "scheduler_config.json"
-    steps = _noise(read_config(scheduler), scheduler)
+    noise = read_config(scheduler)
+    _check_scheduler(noise, scheduler)
     config = read_config(folder / "unet" / "config.json")
     _check_conditions(config, folder)
     vae = _autoencoder(folder, dtype)
@@ -77,61 +78,62 @@ def load_latent(folder: str | Path, dtype: torch.dtype = torch.float32) -> Laten
             f"autoencoder makes {latents}. A model without further inputs is expected (an "
             "inpainting or upscaling network has them)."
         )
-    net = build_unet(config, NETWORKS)
+    with torch.device("meta"):  # no weight may stay random, nor memory be spent before the check
+        net = build_unet(config, NETWORKS)
     load_weights(net, weights_in(folder / "unet", WEIGHTS))
+    levels = len(net.config["block_out_channels"])  # type: ignore[index]
     if config.get("_class_name") == "UNet2DConditionModel":
-        net = Prompted(net, _embedding(folder, config))
+        net = FixedPromptNetwork(net, _embedding(folder, config))
     prior = UNetPrior(
         nn.Module.to(net, dtype),
-        schedule_of(steps, scheduler),
-        steps.get("prediction_type", "epsilon"),
-        multiple=2 ** (len(config["block_out_channels"]) - 1),
+        schedule_of(noise, scheduler),
+        noise.get("prediction_type", "epsilon"),
+        multiple=2 ** (levels - 1),
     )
     return LatentPrior(prior, vae, name=folder.name)
 
 
 def weight_files(folder: str | Path) -> list[Path]:
-    """The files whose content decides what a model in a folder computes."""
+    """Return the files of weights that decide what a model in a folder computes."""
     folder = Path(folder).expanduser()
-    return [
-        file
-        for place in (folder / "unet", _autoencoder_folder(folder))
-        for file in _existing(weights_in(place, WEIGHTS))
-    ] + _existing(folder / PROMPT)
+    candidates = [
+        weights_in(folder / "unet", WEIGHTS),
+        weights_in(_autoencoder_folder(folder), WEIGHTS),
+        folder / PROMPT,
+    ]
+    files = []
+    for file in candidates:
+        if file.is_file():
+            files += shards(file)
+    return files
 
 
 def config_files(folder: str | Path) -> list[Path]:
-    """The configurations that decide what a model in a folder computes."""
+    """Return the configurations that decide what a model in a folder computes."""
     folder = Path(folder).expanduser()
-    places = (folder / "unet", _autoencoder_folder(folder))
-    files = [
-        *(place / "config.json" for place in places),
+    candidates = [
+        folder / "unet" / "config.json",
+        _autoencoder_folder(folder) / "config.json",
         folder / "scheduler" / "scheduler_config.json",
     ]
-    return [file for file in files if file.is_file()]
+    return [file for file in candidates if file.is_file()]
 
 
-def _existing(file: Path) -> list[Path]:
-    return shards(file) if file.is_file() else []
-
-
-def _noise(config: dict[str, Any], file: Path) -> dict[str, Any]:
-    """The scheduler's configuration, if it is one of a discrete variance-preserving diffusion."""
-    name = str(config.get("_class_name", ""))
-    if name.startswith("Flow") or config.get("rescale_betas_zero_snr"):
-        what = (
-            f"a {name}"
-            if name.startswith("Flow")
-            else "rescale_betas_zero_snr, noise without any signal at the top"
-        )
+def _check_scheduler(config: dict[str, Any], file: Path) -> None:
+    """Raise unless the scheduler is one of a discrete variance-preserving diffusion."""
+    name, fault = str(config.get("_class_name", "")), ""
+    if name.startswith("Flow"):
+        fault = f"a {name}"
+    elif config.get("rescale_betas_zero_snr"):
+        fault = "rescale_betas_zero_snr, noise without any signal at the top"
+    if fault:
         raise ValueError(
-            f"{file} has {what}. A schedule of betas that leaves some signal is expected."
+            f"{file} has {fault}. A schedule of betas that leaves some signal is expected."
         )
-    return config
 
 
 def _check_conditions(config: dict[str, Any], folder: Path) -> None:
-    """Raise if a network wants to be told what nobody tells it here."""
+    """Raise if a network expects an input that a prior does not give."""
     for key in ("num_class_embeds", *CONDITIONS):
         if config.get(key) not in (None, False):
             raise ValueError(
@@ -142,12 +144,14 @@ def _check_conditions(config: dict[str, Any], folder: Path) -> None:
 
 
 def _autoencoder(folder: Path, dtype: torch.dtype) -> nn.Module:
-    where = _autoencoder_folder(folder)
-    config = read_config(where / "config.json")
-    vae = build_unet(config, AUTOENCODERS)
-    load_weights(vae, weights_in(where, WEIGHTS))
-    full = dtype == torch.float16 and config.get("force_upcast", False)
-    return nn.Module.to(vae, torch.float32 if full else dtype)
+    place = _autoencoder_folder(folder)
+    config = read_config(place / "config.json")
+    with torch.device("meta"):
+        vae = build_unet(config, AUTOENCODERS)
+    load_weights(vae, weights_in(place, WEIGHTS))
+    if dtype == torch.float16 and config.get("force_upcast", False):
+        dtype = torch.float32
+    return nn.Module.to(vae, dtype)
 
 
 def _autoencoder_folder(folder: Path) -> Path:
@@ -155,8 +159,7 @@ def _autoencoder_folder(folder: Path) -> Path:
 
 
 def _embedding(folder: Path, config: dict[str, Any]) -> Tensor:
-    """The text every picture is said to have."""
-    from safetensors import SafetensorError
+    """Read the embedding of the text that every image is said to show."""
     from safetensors.torch import load_file
 
     features, file = config.get("cross_attention_dim"), folder / PROMPT
@@ -170,19 +173,11 @@ def _embedding(folder: Path, config: dict[str, Any]) -> Tensor:
             "text, such as the empty one, is expected beside unet/, made once with diffusers: "
             f"{how}"
         )
-    try:
+    with reading(file):
         tensors = list(load_file(file).values())
-    except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"{file} cannot be read ({error}). It is truncated or no safetensors file."
-        ) from None
-    shapes = [tuple(e.shape) for e in tensors]
-    if (
-        len(tensors) != 1
-        or tensors[0].ndim not in (2, 3)
-        or shapes[0][-1] != features
-        or shapes[0][:-2] not in ((), (1,))
-    ):
+    shapes = [tuple(tensor.shape) for tensor in tensors]
+    fits = len(shapes) == 1 and len(shapes[0]) in (2, 3) and shapes[0][-1] == features
+    if not fits or shapes[0][:-2] not in ((), (1,)):
         raise ValueError(
             f"{file} holds tensors of shapes {shapes}. One of shape (1, tokens, {features}) is "
             f"expected: {how}"

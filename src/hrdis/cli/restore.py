@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from hrdis import presets
-from hrdis.checkpoints.load import presets_of
+from hrdis.checkpoints import presets_of
 from hrdis.restoration import FileOptions, plugin, prepare
 from hrdis.solvers import SOLVERS
 from hrdis.tasks import TASKS

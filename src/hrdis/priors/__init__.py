@@ -1,4 +1,7 @@
-"""Diffusion priors."""
+"""Diffusion priors: networks, closed forms, tiles, latents, and adapters of other libraries."""
+
+import warnings
+from importlib import import_module
 
 from .azula import from_azula as from_azula
 from .base import Prediction as Prediction
@@ -17,3 +20,22 @@ from .latent import LatentPrior as LatentPrior
 from .small_unet import SmallUNet as SmallUNet
 from .tiled import Tiled as Tiled
 from .unet import UNetPrior as UNetPrior
+
+#: Names that moved, and their new places. They keep working for one minor version.
+_MOVED = {
+    "adopt": "hrdis.priors.as_prior",
+    "load_prior": "hrdis.load_prior",
+    "adm": "hrdis.checkpoints.adm",
+    "cards": "hrdis.checkpoints.cards",
+    "checkpoints": "hrdis.checkpoints",
+}
+
+
+def __getattr__(name: str) -> object:
+    new = _MOVED.get(name)
+    if new is None:
+        raise AttributeError(f"module 'hrdis.priors' has no attribute {name!r}", name=name)
+    warnings.warn(f"hrdis.priors.{name} is now {new}", DeprecationWarning, stacklevel=2)
+    module, _, attribute = new.rpartition(".")
+    import_module("hrdis.checkpoints.load")  # makes its modules attributes of the room
+    return getattr(import_module(module), attribute)

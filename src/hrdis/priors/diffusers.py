@@ -1,5 +1,6 @@
-"""diffusers' live objects as priors: noise predictors, EDM and consistency networks."""
+"""diffusers' objects in memory as priors: noise predictors, EDM and consistency networks."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -11,35 +12,37 @@ from .base import ADAPTERS, Prior
 from .denoiser import DenoiserPrior, consistency, edm
 from .networks import unwrapped
 from .small_unet import SmallUNet
-from .unet import Network, UNetPrior
+from .unet import AnySizeNetwork, UNetPrior
 
 Kind = Literal["edm", "consistency"]
+
+#: Most training times that are believed: the schedule is a table. Published models have up to 4000.
+MOST_TIMES = 100_000
 
 
 def from_diffusers(
     unet: nn.Module, scheduler: Any, name: str = "custom", kind: Kind | None = None
 ) -> Prior:
-    """A live ``UNet2DModel`` with its scheduler as a prior; the network is frozen and shared, not
-    copied.
+    """Convert a ``UNet2DModel`` with its scheduler to a prior; the network is frozen and shared,
+    not copied.
 
-    Of DataParallel, DistributedDataParallel and torch.compile the network inside is taken; it is
-    compiled where it is used, by ``prior.net.compile()``.
+    The network is taken out of DataParallel, DistributedDataParallel and torch.compile; compile it
+    again by ``prior.net.compile()``.
 
-    The scheduler's class and configuration say what the network is: ``EDMEulerScheduler`` and
-    ``EDMDPMSolverMultistepScheduler`` a raw EDM network, ``CMStochasticIterativeScheduler`` a
-    consistency model, all that have betas a predictor of noise, v or image. What they clip or
-    threshold while sampling is not done here.
+    The scheduler's class and configuration tell what the network predicts: with
+    ``EDMEulerScheduler`` and ``EDMDPMSolverMultistepScheduler`` it is a raw EDM network, with
+    ``CMStochasticIterativeScheduler`` a consistency model, with all that have betas a predictor of
+    noise, v or the image. Clipping and thresholding of the scheduler's sampling are not done here.
 
     Args:
         unet: a diffusers ``UNet2DModel``.
         scheduler: a diffusers scheduler, or its configuration.
-        name: for records and messages.
-        kind: the preconditioning of the network, where the scheduler does not say.
+        name: name for records and messages.
+        kind: the preconditioning of the network, where the scheduler does not tell it.
 
     Raises:
-        TypeError: if unet is no such network, or scheduler no scheduler.
-        ValueError: for a scheduler without betas that is none of these, or what else cannot be a
-            prior.
+        TypeError: if unet is not such a network, or scheduler not a scheduler.
+        ValueError: for other schedulers without betas, and for networks that cannot be priors.
 
     Example:
         >>> from_diffusers("unet", None)
@@ -47,12 +50,14 @@ def from_diffusers(
         TypeError: unet is a str. A diffusers UNet2DModel is expected: from_diffusers(unet,
             scheduler).
     """
-    unet = unwrapped(unet) if isinstance(unet, nn.Module) else unet
+    if isinstance(unet, nn.Module):
+        unet = unwrapped(unet)
     if not is_unet(unet):
-        text = "It wants a text, which is told once: hrdis.load_prior('latent:FOLDER'). "
+        text = ""
+        if _is_of_diffusers(unet, "UNet2DConditionModel"):
+            text = "It wants a text, which is told once: hrdis.load_prior('latent:FOLDER'). "
         raise TypeError(
-            f"unet is a {type(unet).__name__}. "
-            f"{text if _named(unet, 'UNet2DConditionModel') else ''}"
+            f"unet is a {type(unet).__name__}. {text}"
             "A diffusers UNet2DModel is expected: from_diffusers(unet, scheduler)."
         )
     config = scheduler if isinstance(scheduler, Mapping) else getattr(scheduler, "config", None)
@@ -69,52 +74,69 @@ def from_diffusers(
 
 def is_unet(value: object) -> bool:
     """Return True for diffusers' ``UNet2DModel``, wrapped or not, without importing diffusers."""
-    return isinstance(value, nn.Module) and _named(unwrapped(value), "UNet2DModel")
+    return isinstance(value, nn.Module) and _is_of_diffusers(unwrapped(value), "UNet2DModel")
 
 
-def _named(value: object, name: str) -> bool:
-    return any(
-        c.__name__ == name and c.__module__.startswith("diffusers.") for c in type(value).__mro__
-    )
+def _is_of_diffusers(value: object, name: str) -> bool:
+    """Return True if a value's class, or one it derives from, is diffusers' class of that name."""
+    for base in type(value).__mro__:
+        if base.__name__ == name and base.__module__.startswith("diffusers."):
+            return True
+    return False
 
 
 def prior_of(
     net: nn.Module, config: Mapping[str, Any], where: str, name: str, kind: Kind | None
 ) -> Prior:
-    """The prior that a scheduler's configuration makes of a network."""
+    """Make the prior of a network and the configuration of its scheduler.
+
+    Args:
+        net: a ``UNet2DModel`` or `SmallUNet`, wrapped or not.
+        config: configuration of the scheduler.
+        where: origin of the configuration, for messages.
+        name: name for records and messages.
+        kind: the preconditioning of the network, where the scheduler does not tell it.
+
+    Raises:
+        ValueError: if the configuration is not understood.
+    """
     scheduler = str(config.get("_class_name", ""))
     inner: Any = unwrapped(net)
-    multiple = (
-        inner.multiple
-        if isinstance(inner, SmallUNet)
-        else 2 ** (len(inner.config["block_out_channels"]) - 1)
-    )
+    if isinstance(inner, SmallUNet):
+        multiple = inner.multiple
+    else:
+        multiple = 2 ** (len(inner.config["block_out_channels"]) - 1)
     predicts = config.get("prediction_type", "epsilon")
-    cm = scheduler == "CMStochasticIterativeScheduler"
-    if kind is None and (cm or scheduler.startswith("EDM")):
-        kind = "consistency" if cm else "edm"
+    of_consistency = scheduler == "CMStochasticIterativeScheduler"
+    if kind is None and of_consistency:
+        kind = "consistency"
+    elif kind is None and scheduler.startswith("EDM"):
+        kind = "edm"
     if kind is None:
-        if scheduler and not any(
-            key in config for key in ("beta_schedule", "beta_start", "trained_betas")
-        ):
+        betas = {"beta_schedule", "beta_start", "trained_betas"}
+        if scheduler and not betas & config.keys():
             raise ValueError(
                 f"{where} is a {scheduler}, which has no betas. A scheduler of DDPM's kind, EDM's "
                 "or that of consistency models is expected; flow matching and score models in "
                 "continuous time are not priors here."
             )
-        return UNetPrior(net, schedule_of(dict(config), where), predicts, multiple, name)
+        return UNetPrior(net, schedule_of(config, where), predicts, multiple, name)
     if predicts != "epsilon":
         raise ValueError(
             f"{where} has prediction_type {predicts!r}. 'epsilon' is expected of an EDM network."
         )
-    network = Network(net, multiple)
-    told = 250.0 if cm or kind == "consistency" else 0.25
-    low, high, data = (
-        float(config.get(f"sigma_{k}", v)) for k, v in (("min", 0.002), ("max", 80), ("data", 0.5))
-    )
-    D = edm(network, data, told) if kind == "edm" else consistency(network, data, low, told)
+    network = AnySizeNetwork(net, multiple)
+    # Networks of consistency_models, EDM ones too, are given 1000 ln(s) / 4, others ln(s) / 4.
+    log_scale = 250.0 if of_consistency or kind == "consistency" else 0.25
+    low = _number(config, "sigma_min", 0.002, where)
+    high = _number(config, "sigma_max", 80.0, where)
+    data = _number(config, "sigma_data", 0.5, where)
+    if kind == "edm":
+        denoiser = edm(network, data, log_scale)
+    else:
+        denoiser = consistency(network, data, low, log_scale)
     return DenoiserPrior(
-        D,
+        denoiser,
         sigma_min=low,
         sigma_max=high,
         channels=network.channels,
@@ -123,40 +145,68 @@ def prior_of(
     )
 
 
-def schedule_of(config: dict[str, Any], where: object = "the scheduler") -> Schedule:
-    """The `Schedule` of a diffusers scheduler configuration: linear, scaled-linear or cosine betas.
+def schedule_of(config: Mapping[str, Any], where: object = "the scheduler") -> Schedule:
+    """Return the `Schedule` of a diffusers scheduler configuration: linear, scaled-linear or cosine
+    betas.
 
-    What concerns only diffusers' own sampling is not used: ``clip_sample``, ``thresholding``,
+    Settings of diffusers' own sampling are not used: ``clip_sample``, ``thresholding``,
     ``variance_type``, ``timestep_spacing``.
 
+    Args:
+        config: the configuration.
+        where: its origin, for messages.
+
     Raises:
-        ValueError: for other betas, or where all signal is gone at the top
-            (``rescale_betas_zero_snr``).
+        ValueError: for other betas, for values that are not betas, or if all signal is gone at the
+            last time (``rescale_betas_zero_snr``).
     """
-    first, last = config.get("beta_start", 1e-4), config.get("beta_end", 0.02)
     length, kind = config.get("num_train_timesteps", 1000), config.get("beta_schedule", "linear")
+    if type(length) is not int or not 1 <= length <= MOST_TIMES:
+        raise ValueError(
+            f"{where} has num_train_timesteps {length!r}. A whole number from 1 to {MOST_TIMES} is "
+            "expected."
+        )
     if config.get("rescale_betas_zero_snr"):
         raise ValueError(
             f"{where} has rescale_betas_zero_snr: at the last time nothing of the image is left, "
             "which no schedule here can say. A network trained without it is expected."
         )
-    if config.get("trained_betas"):
-        return Schedule(
-            (1 - torch.tensor(config["trained_betas"], dtype=torch.float64, device="cpu")).cumprod(
-                0
-            )
-        )
-    if kind == "linear":
-        return Schedule.linear(length, first, last)
-    if kind == "scaled_linear":
-        beta = torch.linspace(first**0.5, last**0.5, length, dtype=torch.float64, device="cpu") ** 2
-        return Schedule((1 - beta).cumprod(0))
-    if kind == "squaredcos_cap_v2":
-        return Schedule.cosine(length)
+    first, last = 0.0, 0.0
+    if kind in ("linear", "scaled_linear") and not config.get("trained_betas"):
+        first = _number(config, "beta_start", 1e-4, where)
+        last = _number(config, "beta_end", 0.02, where)
+    try:
+        if config.get("trained_betas"):
+            beta = torch.tensor(config["trained_betas"], dtype=torch.float64, device="cpu")
+            return Schedule((1 - beta).cumprod(0))
+        if kind == "linear":
+            return Schedule.linear(length, first, last)
+        if kind == "scaled_linear":
+            root = torch.linspace(first**0.5, last**0.5, length, dtype=torch.float64, device="cpu")
+            return Schedule((1 - root**2).cumprod(0))
+        if kind == "squaredcos_cap_v2":
+            return Schedule.cosine(length)
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"{where} makes no noise schedule ({reason}). Betas between 0 and 1 are expected."
+        ) from None
     raise ValueError(
         f"{where} has beta_schedule {kind!r}. 'linear', 'scaled_linear' or 'squaredcos_cap_v2' is "
         "expected."
     )
+
+
+def _number(config: Mapping[str, Any], key: str, default: float, where: object) -> float:
+    """Return a positive number of a configuration.
+
+    Raises:
+        ValueError: if the entry is anything else.
+    """
+    value = config.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ValueError(f"{where} has {key} {value!r}. A positive number is expected.")
+    return float(value)
 
 
 def is_pair(value: object) -> bool:

@@ -1,5 +1,5 @@
-"""Live networks: what is inside of torch's wrappers, and what they want to be told beside the
-picture and the time.
+"""Inspection of networks in memory: the network inside torch's wrappers, and the inputs it expects
+besides image and time.
 """
 
 import inspect
@@ -8,8 +8,7 @@ from typing import Any
 
 from torch import nn
 
-#: Entries of diffusers' configurations, and what a network that has them wants beside the picture
-#: and the time.
+#: Entries of diffusers' configurations, and the further input that a network with them expects.
 CONDITIONS = {
     "class_embed_type": "a number or a vector",
     "addition_embed_type": "further embeddings",
@@ -40,23 +39,27 @@ def unwrapped(net: nn.Module) -> nn.Module:
 
 
 def config_of(net: nn.Module) -> dict[str, Any]:
-    """Return the configuration of a network, of diffusers or of ours; {} where it has none."""
+    """Return the configuration of a diffusers network or a `SmallUNet`; {} for other networks."""
     config = getattr(unwrapped(net), "config", {})
     return dict(config) if isinstance(config, Mapping) else dict(getattr(config, "__dict__", {}))
 
 
 def check_conditions(config: Mapping[str, Any], what: str) -> None:
-    """Raise if a configuration is that of a network that wants what no prior here tells it.
+    """Raise if a configuration is of a network with inputs that no prior gives.
+
+    Args:
+        config: the configuration.
+        what: its owner, for the message.
 
     Raises:
         ValueError: naming the entry.
     """
     for key, wants in CONDITIONS.items():
         value = config.get(key)
-        if value in (None, False) or (
-            key == "class_embed_type" and config.get("num_class_embeds") is not None
-        ):
+        if value is None or value is False:
             continue
+        if key == "class_embed_type" and config.get("num_class_embeds") is not None:
+            continue  # classes, which priors do give
         raise ValueError(
             f"{what} has {key} {value!r}: the network wants {wants} beside every picture, which no "
             "prior here hands on. A network without it is expected; classes are known by "
@@ -72,35 +75,43 @@ def check_conditions(config: Mapping[str, Any], what: str) -> None:
 
 
 def check_call(call: Callable[..., Any], given: int, name: str, what: str) -> None:
-    """Raise unless something can be called with so many arguments.
+    """Raise unless a network or a function can be called with a number of arguments.
 
     Args:
-        call: a network or a function.
-        given: how many it is called with, by position.
-        name: the arguments, for the message: "picture and time".
-        what: the thing itself, for the message.
+        call: the network or function.
+        given: number of arguments, given by position.
+        name: description of the arguments, for the message: "picture and time".
+        what: description of the network or function, for the message.
 
     Raises:
-        TypeError: naming what else it wants, with code that says it.
+        TypeError: naming the further arguments it needs, with code that gives them.
     """
     target = unwrapped(call).forward if isinstance(call, nn.Module) else call
     try:
         parameters = list(inspect.signature(target).parameters.values())
     except (TypeError, ValueError):  # written in C, or hidden: the first call will tell
         return
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if len(positional) < given and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+    positional, keywords, any_number = [], [], False
+    for parameter in parameters:
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            positional.append(parameter)
+        elif parameter.kind is parameter.KEYWORD_ONLY:
+            keywords.append(parameter)
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            any_number = True
+    if len(positional) < given and not any_number:
         raise TypeError(
             f"{what} is called with {name}, but takes {len(positional)} arguments. {given} are "
             "expected."
         )
-    needed = [p.name for p in [*positional[given:],
-        *(p for p in parameters if p.kind is p.KEYWORD_ONLY)]
-              if p.default is p.empty]  # fmt: skip
+    needed = []
+    for parameter in [*positional[given:], *keywords]:
+        if parameter.default is parameter.empty:
+            needed.append(parameter.name)
     if needed:
         forward = "net.forward" if isinstance(call, nn.Module) else "call"
+        arguments = ", ".join(f"{parameter}=..." for parameter in needed)
         raise TypeError(
             f"{what} wants {', '.join(needed)} beside {name}, which no prior here hands on. Tell "
-            f"it once: {forward} = functools.partial({forward}, "
-            f"{', '.join(f'{n}=...' for n in needed)})."
+            f"it once: {forward} = functools.partial({forward}, {arguments})."
         )

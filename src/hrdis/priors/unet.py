@@ -1,5 +1,5 @@
-"""A diffusers `UNet2DModel` as a prior: any image size; noise, v or image prediction; its own
-precision; labels.
+"""Networks that predict noise, v or the image as priors: any image size, grey images, a precision
+of their own, labels.
 """
 
 from typing import Literal, get_args
@@ -15,9 +15,11 @@ from .networks import check_call, check_conditions, config_of, uncopied, unwrapp
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
 
 
-class Network(nn.Module):
-    """A network that sees images of any size, grey ones too, in its own precision: frozen, in eval
-    mode.
+class AnySizeNetwork(nn.Module):
+    """Wrapper that runs a network on images of any size, colour or grey, in the network's
+    precision.
+
+    The network is frozen and put in eval mode.
 
     Args:
         net: called as ``net(x, time).sample`` or ``net(x, time)``, x of shape (b, c, h, w), time of
@@ -42,32 +44,40 @@ class Network(nn.Module):
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Channels of the images it can see."""
+        """Image channels it accepts: 3 stands for grey images too."""
         return (1, 3) if self.width == 3 else (self.width,)
 
     @property
     def dtype(self) -> torch.dtype:
-        """The precision the network runs in; images keep the caller's."""
+        """Precision the network runs in; images keep the caller's."""
         return next(self.net.parameters()).dtype
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
-        """What the network says of x, (b, k c, h, w), of a grey image the mean of the three
-        channels.
+        """Return the network's output for x, (b, k c, h, w); average the channels of a grey image.
+
+        Args:
+            x: (b, c, h, w) images.
+            time: (b,) times.
+            label: (b,) classes, for a class-conditional network.
         """
         b, c, h, w = x.shape
         grey = c == 1 and self.width == 3
-        shown = pad(x.expand(-1, 3, -1, -1) if grey else x, -h % self.multiple, -w % self.multiple)
-        shown = shown.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        out = self.net(shown, time, **({} if label is None else {"class_labels": label}))
+        if grey:
+            x = x.expand(-1, 3, -1, -1)
+        padded = pad(x, -h % self.multiple, -w % self.multiple)
+        padded = padded.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        options = {} if label is None else {"class_labels": label}
+        out = self.net(padded, time, **options)
+        # diffusers' networks return a record, others the tensor itself.
         out = getattr(out, "sample", out)[..., :h, :w].to(x.dtype)
         return out.reshape(b, -1, 3, h, w).mean(2) if grey else out
 
 
 class UNetPrior(Prior):
-    """A noise-predicting network behind `Prior`'s one call.
+    """Prior of a network that predicts noise, v or the image.
 
-    The network sees the image padded by reflection to a multiple of what its levels halve; grey
-    images are replicated to three channels and the answer is averaged back; a second half of output
+    Images are padded by reflection to a multiple of what the network's levels halve. Grey images
+    are replicated to three channels, and the output is averaged back. A second half of output
     channels is the learned variance, ``Prediction.v``. From the output o the two estimates are
 
         epsilon:  eps = o,                             x0_hat = (x_t - b o) / a
@@ -77,11 +87,11 @@ class UNetPrior(Prior):
     with a = sqrt(alpha_bar_t), b = sqrt(1 - alpha_bar_t).
 
     Args:
-        net: see ``Network``.
-        schedule: what the network was trained with.
-        prediction_type: what it predicts.
+        net: see ``AnySizeNetwork``.
+        schedule: the noise schedule of its training; the linear one by default.
+        prediction_type: the quantity it predicts, see above.
         multiple: image sides are padded to a multiple of this.
-        name: for records and messages.
+        name: name for records and messages.
 
     Cost:
         one network call, without gradient unless the caller asks for one through x_t; weights are
@@ -102,24 +112,24 @@ class UNetPrior(Prior):
                 f"prediction_type is {prediction_type!r}. 'epsilon', 'v_prediction' or 'sample' is "
                 "expected."
             )
-        self.network = Network(net, multiple)
+        self.network = AnySizeNetwork(net, multiple)
         self.schedule = schedule or Schedule.linear()
         self.prediction_type, self.name = prediction_type, name
         self.channels, self.classes = self.network.channels, self.network.classes
 
     @property
     def net(self) -> nn.Module:
-        """The network itself."""
+        """The network, without its wrapper."""
         return self.network.net
 
     @property
     def multiple(self) -> int:
-        """Image sides are padded to a multiple of this."""
+        """Number that the sides of images are padded to a multiple of."""
         return self.network.multiple
 
     @property
     def dtype(self) -> torch.dtype:
-        """The precision the network runs in; states keep the caller's."""
+        """Precision the network runs in; states keep the caller's."""
         return self.network.dtype
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:
@@ -135,7 +145,9 @@ class UNetPrior(Prior):
 
 
 def pad(x: Tensor, below: int, right: int) -> Tensor:
-    """Pad at the bottom and the right by reflection, in as many turns as a small image needs."""
+    """Pad at the bottom and the right by reflection, repeatedly where the image is smaller than the
+    padding.
+    """
     while below or right:
         b, r = min(below, max(x.shape[-2] - 1, 0)), min(right, max(x.shape[-1] - 1, 0))
         if (below and not b) or (right and not r):  # a side of one pixel has nothing to reflect

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from .. import images
 from ..arguments import check
-from ..checkpoints import load_prior
-from ..checkpoints.load import weights_sha256
+from ..checkpoints import load_prior, weights_sha256
 from ..devices import DTYPES, pick_device
 from ..driver import Iteration, iterate
 from ..messages import level_outside

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from torch import Tensor
 
-from ..checkpoints.load import presets_of
+from ..checkpoints import presets_of
 from ..devices import Precision, pick_device
 from ..messages import for_python, unknown
 from ..operators import Operator

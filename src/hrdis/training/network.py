@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..files import write_atomically, write_text
-from ..priors.small_unet import SmallUNet
+from ..priors import SmallUNet
 from ..rng import stream
 from ..schedule import Schedule
 from .settings import TrainSettings

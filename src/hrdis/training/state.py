@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints.weights import differences
+from ..checkpoints import differences
 from ..files import write_atomically, write_text
 from .batches import CACHE
 from .muon import MuonAdamW

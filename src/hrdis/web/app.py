@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from ..checkpoints.cards import cards
+from ..checkpoints import all_cards
 from .controls import controls
 from .events import (
     changed_setting,
@@ -135,7 +135,7 @@ def _offered(priors: Sequence[str]) -> list[str]:
     here.
     """
     names = [*priors, "default"]
-    for card in cards().values():
+    for card in all_cards().values():
         if card.here:
             names.append(card.name)
     return list(dict.fromkeys(names))

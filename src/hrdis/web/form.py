@@ -11,7 +11,7 @@ import torch
 
 from .. import images
 from ..arguments import able
-from ..checkpoints.load import presets_of
+from ..checkpoints import presets_of
 from ..presets import Choice, choose
 from ..problem import Problem
 from ..restoration import FileOptions

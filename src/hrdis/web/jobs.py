@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from .. import images
-from ..checkpoints import load_prior
-from ..checkpoints.load import identity
+from ..checkpoints import identity, load_prior
 from ..messages import for_page
 from ..priors import Prior
 from ..restoration import FileOptions, Job, Restoration, prepare

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ...checkpoints import load_prior
-from ...checkpoints.load import identity, is_trained_here, scheme_of, weights_sha256
+from ...checkpoints import identity, is_trained_here, load_prior, scheme_of, weights_sha256
 from ...devices import DTYPES, pick_device
 from ...messages import unknown
 from ...priors import Prior
