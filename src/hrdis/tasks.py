@@ -88,8 +88,9 @@ class Task:
         return self.size(y_shape)
 
     def with_weights(self, weights: str | Path | Mapping[str, Tensor]) -> "Task":
-        """The same task with the weights of its network, a file or a state dict, read once for all
-        its operators.
+        """Return the same task with the weights of its network.
+
+        They are read once for all its operators, from a file or a state dict.
 
         Raises:
             ValueError: for a task without a network, or as `NonlinearBlur` for weights that do not
@@ -104,7 +105,7 @@ class Task:
 
     @property
     def solver(self) -> str:
-        """The solver ``hrdis restore`` takes unless told otherwise."""
+        """Name of the solver that ``hrdis restore`` takes unless told otherwise."""
         return "blindhrdis" if self.blind else "hrdis"
 
 

@@ -14,6 +14,7 @@ from hrdis.restoration import FileOptions, prepare
 from hrdis.tasks import TASKS
 from tests.cli.test_cli import FAST, photo, run
 from tests.cli.test_cli import prior as prior
+from tests.common.toys import rel
 
 ARRAYS = [name for name, task in TASKS.items() if not task.picture]
 SOLVER = hrdis.HRDIS(steps=3, start=300)
@@ -55,7 +56,7 @@ def test_operator_is_the_one_that_measured(
     y = degrade(tmp_path, task, mode, "--seed", 3)
     problem = job(tmp_path, y, task, prior).problem
     x = images.load(tmp_path / "in.png")
-    torch.testing.assert_close(problem.A(x), problem.y, rtol=0, atol=1e-5)
+    assert rel(problem.A(x), problem.y) < 1e-4  # the angles of CT are kept in float32 here
 
 
 @every_task
@@ -104,7 +105,7 @@ BAD = {
     "restore y.npy --task mri4 -o out.png": "which the task 'mri4' does not measure",
     "restore y.npy --task ct60 -o out.png": "which the task 'ct60' does not measure",
     "restore y.npy --task cs25 --mask in.png -o out.png": "--mask is given, but the task 'cs25'",
-    "restore huge.npy --task phase -o out.png": "which the task 'phase' does not measure",
+    "restore huge.npy --task cs10 -o out.png": "92 megapixels",
     "degrade in.png --task cs25 -o y.png": "A .npy file is expected: -o y.npy",
     "degrade in.png --task phase -o nowhere.npy/y.npy": "Nothing can be written to nowhere.npy",
 }
@@ -117,7 +118,7 @@ def test_array_that_does_not_fit_is_refused(
     monkeypatch.chdir(tmp_path)
     degrade(tmp_path, "cs25")
     (tmp_path / "nowhere.npy").write_text("a file")
-    np.save("huge.npy", np.zeros((1, 1, 200_000, 1), np.float32))
+    np.save("huge.npy", np.zeros((1, 1, 300, 300, 102), np.int8))
     before = sorted(path.name for path in tmp_path.iterdir())
     capfd.readouterr()
     assert run(*words.split()) == 2

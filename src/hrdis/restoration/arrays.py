@@ -13,14 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import images
 from ..messages import level_outside
 from ..operators import Operator
 from ..tasks import Task
 from . import plugin
-from .inputs import Inputs
+from .inputs import Inputs, check_pixels
 from .options import Options
 
+#: Errors of an operator that is asked for a shape of other axes or sides.
+REFUSALS = (IndexError, TypeError, ValueError, RuntimeError)
 LARGEST_RECORD = 1_000_000  # bytes; records of this program have some thousand
 
 
@@ -76,14 +77,15 @@ def operator_of_measurement(
     problem += "not measure. An array that hrdis degrade wrote with this task is expected."
     try:
         h, w = task.size_of(tuple(y.shape))
-        if h * w > images.MAX_PIXELS:
-            raise ValueError("too large")
+    except REFUSALS:
+        raise ValueError(problem) from None
+    check_pixels(options, h, w)  # before memory is spent on an operator of that size
+    try:
         A = task.build(h, w, seed, 0)
         shape = A.image_shape(tuple(y.shape))
         with torch.no_grad():
             measured = A(y.new_zeros(shape)).shape
-    except (IndexError, TypeError, ValueError, RuntimeError):
-        # A shape of other axes or sides fails where it is first used, in many ways.
+    except REFUSALS:
         raise ValueError(problem) from None
     if measured != y.shape:
         raise ValueError(problem)
