@@ -10,20 +10,25 @@ from .linalg import rms
 
 
 def psnr(x: Tensor, truth: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each image in dB: -10 log10 of the mean squared error on [0,
-    1]; (b,).
+    """Return the peak signal-to-noise ratio of each image in dB, (b,).
+
+    It is -10 log10 of the mean squared error on [0, 1].
     """
     return -20 * rms(_unit(x) - _unit(truth)).log10()
 
 
 def psnr_pooled(x: Tensor, truth: Tensor) -> float:
-    """PSNR of the mean squared error over all images: flat pictures do not dominate it."""
+    """Return the PSNR of the mean squared error over all images.
+
+    Flat pictures do not dominate it.
+    """
     return -10 * float((_unit(x) - _unit(truth)).square().mean().log10())
 
 
 def ssim(x: Tensor, truth: Tensor) -> Tensor:
-    """Structural similarity of each image, (b,): Gaussian window 11 x 11 with std 1.5, data range
-    1.
+    """Return the structural similarity of each image, (b,).
+
+    Gaussian window 11 x 11 with std 1.5, data range 1.
 
     Local moments are weighted by the window without padding, the map is averaged over pixels and
     channels.
@@ -60,7 +65,7 @@ def align(
     how: Literal["none", "global", "per_channel"] = "none",
     sign: bool = True,
 ) -> Tensor:
-    """The image closest to the truth among those that phase retrieval cannot tell from x.
+    """Return the image closest to the truth among those that phase retrieval cannot tell apart.
 
     They are x, -x (the photographic negative), and both turned by 180 degrees; closest in the mean
     squared error. Circular shifts are left out: the known support excludes them, except for images
@@ -98,5 +103,5 @@ def align(
 
 
 def _unit(x: Tensor) -> Tensor:
-    """[-1, 1] to [0, 1], clamped, in float64."""
+    """Convert [-1, 1] to [0, 1], clamped, in float64."""
     return ((x.double() + 1) / 2).clamp(0, 1)

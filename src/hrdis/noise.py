@@ -26,8 +26,9 @@ PHOTONS = 255  # a white pixel of a [0, 1] image, at rate 1
 
 
 class Noise(Protocol):
-    """What `hrdis.measure` needs of a noise model; ``pictures_only = True`` says that y must be a
-    picture, too.
+    """Interface of a noise model: its level, and how it is added.
+
+    ``pictures_only = True`` says that y must be a picture, too.
     """
 
     @property
@@ -35,7 +36,7 @@ class Noise(Protocol):
         """Standard deviation in units of y; a representative one if it depends on the signal."""
 
     def add(self, y: Tensor, rng: ImageRNG | Replay) -> Tensor:
-        """A noisy copy of y."""
+        """Return a noisy copy of y."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Gaussian:
         return y + self.sigma_y * rng.randn_like(y) if self.sigma_y > 0 else y.clone()
 
     def describe(self) -> str:
-        """The level in both ranges."""
+        """Return a sentence with the level in both ranges."""
         return f"Gaussian noise: {_both(self.sigma_y)}"
 
 
@@ -136,13 +137,14 @@ class Poisson:
 
     @property
     def pictures_only(self) -> bool:
-        """Whether y must be a picture: unless a scale is given."""
+        """True if the noise is defined for images only: unless a scale is given."""
         return self.scale is None
 
     @property
     def sigma_y(self) -> float:
-        """Standard deviation at u = 1/2, in units of y: 2 sqrt(1/2 / (255 rate)), or with scale for
-        2.
+        """Standard deviation at u = 1/2, in units of y: scale sqrt(1/2 / (255 rate)).
+
+        For pictures the scale is 2, the width of [-1, 1].
         """
         return (2 if self.scale is None else self.scale) * sqrt(0.5 / (PHOTONS * self.rate))
 
@@ -171,7 +173,7 @@ class Poisson:
         return noisy.to(y)
 
     def describe(self) -> str:
-        """The level at mid-grey in both ranges."""
+        """Return a sentence with the level at mid-grey in both ranges."""
         if self.scale is not None:
             return (
                 f"Poisson noise of rate {self.rate:g} for measurements of {self.scale:g}: standard "
@@ -225,12 +227,12 @@ class Speckle:
         return noisy.clamp(-1, 1) if self.clamp else noisy
 
     def describe(self) -> str:
-        """The level at mid-grey in both ranges."""
+        """Return a sentence with the level at mid-grey in both ranges."""
         return f"speckle noise of {self.sigma:g}: {_both(self.sigma_y)}, at mid-grey"
 
 
 def poisson_quantile(u: Tensor, mean: Tensor) -> Tensor:
-    """The least count k with P(Poisson(mean) <= k) >= u, entry by entry, in float64.
+    """Return the least count k with P(Poisson(mean) <= k) >= u, entry by entry, in float64.
 
     Starts from the normal quantile with one term for the skewness, and steps until the distribution
     function agrees.
@@ -253,7 +255,7 @@ def poisson_quantile(u: Tensor, mean: Tensor) -> Tensor:
 
 
 def _cdf(k: Tensor, mean: Tensor) -> Tensor:
-    """P(Poisson(mean) <= k)."""
+    """Return P(Poisson(mean) <= k)."""
     return torch.special.gammaincc(k + 1, mean)
 
 

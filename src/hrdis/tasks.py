@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from math import sqrt
 from pathlib import Path
 
 from torch import Tensor
@@ -30,6 +31,7 @@ from .operators import (
     kspace,
     masks,
 )  # fmt: skip
+from .operators.base import Shape
 from .operators.nonlinear_blur import BKSE, ORIGIN
 
 #: (h, w, seed, index) to an operator for images of that size.
@@ -55,6 +57,9 @@ class Task:
         blind: like ``build``, without the parameters that solvers for unknown ones estimate.
         weights: whether the operator is a network whose weights somebody has to give: see
             `with_weights`.
+        size: returns (h, w) of the image behind a measurement, by the measurement's shape; for
+            measurements that are no pictures, and kept in arrays.
+        drawn: True if such a measurement can only be restored with the seed it was made with.
     """
 
     summary: str
@@ -68,10 +73,24 @@ class Task:
     photo: Build | None = None
     blind: Build | None = None
     weights: bool = False
+    size: Callable[[Shape], tuple[int, int]] | None = None
+    drawn: bool = False
+
+    @property
+    def picture(self) -> bool:
+        """True if what is measured is a picture, which an image file can hold."""
+        return self.size is None
+
+    def size_of(self, y_shape: Shape) -> tuple[int, int]:
+        """Return (h, w) of the image behind a measurement that has the shape ``y_shape``."""
+        if self.size is None:
+            return y_shape[-2] * self.scale, y_shape[-1] * self.scale
+        return self.size(y_shape)
 
     def with_weights(self, weights: str | Path | Mapping[str, Tensor]) -> "Task":
-        """The same task with the weights of its network, a file or a state dict, read once for all
-        its operators.
+        """Return the same task with the weights of its network.
+
+        They are read once for all its operators, from a file or a state dict.
 
         Raises:
             ValueError: for a task without a network, or as `NonlinearBlur` for weights that do not
@@ -86,7 +105,7 @@ class Task:
 
     @property
     def solver(self) -> str:
-        """The solver ``hrdis restore`` takes unless told otherwise."""
+        """Name of the solver that ``hrdis restore`` takes unless told otherwise."""
         return "blindhrdis" if self.blind else "hrdis"
 
 
@@ -152,6 +171,23 @@ def _mri(h: int, w: int, seed: int, index: int) -> Operator:
     return Channelwise(MRI(kspace.columns(w, 4, seed=seed)), channels=2)
 
 
+def _size_by(make: Callable[[], Operator], y_shape: Shape) -> tuple[int, int]:
+    """Return (h, w) as an operator tells it from the shape of its measurement."""
+    h, w = make().image_shape(y_shape)[-2:]
+    return h, w
+
+
+def _last_two(y_shape: Shape) -> tuple[int, int]:
+    """Return (h, w) where the measurement has a number per pixel, in its last two axes."""
+    return y_shape[-2], y_shape[-1]
+
+
+def _ct_size(y_shape: Shape) -> tuple[int, int]:
+    """Return the side n of the square that ceil(sqrt(2) n) detectors see."""
+    side = int(y_shape[-2] / sqrt(2))
+    return side, side
+
+
 def _ct(h: int, w: int, seed: int, index: int) -> Operator:
     return Channelwise(CT(60, size=h))
 
@@ -179,7 +215,8 @@ def _cs(rate: float, source: str) -> Task:
     name = f"cs{100 * rate:.0f}"
     return Task(
         f"recover blocks from {100 * rate:.0f} % random combinations of their pixels",
-        partial(_sensing, rate=rate), (name, "cs"), source=source,
+        partial(_sensing, rate=rate), (name, "cs"), multiple=32, source=source,
+        size=partial(_size_by, partial(CompressedSensing, rate)), drawn=True,
     )  # fmt: skip
 
 
@@ -215,8 +252,9 @@ TASKS: dict[str, Task] = {
     "sr4-bicubic": _sr(4, "bicubic", "DPS"),
     "sr8-bicubic": _sr(8, "bicubic", "DPS"),
     "phase": Task(
-        "find a picture from the magnitudes of its Fourier transform (from Python only)",
+        "find a picture from the magnitudes of its Fourier transform",
         partial(_plain, make=PhaseRetrieval), ("phase",), source="HRDIS, FFHQ",
+        size=partial(_size_by, PhaseRetrieval),
     ),
     "hdr": Task("undo a doubled contrast that clipped", partial(_plain, make=HDR), ("hdr",),
     source="HRDIS"),
@@ -240,19 +278,19 @@ TASKS: dict[str, Task] = {
         ("deblur-nonlinear", "deblur", "sr4"), multiple=128, source="HRDIS, FFHQ", weights=True,
     ),
     "mri4": Task(
-        "a picture as a scanner sees it, a quarter of the columns of its Fourier transform (from "
-        "Python only)",
-        _mri, ("mri4", "mri"), source="InverseBench",
+        "a picture as a scanner sees it, a quarter of the columns of its Fourier transform",
+        _mri, ("mri4", "mri"), source="InverseBench", size=_last_two, drawn=True,
     ),
     "ct60": Task(
-        "a square picture from X-rays along 60 directions (from Python only)", _ct, ("ct60", "ct"),
-        source="DDS"
+        "a square picture from X-rays along 60 directions", _ct, ("ct60", "ct"), source="DDS",
+        size=_ct_size,
     ),
     "cs25": _cs(0.25, "HRDIS, ImageNet"),
     "cs10": _cs(0.1, "HRDIS, FFHQ"),
     "cs-walsh4": Task(
         "recover a square from a quarter of its Walsh-Hadamard coefficients",
         _walsh, ("cs-walsh4", "cs25", "cs"), source="DDRM",
+        size=partial(_size_by, partial(WalshHadamard, 4)), drawn=True,
     ),
     "colorize": Task(
         "give a grey picture its colours", partial(_colorize, weights="mean"), ("colorize",),

@@ -19,12 +19,12 @@ from hrdis.operators import (
     LinearFunction,
     LinearOperator,
     Matrix,
-    Problem,
     SuperResolution,
     SVDOperator,
     masks,
 )
 from hrdis.operators.biharmonic import biharmonic
+from hrdis.problem import Problem
 from tests.common.toys import LINEAR, normal, pixels, rel
 
 SIZES = [(12, 12), (24, 12)]

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -330,7 +331,7 @@ def test_kernel_is_read_from_a_picture(tmp_path, mode):
 BAD = {
     "missing.npy": r"missing\.npy does not exist\.",
     "text.png": r"text\.png is no picture that can be read\.",
-    "text.npy": r"text\.npy cannot be read\.",
+    "text.npy": r"text\.npy cannot be read as an array\.",
     "even.npy": r"even\.npy holds a kernel of 4 x 3\. Two odd sides",
     "line.npy": r"line\.npy holds a kernel of 3\. Two odd sides",
     "zero.npy": r"zero\.npy holds a kernel whose sum is 0\.",
@@ -352,6 +353,72 @@ def test_file_that_is_no_kernel_is_refused(tmp_path, name):
         (tmp_path / text).write_text("words")
     with pytest.raises(ValueError, match=BAD[name]):
         images.read_kernel(tmp_path / name)
+
+
+# ---- files that are not what their names say ----------------------------------------------------
+
+TERABYTES = b"{'descr': '|u1', 'fortran_order': False, 'shape': (40000000000000,), }\n"
+TERABYTES = b"\x93NUMPY\1\0" + len(TERABYTES).to_bytes(2, "little") + TERABYTES
+
+
+def write_bad_array(path, name):
+    """Write a file of a kind that np.load fails on in its own way."""
+    if name == "zip":  # np.savez appends .npz to any other name
+        with path.open("wb") as file:
+            np.savez(file, np.ones((3, 3)))
+    elif name == "header of terabytes":
+        path.write_bytes(TERABYTES)
+    elif name == "truncated":
+        np.save(path, np.ones((101, 101)))
+        path.write_bytes(path.read_bytes()[:-1])
+    elif name == "objects":
+        np.save(path, np.array([[{}]], dtype=object), allow_pickle=True)
+    elif name == "complex":
+        np.save(path, np.full((3, 3), 1j))
+    elif name == "too large":
+        np.save(path, np.ones((8001, 8001), bool))
+
+
+@pytest.mark.parametrize("read", [images.read_mask, images.read_kernel])
+@pytest.mark.parametrize(
+    "name", ["zip", "header of terabytes", "truncated", "objects", "complex", "too large"]
+)
+def test_array_that_cannot_be_used_is_refused_in_one_line(tmp_path, read, name):
+    write_bad_array(tmp_path / "a.npy", name)
+    with pytest.raises(ValueError, match=r"^\S*a\.npy .* expected.*\.$") as caught:
+        read(tmp_path / "a.npy")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["header of terabytes", "damaged"])
+def test_palette_refuses_a_zip_whose_array_cannot_be_read(tmp_path, kind):
+    content = TERABYTES
+    if kind == "damaged":
+        np.save(tmp_path / "a.npy", np.arange(4096) % 251)
+        content = (tmp_path / "a.npy").read_bytes()
+    with zipfile.ZipFile(tmp_path / "m.npz", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("10-20% freeform.npy", content)
+    if kind == "damaged":  # 0xff starts a block of a type that deflate does not have
+        packed = bytearray((tmp_path / "m.npz").read_bytes())
+        packed[49] = 0xFF
+        (tmp_path / "m.npz").write_bytes(packed)
+    with pytest.raises(ValueError, match=r"^\S*m\.npz cannot be read\. Palette's"):
+        images.read_palette_mask(tmp_path / "m.npz")
+
+
+def test_readers_have_their_old_names_for_one_version(tmp_path):
+    np.save(tmp_path / "k.npy", MILD.numpy())
+    np.save(tmp_path / "mask.npy", PAINTED)
+    packed(tmp_path / "m.npz")
+    with pytest.warns(DeprecationWarning, match=r"Write hrdis\.images\.read_kernel\(path\)\."):
+        kernel = kernels.from_file(tmp_path / "k.npy")
+    with pytest.warns(DeprecationWarning, match=r"Write hrdis\.images\.read_mask\(path, hole\)"):
+        mask = masks.from_file(tmp_path / "mask.npy")
+    with pytest.warns(DeprecationWarning, match=r"Write hrdis\.images\.read_palette_mask\("):
+        palette = masks.palette(tmp_path / "m.npz", size=16)
+    assert torch.equal(kernel, images.read_kernel(tmp_path / "k.npy"))
+    assert torch.equal(mask, images.read_mask(tmp_path / "mask.npy"))
+    assert torch.equal(palette, images.read_palette_mask(tmp_path / "m.npz", size=16))
 
 
 def test_kernel_off_its_centre_is_told(tmp_path):

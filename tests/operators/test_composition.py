@@ -9,13 +9,13 @@ import hrdis
 from hrdis.linalg import matrix
 from hrdis.operators import (
     Blur,
-    Chain,
     Colorization,
+    ComposedLinearOperator,
+    ComposedOperator,
     Composition,
     Function,
     Identity,
     Inpainting,
-    LinearChain,
     SuperResolution,
 )
 from tests.common.toys import MILD, normal, pixels, rel
@@ -50,13 +50,13 @@ def test_smooth_picture_of_a_composition_is_that_of_its_parts_in_reverse():
 def test_composition_with_a_nonlinear_operator_is_a_chain():
     hdr = Function(lambda x: (2 * x).clamp(-1, 1), start=lambda y: y / 2)
     A, x = Composition(SuperResolution(2), hdr), normal(1, 3, 4, 4)
-    assert type(A) is Chain and not isinstance(A, hrdis.operators.LinearOperator)
+    assert type(A) is ComposedOperator and not isinstance(A, hrdis.operators.LinearOperator)
     torch.testing.assert_close(A.pinv(A(x)), SuperResolution(2).pinv(A(x) / 2))
     assert A.image_shape((1, 3, 2, 2)) == (1, 3, 4, 4)
 
 
 def test_linear_composition_is_a_linear_operator():
-    assert type(Composition(Blur(MILD), SuperResolution(2))) is LinearChain
+    assert type(Composition(Blur(MILD), SuperResolution(2))) is ComposedLinearOperator
 
 
 @pytest.mark.parametrize("last", [Inpainting(pixels(2, 1, 4, 4)), SuperResolution(2)])
@@ -91,7 +91,7 @@ def test_composition_hands_out_the_operator_of_an_image():
 def test_composition_can_be_composed_and_copied():
     inner = Composition(Blur(MILD), SuperResolution(2))
     A, x = Composition(inner, Inpainting(torch.eye(2))), normal(1, 1, 4, 4)
-    assert type(A) is LinearChain
+    assert type(A) is ComposedLinearOperator
     assert torch.equal(copy.deepcopy(A)(x), A(x))
 
 

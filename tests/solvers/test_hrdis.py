@@ -15,10 +15,10 @@ from hrdis.operators import (
     Composition,
     Identity,
     Inpainting,
-    Problem,
     SeparableBlur,
     SuperResolution,
 )
+from hrdis.problem import Problem
 from hrdis.rng import Replay
 from tests.common.toys import MILD, TAPS, Pixelwise, Tape, mixture, normal, pixels, problem_for
 

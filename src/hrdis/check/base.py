@@ -1,4 +1,4 @@
-"""What a check of an operator is, what a report of them says, and the images they are tried on."""
+"""Checks, their report, and the random images on which an operator is tried."""
 
 import copy
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ SOLVED = 1e-3  # what conjugate gradient reaches on an ill-conditioned A
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was tried.
+    """Result of one test of an operator or a prior.
 
     Args:
         name: what.
@@ -33,8 +33,8 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What `check_operator` or `check_prior` found; ``print(report)`` shows it.
+class CheckReport:
+    """Result of `check_operator` or `check_prior`; ``print(report)`` shows it.
 
     Args:
         operator: what was tried, its class, and what kind it is.
@@ -53,45 +53,44 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether every check passed."""
+        """True if every check passed."""
         return all(check.passed for check in self.checks)
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """The names of the checks that failed."""
+        """Names of the checks that failed."""
         return tuple(check.name for check in self.checks if not check.passed)
 
     def __str__(self) -> str:
         lines = [self.operator, ""]
         for check in self.checks:
-            lines.append(f"{'ok  ' if check.passed else 'FAIL'}  {check.name:<15} {check.measured}")
+            verdict = "ok  " if check.passed else "FAIL"
+            lines.append(f"{verdict}  {check.name:<15} {check.measured}")
             lines.append(f"      {check.meaning}")
-            lines += [f"      fix: {check.fix}"] if not check.passed and check.fix else []
+            if not check.passed and check.fix:
+                lines.append(f"      fix: {check.fix}")
         if self.null_space is not None:
-            lines += [
-                "",
-                f"null space: y says nothing about {self.null_space:.1%} of a random image; the "
-                "prior fills it.",
-            ]
+            share = f"y says nothing about {self.null_space:.1%} of a random image"
+            lines += ["", f"null space: {share}; the prior fills it."]
         if self.solvers:
-            lines += [
-                "",
-                "solvers that can use it: "
-                + (", ".join(n for n, why in self.solvers.items() if not why) or "none"),
-            ]
-            lines += [f"  not {name}: {why}" for name, why in self.solvers.items() if why]
-        lines += ["", *(f"note: {note}" for note in self.notes)] if self.notes else []
-        count = len(self.failed)
-        return "\n".join(
-            [
-                *lines,
-                "",
-                "All checks passed." if self.passed else f"{count} of {len(self.checks)} failed.",
-            ]
-        )
+            able, unable = [], []
+            for name, reason in self.solvers.items():
+                if reason:
+                    unable.append(f"  not {name}: {reason}")
+                else:
+                    able.append(name)
+            lines += ["", f"solvers that can use it: {', '.join(able) or 'none'}", *unable]
+        if self.notes:
+            lines.append("")
+        for note in self.notes:
+            lines.append(f"note: {note}")
+        verdict = f"{len(self.failed)} of {len(self.checks)} failed."
+        if self.passed:
+            verdict = "All checks passed."
+        return "\n".join([*lines, "", verdict])
 
 
-class Trial:
+class OperatorProbe:
     """An operator under test and the random images for it, in float64 where it can.
 
     Args:
@@ -110,29 +109,31 @@ class Trial:
         self.null_space: float | None = None
 
     def x(self) -> Tensor:
-        """Random images within (-1, 1)."""
+        """Draw random images within (-1, 1)."""
         return (0.5 * self.normal(self.shape)).tanh()
 
     def normal(self, shape: tuple[int, ...]) -> Tensor:
-        """Normal numbers, ``shape`` with its image axis."""
+        """Draw normal numbers; ``shape`` includes the image axis."""
         return self.rng.randn(shape[1:]).to(self.device, self.dtype)
 
-    def widen(self) -> None:
+    def use_float64(self) -> None:
         """Go on in float64 where A can, on a copy."""
         try:
             A = copy.deepcopy(self.A).double()
             with torch.no_grad():
                 y = A(self.x().double())
-                wide = y.dtype == torch.float64
-                if wide and isinstance(A, LinearOperator):
+                is_float64 = y.dtype == torch.float64
+                if is_float64 and isinstance(A, LinearOperator):
                     A.adjoint(y)
-        except Exception as error:  # anybody's code
+        except Exception as error:
+            # This is code of anybody, and may raise anything.
+            reason = first_line(error)
             self.notes.append(
-                f"A does not take float64 images ({said(error)}); float32 was used here. Exact "
-                "tests need float64."
+                f"A does not take float64 images ({reason}); float32 was used here. Exact tests "
+                "need float64."
             )
             return
-        if wide:
+        if is_float64:
             self.A, self.dtype = A, torch.float64
         else:
             self.notes.append(
@@ -141,9 +142,10 @@ class Trial:
             )
 
 
-def rel(a: Tensor, b: Tensor) -> float:
-    """||a - b|| / ||b||, infinite for another shape; NaN equals NaN, for whether there is one is
-    another check.
+def relative_error(a: Tensor, b: Tensor) -> float:
+    """Return ||a - b|| / ||b||; infinity for another shape.
+
+    NaN equals NaN: another check looks for NaN.
     """
     if a.shape != b.shape:
         return float("inf")
@@ -151,7 +153,7 @@ def rel(a: Tensor, b: Tensor) -> float:
     return float((a - b).norm() / b.norm().clamp(min=1e-12))
 
 
-def limited(off: float, limit: float = EXACT) -> str:
+def with_limit(off: float, limit: float = EXACT) -> str:
     return f"{off:.1e} (at most {limit:g})"
 
 
@@ -159,7 +161,7 @@ def is_finite(x: Tensor) -> bool:
     return bool(torch.isfinite(x).all())
 
 
-def said(error: Exception) -> str:
-    """An exception in one line."""
+def first_line(error: Exception) -> str:
+    """Format an exception in one line."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -13,7 +13,7 @@ from ..metrics import psnr
 from ..priors.base import Prior
 from ..rng import ImageRNG
 from ..schedule import Schedule
-from .base import Check, Report
+from .base import Check, CheckReport
 from .learned import check_response, check_weights, use_of_depths
 
 #: Noise over signal for images in [-1, 1], and by how many dB one call must beat the best filter
@@ -35,7 +35,7 @@ SCHEDULES: dict[str, Callable[[], Schedule]] = {
 
 
 @torch.no_grad()
-def check_prior(prior: Prior, x: Tensor, card: Card | None = None, seed: int = 0) -> Report:
+def check_prior(prior: Prior, x: Tensor, card: Card | None = None, seed: int = 0) -> CheckReport:
     """Measure what one call of a prior does to noisy pictures, and compare it with its card.
 
     Args:
@@ -46,7 +46,7 @@ def check_prior(prior: Prior, x: Tensor, card: Card | None = None, seed: int = 0
         seed: of the noise.
 
     Returns:
-        the `Report`; its notes say in plain words what a failure looks like.
+        the `CheckReport`; its notes say in plain words what a failure looks like.
 
     Cost:
         seven calls on the pictures, three more for every resolution of its network and six more for
@@ -87,13 +87,13 @@ def check_prior(prior: Prior, x: Tensor, card: Card | None = None, seed: int = 0
         )
     if not all(check.passed for check in levels):
         notes.append(_verdict(prior, x, z, levels))
-    return Report(
+    return CheckReport(
         f"{prior.name}: a prior, tried on {len(x)} pictures", tuple(checks), notes=tuple(notes)
     )
 
 
 def _as_card(prior: Prior, card: Card) -> list[Check]:
-    """What can be compared with the card."""
+    """Compare parameters and schedule with the card."""
     checks, count = [], sum(p.numel() for p in prior.parameters())
     if card.parameters is not None:
         fix = f"another file than the card's, or another scheme than {card.scheme!r}"
@@ -121,7 +121,10 @@ def _as_card(prior: Prior, card: Card) -> list[Check]:
 
 
 def _level(x: Tensor, noisy: Tensor, x0_hat: Tensor, least: float, t: int) -> Check:
-    """One call against the noisy picture and the best of simple filters, chosen with the truth."""
+    """Compare one call with the noisy image and with the best of simple filters.
+
+    The best filter is chosen with the truth, which favours the filters.
+    """
     network = float(psnr(x0_hat.nan_to_num(nan=9.0).clamp(-1, 1), x).mean())
     given, filtered = _close(noisy, x), max(_close(smooth, x) for smooth in _filters(noisy))
     sigma = float((noisy - x).square().mean().sqrt()) * 127.5
@@ -143,7 +146,7 @@ def _close(x: Tensor, truth: Tensor) -> float:
 
 
 def _filters(x: Tensor) -> list[Tensor]:
-    """Gaussian filters of several widths, and medians of 3 x 3 and 5 x 5."""
+    """Return x through Gaussian filters of several widths, and medians of 3 x 3 and 5 x 5."""
     found = []
     for width in WIDTHS:
         r = min(max(1, round(3 * width)), min(x.shape[-2:]) - 1)
@@ -164,7 +167,7 @@ def _forms(off: float) -> Check:
 
 
 def _top(prior: Prior, x: Tensor, z: Tensor) -> list[Check]:
-    """Noise statistics and output range where nothing but noise is left."""
+    """Check the noise statistics and the output range where nothing but noise is left."""
     t = len(prior.schedule) - 1
     found = prior(prior.schedule.diffuse(x, t, z), t)
     eps, reach = float(found.eps.square().mean().sqrt()), float(found.x0_hat.square().mean().sqrt())
@@ -199,7 +202,7 @@ def _use(prior: Prior, x: Tensor, z: Tensor, times: list[int]) -> str:
 
 
 def _verdict(prior: Prior, x: Tensor, z: Tensor, levels: list[Check]) -> str:
-    """What the failure looks like."""
+    """Explain the likely cause of a failed check."""
     better = _another(prior, x, z)
     if better:
         return (
@@ -225,8 +228,9 @@ def _verdict(prior: Prior, x: Tensor, z: Tensor, levels: list[Check]) -> str:
 
 
 def _another(prior: Prior, x: Tensor, z: Tensor) -> str:
-    """The schedule and prediction type with which the network denoises better by 1 dB, "" if there
-    is none.
+    """Return the schedule and prediction type with which the network is 1 dB better.
+
+    "" if there is none.
     """
     declared: str = getattr(prior, "prediction_type", "epsilon")
     scores: dict[tuple[str, str], float] = {}
@@ -255,8 +259,9 @@ def _another(prior: Prior, x: Tensor, z: Tensor) -> str:
 
 
 def _readings(prior: Any, declared: str, q: Schedule, x_t: Tensor, t: int) -> dict[str, Tensor]:
-    """The denoised image if the network's output were the noise, v, or the image, at time t of the
-    schedule q.
+    """Return the denoised image if the network's output were the noise, v, or the image.
+
+    All at time t of the schedule q.
     """
     found, own = prior(x_t, t), prior.schedule
     output = {

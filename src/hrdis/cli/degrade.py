@@ -18,7 +18,7 @@ from hrdis.operators import Blur, Inpainting, NonlinearBlur
 from hrdis.operators.deepinv import DeepinvOperator
 from hrdis.problem import measure
 from hrdis.restoration import outputs, plugin
-from hrdis.restoration.inputs import check_picture, with_weights
+from hrdis.restoration.inputs import with_weights
 from hrdis.tasks import TASKS
 
 from .parsing import checking, choose, parse, peek
@@ -34,6 +34,7 @@ Examples:
   hrdis degrade photo.jpg --task deblur-motion -o shaken.png   (and shaken-kernel.npy)
   hrdis degrade photo.jpg --task deblur-nonlinear --weights GOPRO_wVAE.pth -o blurred.png
   hrdis degrade photo.jpg --task denoise --noise-kind poisson --noise 1 -o grainy.png
+  hrdis degrade photo.jpg --task cs25 -o cs.npy   (numbers that are no picture, as an array)
   hrdis degrade photo.jpg --operator my.py:make -o y.npy   (see `hrdis check-operator --help`)
 
 Holes are painted grey, and the mask is written beside OUT, white where a hole is. A picture whose
@@ -88,8 +89,10 @@ def main(argv: Sequence[str]) -> int:
                     "file."
                 )
             y = _own(args, picture, noise)
-        else:
+        elif TASKS[args.task].picture:
             images.check_output(args.output, transparent=picture.alpha is not None)
+        else:
+            _check_array_output(args)
     if args.operator:
         if args.output.suffix == ".npy":
             plugin.write_array(args.output, y)
@@ -114,7 +117,6 @@ def _task(args: Any, picture: images.Picture, noise: AnyNoise | None) -> int:
                 f"{args.image} is smaller than {side} pixels. A larger picture is expected."
             )
         A = (task.photo or task.build)(h, w, args.seed, 0)
-        check_picture(args.task, A)
         if A.lossless and noise is None:
             raise ValueError(
                 f"--task {args.task} adds noise and nothing else. Its strength is expected: "
@@ -124,6 +126,9 @@ def _task(args: Any, picture: images.Picture, noise: AnyNoise | None) -> int:
         problem = measure(A, x, noise, seeds=[args.seed])
     if (h, w) != picture.size:
         say(f"cropped to {w} x {h}, multiples of {side}")
+    if not task.picture:
+        plugin.write_array(args.output, problem.y)
+        return _record(args, noise, [str(args.output)])
     icc = (
         picture.icc if problem.y.shape[1] == x.shape[1] else None
     )  # a profile of colours does not fit grey
@@ -138,6 +143,16 @@ def _task(args: Any, picture: images.Picture, noise: AnyNoise | None) -> int:
         images.write_atomically(kernel_file, lambda f: np.save(f, kernel))
         files.append(str(kernel_file))
     return _record(args, noise, files)
+
+
+def _check_array_output(args: Any) -> None:
+    """Raise unless an array can be written where the measurement goes."""
+    if args.output.suffix != ".npy":
+        raise ValueError(
+            f"The task {args.task!r} measures numbers that are no picture. A .npy file is "
+            f"expected: -o {args.output.with_suffix('.npy')}"
+        )
+    images.check_folder(args.output.parent)
 
 
 def _own(args: Any, picture: images.Picture, noise: AnyNoise | None) -> Tensor:

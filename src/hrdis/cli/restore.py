@@ -26,6 +26,7 @@ Examples:
       --kernel blurred-kernel.npy -o sharp.png
   hrdis restore grey.jpg --task colorize -o coloured.png
   hrdis restore dark.jpg --task lowlight -o bright.png   (OUT.json: the exposure found)
+  hrdis restore cs.npy --task cs25 -o whole.png   (what `hrdis degrade` wrote, with its record)
 
   hrdis restore y.npy --operator my.py:make -o whole.png   (see `hrdis check-operator --help`)
 

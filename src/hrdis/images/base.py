@@ -32,7 +32,7 @@ class Picture:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width)."""
+        """Height and width in pixels."""
         return self.x.shape[-2], self.x.shape[-1]
 
     def with_image(self, x: Tensor) -> "Picture":
@@ -65,12 +65,12 @@ class Picture:
 
 
 def to_unit(x: Tensor) -> Tensor:
-    """[-1, 1] to [0, 1], clamped."""
+    """Convert [-1, 1] to [0, 1], clamped."""
     return ((x + 1) / 2).clamp(0, 1)
 
 
 def from_unit(x: Tensor) -> Tensor:
-    """[0, 1] to [-1, 1]."""
+    """Convert [0, 1] to [-1, 1]."""
     return 2 * x - 1
 
 

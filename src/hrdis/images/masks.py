@@ -1,9 +1,9 @@
-"""Masks from files: painted ones, and Palette's packed file; `masks` has them, too, and says what a
-mask is.
+"""Masks and blur kernels in files: painted pictures, arrays, and Palette's packed masks.
+
+A mask is (h, w) float, 1 = observed and 0 = hole.
 """
 
 import warnings
-import zipfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .base import to_unit
+from .opening import MAX_PIXELS
 from .reading import read, read_numbers
 
 GREY = 0.2  # a larger share of greys is no painted mask: soft edges of strokes stay below
@@ -98,36 +99,56 @@ def with_soft_edges(white: np.ndarray) -> np.ndarray:
 
 
 def _array(path: Path, hole: str) -> np.ndarray:
+    """Return the values of an array of 0 and 1 as float32."""
     if hole == "alpha":
-        raise _opaque(path)
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist. A (h, w) array of 0 and 1 is expected.")
-    try:
-        values = np.load(path, allow_pickle=False)
-        shape, kind = values.shape, values.dtype.kind
-    except Exception:  # a ZIP of arrays has no shape, and a header may promise terabytes
-        raise ValueError(
-            f"{path} cannot be read as an array. A (h, w) array of 0 and 1 is expected."
-        ) from None
+        raise _no_transparency(path)
+    expected = "A (h, w) array of 0 and 1 is expected"
+    values = _load_array(path, expected)
     if values.ndim != 2 or not np.isin(values, (0, 1)).all():
-        span = (
-            f" and values from {values.min():g} to {values.max():g}"
-            if kind in "iuf" and values.size > 0
-            else ""
-        )
+        span = ""
+        if values.dtype.kind in "iuf" and values.size > 0:
+            span = f" and values from {values.min():g} to {values.max():g}"
         raise ValueError(
-            f"{path} holds an array of shape {shape}{span}. A (h, w) array of 0 and 1 is expected: "
-            "write 1 where it is not 0."
+            f"{path} holds an array of shape {values.shape}{span}. {expected}: write 1 where it is "
+            "not 0."
         )
     return values.astype(np.float32)
 
 
+def _load_array(path: Path, expected: str) -> np.ndarray:
+    """Read a .npy file without running code, and without memory for more than it holds.
+
+    Args:
+        path: the file.
+        expected: the sentence, without its full stop, that names what should be there.
+
+    Raises:
+        ValueError: for a file that is missing, truncated, a ZIP of arrays, of Python objects, or
+            larger than pictures may be.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist. {expected}.")
+    try:
+        # Mapped, not read: a header that promises more than the file holds is refused by its
+        # length, and takes no memory. A ZIP of arrays opens too, but has no shape.
+        values = np.load(path, allow_pickle=False, mmap_mode="r")
+        shape, size = values.shape, values.size
+    except Exception:
+        raise ValueError(f"{path} cannot be read as an array. {expected}.") from None
+    if size > MAX_PIXELS:
+        raise ValueError(
+            f"{path} holds an array of shape {shape}. At most {MAX_PIXELS // 1_000_000} million "
+            f"numbers are read. {expected}."
+        )
+    return np.array(values)
+
+
 def _picture(path: Path, hole: str) -> np.ndarray:
-    """Return how white its pixels are, 0 to 1; of transparency, how opaque."""
+    """Return the brightness (or opacity) of each pixel, 0 to 1."""
     picture = read(path)
     if hole == "alpha":
         if picture.alpha is None:
-            raise _opaque(path)
+            raise _no_transparency(path)
         return picture.alpha.numpy()
     x = to_unit(picture.x)[0]
     grey = x[0] if len(x) == 1 else x[0] * 0.299 + x[1] * 0.587 + x[2] * 0.114
@@ -150,7 +171,7 @@ def _picture(path: Path, hole: str) -> np.ndarray:
     return light
 
 
-def _opaque(path: Path) -> ValueError:
+def _no_transparency(path: Path) -> ValueError:
     return ValueError(
         f"{path} has no transparency. A picture with an alpha channel is expected with "
         "hole='alpha'; use hole='white' or hole='black' for a painted mask."
@@ -188,7 +209,8 @@ def read_palette_mask(
         with np.load(path, allow_pickle=False) as file:
             keys = sorted(file.files)
             packed = file[key] if key in keys else None
-    except (OSError, EOFError, ValueError, AttributeError, TypeError, zipfile.BadZipFile):
+    except Exception:
+        # ZIP files fail in many ways: not a ZIP, a bad checksum, a header of terabytes.
         raise ValueError(
             f"{path} cannot be read. Palette's imagenet_freeform_masks.npz is expected."
         ) from None
@@ -231,15 +253,11 @@ def read_kernel(path: str | Path) -> Tensor:
             picture.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist. A kernel as .npy array or picture is expected.")
     if path.suffix == ".npy":
-        try:
-            values = np.load(path, allow_pickle=False).astype(np.float64)
-        except Exception:  # a ZIP of arrays is none, and a header may promise terabytes
-            raise ValueError(
-                f"{path} cannot be read. A kernel as .npy array or picture is expected."
-            ) from None
+        values = _load_array(path, "A kernel as .npy array or picture is expected")
+        if values.dtype.kind not in "biuf":
+            raise ValueError(f"{path} holds {values.dtype}. A kernel of real numbers is expected.")
+        values = values.astype(np.float64)
     else:
         values = read_numbers(path)
     if values.ndim != 2 or any(n % 2 == 0 for n in values.shape):

@@ -216,6 +216,6 @@ def _opaque(image: "Image.Image", values: np.ndarray) -> Tensor | None:
 
 
 def _tensor(pixels: np.ndarray, most: float = 1) -> Tensor:
-    """(h, w, c) from 0 to ``most`` as (1, c, h, w) in [-1, 1], in float32 and one copy."""
+    """Convert (h, w, c) from 0 to ``most`` to (1, c, h, w) in [-1, 1], float32, in one copy."""
     x = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32))[None]
     return from_unit(x.div_(most) if most != 1 else x)

@@ -135,7 +135,7 @@ def save(path: str | Path, x: Tensor) -> None:
 
 
 def to_pil(picture: Picture) -> "Image.Image":
-    """The picture as Pillow's, clamped and rounded to its bits."""
+    """Convert a picture to one of Pillow's images, clamped and rounded to its bits."""
     from PIL import Image
 
     x = to_unit(picture.x[0].detach().float().cpu())

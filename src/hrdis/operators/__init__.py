@@ -16,9 +16,9 @@ from .blur import CircularBlur as CircularBlur
 from .blur_separable import SeparableBlur as SeparableBlur
 from .channelwise import Channelwise as Channelwise
 from .color import Colorization as Colorization
-from .composition import Chain as Chain
+from .composition import ComposedLinearOperator as ComposedLinearOperator
+from .composition import ComposedOperator as ComposedOperator
 from .composition import Composition as Composition
-from .composition import LinearChain as LinearChain
 from .ct import CT as CT
 from .deepinv import from_deepinv as from_deepinv
 from .hadamard import WalshHadamard as WalshHadamard
@@ -42,13 +42,22 @@ if TYPE_CHECKING:
     from ..problem import Problem as Problem
 
 
+#: Old names, for one minor version.
+RENAMED = {
+    "Slices": Channelwise,
+    "Chain": ComposedOperator,
+    "LinearChain": ComposedLinearOperator,
+}
+
+
 def __getattr__(name: str) -> Any:
     if name == "Problem":
         from ..problem import Problem
 
         _deprecated.warn("hrdis.operators.Problem", "hrdis.Problem")
         return Problem
-    if name == "Slices":
-        _deprecated.warn("hrdis.operators.Slices", "hrdis.operators.Channelwise")
-        return Channelwise
+    if name in RENAMED:
+        new = RENAMED[name]
+        _deprecated.warn(f"hrdis.operators.{name}", f"hrdis.operators.{new.__name__}")
+        return new
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

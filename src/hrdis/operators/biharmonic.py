@@ -85,9 +85,7 @@ def _fill(y: Tensor, mask: Tensor, steps: int, affordable: float) -> Tensor:
 
 
 def _groups(hole: Tensor) -> Tensor:
-    """Numbers for the 2 x 2 cells of a mask (h, w), -1 where nothing is missing; cells that touch
-    have the same.
-    """
+    """Number the 2 x 2 cells of a mask (h, w) by the hole they belong to; -1 without a hole."""
     cells = F.max_pool2d(hole[None].double(), 2, ceil_mode=True)[0] > 0
     h, w = cells.shape
     label = torch.cat([torch.zeros(1), torch.arange(1, h * w + 1) * cells.flatten()]).double()
@@ -112,7 +110,7 @@ def _groups(hole: Tensor) -> Tensor:
 
 
 def _cost(group: Tensor, pair: Tensor) -> Tensor:
-    """Multiplications to solve each group in these pairs."""
+    """Return the multiplications that solve each group in these pairs."""
     blocks, count = (group * (int(pair.max()) + 1) + pair).unique(return_counts=True)
     return torch.bincount(blocks // (int(pair.max()) + 1), 7 / 3 * count.double() ** 3)
 
@@ -120,8 +118,10 @@ def _cost(group: Tensor, pair: Tensor) -> Tensor:
 def _solve(
     hole: Tensor, rows: Tensor, columns: Tensor, key: Tensor, bending: Tensor
 ) -> Tensor | None:
-    """The values (c, n) of the n pixels of the holes; ``key`` orders them by blocks. None where
-    rounding forbids it.
+    """Return the values (c, n) of the n pixels of the holes; None if rounding forbids it.
+
+    Args:
+        key: orders the pixels by blocks.
     """
     order = key.argsort(stable=True)
     rows, columns, key = rows[order], columns[order], key[order]
@@ -162,8 +162,9 @@ Entries = tuple[Tensor, Tensor, Tensor, list[int]]
 def _entries(
     size: torch.Size, rows: Tensor, columns: Tensor, block: Tensor, inside: Tensor
 ) -> tuple[Entries, Entries]:
-    """Entries of L^2 within a block and from a block to the next: row, column, value, and where
-    each block begins.
+    """Return the entries of L^2 within a block, and from a block to the next.
+
+    Each is rows, columns, values, and where each block begins.
     """
     h, w = size
     index = torch.full((h + 4, w + 4), -1)
@@ -192,7 +193,7 @@ def _entries(
 
 
 def _dense(entries: Entries, k: int, n: int, m: int) -> Tensor:
-    """Block k of a matrix as a tensor (n, m)."""
+    """Return block k of a matrix as a tensor (n, m)."""
     i, j, value, starts = entries
     part = slice(starts[k], starts[k + 1])
     out = torch.zeros(n, m, dtype=torch.float64)
@@ -201,20 +202,21 @@ def _dense(entries: Entries, k: int, n: int, m: int) -> Tensor:
 
 
 def _halved(y: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Half the size: means of what was observed, and where anything was."""
+    """Return half the size: means of what was observed, and a mask of where anything was."""
     weight = F.avg_pool2d(mask[None], 2, ceil_mode=True)[0]
     seen = (weight > 0).to(y)
     return seen * F.avg_pool2d(y[None], 2, ceil_mode=True)[0] / weight.clamp(min=1e-6), seen
 
 
 def _bending(x: Tensor) -> Tensor:
-    """L^2 x for images (c, h, w)."""
+    """Return L^2 x for images (c, h, w)."""
     return _laplacian(_laplacian(x))
 
 
 def _laplacian(x: Tensor) -> Tensor:
-    """The five-point Laplacian with a mirrored border; symmetric, so that its square is positive
-    semidefinite.
+    """Apply the five-point Laplacian with a mirrored border.
+
+    It is symmetric, so that its square is positive semidefinite.
     """
     p = F.pad(x[None], (1, 1, 1, 1), mode="replicate")[0]
     return p[..., 1:-1, 2:] + p[..., 1:-1, :-2] + p[..., 2:, 1:-1] + p[..., :-2, 1:-1] - 4 * x

@@ -96,11 +96,11 @@ class Blur(LinearOperator):
         return _folded(_folded(x, p, self.boundary).mT, q, self.boundary).mT.to(y.dtype)
 
     def init(self, y: Tensor) -> Tensor:
-        """y itself, as ``smooth``."""
+        """Return y itself, as ``smooth``."""
         return self.smooth(y)
 
     def smooth(self, y: Tensor) -> Tensor:
-        """y itself: close to x, without what a division by small singular values makes of noise."""
+        """Return y itself: close to x, and its noise is not divided by small singular values."""
         return y.clone()
 
     def _reach(self) -> tuple[int, int]:
@@ -161,11 +161,11 @@ class CircularBlur(SVDOperator):
         return super().pinv(at_least_float32(y)).to(y.dtype)
 
     def init(self, y: Tensor) -> Tensor:
-        """y itself, as ``smooth``."""
+        """Return y itself, as ``smooth``."""
         return self.smooth(y)
 
     def smooth(self, y: Tensor) -> Tensor:
-        """y itself: close to x, without what a division by small singular values makes of noise."""
+        """Return y itself: close to x, and its noise is not divided by small singular values."""
         return y.clone()
 
     def singulars(self, x: Tensor) -> Tensor:
@@ -186,7 +186,7 @@ class CircularBlur(SVDOperator):
         )
 
     def _response(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The singular values |K| and the phase of K, 0 where they are, for images like x."""
+        """Return |K| and the phase of K for images like x, both 0 where |K| counts as 0."""
         (h, w), (kh, kw) = x.shape[-2:], self.kernel.shape
         if kh > h or kw > w:
             raise ValueError(
@@ -203,7 +203,7 @@ class CircularBlur(SVDOperator):
 
 
 def _trimmed(kernel: Tensor) -> Tensor:
-    """The kernel without the zeros around it; its centre stays the centre."""
+    """Cut the zeros around a kernel; its centre stays the centre."""
     for _ in range(2):
         r = len(kernel) // 2
         seen = (kernel != 0).any(1).nonzero().flatten() - r
@@ -213,13 +213,13 @@ def _trimmed(kernel: Tensor) -> Tensor:
 
 
 def _centred(kernel: Tensor, h: int, w: int) -> Tensor:
-    """The kernel on an (h, w) grid with its centre at (0, 0), wrapped around."""
+    """Put the kernel on an (h, w) grid with its centre at (0, 0), wrapped around."""
     kh, kw = kernel.shape
     return F.pad(kernel, (0, w - kw, 0, h - kh)).roll((-(kh // 2), -(kw // 2)), (0, 1))
 
 
 def _folded(x: Tensor, p: int, boundary: Boundary) -> Tensor:
-    """The transpose of padding axis -2 by p on either side."""
+    """Apply the transpose of padding axis -2 by p on either side."""
     n = x.shape[-2] - 2 * p
     middle = x[..., p : p + n, :].clone()
     if p and boundary == "reflect":

@@ -59,11 +59,11 @@ class SeparableBlur(Separable):
         )
 
     def init(self, y: Tensor) -> Tensor:
-        """y itself, as ``smooth``."""
+        """Return y itself, as ``smooth``."""
         return self.smooth(y)
 
     def smooth(self, y: Tensor) -> Tensor:
-        """y itself: close to x, without what a division by small singular values makes of noise."""
+        """Return y itself: close to x, and its noise is not divided by small singular values."""
         return y.clone()
 
     def factor(self, n: int, axis: Literal[-2, -1]) -> Tensor:

@@ -9,8 +9,7 @@ from .base import LinearOperator, Shape
 
 
 class Channelwise(LinearOperator):
-    """Every channel of a picture measured on its own, as the first channel of what another operator
-    measures.
+    """Operator that measures each channel with a single-channel operator.
 
     What takes one channel (`CT`) sees each channel as an image; what takes a real and an imaginary
     part (`MRI`) sees it as the real part, with phase zero. Measurements of (b, c, h, w) are (b, c,
@@ -73,12 +72,13 @@ class Channelwise(LinearOperator):
         return self._first(self.operator.adjoint(y.flatten(0, 1)), len(y))
 
     def init(self, y: Tensor) -> Tensor:
-        """As ``smooth``."""
+        """Return ``smooth(y)``."""
         return self.smooth(y)
 
     def smooth(self, y: Tensor) -> Tensor:
-        """The operator's own, where it sees all there is; else ``pinv``, which knows that the other
-        channels are 0.
+        """Return the operator's own smooth image if it takes one channel, else ``pinv``.
+
+        Of several channels the operator's ``smooth`` would fill those that are 0 here.
         """
         return (
             self._first(self.operator.smooth(y.flatten(0, 1)), len(y))
@@ -87,7 +87,7 @@ class Channelwise(LinearOperator):
         )
 
     def _split(self, x: Tensor) -> Tensor:
-        """(b, c, h, w) to (b c, channels, h, w), all but the first of them 0."""
+        """Convert (b, c, h, w) to (b c, channels, h, w), all channels but the first 0."""
         one = x.flatten(0, 1)[:, None]
         return torch.cat([one, one.new_zeros(len(one), self.channels - 1, *one.shape[2:])], 1)
 
@@ -95,5 +95,5 @@ class Channelwise(LinearOperator):
         return y.unflatten(0, (b, len(y) // b))
 
     def _first(self, x: Tensor, b: int) -> Tensor:
-        """(b c, channels, h, w) to (b, c, h, w)."""
+        """Convert (b c, channels, h, w) to (b, c, h, w), the first channel of each."""
         return x[:, 0].unflatten(0, (b, len(x) // b))

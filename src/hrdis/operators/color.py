@@ -79,7 +79,8 @@ class Colorization(SVDOperator):
         return torch.cat([y, torch.zeros_like(y), torch.zeros_like(y)], 1)
 
     def smooth(self, y: Tensor) -> Tensor:
-        """The grey picture y in all three channels, which explains y; ``pinv`` is tinted unless
-        weights are equal.
+        """Return the grey image y in all three channels, which explains y.
+
+        ``pinv`` is tinted unless the weights are equal.
         """
         return y.expand(-1, 3, -1, -1) / sum(WEIGHTS[self.weights])

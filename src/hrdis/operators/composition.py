@@ -5,14 +5,14 @@ from torch import Tensor, nn
 from .base import LinearOperator, Operator, Shape
 
 
-def Composition(*operators: Operator) -> "Chain":
+def Composition(*operators: Operator) -> "ComposedOperator":
     """Apply operators from left to right: ``Composition(A, B)`` measures B(A(x)).
 
     Args:
         operators: two or more; each takes what the one before it gives.
 
     Returns:
-        `LinearChain` if all are linear, else `Chain`.
+        `ComposedLinearOperator` if all are linear, else `ComposedOperator`.
 
     Raises:
         TypeError: if one of them is no operator.
@@ -36,13 +36,13 @@ def Composition(*operators: Operator) -> "Chain":
             "Composition(A, B)."
         )
     return (
-        LinearChain(*operators)
+        ComposedLinearOperator(*operators)
         if all(isinstance(A, LinearOperator) for A in operators)
-        else Chain(*operators)
+        else ComposedOperator(*operators)
     )
 
 
-class Chain(Operator):
+class ComposedOperator(Operator):
     """A_n(... A_2(A_1(x))): what `Composition` makes of operators of which one is not linear.
 
     ``pinv``, ``init`` and ``smooth`` apply those of the parts in reverse order: a starting picture,
@@ -60,14 +60,14 @@ class Chain(Operator):
 
     @property
     def parts(self) -> list[Operator]:
-        """The operators, the first to be applied first."""
+        """Operators in the order in which they are applied."""
         return [A for A in self.operators if isinstance(A, Operator)]
 
     @property
     def observed(self) -> Tensor | None:  # type: ignore[override]
         return self.parts[-1].observed
 
-    def for_image(self, i: int) -> "Chain":
+    def for_image(self, i: int) -> "ComposedOperator":
         own = [A.for_image(i) for A in self.parts]
         return (
             self if all(a is b for a, b in zip(own, self.parts, strict=True)) else type(self)(*own)
@@ -84,25 +84,25 @@ class Chain(Operator):
         return x
 
     def pinv(self, y: Tensor) -> Tensor:
-        """The parts' ``pinv`` in reverse order."""
+        """Apply the ``pinv`` of the parts in reverse order."""
         for A in reversed(self.parts):
             y = A.pinv(y)
         return y
 
     def init(self, y: Tensor) -> Tensor:
-        """The parts' ``init`` in reverse order; it need not explain y."""
+        """Apply the ``init`` of the parts in reverse order; the result need not explain y."""
         for A in reversed(self.parts):
             y = A.init(y)
         return y
 
     def smooth(self, y: Tensor) -> Tensor:
-        """The parts' ``smooth`` in reverse order; it need not explain y."""
+        """Apply the ``smooth`` of the parts in reverse order; the result need not explain y."""
         for A in reversed(self.parts):
             y = A.smooth(y)
         return y
 
 
-class LinearChain(Chain, LinearOperator):
+class ComposedLinearOperator(ComposedOperator, LinearOperator):
     """A_n ... A_2 A_1: what `Composition` makes of linear operators.
 
     The adjoint is A_1* A_2* ... A_n*, exactly. The pseudo-inverse of a product is not the product
@@ -113,9 +113,9 @@ class LinearChain(Chain, LinearOperator):
         the sum of the parts'; up to 400 times that for ``pinv``.
     """
 
-    def for_image(self, i: int) -> "LinearChain":
+    def for_image(self, i: int) -> "ComposedLinearOperator":
         own = super().for_image(i)
-        assert isinstance(own, LinearChain)
+        assert isinstance(own, ComposedLinearOperator)
         return own
 
     def adjoint(self, y: Tensor) -> Tensor:

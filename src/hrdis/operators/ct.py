@@ -121,13 +121,11 @@ class CT(LinearOperator):
         return total.to(y.dtype)
 
     def init(self, y: Tensor) -> Tensor:
-        """Filtered back-projection, as ``smooth``."""
+        """Return the filtered back-projection, as ``smooth``."""
         return self.smooth(y)
 
     def smooth(self, y: Tensor) -> Tensor:
-        """Filtered back-projection: the ramp filter, then linear interpolation along the
-        detectors.
-        """
+        """Return the filtered back-projection: ramp filter, then linear interpolation."""
         d, n = self.detectors, self.size
         filtered = torch.fft.ifft(
             _ramp(d).to(y.device)[:, None]
@@ -148,7 +146,7 @@ class CT(LinearOperator):
         return (x * math.radians(self.step) / 2).to(y.dtype)
 
     def _view(self, x: Tensor, v: int) -> Tensor:
-        """The sums over columns of the image turned by angle v: (b, 1, d)."""
+        """Return the sums over columns of the image turned by angle v: (b, 1, d)."""
         n, d = self.size, self.detectors
         angle = torch.deg2rad(self.angles[v])
         at = torch.arange(d, dtype=torch.float64, device=x.device) - d // 2
@@ -162,7 +160,7 @@ class CT(LinearOperator):
 
 
 def _ramp(d: int) -> Tensor:
-    """The ramp filter's response for d detectors, from its samples in space."""
+    """Return the response of the ramp filter for d detectors, from its samples in space."""
     size = max(64, 2 ** math.ceil(math.log2(2 * d)))
     k = torch.arange(size, dtype=torch.float64)
     k = torch.minimum(k, size - k)

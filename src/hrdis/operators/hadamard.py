@@ -93,7 +93,7 @@ class WalshHadamard(SVDOperator):
         return (y_shape[0], y_shape[1], n, n)
 
     def permutation(self, n: int) -> Tensor:
-        """The order of the coefficients of an n x n image, those that are kept first."""
+        """Return the order of the coefficients of an n x n image, those that are kept first."""
         if self.given is not None and len(self.given) != n * n:
             raise ValueError(
                 f"The permutation has {len(self.given)} entries. {n * n} are expected for {n} x "
@@ -143,8 +143,9 @@ class WalshHadamard(SVDOperator):
 
 
 def hadamard(x: Tensor) -> Tensor:
-    """The fast Walsh-Hadamard transform along the last axis (a power of two): orthogonal, its own
-    inverse.
+    """Apply the fast Walsh-Hadamard transform along the last axis, a power of two long.
+
+    It is orthogonal and its own inverse.
     """
     n, half = x.shape[-1], 1
     while half < n:
@@ -155,6 +156,6 @@ def hadamard(x: Tensor) -> Tensor:
 
 
 def _sign_changes(n: int) -> Tensor:
-    """How often each row of the n x n Hadamard matrix changes its sign."""
+    """Count the sign changes in each row of the n x n Hadamard matrix."""
     rows = hadamard(torch.eye(n)).sign()
     return (rows[:, 1:] != rows[:, :-1]).sum(1)

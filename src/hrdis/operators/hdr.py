@@ -57,5 +57,5 @@ class HDR(Operator):
         return (self.scale * x).clamp(-1, 1)
 
     def pinv(self, y: Tensor) -> Tensor:
-        """The starting picture y / scale: it explains every y in [-1, 1]."""
+        """Return the starting image y / scale, which explains every y in [-1, 1]."""
         return y / self.scale

@@ -111,7 +111,8 @@ class Inpainting(SVDOperator):
         return self if len(self.mask) == 1 else Inpainting(self.mask[i : i + 1])
 
     def smooth(self, y: Tensor) -> Tensor:
-        """The biharmonic fill: observed pixels as measured, holes with the least squared
-        Laplacian.
+        """Return the biharmonic fill: holes get the least squared Laplacian.
+
+        Observed pixels stay as measured.
         """
         return biharmonic(self(y), self.mask.to(y).expand_as(y))

@@ -14,7 +14,7 @@ from ..rng import stream
 
 
 def gaussian(size: int = 61, std: float = 3.0) -> Tensor:
-    """A sampled Gaussian, cut at 4 standard deviations: (size, size).
+    """Return a sampled Gaussian, (size, size), cut at 4 standard deviations.
 
     Args:
         size: side in pixels, odd.
@@ -30,13 +30,13 @@ def gaussian(size: int = 61, std: float = 3.0) -> Tensor:
 
 
 def uniform(size: int = 9) -> Tensor:
-    """The mean over a square of (size, size) pixels, size odd."""
+    """Return the kernel of a mean over a square of (size, size) pixels, size odd."""
     _check_size(size)
     return torch.full((size, size), 1 / size**2, dtype=torch.float64)
 
 
 def separable(name: str, std: float = 10.0) -> tuple[Tensor, Tensor]:
-    """The taps down a column and along a row that the papers name, for `SeparableBlur`.
+    """Return the taps down a column and along a row that the papers name, for `SeparableBlur`.
 
     Args:
         name: ``"uniform9"``, 9 equal taps both ways; ``"gauss"``, 5 taps of a Gaussian both ways;
@@ -63,8 +63,9 @@ def separable(name: str, std: float = 10.0) -> tuple[Tensor, Tensor]:
 
 
 def motion(size: int = 61, intensity: float = 0.5, seed: int = 0, index: int = 0) -> Tensor:
-    """The trace of a shaken camera: (size, size), in the manner of the "motionblur" generator that
-    DPS uses.
+    """Draw the trace of a shaken camera, (size, size).
+
+    It follows the "motionblur" generator that DPS uses.
 
     A path of random steps and turns is drawn on a canvas of twice the size, softened, and halved.
 
@@ -114,7 +115,7 @@ def motion(size: int = 61, intensity: float = 0.5, seed: int = 0, index: int = 0
 
 
 def checked(kernel: Tensor, axes: int = 2) -> Tensor:
-    """The kernel in float64, if it is one that a blur can take.
+    """Return the kernel in float64 if a blur can take it.
 
     Raises:
         TypeError: if it is no real tensor of so many axes.

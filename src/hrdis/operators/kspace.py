@@ -14,7 +14,7 @@ def columns(
     kind: Literal["equispaced", "random", "gaussian"] = "random",
     seed: int = 0,
 ) -> Tensor:
-    """Which columns of k-space are sampled, (w,) of 0 and 1, by InverseBench's rule.
+    """Return the columns of k-space that are sampled, (w,) of 0 and 1, by InverseBench's rule.
 
     The middle int(0.08 w) columns (0.04 w above an acceleration of 6) are always sampled. Of the
     others, ``"random"`` draws as many as make int(w / acceleration) in all, without replacement;

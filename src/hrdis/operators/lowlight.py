@@ -95,13 +95,11 @@ class LowLight(BlindOperator):
         return f"f={f}, M={'none' if self.M is None else tuple(self.M.shape)}"
 
     def forward(self, x: Tensor) -> Tensor:
-        """A(x) with the parameters given when it was built (f = 1 and M = 0 where none were)."""
+        """Return A(x) with the f and M it was built with; f = 1 and M = 0 without them."""
         return self.at(x, self._given(x))
 
     def at(self, x: Tensor, theta: dict[str, Tensor]) -> Tensor:
-        """A(x; theta), with theta["f"] of shape (b or 1, 1, 1, 1) and theta["M"] of shape (b or 1,
-        1, h, w).
-        """
+        """Return A(x; theta) for theta["f"] (b or 1, 1, 1, 1) and theta["M"] (b or 1, 1, h, w)."""
         f, M = theta["f"], theta["M"]
         if len(f) not in (1, len(x)) or len(M) not in (1, len(x)):
             raise ValueError(
@@ -116,8 +114,9 @@ class LowLight(BlindOperator):
         return f * (x + 1) + (2 * M - 1)
 
     def start(self, y: Tensor) -> dict[str, Tensor]:
-        """f = the white point of y over that of a photograph, both in [0, 1], clipped to [0.02, 1];
-        M = 0.
+        """Return M = 0 and f = the white point of y over that of a photograph.
+
+        Both white points are in [0, 1], and f is clipped to [0.02, 1].
 
         The white point is what 0.5 % of the pixels exceed in their brightest channel. A whole
         photograph has it at 1, nearly; a small piece of one may hold nothing bright: 1 - 14 /
@@ -139,13 +138,11 @@ class LowLight(BlindOperator):
         return {"f": f, "M": y.new_zeros(b, 1, h, w)}
 
     def valid(self, theta: dict[str, Tensor]) -> dict[str, Tensor]:
-        """f moved into [1e-3, 1e3]; NaN stays NaN, so that a diverged image is reported as such."""
+        """Move f into [1e-3, 1e3]; NaN stays NaN, so that a diverged image is reported as such."""
         return theta | {"f": theta["f"].clamp(*self.bounds)}
 
     def pinv(self, y: Tensor) -> Tensor:
-        """The starting picture 2 clip((y01 - M) / f, 0, 1) - 1, with f of `start` where none was
-        given.
-        """
+        """Return the starting image 2 clip((y01 - M) / f, 0, 1) - 1, where f may be `start`'s."""
         theta = self._given(y) if self.f is not None else self.start(y) | {"M": self._given(y)["M"]}
         return 2 * (((y + 1) / 2 - theta["M"]) / theta["f"]).clamp(0, 1) - 1
 

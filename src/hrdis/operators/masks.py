@@ -71,7 +71,7 @@ def freeform(
 
 
 def _strokes(h: int, w: int, rng: np.random.Generator, flip: bool) -> np.ndarray:
-    """One draw, whatever its coverage: float32 (h, w), 1 = hole."""
+    """Draw one mask, whatever its coverage: float32 (h, w), 1 = hole."""
     from PIL import Image, ImageDraw
 
     image = Image.new("L", (w, h))
@@ -106,8 +106,9 @@ def _strokes(h: int, w: int, rng: np.random.Generator, flip: bool) -> np.ndarray
 
 
 def scratches(h: int, w: int, hole: float = 0.15, seed: int = 0, index: int = 0) -> Tensor:
-    """Small damage: specks (boxes of 3 to 10 % of the shorter side) and thin scratches, until a
-    share is lost.
+    """Draw small damage until a share is lost: specks and thin scratches.
+
+    Specks are boxes of 3 to 10 % of the shorter side.
 
     Args:
         hole: hole fraction to reach; the last stroke may exceed it a little.
@@ -137,7 +138,7 @@ def box(
     seed: int = 0,
     index: int = 0,
 ) -> Tensor:  # fmt: skip
-    """One rectangular hole.
+    """Return a mask with one rectangular hole.
 
     Args:
         size: (height, width), or a range to draw both from; by default the centred half, [h/4,

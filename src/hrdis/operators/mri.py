@@ -192,12 +192,13 @@ class MultiCoilMRI(LinearOperator):
         return _parts((self.coils.to(k).conj() * _inverse(k)).sum(1)).to(y.dtype)
 
     def init(self, y: Tensor) -> Tensor:
-        """``A* y / sum_i |S_i|^2``, as ``smooth``."""
+        """Return ``A* y / sum_i |S_i|^2``, as ``smooth``."""
         return self.smooth(y)
 
     def smooth(self, y: Tensor) -> Tensor:
-        """``A* y / sum_i |S_i|^2``, 0 where no coil sees; it explains y only if everything was
-        sampled.
+        """Return ``A* y / sum_i |S_i|^2``, 0 where no coil sees.
+
+        It explains y only if everything was sampled.
         """
         power = self.coils.abs().square().sum(1, keepdim=True)
         return self.adjoint(y) / power.where(power > 0, torch.ones_like(power)).to(y)
@@ -256,7 +257,7 @@ def _parts(z: Tensor) -> Tensor:
 
 
 def _transform(z: Tensor) -> Tensor:
-    """The unitary Fourier transform with its origin in the middle, of images and of k-space."""
+    """Apply the unitary Fourier transform with its origin in the middle, in image and k-space."""
     z = torch.fft.fft2(torch.fft.ifftshift(z, dim=(-2, -1)), norm="ortho")
     return torch.fft.fftshift(z, dim=(-2, -1))
 

@@ -111,13 +111,11 @@ class NonlinearBlur(Operator):
         return (2 * blurred - 1).clamp(-1, 1).to(x)
 
     def pinv(self, y: Tensor) -> Tensor:
-        """The starting picture: y itself, or A y, blurred once more, with
-        ``start="blur_again"``.
-        """
+        """Return the starting image: y itself, or A y with ``start="blur_again"``."""
         return self(y) if self.start == "blur_again" else y.clone()
 
     def for_image(self, i: int) -> "NonlinearBlur":
-        """The operator of image i alone; it shares the network."""
+        """Return the operator of image i alone; it shares the network."""
         latent = (
             self.latent if self.latent is None or len(self.latent) == 1 else self.latent[i : i + 1]
         )
@@ -126,7 +124,7 @@ class NonlinearBlur(Operator):
         )
 
     def latents(self, b: int, h: int, w: int) -> Tensor:
-        """The latent kernels of b images of h x w pixels, (b or 1, 512, h / 128, w / 128)."""
+        """Return the latents of b images of h x w pixels, (b or 1, 512, h / 128, w / 128)."""
         h, w = h // SIDE, w // SIDE
         if self.latent is not None:
             if len(self.latent) not in (1, b) or tuple(self.latent.shape[-2:]) != (h, w):
@@ -184,12 +182,12 @@ class _Residual(nn.Module):
         return h + self.conv2(self.conv1(h).relu())
 
 
-class _Level(nn.Module):
-    """One level of the U-Net: halve, go deeper (or meet the latent), double, and join what came
-    in.
-    """
+class UNetLevel(nn.Module):
+    """One level of the U-Net: halve, go deeper (or join the latent), double, and join the input."""
 
-    def __init__(self, outer: int, inner: int, submodule: "_Level | None", outermost: bool = False):
+    def __init__(
+        self, outer: int, inner: int, submodule: "UNetLevel | None", outermost: bool = False
+    ):
         super().__init__()
         halve = nn.Conv2d(outer, inner, 4, 2, 1, bias=False)
         double = nn.ConvTranspose2d(2 * inner, outer, 4, 2, 1, bias=outermost)
@@ -205,11 +203,11 @@ class _Level(nn.Module):
         return above if self.outermost else torch.cat([above, h], 1)
 
 
-def _unet() -> _Level:
+def _unet() -> UNetLevel:
     level = None
     for outer, inner in ((512, 512), (256, 512), (128, 256), (64, 128)):
-        level = _Level(outer, inner, level)
-    return _Level(64, 64, level, outermost=True)
+        level = UNetLevel(outer, inner, level)
+    return UNetLevel(64, 64, level, outermost=True)
 
 
 def _conv(c: int, d: int, stride: int = 1) -> nn.Conv2d:
@@ -217,8 +215,9 @@ def _conv(c: int, d: int, stride: int = 1) -> nn.Conv2d:
 
 
 def _load(weights: str | Path | Mapping[str, Tensor] | BKSE) -> BKSE:
-    """The frozen network; built without memory or random numbers, then given the weights, every key
-    checked.
+    """Return the frozen network with the given weights, every key of them checked.
+
+    It is built without memory or random numbers.
     """
     if isinstance(weights, BKSE):
         return weights

@@ -26,10 +26,8 @@ CHROMINANCE = (
 YCC = ((0.299, 0.587, 0.114), (-0.1687, -0.3313, 0.5), (0.5, -0.4187, -0.0813))
 
 
-class _Rounds(Operator):
-    """What both have in common: y is the starting picture, and rounding has two gradients and one
-    value.
-    """
+class RoundingOperator(Operator):
+    """Base of operators that round, with a straight-through or zero gradient; y is the start."""
 
     def __init__(self, rounding: Rounding):
         super().__init__()
@@ -38,15 +36,15 @@ class _Rounds(Operator):
         self.rounding = rounding
 
     def rounded(self, exact: Tensor, nearest: Tensor) -> Tensor:
-        """``nearest``, bit for bit; with "ste" its gradient is that of ``exact``."""
+        """Return ``nearest``, bit for bit; with "ste" its gradient is that of ``exact``."""
         return nearest.detach() + (exact - exact.detach()) if self.rounding == "ste" else nearest
 
     def pinv(self, y: Tensor) -> Tensor:
-        """The starting picture: y itself."""
+        """Return the starting image: y itself."""
         return y.clone()
 
 
-class JPEG(_Rounds):
+class JPEG(RoundingOperator):
     """A x = decode(encode(x, quality)): colours to Y Cb Cr, chroma halved, 8 x 8 cosines divided by
     tables, rounded.
 
@@ -132,7 +130,7 @@ class JPEG(_Rounds):
         return (v / 255 * 2 - 1).to(x.dtype)
 
     def _coded(self, v: Tensor, table: Tensor) -> Tensor:
-        """Planes through 8 x 8 cosines, division by the table, rounding, and back."""
+        """Transform planes by 8 x 8 cosines, divide by the table, round, and go back."""
         D, q = self.cosines.to(v), table.to(v)
         *batch, h, w = v.shape
         blocks = v.reshape(*batch, h // 8, 8, w // 8, 8).transpose(-3, -2)
@@ -141,7 +139,7 @@ class JPEG(_Rounds):
         return blocks.transpose(-3, -2).reshape(v.shape)
 
 
-class Quantization(_Rounds):
+class Quantization(RoundingOperator):
     """A x = the nearest of 2^bits levels: floor(u (2^bits - 1) + 1/2) / (2^bits - 1) for u = (x +
     1) / 2.
 
@@ -181,5 +179,5 @@ class Quantization(_Rounds):
 
 
 def _recolour(matrix: Tensor, v: Tensor) -> Tensor:
-    """A 3 x 3 matrix on the channels of (b, 3, h, w)."""
+    """Apply a 3 x 3 matrix to the channels of (b, 3, h, w)."""
     return torch.einsum("dc,bchw->bdhw", matrix.to(v), v)

@@ -126,7 +126,7 @@ class CompressedSensing(SVDOperator):
         return F.pad(y, (0, self.block**2 - self.m))
 
     def _blocks(self, x: Tensor) -> Tensor:
-        """(b, c, h, w) to (b, c, h / block, w / block, block^2)."""
+        """Convert (b, c, h, w) to (b, c, h / block, w / block, block^2)."""
         k, (h, w) = self.block, x.shape[-2:]
         if h % k or w % k or min(h, w) == 0:
             raise ValueError(
@@ -145,7 +145,7 @@ class CompressedSensing(SVDOperator):
 
 
 def _completed(matrix: Tensor, n: int) -> Tensor:
-    """An orthogonal (n, n) matrix whose first rows are the given orthonormal ones."""
+    """Return an orthogonal (n, n) matrix whose first rows are the given orthonormal ones."""
     if matrix.ndim != 2 or matrix.shape[1] != n or not 1 <= len(matrix) <= n:
         raise ValueError(
             f"The matrix has shape {tuple(matrix.shape)}. (m, {n}) with 1 <= m <= {n} is expected "

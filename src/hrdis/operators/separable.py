@@ -22,12 +22,15 @@ class Separable(SVDOperator):
 
     @abstractmethod
     def factor(self, n: int, axis: Literal[-2, -1]) -> Tensor:
-        """K for n pixels along an axis (-2: down a column, -1: along a row): float64, (m, n) with m
-        <= n.
+        """Return K for n pixels along an axis, float64 of shape (m, n) with m <= n.
+
+        Args:
+            n: pixels of the image.
+            axis: -2 down a column, -1 along a row.
         """
 
     def side(self, m: int) -> int:
-        """How many pixels gave m measurements along an axis; by default as many."""
+        """Return the number of pixels behind m measurements along an axis; by default m."""
         return m
 
     def image_shape(self, y_shape: Shape) -> Shape:

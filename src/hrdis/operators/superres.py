@@ -75,7 +75,7 @@ class SuperResolution(Separable):
         return m * self.scale
 
     def smooth(self, y: Tensor) -> Tensor:
-        """Bicubic interpolation of y, moved to the nearest picture that explains y."""
+        """Return y enlarged bicubically, moved to the nearest image that explains y."""
         x = F.interpolate(y, scale_factor=self.scale, mode="bicubic", align_corners=False)
         return self.project(x, y)
 

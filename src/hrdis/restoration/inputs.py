@@ -35,6 +35,8 @@ class Inputs:
             options.
         prior: a prior as an object instead of the one that the options name.
         hashes: SHA-256 of every file, by what it is, taken when it was read.
+        operator_seed: the seed that the operator of a task was drawn from, where the measurement
+            is no picture.
     """
 
     image: Any
@@ -43,6 +45,7 @@ class Inputs:
     operator: Operator | Callable[[Tensor], Tensor] | None = None
     prior: Prior | None = None
     hashes: dict[str, str] = field(default_factory=dict)
+    operator_seed: int | None = None
 
     @property
     def files(self) -> list[Path]:
@@ -93,6 +96,8 @@ def read_picture(given: Any, is_measurement: bool) -> tuple[images.Picture | Non
             )
         return images.Picture(x.detach().float().cpu()), x.detach().float().cpu()
     if isinstance(given, np.ndarray):
+        if is_measurement:
+            return None, torch.from_numpy(given).float()
         picture = _of_array(given)
         return picture, picture.x
     if hasattr(given, "convert") and hasattr(given, "getexif"):
@@ -227,19 +232,6 @@ def _nonlinear_blur(inputs: Inputs, task: Task, h: int, w: int) -> Operator:
     return NonlinearBlur(A.network, latent=latent)
 
 
-def check_picture(name: str, operator: Operator) -> None:
-    """Raise unless what a task measures is a picture, which a file can hold.
-
-    Raises:
-        ValueError: naming the way that takes any measurement.
-    """
-    if not operator.picture:
-        raise ValueError(
-            f"The task {name!r} measures numbers that are no picture, and this command reads and "
-            "writes pictures. It can be used from Python."
-        )
-
-
 def warn_about_mask(options: Options, picture: images.Picture, holes: Tensor) -> None:
     """Warn of holes that cover most of the picture, or that stay transparent once filled."""
     share = float(holes.float().mean())
@@ -332,7 +324,7 @@ def fit_channels(y: Tensor, prior: Prior, is_picture: bool) -> Tensor:
     if not is_picture or prior.channels is None:
         return y
     if y.shape[1] == 1 and 3 in prior.channels:
-        return y.expand(-1, 3, -1, -1)
+        return y.expand(-1, 3, *y.shape[2:])
     if y.shape[1] == 3 and prior.channels == (1,):
         if bool((y == y[:, :1]).all()):
             return y[:, :1]

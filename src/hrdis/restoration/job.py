@@ -25,8 +25,8 @@ from ..problem import Problem
 from ..solvers import Solver
 from ..solvers.base import Step
 from ..tasks import TASKS
+from . import arrays, outputs, plugin
 from . import inputs as given
-from . import outputs, plugin
 from .ends import AT_ENDS, keep_ends
 from .inputs import Inputs
 from .options import FileOptions, Options
@@ -143,7 +143,12 @@ class Job:
     def given(self) -> Tensor:
         """Return the damaged picture at the size of the restored one."""
         y, shape = self.problem.y, self.problem.image_shape
-        x = y.expand(shape) if y.shape[-2:] == shape[-2:] else self.problem.A.pinv(y)
+        if not self.problem.A.picture:
+            x = self.problem.A.smooth(y)
+        elif y.shape[-2:] == shape[-2:]:
+            x = y.expand(shape)
+        else:
+            x = self.problem.A.pinv(y)
         return self._as_stored(x.cpu())
 
     @property
@@ -166,6 +171,8 @@ class Job:
         A grey picture that is stored as colour has equal channels wherever it was observed.
         """
         y = self.problem.y
+        if not self.problem.A.picture:
+            return self.picture.x.shape[1] == 1
         if y.ndim != 4 or y.shape[1] != self.problem.image_shape[1]:
             return False
         if self.picture.x.shape[1] == 1 or not self.options.task:
@@ -206,15 +213,23 @@ def prepare(
     _check_numbers(options)
     task = TASKS.get(options.task)
     inputs = given.of_files(options) if inputs is None else inputs
-    picture, y = given.read_picture(inputs.image, is_measurement=task is None)
+    is_measurement = task is None or not task.picture
+    if task is not None and not task.picture:
+        arrays.check_array(options, inputs.image)
+    picture, y = given.read_picture(inputs.image, is_measurement)
     _check_output(options, inputs, picture)
-    if task is not None:
+    if task is not None and not task.picture:
+        operator, seed = arrays.operator_of_measurement(options, inputs, task, y)
+        inputs = replace(inputs, operator_seed=seed)
+        shape = operator.image_shape(tuple(y.shape))
+        _check_size(options, shape[-2], shape[-1])
+        picture = images.Picture(torch.zeros(shape))
+    elif task is not None:
         assert picture is not None
         h, w = y.shape[-2] * task.scale, y.shape[-1] * task.scale
         given.check_pixels(options, h, w)
         _check_size(options, h, w)
         operator = given.operator_of_task(options, inputs, task, y.shape[-2], y.shape[-1])
-        given.check_picture(options.task, operator)
         if isinstance(operator, Inpainting):
             given.warn_about_mask(options, picture, operator.mask[0, 0] == 0)
     device = pick_device(options.device)
@@ -231,7 +246,10 @@ def prepare(
         picture = picture or images.Picture(torch.zeros(problem.image_shape))
     else:
         assert picture is not None
-        y, picture = given.measurement(picture, operator, prior)
+        if task.picture:
+            y, picture = given.measurement(picture, operator, prior)
+        else:
+            y = given.fit_channels(y, prior, is_picture=True)  # its channels are the picture's
         level = Gaussian(options.noise).sigma_y
         problem = Problem(y.to(device), operator.float().to(device), level)
     tiled = Tiled(prior, options.tile, options.overlap, memory=options.tile_memory * 1e9 or "free")

@@ -90,6 +90,7 @@ def record(found: "Restoration") -> dict[str, Any]:
         "task": options.task or None,
         "operator": options.operator or None,
         "operator_sha256": inputs.hashes.get("operator"),
+        "operator_seed": inputs.operator_seed,
         "kernel": _name(inputs.kernel),
         "kernel_sha256": inputs.hashes.get("kernel"),
         "weights": _name(options.weights),
