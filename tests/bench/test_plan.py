@@ -305,7 +305,7 @@ def test_settings_of_a_method_replace_those_of_the_preset():
 def test_noise_by_name(noise, sigma_y, key):
     model = noise_of(noise)
     assert (None if model is None else model.sigma_y) == sigma_y
-    assert chosen("hrdis", "inpaint", noise, "")[0] == key
+    assert chosen("hrdis", "inpaint", noise, None)[0] == key
 
 
 @pytest.mark.parametrize("name", ["gauss0.1", "gaussian", "0.05", "gaussian-1", "poisson0", ""])
