@@ -6,7 +6,7 @@
 
 A family of settings per kind of task, each tried on the same few crops. Every trial becomes a line
 of docs/data/presets-tasks.csv; what is there already, with the same weights and crops, is not run
-again. Ranked as by search_presets.py: dB of the mean of 8 over the starting picture, less what one
+again. Ranked as by `hrdis tune`: dB of the mean of 8 over the starting picture, less what one
 sample loses against it.
 """
 
@@ -22,10 +22,10 @@ import tyro
 from measurements import SCANS, grey, measured
 from pages import DOCS
 from photographs import pictures, random_crops, score
-from search_presets import brief, try_out
 
 import hrdis
 from hrdis.solvers import Solver
+from hrdis.training.trials import brief, try_out
 
 CSV = DOCS / "data" / "presets-tasks.csv"
 
@@ -177,7 +177,7 @@ class Trial:
 
     @property
     def gain(self) -> float:
-        """What `search_presets.Search.gain` says, of PSNR alone."""
+        """Return the rank of `hrdis.training.trials.gain`, by PSNR alone."""
         return self.psnr_mean_of_8 - self.psnr_start + min(0.0, self.psnr_one - self.psnr_start)
 
 

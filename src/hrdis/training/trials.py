@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..driver import solve
-from ..metrics import psnr
+from ..metrics import psnr, ssim
 from ..operators.problem import Problem
 from ..priors import Prior
 from ..solvers import Solver
@@ -37,6 +37,7 @@ class Trial:
     psnr_mean_of_8: float
     pooled_one: float
     pooled_mean_of_8: float
+    ssim_one: float
     base_psnr: float
     base_pooled: float
     gain: float
@@ -115,6 +116,7 @@ def try_out(solver: Solver, prior: Prior, problem: Problem, truth: Tensor) -> di
         "psnr_mean_of_8": float(decibels(eight).mean()),
         "pooled_one": float(decibels(one.mean())),
         "pooled_mean_of_8": float(decibels(eight.mean())),
+        "ssim_one": float((ssim(samples[0], truth) + ssim(samples[1], truth)).mean()) / 2,
     }
 
 

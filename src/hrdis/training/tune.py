@@ -288,6 +288,7 @@ class Search:
             scores["psnr_mean_of_8"],
             scores["pooled_one"],
             scores["pooled_mean_of_8"],
+            scores["ssim_one"],
             base,
             pooled,
             gain(scores, base + pooled, self.noise > 0),
