@@ -16,6 +16,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,7 @@ import torch
 import tyro
 from common.pages import DOCS, ROOT, rewrite, table
 
+SOLVERS = ROOT / "src" / "hrdis" / "solvers"
 PAGE, FIGURES = DOCS / "measurements" / "reliability.md", DOCS / "data" / "mutants.csv"
 LIMIT = 120  # seconds for one mutant; a run that hangs is noticed
 
@@ -54,7 +56,10 @@ LAST = {
 
 MUTANTS: dict[str, dict[str, list[str]]] = {
     "base": {  # the gradient that HRDIS's family and GDP share
-        "0.5 * r.abs().square().sum()": ["r.abs().square().sum()", "0.5 * r.abs().square().mean()"],
+        "slope(0.5 * r.abs().square(), x)": ["slope(r.abs().square(), x)"],
+        "r, A.adjoint(r)": ["r, -A.adjoint(r)", "r, A.pinv(r)"],
+        "loss = 0.5 *": ["loss ="],
+        ".mean(1).sum()": [".mean()", ".sum(1).sum()"],
         "gradient * (x[0].numel() / y[0].numel())": ["gradient",
         "-gradient * (x[0].numel() / y[0].numel())"],
         "(x[0].numel() / y[0].numel())": ["(y[0].numel() / x[0].numel())"],
@@ -68,8 +73,8 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
         "if k >= 0 or self.first_update:"],
         "self.strength(q, t) * (eps - n)": ["self.strength(q, t) * (n - eps)", "(eps - n)",
         "self.strength(q, t) * eps"],
-        "betas=(0.9, 0.99)": ["betas=(0.9, 0.999)", "betas=(0.99, 0.99)"],
-        'A.pinv(y) if self.init == "pinv" else A.smooth(y)': ["A.pinv(y)", "A.smooth(y)"],
+        "betas = (0.9, 0.99)": ["betas = (0.9, 0.999)", "betas = (0.99, 0.99)"],
+        'A.init(y) if self.init == "pinv" else A.smooth(y)': ["A.init(y)", "A.smooth(y)"],
         ").clone()  # y is never written to": [")"],
         ".clamp(min=self.weight_min)": ["", ".clamp(max=self.weight_min)"],
         "self.lambda_obs * data": ["data", "self.lambda_reg * data"],
@@ -121,9 +126,7 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
         "A.valid(theta).items()": ["theta.items()"],
         "lambda v: A.at(v, theta)": ["lambda v: A(v)"],
         "self.strength(q, t) * (eps - n)": ["self.strength(q, t) * (n - eps)", "(eps - n)"],
-        "loss = 0.5 *": ["loss ="],
-        ".mean(1).sum()": [".mean()", ".sum(1).sum()"],
-        "g * g[0].numel()": ["g"],
+        "gradient * gradient[0].numel()": ["gradient"],
         '{"residual": rms(r)}': ['{"residual": rms(data)}'],
         "            if k > 0:\n                update": ["            if k >= 0:\n                update", "            if k > 1:\n                update"],  # noqa: E501
         "            if k > 0:\n                for": ["            if k >= 0:\n                for"],  # noqa: E501
@@ -148,8 +151,8 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
         "sv * b < a * problem.sigma_y", "sv * b >= problem.sigma_y", "b >= a * problem.sigma_y"],
         "ratio * (1 - self.eta**2) ** 0.5": ["ratio * (1 - self.eta**2)", "ratio",
         "(1 - self.eta**2) ** 0.5"],
-        "left = (b**2 - (a * problem.sigma_y /": ["left = (b**2 - (problem.sigma_y /",
-        "left = (b - (a * problem.sigma_y /"],
+        "(b**2 - (a * problem.sigma_y /": ["(b**2 - (problem.sigma_y /",
+        "(b - (a * problem.sigma_y /"],
         "(self.eta * b).to(sv)": ["(self.eta**2 * b).to(sv)", "b.to(sv)"],
         "torch.where(blind | ~hidden, (self": ["torch.where(blind, (self"],
         "d2 = torch.where(blind, ": ["d2 = torch.where(~hidden, "],
@@ -191,7 +194,7 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
     "dds": {
         "v + self.gamma * A.normal(v)": ["v + A.normal(v)", "self.gamma * v + A.normal(v)"],
         "x0_hat + self.gamma * Aty": ["self.gamma * Aty", "x0_hat + Aty"],
-        "Aty, x0_hat, self.cg_steps)\n            else": ["Aty, Aty, self.cg_steps)\n            else", "Aty, x0_hat, self.cg_steps + 1)\n            else"],  # noqa: E501
+        "                    x0_hat,\n                    self.cg_steps,": ["                    Aty,\n                    self.cg_steps,", "                    x0_hat,\n                    self.cg_steps + 1,"],  # noqa: E501
         "cg(A.normal, Aty, x0_hat, self.cg_steps)": ["cg(A.normal, Aty, 0 * x0_hat, self.cg_steps)", "cg(A.normal, Aty, x0_hat, self.cg_steps - 1)"],  # noqa: E501
         "problem.sigma_y > 0, A.adjoint(y)": ["problem.sigma_y == 0, A.adjoint(y)",
         "problem.sigma_y > 0, A.pinv(y)"],
@@ -218,10 +221,11 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
         "schedule.quadratic": ["schedule.uniform"],
     },
     "dps": {
-        "- self.zeta * gradient": ["+ self.zeta * gradient", "- self.zeta / 2**0.5 * gradient",
-        "- self.zeta * q.signal(s) * gradient"],
+        "- zeta * gradient": ["+ zeta * gradient", "- zeta / 2**0.5 * gradient",
+        "- zeta * q.signal(s) * gradient"],
         "A(x0_hat.clamp(-1, 1) if clamped else x0_hat)": ["A(x0_hat)", "A(x0_hat.clamp(-1, 1))"],
-        "x0_hat = x0_hat.clamp(-1, 1) if clamped else x0_hat\n": ["pass\n"],
+        "x0_hat = found.x0_hat.clamp(-1, 1) if clamped else found.x0_hat\n": [
+        "x0_hat = found.x0_hat\n"],
         "return norm(y": ["return 0.5 * norm(y", "return norm(y).square() / 2 + 0 * norm(y"],
         'self.form == "ddim" and self.start is None': ['self.form == "ddim" and False',
         "self.start is None"],
@@ -244,7 +248,7 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
         "x = x0_hat.detach()": ["x = x0_hat"],
         "(1 - mask) * g\n": ["g\n"],
         "mask * y + (1 - mask) * x0_hat": ["x0_hat", "y + (1 - mask) * x0_hat"],
-        "and problem.sigma_y == 0 else None": ["else None"],
+        "and problem.sigma_y == 0\n": ["\n"],
         "self.weight * q.signal(s) * q.signal(t) * g": ["self.weight * q.signal(t) * g",
         "q.signal(s) * q.signal(t) * g", "self.weight * q.signal(s) ** 2 * g"],
         "q.ddim_share(t, s, self.eta)": ["q.ddim_share(t, s, 1.0)",
@@ -292,7 +296,7 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
         "u / (v + q * s**2)": ["u / (v + q)", "u / v"],
         "-0.5 * torch.where": ["-1.0 * torch.where", "0.5 * torch.where"],
         "right=True": ["right=False"],
-        ".clamp(max=weights.shape[1] - 1)": [""],
+        "max=weights.shape[1] - 1\n": ["max=weights.shape[1]\n"],
         "return x_t[0].clone()": ["return x_t[-1].clone()", "return x_t.mean(0)"],
     },
     "daps": {
@@ -369,6 +373,28 @@ def _forked(tree: Path, arguments: list[str], verbose: bool) -> bool:
     return os.waitpid(child, 0)[1] != 0
 
 
+def missing(solvers: Iterable[str] = tuple(MUTANTS), folder: Path = SOLVERS) -> list[str]:
+    """Return a line for every pattern that does not stand exactly once in its solver's file.
+
+    A formatter that breaks a line leaves a mutant that changes nothing, or cannot be made.
+    """
+    wrong = []
+    for solver in solvers:
+        if solver not in MUTANTS:
+            wrong.append(
+                f"{solver}: no mutants are known. One of {', '.join(MUTANTS)} is expected."
+            )
+            continue
+        text = (folder / f"{solver}.py").read_text(encoding="utf-8")
+        for pattern in MUTANTS[solver]:
+            count = text.count(pattern)
+            if count != 1:
+                wrong.append(
+                    f"{solver}: {pattern!r} stands {count} times in the file; once is expected."
+                )
+    return wrong
+
+
 def _warm() -> None:
     """Load what torch loads late, so that forked tests need not: eight seconds of every run."""
     torch.set_num_threads(1)
@@ -386,7 +412,11 @@ def main(
         int | None, tyro.conf.arg(help="at most so many of each solver, spread over its list")
     ] = None,
 ) -> None:
-    """Run the mutants of some solvers, or of all."""
+    """Run the mutants of some solvers, or of all; exit status 2 if a pattern is not in its file."""
+    wrong = missing(solvers)
+    if wrong:
+        print("\n".join(wrong), file=sys.stderr)
+        raise SystemExit(2)
     _warm()
     started, survivors = time.perf_counter(), []
     rows: dict[str, list] = {}
@@ -406,12 +436,6 @@ def main(
             path, by_file = tree / "src/hrdis/solvers" / f"{solver}.py", {}
             sound = path.read_text()
             listed = [(old, new) for old, news in MUTANTS[solver].items() for new in news]
-            for old, _ in listed:
-                if sound.count(old) != 1:
-                    raise SystemExit(
-                        f"{solver}: {old!r} stands {sound.count(old)} times in the file; once is "
-                        "expected."
-                    )
             chosen = (
                 range(len(listed))
                 if each is None

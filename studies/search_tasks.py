@@ -5,7 +5,7 @@
 
 A family of settings per kind of task, each tried on the same few crops. Every trial becomes a line
 of docs/data/presets-tasks.csv; what is there already, with the same weights and crops, is not run
-again. Ranked as by search_presets.py: dB of the mean of 8 over the starting picture, less what one
+again. Ranked as by `hrdis tune`: dB of the mean of 8 over the starting picture, less what one
 sample loses against it.
 """
 
@@ -21,10 +21,10 @@ import tyro
 from common.measurements import SCANS, grey, measured
 from common.pages import DOCS
 from common.photographs import pictures, random_crops, score
-from search_presets import brief, try_out
 
 import hrdis
 from hrdis.solvers import Solver
+from hrdis.training.trials import brief, try_out
 
 CSV = DOCS / "data" / "presets-tasks.csv"
 
@@ -176,7 +176,7 @@ class Trial:
 
     @property
     def gain(self) -> float:
-        """What `search_presets.Search.gain` says, of PSNR alone."""
+        """Return the rank of `hrdis.training.trials.gain`, by PSNR alone."""
         return self.psnr_mean_of_8 - self.psnr_start + min(0.0, self.psnr_one - self.psnr_start)
 
 

@@ -247,7 +247,7 @@ def main(
     h, w = crop or x.shape[-2:]
     top, left = (x.shape[-2] - h) // 2, (x.shape[-1] - w) // 2
     x = x[..., top : top + h // 8 * 8, left : left + w // 8 * 8]
-    preset = hrdis.SOLVERS["hrdis"][1]["sr4@default"]
+    preset = hrdis.presets.embedded().of(hrdis.HRDIS)["sr4@default"]
     settings = ((256, 0), (256, 64), (512, 64))
     picture = DOCS / "pictures" / "tiling.png"
     measured = {

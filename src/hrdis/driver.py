@@ -297,6 +297,8 @@ class _Finiteness:
 
     def note(self, x: Tensor, when: str) -> None:
         """Note which images of x are finite."""
+        if self._reads_now and bool(torch.isfinite(x.sum())):
+            return  # finite only if all are, at a tenth of the cost
         flags = torch.isfinite(x).flatten(1).all(1)
         if self._reads_now:
             self._compare(flags, when)

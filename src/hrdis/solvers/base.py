@@ -23,7 +23,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..operators.base import BlindOperator, Operator
+from ..operators.base import BlindOperator, LinearOperator, Operator
 from ..presets import Choice, choose
 from ..priors.base import Prediction, Prior
 from ..problem import Problem
@@ -281,7 +281,7 @@ def transposed_jacobian(
 
 
 def slope(value: Tensor, x: Tensor) -> Tensor:
-    """The gradient in x of the sum of what became of A(x)."""
+    """Return the gradient in x of the sum of a value that A(x) became."""
     if not value.requires_grad:
         raise TypeError(
             "A has no gradient: autograd finds no way from A(x) back to x (a detach, numpy, or an "
@@ -291,18 +291,31 @@ def slope(value: Tensor, x: Tensor) -> Tensor:
     return torch.autograd.grad(value.sum(), x)[0]
 
 
-def data_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Residual r = A(x) - y and (N_x / M) J^T r: the gradient of N_x times half the mean of
-    squares, per image.
+def misfit_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the residual r = A(x) - y and J^T r, the gradient of half its sum of squares.
+
+    For a `LinearOperator` J^T is its adjoint, which needs no graph; for any other map it is taken
+    by autograd. Neither result has a graph.
     """
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-    ):  # the caller may be in inference mode, which has no graph
-        x = x.detach().clone().requires_grad_()
+    if isinstance(A, LinearOperator):
         r = A(x) - y
+        return r, A.adjoint(r)
+    # The caller may be in inference mode, which has no graph.
+    with torch.inference_mode(False), torch.enable_grad():
+        x = x.detach().clone().requires_grad_()
+        r = A(x) - y.clone()
         gradient = slope(0.5 * r.abs().square(), x)
-    return r.detach(), gradient * (x[0].numel() / y[0].numel())
+    return r.detach(), gradient
+
+
+def data_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the residual r = A(x) - y and (N_x / M) J^T r, per image.
+
+    That is the gradient of N_x times half the mean square of r, for N_x entries in x and M in y, so
+    that it does not depend on the size of the image.
+    """
+    r, gradient = misfit_gradient(A, x, y)
+    return r, gradient * (x[0].numel() / y[0].numel())
 
 
 def parameter_gradients(

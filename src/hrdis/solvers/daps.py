@@ -5,15 +5,13 @@ from typing import Annotated, ClassVar, final
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from ..linalg import rms
-from ..operators.base import Operator
 from ..priors.base import Prior
 from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule
-from .base import Run, Solver, Step, settings, slope
+from .base import Run, Solver, Step, misfit_gradient, settings
 
 SIGMA_MAX = 100.0  # the official configs' largest noise level, over signal
 
@@ -110,7 +108,8 @@ class DAPS(Solver):
             x0_hat, v = x, x
             step = self.lr * (1 - 0.99 * k / max(len(times) - 2, 1))
             for _ in range(self.langevin_steps):
-                pull = _misfit_gradient(A, v, y) / self.tau**2 + (v - x0_hat) / q.sigma(t) ** 2
+                _, misfit = misfit_gradient(A, v, y)
+                pull = 2 * misfit / self.tau**2 + (v - x0_hat) / q.sigma(t) ** 2
                 v = v - step * pull + (2 * step) ** 0.5 * rng.randn_like(v)
             yield Step(t, v.clone(), {"residual": rms(A(v) - y)})
             x = v + q.sigma(s) * rng.randn_like(v) if s >= 0 else v
@@ -127,13 +126,6 @@ def _levels(q: Schedule, first: float, last: float, count: int) -> list[int]:
     return list(
         dict.fromkeys(q.nearest((high + i / (count - 1) * (low - high)) ** 7) for i in range(count))
     )
-
-
-def _misfit_gradient(A: Operator, x: Tensor, y: Tensor) -> Tensor:
-    """The gradient of ||A(x) - y||^2."""
-    with torch.inference_mode(False), torch.enable_grad():
-        x = x.detach().clone().requires_grad_()
-        return slope((A(x) - y.clone()).abs().square(), x)
 
 
 PAPER: dict[str, Solver] = {

@@ -111,7 +111,9 @@ class Family(Solver):
         adam = Adam(mu, self.lr, self.epsilon)
 
         def update(data: Tensor, regularization: Tensor) -> None:
-            adam.step(scale * (self.lambda_obs * data + self.lambda_reg * regularization))
+            gradient = self.lambda_obs * data
+            gradient += self.lambda_reg * regularization
+            adam.step(gradient if scale == 1 else scale * gradient)
 
         return mu, update
 
