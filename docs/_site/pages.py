@@ -58,6 +58,7 @@ def read(app: Sphinx, docname: str, source: list[str]) -> None:
     if path.suffix == ".md" and docname.split("/")[0] != "about":
         source[0] = relinked(source[0], path, path, Path(app.srcdir))
     if docname == "index":
+        app.env.note_dependency(str(Path(__file__).with_name("contents.py")))
         source[0] += "\n" + toctrees()
 
 
