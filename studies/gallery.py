@@ -263,7 +263,6 @@ def main(
     print(text)
     if write:
         picture(rows, zoom)
-        rewrite(PAGE, "table", text)
         rewrite(
             PAGE,
             "run",

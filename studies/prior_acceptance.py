@@ -217,7 +217,7 @@ def enlarge(bench: Bench, name: str, scale: int, samples: int | None = None) -> 
     problem = hrdis.measure(A, bench.small)
     found = {
         "bicubic": score(bicubic(problem.y, scale), bench.small),
-        "bicubic, moved to explain y": score(A.smooth(problem.y), bench.small),
+        "bicubic, corrected to match y": score(A.smooth(problem.y), bench.small),
     }
     return run(bench, name, f"sr{scale}", problem, found, samples)
 

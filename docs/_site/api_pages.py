@@ -170,7 +170,7 @@ def data() -> dict[str, list[str]]:
 def api_index() -> list[str]:
     return [
         *heading("API"),
-        "Every public name, by room of the house, from its docstring. What a script needs stands "
+        "All public names, by module, from their docstrings. What a script needs stands "
         "in ``hrdis`` itself,",
         "imported on first use:", "", ", ".join(f"`hrdis.{n}`" for n in hrdis.__all__) + ".", "",
         *directive("toctree", "", [slug(title) for title in ROOMS], maxdepth="1"),

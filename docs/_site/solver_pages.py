@@ -154,8 +154,8 @@ def solvers_index() -> list[str]:
         *heading("The solvers, one by one"),
         "Each is one file that reads like its paper's algorithm; a page shows both side by side. "
         "Which one to take:",
-        ":doc:`/choosing`. *needs*: any operator or callable; a linear one; one with a singular "
-        "value decomposition;",
+        ":doc:`/how-to/choose-solver`. *needs*: any operator or callable; a linear one; one with a "
+        "singular value decomposition;",
         "one with unknown parameters. *noise*: whether it is told the level, and what it makes "
         "of it.", "",
         *table(rows), *directive("toctree", "", list(SOLVERS), hidden=""),

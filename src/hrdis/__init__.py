@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         priors,
         rng,
         schedule,
+        uncertainty,
     )
     from .check import check_operator
     from .checkpoints import load_prior
@@ -79,7 +80,50 @@ _HOME = {
     "SOLVERS": "solvers", "Solver": "solvers", "Step": "solvers", "TASKS": "tasks",
 }  # fmt: skip
 
-__all__ = [name for name in _HOME if name not in ("solvers", "tasks")]
+#: Written out, so that type checkers see it.
+__all__ = [
+    "CMHRDIS",
+    "CR",
+    "DAPS",
+    "DDNM",
+    "DDRM",
+    "DDS",
+    "DPS",
+    "DRDDIM",
+    "FPS",
+    "GDP",
+    "HRDIS",
+    "MMPS",
+    "SOLVERS",
+    "TASKS",
+    "Best",
+    "BlindHRDIS",
+    "DDNMPlus",
+    "DiffPIR",
+    "PiGDM",
+    "Prior",
+    "Problem",
+    "REDDiff",
+    "Result",
+    "Schedule",
+    "Solver",
+    "Step",
+    "best_of",
+    "check_operator",
+    "images",
+    "interop",
+    "iterate",
+    "load_prior",
+    "measure",
+    "metrics",
+    "noise",
+    "operators",
+    "priors",
+    "rng",
+    "schedule",
+    "solve",
+    "uncertainty",
+]
 
 
 def __getattr__(name: str) -> object:
