@@ -1,6 +1,4 @@
-"""The training loop: batches in, weights out, with a log, checkpoints and a measurement now and
-then.
-"""
+"""The training loop: optimiser steps, with a log, checkpoints and a measurement now and then."""
 
 import json
 import math
@@ -20,7 +18,7 @@ from ..schedule import Schedule
 from . import evaluate, guards, network
 from . import state as states
 from .batches import Batch, batches
-from .card import card_fits, write_card
+from .model_card import card_fits, write_card
 from .muon import MuonAdamW
 from .photographs import Photographs
 from .settings import TrainSettings
@@ -28,7 +26,7 @@ from .settings import TrainSettings
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run reports every ``TrainSettings.log_every`` steps.
+    """The report of a run, every ``TrainSettings.log_every`` steps.
 
     Args:
         step: optimiser steps done, those of the runs it was resumed from included.
@@ -51,8 +49,8 @@ class Progress:
     psnr: dict[str, float] | None = None
 
 
-class Run:
-    """One run: its network, average, optimiser, and where it stands.
+class TrainingRun:
+    """One run: its network, average, optimiser and progress.
 
     Args:
         folder: the photographs, for their manifest.
@@ -108,7 +106,7 @@ class Run:
         self.logged = time.monotonic()
         self.logged_pixels = self.pixels
 
-    def go(self) -> None:
+    def train_to_end(self) -> None:
         """Train to the end, or until the time is up."""
         settings, before = self.settings, self.seconds
         if self.share() < 1:

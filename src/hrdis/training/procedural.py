@@ -65,7 +65,7 @@ def _leaves(rng: np.random.Generator, side: int, colours: Floats) -> Floats:
     count = max(1, int(density * (side / (64 * SUPERSAMPLING)) ** 2))
     blur_at = int(rng.integers(count)) if rng.random() < 0.4 else -1
     kinds = rng.choice(KINDS, size=rng.integers(1, 4), replace=False)
-    paper = texture.Texturer(rng, side, colours)
+    paper = texture.TextureFiller(rng, side, colours)
 
     canvas = np.empty((side, side, 3), np.float32)
     paper.fill(canvas, np.ones((side, side), bool), 0, 0, 0.5 * side)
@@ -82,7 +82,7 @@ def _leaves(rng: np.random.Generator, side: int, colours: Floats) -> Floats:
 def _leaf(
     rng: np.random.Generator,
     canvas: Floats,
-    paper: texture.Texturer,
+    paper: texture.TextureFiller,
     kind: str,
     radius: float,
     centre: NDArray[np.float64],

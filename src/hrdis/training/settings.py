@@ -1,4 +1,4 @@
-"""What a training run is made of: `TrainSettings`, and a preset for a CPU and one for a GPU."""
+"""The settings of a training run, `TrainSettings`, and a preset each for a CPU and a GPU."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -39,7 +39,9 @@ class TrainSettings:
     """
 
     start_from: Path | None = None
-    """Folder of a prior whose weights to start from; the optimiser starts anew."""
+    """Prior whose weights to start from, by any name that load_prior knows: default, a name of
+    `hrdis prior list`, a folder. The optimiser starts anew.
+    """
 
     pixels: Annotated[int, Field(ge=256)] = 36_864
     """Pixels per optimiser step: 16 patches of 48 x 48."""
@@ -116,6 +118,9 @@ class TrainSettings:
     long_side: Annotated[int, Field(ge=64, le=8192)] = 960
     """Photographs are first reduced to this long side in pixels."""
 
+    memory: Annotated[float, Field(gt=0)] = 16.0
+    """Gigabytes that the photographs may take in memory; no more are read than fit."""
+
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 10.0
     """Minutes between checkpoints, each with a measurement on the held-out photographs."""
 
@@ -165,7 +170,8 @@ class TrainSettings:
         for name in ("channels", "patches", "licences"):
             record[name] = list(record[name])
         for name in ("start_from", "resume"):
-            record[name] = None if record[name] is None else str(record[name])
+            if record[name] is not None:
+                record[name] = str(record[name])
         return record
 
 

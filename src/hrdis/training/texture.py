@@ -46,7 +46,7 @@ def gradient(rng: np.random.Generator, side: int, colours: Floats) -> Floats:
     return canvas
 
 
-class Texturer:
+class TextureFiller:
     """Fills the leaves of one picture, with colours of its palette and textures of a few kinds.
 
     Args:
