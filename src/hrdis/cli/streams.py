@@ -36,7 +36,7 @@ def tolerant_stderr() -> Iterator[None]:
     """Let nothing that is written to stderr fail; progress, warnings and messages go there."""
     before = sys.stderr
     if before is not None:  # None under pythonw, where print writes nothing anyway
-        sys.stderr = TolerantStream(before)  # type: ignore[assignment]
+        sys.stderr = TolerantStream(before)
     try:
         yield
     finally:

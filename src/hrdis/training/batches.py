@@ -40,6 +40,7 @@ def time_probabilities(schedule: Schedule) -> np.ndarray:
     """
     alpha_bar = schedule.alpha_bar.numpy()
     log_sigma = 0.5 * np.log((1 - alpha_bar) / alpha_bar)
+    # Halfway between neighbours: what lies beyond the first and last time falls to these.
     borders = 0.5 * (log_sigma[1:] + log_sigma[:-1])
     nearest = np.diff([0.0, *(LOG_SIGMA.cdf(border) for border in borders), 1.0])
     return (1 - EVENLY) * nearest + EVENLY / len(nearest)
@@ -199,7 +200,7 @@ def _prepared(
     table = (pyramid.sizes, pyramid.sources, pyramid.weights)
     with ProcessPoolExecutor(
         settings.workers,
-        get_context("spawn"),
+        get_context("spawn"),  # a forked process would inherit CUDA and torch's threads
         initializer=_start,
         initargs=(settings, table, cache),
     ) as processes:

@@ -51,7 +51,7 @@ class Pyramid:
 
     @property
     def starts(self) -> np.ndarray:
-        """Where each picture begins in ``pixels``."""
+        """Index in ``pixels`` at which each picture begins."""
         return np.concatenate([[0], np.cumsum(3 * self.sizes.prod(axis=1), dtype=np.int64)[:-1]])
 
     @classmethod

@@ -89,6 +89,8 @@ class TrainingRun:
         self.optimizer = MuonAdamW(self.net.named_parameters())
         self.step = self.first = self.pixels = 0
         self.seconds = 0.0
+        # The folder's own state is read after that of another run, so that a continued run does not
+        # begin with the other one again.
         if before is not None:
             states.restore(before, self.net, self.ema, self.optimizer)
             self.step = self.first = before.step
@@ -98,6 +100,7 @@ class TrainingRun:
             states.restore(stored, self.net, self.ema, self.optimizer)
             self.step, self.first, self.pixels = stored.step, stored.first, stored.pixels
             self.seconds = stored.seconds
+        # Steps between the last checkpoint and a kill are done again, and logged again.
         states.trim_log(out, self.step)
         self.forward: Callable[[Tensor, Tensor], Tensor] | None = None
         self.movement: guards.Movement | None = None
@@ -125,6 +128,7 @@ class TrainingRun:
                 self.losses.append(self.update(next(source)))
                 now = time.monotonic()
                 self.seconds = before + now - started
+                # Soon after every start: a compiler that loses gradients would waste hours.
                 if self.step - begun == guards.STEPS:
                     self.movement.check(self.net, guards.STEPS)
                 if len(self.losses) == settings.log_every:
@@ -144,6 +148,7 @@ class TrainingRun:
     def prepare(self) -> None:
         """Choose how the network is run and with how many threads, by trying one batch."""
         settings = self.settings
+        # Without workers: starting processes for one batch takes longer than making it.
         first = batches(
             replace(settings, workers=0), self.photographs.training, self.step, self.stage, self.out
         )
@@ -226,6 +231,7 @@ class TrainingRun:
 
     def update(self, batch: Batch) -> Tensor:
         """Do one optimiser step and return its loss, on the device."""
+        # The loss stays on the device: reading it would wait for a GPU at every step.
         loss = self.backward(*self.noised(batch))
         self.optimizer.step(*self.rates())
         self.step += 1
@@ -291,6 +297,7 @@ class TrainingRun:
             return
         if self.losses:
             self.log()
+        # The state first: whatever a kill leaves out below is made again from it.
         states.write(self.out, self.state())
         network.export(self.ema, self.out)
         psnr = self.measure()
@@ -302,6 +309,7 @@ class TrainingRun:
         evaluate.save_curves(self.out / "curves.png", states.read_log(self.out))
         if self.last is not None:
             self.report(replace(self.last, psnr=psnr))
+        # A measurement is no training: its seconds do not count in the speed.
         self.logged = time.monotonic()
 
     def saved(self) -> bool:

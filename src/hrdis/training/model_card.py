@@ -102,6 +102,7 @@ def write_card(
         psnr: held-out denoising in dB by noise level.
         sections: further sections by title, e.g. an acceptance table.
     """
+    # Before the card, which names that file.
     write_credits(out, folder, photographs)
     parts = {
         "What it is": _PURPOSE,
@@ -125,6 +126,7 @@ def card_fits(out: Path) -> bool:
     card, weights = out / CARD, out / WEIGHTS
     if not (card.is_file() and weights.is_file()):
         return False
+    # The card is written last: one that names these weights was written after them.
     return hashlib.sha256(weights.read_bytes()).hexdigest() in card.read_text(encoding="utf-8")
 
 

@@ -49,6 +49,7 @@ def find_images(folder: Path, licences: Sequence[str] = ()) -> list[Path]:
 
 def read_manifest(folder: Path) -> dict[Path, dict[str, str]]:
     """Return the rows of ``manifest.csv``, beside the images or one folder up, by resolved path."""
+    # One folder up, because a manifest often lists several folders, "train" and "test" say.
     for home in (folder, folder.resolve().parent):
         path = home / "manifest.csv"
         if path.is_file():
@@ -100,6 +101,7 @@ def read_image(path: Path, long_side: int | None = None) -> np.ndarray:
     Raises:
         ValueError: if it cannot be read, as `images.read`.
     """
+    # By the reader of `hrdis restore`, so that a prior learns pixels as it will be shown them.
     x = images.to_unit(images.read(path).on_white().x)[0]
     pixels = (x * 255).round().byte().expand(3, -1, -1).permute(1, 2, 0).numpy()
     image = Image.fromarray(np.ascontiguousarray(pixels))
@@ -203,7 +205,7 @@ def _read_all(
             except MemoryError:  # of one picture, which does not end the others
                 failures.append(f"{path.name} (it needs more memory than there is)")
                 continue
-            finally:
+            finally:  # a folder of scans may warn thousands of times: once is enough
                 doubts += [str(warning.message) for warning in raised]
                 raised.clear()
             size = sum(level.nbytes for level in levels)

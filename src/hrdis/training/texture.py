@@ -1,4 +1,4 @@
-"""What procedural pictures are filled with: flat colours, textures, ramps and smooth gradients."""
+"""Fillings of procedural pictures: flat colours, textures, ramps and smooth gradients."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ def power_noise(rng: np.random.Generator, side: int, exponent: float) -> Floats:
     along = (np.cos(angle) * fx + np.sin(angle) * fy) * stretch
     across = (np.cos(angle) * fy - np.sin(angle) * fx) / stretch
     amplitude = (along**2 + across**2 + (0.5 / side) ** 2) ** (-exponent / 2)
-    amplitude[0, 0] = 0
+    amplitude[0, 0] = 0  # no mean: the colour of the leaf is its mean
     noise = np.fft.irfft2(
         np.fft.rfft2(rng.standard_normal((side, side))) * amplitude, s=(side, side)
     )
@@ -86,6 +86,8 @@ class TextureFiller:
         kind = rng.choice(["power", "power", "stripes", "fine", "ramp"])
         if kind == "power":
             noise = self._noises[rng.integers(len(self._noises))]
+            # A window at a random place of a noise that is periodic: a new one for each leaf would
+            # cost a Fourier transform.
             rows = (np.arange(shape[0]) + rng.integers(self._side)) % self._side
             columns = (np.arange(shape[1]) + rng.integers(self._side)) % self._side
             window: Floats = 0.5 * noise[np.ix_(rows, columns)]

@@ -100,7 +100,7 @@ def serve(
         # Restorations wait in the runner, which tells each its place; gradio's queue only counts.
         page.queue(default_concurrency_limit=None, max_size=1000)
         hosts = {host, *names, *LOOPBACK} if host in LOOPBACK or names else set()
-        guard = Middleware(Guard, folder=folder, hosts=hosts)  # type: ignore[arg-type]
+        guard = Middleware(Guard, folder=folder, hosts=hosts)
         _, address, _ = page.launch(
             server_name=host,
             server_port=port,
