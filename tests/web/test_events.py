@@ -112,7 +112,7 @@ def test_a_waiting_visitor_is_told_the_place_in_the_queue():
 def test_a_heic_picture_is_one_line_when_it_is_dropped_and_when_it_is_sent(tmp_path):
     file = tmp_path / "photo.heic"
     file.write_bytes(HEIC)
-    picture, note, painted = for_picture("inpaint", "painted", str(file))
+    picture, note, painted, _ = for_picture("inpaint", "painted", str(file))
     assert picture is None and not painted.visible  # no broken frame stays on the page
     _, error = pressed(JobRunner("cpu"), file)
     assert error in note.value and "HEIC" in error and "PNG or a JPEG" in error
@@ -120,8 +120,9 @@ def test_a_heic_picture_is_one_line_when_it_is_dropped_and_when_it_is_sent(tmp_p
 
 
 def test_the_note_goes_when_a_picture_comes(picture):
-    _, note, painted = for_picture("inpaint", "painted", str(picture))
+    _, note, painted, status = for_picture("inpaint", "painted", str(picture))
     assert not note.visible and painted.visible
+    assert "wrong" not in status  # as after "There is no picture yet"
 
 
 def test_a_message_shows_a_name_that_is_html_as_text(tmp_path):

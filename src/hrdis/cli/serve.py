@@ -49,13 +49,13 @@ class Serve:
     here; names as those of `hrdis restore --prior`. The first is what the page starts with.
     """
     device: str = "auto"
-    """Where the network runs: auto, cpu, cuda, cuda:1, mps."""
+    """Device the network runs on: auto, cpu, cuda, cuda:1, mps."""
     precision: Precision = "fp32"
     """Precision of the network; bf16 and fp16 are faster on some machines, and change the last
     digits.
     """
     queue: int = 16
-    """How many restorations may wait; more are refused with a message."""
+    """Number of restorations that may wait; more are refused with a message."""
     browser: bool = False
     """Open the page in a browser."""
 

@@ -172,7 +172,7 @@ def _wire_form(layout: Layout, show_example: Any) -> None:
     ]
     layout.task.change(for_task, holes, of_task, **QUIETLY)
     layout.hole.change(for_hole, holes, [layout.painted, layout.mask], **QUIETLY)
-    of_picture = [layout.picture, layout.note, layout.painted]
+    of_picture = [layout.picture, layout.note, layout.painted, layout.status]
     layout.picture.input(for_picture, holes, of_picture, **QUIETLY)
     of_example = [
         layout.picture,
@@ -209,7 +209,8 @@ def _wire_settings(layout: Layout) -> None:
             if len(row) == 2:
                 _render_row(made, row)
                 row = []
-        _render_row(made, row)
+        if row:
+            _render_row(made, row)
 
     with layout.advanced:
         gr.render(inputs=decisive, queue=False)(show_settings)

@@ -55,22 +55,23 @@ def for_hole(task: str, hole: str, picture: str | None) -> list[Any]:
 
 
 def for_picture(task: str, hole: str, picture: str | None) -> list[Any]:
-    """Return the picture, a note under it, and the same picture to paint on.
+    """Return the picture, a note under it, the same picture to paint on, and the status.
 
     A file that cannot be read is taken away, since the browser may show nothing but a broken frame
     of it; the note says what is wrong, and stays until another file comes.
     """
     no_note, no_brush = gr.HTML("", visible=False), gr.ImageEditor(None, visible=False)
     if picture is None:
-        return [gr.skip(), gr.skip(), no_brush]
+        return [gr.skip(), gr.skip(), no_brush, gr.skip()]
     try:
         background = editor_image(Path(picture))
     except ValueError as error:
         note = gr.HTML(line(for_visitor(error, picture), "wrong"), visible=True)
-        return [None, note, no_brush]
+        return [None, note, no_brush, gr.skip()]
     value: Any = {"background": background, "layers": [], "composite": None}
     paint = TASKS[task].mask and hole == "painted"
-    return [gr.skip(), no_note, gr.ImageEditor(value, visible=paint)]
+    # The status may still say that there is no picture.
+    return [gr.skip(), no_note, gr.ImageEditor(value, visible=paint), line(START)]
 
 
 def example_shower(folder: Path) -> Callable[[str], list[Any]]:

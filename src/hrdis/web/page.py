@@ -41,7 +41,7 @@ CSS = """
 #status progress::-webkit-progress-value {background: var(--color-accent);
   border-radius: var(--radius-sm)}
 #status progress::-moz-progress-bar {background: var(--color-accent)}
-#so-far img {max-width: 100%; max-height: 640px; margin: auto; display: block}
+#so-far img {width: 100%; max-height: 640px; object-fit: contain; display: block}
 #so-far .empty {padding: 6rem 1rem; text-align: center; color: var(--body-text-color-subdued);
   border: 1px dashed var(--border-color-primary); border-radius: var(--radius-lg); margin: 0}
 #downloads button[aria-label^="Remove"] {display: none}

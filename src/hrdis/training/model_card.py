@@ -1,6 +1,4 @@
-"""The model card and the credits of a prior: what is known at the end of its training, and its
-licence.
-"""
+"""The model card and the credits of a prior: its network, data, training, quality and licence."""
 
 import hashlib
 import re
@@ -24,10 +22,10 @@ UNKNOWN = "no licence known"
 
 def licence_counts(folder: Path, photographs: Photographs) -> Counter[str]:
     """Count the licences of the photographs, by the folder's manifest."""
-    manifest = read_manifest(folder)
-    return Counter(
-        manifest.get(path.resolve(), {}).get("licence") or UNKNOWN for path in photographs.files
-    )
+    manifest, counts = read_manifest(folder), Counter[str]()
+    for path in photographs.files:
+        counts[manifest.get(path.resolve(), {}).get("licence") or UNKNOWN] += 1
+    return counts
 
 
 def weights_licence(counts: Mapping[str, int]) -> str:
@@ -37,16 +35,21 @@ def weights_licence(counts: Mapping[str, int]) -> str:
     Share-alike pictures decide for CC BY-SA, else attribution pictures for CC BY, else CC0; with a
     picture of another or no known licence, none can be named.
     """
-    kinds = {
-        name: re.match(r"(CC-BY-SA|CC-BY|CC0|Public domain)\b(?!-N)", name, re.IGNORECASE)
-        for name in counts
-    }
-    if not counts or any(match is None for match in kinds.values()):
-        return "not determined: at least one photograph has no licence that is known to allow it"
+    undetermined = (
+        "not determined: at least one photograph has no licence that is known to allow it"
+    )
+    versions: dict[str, list[str]] = {}
+    for name in counts:
+        # Not -NC and -ND: they forbid some uses of what is made of a picture.
+        match = re.match(r"(CC-BY-SA|CC-BY|CC0|Public domain)\b(?!-N)", name, re.IGNORECASE)
+        if match is None:
+            return undetermined
+        versions.setdefault(match[1].upper(), []).append(name)
+    if not versions:
+        return undetermined
     for kind in ("CC-BY-SA", "CC-BY"):
-        versions = [name for name, match in kinds.items() if match and match[1].upper() == kind]
-        if versions:
-            return max(versions).replace(f"{kind}-", f"{kind.replace('CC-', 'CC ')} ")
+        if kind in versions:
+            return max(versions[kind]).replace(f"{kind}-", f"{kind.replace('CC-', 'CC ')} ")
     return "CC0 1.0"
 
 
@@ -56,18 +59,15 @@ def write_credits(out: Path, folder: Path, photographs: Photographs) -> None:
     rows = [manifest[path.resolve()] for path in photographs.files if path.resolve() in manifest]
     if not rows:
         return
-    columns = [
-        name
-        for name in ("file", "author", "licence", "source_repo", "source_path")
-        if name in rows[0]
-    ]
-    lines = [
-        "# Photographs this prior was trained on",
-        "",
-        _row(columns),
-        _row(["---"] * len(columns)),
-    ]
-    lines += [_row([(row[name] or "").replace("|", "/") for name in columns]) for row in rows]
+    columns = []
+    for name in ("file", "author", "licence", "source_repo", "source_path"):
+        if name in rows[0]:
+            columns.append(name)
+    lines = ["# Photographs this prior was trained on", ""]
+    lines += [_row(columns), _row(["---"] * len(columns))]
+    for row in rows:
+        # A bar would end the cell.
+        lines.append(_row([(row[name] or "").replace("|", "/") for name in columns]))
     write_text(out / CREDITS, "\n".join(lines) + "\n")
 
 
@@ -102,6 +102,7 @@ def write_card(
         psnr: held-out denoising in dB by noise level.
         sections: further sections by title, e.g. an acceptance table.
     """
+    # Before the card, which names that file.
     write_credits(out, folder, photographs)
     parts = {
         "What it is": _PURPOSE,
@@ -112,8 +113,11 @@ def write_card(
         **(sections or {}),
         "Licence": _licence(folder, photographs),
     }
-    text = "\n\n".join(f"## {title}\n\n{part}" for title, part in parts.items() if part)
-    write_text(out / CARD, f"# A diffusion prior for photographs\n\n{text}\n")
+    text = "# A diffusion prior for photographs\n"
+    for title, part in parts.items():
+        if part:
+            text += f"\n## {title}\n\n{part}\n"
+    write_text(out / CARD, text)
     return out / CARD
 
 
@@ -122,6 +126,7 @@ def card_fits(out: Path) -> bool:
     card, weights = out / CARD, out / WEIGHTS
     if not (card.is_file() and weights.is_file()):
         return False
+    # The card is written last: one that names these weights was written after them.
     return hashlib.sha256(weights.read_bytes()).hexdigest() in card.read_text(encoding="utf-8")
 
 
@@ -139,12 +144,15 @@ def _network(settings: TrainSettings, weights: Path) -> str:
     data = weights.read_bytes()
     parameters = sum(tensor.numel() for tensor in load(data).values()) / 1e6
     channels, blocks = "-".join(map(str, settings.channels)), settings.blocks
-    architecture = (
-        f"diffusers `UNet2DModel`, channels {channels}, {blocks} residual blocks per resolution"
-        if settings.network == "unet2d"
-        else f"`SmallUNet` of hrdis, channels {channels} at 1/2 and coarser resolutions, "
-        f"{blocks} residual blocks each on the way down and up, {settings.middle} in the middle"
-    )
+    if settings.network == "unet2d":
+        architecture = (
+            f"diffusers `UNet2DModel`, channels {channels}, {blocks} residual blocks per resolution"
+        )
+    else:
+        architecture = (
+            f"`SmallUNet` of hrdis, channels {channels} at 1/2 and coarser resolutions, "
+            f"{blocks} residual blocks each on the way down and up, {settings.middle} in the middle"
+        )
     return _list(
         f"Architecture: {architecture}, no attention, so that any image size works; "
         f"{parameters:.2f} million parameters, no variance.",
@@ -160,15 +168,14 @@ def _network(settings: TrainSettings, weights: Path) -> str:
 def _data(folder: Path, photographs: Photographs, settings: TrainSettings) -> str:
     counts = licence_counts(folder, photographs)
     listed = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
-    chosen = (
-        f" Only these licences were taken: {', '.join(settings.licences)}."
-        if settings.licences
-        else ""
-    )
-    credits = f" Authors and sources: `{CREDITS}`." if read_manifest(folder) else ""
+    more = ""
+    if settings.licences:
+        more += f" Only these licences were taken: {', '.join(settings.licences)}."
+    if read_manifest(folder):
+        more += f" Authors and sources: `{CREDITS}`."
     return _list(
         f"{len(photographs.files)} photographs ({listed}), {len(photographs.held_out)} of them "
-        f"held out to measure the prior.{chosen}{credits}",
+        f"held out to measure the prior.{more}",
         f"{settings.procedural_pool} procedural images (dead leaves, textures, writing, grids, "
         f"gradients; generator version {procedural.VERSION}, seed {settings.seed}): "
         f"{settings.procedural:.0%} of what was seen.",
@@ -184,8 +191,11 @@ def _training(
 
     unfinished = "" if finished else " (**unfinished**)"
     gpu = settings.device == "cuda" or (settings.device == "auto" and torch.cuda.is_available())
-    start = f", going on from {settings.resume.name}" if settings.resume else ""
-    start = f", from the weights of {settings.start_from.name}" if settings.start_from else start
+    start = ""
+    if settings.resume:
+        start = f", going on from {settings.resume.name}"
+    if settings.start_from:
+        start = f", from the weights of {settings.start_from.name}"
     sides = ", ".join(map(str, settings.patches))
     return _list(
         f"{step:,} steps, {pixels / 1e6:,.0f} million pixels{unfinished}; this run "
@@ -205,22 +215,21 @@ def _list(*items: str) -> str:
 
 
 def command(settings: TrainSettings) -> str:
-    """Return the command that trains with these settings: those that differ from the preset and are
-    not `FREE`.
+    """Return the command that trains with these settings.
+
+    It names those that differ from the preset, but for those in `FREE`, which change no weight.
     """
-    defaults, flags = (GPU if settings.device == "cuda" else CPU).as_record(), []
+    defaults = (GPU if settings.device == "cuda" else CPU).as_record()
+    line = "hrdis train PHOTOGRAPHS -o OUT"
     for name, value in settings.as_record().items():
-        if (
-            value == defaults[name]
-            or name in FREE
-            or value is None
-            or value is False
-            or value == []
-        ):
+        if name in FREE or value == defaults[name] or value in (None, False, []):
             continue
-        words = value if isinstance(value, list) else [] if value is True else [value]
-        flags += ["--" + name.replace("_", "-"), *(shlex.quote(str(word)) for word in words)]
-    return " ".join(["hrdis train PHOTOGRAPHS -o OUT", *flags])
+        line += f" --{name.replace('_', '-')}"
+        if value is True:
+            continue
+        for word in value if isinstance(value, list) else [value]:
+            line += f" {shlex.quote(str(word))}"
+    return line
 
 
 def _denoising(psnr: Mapping[str, float] | None) -> str:
