@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .schedule import Schedule
     from .simulate import measure
     from .solvers import (
+        CM4IR,
         CMHRDIS,
         CR,
         DAPS,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         DDS,
         DPS,
         DRDDIM,
+        FIRE,
         FPS,
         GDP,
         HRDIS,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
         BlindHRDIS,
         DDNMPlus,
         DiffPIR,
+        OverRelaxed,
         PiGDM,
         REDDiff,
         Solver,
@@ -61,6 +64,7 @@ _HOME = {
     "PiGDM": "solvers", "DDNM": "solvers", "DDNMPlus": "solvers", "DDS": "solvers",
     "GDP": "solvers",
     "FPS": "solvers", "DiffPIR": "solvers", "DAPS": "solvers", "MMPS": "solvers",
+    "OverRelaxed": "solvers", "FIRE": "solvers", "CM4IR": "solvers",
     "Best": "restarts", "best_of": "restarts", "check_operator": "check", "interop": "interop",
     "SOLVERS": "solvers", "Solver": "solvers", "Step": "solvers", "TASKS": "tasks",
 }  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from . import (
     blindhrdis,
+    cm4ir,
     cmhrdis,
     cr,
     daps,
@@ -18,10 +19,12 @@ from . import (
     diffpir,
     dps,
     drddim,
+    fire,
     fps,
     gdp,
     hrdis,
     mmps,
+    overrelaxed,
     pigdm,
     reddiff,
 )
@@ -29,6 +32,7 @@ from .base import Solver as Solver
 from .base import Step as Step
 from .base import choose
 from .blindhrdis import BlindHRDIS as BlindHRDIS
+from .cm4ir import CM4IR as CM4IR
 from .cmhrdis import CMHRDIS as CMHRDIS
 from .cr import CR as CR
 from .daps import DAPS as DAPS
@@ -39,10 +43,12 @@ from .dds import DDS as DDS
 from .diffpir import DiffPIR as DiffPIR
 from .dps import DPS as DPS
 from .drddim import DRDDIM as DRDDIM
+from .fire import FIRE as FIRE
 from .fps import FPS as FPS
 from .gdp import GDP as GDP
 from .hrdis import HRDIS as HRDIS
 from .mmps import MMPS as MMPS
+from .overrelaxed import OverRelaxed as OverRelaxed
 from .pigdm import PiGDM as PiGDM
 from .reddiff import REDDiff as REDDiff
 
@@ -64,6 +70,9 @@ SOLVERS: dict[str, tuple[type[Solver], dict[str, Solver]]] = {
     "diffpir": (DiffPIR, diffpir.PRESETS),
     "mmps": (MMPS, mmps.PRESETS),
     "daps": (DAPS, daps.PRESETS),
+    "overrelaxed": (OverRelaxed, overrelaxed.PRESETS),
+    "fire": (FIRE, fire.PRESETS),
+    "cm4ir": (CM4IR, cm4ir.PRESETS),
 }
 
 
