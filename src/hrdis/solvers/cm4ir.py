@@ -125,4 +125,11 @@ class CM4IR(Sampler):
         return x_t
 
 
-PRESETS: dict[str, Solver] = {}
+PRESETS: dict[str, Solver] = {
+    # searched on training photographs, for 5 and 20 calls: docs/few-calls.md
+    "sr4@default": CM4IR(start=200),
+    "inpaint@default": CM4IR(start=50),
+    "sr4-noise05@default": CM4IR(start=100, zeta=100.0),
+    "inpaint-noise05@default": CM4IR(start=100, zeta=100.0),
+    "denoise@default": CM4IR(start=100, zeta=1000.0),
+}

@@ -155,4 +155,10 @@ class OverRelaxed(Sampler):
         return A.filter(torch.where(blind, c, seen).sqrt(), rng.randn_like(like))
 
 
-PRESETS: dict[str, Solver] = {}
+PRESETS: dict[str, Solver] = {
+    # starts searched on training photographs, for m after 5 and 20 calls: docs/few-calls.md
+    "sr4@default": OverRelaxed(start=100),
+    "sr4-noise05@default": OverRelaxed(start=200),
+    "inpaint@default": OverRelaxed(start=100),
+    "denoise@default": OverRelaxed(start=100),
+}
