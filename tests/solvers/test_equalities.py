@@ -400,7 +400,10 @@ def test_draws_are_those_of_the_recipe(solver, sigma_y, draws):
 
 @pytest.mark.parametrize(
     "name",
-    """ddrm dps pigdm ddnm ddnmplus dds gdp fps diffpir mmps overrelaxed fire cm4ir""".split(),
+    [
+        *("ddrm", "dps", "pigdm", "ddnm", "ddnmplus", "dds", "gdp", "fps", "diffpir", "mmps"),
+        *("overrelaxed", "fire", "cm4ir"),
+    ],
 )
 def test_sampler_still_draws_on_its_way_to_time_0(name):
     """Time 0 is noisy, only -1 is clean: x_T (FPS: y's path too), and noise for the step to 0."""
