@@ -29,8 +29,8 @@ class CM4IR(Sampler):
     alpha_bar_t). The last call returns x0_hat from noisy measurements, x0_y from others. With
     ``flip=False`` eps keeps its sign: DDNM's step.
 
-    The minus sign makes a direction whose noise was overestimated in one call underestimated in the
-    next, so that errors cancel; the result is close to a posterior mean, not a sample.
+    With the minus sign a level that is repeated keeps far less variance than the posterior has: the
+    method seeks the posterior mean and returns no samples.
 
     Yields:
         `Step` with x = x0_y (x0_hat where that is returned) and the root mean square residual of

@@ -115,6 +115,7 @@ class FIRE(Sampler):
             x0_hat = prior(x_t, t).x0_hat
             nu = self.nu(float(q.sigma(t)))
             x0_y = A.prox(x0_hat, y, problem.sigma_y**2 / nu)
+            # the last x0_y is the answer: nothing is added to it
             clipped = torch.zeros(len(y), dtype=y.dtype, device=y.device)
             x_t = x0_y
             if s >= 0:
@@ -134,6 +135,7 @@ class FIRE(Sampler):
         table = ERRORS[self.error]
         place = log(sigma / LOWEST) / log(HIGHEST / LOWEST) * (len(table) - 1)
         place = min(max(place, 0.0), len(table) - 1.0)
+        # between two levels the logarithm of the error is taken as linear in that of the level
         k = min(int(place), len(table) - 2)
         error = exp(log(table[k]) * (k + 1 - place) + log(table[k + 1]) * (place - k))
         return min(error, sigma) ** 2
@@ -152,6 +154,7 @@ class FIRE(Sampler):
             blind, nu, nu * problem.sigma_y**2 / (problem.sigma_y**2 + nu * s**2 + blind)
         )
         variance = sigma**2 + KAPPA[self.aim] * E
+        # V V^T z is z: gains on the spectrum of white noise colour it
         spectrum = A.Vt(z)
         short = (variance < 0).expand(spectrum.shape).flatten(1)
         return A.V(variance.clamp(min=0).sqrt() * spectrum), short.to(z).mean(1)
@@ -165,12 +168,14 @@ class FIRE(Sampler):
         z = rng.randn_like(like)
         if self.aim == "mean":
             seen = A.adjoint(rng.randn(y.shape[1:], like=y))
+            # A* z' starts the power iteration well: it has no share where A is blind
             top = largest_eigenvalue(A.normal, seen)
             E = nu * sigma_y**2 / (sigma_y**2 + nu * top)
             white = max(sigma**2 - nu, 0) ** 0.5
             short = torch.full_like(top, float(sigma**2 < nu))
             return white * z + per_image(((nu - E) / top).sqrt(), z) * seen, short
 
+        # E^(1/2) is never needed: E (A* z' / sigma_y + z'' / sqrt(nu)) has the covariance E
         own = nu**0.5 * rng.randn_like(like)
         if sigma_y == 0:
             return sigma * z + own - A.pinv(A(own)), torch.zeros_like(z[:, 0, 0, 0])
