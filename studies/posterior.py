@@ -52,9 +52,9 @@ LEFT_OUT = (
 #: What a method is built to return: a posterior sample, a picture that explains y, or the best
 #: picture (MAP-like).
 AIMS = {
-    "sample": ("ddrm", "dps", "pigdm", "ddnmplus", "fps", "daps"),
+    "sample": ("ddrm", "dps", "pigdm", "ddnmplus", "fps", "daps", "overrelaxed"),
     "fits y": ("ddnm", "dds", "gdp"),
-    "MAP-like": ("hrdis", "reddiff", "cr", "drddim", "diffpir"),
+    "MAP-like": ("hrdis", "reddiff", "cr", "drddim", "diffpir", "fire", "cm4ir"),
 }
 
 NOISY = {

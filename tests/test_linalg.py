@@ -3,7 +3,17 @@
 import pytest
 import torch
 
-from hrdis.linalg import cg, dot, matrix, norm, per_image, rms
+from hrdis.linalg import (
+    cg,
+    dot,
+    gauss_newton,
+    largest_eigenvalue,
+    linearise,
+    matrix,
+    norm,
+    per_image,
+    rms,
+)
 from tests.common.toys import normal
 
 
@@ -125,3 +135,62 @@ def test_matrix_is_the_matrix_of_the_map():
     M = normal(5, 12)
     found = matrix(lambda x: (x.flatten(1) @ M.T).reshape(-1, 5, 1), (3, 2, 2))
     torch.testing.assert_close(found, M, rtol=0, atol=1e-14)
+
+
+# ---- power iteration, and nonlinear maps ---------------------------------------------------------
+
+
+def test_largest_eigenvalue_is_that_of_each_map():
+    S = systems()
+    found = largest_eigenvalue(lambda v: torch.einsum("bij,bj->bi", S, v), normal(4, 6), 200)
+    torch.testing.assert_close(found, torch.linalg.eigvalsh(S)[:, -1], rtol=1e-6, atol=0)
+
+
+def test_largest_eigenvalue_of_nothing_is_zero():
+    found = largest_eigenvalue(lambda v: 0 * v, normal(2, 6))
+    assert found.tolist() == [0, 0]
+
+
+def bent(x: torch.Tensor) -> torch.Tensor:
+    """Three measurements of six numbers, none of them linear."""
+    return torch.stack([x[:, 0] * x[:, 1], x[:, 2].tanh() + x[:, 3], x[:, 4].exp()], 1)
+
+
+def test_linearised_map_has_the_jacobian_of_autograd():
+    x, v, w = normal(2, 6), normal(2, 6, seed=1), normal(2, 3, seed=2)
+    value, push, pull = linearise(bent, x)
+    J = torch.autograd.functional.jacobian(bent, x)
+    torch.testing.assert_close(value, bent(x), rtol=0, atol=0)
+    torch.testing.assert_close(push(v), torch.einsum("bmcn,cn->bm", J, v), rtol=0, atol=1e-12)
+    torch.testing.assert_close(pull(w), torch.einsum("bmcn,bm->cn", J, w), rtol=0, atol=1e-12)
+
+
+def test_gauss_newton_finds_the_minimum():
+    """At the minimum J^T (A(v) - y) + rho (v - x) = 0."""
+    x, y, rho = normal(3, 6), normal(3, 3, seed=1), 0.3
+    v = gauss_newton(bent, x, y, rho, steps=200)
+    value, _, pull = linearise(bent, v)
+    assert float((pull(value - y) + rho * (v - x)).abs().max()) < 1e-6
+
+
+def test_gauss_newton_solves_a_linear_map_in_one_step():
+    H, x, y, rho = normal(3, 6, seed=3), normal(2, 6), normal(2, 3, seed=1), 0.3
+    v = gauss_newton(lambda u: u @ H.T, x, y, rho, steps=1)
+    exact = torch.linalg.solve(H.T @ H + rho * torch.eye(6).double(), (y @ H + rho * x).T).T
+    torch.testing.assert_close(v, exact, rtol=0, atol=1e-6)
+
+
+def test_gauss_newton_never_makes_an_image_worse():
+    """A full step would overshoot: the objective falls for every image, whatever its neighbours
+    do.
+    """
+
+    def steep(u: torch.Tensor) -> torch.Tensor:
+        return (4 * u).tanh() * 3
+
+    x, y = 2 * normal(8, 6), normal(8, 6, seed=1)
+    objective = norm(steep(x) - y) ** 2
+    v = gauss_newton(steep, x, y, 1e-6, steps=1)
+    assert bool((norm(steep(v) - y) ** 2 + 1e-6 * norm(v - x) ** 2 <= objective).all())
+    alone = gauss_newton(steep, x[3:4], y[3:4], 1e-6, steps=1)
+    torch.testing.assert_close(alone, v[3:4], rtol=0, atol=1e-12)

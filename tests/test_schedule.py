@@ -289,3 +289,31 @@ def test_travel_visits_each_stretch_repeat_times(n, length, repeat):
 def test_travel_refuses_lengths_and_repeats_below_one(length, repeat):
     with pytest.raises(ValueError, match=rf"^length is {length} and repeat is {repeat}\."):
         LINEAR.travel(TEN, length, repeat)
+
+
+# ---- levels evenly spaced in ln sigma ------------------------------------------------------------
+
+
+@given(steps=st.integers(1, 1000), start=st.integers(0, 999), end=st.integers(0, 999))
+def test_logarithmic_grid_has_exactly_its_steps_and_both_ends(steps, start, end):
+    if end > start or steps > start - end + 1:
+        with pytest.raises(ValueError, match=r"cannot end at|do not fit between time"):
+            LINEAR.logarithmic(steps, start, end)
+        return
+    times = LINEAR.logarithmic(steps, start, end)
+    assert len(times) == steps + 1 and times[0] == start and times[-1] == -1
+    assert all(s < t for t, s in pairwise(times))
+    assert steps == 1 or times[-2] == end
+
+
+@pytest.mark.parametrize("steps", [5, 10, 20, 40])
+def test_logarithmic_grid_spaces_its_levels_evenly(steps):
+    """From t = 50 up, neighbouring times differ by less than 4 %: half of that is the rounding."""
+    times = LINEAR.logarithmic(steps, 999, 50)[:-1]
+    ratios = [float(LINEAR.sigma(t) / LINEAR.sigma(s)) for t, s in pairwise(times)]
+    expected = float(LINEAR.sigma(999) / LINEAR.sigma(50)) ** (1 / (steps - 1))
+    assert ratios == pytest.approx([expected] * (steps - 1), rel=0.04)
+
+
+def test_logarithmic_grid_of_all_times_is_the_table():
+    assert LINEAR.logarithmic(1000) == [*reversed(range(1000)), -1]

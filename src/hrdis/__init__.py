@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .restoration import Restoration, restore
     from .schedule import Schedule
     from .solvers import (
+        CM4IR,
         CMHRDIS,
         CR,
         DAPS,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         DDS,
         DPS,
         DRDDIM,
+        FIRE,
         FPS,
         GDP,
         HRDIS,
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
         BlindHRDIS,
         DDNMPlus,
         DiffPIR,
+        OverRelaxed,
         PiGDM,
         REDDiff,
         Solver,
@@ -75,6 +78,7 @@ _HOME = {
     "PiGDM": "solvers", "DDNM": "solvers", "DDNMPlus": "solvers", "DDS": "solvers",
     "GDP": "solvers",
     "FPS": "solvers", "DiffPIR": "solvers", "DAPS": "solvers", "MMPS": "solvers",
+    "OverRelaxed": "solvers", "FIRE": "solvers", "CM4IR": "solvers",
     "Restoration": "restoration", "restore": "restoration",
     "Best": "restarts", "best_of": "restarts", "check_operator": "check", "interop": "interop",
     "SOLVERS": "solvers", "Solver": "solvers", "Step": "solvers", "TASKS": "tasks",

@@ -67,6 +67,24 @@ def cg(
     return x
 
 
+def largest_eigenvalue(apply: Callable[[Tensor], Tensor], x: Tensor, steps: int = 30) -> Tensor:
+    """Return the largest eigenvalue of a symmetric positive semidefinite map, (b,), from below.
+
+    Power iteration from x, each image on its own; 0 where ``apply(x)`` is 0.
+
+    Args:
+        apply: the map; must treat images independently.
+        x: (b, ...), with a share of the leading eigenvector, such as random numbers have.
+        steps: applications of the map.
+    """
+    value = torch.zeros_like(norm(x))
+    for _ in range(steps):
+        length = norm(x)
+        x = apply(x / per_image(length.where(length > 0, torch.ones_like(length)), x))
+        value = norm(x)
+    return value
+
+
 def matrix(
     apply: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: torch.dtype = torch.float64
 ) -> Tensor:
@@ -78,3 +96,74 @@ def matrix(
     n = torch.Size(shape).numel()
     columns = apply(torch.eye(n, dtype=dtype).reshape(n, *shape))
     return columns.flatten(1).T.contiguous()
+
+
+def linearise(
+    A: Callable[[Tensor], Tensor], x: Tensor
+) -> tuple[Tensor, Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+    """Return A(x), v -> J v and w -> J^T w for the Jacobian J of A at x, by autograd.
+
+    J v is the derivative of J^T w in w, so that A needs no forward mode; it must be twice
+    differentiable. The graph lives as long as the functions. The caller may be in inference mode.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        at = x.detach().clone().requires_grad_()
+        value = A(at)
+        weights = torch.zeros_like(value).requires_grad_()
+        (pulled,) = torch.autograd.grad(value, at, weights, create_graph=True)
+
+    def push(v: Tensor) -> Tensor:
+        with torch.inference_mode(False), torch.enable_grad():
+            return torch.autograd.grad(pulled, weights, v.clone(), retain_graph=True)[0]
+
+    def pull(w: Tensor) -> Tensor:
+        with torch.inference_mode(False), torch.enable_grad():
+            return torch.autograd.grad(value, at, w.clone(), retain_graph=True)[0]
+
+    return value.detach(), push, pull
+
+
+def gauss_newton(
+    A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, rho: float, steps: int, products: int = 20
+) -> Tensor:
+    """Approach argmin_v ||A(v) - y||^2 + rho ||v - x||^2 from x by Gauss-Newton steps.
+
+    Each step linearises A at v and solves (J^T J + rho I) d = -J^T (A(v) - y) - rho (v - x) by
+    conjugate gradient. An image whose objective would rise has its move halved, eight times at
+    most, and stays where it is if that does not help.
+
+    Args:
+        A: must treat images independently and be twice differentiable by autograd.
+        x: (b, ...), where it begins, and what it stays close to.
+        y: what A(v) should be.
+        rho: weight of the distance, above 0.
+        steps: how often A is linearised.
+        products: products with J and J^T per step, at most.
+    """
+
+    def objective(v: Tensor) -> Tensor:
+        return norm(A(v) - y) ** 2 + rho * norm(v - x) ** 2
+
+    v, lowest = x, objective(x)
+    for _ in range(steps):
+        value, push, pull = linearise(A, v)
+        downhill = -pull(value - y) - rho * (v - x)
+
+        def normal(
+            d: Tensor,
+            push: Callable[[Tensor], Tensor] = push,
+            pull: Callable[[Tensor], Tensor] = pull,
+        ) -> Tensor:
+            return pull(push(d)) + rho * d
+
+        move = cg(normal, downhill, torch.zeros_like(v), products)
+        here, falls = v, torch.zeros_like(lowest, dtype=torch.bool)
+        for k in range(9):
+            tried = here + 0.5**k * move
+            found = objective(tried)
+            takes = ~falls & (found < lowest)
+            v = torch.where(per_image(takes, v), tried, v)
+            lowest, falls = torch.where(takes, found, lowest), falls | takes
+            if falls.all():
+                break
+    return v

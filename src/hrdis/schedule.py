@@ -236,6 +236,44 @@ class Schedule:
             )
         return [*times, -1]
 
+    def logarithmic(self, steps: int, start: int | None = None, end: int = 0) -> list[int]:
+        """Exactly ``steps`` distinct times whose noise levels are evenly spaced in ln sigma, then
+        -1.
+
+        Each level is served by the nearest time of the table. Low levels lie so close that several
+        may share one; they then take the next free times above.
+
+        Args:
+            steps: the number of network calls.
+            start: the largest time, visited; by default the schedule's last.
+            end: the lowest time, visited unless ``steps`` is 1.
+
+        Example:
+            >>> Schedule.linear().logarithmic(5)
+            [999, 722, 302, 30, 0, -1]
+        """
+        top = self.top(start)
+        if not 0 <= end <= top:
+            raise ValueError(
+                f"A run from time {top} cannot end at {end}. An end from 0 to its start is "
+                "expected."
+            )
+        if not 1 <= steps <= top - end + 1:
+            raise ValueError(
+                f"{steps} steps do not fit between time {top} and {end}. At most {top - end + 1} "
+                "are possible."
+            )
+        if steps == 1:
+            return [top, -1]
+        low, high = math.log(self.sigma(end)), math.log(self.sigma(top))
+        times: list[int] = []
+        for k in range(steps):  # from the low end up, where times are scarce
+            wanted = self.nearest(math.exp(low + (high - low) * k / (steps - 1)))
+            free = times[-1] + 1 if times else end
+            last = top - (steps - 1 - k)  # so that those still to come fit below the top
+            times.append(min(max(wanted, free), last))
+        return [*reversed(times), -1]
+
     def top(self, start: int | None) -> int:
         """The largest time of a run: ``start``, checked, or the schedule's last."""
         top = len(self) - 1 if start is None else start

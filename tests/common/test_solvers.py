@@ -456,6 +456,14 @@ BAD = {
     "substeps": [0],
     "cg_steps": [0],
     "gamma": [0],
+    "alpha": [-1.1, 0.1, math.nan],
+    "spread": [0, -1],
+    "result": ["median"],
+    "samples": [0],
+    "back": [-1],
+    "newton_steps": [0],
+    "aim": ["both"],
+    "error": ["guess"],
 }
 
 

@@ -396,6 +396,13 @@ VARIANTS: dict[str, hrdis.Solver] = {
     "fps, particles": hrdis.FPS(steps=8, particles=3),
     "fps, low start": hrdis.FPS(steps=8, start=500),
     "diffpir, deterministic": hrdis.DiffPIR(steps=8, zeta=0),
+    "overrelaxed, from the top": hrdis.OverRelaxed(steps=8, start=None),
+    "overrelaxed, split Gibbs": hrdis.OverRelaxed(steps=8, alpha=0),
+    "overrelaxed, a mean": hrdis.OverRelaxed(steps=8, alpha=-0.5, result="mean"),
+    "fire, plain": hrdis.FIRE(steps=8, aim="plain", start=None),
+    "fire, samples": hrdis.FIRE(steps=8, aim="sample"),
+    "cm4ir, grows": hrdis.CM4IR(steps=8, gamma=0.2),
+    "cm4ir, keeps its sign": hrdis.CM4IR(steps=8, flip=False, eta=0),
 }
 
 EVERY = SOLVERS | VARIANTS

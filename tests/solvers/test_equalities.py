@@ -252,6 +252,9 @@ MASKED = {
     "dds": hrdis.DDS(steps=8),
     "diffpir": hrdis.DiffPIR(steps=8),
     "mmps": hrdis.MMPS(steps=8),
+    "overrelaxed": hrdis.OverRelaxed(steps=8, start=None),
+    "fire": hrdis.FIRE(steps=8, start=None),
+    "fire, samples": hrdis.FIRE(steps=8, start=None, aim="sample"),
 }
 
 
@@ -366,6 +369,12 @@ DRAWS = [
     (hrdis.PiGDM(eta=0), 0.1, 1),
     (hrdis.MMPS(), 0.1, 3),
     (hrdis.MMPS(eta=0), 0.1, 1),
+    (hrdis.OverRelaxed(), 0.1, 3),
+    (hrdis.OverRelaxed(alpha=-0.5), 0.1, 3 + 2),
+    (hrdis.FIRE(), 0.1, 3),
+    (hrdis.FIRE(aim="sample"), 0.1, 3),
+    (hrdis.CM4IR(), 0.1, 3),
+    (hrdis.CM4IR(eta=0), 0.1, 1),
     (hrdis.DPS(), 0.1, 3),
     (hrdis.DPS(form="ddim"), 0.1, 3),
     (hrdis.DPS(form="ddim", eta=0), 0.1, 1),
@@ -390,7 +399,11 @@ def test_draws_are_those_of_the_recipe(solver, sigma_y, draws):
 
 
 @pytest.mark.parametrize(
-    "name", ["ddrm", "dps", "pigdm", "ddnm", "ddnmplus", "dds", "gdp", "fps", "diffpir", "mmps"]
+    "name",
+    [
+        *("ddrm", "dps", "pigdm", "ddnm", "ddnmplus", "dds", "gdp", "fps", "diffpir", "mmps"),
+        *("overrelaxed", "fire", "cm4ir"),
+    ],
 )
 def test_sampler_still_draws_on_its_way_to_time_0(name):
     """Time 0 is noisy, only -1 is clean: x_T (FPS: y's path too), and noise for the step to 0."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from .. import presets
 from . import (
     blindhrdis,
+    cm4ir,
     cmhrdis,
     cr,
     daps,
@@ -21,16 +22,19 @@ from . import (
     diffpir,
     dps,
     drddim,
+    fire,
     fps,
     gdp,
     hrdis,
     mmps,
+    overrelaxed,
     pigdm,
     reddiff,
 )
 from .base import Solver as Solver
 from .base import Step as Step
 from .blindhrdis import BlindHRDIS as BlindHRDIS
+from .cm4ir import CM4IR as CM4IR
 from .cmhrdis import CMHRDIS as CMHRDIS
 from .cr import CR as CR
 from .daps import DAPS as DAPS
@@ -41,10 +45,12 @@ from .dds import DDS as DDS
 from .diffpir import DiffPIR as DiffPIR
 from .dps import DPS as DPS
 from .drddim import DRDDIM as DRDDIM
+from .fire import FIRE as FIRE
 from .fps import FPS as FPS
 from .gdp import GDP as GDP
 from .hrdis import HRDIS as HRDIS
 from .mmps import MMPS as MMPS
+from .overrelaxed import OverRelaxed as OverRelaxed
 from .pigdm import PiGDM as PiGDM
 from .reddiff import REDDiff as REDDiff
 
@@ -66,6 +72,9 @@ SOLVERS: dict[str, tuple[type[Solver], dict[str, Solver]]] = {
     "diffpir": (DiffPIR, diffpir.PAPER),
     "mmps": (MMPS, mmps.PAPER),
     "daps": (DAPS, daps.PAPER),
+    "overrelaxed": (OverRelaxed, overrelaxed.PAPER),
+    "fire": (FIRE, fire.PAPER),
+    "cm4ir": (CM4IR, cm4ir.PAPER),
 }
 
 
