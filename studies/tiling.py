@@ -185,7 +185,7 @@ def bound(prior: str, tile: int, memory: float, threads: int) -> tuple[float, fl
     model(torch.zeros(1, 3, 64, 64), 500)
     x = torch.zeros(1, 3, 768, 1024)
     tiled = Tiled(model, tile, 64, memory=memory)
-    at_once = tiled._at_once(x[..., :64, :64], 500, 1)  # imports what the first count needs
+    at_once = tiled._tiles_per_call(x[..., :64, :64], 500, 1)  # imports what the first count needs
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     started = time.perf_counter()
     tiled(x, 500)
@@ -193,7 +193,7 @@ def bound(prior: str, tile: int, memory: float, threads: int) -> tuple[float, fl
         time.perf_counter() - started,
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     )
-    at_once = tiled._at_once(x[..., :tile, :tile], 500, 1)
+    at_once = tiled._tiles_per_call(x[..., :tile, :tile], 500, 1)
     return seconds, peak - before, at_once
 
 

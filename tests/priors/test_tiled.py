@@ -205,7 +205,7 @@ def one_tile(prior, x) -> float:
     """Bytes that `Tiled` reckons for a tile of 16 x 16."""
     tiled = Tiled(prior, 16, 4, memory=1e12)
     tiled(x, 300)
-    return next(iter(tiled._taken.values()))
+    return next(iter(tiled._bytes.values()))
 
 
 @pytest.mark.parametrize(("tiles", "calls"), [(1.0, 18), (2.9, 9), (5.0, 4), (18.0, 1), (1e6, 1)])
