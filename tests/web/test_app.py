@@ -169,6 +169,7 @@ def test_serve_refuses_bad_options(words, message, capsys):
     assert message in err and err.count("\n") == 1
 
 
+@pytest.mark.timeout(300)  # a process that imports torch and gradio, on a busy machine
 def test_serve_says_where_it_is_and_ends_with_an_interrupt():
     port = free_port()
     words = [sys.executable, "-m", "hrdis", "serve", "--port", str(port)]
@@ -257,7 +258,7 @@ def test_example_and_stop(page):
     page.get_by_role("button", name="Restore", exact=True).click()
     page.locator("#status progress").wait_for(timeout=60_000)
     page.locator("#so-far img").wait_for()
-    assert page.evaluate("document.activeElement.id") == "stop"  # where the focus was before
+    page.wait_for_function("document.activeElement.id === 'stop'")  # the keyboard can go on
     page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_text("Stopped. Nothing was kept.").wait_for()
     page.get_by_role("button", name="Restore", exact=True).wait_for()

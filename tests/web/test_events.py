@@ -122,7 +122,7 @@ def test_a_heic_picture_is_one_line_when_it_is_dropped_and_when_it_is_sent(tmp_p
 def test_the_note_goes_when_a_picture_comes(picture):
     _, note, painted, status = for_picture("inpaint", "painted", str(picture))
     assert not note.visible and painted.visible
-    assert "wrong" not in status  # as after "There is no picture yet"
+    assert 'class="wrong"' not in status  # as after "There is no picture yet"
 
 
 def test_a_message_shows_a_name_that_is_html_as_text(tmp_path):

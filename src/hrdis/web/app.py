@@ -30,7 +30,13 @@ LARGEST = "256mb"  # of a file sent to the page
 QUIETLY: Any = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
 # One button takes the place of the other: the keyboard's focus has to go with it.
 FOCUS_STOP = """(...values) => {
-  setTimeout(() => document.querySelector("#stop")?.focus(), 300);
+  const looking = setInterval(() => {
+    const stop = document.querySelector("#stop"), focused = document.activeElement;
+    if (!stop?.offsetParent) return;
+    if (focused === document.body || focused.id === "restore") stop.focus();
+    clearInterval(looking);
+  }, 100);
+  setTimeout(() => clearInterval(looking), 10000);
   return values;
 }"""
 FOCUS_RESTORE = """() => {
