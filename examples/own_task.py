@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 import hrdis
-from hrdis.solvers import preset
+from hrdis.presets import choose
 from hrdis.tasks import Task
 
 
@@ -36,9 +36,9 @@ def main() -> None:
     problem = hrdis.measure(A, x)
 
     prior = hrdis.load_prior("default")
-    key, solver = preset("hrdis", SCREEN_DOOR.presets, prior.presets)
-    result = hrdis.solve(solver, prior, problem, seeds=[0])
-    print(f"preset {key}: {float(hrdis.metrics.psnr(result.x, x)):.1f} dB")
+    choice = choose(hrdis.HRDIS, SCREEN_DOOR.presets, tuned=prior.presets)
+    result = hrdis.solve(choice.settings, prior, problem, seeds=[0])
+    print(f"preset {choice.row}: {float(hrdis.metrics.psnr(result.x, x)):.1f} dB")
     print(f"columns left grey: {float(hrdis.metrics.psnr(problem.y, x)):.1f} dB")
 
 

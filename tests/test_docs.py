@@ -4,6 +4,7 @@ warning, offline.
 
 import html
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 PAGES = [path for path in sorted(DOCS.rglob("*.md")) if path.relative_to(DOCS).parts[0] not in MADE]
-TEXTS = [*PAGES, *sorted(ROOT.glob("*.md")), *sorted((ROOT / "src").rglob("*.md"))]
+ELSEWHERE = [path for room in ("src", "studies", ".github") for path in (ROOT / room).rglob("*.md")]
+TEXTS = [*PAGES, *sorted(ROOT.glob("*.md")), *sorted(ELSEWHERE)]
 
 
 def name(path: Path) -> str:
@@ -51,15 +53,60 @@ def test_links_are_found() -> None:
     assert links(text) == ["b.md", "e.png"]
 
 
+def contents() -> list[str]:
+    """Every page of the site's toctrees, in order."""
+    found = runpy.run_path(str(DOCS / "_site" / "contents.py"))["CONTENTS"]
+    return [entry.rpartition("<")[2].rstrip(">") for entries in found.values() for entry in entries]
+
+
+def test_every_page_is_in_a_toctree_once() -> None:
+    pages = {path.relative_to(DOCS).with_suffix("").as_posix() for path in PAGES} - {"index"}
+    entries = [entry for entry in contents() if entry.split("/")[0] not in MADE]
+    assert sorted(entries) == sorted(pages)
+
+
 @pytest.mark.parametrize("path", PAGES, ids=name)
-def test_every_page_is_in_a_toctree(path: Path) -> None:
-    trees = re.findall(
-        r"^```\{toctree\}(.*?)^```",
-        (DOCS / "index.md").read_text("utf-8"),
-        re.DOTALL | re.MULTILINE,
-    )
-    entries = [line.rpartition("<")[2].rstrip(">") for tree in trees for line in tree.splitlines()]
-    assert str(path.relative_to(DOCS).with_suffix("")) in [*entries, "index"]
+def test_page_names_its_kind_and_leads_back(path: Path) -> None:
+    """The line below the title: [Documentation](../index.md) · How-to."""
+    if path == DOCS / "index.md":
+        return
+    kinds = {
+        "tutorials": "Tutorial",
+        "how-to": "How-to",
+        "reference": "Reference",
+        "explanation": "Explanation",
+        "measurements": "",  # the name of its study
+        ".": "Start",
+    }
+    room = path.relative_to(DOCS).parent.as_posix()
+    line = path.read_text(encoding="utf-8").splitlines()[2]
+    assert re.match(r"\[(Documentation|Measurements)\]\((\.\./)?index\.md\) · ", line)
+    assert line.split(" · ")[1].startswith(kinds[room])
+
+
+@pytest.mark.parametrize(
+    "path", sorted((DOCS / "measurements").glob("*.md")), ids=lambda path: path.stem
+)
+def test_measurement_answers_first(path: Path) -> None:
+    """Question, answer, caveat and data stand in this order, before the first heading."""
+    if path.stem == "index":
+        return
+    text = path.read_text(encoding="utf-8")
+    top = text.partition("\n## ")[0]
+    marks = [top.find(f"**{word}.**") for word in ("Question", "Answer", "Caveat", "Data")]
+    assert min(marks) > 0 and marks == sorted(marks)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_github_shows_the_whole_page(path: Path) -> None:
+    """No directive, which GitHub prints as raw text."""
+    assert not re.findall(r"^```\{\w+\}", path.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_every_picture_says_what_it_shows(path: Path) -> None:
+    for words in re.findall(r"!\[(.*?)\]\(", path.read_text(encoding="utf-8")):
+        assert len(words.split()) >= 5
 
 
 # ---- the site

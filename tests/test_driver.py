@@ -305,16 +305,18 @@ def named_problem(sigma_y=0.0):
 
 def named_prior(presets):
     prior = hrdis.priors.Gaussian(torch.zeros(3, 16, 16), 0.1)
-    prior.presets = presets
+    prior.presets = hrdis.presets.embedded() if presets else None
     return prior
 
 
 @pytest.mark.parametrize(("presets", "sigma_y"), [("", 0.0), ("default", 0.0), ("default", 0.1)])
 def test_name_takes_the_settings_that_fit_and_the_result_says_which(presets, sigma_y):
     problem = named_problem(sigma_y)
-    _, expected = hrdis.solvers.preset("ddrm", ("sr4",), presets, sigma_y / 2)
-    result = hrdis.solve("ddrm", named_prior(presets), problem, seeds=[0])
-    assert result.solver == expected == hrdis.DDRM.preset(problem, named_prior(presets))
+    prior = named_prior(presets)
+    expected = hrdis.presets.choose(hrdis.DDRM, ("sr4",), sigma_y / 2, tuned=prior.presets)
+    result = hrdis.solve("ddrm", prior, problem, seeds=[0])
+    assert result.choice == expected
+    assert result.solver == expected.settings == hrdis.DDRM.preset(problem, prior)
 
 
 def test_name_and_its_settings_give_the_same_pixels():

@@ -55,7 +55,16 @@ def test_own_task_fills_the_columns(capsys: pytest.CaptureFixture[str]) -> None:
     assert "preset inpaint@default" in out and filled > grey + 10  # 36.4, 18.5
 
 
-@pytest.mark.parametrize("page", ["index.md", "step-by-hand.md"])
+@pytest.mark.parametrize("name", ["solver", "operator", "noise", "prior", "task"])
+def test_page_shows_the_example_as_it_is(name: str) -> None:
+    page = ROOT / "docs" / "how-to" / "extend.md"
+    if not page.exists():
+        pytest.skip("no docs/ here: not a clone of the repository")
+    code = (ROOT / "examples" / f"own_{name}.py").read_text(encoding="utf-8").split('"""', 2)[2]
+    assert f"```python\n{code.strip()}\n```" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", ["tutorials/python.md", "how-to/step-by-hand.md"])
 def test_python_of_the_page_runs(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ FLOORS = {
     "solvers": 2, "tasks": 2,
     "arguments": 3, "driver": 3,
     "images": 4, "metrics": 4, "uncertainty": 4, "interop": 4, "check": 4,
-    "restarts": 4, "fetch": 4, "devices": 4,
+    "restarts": 4, "devices": 4,
     "training": 5, "bench": 5, "restoration": 5,
     "cli": 6, "web": 6,
     "__main__": 7,
@@ -42,6 +42,9 @@ FLOORS = {
 #: deepinv's operators for ours. The best of runs is chosen by a metric, and a prior is tried by
 #: one. The page is opened by a command.
 NEIGHBOURS = {
+    ("presets", "files"),
+    ("presets", "solvers"),  # when a file is read: its rows are checked against the solvers
+    ("presets", "solvers.base"),  # for types
     ("priors.checkpoints", "priors.pipelines"),
     ("priors.checkpoints", "priors.hub"),
     ("priors.checkpoints", "priors.cards"),
@@ -71,9 +74,6 @@ NEIGHBOURS = {
     ("priors.pipelines", "priors.unet"),
     ("priors.pipelines", "priors.small_unet"),
     ("priors.azula", "priors.denoiser"),
-    ("priors.adopt", "priors.azula"),
-    ("priors.adopt", "priors.pipelines"),
-    ("priors.checkpoints", "priors.latent_files"),
     ("priors.latent", "priors.unet"),
     ("priors.latent", "operators.composition"),
     ("priors.latent_files", "priors.latent"),
@@ -114,8 +114,8 @@ NEIGHBOURS = {
     ("operators.blur_separable", "operators.kernels"),
     ("operators.blur", "operators.kernels"),
     ("operators.inpaint", "operators.biharmonic"),
-    ("cli.serve", "web.serve"),
-    ("cli.serve", "web.work"),
+    ("cli.serve", "web.app"),
+    ("cli.serve", "web.jobs"),
     ("solvers.reddiff", "solvers.hrdis"),
     ("solvers.cr", "solvers.hrdis"),
     ("solvers.drddim", "solvers.hrdis"),
@@ -159,10 +159,10 @@ def floor(module: str) -> int:
 
 
 def package(module: str) -> str:
-    """The folder a module lies in: "" for ``schedule``, "priors" for ``priors.unet`` and
-    ``priors.__init__``.
+    """Return the room of a module: "" for ``schedule``, "priors" for ``priors.unet`` and
+    ``priors.__init__``, "bench" for ``bench.plan.expand``.
     """
-    return module.rpartition(".")[0]
+    return module.partition(".")[0] if "." in module else ""
 
 
 def imports(module: str, tree: ast.AST) -> Iterator[tuple[str, bool]]:
@@ -219,8 +219,9 @@ def climbs(module: str, source: str) -> list[str]:
             allowed = target in INTERFACES if solver else True
         elif package(module) and target.split(".")[0] == package(module):
             # Inside one folder: only its base.py. The folder's __init__ gathers its files, and an
-            # application (floors 5 and 6) is one program in several files.
-            gathers = module.endswith("__init__") or floor(module) >= 5
+            # application (floors 5 and 6) is one program in several files, and so are checkpoints.
+            program = floor(module) >= 5 or package(module) == "checkpoints"
+            gathers = module.endswith("__init__") or program
             allowed = gathers or target.endswith(".base")
         else:
             allowed = floor(target) == floor(module) and target in INTERFACES
@@ -387,6 +388,7 @@ def test_every_solver_file_has_a_run():
         ("operators.inpaint", "from . import masks"),
         ("priors.exact", "from ..operators.inpaint import Inpainting"),
         ("noise", "from .priors import Gaussian"),
+        ("priors.unet", "from ..checkpoints.unet import build_unet"),
         ("solvers.ddnm", "from ..operators import Inpainting"),
         ("solvers.ddnm", "from ..operators.masks import freeform"),
         ("solvers.ddnm", "from ..priors.exact import Gaussian"),

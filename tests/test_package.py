@@ -10,6 +10,7 @@ import pytest
 
 import hrdis
 
+EXAMPLE = Path(__file__).parents[1] / "examples" / "typed_use.py"
 PUBLIC = [
     "operators",
     "noise",
@@ -54,6 +55,30 @@ def test_names_for_type_checkers_are_the_names_that_resolve():
     block = next(n for n in tree.body if isinstance(n, ast.If))
     typed = {alias.asname or alias.name for n in block.body for alias in n.names}
     assert typed <= set(hrdis._HOME)
+
+
+def test_public_names_are_those_of_the_table_but_for_two_modules():
+    """`hrdis.solvers` and `hrdis.tasks` resolve, but SOLVERS and TASKS are what people need."""
+    assert sorted(hrdis.__all__) == sorted(set(hrdis._HOME) - {"solvers", "tasks"})
+
+
+@pytest.mark.skipif(not EXAMPLE.exists(), reason="no examples/ here: not a clone")
+def test_a_users_lines_pass_the_strict_type_checker(tmp_path):
+    """As a user runs it: no plugin, no configuration of ours."""
+    pytest.importorskip("mypy", reason="mypy is not installed: pip install 'hrdis[dev]'")
+    (tmp_path / "mypy.ini").write_text("[mypy]\n")
+    command = ["mypy", "--strict", "--config-file", "mypy.ini", "--follow-imports", "silent"]
+    env = os.environ | {"MYPYPATH": str(Path(hrdis.__file__).parents[1])}
+    found = subprocess.run(
+        [sys.executable, "-m", *command, str(EXAMPLE)],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout
+    assert (Path(hrdis.__file__).parent / "py.typed").exists()
 
 
 def test_unknown_name_is_an_attribute_error():

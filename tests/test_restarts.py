@@ -15,7 +15,7 @@ from torch import Tensor
 import hrdis
 from hrdis.metrics import align, psnr
 from hrdis.operators import PhaseRetrieval
-from hrdis.solvers import preset
+from hrdis.presets import choose
 from tests.common.toys import normal
 
 HRDIS = hrdis.HRDIS(
@@ -116,7 +116,8 @@ def test_run_that_diverged_is_never_the_best():
 
 
 def test_phase_preset_has_two_phases():
-    key, solver = preset("hrdis", hrdis.TASKS["phase"].presets)
+    choice = choose(hrdis.HRDIS, hrdis.TASKS["phase"].presets)
+    key, solver = choice.row, choice.settings
     assert (key, solver.fresh_steps, len(solver.times(hrdis.Schedule.linear())) - 1) == (
         "phase",
         250,

@@ -1,11 +1,13 @@
-"""The task table, and how a preset is chosen for a task."""
+"""The task table, and the settings that fit its tasks."""
 
 import pytest
 import torch
 
 import hrdis
+from hrdis import presets
 from hrdis.operators import Blur, Inpainting, LinearOperator, SVDOperator, kernels
-from hrdis.solvers import SOLVERS, preset
+from hrdis.presets import choose
+from hrdis.solvers import SOLVERS
 from hrdis.tasks import TASKS
 from tests.common.toys import normal, ready, rel
 
@@ -126,7 +128,7 @@ def test_motion_differs_between_images_and_is_the_kernel_of_its_seed_and_number(
 @every_task
 def test_every_solver_has_settings_for_every_task(name):
     for solver, (cls, _) in SOLVERS.items():
-        assert isinstance(preset(solver, TASKS[name].presets)[1], cls)
+        assert isinstance(choose(SOLVERS[solver][0], TASKS[name].presets).settings, cls)
 
 
 def test_operator_of_a_dark_photograph_is_not_told_how_dark():
@@ -179,8 +181,9 @@ def test_presets_of_the_paper_visit_the_times_of_the_authors(solver, key, calls,
     ],
 )
 def test_noise_chooses_the_data_weight_of_the_paper(noise, kind, key, lambda_obs):
-    chosen, solver = preset("hrdis", TASKS["inpaint"].presets, "", noise, kind)
-    assert (chosen, solver.lambda_obs, solver.weight_min) == (key, lambda_obs, 2.0)
+    choice = choose(hrdis.HRDIS, TASKS["inpaint"].presets, noise, kind)
+    found = choice.settings
+    assert (choice.row, found.lambda_obs, found.weight_min) == (key, lambda_obs, 2.0)
 
 
 def test_run_can_end_before_clean():
@@ -221,69 +224,6 @@ def test_task_has_a_summary(name):
     assert TASKS[name].summary
 
 
-# ---- which preset -------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def table(monkeypatch):
-    """A solver whose presets say their own key by their number of steps."""
-    keys = [
-        "a",
-        "b",
-        "a@p",
-        "b@p",
-        "a-noise05",
-        "a-noise10",
-        "b-noise05@p",
-        "c-noise05",
-        "a-noise01",
-    ]
-    presets = {key: hrdis.HRDIS(steps=k + 1) for k, key in enumerate(keys)}
-    monkeypatch.setitem(SOLVERS, "toy", (hrdis.HRDIS, presets))
-    return presets
-
-
-@pytest.mark.parametrize(
-    ("keys", "prior", "noise", "chosen"),
-    [
-        (["a", "b"], "", 0.0, "a"),  # the most specific key first
-        (["x", "b"], "", 0.0, "b"),
-        (["b", "a"], "p", 0.0, "b@p"),  # the prior's own rows first
-        (["a"], "q", 0.0, "a"),  # a prior without rows of its own
-        (["a"], "", 0.004, "a"),  # so little noise is no reason to doubt the measurement
-        (["a"], "", 0.01, "a-noise01"),
-        (["a"], "", 0.02, "a-noise01"),  # the nearest by ratio
-        (["a"], "", 0.03, "a-noise05"),
-        (["b"], "p", 0.01, "b@p"),
-        (["b"], "p", 0.02, "b-noise05@p"),
-        (["c"], "", 0.01, "c-noise05"),  # but better than none
-        (["a"], "", 0.05, "a-noise05"),
-        (["a"], "", 0.1, "a-noise10"),
-        (["b"], "p", 0.05, "b-noise05@p"),
-        (["b"], "p", 0.1, "b-noise05@p"),  # better than a noiseless one
-        (["b"], "", 0.1, "b"),
-        (["x"], "p", 0.1, None),
-    ],
-)
-def test_most_specific_preset_is_chosen(table, keys, prior, noise, chosen):
-    key, solver = preset("toy", keys, prior, noise)
-    assert key == chosen
-    assert solver == (table[chosen] if chosen else hrdis.HRDIS())
-
-
-@pytest.mark.parametrize("solver", ["hrdis", "reddiff"])
-@pytest.mark.parametrize(
-    "task", ["sr4", "sr4-bicubic", "sr8", "inpaint", "inpaint-scratches", "denoise"]
-)
-@pytest.mark.parametrize(("noise", "level"), [(0.02, "05"), (0.05, "05"), (0.1, "10")])
-def test_noise_chooses_a_preset_of_the_embedded_prior_that_doubts_the_measurement(
-    task, solver, noise, level
-):
-    key, settings = preset(solver, TASKS[task].presets, "default", noise)
-    assert key.endswith(f"-noise{level}@default")
-    assert settings.lambda_obs < 0.1
-
-
 # ---- which settings fit an operator -------------------------------------------------------------
 
 
@@ -297,15 +237,10 @@ def test_operator_finds_the_settings_of_its_task(task, noise, solver):
     kind).
     """
     families = TASKS[task].build(128, 128, 0, 0).families
-    assert preset(solver, families, "default", noise) == preset(
-        solver, TASKS[task].presets, "default", noise
-    )
-
-
-@pytest.mark.parametrize("name", SOLVERS)
-def test_every_solver_hands_out_its_presets(name):
-    cls, presets = SOLVERS[name]
-    assert cls.presets is presets
+    cls, tuned = SOLVERS[solver][0], presets.embedded()
+    found = choose(cls, families, noise, tuned=tuned)
+    expected = choose(cls, TASKS[task].presets, noise, tuned=tuned)
+    assert (found.row, found.settings) == (expected.row, expected.settings)
 
 
 #: Tasks that need no weights of a network.

@@ -27,7 +27,8 @@ ROOMS: dict[str, dict[str, Sequence[str]]] = {
     "operators.kspace": ()},
     "Noise": {"noise": ()},
     "Tasks": {"tasks": ()},
-    "Priors": {"priors": (), "priors.cards": ("Card", "cards", "find", "home")},
+    "Priors": {"priors": ()},
+    "Checkpoints": {"checkpoints": (), "checkpoints.cards": ("pins", "resolve_card")},
     "Schedule": {"schedule": ()},
     "Random numbers": {"rng": ()},
     "Linear algebra": {"linalg": ()},
@@ -39,10 +40,10 @@ ROOMS: dict[str, dict[str, Sequence[str]]] = {
     "Restoration of files": {"restoration": ()},
     "Training": {"training.train": (), "training.settings": (), "training.loop": ("Progress",)},
     "Benchmark": {
-        "bench.planfile": (), "bench.gather": ("Gathered", "gather"), "bench.report": ("report",),
-        "bench.exports": ("csv_of", "latex_of"), "bench.paper": (), "bench.statistics": (),
-        "bench.sets": (),
-        "bench.perceptual": ("Missing",),
+        "bench.plan.plan_file": (), "bench.run": ("Store", "collect", "merge"),
+        "bench.results": ("Results", "MethodResults"), "bench.report": ("report",),
+        "bench.report.exports": ("csv_of", "latex_of"), "bench.paper": (),
+        "bench.report.statistics": (), "bench.score": (), "bench.score.set_distances": (),
     },
 }  # fmt: skip
 
@@ -169,7 +170,7 @@ def data() -> dict[str, list[str]]:
 def api_index() -> list[str]:
     return [
         *heading("API"),
-        "Every public name, by room of the house, from its docstring. What a script needs stands "
+        "All public names, by module, from their docstrings. What a script needs stands "
         "in ``hrdis`` itself,",
         "imported on first use:", "", ", ".join(f"`hrdis.{n}`" for n in hrdis.__all__) + ".", "",
         *directive("toctree", "", [slug(title) for title in ROOMS], maxdepth="1"),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from api_pages import ROOMS, api_index, data, room_page, slug
+from contents import toctrees
 from solver_pages import solver_page, solvers_index
 from sphinx.application import Sphinx
 
@@ -18,6 +19,9 @@ from hrdis.solvers import SOLVERS
 OUTSIDE = {
     "CHANGELOG.md": "about/changelog.md",
     "CONTRIBUTING.md": "about/contributing.md",
+    "CODE_OF_CONDUCT.md": "about/conduct.md",
+    "SECURITY.md": "about/security.md",
+    "studies/README.md": "about/studies.md",
     "src/hrdis/weights/default/MODEL_CARD.md": "about/model-card.md",
     "src/hrdis/weights/default/CREDITS.md": "about/credits.md",
     "src/hrdis/pictures/CREDITS.md": "about/pictures.md",
@@ -47,10 +51,15 @@ def relinked(text: str, at: Path, page: Path, docs: Path) -> str:
 
 
 def read(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Turn links out of docs/ into links to the pages of the site."""
+    """Turn links out of docs/ into links to the pages of the site, and give the front page its
+    toctrees.
+    """
     path = Path(app.env.doc2path(docname))
     if path.suffix == ".md" and docname.split("/")[0] != "about":
         source[0] = relinked(source[0], path, path, Path(app.srcdir))
+    if docname == "index":
+        app.env.note_dependency(str(Path(__file__).with_name("contents.py")))
+        source[0] += "\n" + toctrees()
 
 
 def pages(docs: Path) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from docstrings import literal, split
 from rst import code, directive, heading, indented, table
 from settings import settings
 
+from hrdis.presets import embedded
 from hrdis.solvers import SOLVERS, Solver
 
 NEEDS = {
@@ -68,13 +69,14 @@ def solver_page(name: str, cls: type[Solver], presets: dict[str, Solver]) -> lis
         "Frozen, given by name, checked when it is made.", "", *table([*settings(cls)]),
     ], canonical=f"{cls.__module__}.{cls.__name__}")  # fmt: skip
     lines += heading("Presets", "-")
+    presets = presets | embedded().of(cls)
     rows = [(f"``{key}``", f"``{difference(chosen)}``") for key, chosen in presets.items()]
     lines += [
-        f"``hrdis.SOLVERS[{name!r}][1][KEY]``: keys are tasks, with a level of noise "
-        "(``-noise05``) and a prior",
-        "(``@default``, the one inside the package) where they belong to one. Rows without ``@`` "
-        "are those of papers",
-        f"and of their authors' code; where each comes from stands beside it in ``{path}``.", "",
+        f"``hrdis.SOLVERS[{name!r}][1][KEY]`` has the rows of papers and of their authors' code, "
+        "by task and level of noise (``-noise05``);",
+        f"where each comes from stands beside it in ``{path}``. Rows ``@default`` were searched "
+        "for the prior inside the package:",
+        "``hrdis.presets.choose`` says which row fits.", "",
         *table([("key", "settings"), *rows]),
     ] if presets else ["None.", ""]  # fmt: skip
     return [*lines, *heading("Example", "-"), *example]
@@ -152,8 +154,8 @@ def solvers_index() -> list[str]:
         *heading("The solvers, one by one"),
         "Each is one file that reads like its paper's algorithm; a page shows both side by side. "
         "Which one to take:",
-        ":doc:`/choosing`. *needs*: any operator or callable; a linear one; one with a singular "
-        "value decomposition;",
+        ":doc:`/how-to/choose-solver`. *needs*: any operator or callable; a linear one; one with a "
+        "singular value decomposition;",
         "one with unknown parameters. *noise*: whether it is told the level, and what it makes "
         "of it.", "",
         *table(rows), *directive("toctree", "", list(SOLVERS), hidden=""),

@@ -16,10 +16,23 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import images, interop, metrics, noise, operators, priors, rng, schedule
+    from . import (
+        checkpoints,
+        images,
+        interop,
+        metrics,
+        noise,
+        operators,
+        presets,
+        priors,
+        rng,
+        schedule,
+        uncertainty,
+    )
     from .check import check_operator
+    from .checkpoints import load_prior
     from .driver import Result, Run, iterate, solve
-    from .priors import Prior, load_prior
+    from .priors import Prior
     from .problem import Problem, measure
     from .restarts import Best, best_of
     from .restoration import Restoration, restore
@@ -50,10 +63,10 @@ if TYPE_CHECKING:
 
 _HOME = {
     "images": "images", "metrics": "metrics", "noise": "noise", "operators": "operators",
-    "priors": "priors",
+    "presets": "presets", "priors": "priors", "checkpoints": "checkpoints",
     "rng": "rng", "schedule": "schedule", "solvers": "solvers", "tasks": "tasks",
     "uncertainty": "uncertainty",
-    "Problem": "problem", "Prior": "priors", "load_prior": "priors", "Schedule": "schedule",
+    "Problem": "problem", "Prior": "priors", "load_prior": "checkpoints", "Schedule": "schedule",
     "Result": "driver", "Run": "driver", "iterate": "driver", "solve": "driver",
     "measure": "problem",
     "HRDIS": "solvers", "REDDiff": "solvers", "CR": "solvers", "DRDDIM": "solvers",
@@ -67,7 +80,50 @@ _HOME = {
     "SOLVERS": "solvers", "Solver": "solvers", "Step": "solvers", "TASKS": "tasks",
 }  # fmt: skip
 
-__all__ = [name for name in _HOME if name not in ("solvers", "tasks")]
+#: Written out, so that type checkers see it.
+__all__ = [
+    "CMHRDIS",
+    "CR",
+    "DAPS",
+    "DDNM",
+    "DDRM",
+    "DDS",
+    "DPS",
+    "DRDDIM",
+    "FPS",
+    "GDP",
+    "HRDIS",
+    "MMPS",
+    "SOLVERS",
+    "TASKS",
+    "Best",
+    "BlindHRDIS",
+    "DDNMPlus",
+    "DiffPIR",
+    "PiGDM",
+    "Prior",
+    "Problem",
+    "REDDiff",
+    "Result",
+    "Schedule",
+    "Solver",
+    "Step",
+    "best_of",
+    "check_operator",
+    "images",
+    "interop",
+    "iterate",
+    "load_prior",
+    "measure",
+    "metrics",
+    "noise",
+    "operators",
+    "priors",
+    "rng",
+    "schedule",
+    "solve",
+    "uncertainty",
+]
 
 
 def __getattr__(name: str) -> object:

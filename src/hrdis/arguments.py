@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from .messages import shown, unknown
+from .presets import Choice
+from .priors import is_unet
 from .priors.base import Prior
-from .priors.pipelines import is_unet
 from .problem import Problem
 from .solvers import SOLVERS
-from .solvers.base import Solver
+from .solvers.base import Solver, choose_for
 
 CALL = "hrdis.solve(solver, prior, problem, seeds=...)"
 
@@ -59,8 +60,8 @@ def _converted(given: int, taken: Sequence[int]) -> str:
     return "Convert the images, or use another prior."
 
 
-def by_name(name: str, prior: Prior, problem: Problem) -> Solver:
-    """Return the solver of that name with the settings that fit a prior and a problem.
+def by_name(name: str, prior: Prior, problem: Problem) -> Choice[Solver]:
+    """Return the settings that fit a prior and a problem for the solver of that name.
 
     Raises:
         ValueError: for an unknown name.
@@ -73,7 +74,7 @@ def by_name(name: str, prior: Prior, problem: Problem) -> Solver:
         )
     cls = SOLVERS[name][0]
     check_arguments(cls(), prior, problem)
-    return cls.preset(problem, prior)
+    return choose_for(cls, problem, prior)
 
 
 def _meant(solver: object) -> str:

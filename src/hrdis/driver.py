@@ -13,8 +13,8 @@ from torch import Tensor
 from .arguments import by_name, check, check_arguments, check_times
 from .messages import level_outside
 from .operators.base import Shape
-from .priors.adopt import adopt
-from .priors.base import Prediction, Prior
+from .presets import Choice
+from .priors.base import Prediction, Prior, as_prior
 from .problem import Problem
 from .rng import ImageRNG, Replay, noise_source
 from .solvers.base import Solver, Step
@@ -36,6 +36,7 @@ class Result:
         theta: parameters of the operator where the solver estimated them too (BlindHRDIS), the
             image axis first.
         solver: the settings it was found with.
+        choice: where they come from, and why, if the solver was given by name.
     """
 
     x: Tensor
@@ -45,6 +46,7 @@ class Result:
     times: tuple[int, ...]
     theta: Mapping[str, Tensor] = field(default_factory=dict)
     solver: Solver | None = None
+    choice: Choice[Solver] | None = None
 
     def __repr__(self) -> str:
         shown = (
@@ -143,7 +145,7 @@ def iterate(
         solver: settings of an algorithm, e.g. ``hrdis.HRDIS(steps=100)``; or its name, e.g.
             ``"hrdis"``, for the settings that fit the operator, the noise and the prior:
             `Solver.preset`.
-        prior: see `hrdis.load_prior`; or what `hrdis.priors.adopt` takes for one: a pair of a
+        prior: see `hrdis.load_prior`; or what `hrdis.priors.as_prior` takes for one: a pair of a
             diffusers UNet2DModel and its scheduler, a pipeline of both, an azula denoiser.
         problem: see `hrdis.measure` and `hrdis.Problem`.
         seeds: one integer per image; image i's result depends on ``seeds[i]`` only, never on its
@@ -162,14 +164,16 @@ def iterate(
     Warns:
         RuntimeWarning: naming images that became non-finite, and when.
     """
-    prior = cast(Prior, adopt(prior))
+    prior = cast(Prior, as_prior(prior))
+    choice = None
     if isinstance(solver, str):
-        solver = by_name(solver, prior, problem)
+        choice = by_name(solver, prior, problem)
+        solver = choice.settings
     check_arguments(solver, prior, problem)
     draws = noise_source(seeds, rng, len(problem.y), "solve")
     times = solver.times(prior.schedule) if times is None else check_times(times, prior, solver)
     checked = check(solver, prior, problem)
-    steps = _iterate(solver, prior, checked, problem.image_shape, times, draws)
+    steps = _iterate(solver, prior, checked, problem.image_shape, times, draws, choice)
     return Run(steps, solver, times, solver.calls(times, prior.schedule))
 
 
@@ -227,12 +231,13 @@ def _iterate(
     shape: Shape,
     times: list[int],
     source: ImageRNG | Replay,
+    choice: Choice[Solver] | None,
 ) -> Generator[Step, None, Result]:
     started = time.perf_counter()
     counted, calls = _Counted(prior), solver.calls(times, prior.schedule)
     decode = partial(prior.picture, shape=shape)
     theta: Mapping[str, Tensor] = {}
-    finite = torch.ones(len(problem.y), dtype=torch.bool, device="cpu")
+    finiteness = _Finiteness(problem)
     kind = problem.y.device.type
     run = solver.run(counted, problem.at_least_float32(), times, source)
     _check_run(solver, "returned", run, Generator)
@@ -250,15 +255,23 @@ def _iterate(
             _check_run(solver, "ended with", x, Tensor)
             break
         _check_run(solver, "yielded", step, Step)
-        finite = _still_finite(finite, step.x, f"at t = {step.t} (call {counted.calls} of {calls})")
+        finiteness.note(step.x, f"at t = {step.t} (call {counted.calls} of {calls})")
         theta = {name: value.clone() for name, value in step.theta.items()}
         yield _Decoded(step, decode) if prior.latent else step
     x = decode(x)
-    finite = _still_finite(finite, x, "in the last step")
+    finiteness.note(x, "in the last step")
+    finite = finiteness.read()
     if isinstance(source, Replay):
         source.close()
     return Result(
-        x, finite, counted.calls, time.perf_counter() - started, tuple(times), theta, solver
+        x,
+        finite,
+        counted.calls,
+        time.perf_counter() - started,
+        tuple(times),
+        theta,
+        solver,
+        choice,
     )
 
 
@@ -270,15 +283,45 @@ def _check_run(solver: Solver, did: str, what: object, expected: type) -> None:
         )
 
 
-def _still_finite(finite: torch.Tensor, x: Tensor, when: str) -> Tensor:
-    now = torch.isfinite(x).flatten(1).all(1).cpu()
-    lost = (finite & ~now).nonzero().flatten().tolist()
-    if lost:
-        warnings.warn(
-            f"Images {lost} of {len(x)} became non-finite {when}. The solver's step is likely too "
-            "large for this problem: lower its step size (lr, zeta, scale), or start from its "
-            "preset.",
-            RuntimeWarning,
-            stacklevel=level_outside(),
-        )
-    return finite & now
+class _Finiteness:
+    """Which images of a run are still finite, and a warning about those that are no longer.
+
+    On a CPU it is looked at with every step. On any other device a look would make the host wait
+    for the whole step, so that the flags stay there, and are read once, at the end.
+    """
+
+    def __init__(self, problem: Problem):
+        self.finite = torch.ones(len(problem.y), dtype=torch.bool, device="cpu")
+        self._reads_now = problem.y.device.type == "cpu"
+        self._unread: list[tuple[str, Tensor]] = []
+
+    def note(self, x: Tensor, when: str) -> None:
+        """Note which images of x are finite."""
+        if self._reads_now and bool(torch.isfinite(x.sum())):
+            return  # finite only if all are, at a tenth of the cost
+        flags = torch.isfinite(x).flatten(1).all(1)
+        if self._reads_now:
+            self._compare(flags, when)
+        else:
+            self._unread.append((when, flags))
+
+    def read(self) -> Tensor:
+        """Return which images stayed finite, (b,), on the CPU."""
+        if self._unread:
+            flags_of_all = torch.stack([flags for _, flags in self._unread]).cpu()
+            for (when, _), flags in zip(self._unread, flags_of_all, strict=True):
+                self._compare(flags, when)
+            self._unread = []
+        return self.finite
+
+    def _compare(self, flags: Tensor, when: str) -> None:
+        lost = (self.finite & ~flags).nonzero().flatten().tolist()
+        self.finite = self.finite & flags
+        if lost:
+            warnings.warn(
+                f"Images {lost} of {len(flags)} became non-finite {when}. The solver's step is "
+                "likely too large for this problem: lower its step size (lr, zeta, scale), or "
+                "start from its preset.",
+                RuntimeWarning,
+                stacklevel=level_outside(),
+            )

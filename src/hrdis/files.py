@@ -1,12 +1,23 @@
-"""The one place that writes files safely: whole or not at all, and on the disk before they get
-their name.
+"""The one place that reads and writes files safely: whole files that survive a power cut, locks,
+hashes, and the folder that downloads are kept in.
 """
 
+import json
 import os
-import tempfile
-from collections.abc import Callable
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import file_digest
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+#: Largest JSON file that is read, in bytes; the index of a model in 200 shards has 300 kB.
+MOST_JSON = 1 << 24
+
+
+# ---- writing ------------------------------------------------------------------------------------
 
 
 def write_atomically(
@@ -29,27 +40,46 @@ def write_atomically(
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(
-        prefix=f".{path.name}.", suffix=f".{owner}" if owner else ".tmp", dir=path.parent
-    )
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.{owner or 'tmp'}")
     try:
+        # Not tempfile.mkstemp: it makes private files, and the umask that would open them up can be
+        # read only by changing it for all threads.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
         with os.fdopen(descriptor, "wb") as file:
             write_to(file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
         sync_folder(path.parent)
     except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno:
-            error.filename = error.filename or str(path)  # a full disk names no file
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and error.filename in (None, str(temporary)):
+            error.filename = str(path)  # a full disk names no file
         raise
+
+
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows translates line ends without it
 
 
 def write_text(path: str | Path, text: str) -> None:
     """Replace a text file in UTF-8, as `write_atomically` does."""
     write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def write_json(path: str | Path, value: object) -> None:
+    """Replace a JSON file, as `write_atomically` does."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def replace(temporary: Path, path: Path) -> None:
+    """Rename a file that is complete, with its bytes on the disk first and its name after."""
+    descriptor = os.open(temporary, os.O_RDWR)  # Windows flushes only what it may write
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(temporary, path)
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -66,6 +96,122 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _umask() -> int:
-    os.umask(mask := os.umask(0))
-    return mask
+# ---- locks --------------------------------------------------------------------------------------
+
+
+def try_lock(descriptor: int, *, shared: bool = False, wait: bool = False) -> bool | None:
+    """Lock an open file until it is closed or its process ends, however it ends.
+
+    Args:
+        descriptor: of a file opened for reading and writing.
+        shared: let others share the lock (not on Windows).
+        wait: wait for the lock, for as long as it takes.
+
+    Returns:
+        True; False if somebody else holds the lock; None if the file system has no locks.
+    """
+    if sys.platform == "win32":
+        return _try_lock_windows(descriptor, wait)
+    import fcntl
+
+    how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(descriptor, how if wait else how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _try_lock_windows(descriptor: int, wait: bool) -> bool:
+    import msvcrt
+
+    while True:
+        # A byte far behind the end: Windows keeps others from reading what is locked.
+        os.lseek(descriptor, 1 << 30, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        except OSError:
+            if not wait:
+                return False
+            time.sleep(0.1)
+        else:
+            return True
+
+
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, and wait for it first if another process holds it.
+
+    Where the file system has no locks, nobody waits.
+
+    Args:
+        path: made if it is not there, with its folder; never removed, since another process may
+            just have opened it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try_lock(descriptor, wait=True)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+# ---- hashes, folders, reading -------------------------------------------------------------------
+
+
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal; the file is read in pieces."""
+    with open(path, "rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def cache_folder() -> Path:
+    """Return the folder of downloads and cards: ``$HRDIS_HOME``, else hrdis in the platform's cache
+    folder. It need not exist.
+
+    Raises:
+        ValueError: if the system knows no home folder for this user.
+    """
+    try:
+        if os.environ.get("HRDIS_HOME"):
+            return Path(os.environ["HRDIS_HOME"]).expanduser()
+        if os.environ.get("XDG_CACHE_HOME"):
+            return Path(os.environ["XDG_CACHE_HOME"]).expanduser() / "hrdis"
+        home = Path.home()
+    except RuntimeError:  # a container may run under a user id that has no name and no home
+        raise ValueError(
+            "This user has no home folder. A folder for priors is expected: HRDIS_HOME=/some/folder"
+        ) from None
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / "hrdis"
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "hrdis"
+    return home / ".cache" / "hrdis"
+
+
+def read_json(path: Path, missing: str = "") -> dict[str, Any]:
+    """Read a JSON object.
+
+    Args:
+        path: the file.
+        missing: what the message adds when the file does not exist.
+
+    Raises:
+        ValueError: if it is missing, larger than 16 MB, cannot be decoded, or holds something else;
+            one line.
+    """
+    try:
+        if path.stat().st_size > MOST_JSON:
+            raise ValueError(f"it has {path.stat().st_size} bytes")
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist. {missing}".rstrip()) from None
+    except (OSError, ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path} cannot be read ({reason}). JSON is expected.") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} holds a {type(values).__name__}. A JSON object is expected.")
+    return values

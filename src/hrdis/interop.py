@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .driver import solve
-from .priors.adopt import adopt
-from .priors.base import Prior
+from .priors.base import Prior, as_prior
 from .priors.denoiser import levels_of, prior_as_denoiser
 from .problem import Problem
 from .solvers.base import Solver
@@ -105,7 +104,7 @@ def as_deepinv_denoiser(prior: Prior, interpolate: bool = False) -> Any:
 
 
 def _prior(prior: object, example: str) -> Prior:
-    prior = adopt(prior)
+    prior = as_prior(prior)
     if not isinstance(prior, Prior):
         raise TypeError(f"prior is a {type(prior).__name__}. A hrdis Prior is expected: {example}.")
     return prior

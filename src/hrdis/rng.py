@@ -62,8 +62,10 @@ class ImageRNG:
         shape = tuple(shape)
         self._check(like)
         if self.device.type == "cpu":
-            draws = [s.standard_normal(shape, dtype=np.float32) for s in self._streams]
-            z = torch.from_numpy(np.stack(draws))
+            draws = np.empty((len(self.seeds), *shape), dtype=np.float32)
+            for i, images_stream in enumerate(self._streams):
+                images_stream.standard_normal(dtype=np.float32, out=draws[i : i + 1])
+            z = torch.from_numpy(draws)
         else:
             z = torch.stack(
                 [torch.randn(shape, generator=g, device=self.device) for g in self._generators]

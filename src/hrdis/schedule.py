@@ -34,9 +34,12 @@ class Schedule:
                 "cumulative product of 1 - beta: Schedule((1 - betas).cumprod(0))."
             )
         self.alpha_bar = table
-        self._with_clean = torch.cat(
-            [table, table.new_ones(1)]
-        )  # so that index -1 is the clean image
+        # A last entry of 1, so that index -1 is the clean image. The roots are taken once, not in
+        # every step of every run.
+        self._with_clean = torch.cat([table, table.new_ones(1)])
+        self._signal = self._with_clean.sqrt()
+        self._noise = (1 - self._with_clean).sqrt()
+        self._sigma = ((1 - self._with_clean) / self._with_clean).sqrt()
 
     @classmethod
     def linear(cls, length: int = 1000, first: float = 1e-4, last: float = 0.02) -> "Schedule":
@@ -75,24 +78,27 @@ class Schedule:
 
     def __getitem__(self, t: int) -> Tensor:
         """alpha_bar at time t, a 0-d float64 tensor; 1 at t = -1."""
+        return self._at(self._with_clean, t)
+
+    def _at(self, table: Tensor, t: int) -> Tensor:
         if not -1 <= t < len(self):
             raise ValueError(
                 f"Time {t} is outside the schedule. Times run from 0 to {len(self) - 1}; -1 is "
                 "clean."
             )
-        return self._with_clean[t]
+        return table[t]
 
     def signal(self, t: int) -> Tensor:
         """sqrt(alpha_bar): the share of the clean image in x_t."""
-        return self[t].sqrt()
+        return self._at(self._signal, t)
 
     def noise(self, t: int) -> Tensor:
         """sqrt(1 - alpha_bar): the standard deviation of the noise in x_t."""
-        return (1 - self[t]).sqrt()
+        return self._at(self._noise, t)
 
     def sigma(self, t: int) -> Tensor:
         """sqrt((1 - alpha_bar) / alpha_bar): noise over signal, the paper's sigma_t / alpha_t."""
-        return ((1 - self[t]) / self[t]).sqrt()
+        return self._at(self._sigma, t)
 
     def nearest(self, sigma: float) -> int:
         """The time whose noise over signal is closest to ``sigma``, which is in units of the

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Summary:
-    """What K samples of one image say.
+class SampleSummary:
+    """Mean and deviation of K samples of one image.
 
     Args:
         mean: (1, c, h, w) in [-1, 1]: closer to the truth than any sample (in PSNR), and smoother.
@@ -27,8 +27,13 @@ class Summary:
     deviation: Tensor
 
 
-def summarise(samples: Tensor) -> Summary:
-    """Mean and deviation of samples (k, c, h, w) of one image, k >= 2.
+def summarise(samples: Tensor) -> SampleSummary:
+    """Return mean and deviation of samples (k, c, h, w) of one image, k >= 2.
+
+    The deviation is sqrt(mean over channels of the variance over samples), on [0, 1].
+
+    Args:
+        samples: in [-1, 1].
 
     Raises:
         ValueError: for fewer than two samples.
@@ -38,11 +43,15 @@ def summarise(samples: Tensor) -> Summary:
             f"{len(samples)} sample was given. At least 2 are expected to see where they differ."
         )
     deviation = to_unit(samples).var(0).mean(0).sqrt()
-    return Summary(samples.mean(0, keepdim=True), deviation)
+    return SampleSummary(samples.mean(0, keepdim=True), deviation)
 
 
 def deviation_map(deviation: Tensor) -> "Image.Image":
-    """Draw the deviation with its scale: dark where the samples agree, bright where they differ."""
+    """Draw the deviation with its scale: dark where the samples agree, bright where they differ.
+
+    Args:
+        deviation: (h, w), as `SampleSummary.deviation`.
+    """
     import io
 
     import matplotlib
@@ -51,7 +60,10 @@ def deviation_map(deviation: Tensor) -> "Image.Image":
     from PIL import Image
 
     h, w = deviation.shape
-    top = max(float(torch.quantile(deviation.flatten()[:: max(1, h * w // 100_000)], 0.99)), 1e-3)
+    # The scale ends at the 99th percentile, so that a few pixels do not darken all others; of every
+    # n-th pixel, because torch.quantile takes no more than 16 million.
+    some = deviation.flatten()[:: max(1, h * w // 100_000)]
+    top = max(float(torch.quantile(some, 0.99)), 1e-3)
     tall = min(max(h / w, 0.3), 3)  # a strip of pixels still gets a legible chart
     figure = Figure(
         figsize=(6, 6 * tall * 0.85 + 0.1), dpi=min(max(100, w / 5), 400), layout="constrained"
@@ -71,8 +83,14 @@ def deviation_map(deviation: Tensor) -> "Image.Image":
 def sheet(
     images: Sequence[Tensor], titles: Sequence[str], columns: int | None = None
 ) -> "Image.Image":
-    """Images (1, c, h, w) in [-1, 1] side by side, each with its title; all are shown at the
-    largest size.
+    """Draw images (1, c, h, w) in [-1, 1] side by side under their titles.
+
+    All are shown at the size of the largest, enlarged to about 256 pixels if that is smaller.
+
+    Args:
+        images: in the order of ``titles``.
+        titles: one line each.
+        columns: images in a row; by default all.
     """
     from PIL import Image, ImageDraw, ImageFont
 

@@ -15,9 +15,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from hrdis.bench import ray_engine
-from hrdis.bench.engines import Engine, Job, Summary, owns, read_shard, run_units
-from hrdis.bench.store import Store, comparable
+from hrdis.bench.records import comparable
+from hrdis.bench.run import Engine, RunSummary, Store, execute, read_shard
+from hrdis.bench.run import ray as ray_engine
+from hrdis.bench.run.engine import PendingUnit
+from hrdis.bench.run.shards import is_in_shard
 from hrdis.cli import main
 from tests.common.bench_toys import PLAN, ToyUnit, Work, row, units
 
@@ -38,10 +40,10 @@ def work(
     batch: int = 1,
     engine: Engine | None = None,
     **accidents: object,
-) -> Summary:
+) -> RunSummary:
     retry = bool(accidents.pop("retry_failed", False))
     done = Work(str(store.folder), **accidents)  # type: ignore[arg-type]
-    return run_units(units(count, batch), store, done, engine, retry_failed=retry)
+    return execute(units(count, batch), store, done, engine, retry_failed=retry)
 
 
 def outcome(folder: Path) -> tuple[list[object], dict[str, bytes]]:
@@ -65,7 +67,7 @@ def test_local_engine_does_every_cell_once(store, undisturbed):
     assert len(undisturbed[0]) == 6
     assert outcome(store.folder) == undisturbed
     again = work(store)
-    assert (again.cells, again.skipped, again.statuses) == (6, 6, {})
+    assert (again.tasks, again.skipped, again.statuses) == (6, 6, {})
 
 
 def test_local_engine_goes_on_after_an_exception_of_the_work(store, undisturbed):
@@ -100,7 +102,7 @@ def test_threads_are_pinned_for_the_work_and_given_back(store):
 def test_progress_counts_cells_done_before(store):
     work(store, 2)
     told: list[tuple[int, int]] = []
-    run_units(
+    execute(
         units(4), store, Work(str(store.folder)), progress=lambda done, of: told.append((done, of))
     )
     assert told == [(2, 4), (3, 4), (4, 4)]
@@ -108,7 +110,7 @@ def test_progress_counts_cells_done_before(store):
 
 def test_work_that_forgets_a_row_is_a_bug(store):
     with pytest.raises(AssertionError, match=r"no row for \['cell000'\]"):
-        run_units(units(1), store, lambda: lambda unit: [])
+        execute(units(1), store, lambda: lambda unit: [])
 
 
 # ---- parts --------------------------------------------------------------------------------------
@@ -137,18 +139,19 @@ def test_shard_is_refused(text):
 
 def test_shards_are_disjoint_complete_even_and_independent_of_the_order():
     many = units(1000)
-    parts = [{u.key for u in many if owns((i, 4), u)} for i in range(4)]
+    parts = [{u.key for u in many if is_in_shard(u, (i, 4))} for i in range(4)]
     assert sum(len(p) for p in parts) == len(set.union(*parts)) == 1000
     assert all(
         abs(len(p) - 250) < 5 * (250 * 0.75) ** 0.5 for p in parts
     )  # five standard deviations
     assert [
-        {u.key for u in reversed(many[:100]) if owns((i, 4), u)} <= parts[i] for i in range(4)
+        {u.key for u in reversed(many[:100]) if is_in_shard(u, (i, 4))} <= parts[i]
+        for i in range(4)
     ] == [True] * 4
 
 
 def test_shards_together_are_the_whole(store, undisturbed):
-    sizes = [work(store, engine=Engine(shard=f"{i}/3")).cells for i in range(3)]
+    sizes = [work(store, engine=Engine(shard=f"{i}/3")).tasks for i in range(3)]
     assert sum(sizes) == 6
     assert outcome(store.folder) == undisturbed
 
@@ -207,7 +210,7 @@ def test_engine_without_ray_says_how_to_get_it(store, monkeypatch):
 )
 def test_workers_share_gpus_so_that_all_find_a_place(store, gpus, workers, share):
     assert (
-        crew(store, [], workers=workers)._share(
+        crew(store, [], workers=workers)._gpu_share(
             SimpleNamespace(cluster_resources=lambda: {"GPU": float(gpus)})
         )
         == share
@@ -221,14 +224,13 @@ RUN = """
 import sys
 sys.path.insert(0, {tests!r})
 from tests.common.bench_toys import PLAN, Work, units
-from hrdis.bench.engines import Engine, run_units
-from hrdis.bench.store import Store
+from hrdis.bench.run import Engine, Store, execute
 if __name__ == "__main__":
     folder, count = sys.argv[1], int(sys.argv[2])
     work, engine = eval(sys.argv[3]), eval(sys.argv[4])
     store = Store.create(folder, PLAN)
     try:
-        print(run_units(units(count), store, Work(folder, **work), Engine(**engine)))
+        print(execute(units(count), store, Work(folder, **work), Engine(**engine)))
     except ValueError as error:
         sys.exit(str(error))
 """
@@ -269,7 +271,7 @@ def wait_for_rows(folder: Path, count: int, process: "subprocess.Popen[str]") ->
     "shards", [[{}], [{"shard": "0/2"}, {"shard": "1/2"}]], ids=["whole", "shards"]
 )
 def test_run_killed_at_random_moments_ends_like_an_undisturbed_one(tmp_path, shards):
-    """Four kills each; benchmarks/kills.py does hundreds."""
+    """Four kills each; studies/kills.py does hundreds."""
     count, moments = 40, random.Random(0)
     reference = Store.create(tmp_path / "reference", PLAN)
     work(reference, count)
@@ -351,7 +353,7 @@ def test_ray_unit_that_always_fails_its_worker_becomes_a_row(ray, store):
 @pytest.mark.slow
 def test_ray_run_ends_if_workers_keep_dying_while_they_open(ray, store):
     with pytest.raises(RuntimeError, match="2 workers died while they loaded the prior"):
-        run_units(
+        execute(
             units(1),
             store,
             lambda: os.kill(os.getpid(), signal.SIGKILL),
@@ -359,18 +361,21 @@ def test_ray_run_ends_if_workers_keep_dying_while_they_open(ray, store):
         )
 
 
-def crew(store: Store, told: list[str], **engine: object) -> ray_engine.Crew:
+def crew(store: Store, told: list[str], **engine: object) -> ray_engine.RayWorkers:
     """One without a cluster, to lose units with."""
     blank = lambda cell: {"key": cell.key, "cell": cell.record()}  # noqa: E731
     opens = Work(str(store.folder))
-    return ray_engine.Crew(
+    return ray_engine.RayWorkers(
         store, opens, Engine(**engine), told.extend, blank, retry_failed=False, gpu=True
     )
 
 
 def test_lost_unit_is_tried_again_as_often_as_asked_and_then_becomes_a_row(store):
     told: list[str] = []
-    job, lost = Job(units(2, 2)[0], frozenset({"cell000", "cell001"})), crew(store, told, retries=2)
+    job, lost = (
+        PendingUnit(units(2, 2)[0], frozenset({"cell000", "cell001"})),
+        crew(store, told, retries=2),
+    )
     for _ in range(2):
         lost._put_back(job, "timeout", "no answer within 1 s")
         assert lost._queue.pop() is job
@@ -386,7 +391,7 @@ def test_lost_unit_is_tried_again_as_often_as_asked_and_then_becomes_a_row(store
 
 def test_unit_whose_worker_died_after_writing_is_not_done_again(store):
     told: list[str] = []
-    job, lost = Job(units(2, 2)[0], frozenset({"cell000", "cell001"})), crew(store, told)
+    job, lost = PendingUnit(units(2, 2)[0], frozenset({"cell000", "cell001"})), crew(store, told)
     store.append(row("cell001"))
     lost._put_back(job, "failed", "died")
     assert (lost._queue.pop().missing, told) == ({"cell000"}, ["ok"])

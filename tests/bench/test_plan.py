@@ -9,42 +9,53 @@ import pytest
 import torch
 
 import hrdis
-from hrdis.bench import planfile, tables
-from hrdis.bench.cells import LABELS, Cell, settings_of, variant_of
-from hrdis.bench.data import Picture
-from hrdis.bench.figures import FIGURES
-from hrdis.bench.methods import Feasible, Network, Options, settle
-from hrdis.bench.plan import Plan, expand, model_cell, narrowed, wanted
-from hrdis.bench.problems import Poser, chosen, noise_of
-from hrdis.bench.tables import TABLES, Column, Method, Table
+from hrdis.bench.paper import FIGURES, TABLES, Column, Method, PaperTable
+from hrdis.bench.plan import (
+    DataPicture,
+    FeasibilityCheck,
+    Plan,
+    PlanFile,
+    PlanOptions,
+    PriorIdentity,
+    ProblemMaker,
+    expand,
+    model_task,
+    paper_tables,
+    read_plan,
+    select_columns,
+)
+from hrdis.bench.plan.methods import choose_settings, table_5
+from hrdis.bench.plan.problems import parse_noise, preset_for
+from hrdis.bench.records import LABELS, RunTask, settings_of, variant_of
+from hrdis.presets import embedded
 
 PRIOR = hrdis.priors.Gaussian(torch.zeros(3, 32, 32), 0.25)
-NETWORK = Network("toy", "0" * 64, "", PRIOR.schedule)
-POSER = Poser()
-PICTURES = [Picture(f"{i}.png", Path(f"/nowhere/{i}.png"), f"{i:064}", i) for i in range(3)]
+IDENTITY = PriorIdentity("toy", "0" * 64, None, PRIOR.schedule)
+PROBLEMS = ProblemMaker()
+PICTURES = [DataPicture(f"{i}.png", Path(f"/nowhere/{i}.png"), f"{i:064}", i) for i in range(3)]
 
 
 def plan(
-    asked: list[Table],
-    options: Options | None = None,
-    network: Network = NETWORK,
-    pictures: list[Picture] = PICTURES,
+    asked: list[PaperTable],
+    options: PlanOptions | None = None,
+    network: PriorIdentity = IDENTITY,
+    pictures: list[DataPicture] = PICTURES,
 ) -> Plan:
-    options = options or Options()
-    cell = model_cell(options, network, pictures[0])
-    feasible = Feasible(torch.zeros(1, 3, 32, 32), PRIOR, POSER, cell)
-    return expand([(table, "") for table in asked], pictures, options, network, feasible)
+    options = options or PlanOptions()
+    model = model_task(options, network, pictures[0])
+    check = FeasibilityCheck(torch.zeros(1, 3, 32, 32), PRIOR, PROBLEMS, model)
+    return expand([(table, "") for table in asked], pictures, options, network, check.why_not)
 
 
-def table(columns: list[Column], *methods: Method, **changes: object) -> Table:
-    return Table("mine", "", tuple(columns), methods, **changes)  # type: ignore[arg-type]
+def table(columns: list[Column], *methods: Method, **changes: object) -> PaperTable:
+    return PaperTable("mine", "", tuple(columns), methods, **changes)  # type: ignore[arg-type]
 
 
 def column(task: str, noise: str = "none", **changes: int) -> Column:
     return Column("", task, task, ("PSNR",), noise, **changes)
 
 
-CELL = Cell(
+RUN_TASK = RunTask(
     image="a.png", image_sha256="1" * 64, index=0, size=256, crop=64, task="sr4", noise="none",
     solver="hrdis",
     preset="sr4", settings={"steps": 3}, prior="default", prior_sha256="2" * 64, precision="fp32",
@@ -66,53 +77,56 @@ OTHER = {
 
 
 def test_every_field_of_a_cell_is_tried_below():
-    assert set(OTHER) == set(CELL.record())
+    assert set(OTHER) == set(RUN_TASK.record())
 
 
 @pytest.mark.parametrize("name", [n for n in OTHER if n not in LABELS])
 def test_key_tells_what_the_result_depends_on(name):
-    assert replace(CELL, **{name: OTHER[name]}).key != CELL.key
+    assert replace(RUN_TASK, **{name: OTHER[name]}).key != RUN_TASK.key
 
 
 @pytest.mark.parametrize("name", LABELS)
 def test_key_does_not_tell_labels(name):
-    assert replace(CELL, **{name: OTHER[name]}).key == CELL.key
+    assert replace(RUN_TASK, **{name: OTHER[name]}).key == RUN_TASK.key
 
 
 def test_key_does_not_depend_on_the_order_of_settings():
     ways = {"steps": 3, "beta": 0.2}, {"beta": 0.2, "steps": 3}
-    assert len({replace(CELL, settings=s).key for s in ways}) == 1
+    assert len({replace(RUN_TASK, settings=s).key for s in ways}) == 1
 
 
 def test_key_stays_what_it_is():
     """Folders of earlier versions are continued only if it does."""
-    assert CELL.key == "2416d24c4b6cb33f"
+    assert RUN_TASK.key == "2416d24c4b6cb33f"
 
 
 def test_variant_is_the_method_on_the_task():
-    same = replace(CELL, image="b.png", image_sha256="3" * 64, index=7, seed=9)
-    assert same.variant == CELL.variant == variant_of(CELL.record())
-    assert replace(CELL, task="sr2").variant != CELL.variant
+    same = replace(RUN_TASK, image="b.png", image_sha256="3" * 64, index=7, seed=9)
+    assert same.variant == RUN_TASK.variant == variant_of(RUN_TASK.record())
+    assert replace(RUN_TASK, task="sr2").variant != RUN_TASK.variant
 
 
 def test_measurement_depends_on_the_picture_alone():
     seeds = {
-        replace(CELL, **{n: OTHER[n]}).draw_seed("measure") for n in OTHER if n != "image_sha256"
+        replace(RUN_TASK, **{n: OTHER[n]}).draw_seed("measure")
+        for n in OTHER
+        if n != "image_sha256"
     }
-    assert seeds == {CELL.draw_seed("measure")}
-    assert replace(CELL, image_sha256="3" * 64).draw_seed("measure") not in seeds
+    assert seeds == {RUN_TASK.draw_seed("measure")}
+    assert replace(RUN_TASK, image_sha256="3" * 64).draw_seed("measure") not in seeds
 
 
 def test_solver_draws_anew_for_every_picture_and_seed():
     seeds = [
-        c.draw_seed() for c in (CELL, replace(CELL, seed=1), replace(CELL, image_sha256="3" * 64))
+        c.draw_seed()
+        for c in (RUN_TASK, replace(RUN_TASK, seed=1), replace(RUN_TASK, image_sha256="3" * 64))
     ]
-    assert len({*seeds, CELL.draw_seed("measure")}) == 4
+    assert len({*seeds, RUN_TASK.draw_seed("measure")}) == 4
 
 
 def test_cell_gives_its_solver_back():
     solver = hrdis.HRDIS(steps=7, beta=0.5, init="smooth")
-    assert replace(CELL, settings=settings_of(solver)).method() == solver
+    assert replace(RUN_TASK, settings=settings_of(solver)).method() == solver
 
 
 def test_units_travel():
@@ -153,7 +167,7 @@ def test_table_5_is_what_the_paper_prints():
         "nonlinear_deblur": (100, 0.02, 0.25, 0.1),
     }  # fmt: skip
     names = ("N", "lambda1", "lambda2", "learning_rate")
-    found = {(r["task"], r["parameter"]): r["value"] for r in tables.settings()}
+    found = {(r["task"], r["parameter"]): r["value"] for r in table_5()}
     assert found == {
         (task, n): v for task, values in paper.items() for n, v in zip(names, values, strict=True)
     }
@@ -163,16 +177,16 @@ def test_table_5_is_what_the_paper_prints():
 def test_every_method_of_a_table_has_settings_for_every_column(one):
     for c in one.columns:
         for m in one.methods:
-            settle(c, m, Options(), NETWORK)
+            choose_settings(c, m, PlanOptions(), IDENTITY)
 
 
 @pytest.mark.parametrize(("first", "second"), [(1, 9), (2, 10), (4, 11)])
 def test_tables_of_the_same_runs_share_cells(first, second):
     alone = plan([TABLES[first]])
-    assert {c.key for c in plan([TABLES[first], TABLES[second]]).cells} == {
-        c.key for c in alone.cells
+    assert {c.key for c in plan([TABLES[first], TABLES[second]]).tasks} == {
+        c.key for c in alone.tasks
     }
-    assert {c.key for c in plan([TABLES[second]]).cells} <= {c.key for c in alone.cells}
+    assert {c.key for c in plan([TABLES[second]]).tasks} <= {c.key for c in alone.tasks}
 
 
 def test_denoising_regularization_is_red_diff():
@@ -187,7 +201,7 @@ def test_denoising_regularization_is_red_diff():
 
 def test_every_entry_of_a_table_is_a_variant_of_its_cells_or_says_why_not():
     found = plan(list(TABLES.values()))
-    variants = {c.variant for c in found.cells}
+    variants = {c.variant for c in found.tasks}
     entries = [e for t in found.config["tables"] for e in t["entries"]]
     assert {e["variant"] for e in entries if "variant" in e} == variants
     assert all(e.get("missing") or e["variant"] in variants for e in entries)
@@ -195,7 +209,7 @@ def test_every_entry_of_a_table_is_a_variant_of_its_cells_or_says_why_not():
 
 def test_phase_retrieval_runs_four_seeds_and_the_rest_one():
     found = plan([TABLES[4]])
-    count = {task: {c.seed for c in found.cells if c.task == task} for task in ("phase", "hdr")}
+    count = {task: {c.seed for c in found.tasks if c.task == task} for task in ("phase", "hdr")}
     assert count == {"phase": {0, 1, 2, 3}, "hdr": {0}}
 
 
@@ -212,14 +226,16 @@ def test_an_entry_says_how_many_seeds_are_its_own():
 
 def test_figure_9_varies_beta_as_the_paper():
     found = plan([FIGURES[9]])
-    assert {c.settings["beta"] for c in found.cells} == {0, 0.1, 0.2, 0.5, 1}
+    assert {c.settings["beta"] for c in found.tasks} == {0, 0.1, 0.2, 0.5, 1}
 
 
 @pytest.mark.parametrize("epsilon", [0.001, 0.005, 0.007, 0.01, 0.02, 0.05, 0.1])
-@pytest.mark.parametrize("prior", ["", "default"])
-def test_figure_21_sets_the_distance_of_times(epsilon, prior):
+@pytest.mark.parametrize("tuned", [None, embedded()], ids=["paper", "default"])
+def test_figure_21_sets_the_distance_of_times(epsilon, tuned):
     (method,) = (m for m in FIGURES[21].methods if m.settings["epsilon"] == epsilon)
-    _, solver = settle(FIGURES[21].columns[0], method, Options(), replace(NETWORK, presets=prior))
+    _, solver = choose_settings(
+        FIGURES[21].columns[0], method, PlanOptions(), replace(IDENTITY, presets=tuned)
+    )
     times = solver.times(PRIOR.schedule)[:-1]
     distance = (times[0] - times[-1]) / (len(times) - 1) / len(PRIOR.schedule)
     assert distance == pytest.approx(epsilon, rel=0.05)  # times are whole numbers
@@ -227,9 +243,9 @@ def test_figure_21_sets_the_distance_of_times(epsilon, prior):
 
 def test_figure_17_keeps_frames_and_shares_its_cells():
     found = plan([TABLES[1], FIGURES[17]])
-    frames = {c.frames for c in found.cells if c.solver in ("hrdis", "dds") and c.task == "sr4"}
+    frames = {c.frames for c in found.tasks if c.solver in ("hrdis", "dds") and c.task == "sr4"}
     assert frames == {8}
-    assert {c.key for c in found.cells} == {c.key for c in plan([TABLES[1]]).cells}
+    assert {c.key for c in found.tasks} == {c.key for c in plan([TABLES[1]]).tasks}
 
 
 def test_table_3_is_timed_and_takes_no_batches():
@@ -238,49 +254,57 @@ def test_table_3_is_timed_and_takes_no_batches():
         ValueError,
         match=r"Table 3 times one picture at a time, but the batch is 2\. Use --batch 1\.",
     ):
-        plan([TABLES[3]], Options(batch=2))
+        plan([TABLES[3]], PlanOptions(batch=2))
 
 
 def test_columns_of_other_data_sets_are_left_out():
-    kept = narrowed(TABLES[6], (), (), "ffhq")
+    kept = select_columns(TABLES[6], (), (), "ffhq")
     assert {c.dataset for c in kept.columns} == {"FFHQ-256-1k"}
     assert len(kept.columns) == 2
 
 
 def test_tasks_and_solvers_are_chosen_by_either_name():
-    kept = narrowed(TABLES[1], ("sr_x4", "cs25"), ("hrdis", "RED-diff"), "")
+    kept = select_columns(TABLES[1], ("sr_x4", "cs25"), ("hrdis", "RED-diff"), "")
     assert [c.task for c in kept.columns] == ["sr4", "cs25"]
     assert [m.label for m in kept.methods] == ["RED-diff", "HRDIS"]
 
 
 def test_numbers_give_tables_with_what_the_paper_leaves_open():
-    assert [t.name for t, _ in wanted([6], [5])] == ["table 6", "figure 5"]
-    assert all("not stated" in note for _, note in wanted([6], [5]))
+    assert [t.name for t, _ in paper_tables([6], [5])] == ["table 6", "figure 5"]
+    assert all("not stated" in note for _, note in paper_tables([6], [5]))
 
 
-# ---- presets, noise
-# ----------------------------------------------------------------------------
+# ---- presets, noise ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("presets", "prior", "key"),
+    ("presets", "tuned", "key"),
     [
-        ("auto", "default", "sr4@default"),
-        ("auto", "", "sr4"),
-        ("paper", "default", "sr4"),
-        ("paper", "", "sr4"),
-        ("default", "", "sr4@default"),
+        ("auto", embedded(), "sr4@default"),
+        ("auto", None, "sr4"),
+        ("paper", embedded(), "sr4"),
+        ("paper", None, "sr4"),
+        ("default", None, "sr4@default"),
     ],
 )
-def test_presets_are_those_asked_for(presets, prior, key):
-    options, network = Options(presets=presets), replace(NETWORK, presets=prior)
-    found, solver = settle(column("sr4"), Method("HRDIS", "hrdis"), options, network)
+def test_presets_are_those_asked_for(presets, tuned, key):
+    options, network = PlanOptions(presets=presets), replace(IDENTITY, presets=tuned)
+    found, solver = choose_settings(column("sr4"), Method("HRDIS", "hrdis"), options, network)
     assert found == key
-    assert solver == hrdis.SOLVERS["hrdis"][1][key]
+    assert solver == (hrdis.HRDIS.paper | embedded().of(hrdis.HRDIS))[key]
+
+
+def test_method_takes_a_row_of_the_embedded_prior_by_its_name():
+    method = Method("HRDIS", "hrdis", {}, "sr4-noise05@default")
+    key, solver = choose_settings(column("sr4"), method, PlanOptions(), IDENTITY)
+    assert key == "sr4-noise05@default"
+    assert solver == embedded().of(hrdis.HRDIS)[key]
 
 
 def test_settings_of_a_method_replace_those_of_the_preset():
-    key, solver = settle(column("sr4"), Method("", "hrdis", {"beta": 0.5}), Options(), NETWORK)
+    key, solver = choose_settings(
+        column("sr4"), Method("", "hrdis", {"beta": 0.5}), PlanOptions(), IDENTITY
+    )
     assert (key, solver) == ("sr4", replace(hrdis.SOLVERS["hrdis"][1]["sr4"], beta=0.5))
 
 
@@ -295,15 +319,15 @@ def test_settings_of_a_method_replace_those_of_the_preset():
     ],
 )
 def test_noise_by_name(noise, sigma_y, key):
-    model = noise_of(noise)
+    model = parse_noise(noise)
     assert (None if model is None else model.sigma_y) == sigma_y
-    assert chosen("hrdis", "inpaint", noise, "")[0] == key
+    assert preset_for("hrdis", "inpaint", noise, None)[0] == key
 
 
 @pytest.mark.parametrize("name", ["gauss0.1", "gaussian", "0.05", "gaussian-1", "poisson0", ""])
 def test_noise_is_refused(name):
     with pytest.raises(ValueError, match="expected"):
-        noise_of(name)
+        parse_noise(name)
 
 
 # ---- what cannot be run
@@ -329,17 +353,17 @@ def test_what_cannot_be_run_is_left_out_with_its_reason(task, noise, solver, rea
     (missing,) = found.config["missing"]
     assert missing["reason"].startswith(reason)
     assert (missing["table"], missing["row"], missing["column"]) == ("mine", "row", task)
-    assert {c.task for c in found.cells} == ({"sr2"})
+    assert {c.task for c in found.tasks} == ({"sr2"})
 
 
 def test_picture_of_a_side_that_does_not_divide_is_left_out():
-    options, method = Options(), Method("", "hrdis")
-    feasible = Feasible(
-        torch.zeros(1, 3, 30, 30), PRIOR, POSER, model_cell(options, NETWORK, PICTURES[0])
+    options, method = PlanOptions(), Method("", "hrdis")
+    check = FeasibilityCheck(
+        torch.zeros(1, 3, 30, 30), PRIOR, PROBLEMS, model_task(options, IDENTITY, PICTURES[0])
     )
-    assert "multiple" in feasible.why_not(
+    assert "multiple" in check.why_not(
         column("sr4"), method, hrdis.HRDIS()
-    ) or "divi" in feasible.why_not(column("sr4"), method, hrdis.HRDIS())
+    ) or "divi" in check.why_not(column("sr4"), method, hrdis.HRDIS())
 
 
 # ---- units
@@ -348,32 +372,32 @@ def test_picture_of_a_side_that_does_not_divide_is_left_out():
 
 def test_units_hold_pictures_of_one_method_and_every_cell_once():
     found = plan(
-        [table([column("sr4"), column("sr2")], Method("a", "hrdis"))], Options(batch=2, seeds=2)
+        [table([column("sr4"), column("sr2")], Method("a", "hrdis"))], PlanOptions(batch=2, seeds=2)
     )
-    assert [len(u.cells) for u in found.units] == [2, 2, 2, 2, 1, 1, 1, 1]
-    assert all(len({(c.variant, c.seed) for c in u.cells}) == 1 for u in found.units)
-    assert len({c.key for c in found.cells}) == len(found.cells) == found.config["cells"] == 12
+    assert [len(u.tasks) for u in found.units] == [2, 2, 2, 2, 1, 1, 1, 1]
+    assert all(len({(c.variant, c.seed) for c in u.tasks}) == 1 for u in found.units)
+    assert len({c.key for c in found.tasks}) == len(found.tasks) == found.config["cells"] == 12
 
 
 def test_motion_blurs_differ_and_are_not_batched():
-    found = plan([table([column("deblur-motion")], Method("a", "hrdis"))], Options(batch=3))
-    assert [len(u.cells) for u in found.units] == [1, 1, 1]
+    found = plan([table([column("deblur-motion")], Method("a", "hrdis"))], PlanOptions(batch=3))
+    assert [len(u.tasks) for u in found.units] == [1, 1, 1]
 
 
 def test_plan_is_a_function_of_what_was_asked():
     asked = [TABLES[1], FIGURES[9]]
     assert plan(asked).units == plan(asked).units
     assert plan(asked).config == plan(asked).config
-    assert plan(asked).config != plan(asked, Options(presets="default")).config
+    assert plan(asked).config != plan(asked, PlanOptions(presets="default")).config
 
 
 # ---- a plan file
 # ----------------------------------------------------------------------------
 
 
-def read(tmp_path: Path, text: str) -> planfile.PlanFile:
+def read(tmp_path: Path, text: str) -> PlanFile:
     (tmp_path / "plan.yaml").write_text(dedent(text))
-    return planfile.read(tmp_path / "plan.yaml")
+    return read_plan(tmp_path / "plan.yaml")
 
 
 def test_plan_file_is_a_grid(tmp_path):
@@ -402,14 +426,16 @@ def test_plan_file_is_a_grid(tmp_path):
 
 def test_plan_file_may_name_a_preset(tmp_path):
     said = read(tmp_path, "tasks: [hdr]\nsolvers: [{solver: hrdis, preset: sr4}]")
-    key, solver = settle(said.table.columns[0], said.table.methods[0], Options(), NETWORK)
+    key, solver = choose_settings(
+        said.table.columns[0], said.table.methods[0], PlanOptions(), IDENTITY
+    )
     assert (key, solver) == ("sr4", hrdis.SOLVERS["hrdis"][1]["sr4"])
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("tasks: [sr4\n", r"is no YAML"),
+        ("tasks: [sr4\n", r"is not YAML"),
         ("- sr4\n", r"holds list\. Keys and values are expected"),
         ("tasks: [sr4]\n", r"has no solvers\."),
         ("solvers: [hrdis]\n", r"has no tasks\."),
@@ -457,14 +483,14 @@ def test_plan_file_is_refused(tmp_path, text, message):
 )
 def test_settings_out_of_bounds_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        settle(column("sr4"), Method("", "hrdis", settings), Options(), NETWORK)
+        choose_settings(column("sr4"), Method("", "hrdis", settings), PlanOptions(), IDENTITY)
 
 
 def test_preset_that_is_none_is_refused():
     with pytest.raises(ValueError, match=r"hrdis has no preset 'sr5'"):
-        settle(column("sr4"), Method("", "hrdis", {}, "sr5"), Options(), NETWORK)
+        choose_settings(column("sr4"), Method("", "hrdis", {}, "sr5"), PlanOptions(), IDENTITY)
 
 
 def test_example_is_a_plan():
-    said = planfile.read(Path(__file__).parents[2] / "examples" / "plan.yaml")
+    said = read_plan(Path(__file__).parents[2] / "examples" / "plan.yaml")
     assert len(said.table.methods) == 4

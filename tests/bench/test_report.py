@@ -13,17 +13,15 @@ from statistics import mean, median
 import pytest
 
 from hrdis.bench import paper
-from hrdis.bench.exports import escape
-from hrdis.bench.gather import gather
-from hrdis.bench.perceptual import Scoring
-from hrdis.bench.plots import pareto
+from hrdis.bench.paper import Column, Method, PaperTable
 from hrdis.bench.report import report
-from hrdis.bench.scores import score
-from hrdis.bench.statistics import marks
-from hrdis.bench.store import Store
-from hrdis.bench.summary import difference_of
-from hrdis.bench.tables import Column, Method, Table
-from hrdis.bench.values import METRICS
+from hrdis.bench.report.exports import escape
+from hrdis.bench.report.metrics import METRICS
+from hrdis.bench.report.plots import pareto
+from hrdis.bench.report.statistics import marks
+from hrdis.bench.report.summary import difference_of
+from hrdis.bench.run import Store, collect
+from hrdis.bench.score import Scoring, score
 from tests.common.bench_rows import (
     cells_of,
     failed,
@@ -46,7 +44,13 @@ def everything(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench") / "run"
     plan = plan_of(range(1, 13), (5, 9, 17, 21), without=BLUR)
     rows = write_run(folder, plan)
-    return plan, rows, read_page(report([folder])), folder
+    return plan, rows, read_page(report_of([folder])), folder
+
+
+def report_of(folders, out=None, **options):
+    """Write the report of run folders, by default into the first, as the command does."""
+    out = Path(out or Path(folders[0] if folders else ".") / "report.html")
+    return report(collect(folders, [out.parent]), out, **options)
 
 
 def first_line_of(label):
@@ -68,12 +72,12 @@ def two_methods(*metrics):
     methods = tuple(
         Method(name, "hrdis", {"beta": beta}) for name, beta in (("A", 0.1), ("B", 0.2), ("C", 0.3))
     )
-    return plan_of(own=[Table("plan", "three", columns, methods)], images=2)
+    return plan_of(own=[PaperTable("plan", "three", columns, methods)], images=2)
 
 
 def page_of(folder: Path, plan, row=row_of):
     write_run(folder, plan, row)
-    return read_page(report([folder]))
+    return read_page(report_of([folder]))
 
 
 # ---- the paper
@@ -277,7 +281,7 @@ def test_report_marks_best_and_second_in_page_csv_and_latex(tmp_path, metric, va
 
 def test_latex_has_as_many_columns_in_every_row_and_escapes(tmp_path):
     write_run(tmp_path / "run", plan_of((1, 11), without=BLUR))
-    report([tmp_path / "run"])
+    report_of([tmp_path / "run"])
     for name, columns in (("table-1", 12), ("table-11", 8)):
         text = (tmp_path / "run" / "tables" / f"{name}.tex").read_text()
         assert rf"\begin{{tabular}}{{l{'r' * columns}}}" in text
@@ -286,6 +290,63 @@ def test_latex_has_as_many_columns_in_every_row_and_escapes(tmp_path):
         assert all(line.endswith(r"\\") for line in body)
         assert r"10-20 \%" in text or name == "table-11"
     assert escape("a_b & 5 % {x} #1 $") == r"a\_b \& 5 \% \{x\} \#1 \$"
+
+
+# ---- equal pixels
+# ------------------------------------------------------------------------------
+
+
+def test_perfect_restoration_counts_100_dB_and_keeps_its_number(tmp_path):
+    """Equal pixels have an infinite PSNR, which a row, being JSON, holds as null."""
+
+    def row(cell):
+        return row_of(cell, psnr=None if cell.index == 0 else 30.0)
+
+    page = page_of(tmp_path / "run", two_methods("PSNR"), row)
+    cells = cells_of(article(page, "plan"))
+    assert {one(cell, "ours") for key, cell in cells.items() if key[3] == "PSNR, dB"} == {"65.00"}
+    assert "PSNR counts at most 100 dB, which stands for equal pixels" in page.id("tables").text
+    data = json.loads("".join(page.id("data").children))
+    psnr = data["columns"].index("PSNR")
+    assert {row[psnr] for row in data["rows"]} == {30.0, 100.0}
+
+
+def test_failed_restoration_has_no_perfect_score(tmp_path):
+    """A row that failed has null for its PSNR too."""
+
+    def row(cell):
+        return failed(cell, "ValueError: no") if cell.index == 0 else row_of(cell, psnr=30.0)
+
+    page = page_of(tmp_path / "run", two_methods("PSNR"), row)
+    cells = cells_of(article(page, "plan"))
+    assert {one(cell, "ours") for key, cell in cells.items() if key[3] == "PSNR, dB"} == {"30.00"}
+
+
+def test_oracle_takes_the_perfect_seed(tmp_path):
+    """Of seeds above 100 dB too, which count as much."""
+
+    def row(cell):
+        return row_of(cell, psnr=[20.0, 120.0, None, 30.0][cell.seed], ssim=cell.seed / 10)
+
+    plan = plan_of((11,), images=2, without=BLUR)
+    page = page_of(tmp_path / "run", plan, lambda c: row(c) if c.task == "phase" else row_of(c))
+    cells = cells_of(article(page, "table 11"))
+    place = "HRDIS best of 4 by PSNR (oracle)", "FFHQ-256-1k", "Phase retrieval"
+    found = [one(cells[(*place, metric)], "ours") for metric in ("PSNR, dB", "SSIM")]
+    assert found == ["100.00", "0.200"]
+
+
+def test_samples_whose_mean_is_perfect_are_shown(tmp_path):
+    """The record of several samples holds null for an infinite PSNR of their mean."""
+    folder = tmp_path / "run"
+    write_run_with_pictures(folder, plan_of(figures=(5,), images=2))
+    score(collect([folder]), Scoring(), folder)
+    path = folder / "scores" / "seeds.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(r | {"psnr_of_mean": None}) + "\n" for r in records))
+    page = read_page(report_of([folder]))
+    lines = page.id("samples").all("tbody")[0].all("tr")
+    assert {line.all("td")[4].text.split()[0] for line in lines} == {"100.00"}
 
 
 # ---- what is missing
@@ -299,8 +360,8 @@ def footnote(page, cell):
 
 def test_metric_without_weights_is_missing_with_its_reason(tmp_path):
     write_run_with_pictures(tmp_path / "run", plan_of((1,), images=2, without=BLUR, own=[]))
-    score(gather([tmp_path / "run"]), Scoring(), tmp_path / "run")
-    page = read_page(report([tmp_path / "run"]))
+    score(collect([tmp_path / "run"]), Scoring(), tmp_path / "run")
+    page = read_page(report_of([tmp_path / "run"]))
     reasons = {
         "LPIPS": "no LPIPS weights given: --lpips",
         "FID": "no Inception weights",
@@ -355,7 +416,9 @@ def test_failed_cell_is_counted_listed_and_keeps_its_method_out_of_the_order(tmp
     a = cells["A", "sr4"]
     assert one(a, "ours") == "30.00"
     assert not a.all("span", "best")
-    assert footnote(page, a) == "over 1 of the column's 2 pictures, 1 cells failed; not ranked"
+    assert (
+        footnote(page, a) == "over 1 of the column's 2 pictures, 1 restorations failed; not ranked"
+    )
     assert [bool(cells[label, "sr4"].all("span", "best")) for label in "BC"] == [True, False]
     assert cells["A", "sr16"].all("span", "best")
     lines = {
@@ -383,7 +446,7 @@ def test_method_all_of_whose_cells_failed_is_missing_with_the_error(tmp_path):
         for (label, _, title, _), cell in cells_of(article(page, "plan")).items()
         if title == "sr4"
     }
-    assert footnote(page, cells["B"]) == "all 2 cells failed: ValueError: no"
+    assert footnote(page, cells["B"]) == "all 2 restorations failed: ValueError: no"
 
 
 # ---- phase retrieval
@@ -425,12 +488,12 @@ def test_first_line_says_what_was_used_and_that_it_is_not_the_papers(everything,
     )
     assert "cannot be compared with the paper's one to one" in lead
     write_run(tmp_path / "run", plan_of((9,), prior="adm-imagenet256"), shipped=False)
-    own = read_page(report([tmp_path / "run"])).id("lead").text
+    own = read_page(report_of([tmp_path / "run"])).id("lead").text
     assert own == "Made with the prior adm-imagenet256 on 3 pictures of faces at 32 x 32."
     write_run(tmp_path / "one", plan_of((9,), images=1))
     assert (
         "on 1 photograph that comes with the package"
-        in read_page(report([tmp_path / "one"])).id("lead").text
+        in read_page(report_of([tmp_path / "one"])).id("lead").text
     )
 
 
@@ -472,7 +535,7 @@ def test_page_holds_every_row_for_the_browser(everything):
 def test_report_is_the_same_twice(everything, tmp_path):
     folder = everything[3]
     before = (folder / "report.html").read_bytes()
-    assert report([folder]).read_bytes() == before
+    assert report_of([folder]).read_bytes() == before
 
 
 def test_provenance_names_command_hashes_and_versions(everything):
@@ -517,7 +580,7 @@ def test_plots_compare_methods_on_the_same_pictures(tmp_path, section, methods):
         return row_of(cell, psnr=30.0 if cell.index == 0 else 10.0, seconds=1.0)
 
     plan = plan_of(
-        own=[Table("plan", "two", (Column("", "sr4", "sr4", ("PSNR",)),), methods)], images=2
+        own=[PaperTable("plan", "two", (Column("", "sr4", "sr4", ("PSNR",)),), methods)], images=2
     )
     page = page_of(tmp_path / "run", plan, row)
     (words,) = (
@@ -532,8 +595,8 @@ def test_pictures_samples_and_course_are_shown(tmp_path):
     folder = tmp_path / "run"
     plan = plan_of(figures=(5,), images=2)
     rows = write_run_with_pictures(folder, plan)
-    score(gather([folder]), Scoring(), folder)
-    page = read_page(report([folder]))
+    score(collect([folder]), Scoring(), folder)
+    page = read_page(report_of([folder]))
     shots = page.id("pictures").all("img")
     assert len(shots) == 2 * 2 * 4  # tasks, pictures, and original, given, RED-diff, HRDIS
     assert all(shot.attributes["src"].startswith("data:image/png;base64,") for shot in shots)
@@ -551,10 +614,10 @@ def test_pictures_samples_and_course_are_shown(tmp_path):
 
 
 def test_large_reports_link_pictures_instead_of_holding_them(tmp_path, monkeypatch):
-    monkeypatch.setattr("hrdis.bench.album.INLINE_BYTES", 10_000)
+    monkeypatch.setattr("hrdis.bench.report.gallery.INLINE_BYTES", 10_000)
     folder = tmp_path / "run"
     write_run_with_pictures(folder, plan_of(figures=(5,), images=2))
-    page = read_page(report([folder], tmp_path / "elsewhere" / "page.html"))
+    page = read_page(report_of([folder], tmp_path / "elsewhere" / "page.html"))
     linked = [
         i.attributes["src"]
         for i in page.id("pictures").all("img")
@@ -565,10 +628,10 @@ def test_large_reports_link_pictures_instead_of_holding_them(tmp_path, monkeypat
 
 
 def test_a_page_alone_links_to_no_file_and_holds_every_picture(tmp_path, monkeypatch):
-    monkeypatch.setattr("hrdis.bench.album.INLINE_BYTES", 10_000)
+    monkeypatch.setattr("hrdis.bench.report.gallery.INLINE_BYTES", 10_000)
     folder = tmp_path / "run"
     write_run_with_pictures(folder, plan_of(figures=(5,), images=2))
-    page = read_page(report([folder], tmp_path / "elsewhere" / "page.html", alone=True))
+    page = read_page(report_of([folder], tmp_path / "elsewhere" / "page.html", alone=True))
     addresses = [i.attributes["src"] for i in page.all("img")] + [
         a.attributes.get("href", "") for a in page.all("a")
     ]
@@ -592,14 +655,14 @@ def test_shards_become_one_report_equal_to_that_of_the_whole_run(tmp_path):
             plan,
             lambda c, n=n: row_of(c) if int(c.key, 16) % 2 == n else None,
         )
-    page = read_page(report([tmp_path / "shard-0", tmp_path / "shard-1"], tmp_path / "all.html"))
+    page = read_page(report_of([tmp_path / "shard-0", tmp_path / "shard-1"], tmp_path / "all.html"))
     assert page.id("table-9").text == whole.id("table-9").text
 
 
 def test_runs_of_two_data_sets_share_a_table(tmp_path):
     for name in ("imagenet", "ffhq"):
         write_run(tmp_path / name, plan_of((6,), dataset=name, prior=f"adm-{name}"), shipped=False)
-    page = read_page(report([tmp_path / "imagenet", tmp_path / "ffhq"], tmp_path / "all.html"))
+    page = read_page(report_of([tmp_path / "imagenet", tmp_path / "ffhq"], tmp_path / "all.html"))
     assert len(page.id("tables").all("article")) >= 1
     shown = {dataset for (_, dataset, _, _) in cells_of(page.id("table-6")) if dataset}
     assert shown == {"ImageNet-256-1k", "FFHQ-256-1k"}
@@ -609,8 +672,8 @@ def test_folders_that_disagree_about_a_cell_are_refused(tmp_path):
     plan = two_methods("PSNR")
     write_run(tmp_path / "a", plan)
     write_run(tmp_path / "b", plan, lambda c: row_of(c, psnr=1.0))
-    with pytest.raises(ValueError, match=r"^The cell [0-9a-f]{16} has psnr"):
-        report([tmp_path / "a", tmp_path / "b"], tmp_path / "all.html")
+    with pytest.raises(ValueError, match=r"^The restoration [0-9a-f]{16} has psnr"):
+        report_of([tmp_path / "a", tmp_path / "b"], tmp_path / "all.html")
     assert not (tmp_path / "all.html").exists()
 
 
@@ -619,14 +682,14 @@ def test_folders_that_disagree_about_a_cell_are_refused(tmp_path):
     [
         ([], None, "No folder to read"),
         (["nothing"], None, "nothing has no config.json"),
-        (["run"], "page.txt", "page.txt is no name of a page"),
+        (["run"], "page.txt", "page.txt is not the name of a page"),
     ],
 )
 def test_report_refuses(tmp_path, monkeypatch, folders, out, message):
     monkeypatch.chdir(tmp_path)
     write_run(tmp_path / "run", two_methods("PSNR"))
     with pytest.raises(ValueError, match=f"^{message}"):
-        report(folders, out)
+        report_of(folders, out)
 
 
 def test_pareto_front_is_what_nothing_beats():
@@ -646,7 +709,7 @@ def large(tmp_path_factory):
     plan = plan_of((1, 9), images=280)
     write_run(folder, replace(plan, units=plan.units[:10_000]))
     assert len(Store.open(folder).rows()) == 10_000
-    return report([folder])
+    return report_of([folder])
 
 
 @pytest.mark.e2e

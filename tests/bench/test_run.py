@@ -12,18 +12,27 @@ from torch import Tensor
 
 import hrdis
 from hrdis import images, metrics
-from hrdis.bench.cells import Cell, Unit, settings_of
-from hrdis.bench.data import find, prepare
-from hrdis.bench.figures import FIGURES
-from hrdis.bench.film import Film
-from hrdis.bench.memory import Peak, resident
-from hrdis.bench.methods import Feasible, Network, Options
-from hrdis.bench.plan import expand, model_cell, wanted
-from hrdis.bench.problems import Poser
-from hrdis.bench.run import Work, Worker, eight_bits, scores, time_call
-from hrdis.bench.store import Store, comparable
-from hrdis.bench.tables import TABLES
+from hrdis.bench.paper import FIGURES, TABLES
+from hrdis.bench.plan import (
+    FeasibilityCheck,
+    PlanOptions,
+    PriorIdentity,
+    ProblemMaker,
+    UnitRestorer,
+    WorkerSpec,
+    expand,
+    find_pictures,
+    model_task,
+    paper_tables,
+    read_sized,
+)
+from hrdis.bench.plan.recorder import StepRecorder
+from hrdis.bench.plan.restore_unit import MOST_ALIKE, pixel_scores, round_to_8_bits
+from hrdis.bench.plan.timing import PeakMemory, process_memory, time_call
+from hrdis.bench.records import RunInterrupted, RunTask, Unit, comparable, settings_of
+from hrdis.bench.run import Store
 from hrdis.operators.nonlinear_blur import BKSE
+from hrdis.presets import embedded
 from hrdis.priors import Prediction, Prior
 
 PRIOR = hrdis.priors.Gaussian(torch.zeros(3, 16, 16), 0.25)
@@ -41,11 +50,11 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def cell(photos: Path, solver: hrdis.Solver, i: int = 0, **changes: object) -> Cell:
-    """A cell of a small picture."""
-    picture = find(photos)[i]
+def task_of(photos: Path, solver: hrdis.Solver, i: int = 0, **changes: object) -> RunTask:
+    """A run task of a small picture."""
+    picture = find_pictures(photos)[i]
     name = next(n for n, (cls, _) in hrdis.SOLVERS.items() if cls is type(solver))
-    base = Cell(
+    base = RunTask(
         image=picture.name, image_sha256=picture.sha256, index=picture.index, size=SIZE, crop=0,
         task="sr4",
         noise="none", solver=name, preset=None, settings=settings_of(solver), prior="toy",
@@ -55,10 +64,10 @@ def cell(photos: Path, solver: hrdis.Solver, i: int = 0, **changes: object) -> C
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
-def worker(photos: Path, tmp_path: Path, prior: Prior = PRIOR, **changes: object) -> Worker:
-    files = {p.sha256: str(p.path) for p in find(photos)}
-    work = replace(Work("toy", "fp32", "cpu", files), **changes)  # type: ignore[arg-type]
-    return Worker(work, Store.create(tmp_path / "run", {}), prior, Poser())
+def worker(photos: Path, tmp_path: Path, prior: Prior = PRIOR, **changes: object) -> UnitRestorer:
+    files = {p.sha256: str(p.path) for p in find_pictures(photos)}
+    work = replace(WorkerSpec("toy", "fp32", "cpu", files), **changes)  # type: ignore[arg-type]
+    return UnitRestorer(work, Store.create(tmp_path / "run", {}), prior, ProblemMaker())
 
 
 class Broken(Prior):
@@ -81,8 +90,8 @@ class Broken(Prior):
 @pytest.mark.parametrize("noise", ["none", "gaussian0.05"])
 def test_row_is_the_solver_s_own_result(photos, tmp_path, noise):
     solver, run = hrdis.HRDIS(steps=4), worker(photos, tmp_path)
-    one = cell(photos, solver, noise=noise)
-    (row,) = run(Unit(cells=(one,)))
+    one = task_of(photos, solver, noise=noise)
+    (row,) = run(Unit(tasks=(one,)))
     truth = run._load(one)
     model = None if noise == "none" else hrdis.noise.Gaussian(0.05)
     problem = hrdis.measure(
@@ -100,7 +109,7 @@ def test_row_is_the_solver_s_own_result(photos, tmp_path, noise):
 
 
 def test_scores_are_those_of_the_files(photos, tmp_path):
-    (row,) = worker(photos, tmp_path)(Unit(cells=(cell(photos, hrdis.HRDIS(steps=4)),)))
+    (row,) = worker(photos, tmp_path)(Unit(tasks=(task_of(photos, hrdis.HRDIS(steps=4)),)))
     x, truth = (images.load(tmp_path / "run" / row[name]) for name in ("picture", "truth"))
     assert row["psnr"] == pytest.approx(float(metrics.psnr(x, truth)), abs=1e-9)
     assert row["ssim"] == pytest.approx(float(metrics.ssim(x, truth)), abs=1e-9)
@@ -108,20 +117,22 @@ def test_scores_are_those_of_the_files(photos, tmp_path):
 
 def test_what_is_scored_lies_on_the_levels_of_a_file():
     x = torch.linspace(-1.2, 1.2, 48).reshape(1, 3, 4, 4)
-    found = (eight_bits(x).double() + 1) / 2 * 255
+    found = (round_to_8_bits(x).double() + 1) / 2 * 255
     assert float((found - found.round()).abs().max()) < 1e-4
     assert (float(found.min()), float(found.max())) == (0, 255)
 
 
 def test_given_picture_is_the_measurement(photos, tmp_path):
-    (row,) = worker(photos, tmp_path)(Unit(cells=(cell(photos, hrdis.HRDIS(steps=2)),)))
+    (row,) = worker(photos, tmp_path)(Unit(tasks=(task_of(photos, hrdis.HRDIS(steps=2)),)))
     assert images.read(tmp_path / "run" / row["measurement"]).size == (4, 4)
 
 
 def test_all_solvers_and_seeds_face_the_same_measurement(photos):
-    truth = hrdis.bench.data.prepare(find(photos)[0].path, SIZE, 0)
+    truth = read_sized(find_pictures(photos)[0].path, SIZE, 0)
     posed = [
-        Poser().pose([cell(photos, solver, task="inpaint", noise="gaussian0.05", seed=seed)], truth)
+        ProblemMaker().problem_of(
+            [task_of(photos, solver, task="inpaint", noise="gaussian0.05", seed=seed)], truth
+        )
         for solver in (hrdis.HRDIS(), hrdis.DDRM())
         for seed in (0, 5)
     ]
@@ -129,8 +140,8 @@ def test_all_solvers_and_seeds_face_the_same_measurement(photos):
 
 
 def test_seeds_give_other_samples(photos, tmp_path):
-    run, one = worker(photos, tmp_path), cell(photos, hrdis.HRDIS(steps=4))
-    rows = [run(Unit(cells=(replace(one, seed=seed),)))[0] for seed in (0, 1)]
+    run, one = worker(photos, tmp_path), task_of(photos, hrdis.HRDIS(steps=4))
+    rows = [run(Unit(tasks=(replace(one, seed=seed),)))[0] for seed in (0, 1)]
     x, z = (images.load(tmp_path / "run" / row["picture"]) for row in rows)
     assert not torch.equal(x, z)
 
@@ -140,8 +151,10 @@ def test_batch_gives_the_rows_of_single_pictures(photos, tmp_path, task):
     side = {"cs25": 32}.get(task, SIZE)
     prior = hrdis.priors.Gaussian(torch.zeros(3, side, side), 0.25)
     solver, run = hrdis.HRDIS(steps=4), worker(photos, tmp_path, prior)
-    cells = [cell(photos, solver, i, task=task, size=side, noise="gaussian0.05") for i in range(3)]
-    together, alone = run(Unit(cells=tuple(cells))), [run(Unit(cells=(c,)))[0] for c in cells]
+    tasks = [
+        task_of(photos, solver, i, task=task, size=side, noise="gaussian0.05") for i in range(3)
+    ]
+    together, alone = run(Unit(tasks=tuple(tasks))), [run(Unit(tasks=(c,)))[0] for c in tasks]
     for a, b in zip(together, alone, strict=True):
         assert (a["key"], a["psnr"]) == (
             b["key"],
@@ -151,27 +164,27 @@ def test_batch_gives_the_rows_of_single_pictures(photos, tmp_path, task):
 
 
 def test_same_unit_gives_the_same_rows(photos, tmp_path):
-    unit = Unit(cells=(cell(photos, hrdis.DDRM(steps=4)),))
+    unit = Unit(tasks=(task_of(photos, hrdis.DDRM(steps=4)),))
     one, two = (worker(photos, tmp_path / name)(unit) for name in "ab")
     assert [comparable(row) for row in one] == [comparable(row) for row in two]
 
 
 def test_masks_go_by_the_place_of_a_picture(photos):
     truth = torch.zeros(1, 3, 64, 64)
-    one = cell(photos, hrdis.HRDIS(), task="inpaint")
-    masks = [Poser().pose([replace(one, index=i)], truth).A.mask for i in (0, 1, 0)]
+    one = task_of(photos, hrdis.HRDIS(), task="inpaint")
+    masks = [ProblemMaker().problem_of([replace(one, index=i)], truth).A.mask for i in (0, 1, 0)]
     assert torch.equal(masks[0], masks[2])
     assert not torch.equal(masks[0], masks[1])
 
 
 def test_operators_without_random_parts_are_built_once(photos, monkeypatch):
-    poser, truth, built = Poser(), torch.zeros(1, 3, 32, 32), []
+    problems, truth, built = ProblemMaker(), torch.zeros(1, 3, 32, 32), []
     task = hrdis.TASKS["cs25"]
     counted = replace(task, build=lambda *at: built.append(at) or task.build(*at))
-    monkeypatch.setitem(poser.tasks, "cs25", counted)
+    monkeypatch.setitem(problems.tasks, "cs25", counted)
     for i in (0, 1):
         for solver in (hrdis.HRDIS(), hrdis.DDRM()):
-            poser.pose([cell(photos, solver, i, task="cs25", index=i)], truth)
+            problems.problem_of([task_of(photos, solver, i, task="cs25", index=i)], truth)
     assert len(built) == 1
 
 
@@ -188,24 +201,25 @@ class White(Prior):
 
 @pytest.fixture(scope="module")
 def paper(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
-    """Every cell of every table and figure, shortened to a few steps, on one photograph of the
-    package.
-    """
-    pictures, prior, poser = find(limit=1), White(), Poser()
-    network, options = Network("white", "0" * 64, "default", prior.schedule), Options(crop=32)
-    truth = prepare(pictures[0].path, 256, 32)
-    feasible = Feasible(truth, prior, poser, model_cell(options, network, pictures[0]))
-    plan = expand(wanted(TABLES, FIGURES), pictures, options, network, feasible)
+    """Return the rows of every table and figure, of a few steps each, on one photograph."""
+    pictures, prior, problems = find_pictures(limit=1), White(), ProblemMaker()
+    network, options = (
+        PriorIdentity("white", "0" * 64, embedded(), prior.schedule),
+        PlanOptions(crop=32),
+    )
+    truth = read_sized(pictures[0].path, 256, 32)
+    check = FeasibilityCheck(truth, prior, problems, model_task(options, network, pictures[0]))
+    plan = expand(paper_tables(TABLES, FIGURES), pictures, options, network, check.why_not)
     store = Store.create(tmp_path_factory.mktemp("paper") / "run", plan.config)
-    work = Work("white", "fp32", "cpu", {p.sha256: str(p.path) for p in pictures})
-    run = Worker(work, store, prior, poser)
+    work = WorkerSpec("white", "fp32", "cpu", {p.sha256: str(p.path) for p in pictures})
+    run = UnitRestorer(work, store, prior, problems)
     rows = []
     short = {"steps": 3, "start": None, "grid": "uniform", "end": 0}
-    for one in plan.cells:
+    for one in plan.tasks:
         settings = one.settings | {
             name: value for name, value in short.items() if name in one.settings
         }
-        rows += run(Unit(cells=(replace(one, settings=settings),)))
+        rows += run(Unit(tasks=(replace(one, settings=settings),)))
     return rows
 
 
@@ -231,38 +245,38 @@ def test_every_solver_of_the_paper_is_among_them(paper):
 )
 def test_blind_solver_is_told_no_exposure_and_others_are(photos, solver):
     truth = torch.zeros(1, 3, SIZE, SIZE)
-    blind = Poser().pose([cell(photos, solver, task="lowlight")], truth)
-    told = Poser().pose([cell(photos, hrdis.GDP(), task="lowlight")], truth)
+    blind = ProblemMaker().problem_of([task_of(photos, solver, task="lowlight")], truth)
+    told = ProblemMaker().problem_of([task_of(photos, hrdis.GDP(), task="lowlight")], truth)
     assert (blind.A.f, told.A.f) == (None, 0.25)
     assert torch.equal(blind.y, told.y)
 
 
 def test_blind_row_says_what_was_estimated(photos, tmp_path):
     (row,) = worker(photos, tmp_path)(
-        Unit(cells=(cell(photos, hrdis.BlindHRDIS(steps=4), task="lowlight"),))
+        Unit(tasks=(task_of(photos, hrdis.BlindHRDIS(steps=4), task="lowlight"),))
     )
     assert set(row["estimated"]) == {"f"}
     assert row["residual"] < 0.2  # of the estimated operator, not of one that leaves light as it is
 
 
 def test_phase_retrieval_is_scored_as_found_and_aligned(photos):
-    truth = hrdis.bench.data.prepare(find(photos)[2].path, SIZE, 0)
-    problem = Poser().pose([cell(photos, hrdis.HRDIS(), task="phase")], truth)
-    found = scores(eight_bits(-truth.flip(-1, -2)), truth, problem)
+    truth = read_sized(find_pictures(photos)[2].path, SIZE, 0)
+    problem = ProblemMaker().problem_of([task_of(photos, hrdis.HRDIS(), task="phase")], truth)
+    found = pixel_scores(round_to_8_bits(-truth.flip(-1, -2)), truth, problem)
     assert found["psnr"] < 20 < 45 < found["psnr_aligned"]
     assert found["ssim"] < 0.9 < found["ssim_aligned"]
 
 
 def test_only_phase_retrieval_is_aligned(photos):
     truth = torch.zeros(1, 3, SIZE, SIZE)
-    assert "psnr_aligned" not in scores(
-        truth + 0.1, truth, Poser().pose([cell(photos, hrdis.HRDIS())], truth)
+    assert "psnr_aligned" not in pixel_scores(
+        truth + 0.1, truth, ProblemMaker().problem_of([task_of(photos, hrdis.HRDIS())], truth)
     )
 
 
 def test_pictures_too_small_for_ssim_have_none():
     x = torch.zeros(1, 3, 8, 8)
-    assert scores(x + 0.1, x, hrdis.Problem(x, hrdis.operators.HDR()))["ssim"] is None
+    assert pixel_scores(x + 0.1, x, hrdis.Problem(x, hrdis.operators.HDR()))["ssim"] is None
 
 
 def test_nonlinear_blur_has_a_latent_for_each_place(photos):
@@ -270,9 +284,9 @@ def test_nonlinear_blur_has_a_latent_for_each_place(photos):
         empty = BKSE().state_dict()
     flat = {name: torch.zeros(v.shape) for name, v in empty.items()}
     flat["recon_trunk.28.bias"] = torch.full((3,), 0.1)
-    poser, truth = Poser(flat), torch.zeros(1, 3, 128, 128)
-    one = cell(photos, hrdis.HRDIS(), task="deblur-nonlinear")
-    posed = [poser.pose([replace(one, index=i)], truth) for i in (0, 3)]
+    problems, truth = ProblemMaker(flat), torch.zeros(1, 3, 128, 128)
+    one = task_of(photos, hrdis.HRDIS(), task="deblur-nonlinear")
+    posed = [problems.problem_of([replace(one, index=i)], truth) for i in (0, 3)]
     assert [p.A.index for p in posed] == [0, 3]
     assert posed[0].A.network is posed[1].A.network  # read once
     assert float(posed[0].y.mean()) == pytest.approx(
@@ -285,24 +299,83 @@ def test_nonlinear_blur_has_a_latent_for_each_place(photos):
 
 
 def test_failure_is_a_row(photos, tmp_path):
-    unit = Unit(cells=tuple(cell(photos, hrdis.HRDIS(steps=2), i) for i in (0, 1)))
+    unit = Unit(tasks=tuple(task_of(photos, hrdis.HRDIS(steps=2), i) for i in (0, 1)))
     rows = worker(photos, tmp_path, Broken(RuntimeError("out of memory\nand more")))(unit)
     assert [(r["status"], r["error"], r["picture"]) for r in rows] == [
         ("failed", "RuntimeError: out of memory", None)
     ] * 2
-    assert [r["key"] for r in rows] == [c.key for c in unit.cells]
+    assert [r["key"] for r in rows] == [c.key for c in unit.tasks]
 
 
-def test_picture_that_vanished_is_a_row(photos, tmp_path):
-    unit, run = Unit(cells=(cell(photos, hrdis.HRDIS(steps=2)),)), worker(photos, tmp_path)
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (MemoryError("cannot allocate"), "Free memory"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "Free memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate"), "Free memory"),
+        (RuntimeError("CUDA error: an illegal memory access\nmore"), "The GPU has to be started"),
+        *(
+            [(torch.AcceleratorError("CUDA error: unspecified launch failure"), "The GPU has")]
+            if hasattr(torch, "AcceleratorError")
+            else []
+        ),
+    ],
+)
+def test_trouble_of_the_machine_ends_the_run_and_is_no_row(photos, tmp_path, error, advice):
+    unit = Unit(tasks=(task_of(photos, hrdis.HRDIS(steps=2)),))
+    with pytest.raises(RunInterrupted, match=f"^hrdis on sr4, 0.png: .*{advice}"):
+        worker(photos, tmp_path, Broken(error))(unit)
+
+
+def test_interruption_travels_from_a_worker_to_the_run(photos, tmp_path):
+    """As Ray sends it."""
+    unit = Unit(tasks=(task_of(photos, hrdis.HRDIS(steps=2)),))
+    with pytest.raises(RunInterrupted) as raised:
+        worker(photos, tmp_path, Broken(MemoryError("cannot allocate")))(unit)
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+
+
+def test_units_that_all_fail_alike_end_the_run(photos, tmp_path):
+    run = worker(photos, tmp_path, Broken(RuntimeError("no kernel image")))
+    unit = Unit(tasks=(task_of(photos, hrdis.HRDIS(steps=2)),))
+    rows = [run(unit)[0] for _ in range(MOST_ALIKE - 1)]
+    assert {row["error"] for row in rows} == {"RuntimeError: no kernel image"}
+    with pytest.raises(RunInterrupted, match=r"^20 units in a row failed alike.*no kernel image"):
+        run(unit)
+
+
+def test_failures_with_successes_between_do_not_end_the_run(photos, tmp_path):
+    run = worker(photos, tmp_path)
+    good = Unit(tasks=(task_of(photos, hrdis.HRDIS(steps=2)),))
+    bad = Unit(tasks=(task_of(photos, hrdis.DDRM(steps=2), task="hdr"),))
+    statuses = []
+    for _ in range(MOST_ALIKE):
+        statuses += [row["status"] for unit in (bad, good) for row in run(unit)]
+    assert statuses == ["failed", "ok"] * MOST_ALIKE
+
+
+def test_picture_that_vanished_ends_the_run(photos, tmp_path):
+    """Its disk may come back, and the run be continued."""
+    unit = Unit(tasks=(task_of(photos, hrdis.HRDIS(steps=2)),))
+    run = worker(photos, tmp_path)
     (photos / "0.png").unlink()
-    (row,) = run(unit)
-    assert row["status"] == "failed"
-    assert "0.png does not exist" in row["error"]
+    with pytest.raises(RunInterrupted, match=r"0\.png cannot be read any more"):
+        run(unit)
+
+
+def test_picture_that_became_another_ends_the_run(photos, tmp_path):
+    """A row names its picture by the hash: it would tell of pixels that were not used."""
+    unit = Unit(tasks=(task_of(photos, hrdis.HRDIS(steps=2)),))
+    run = worker(photos, tmp_path)
+    (photos / "0.png").write_bytes((photos / "1.png").read_bytes())
+    with pytest.raises(RunInterrupted, match=r"0\.png is not the file it was"):
+        run(unit)
 
 
 def test_restoration_that_is_no_number_is_a_failed_row(photos, tmp_path):
-    (row,) = worker(photos, tmp_path, Broken())(Unit(cells=(cell(photos, hrdis.HRDIS(steps=2)),)))
+    (row,) = worker(photos, tmp_path, Broken())(
+        Unit(tasks=(task_of(photos, hrdis.HRDIS(steps=2)),))
+    )
     assert (row["status"], row["finite"], row["picture"], row["psnr"]) == (
         "failed",
         False,
@@ -315,15 +388,18 @@ def test_restoration_that_is_no_number_is_a_failed_row(photos, tmp_path):
 def test_interruption_is_no_failure(photos, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         worker(photos, tmp_path, Broken(KeyboardInterrupt()))(
-            Unit(cells=(cell(photos, hrdis.HRDIS(steps=2)),))
+            Unit(tasks=(task_of(photos, hrdis.HRDIS(steps=2)),))
         )
 
 
 def test_rows_can_be_stored(photos, tmp_path):
     run = worker(photos, tmp_path)
     store = Store.open(tmp_path / "run")
-    good, bad = cell(photos, hrdis.HRDIS(steps=2)), cell(photos, hrdis.DDRM(steps=2), task="hdr")
-    for unit in (Unit(cells=(good,)), Unit(cells=(bad,))):
+    good, bad = (
+        task_of(photos, hrdis.HRDIS(steps=2)),
+        task_of(photos, hrdis.DDRM(steps=2), task="hdr"),
+    )
+    for unit in (Unit(tasks=(good,)), Unit(tasks=(bad,))):
         for row in run(unit):
             store.append(row)
     assert store.finished() == {good.key, bad.key}
@@ -335,28 +411,63 @@ def test_rows_can_be_stored(photos, tmp_path):
 
 
 @pytest.mark.parametrize("count", [1, 3, 8])
-def test_film_keeps_frames_from_the_first_step_to_the_last(count):
+def test_recorder_keeps_steps_from_the_first_to_the_last(count):
     problem = hrdis.measure(hrdis.operators.SuperResolution(4), torch.zeros(1, 3, SIZE, SIZE))
     solver = hrdis.HRDIS(steps=8)
-    film = Film(count, solver, PRIOR)
-    hrdis.solve(solver, film.prior, problem, seeds=[0], on_step=film.watch)
+    with StepRecorder(count, solver, PRIOR) as recorder:
+        hrdis.solve(solver, PRIOR, problem, seeds=[0], on_step=recorder.record)
     times = solver.times(PRIOR.schedule)[:-1]
-    assert len(film.times) == count and film.times[0] == times[0]
-    assert count == 1 or film.times[-1] == times[-1]
-    assert [name for name, _ in film.shots[:2]] == ["000-answer", "000-state"]
+    assert len(recorder.times) == count and recorder.times[0] == times[0]
+    assert count == 1 or recorder.times[-1] == times[-1]
+    assert [name for name, _ in recorder.pictures[:2]] == ["000-answer", "000-state"]
+
+
+class Halves(Prior):
+    """White noise as latents, whose pictures are twice as large in value."""
+
+    schedule, latent = PRIOR.schedule, True
+
+    def pull(self, problem: hrdis.Problem) -> hrdis.Problem:
+        return hrdis.Problem(problem.y / 2, problem.A)
+
+    def picture(self, x: Tensor, shape: tuple[int, ...]) -> Tensor:
+        return 2 * x
+
+    def forward(self, x_t: Tensor, t: int) -> Prediction:
+        return PRIOR(x_t, t)
+
+
+def test_recorder_shows_the_states_of_a_latent_prior_as_pictures():
+    """Its steps are pictures already; the state that its network sees is a latent."""
+    prior, seen = Halves(), []
+    prior.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0].clone()))
+    problem = hrdis.measure(hrdis.operators.SuperResolution(4), torch.zeros(1, 3, SIZE, SIZE))
+    solver = hrdis.HRDIS(steps=4)
+    with StepRecorder(1, solver, prior) as recorder:
+        hrdis.solve(solver, prior, problem, seeds=[0], on_step=recorder.record)
+    assert torch.equal(dict(recorder.pictures)["000-state"], 2 * seen[0])
+
+
+def test_recorder_leaves_the_prior_as_it_was():
+    prior = White()
+    with StepRecorder(2, hrdis.HRDIS(steps=4), prior):
+        assert prior._forward_pre_hooks
+    assert not prior._forward_pre_hooks
 
 
 def test_frames_change_nothing_of_the_result(photos, tmp_path):
-    one = cell(photos, hrdis.HRDIS(steps=4))
-    (plain,) = worker(photos, tmp_path / "a")(Unit(cells=(one,)))
-    (filmed,) = worker(photos, tmp_path / "b")(Unit(cells=(replace(one, frames=3),)))
+    one = task_of(photos, hrdis.HRDIS(steps=4))
+    (plain,) = worker(photos, tmp_path / "a")(Unit(tasks=(one,)))
+    (filmed,) = worker(photos, tmp_path / "b")(Unit(tasks=(replace(one, frames=3),)))
     assert (plain["key"], plain["psnr"], plain["frames"]) == (filmed["key"], filmed["psnr"], [])
     assert len(filmed["frames"]) == 6
     assert all((tmp_path / "b" / "run" / name).is_file() for name in filmed["frames"])
 
 
 def test_last_frame_is_the_answer(photos, tmp_path):
-    (row,) = worker(photos, tmp_path)(Unit(cells=(cell(photos, hrdis.HRDIS(steps=4), frames=2),)))
+    (row,) = worker(photos, tmp_path)(
+        Unit(tasks=(task_of(photos, hrdis.HRDIS(steps=4), frames=2),))
+    )
     last = next(name for name in row["frames"] if name.endswith("001-answer.png"))
     assert torch.equal(
         images.load(tmp_path / "run" / last), images.load(tmp_path / "run" / row["picture"])
@@ -365,11 +476,11 @@ def test_last_frame_is_the_answer(photos, tmp_path):
 
 def test_timed_work_is_warmed_up_and_times_a_bare_call(photos, tmp_path):
     run = worker(photos, tmp_path, timed=True)
-    (row,) = run(Unit(cells=(cell(photos, hrdis.HRDIS(steps=6)),)))
+    (row,) = run(Unit(tasks=(task_of(photos, hrdis.HRDIS(steps=6)),)))
     assert row["nfe"] == 6  # the rehearsal is not counted
     assert 0 < row["call_seconds"] < row["seconds"]
     assert (
-        worker(photos, tmp_path / "b")(Unit(cells=(cell(photos, hrdis.HRDIS(steps=6)),)))[0][
+        worker(photos, tmp_path / "b")(Unit(tasks=(task_of(photos, hrdis.HRDIS(steps=6)),)))[0][
             "call_seconds"
         ]
         is None
@@ -415,14 +526,16 @@ def test_timed_call_goes_back_through_the_network_if_asked(backward):
     assert asked == [backward] * 4
 
 
-@pytest.mark.skipif(resident("VmHWM") is None, reason="only Linux tells the memory of a process")
+@pytest.mark.skipif(
+    process_memory("VmHWM") is None, reason="only Linux tells the memory of a process"
+)
 def test_peak_memory_is_what_was_taken_for_a_while():
     for _ in range(2):  # the second time the memory is not new to the process
-        with Peak(torch.device("cpu"), host=True) as peak:
+        with PeakMemory(torch.device("cpu"), host=True) as peak:
             torch.ones(64, 2**20, dtype=torch.uint8)
         assert peak.allocated is None or 60 * 2**20 <= peak.allocated <= 90 * 2**20
 
 
 def test_work_travels(photos):
-    work = Work("default", "bf16", "cpu", {"a": "b"})
+    work = WorkerSpec("default", "bf16", "cpu", {"a": "b"})
     assert pickle.loads(pickle.dumps(work)) == work

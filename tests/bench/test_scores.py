@@ -15,14 +15,15 @@ from torch import nn
 
 import hrdis
 from hrdis import images
-from hrdis.bench.gather import gather, read_lines
-from hrdis.bench.perceptual import Missing, Scoring, classifier, distance, features
-from hrdis.bench.scores import score
-from hrdis.bench.sets import fid, kid
-from hrdis.bench.statistics import estimate
-from hrdis.bench.tables import Column, Method, Table
-from hrdis.bench.values import value
-from hrdis.bench.variants import variants
+from hrdis.bench.paper import Column, Method, PaperTable
+from hrdis.bench.report.metrics import value
+from hrdis.bench.report.statistics import estimate
+from hrdis.bench.results import group_by_method
+from hrdis.bench.run import collect
+from hrdis.bench.run.collect import read_lines
+from hrdis.bench.score import MetricUnavailable, Scoring, score
+from hrdis.bench.score.networks import classifier, distance, features
+from hrdis.bench.score.set_distances import fid, kid
 from tests.common.bench_rows import SIDE, plan_of, write_run_with_pictures
 
 pytestmark = [
@@ -90,7 +91,7 @@ def test_kid_is_the_unbiased_estimate_over_all_pairs():
 
 @pytest.mark.parametrize("metric", [fid, kid])
 def test_distance_of_sets_needs_two_pictures(metric):
-    with pytest.raises(Missing, match="needs 2 pictures or more, this set has 1"):
+    with pytest.raises(MetricUnavailable, match="needs 2 pictures or more, this set has 1"):
         metric(draws(1, 3), draws(1, 3))
 
 
@@ -176,21 +177,21 @@ def run(tmp_path):
         Column("", "phase", "phase", ("PSNR",), seeds=4),
     )
     methods = (Method("A", "hrdis"), Method("B", "reddiff"))
-    plan = plan_of(own=[Table("plan", "", columns, methods)], images=3, seeds=2)
+    plan = plan_of(own=[PaperTable("plan", "", columns, methods)], images=3, seeds=2)
     rows = write_run_with_pictures(tmp_path / "run", plan)
     return tmp_path / "run", rows
 
 
 def variant(folder, solver, task):
-    run = gather([folder])
+    run = collect([folder])
     return next(
-        v for v in variants(run.rows) if (v.cell["solver"], v.cell["task"]) == (solver, task)
+        v for v in group_by_method(run.rows) if (v.cell["solver"], v.cell["task"]) == (solver, task)
     ), run
 
 
 def test_score_finds_again_what_the_rows_say(run):
     folder, rows = run
-    score(gather([folder]), Scoring(), folder)
+    score(collect([folder]), Scoring(), folder)
     again = {record["key"]: record for record in read_lines(folder / "scores" / "pixels.jsonl")}
     for row in rows:
         assert again[row["key"]]["psnr"] == row["psnr"]
@@ -199,7 +200,7 @@ def test_score_finds_again_what_the_rows_say(run):
 
 def test_score_agrees_with_an_independent_ssim(run):
     folder, rows = run
-    score(gather([folder]), Scoring(), folder)
+    score(collect([folder]), Scoring(), folder)
     again = {record["key"]: record for record in read_lines(folder / "scores" / "pixels.jsonl")}
     x, y = (
         images.to_unit(images.load(folder / rows[0][k]))[0].numpy().astype(float)
@@ -219,7 +220,7 @@ def test_score_agrees_with_an_independent_ssim(run):
 
 def test_score_without_weights_records_every_reason_and_no_number(run):
     folder, _ = run
-    found = score(gather([folder]), Scoring(), folder)
+    found = score(collect([folder]), Scoring(), folder)
     assert {r["metric"]: r["reason"].split(":")[0] for r in found} == {
         "LPIPS": "no LPIPS weights given", "FID": "no Inception weights given",
         "KID": "no Inception weights given",
@@ -232,7 +233,7 @@ def test_score_without_weights_records_every_reason_and_no_number(run):
 
 def test_score_with_a_distance_of_ones_own(run, toys):
     folder, rows = run
-    score(gather([folder]), Scoring(distance=f"{toys}:Absolute"), folder)
+    score(collect([folder]), Scoring(distance=f"{toys}:Absolute"), folder)
     for record in read_lines(folder / "scores" / "lpips.jsonl"):
         row = next(r for r in rows if r["key"] == record["key"])
         x, y = (images.load(folder / row[name]) for name in ("picture", "truth"))
@@ -241,7 +242,7 @@ def test_score_with_a_distance_of_ones_own(run, toys):
 
 def test_fid_of_a_run_is_the_mean_over_seeds_of_fid_against_the_same_originals(run, toys):
     folder, rows = run
-    score(gather([folder]), Scoring(features=f"{toys}:Means"), folder)
+    score(collect([folder]), Scoring(features=f"{toys}:Means"), folder)
     member, gathered = variant(folder, "hrdis", "sr4")
     parts = []
     for seed in (0, 1):
@@ -263,7 +264,7 @@ def test_fid_of_a_run_is_the_mean_over_seeds_of_fid_against_the_same_originals(r
 
 def test_fid_of_phase_retrieval_is_of_the_selected_samples(run, toys):
     folder, _ = run
-    score(gather([folder]), Scoring(features=f"{toys}:Means"), folder)
+    score(collect([folder]), Scoring(features=f"{toys}:Means"), folder)
     member, gathered = variant(folder, "hrdis", "phase")
     found = [value(member, how, "FID", gathered).value for how in ("oracle", "residual", "each")]
     assert len(set(found)) == 3
@@ -274,9 +275,9 @@ def test_fid_of_phase_retrieval_is_of_the_selected_samples(run, toys):
 
 def test_fid_of_a_run_that_went_on_is_missing(run, toys):
     folder, _rows = run
-    score(gather([folder]), Scoring(features=f"{toys}:Means"), folder)
+    score(collect([folder]), Scoring(features=f"{toys}:Means"), folder)
     member, gathered = variant(folder, "hrdis", "sr4")
-    fewer = variants([r for r in member.rows if r is not member.rows[0]])[0]
+    fewer = group_by_method([r for r in member.rows if r is not member.rows[0]])[0]
     assert (
         value(fewer, "each", "FID", gathered)
         == "pictures were added after it was computed; score the run again"
@@ -285,9 +286,9 @@ def test_fid_of_a_run_that_went_on_is_missing(run, toys):
 
 def test_scores_of_an_earlier_time_are_kept(run, toys):
     folder, _ = run
-    score(gather([folder]), Scoring(features=f"{toys}:Means", distance=f"{toys}:Absolute"), folder)
+    score(collect([folder]), Scoring(features=f"{toys}:Means", distance=f"{toys}:Absolute"), folder)
     before = json.loads((folder / "scores" / "sets.json").read_text())
-    after = score(gather([folder]), Scoring(), folder)
+    after = score(collect([folder]), Scoring(), folder)
     assert [r for r in after if r["status"] == "ok"] == [r for r in before if r["status"] == "ok"]
     assert [r["metric"] for r in after if r["status"] == "missing"] == ["CA"]
 
@@ -295,7 +296,7 @@ def test_scores_of_an_earlier_time_are_kept(run, toys):
 def test_ca_counts_labels_and_shows_the_originals(run, toys):
     """The toy says class 0 for every picture; the labels are 0, 1, 2."""
     folder, _rows = run
-    score(gather([folder]), Scoring(classifier=f"{toys}:dark_first"), folder)
+    score(collect([folder]), Scoring(classifier=f"{toys}:dark_first"), folder)
     member, gathered = variant(folder, "hrdis", "sr4")
     assert value(member, "each", "CA", gathered).value == pytest.approx(100 / 3)
     assert {(r["ca"], r["ca_clean"]) for r in member.rows} == {(100.0, 100.0), (0.0, 0.0)}
@@ -305,12 +306,12 @@ def test_ca_reads_labels_from_a_list_by_file_name(run, toys, tmp_path):
     folder, _ = run
     (tmp_path / "list.txt").write_text("n01/photo-0.png 3\nn02/photo-1.png 0\nn02/photo-2.png 0")
     options = Scoring(classifier=f"{toys}:dark_first", classes=tmp_path / "list.txt")
-    score(gather([folder]), options, folder)
+    score(collect([folder]), options, folder)
     member, gathered = variant(folder, "hrdis", "sr4")
     assert value(member, "each", "CA", gathered).value == pytest.approx(200 / 3)
     (tmp_path / "list.txt").write_text("photo-0.png dog")
     found = score(
-        gather([folder]),
+        collect([folder]),
         Scoring(classifier=f"{toys}:dark_first", classes=tmp_path / "list.txt"),
         tmp_path,
     )
@@ -321,7 +322,7 @@ def test_ca_reads_labels_from_a_list_by_file_name(run, toys, tmp_path):
 
 def test_diversity_of_samples_is_their_rms_distance(run):
     folder, _rows = run
-    score(gather([folder]), Scoring(), folder)
+    score(collect([folder]), Scoring(), folder)
     member, gathered = variant(folder, "hrdis", "phase")
     image = member.images[0]
     x = torch.cat(
@@ -343,10 +344,24 @@ def test_diversity_of_samples_is_their_rms_distance(run):
 
 def test_network_that_refuses_the_pictures_is_a_reason(run, toys):
     folder, _ = run
-    found = score(gather([folder]), Scoring(distance=f"{toys}:Refuses"), folder)
+    found = score(collect([folder]), Scoring(distance=f"{toys}:Refuses"), folder)
     reason = next(r["reason"] for r in found if r["metric"] == "LPIPS")
     assert reason == f"the network of LPIPS refuses pictures of 3x{SIDE}x{SIDE}: too small"
     assert not (folder / "scores" / "lpips.jsonl").exists()
+
+
+def test_perfect_picture_in_the_files_is_found_by_the_oracle(run):
+    """From the files to the table: a copy of the original, scored again."""
+    folder, rows = run
+    perfect = next(r for r in rows if r["cell"]["task"] == "phase" and r["cell"]["seed"] == 3)
+    (folder / perfect["picture"]).write_bytes((folder / perfect["truth"]).read_bytes())
+    score(collect([folder]), Scoring(), folder)
+    again = {record["key"]: record for record in read_lines(folder / "scores" / "pixels.jsonl")}
+    assert again[perfect["key"]]["psnr"] is None
+    method, results = variant(folder, perfect["cell"]["solver"], "phase")
+    chosen = method.selected("oracle")[perfect["cell"]["image_sha256"]]
+    assert [row["key"] for row in chosen] == [perfect["key"]]
+    assert value(method, "oracle", "PSNR", results).high == 100.0
 
 
 # ---- networks
@@ -368,12 +383,14 @@ def test_network_that_refuses_the_pictures_is_a_reason(run, toys):
     ],
 )
 def test_network_without_weights_says_which_option_gives_them(make, options, reason):
-    with pytest.raises(Missing, match=f"^{reason}"):
+    with pytest.raises(MetricUnavailable, match=f"^{reason}"):
         make(Scoring(**options))
 
 
 def test_network_of_ones_own_that_fails_says_how(toys):
-    with pytest.raises(Missing, match=r"toys.py:broken cannot be made \(RuntimeError: no luck\)$"):
+    with pytest.raises(
+        MetricUnavailable, match=r"toys.py:broken cannot be made \(RuntimeError: no luck\)$"
+    ):
         features(Scoring(features=f"{toys}:broken"))
 
 
@@ -389,7 +406,7 @@ def test_package_that_cannot_be_imported_is_a_reason(tmp_path, monkeypatch, pack
     monkeypatch.setitem(sys.modules, package, None)
     torch.save({}, tmp_path / "w.pth")
     with pytest.raises(
-        Missing,
+        MetricUnavailable,
         match=rf"^the package {package} cannot be imported .*pip install 'hrdis\[perceptual\]'$",
     ):
         make(Scoring(**{option: tmp_path / "w.pth"}))
@@ -456,13 +473,15 @@ def test_lpips_of_the_preset_is_named_in_its_records():
 
 def test_weights_that_do_not_fit_are_a_reason(lpips, tmp_path):
     torch.save({"features.0.weight": torch.ones(1, 3, 1, 1)}, tmp_path / "half.pth")
-    with pytest.raises(Missing, match=r"half\.pth does not fit the network: .*slice2\.3\.weight"):
+    with pytest.raises(
+        MetricUnavailable, match=r"half\.pth does not fit the network: .*slice2\.3\.weight"
+    ):
         distance(Scoring(lpips=tmp_path / "half.pth"))
 
 
 def test_weights_that_need_code_are_refused(lpips, tmp_path):
     torch.save(types.SimpleNamespace(), tmp_path / "code.pth")
-    with pytest.raises(Missing, match=r"code\.pth cannot be read"):
+    with pytest.raises(MetricUnavailable, match=r"code\.pth cannot be read"):
         distance(Scoring(lpips=tmp_path / "code.pth"))
 
 

@@ -2,6 +2,7 @@
 plan.
 """
 
+import errno
 import json
 import os
 import pickle
@@ -17,8 +18,8 @@ import pytest
 from hypothesis import given, settings
 from PIL import Image
 
-from hrdis.bench import files
-from hrdis.bench.store import Store, comparable, merge
+from hrdis.bench.records import comparable
+from hrdis.bench.run import Store, merge, result_file
 from tests.common.bench_toys import PLAN, finish, image, row
 
 pytestmark = pytest.mark.timeout(60)
@@ -121,7 +122,7 @@ def test_store_takes_back_a_line_that_did_not_fit_on_the_disk(store, monkeypatch
             return write(descriptor, data[:10])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "write", lambda d, data: full(d, data[:15]))
+    monkeypatch.setattr(result_file.os, "write", lambda d, data: full(d, data[:15]))
     with pytest.raises(OSError, match="No space"):
         store.append(row("b"))
     monkeypatch.undo()
@@ -157,7 +158,7 @@ def test_picture_written_again_is_left_as_it_is(store):
     "path", ["../a.png", "images/../../a.png", "/etc/a.png", "a.png", "locks/a.png"]
 )
 def test_picture_outside_the_folder_is_refused(store, path):
-    with pytest.raises(ValueError, match="is no picture of a run"):
+    with pytest.raises(ValueError, match="is not a picture of a run"):
         store.write_picture(path, image())
 
 
@@ -219,6 +220,20 @@ def test_store_refuses_a_file_as_folder(tmp_path):
         Store.create(tmp_path / "file", PLAN)
 
 
+def test_store_continues_a_plan_whose_notes_another_version_words_otherwise(tmp_path):
+    """The reasons why methods are left out come from all over the library."""
+
+    def plan(reason: str, variant: str = "v") -> dict[str, object]:
+        entries = [{"row": "A", "missing": reason}, {"row": "B", "variant": variant}]
+        table = {"name": "plan", "caption": reason, "note": reason, "entries": entries}
+        return {"tables": [table], "missing": [{"row": "A", "reason": reason}]}
+
+    Store.create(tmp_path, plan("is none"))
+    Store.create(tmp_path, plan("is not one"))
+    with pytest.raises(ValueError, match="holds another plan: tables is"):
+        Store.create(tmp_path, plan("is none", variant="w"))
+
+
 # ---- several processes --------------------------------------------------------------------------
 
 WRITE = """
@@ -227,7 +242,7 @@ import time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from tests.common.bench_toys import PLAN, finish
-from hrdis.bench.store import Store
+from hrdis.bench.run import Store
 store = Store.create(sys.argv[1], PLAN)
 print("ready", flush=True)
 for i in range(int(sys.argv[3])):
@@ -313,12 +328,110 @@ def test_run_removes_pictures_that_a_dead_one_left_and_spares_those_of_a_living_
     (gone,) = (p.stem for p in (store.folder / "results").iterdir() if p.stem != living)
     torn = [
         store.folder / "images" / f".x.png.abc.{owner}"
-        for owner in (living, gone, "never-heard-of")
+        for owner in (living, gone, f"{result_file.host_name()}-1-0123abcd")
     ]
     for path in torn:
         path.write_bytes(b"\x89PNG")
     with store.at_work():
         assert [p.exists() for p in torn] == [True, False, False]
+
+
+def test_run_spares_pictures_of_another_machine(store, monkeypatch):
+    """Where locks are local to a machine, all of another's seem free."""
+    (store.folder / "images").mkdir()
+    (store.folder / "results").mkdir()
+    (store.folder / "results" / "node-2-71-0123abcd.jsonl").touch()
+    torn = store.folder / "images" / ".x.png.abc.node-2-71-0123abcd"
+    torn.write_bytes(b"\x89PNG")
+    monkeypatch.setattr("socket.gethostname", lambda: "node-1")
+    with store.at_work():
+        assert torn.exists()
+    monkeypatch.setattr("socket.gethostname", lambda: "node-2")
+    with store.at_work():
+        assert not torn.exists()
+
+
+def test_run_starts_beside_hidden_files_that_are_not_its_own(store, monkeypatch):
+    """A server of NFS keeps `.nfs...` for files that are open, and refuses to remove them."""
+    images, owner = store.folder / "images", f"{result_file.host_name()}-1-0123abcd"
+    (images / ".cache").mkdir(parents=True)
+    (images / f".folder.png.abc.{owner}").mkdir()
+    others = [images / name for name in (".nfs0042", ".DS_Store", ".x.png.tmp")]
+    busy = images / f".busy.png.abc.{owner}"
+    for path in (*others, busy):
+        path.touch()
+    unlink = Path.unlink
+
+    def refusing(path: Path, missing_ok: bool = False) -> None:
+        if path == busy:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refusing)
+    with store.at_work():
+        assert all(path.exists() for path in (*others, busy))
+
+
+def test_replace_that_works_and_reports_a_missing_file_is_believed(store, monkeypatch):
+    """A server of NFS that repeats a rename does so: the first worked, the second finds nothing."""
+    replace = os.replace
+
+    def repeated(source: object, target: object) -> None:
+        replace(source, target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", repeated)
+    finish(store, "a")
+    assert store.finished() == {"a"}
+
+
+def test_replace_that_does_not_work_is_an_error(store, monkeypatch):
+    def gone(source: object, target: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(os, "replace", gone)
+    with pytest.raises(FileNotFoundError):
+        finish(store, "a")
+    assert keys(store) == []
+
+
+def _without_locks(patch: pytest.MonkeyPatch) -> None:
+    import fcntl
+
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    patch.setattr(fcntl, "flock", unsupported)
+
+
+def _windows(patch: pytest.MonkeyPatch) -> None:
+    """No fcntl, no pread and pwrite, no folder that can be opened."""
+    patch.setitem(sys.modules, "fcntl", None)
+    for name in ("pread", "pwrite"):
+        patch.delattr(os, name, raising=False)
+    opened = os.open
+
+    def open_file(path: object, *args: object, **options: object) -> int:
+        if Path(path).is_dir():
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, *args, **options)
+
+    patch.setattr(os, "open", open_file)
+
+
+@pytest.mark.parametrize("system", [_without_locks, _windows])
+def test_runs_work_where_nothing_can_be_locked_and_say_so(tmp_path, monkeypatch, system):
+    system(monkeypatch)
+    store = Store.create(tmp_path / "run", PLAN)
+    with (
+        pytest.warns(RuntimeWarning, match="a second run in it would not be refused"),
+        store.at_work(),
+    ):
+        finish(store, "a")
+    with pytest.warns(RuntimeWarning, match="cannot be locked"), store.at_work((0, 2)):
+        finish(store, "b")
+    with pytest.warns(RuntimeWarning):
+        assert keys(merge([tmp_path / "run"], tmp_path / "all")) == ["a", "b"]
 
 
 def test_store_travels_to_a_worker_by_its_path(store):
@@ -372,7 +485,7 @@ def test_merge_refuses_two_pictures_of_one_cell_and_copies_nothing(shards, tmp_p
     Store.open(shards[1]).write_picture("images/b.png", image(7))
     with pytest.raises(
         ValueError,
-        match=r"The cell b has two pictures: .*two/images/b\.png and .*one/images/b\.png",
+        match=r"The restoration b has two pictures: .*two/images/b\.png and .*one/images/b\.png",
     ):
         merge(shards, tmp_path / "all")
     assert keys(Store.open(tmp_path / "all")) == []
@@ -410,5 +523,5 @@ def test_merge_refuses_rows_that_point_outside(shards, tmp_path):
     (shards[0] / "results" / "evil.jsonl").write_text(
         json.dumps(row("e", picture="images/../../x.png")) + "\n"
     )
-    with pytest.raises(ValueError, match="is no picture of a run"):
+    with pytest.raises(ValueError, match="is not a picture of a run"):
         merge(shards, tmp_path / "all")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hrdis.check.learned import SHARE, check_response, check_weights, drawn, use_of_depths
-from hrdis.priors import load_prior
+from hrdis.checkpoints import load_prior
 from hrdis.training import network
 from hrdis.training.settings import TrainSettings
 from tests.common.toys import normal

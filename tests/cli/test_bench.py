@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import hrdis
 from hrdis import cli
-from hrdis.bench.cells import Unit
-from hrdis.bench.run import Worker
-from hrdis.bench.store import Store, comparable
+from hrdis.bench.plan import RunRequest, UnitRestorer, restore_unit
+from hrdis.bench.records import Unit, comparable
+from hrdis.bench.run import Store
 
-WHOLE = Worker.__call__
+WHOLE = UnitRestorer.__call__
 
 PLAN = """
 tasks: [sr4, inpaint]
@@ -63,7 +64,7 @@ def test_plan_is_run(folder, capsys):
         for r in found
         for name in ("picture", "truth", "measurement")
     )
-    assert "12 cells, 12 to do" in capsys.readouterr().err
+    assert "12 restorations, 12 to do" in capsys.readouterr().err
 
 
 def test_config_says_everything(folder):
@@ -72,7 +73,7 @@ def test_config_says_everything(folder):
     assert config["provenance"]["command"] == "hrdis bench plan.yaml -o run --seeds 2"
     assert config["shipped"] == {"data": False, "prior": True}
     assert [i["name"] for i in config["images"]] == ["0.png", "1.png"]
-    assert config["prior"]["sha256"] == hrdis.priors.checkpoints.weights_sha256("default")
+    assert config["prior"]["sha256"] == hrdis.checkpoints.weights_sha256("default")
     assert config["options"]["size"] == 16
     variants = {row["variant"] for row in Store.open(folder / "run").rows()}
     assert {e["variant"] for e in config["tables"][0]["entries"]} == variants
@@ -83,7 +84,7 @@ def test_what_is_finished_is_not_done_again(folder, capsys):
     bench("plan.yaml", "-o", "run")
     before, files = rows(folder / "run"), list((folder / "run" / "results").iterdir())
     assert bench("plan.yaml", "-o", "run") == 0
-    assert "12 cells, 0 to do" in capsys.readouterr().err
+    assert "12 restorations, 0 to do" in capsys.readouterr().err
     assert rows(folder / "run") == before
     assert list((folder / "run" / "results").iterdir()) == files
 
@@ -161,7 +162,7 @@ def test_cells_without_what_they_need_are_left_out_with_the_reason(folder, capsy
 def test_dry_run_says_what_it_would_cost_and_writes_nothing(folder, capsys):
     assert bench("plan.yaml", "--dry-run", "-o", "run") == 0
     said = capsys.readouterr().out
-    assert "12 cells, 32 network calls" in said  # (2 + 3 + 3) steps x 2 tasks x 2 pictures
+    assert "12 restorations, 32 network calls" in said  # (2 + 3 + 3) steps x 2 tasks x 2 pictures
     assert "HRDIS beta=0.2" in said
     assert not (folder / "run").exists()
 
@@ -170,17 +171,20 @@ def test_dry_run_on_a_folder_says_what_is_in_it_already(folder, capsys):
     bench("plan.yaml", "-o", "run", "--tasks", "sr4")
     files = sorted((folder / "run").rglob("*"))
     assert bench("plan.yaml", "-o", "run", "--tasks", "sr4", "--dry-run") == 0
-    assert "6 of these cells are in run already, and are not done again." in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "6 of these restorations are in run already, and are not done again." in said
     assert sorted((folder / "run").rglob("*")) == files
 
 
 @pytest.mark.parametrize(("word", "tables"), [("1..3", 3), ("9", 1), ("2-4", 3), ("9..12", 4)])
 def test_tables_are_named_by_number_and_range(folder, word, tables, monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        "hrdis.cli.bench.prepare",
-        lambda _, tables: asked.extend(tables) or (_ for _ in ()).throw(ValueError),
-    )
+
+    def prepare(request: RunRequest, _: object) -> None:
+        asked.extend(request.tables)
+        raise ValueError("enough")
+
+    monkeypatch.setattr("hrdis.cli.bench.prepare", prepare)
     assert bench("--table", word, "--dry-run") == 2
     assert len(asked) == tables
 
@@ -267,14 +271,14 @@ def test_folder_that_may_not_be_written_is_refused(folder, capsys):
 def test_interrupted_run_is_continued_to_the_same_end(folder, capsys, monkeypatch):
     done = []
 
-    def interrupted(worker: Worker, unit: Unit) -> list:
+    def interrupted(worker: UnitRestorer, unit: Unit) -> list:
         if len(done) == 5:
             raise KeyboardInterrupt
         done.append(unit)
         return WHOLE(worker, unit)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Worker, "__call__", interrupted)
+        patched.setattr(UnitRestorer, "__call__", interrupted)
         assert bench("plan.yaml", "-o", "run") == 130
     assert "interrupted; nothing was left half written" in capsys.readouterr().err
     assert len(Store.open(folder / "run").rows()) == 5
@@ -283,18 +287,48 @@ def test_interrupted_run_is_continued_to_the_same_end(folder, capsys, monkeypatc
     assert pixels(folder / "run") == pixels(folder / "undisturbed")
 
 
-def test_failed_cells_are_counted_and_done_again_if_asked(folder, capsys, monkeypatch):
+def test_failed_restorations_are_counted_and_done_again_if_asked(folder, capsys, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr("hrdis.bench.run.solve", lambda *_, **__: 1 / 0)
-        assert bench("plan.yaml", "-o", "run") == 0
+        patched.setattr("hrdis.bench.plan.restore_unit.solve", lambda *_, **__: 1 / 0)
+        assert bench("plan.yaml", "-o", "run") == 1
     assert "12 of them failed" in capsys.readouterr().err
     assert {r["error"] for r in Store.open(folder / "run").rows()} == {
         "ZeroDivisionError: division by zero"
     }
-    bench("plan.yaml", "-o", "run")
+    assert bench("plan.yaml", "-o", "run") == 1  # nothing is whole by being asked twice
     assert "0 to do" in capsys.readouterr().err
-    bench("plan.yaml", "-o", "run", "--retry-failed")
+    assert bench("plan.yaml", "-o", "run", "--retry-failed") == 0
     assert {r["status"] for r in Store.open(folder / "run").rows()} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("cannot allocate"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("CUDA error: unspecified launch failure"),
+    ],
+)
+def test_crashed_gpu_fails_no_restoration_and_the_run_is_continued(
+    folder, capsys, monkeypatch, error
+):
+    """After the third unit every call of the solver raises, as after a sticky CUDA error."""
+    solve, calls = restore_unit.solve, []
+
+    def crashing(*args: object, **options: object) -> object:
+        calls.append(args)
+        if len(calls) > 3:
+            raise error
+        return solve(*args, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(restore_unit, "solve", crashing)
+        assert bench("plan.yaml", "-o", "run") == 1
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert str(error) in said and said.endswith("The same command continues the run.")
+    assert [r["status"] for r in Store.open(folder / "run").rows()] == ["ok"] * 3
+    assert bench("plan.yaml", "-o", "run") == bench("plan.yaml", "-o", "undisturbed") == 0
+    assert rows(folder / "run") == rows(folder / "undisturbed")
 
 
 def test_help_shows_working_examples(capsys):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from hrdis import cli
-from hrdis.bench.tables import Column, Method, Table
+from hrdis.bench.paper import Column, Method, PaperTable
 from tests.common.bench_rows import plan_of, read_page, write_run_with_pictures
 
 TOY = "def make():\n    return lambda x, y: (x - y).abs().mean((1, 2, 3))\n"
@@ -18,7 +18,7 @@ def run(tmp_path, monkeypatch):
     (tmp_path / "my.py").write_text(TOY)
     columns = (Column("", "sr4", "sr4", ("PSNR", "LPIPS")),)
     plan = plan_of(
-        own=[Table("plan", "two", columns, (Method("A", "hrdis"), Method("B", "reddiff")))],
+        own=[PaperTable("plan", "two", columns, (Method("A", "hrdis"), Method("B", "reddiff")))],
         images=2,
     )
     write_run_with_pictures(tmp_path / "run", plan)
@@ -60,7 +60,7 @@ def test_score_names_what_is_missing(run, capsys):
     [
         (["report", "nothing"], "nothing has no config.json"),
         (["report", "run", "run2"], "2 folders, and no name for the page"),
-        (["report", "run", "-o", "page.txt"], "page.txt is no name of a page"),
+        (["report", "run", "-o", "page.txt"], "page.txt is not the name of a page"),
         (["score", "run", "--lpips", "gone.pth"], "--lpips gone.pth does not exist"),
         (["score", "run", "--features", "gone.py:make"], "--features is 'gone.py:make'"),
         (["score", "run", "--device", "nowhere"], "--device nowhere cannot be used"),

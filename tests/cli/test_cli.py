@@ -22,15 +22,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 from hrdis import cli, images
+from hrdis.checkpoints import load_prior
+from hrdis.checkpoints.unet import build_unet
 from hrdis.cli import progress
 from hrdis.cli.parsing import parse
 from hrdis.cli.train import Train
 from hrdis.devices import pick_device
-from hrdis.priors import load_prior
-from hrdis.priors.unet import build_unet
 from hrdis.rng import stream
 from hrdis.training import state as states
-from hrdis.training.card import command
+from hrdis.training.model_card import command
 from hrdis.training.settings import preset
 from tests.common.toys import random_weights
 
@@ -101,7 +101,7 @@ TRAIN_FLAGS = {
     "--workers": "1",
     "--device": "cpu", "--seed": "2", "--licences": "CC0-1.0", "--long-side": "64",
     "--checkpoint-minutes": "1",
-    "--max-minutes": "1", "--log-every": "2",
+    "--max-minutes": "1", "--log-every": "2", "--memory": "1",
 }  # fmt: skip
 
 

@@ -11,47 +11,40 @@ from typing import Any
 import torch
 
 import hrdis
-from hrdis.bench.cells import Cell
-from hrdis.bench.data import Picture
-from hrdis.bench.plan import Network, Options, Plan, expand, model_cell, wanted
-from hrdis.bench.store import Store
-from hrdis.bench.tables import Table
+from hrdis.bench.paper import PaperTable
+from hrdis.bench.plan import DataPicture, Plan, PlanOptions, PriorIdentity, expand, paper_tables
+from hrdis.bench.records import RunTask
+from hrdis.bench.run import Store
+from hrdis.presets import embedded
 from hrdis.schedule import Schedule
 
 SIDE = 32
 
 
-class Feasible:
-    """Everything can be run but what is named here: (task, label) to the reason."""
-
-    def __init__(self, cell: Cell, without: dict[str, str]):
-        self.cell, self.without = cell, without
-
-    def why_not(self, column: Any, method: Any, solver: Any) -> str:
-        return self.without.get(column.task, "")
-
-
 def plan_of(
     tables: Iterable[int] = (), figures: Iterable[int] = (), images: int = 3,
     without: dict[str, str] | None = None,
-    own: Sequence[Table] = (), prior: str = "default", **options: Any,
+    own: Sequence[PaperTable] = (), prior: str = "default", **options: Any,
 ) -> Plan:  # fmt: skip
     pictures = [
-        Picture(f"photo-{n}.png", Path(f"photo-{n}.png"), f"{n:064x}", n, label=n % 4)
+        DataPicture(f"photo-{n}.png", Path(f"photo-{n}.png"), f"{n:064x}", n, label=n % 4)
         for n in range(images)
     ]
-    network = Network(prior, "0" * 64, "default", Schedule.linear())
-    chosen = Options(size=SIDE, **options)
-    feasible: Any = Feasible(model_cell(chosen, network, pictures[0]), without or {})
-    asked = [*wanted(tables, figures), *((table, "") for table in own)]
-    return expand(asked, pictures, chosen, network, feasible)
+    identity = PriorIdentity(prior, "0" * 64, embedded(), Schedule.linear())
+    asked = [*paper_tables(tables, figures), *((table, "") for table in own)]
+
+    def why_not(column: Any, method: Any, solver: Any) -> str:
+        """Everything can be run but the tasks that are named."""
+        return (without or {}).get(column.task, "")
+
+    return expand(asked, pictures, PlanOptions(size=SIDE, **options), identity, why_not)
 
 
-def row_of(cell: Cell, **more: Any) -> dict[str, Any]:
+def row_of(run_task: RunTask, **more: Any) -> dict[str, Any]:
     """A row as a worker writes it; its scores are drawn from the stream of its key."""
-    draw = hrdis.rng.stream(0, "row", cell.key)
+    draw = hrdis.rng.stream(0, "row", run_task.key)
     row = {
-        "key": cell.key, "variant": cell.variant, "cell": cell.record(), "status": "ok",
+        "key": run_task.key, "variant": run_task.variant, "cell": run_task.record(), "status": "ok",
         "error": None, "picture": None,
         "truth": None, "measurement": None, "psnr": 20 + 10 * draw.random(), "ssim": draw.random(),
         "residual": draw.random() / 10, "seconds": 1 + draw.random(), "nfe": 100,
@@ -60,23 +53,23 @@ def row_of(cell: Cell, **more: Any) -> dict[str, Any]:
         "hrdis": hrdis.__version__,
         "torch": torch.__version__, "batch": 1,
     }  # fmt: skip
-    if cell.task == "phase":
+    if run_task.task == "phase":
         row |= {"psnr_aligned": row["psnr"] + 1, "ssim_aligned": row["ssim"]}
     return row | more
 
 
-def failed(cell: Cell, error: str) -> dict[str, Any]:
+def failed(run_task: RunTask, error: str) -> dict[str, Any]:
     scores = dict.fromkeys(("psnr", "ssim", "residual", "seconds", "nfe", "peak_memory", "finite"))
-    return row_of(cell, status="failed", error=error, **scores)
+    return row_of(run_task, status="failed", error=error, **scores)
 
 
 def write_run(
     folder: Path,
     plan: Plan,
-    row: Callable[[Cell], dict[str, Any] | None] = row_of,
+    row: Callable[[RunTask], dict[str, Any] | None] = row_of,
     shipped: bool = True,
 ) -> list[dict[str, Any]]:
-    """Write a run folder without pictures, all rows at once; None leaves a cell undone."""
+    """Write a run folder without pictures, all rows at once; None leaves a run_task undone."""
     made = {
         "command": "hrdis bench --table 9 -o RUN",
         "python": "3.11",
@@ -85,20 +78,19 @@ def write_run(
     }
     config = plan.config | {"shipped": {"data": shipped, "prior": shipped}, "provenance": made}
     Store.create(folder, config)
-    rows = [made_row for cell in plan.cells if (made_row := row(cell)) is not None]
+    rows = [made_row for run_task in plan.tasks if (made_row := row(run_task)) is not None]
     (folder / "results").mkdir(exist_ok=True)
     (folder / "results" / "w.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     return rows
 
 
-def picture_of(cell: Cell, side: int = SIDE) -> tuple[torch.Tensor, torch.Tensor]:
-    """Original and restoration: waves, and noise on them that depends on the cell."""
+def picture_of(run_task: RunTask, side: int = SIDE) -> tuple[torch.Tensor, torch.Tensor]:
+    """Original and restoration: waves, and noise on them that depends on the run_task."""
     at = torch.linspace(0, 6, side)
-    wave = 0.8 * torch.stack(
-        [(at[:, None] * (k + 1) + at * (1 + int(cell.image_sha256, 16))).sin() for k in range(3)]
-    )
+    number = 1 + int(run_task.image_sha256, 16)
+    wave = 0.8 * torch.stack([(at[:, None] * (k + 1) + at * number).sin() for k in range(3)])
     noise = torch.from_numpy(
-        hrdis.rng.stream(0, "picture", cell.key).standard_normal(wave.shape)
+        hrdis.rng.stream(0, "picture", run_task.key).standard_normal(wave.shape)
     ).float()
     return wave, wave + 0.2 * noise
 
@@ -107,13 +99,13 @@ def write_run_with_pictures(folder: Path, plan: Plan) -> list[dict[str, Any]]:
     """A run folder with pictures, whose scores are those of the pictures."""
     rows = write_run(folder, plan, lambda _: None)
     store = Store.open(folder)
-    for cell in plan.cells:
-        truth, x = picture_of(cell)
+    for run_task in plan.tasks:
+        truth, x = picture_of(run_task)
         names = {
-            "picture": store.write_picture(f"images/{cell.key}.png", x),
-            "truth": store.write_picture(f"truth/{cell.image_sha256[-16:]}-{SIDE}.png", truth),
+            "picture": store.write_picture(f"images/{run_task.key}.png", x),
+            "truth": store.write_picture(f"truth/{run_task.image_sha256[-16:]}-{SIDE}.png", truth),
             "measurement": store.write_picture(
-                f"given/{cell.image_sha256[-16:]}-{cell.task}.png", truth / 2
+                f"given/{run_task.image_sha256[-16:]}-{run_task.task}.png", truth / 2
             ),
         }
         x, truth = (hrdis.images.load(folder / names[name]) for name in ("picture", "truth"))
@@ -121,7 +113,7 @@ def write_run_with_pictures(folder: Path, plan: Plan) -> list[dict[str, Any]]:
             "psnr": float(hrdis.metrics.psnr(x, truth)),
             "ssim": float(hrdis.metrics.ssim(x, truth)),
         }
-        rows.append(row_of(cell, **names, **scores))
+        rows.append(row_of(run_task, **names, **scores))
         store.append(rows[-1])
     return rows
 

@@ -1,4 +1,4 @@
-"""A run without a network: cells, rows and pictures that cost nothing, for the tests of
+"""A run without a network: run tasks, rows and pictures that cost nothing, for the tests of
 `hrdis.bench`.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 import hrdis
-from hrdis.bench.store import Store
+from hrdis.bench.run import Store
 
 PLAN = {"tasks": ["sr4"], "solver": {"name": "hrdis", "steps": 3}, "seeds": [0, 1]}
 
@@ -34,7 +34,7 @@ def row(key: str, status: str = "ok", **more: object) -> dict[str, object]:
 
 
 def finish(store: Store, key: str, seed: int = 0, **more: object) -> None:
-    """What a worker does for one cell."""
+    """Do what a worker does for one run task."""
     store.append(row(key, picture=store.write_picture(f"images/{key}.png", image(seed)), **more))
 
 
@@ -42,7 +42,7 @@ def finish(store: Store, key: str, seed: int = 0, **more: object) -> None:
 
 
 @dataclass(frozen=True)
-class ToyCell:
+class ToyTask:
     key: str
     seed: int
 
@@ -52,16 +52,16 @@ class ToyCell:
 
 @dataclass(frozen=True)
 class ToyUnit:
-    cells: tuple[ToyCell, ...]
+    tasks: tuple[ToyTask, ...]
 
     @property
     def key(self) -> str:
-        return "-".join(cell.key for cell in self.cells)
+        return "-".join(task.key for task in self.tasks)
 
 
 def units(count: int, batch: int = 1) -> list[ToyUnit]:
-    cells = [ToyCell(f"cell{i:03d}", i) for i in range(count)]
-    return [ToyUnit(tuple(cells[i : i + batch])) for i in range(0, count, batch)]
+    tasks = [ToyTask(f"cell{i:03d}", i) for i in range(count)]
+    return [ToyUnit(tuple(tasks[i : i + batch])) for i in range(0, count, batch)]
 
 
 @dataclass(frozen=True)
@@ -100,20 +100,20 @@ class Opened:
     def __call__(self, unit: ToyUnit) -> list[dict[str, object]]:
         time.sleep(self.work.seconds)
         rows = []
-        for cell in unit.cells:
-            picture = self.store.write_picture(f"images/{cell.key}.png", image(cell.seed))
-            status = "failed" if cell.seed in self.work.fail else "ok"
+        for task in unit.tasks:
+            picture = self.store.write_picture(f"images/{task.key}.png", image(task.seed))
+            status = "failed" if task.seed in self.work.fail else "ok"
             rows.append(
                 row(
-                    cell.key,
+                    task.key,
                     status,
                     picture=picture,
                     threads=torch.get_num_threads(),
                     worker=os.getpid(),
                 )
             )
-        for cell in unit.cells:
-            self.accident(cell.seed)
+        for task in unit.tasks:
+            self.accident(task.seed)
         return rows
 
     def accident(self, seed: int) -> None:

@@ -7,7 +7,8 @@ import torch
 
 import hrdis
 from hrdis.operators import CT, MRI, kspace
-from hrdis.solvers import SOLVERS, preset
+from hrdis.presets import choose, embedded
+from hrdis.solvers import SOLVERS
 from hrdis.tasks import TASKS
 from tests.common.toys import normal, ready
 
@@ -31,7 +32,7 @@ def restored(name: str, channels: int, h: int, w: int) -> tuple[hrdis.Problem, h
     if task.blind is not None:
         problem = hrdis.Problem(problem.y, task.blind(h, w, 0, 0), problem.sigma_y)
     prior = hrdis.priors.Gaussian(torch.zeros(channels, h, w), 0.25)
-    solver = preset(task.solver, task.presets, "default")[1]
+    solver = choose(SOLVERS[task.solver][0], task.presets, tuned=embedded()).settings
     times = solver.times(prior.schedule)[:3]
     return problem, hrdis.solve(solver, prior, problem, seeds=[0], times=[*times, -1])
 

@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 
 from hrdis import images
-from hrdis.bench import data, store
-from hrdis.bench.album import Album
+from hrdis.bench.plan import read_sized
+from hrdis.bench.report.gallery import Gallery
+from hrdis.bench.run.merge import pixels_of
 from hrdis.training import photographs
 from hrdis.web.form import to_paint_on
 
@@ -354,7 +355,7 @@ def test_every_kind_of_file_is_read_alike_by_all(tmp_path: Path, name: str) -> N
     expected = torch.from_numpy(RAMP).float()
     restored = images.to_unit(images.read(tmp_path / name).x)[0]
     trained = photographs.read_image(tmp_path / name).transpose(2, 0, 1) / 255
-    tested = images.to_unit(data.prepare(tmp_path / name, 0, 0))[0]
+    tested = images.to_unit(read_sized(tmp_path / name, 0, 0))[0]
     for found in (restored, torch.from_numpy(trained), tested):
         torch.testing.assert_close(found.float(), expected.expand_as(found), rtol=0, atol=1 / 255)
     with warnings.catch_warnings():
@@ -385,7 +386,7 @@ def test_numbers_that_are_no_picture_are_told_by_all(tmp_path: Path, name: str) 
         images.read,
         photographs.read_image,
         images.read_mask,
-        lambda p: data.prepare(p, 0, 0),
+        lambda p: read_sized(p, 0, 0),
     ):
         with pytest.raises(ValueError, match=rf"{name} {said}"):
             reader(tmp_path / name)
@@ -453,7 +454,7 @@ def test_malformed_notes_are_no_damage_in_any_format(
     tmp_path: Path, suffix: str, exif: bytes
 ) -> None:
     first = with_notes(tmp_path / f"a{suffix}", exif=exif)
-    for reader in (images.read, photographs.read_image, lambda p: data.prepare(p, 0, 0)):
+    for reader in (images.read, photographs.read_image, lambda p: read_sized(p, 0, 0)):
         reader(first)
     images.write(tmp_path / "b.jpg", images.read(first))
 
@@ -495,7 +496,7 @@ def test_what_hides_under_transparent_pixels_is_seen_by_no_reader(tmp_path: Path
     assert float((images.to_unit(images.load(path))[0] * 255 - yellow).abs().max()) < 0.01
     for seen in (
         photographs.read_image(path),
-        (images.to_unit(data.prepare(path, 0, 0))[0] * 255).permute(1, 2, 0),
+        (images.to_unit(read_sized(path, 0, 0))[0] * 255).permute(1, 2, 0),
     ):
         assert (
             float(torch.as_tensor(seen)[..., 0].min()) > 249
@@ -537,8 +538,8 @@ def test_postscript_is_never_handed_to_a_program(
     )
     readers = (
         images.read, photographs.read_image, images.read_mask, images.read_kernel,
-        lambda p: data.prepare(p, 0, 0),
-        to_paint_on, lambda p: Album(None, None)._encode(p, ""), store._pixels,
+        lambda p: read_sized(p, 0, 0),
+        to_paint_on, lambda p: Gallery(None, None)._encode(p, ""), pixels_of,
         # type: ignore[arg-type]
     )  # fmt: skip
     for reader in readers:

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from hrdis.priors import load_prior
+from hrdis.checkpoints import load_prior
 from hrdis.priors.small_unet import ResidualBlock, SmallUNet
 from hrdis.schedule import Schedule
 from hrdis.training import network

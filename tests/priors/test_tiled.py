@@ -282,9 +282,9 @@ def test_bounded_memory_keeps_the_activations_of_one_call_only():
 
 
 def test_live_tensors_are_counted_until_they_are_freed():
-    from hrdis.priors.tiled import _Live
+    from hrdis.priors.tiled import LiveBytes
 
-    with _Live() as live:
+    with LiveBytes() as live:
         a = torch.zeros(1000)
         b = a + 1
         view = b[:10]

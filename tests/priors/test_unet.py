@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 import hrdis
-from hrdis.priors import UNetPrior, load_prior
-from hrdis.priors.checkpoints import card
-from hrdis.priors.unet import schedule_of
+from hrdis import presets
+from hrdis.checkpoints import load_prior, model_card
+from hrdis.priors import UNetPrior
+from hrdis.priors.diffusers import schedule_of
 from tests.common.toys import normal
 
 Q = hrdis.Schedule.linear()
@@ -275,23 +276,32 @@ def test_folder_is_a_prior_by_name(folder, prefix):
     assert prior.schedule == Q
 
 
-@pytest.mark.parametrize(("made_here", "presets"), [(True, "default"), (False, "")])
-def test_prior_made_by_our_training_takes_the_presets_for_it(folder, made_here, presets):
-    if made_here:
-        (folder / "settings.json").write_text("{}")
-    assert load_prior(folder).presets == presets
+@pytest.mark.parametrize("prefix", ["", "diffusers:"])
+def test_folder_with_presets_of_its_own_hands_them_to_its_prior(folder, prefix):
+    assert load_prior(f"{prefix}{folder}").presets is None
+    row = presets.Row("hrdis", "sr4", {"steps": 7})
+    presets.write(folder / "presets.toml", presets.Presets("mine", (row,)))
+    prior = load_prior(f"{prefix}{folder}")
+    assert prior.presets == presets.Presets("mine", (row,))
+    assert presets.choose(hrdis.HRDIS, ["sr4"], tuned=prior.presets).row == "sr4@mine"
+
+
+def test_malformed_presets_are_refused_when_the_prior_is_loaded(folder):
+    (folder / "presets.toml").write_text("format = 1")
+    with pytest.raises(ValueError, match=r"presets\.toml, top level: prior is None"):
+        load_prior(folder)
 
 
 def test_model_card_is_the_file_beside_the_weights(folder):
     (folder / "MODEL_CARD.md").write_text("# A prior\n", encoding="utf-8")
-    assert card(folder) == "# A prior\n"
+    assert model_card(folder) == "# A prior\n"
 
 
 def test_prior_without_a_model_card_says_so(folder):
     with pytest.raises(
         ValueError, match=r"^There is no model card in .*\. MODEL_CARD.md is expected"
     ):
-        card(folder)
+        model_card(folder)
 
 
 def test_unknown_prior_is_refused():

@@ -1,5 +1,8 @@
 """What training is fed with: photographs, crops, procedural images, noise levels, batches."""
 
+import tracemalloc
+import weakref
+from collections import deque
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +13,8 @@ from hrdis.rng import stream
 from hrdis.schedule import Schedule
 from hrdis.training import photographs as folder_of
 from hrdis.training.batches import BatchMaker, draw_times, time_probabilities
-from hrdis.training.card import command, licence_counts, weights_licence, write_card
-from hrdis.training.crops import Cropper, Pyramid, recoloured, turned
+from hrdis.training.crops import Cropper, Pyramid, at_all_scales, random_colours, random_flip
+from hrdis.training.model_card import command, licence_counts, weights_licence, write_card
 from hrdis.training.procedural import paint
 from hrdis.training.settings import TrainSettings
 
@@ -94,6 +97,52 @@ def test_folder_without_a_readable_image_is_refused(tmp_path):
         folder_of.load(tmp_path)
 
 
+def test_memory_is_that_of_the_photographs_and_little_more(tmp_path):
+    """A folder of thousands would else be held three times over."""
+    noise = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (150, 200, 3), np.uint8)
+    for i in range(40):
+        Image.fromarray(noise).save(tmp_path / f"{i:02d}.bmp")
+    folder_of.load(tmp_path)  # imports and caches are no photographs
+    tracemalloc.start()
+    photographs = folder_of.load(tmp_path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    held = photographs.training.pixels.nbytes
+    assert held > 5_000_000
+    # Until it is written the array is address space, which tracemalloc counts all the same: the
+    # photographs once as they are read and once as that array.
+    assert most < 2.1 * held + 2_000_000
+
+
+def test_each_photograph_is_let_go_when_it_has_been_copied():
+    levels = [at_all_scales(np.full((30, 40, 3), i, np.uint8)) for i in range(3)]
+    alive = [weakref.ref(level) for photograph in levels for level in photograph]
+    queue = deque(levels)
+    levels.clear()
+    pyramid = Pyramid.gather(queue)
+    assert not queue and not any(reference() is not None for reference in alive)
+    assert pyramid.pixels.nbytes == 3 * (30 * 40 + 21 * 28 + 15 * 20) * 3
+
+
+def test_reading_ends_before_there_is_more_than_memory_allows(folder):
+    one = folder_of.load(folder).training.pixels.nbytes / 2  # of three, one is held out
+    with pytest.warns(UserWarning, match=r"Of 3 images the first 2 are read: .*long_side than 960"):
+        assert len(folder_of.load(folder, memory=2.5 * one).files) == 2
+
+
+def test_a_picture_that_needs_too_much_memory_does_not_end_the_others(folder, monkeypatch):
+    read = folder_of.read_image
+
+    def short_of_memory(path, long_side):
+        if path.name == "b.png":
+            raise MemoryError
+        return read(path, long_side)
+
+    monkeypatch.setattr(folder_of, "read_image", short_of_memory)
+    with pytest.warns(UserWarning, match=r"b\.png \(it needs more memory than there is\)"):
+        assert len(folder_of.load(folder).files) == 2
+
+
 def test_folder_without_images_is_refused(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(ValueError, match="holds no images"):
@@ -167,12 +216,12 @@ def test_crops_come_from_photographs_in_proportion_to_their_pixels():
 
 def test_turning_gives_all_eight_orientations():
     crop, rng = noise("turn", 5, 5), stream(0, "turn")
-    assert len({turned(rng, crop).tobytes() for _ in range(200)}) == 8
+    assert len({random_flip(rng, crop).tobytes() for _ in range(200)}) == 8
 
 
 def test_recolouring_leaves_half_of_the_crops_alone_and_greys_some():
     crop, rng = noise("colour", 6, 6), stream(0, "colour")
-    results = [recoloured(rng, crop) for _ in range(2000)]
+    results = [random_colours(rng, crop) for _ in range(2000)]
     untouched = np.mean([np.array_equal(result, crop) for result in results])
     grey = np.mean([(np.ptp(result.astype(int), axis=2) == 0).all() for result in results])
     assert untouched == pytest.approx(0.7 * 0.85 * (0.95 + 0.05 / 6), abs=0.04)

@@ -1,5 +1,6 @@
 """Training as a whole: resumption bit for bit, what is written, what is refused before any work."""
 
+import errno
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import sys
 import time
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 from threading import Event
 
 import numpy as np
@@ -19,12 +21,12 @@ from PIL import Image
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
-from hrdis.priors import load_prior
+from hrdis.checkpoints import load_prior
 from hrdis.rng import stream
 from hrdis.schedule import Schedule
 from hrdis.training import loop, photographs
 from hrdis.training import state as states
-from hrdis.training.card import CARD
+from hrdis.training.model_card import CARD
 from hrdis.training.network import WEIGHTS, clean, noised
 from hrdis.training.settings import CPU, GPU, TrainSettings
 from hrdis.training.train import train
@@ -303,7 +305,7 @@ def test_loss_that_is_not_finite_stops_the_run_and_keeps_the_state(
 ):
     nan = float("nan")
     monkeypatch.setattr(
-        loop.Run,
+        loop.TrainingRun,
         "prepare",
         lambda self: setattr(self, "forward", lambda x, t: self.net(x, t) * nan),
     )
@@ -502,6 +504,56 @@ def test_start_from_another_architecture_is_refused(photos, finished, tmp_path):
 def test_start_from_a_folder_without_weights_is_refused(photos, tmp_path):
     with pytest.raises(ValueError, match="is no prior"):
         train(photos, tmp_path / "out", replace(TINY, start_from=tmp_path))
+
+
+DEFAULT = replace(TINY, channels=(64, 96), blocks=2, middle=8, steps=1, procedural_pool=2)
+
+
+def test_start_from_takes_a_name_that_load_prior_knows(photos, tmp_path):
+    """The embedded prior is the one people have."""
+    out = train(photos, tmp_path / "out", replace(DEFAULT, start_from=Path("default"), decay=0))
+    embedded = load_prior("default").net.state_dict()
+    # one step of warm-up, averaged slowly: the average is nearly the prior it came from
+    name = "conv_in.weight"
+    torch.testing.assert_close(tensors(out)[f"ema.{name}"], embedded[name], rtol=2e-3, atol=2e-4)
+
+
+def test_start_from_a_name_nobody_knows_is_refused(photos, tmp_path):
+    with pytest.raises(ValueError, match=r"start_from = nowhere is no prior .* or 'default'"):
+        train(photos, tmp_path / "out", replace(TINY, start_from=Path("nowhere")))
+
+
+def test_start_from_a_prior_that_predicts_something_else_is_refused(photos, finished, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(finished, other)
+    scheduler = other / "scheduler_config.json"
+    scheduler.write_text(scheduler.read_text().replace("v_prediction", "epsilon"))
+    with pytest.raises(ValueError, match="does not predict v"):
+        train(photos, tmp_path / "out", replace(TINY, start_from=other))
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"settings": 3}', "[1]"])
+def test_settings_that_cannot_be_read_are_refused_with_what_to_do(
+    photos, finished, tmp_path, content
+):
+    """A power cut may have left them empty."""
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    (out / "settings.json").write_text(content)
+    with pytest.raises(ValueError, match=r"settings\.json cannot be read .* Delete it to go on"):
+        train(photos, out, TINY)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs flock")
+def test_file_system_without_locks_is_no_hindrance(photos, tmp_path, monkeypatch):
+    import fcntl
+
+    def unsupported(*_):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with pytest.warns(UserWarning, match="file system without locks"):
+        train(photos, tmp_path / "out", replace(TINY, steps=1, warmup=0))
 
 
 def test_damaged_state_is_refused_with_what_to_do(photos, tmp_path):

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..checkpoints import Card
 from ..metrics import psnr
 from ..priors.base import Prior
-from ..priors.cards import Card
 from ..rng import ImageRNG
 from ..schedule import Schedule
 from .base import Check, CheckReport

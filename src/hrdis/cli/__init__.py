@@ -14,10 +14,13 @@ COMMANDS = {
     "degrade": "damage a good picture, to try the others on",
     "bench": "rerun the paper's tables and figures, or your own plan",
     "train": "make a prior from a folder of your own pictures",
+    "tune": "search the settings of solvers that suit a prior of your own",
     "check-operator": "try an operator of your own: is it right, and which solvers can use it?",
     "solvers": "list the solvers: what they need, what they cost, where they come from",
     "tasks": "list the tasks",
     "prior": "list priors, show, add, fetch or check one",
+    "replay": "run a restoration again from its record: is it equal, bit for bit?",
+    "cite": "print BibTeX: hrdis and the papers of the solvers you used",
 }
 
 OVERVIEW = """\

@@ -3,34 +3,40 @@
 import platform
 import re
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
 import tyro
+from rich.console import Console
+from rich.table import Table
 
 import hrdis
-from hrdis.bench import data, planfile
-from hrdis.bench.config import CONFIG
-from hrdis.bench.config import read as read_config
-from hrdis.bench.engines import Engine, part, read_shard, run_units
-from hrdis.bench.figures import FIGURES
-from hrdis.bench.methods import Feasible, Network, Options, fitted
-from hrdis.bench.plan import Plan, expand, file_sha256, model_cell, narrowed, wanted
-from hrdis.bench.problems import Poser
-from hrdis.bench.run import Work, blank
-from hrdis.bench.store import Store
-from hrdis.bench.tables import TABLES, Table
-from hrdis.devices import DTYPES, pick_device
-from hrdis.priors import Prior, load_prior
-from hrdis.priors.checkpoints import identity, scheme_of, weights_sha256
-from hrdis.solvers import SOLVERS
-from hrdis.tasks import TASKS
+from hrdis.bench.paper import FIGURES, TABLES
+from hrdis.bench.plan import (
+    PreparedRun,
+    RunRequest,
+    WorkerSpec,
+    cost_lines,
+    empty_row,
+    given_options,
+    prepare,
+    read_plan,
+    time_network,
+)
+from hrdis.bench.run import (
+    CONFIG,
+    Engine,
+    Store,
+    execute,
+    read_config,
+    read_shard,
+    units_of_shard,
+)
 
-from .bench_estimate import show
 from .parsing import BadInput, checking, choose, fail, parse
 from .progress import bar, say
 
@@ -52,10 +58,8 @@ Examples:
 Without --data the photographs of the package are restored, without --prior by the embedded prior:
 nothing that can be compared with the paper one to one. The folder RUN receives a line per
 restoration and its picture; the same command continues what was stopped, by Ctrl-C or a kill, and
-repeats nothing.
+repeats nothing. The exit status is 1 if a restoration failed, and 0 if none did.
 """
-
-SMALL = 64  # the side that small priors know
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +79,9 @@ class Bench:
     data: Path | None = None
     """A folder of pictures, taken in the order of their paths; by default those of the package."""
     list: Path | None = None
-    """Which pictures of it, in ImageNet's form: lines `wnid/file label`."""
+    """List of pictures in the folder, in ImageNet's form: lines `wnid/file label`."""
     dataset: Literal["imagenet", "ffhq", "lol"] | None = None
-    """Which of the paper's data sets the pictures are: columns of others are left out."""
+    """The paper's data set that the pictures are of: columns of others are left out."""
     limit: int | None = None
     """Take so many pictures."""
     size: int | None = None
@@ -87,11 +91,9 @@ class Bench:
     patches.
     """
     presets: Literal["auto", "paper", "default"] | None = None
-    """Whose settings: paper: the papers', default: those for small priors, auto: those that fit the
-    prior.
-    """
+    """paper: settings of the papers; default: those of small priors; auto: those that fit."""
     precision: Literal["fp32", "bf16", "fp16"] | None = None
-    """What the network runs in (fp32)."""
+    """Precision of the network (fp32)."""
     seeds: int | None = None
     """Samples per picture."""
     batch: int | None = None
@@ -101,34 +103,24 @@ class Bench:
     solvers: tuple[str, ...] = ()
     """Only these solvers, or rows by their label."""
     bkse: Path | None = None
-    """Weights of the nonlinear blur (GOPRO_wVAE.pth); without them its cells are reported as
+    """Weights of the nonlinear blur (GOPRO_wVAE.pth); without them its task is reported as
     missing.
     """
     device: str = "auto"
     """cpu, cuda, or auto."""
     retry_failed: bool = False
-    """Do again what failed."""
+    """Do restorations again that failed."""
     dry_run: bool = False
-    """Say what would be done and what it costs; nothing is written."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A run that has been checked."""
-
-    plan: Plan
-    prior: Prior
-    work: Work
-    shape: tuple[int, int, int]
+    """Show what would be done and what it costs; write nothing."""
 
 
 def main(argv: Sequence[str]) -> int:
+    """Run the command; return the exit status, 1 if a restoration failed."""
     if argv and argv[0] in ("report", "score"):
         from . import bench_report
 
         return bench_report.main(argv)
     args: Any = parse(Bench, argv, "bench", HELP, where=Engine())
-    asked, args = gather(args)
     with checking():
         args.where.resolved()
         read_shard(args.where.shard)
@@ -136,178 +128,169 @@ def main(argv: Sequence[str]) -> int:
             raise ValueError(
                 "No folder for the run was given. One is expected: -o runs/mine (or --dry-run)"
             )
-        ready = prepare(args, asked)
-        for text in dict.fromkeys(
-            f"left out: {m['column']}, {m['row']}: {m['reason']}"
-            for m in ready.plan.config["missing"]
-        ):
+        continued = args.output is not None and (args.output / CONFIG).is_file()
+        previous_config = read_config(args.output) if continued else None
+        request = _request(args)
+        ready = prepare(request, previous_config)
+        for text in _left_out(ready.plan.config["missing"]):
             say(text)
         if args.dry_run:
-            show(ready.plan.units, ready.prior, ready.shape)
-            if args.output is not None and (args.output / "config.json").is_file():
+            show_costs(ready)
+            if continued:
                 done = Store.open(args.output).finished(args.retry_failed)
-                count = sum(cell.key in done for unit in ready.plan.units for cell in unit.cells)
-                say(f"{count} of these cells are in {args.output} already, and are not done again.")
+                here = [task for task in ready.plan.tasks if task.key in done]
+                say(
+                    f"{len(here)} of these restorations are in {args.output} already, and are not "
+                    "done again."
+                )
             return 0
         config = ready.plan.config | {"threads": args.where.threads}
-        config |= {"provenance": provenance(args, argv, ready.work)}
+        config["provenance"] = provenance(request, argv, ready.spec)
         store = Store.create(args.output, config)
     return run(args, ready, store)
 
 
-def gather(args: Any) -> tuple[list[tuple[Table, str]], Any]:
-    """The tables that are asked for, and the options with what a plan file adds to them."""
-    numbers = [int(n) for n in _numbers(args.table, "table", TABLES)]
-    drawn = [int(n) for n in _numbers(args.figure, "figure", FIGURES)]
-    asked = wanted(numbers, drawn)
-    own: dict[str, Any] = {}
-    if args.plan is not None:
-        with checking():
-            said = planfile.read(args.plan)
-        asked.append((said.table, ""))
-        own = {
-            "data": said.folder,
-            "list": said.listed,
-            "limit": said.limit,
-            "bkse": said.bkse,
-            "prior": said.prior,
-        }
-        own |= said.options
-    with checking():
-        if not asked:
-            raise ValueError(
-                "Nothing was asked for. A table, a figure or a plan is expected: --table 9, or "
-                "PLAN.yaml"
-            )
-    names = {*TASKS, *(c.name for table, _ in asked for c in table.columns)}
-    labels = {*SOLVERS, *(m.label for table, _ in asked for m in table.methods)}
-    for kind, given, valid in (("task", args.tasks, names), ("solver", args.solvers, labels)):
-        for name in given:
-            choose(kind, name, sorted(valid))
-    chosen = {
-        name: value
-        for name, value in own.items()
-        if getattr(args, name) is None and value is not None
-    }
-    return asked, replace(args, **chosen)
-
-
-def prepare(args: Any, asked: Sequence[tuple[Table, str]]) -> Prepared:
-    """Load and check everything; raises ValueError or TypeError before any work."""
-    name = args.prior or "default"
-    device = pick_device(args.device)
-    prior = load_prior(name, dtype=DTYPES[args.precision or "fp32"], device=device)
-    network = Network(
-        prior.name,
-        weights_sha256(name),
-        prior.presets,
-        prior.schedule,
-        _identity(name, args.output),
+def _request(args: Any) -> RunRequest:
+    request = RunRequest(
+        numbers=_numbers(args.table, "table", TABLES),
+        figures=_numbers(args.figure, "figure", FIGURES),
+        plan=None if args.plan is None else read_plan(args.plan),
+        prior=args.prior,
+        data=args.data,
+        list=args.list,
+        limit=args.limit,
+        bkse=args.bkse,
+        device=args.device,
+        tasks=args.tasks,
+        solvers=args.solvers,
+        options=given_options(args),
     )
-    given = {
-        f.name: getattr(args, f.name) for f in fields(Options) if getattr(args, f.name) is not None
-    }
-    if "crop" not in given and prior.presets == "default":
-        given["crop"] = SMALL
-    options = Options(**given)
-    pictures = data.find(args.data, args.list, args.limit)
-    model = model_cell(options, network, pictures[0])
-    truth = fitted(data.prepare(pictures[0].path, options.size, options.crop), prior)
-    tables = [
-        (narrowed(table, args.tasks, args.solvers, options.dataset), note) for table, note in asked
-    ]
-    feasible = Feasible(truth.to(device), prior, Poser(args.bkse), model)
-    plan = expand(tables, pictures, options, network, feasible, file_sha256(args.bkse))
-    if not plan.units and any(table.columns for table, _ in asked):
-        left = (
-            "; ".join(dict.fromkeys(m["reason"] for m in plan.config["missing"]))
-            or "no task and solver are left"
-        )
-        raise ValueError(
-            f"Nothing can be run: {left}. Drop --tasks, --solvers or --dataset, or give what is "
-            "missing."
-        )
-    plan.config["shipped"] = {"data": args.data is None, "prior": name == "default"}
-    files = {p.sha256: str(p.path) for p in pictures}
-    work = Work(name, options.precision, str(device), files,
-        None if args.bkse is None else str(args.bkse),
-                plan.config["timed"])  # fmt: skip
-    return Prepared(plan, prior, work, (truth.shape[1], truth.shape[2], truth.shape[3]))
+    return request.completed()
 
 
-def _identity(name: str, folder: Path | None) -> str:
-    """Return what names the cells of a prior; "" for its weights alone, in a run folder of hrdis
-    0.1.
-
-    That is continued if the prior was read then by the scheme of now; its configurations were not
-    noted.
-    """
-    if folder is not None and (folder / CONFIG).is_file():
-        there = read_config(folder)
-        prior, before = there.get("prior"), there.get("provenance", {}).get("prior")
-        if (
-            isinstance(prior, dict)
-            and "identity" not in prior
-            and before
-            and scheme_of(before) == scheme_of(name)
-        ):
-            return ""
-    return identity(name)
+def _left_out(missing: Sequence[dict[str, Any]]) -> list[str]:
+    """Return one line for each method that cannot be run on a task, whatever the tables."""
+    lines = []
+    for entry in missing:
+        lines.append(f"left out: {entry['column']}, {entry['row']}: {entry['reason']}")
+    return list(dict.fromkeys(lines))
 
 
-def run(args: Any, ready: Prepared, store: Store) -> int:
-    """Do what is left to do, where the engine says."""
-    units, finished = (
-        part(ready.plan.units, read_shard(args.where.shard)),
-        store.finished(args.retry_failed),
-    )
-    cells = sum(len(unit.cells) for unit in units)
-    todo = sum(cell.key not in finished for unit in units for cell in unit.cells)
-    say(f"{cells} cells, {todo} to do, in {args.output}")
-    with bar(cells, "restorations") as advance:
+def run(args: Any, ready: PreparedRun, store: Store) -> int:
+    """Do what is left to do, on the engine that is asked for; return the exit status."""
+    units = units_of_shard(ready.plan.units, read_shard(args.where.shard))
+    keys = {task.key for unit in units for task in unit.tasks}
+    left = keys - store.finished(args.retry_failed)
+    say(f"{len(keys)} restorations, {len(left)} to do, in {args.output}")
+    with bar(len(keys), "restorations") as advance:
         shown = 0
 
         def progress(done: int, _: int) -> None:
             nonlocal shown
-            for _step in range(done - shown):
+            while shown < done:
                 advance()
-            shown = done
+                shown += 1
 
         try:
-            summary = run_units(
-                ready.plan.units, store, partial(ready.work.open, store), args.where,
+            summary = execute(
+                ready.plan.units,
+                store,
+                partial(ready.spec.open, store),
+                args.where,
                 retry_failed=args.retry_failed,
-                gpu=ready.work.device.startswith("cuda"), progress=progress, blank=blank,
-            )  # fmt: skip
+                gpu=ready.spec.device.startswith("cuda"),
+                progress=progress,
+                empty_row=empty_row,
+            )
         except ValueError as error:
             raise BadInput(str(error)) from error
         except RuntimeError as error:
             return fail("bench", f"{error} The same command continues the run.", 1)
-    failed = sum(n for status, n in summary.statuses.items() if status != "ok")
-    lost = f", {summary.replaced} workers replaced" if summary.replaced else ""
-    say(
-        f"Done: {summary.cells} cells"
-        + (f", {failed} of them failed: see the report" if failed else "")
-        + lost
-    )
-    return 0
+    # Those of earlier runs count too: a run with failures does not become whole by being repeated.
+    failed = 0
+    for row in store.rows():
+        if row["key"] in keys and row["status"] != "ok":
+            failed += 1
+    text = f"Done: {summary.tasks} restorations"
+    if failed:
+        text += f", {failed} of them failed: see the report, or do them again: --retry-failed"
+    if summary.replaced:
+        text += f", {summary.replaced} workers replaced"
+    say(text)
+    return 1 if failed else 0
 
 
-def provenance(args: Any, argv: Sequence[str], work: Work) -> dict[str, Any]:
-    """Where and by what a run was made; may differ when it is continued."""
+def provenance(request: RunRequest, argv: Sequence[str], spec: WorkerSpec) -> dict[str, Any]:
+    """Return the place and the tools of a run; they may differ when it is continued."""
+
+    def text(path: Path | None) -> str | None:
+        return None if path is None else str(path)
+
     return {
-        "command": "hrdis bench " + shlex.join(argv), "hrdis": hrdis.__version__,
+        "command": "hrdis bench " + shlex.join(argv),
+        "hrdis": hrdis.__version__,
         "torch": torch.__version__,
-        "python": platform.python_version(), "platform": platform.platform(), "device": work.device,
-        "prior": work.prior, "data": None if args.data is None else str(args.data),
-        "list": None if args.list is None else str(args.list), "bkse": work.bkse,
-    }  # fmt: skip
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": spec.device,
+        "prior": spec.prior,
+        "data": text(request.data),
+        "list": text(request.list),
+        "bkse": spec.bkse,
+    }
 
 
-def _numbers(words: Sequence[str], kind: str, valid: "dict[int, Table]") -> list[str]:
-    """Numbers and ranges a..b, each once and in order."""
-    found = []
+def _numbers(words: Sequence[str], kind: str, valid: Iterable[int]) -> list[int]:
+    """Return the numbers of words and of ranges a..b, each once and in order."""
+    found: list[str] = []
     for word in words:
         span = re.fullmatch(r"(\d+)(?:\.\.|-)(\d+)", word)
-        found += [str(n) for n in valid if int(span[1]) <= n <= int(span[2])] if span else [word]
-    return [choose(kind, n, map(str, valid)) for n in dict.fromkeys(found)]
+        if span is None:
+            found.append(word)
+            continue
+        first, last = int(span[1]), int(span[2])
+        found += [str(number) for number in valid if first <= number <= last]
+    names = [str(number) for number in valid]
+    return [int(choose(kind, number, names)) for number in dict.fromkeys(found)]
+
+
+def show_costs(ready: PreparedRun) -> None:
+    """Print the table of a dry run: the cost of each method, and of all."""
+    cost = time_network(ready.plan.units, ready.prior, ready.shape)
+    lines = cost_lines(ready.plan.units, ready.prior, cost)
+    grid = Table(box=None, pad_edge=False)
+    for name in ("task", "row", "preset"):
+        grid.add_column(name, no_wrap=True)
+    for name in ("restorations", "calls", "time"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    for line in lines:
+        grid.add_row(
+            line.task if line.noise == "none" else f"{line.task}, {line.noise}",
+            line.group,
+            line.preset or "none",
+            str(line.restorations),
+            str(line.calls),
+            duration(line.seconds),
+        )
+    console = Console(highlight=False, soft_wrap=True)
+    console.width = max(console.width, 100)  # a narrower terminal wraps lines, instead of cutting
+    console.print(grid)
+    size = " x ".join(map(str, ready.shape[1:]))
+    memory = "" if cost.memory is None else f", needs {cost.memory / 2**20:.0f} MiB"
+    restorations = sum(line.restorations for line in lines)
+    calls = sum(line.calls for line in lines)
+    seconds = sum(line.seconds for line in lines)
+    console.print(
+        f"\n{restorations} restorations, {calls} network calls of {1000 * cost.forward:.1f} ms "
+        f"({size}{memory}): about {duration(seconds)}.",
+        markup=False,
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return a time in seconds, minutes or hours."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

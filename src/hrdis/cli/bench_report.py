@@ -1,4 +1,4 @@
-"""``hrdis bench report`` and ``hrdis bench score``: what comes after a run."""
+"""``hrdis bench report`` and ``hrdis bench score``: the report of a run, and its scores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from typing import Annotated, Any
 
 import tyro
 
-from hrdis.bench.gather import gather
-from hrdis.bench.perceptual import Scoring
 from hrdis.bench.report import check_page, report
-from hrdis.bench.scores import score
+from hrdis.bench.run import collect
+from hrdis.bench.score import Scoring, score
 from hrdis.devices import pick_device
 
 from .parsing import checking, parse
 from .progress import say
 
+#: Options that name a file, and options that name a function of the user's own.
 FILES = ("lpips", "inception", "resnet", "classes")
-OWN = ("distance", "features", "classifier")
+FUNCTIONS = ("distance", "features", "classifier")
 
 REPORT = """\
 Write the report of a run, or of several as one: a page, and its tables as CSV and LaTeX in tables/
@@ -48,7 +48,7 @@ my.py is executed, as `python my.py` would: run none that you do not trust.
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class ReportOptions:
     """Options of ``hrdis bench report``."""
 
     folders: tyro.conf.Positional[tuple[Path, ...]]
@@ -62,7 +62,7 @@ class Report:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class ScoreOptions:
     """Options of ``hrdis bench score``."""
 
     folder: tyro.conf.Positional[Path]
@@ -70,46 +70,50 @@ class Score:
 
 
 def main(argv: Sequence[str]) -> int:
-    """``report ...`` or ``score ...``."""
+    """Run ``report ...`` or ``score ...``; return the exit status."""
     return _report(argv[1:]) if argv[0] == "report" else _score(argv[1:])
 
 
 def _report(argv: Sequence[str]) -> int:
-    args: Any = parse(Report, argv, "bench report", REPORT, scoring=Scoring())
+    args: Any = parse(ReportOptions, argv, "bench report", REPORT, scoring=Scoring())
     with checking():
-        check(args.scoring)
-        if args.output is None and len(args.folders) > 1:
+        check_scoring(args.scoring)
+        if args.output is not None:
+            out = args.output
+        elif len(args.folders) > 1:
             raise ValueError(
                 f"{len(args.folders)} folders, and no name for the page. One is expected: -o "
                 "all/report.html"
             )
-        out = args.output or (
-            args.folders[0] / "report.html" if args.folders else Path("report.html")
-        )
-        run = gather(args.folders, [out.parent])
+        else:
+            out = args.folders[0] / "report.html" if args.folders else Path("report.html")
+        run = collect(args.folders, [out.parent])
         check_page(out)
-        given = any(getattr(args.scoring, name) is not None for name in (*FILES, *OWN))
+        given = any(getattr(args.scoring, name) is not None for name in (*FILES, *FUNCTIONS))
         if given or not run.sets:
             score(run, args.scoring, out.parent)
-        say(f"Report: {report(args.folders, out, alone=args.alone)}")
+            run = collect(args.folders, [out.parent])  # with the new scores
+        say(f"Report: {report(run, out, alone=args.alone)}")
     return 0
 
 
 def _score(argv: Sequence[str]) -> int:
-    args: Any = parse(Score, argv, "bench score", SCORE, scoring=Scoring())
+    args: Any = parse(ScoreOptions, argv, "bench score", SCORE, scoring=Scoring())
     with checking():
-        check(args.scoring)
-        found = score(gather([args.folder]), args.scoring, args.folder)
-    for record in {
-        (r["metric"], r["reason"]): r for r in found if r["status"] == "missing"
-    }.values():
-        say(f"missing: {record['metric']}: {record['reason']}")
+        check_scoring(args.scoring)
+        found = score(collect([args.folder]), args.scoring, args.folder)
+    missing = []
+    for record in found:
+        if record["status"] == "missing":
+            missing.append(f"missing: {record['metric']}: {record['reason']}")
+    for line in dict.fromkeys(missing):  # a reason that all methods share is told once
+        say(line)
     say(f"Scores: {args.folder / 'scores'}")
     return 0
 
 
-def check(options: Scoring) -> None:
-    """Raise unless the files that were given are there.
+def check_scoring(options: Scoring) -> None:
+    """Raise unless the device and the files that were given are there.
 
     Raises:
         ValueError: naming the option and the file.
@@ -119,7 +123,7 @@ def check(options: Scoring) -> None:
         path = getattr(options, name)
         if path is not None and not path.is_file():
             raise ValueError(f"--{name} {path} does not exist. A file is expected.")
-    for name in OWN:
+    for name in FUNCTIONS:
         spec = getattr(options, name)
         if spec is not None and not Path(spec.rpartition(":")[0]).is_file():
             raise ValueError(

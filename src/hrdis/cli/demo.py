@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from hrdis import images, uncertainty
+from hrdis.checkpoints import load_prior
 from hrdis.driver import solve
 from hrdis.metrics import psnr
-from hrdis.priors import Prior, load_prior
+from hrdis.presets import choose
+from hrdis.priors import Prior
 from hrdis.problem import measure
-from hrdis.solvers import preset
+from hrdis.solvers import HRDIS
 from hrdis.tasks import TASKS
 
 from .parsing import checking, parse
@@ -64,7 +66,7 @@ def restore(name: str, truth: Tensor, prior: Prior, seed: int) -> tuple[Tensor, 
     h, w = truth.shape[-2:]
     A = task.build(h, w, seed, 0)
     problem = measure(A, truth, seeds=[seed])
-    _, solver = preset("hrdis", task.presets, prior.presets)
+    solver = choose(HRDIS, task.presets, tuned=prior.presets).settings
     with bar(len(solver.times(prior.schedule)) - 1, f"{name}: network calls") as advance:
         result = solve(solver, prior, problem, seeds=[seed], on_step=lambda _: advance())
     smooth = "bicubic, moved to explain it" if name.startswith("sr") else "biharmonic fill"

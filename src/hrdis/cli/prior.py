@@ -1,8 +1,8 @@
-"""``hrdis prior``: the diffusion models at hand, and those that can be had."""
+"""``hrdis prior``: list, show, add, fetch and check priors."""
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from textwrap import fill
@@ -14,12 +14,28 @@ from rich.console import Console
 from rich.markdown import Markdown
 from torch import Tensor
 
-from hrdis import fetch, images
+from hrdis import images
 from hrdis.check import check_prior
+from hrdis.checkpoints import (
+    FOLDERS,
+    LOADERS,
+    Card,
+    FetchError,
+    File,
+    all_cards,
+    embedded_folder,
+    fetch_model,
+    fetch_prior,
+    find_card,
+    is_id,
+    load_prior,
+    model_card,
+    save_card,
+    verify,
+)
+from hrdis.checkpoints.cards import NAME, SHA256, card_file, pins, today
 from hrdis.devices import pick_device
-from hrdis.priors import cards, load_prior
-from hrdis.priors.checkpoints import LOADERS, card, embedded_folder
-from hrdis.priors.hub import is_id
+from hrdis.files import sha256
 
 from .parsing import checking, fail, parse
 from .progress import byte_bar, say
@@ -44,9 +60,6 @@ without `get`, and nothing at all if HRDIS_OFFLINE=1. No file runs code when it 
 whose hash nobody published is pinned: the first one seen is noted, and another one under its name
 is refused. Exit status: 0, 1 for a failed check or download, 2 for bad input.
 """
-
-
-FOLDERS = ("diffusers", "edm", "consistency")  # schemes of a folder, which the hub has too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,102 +90,83 @@ class PriorCommand:
 
 def main(argv: Sequence[str]) -> int:
     args: Any = parse(PriorCommand, argv, "prior", HELP)
+    actions = {"list": _list, "show": _show, "add": _add, "get": _get, "check": _check}
     try:
-        return int(
-            {"list": _list, "show": _show, "add": _add, "get": _get, "check": _check}[args.action](
-                args
-            )
-        )
-    except fetch.FetchError as error:
+        return actions[args.action](args)
+    except FetchError as error:
         return fail("prior", error, 1)
 
 
 def _list(args: Any) -> int:
     console = Console(highlight=False, soft_wrap=True)
     with checking():
-        known = cards.cards()
+        known = all_cards()
         size = (embedded_folder() / "diffusion_pytorch_model.safetensors").stat().st_size
     console.print(
         f"{'default':<20} here     {size / 1e6:>7.1f} MB  the model inside the package: "
         "photographs of any size"
     )
-    for name, each in known.items():
-        size = (
-            sum((each.folder / f.name).stat().st_size for f in each.files)
-            if each.here
-            else each.roughly or 0
-        )
+    for name, card in known.items():
+        size = card.bytes_here if card.here else card.roughly or 0
         amount = f"{size / 1e6:>7.0f} MB" if size else " " * 10
-        console.print(
-            f"{name:<20} {'here    ' if each.here else 'not here'} {amount}  {each.about}",
-            markup=False,
-        )
+        place = "here    " if card.here else "not here"
+        console.print(f"{name:<20} {place} {amount}  {card.about}", markup=False)
     console.print(f"{'FOLDER':<20} made by `hrdis train` or diffusers")
     console.print(
         f"{'SCHEME:PATH':<20} a checkpoint file or folder of a known kind; the schemes are"
     )
+    indent = 21 * " "
+    schemes = ", ".join(LOADERS)
     console.print(
-        fill(
-            ", ".join(LOADERS),
-            100,
-            initial_indent=21 * " ",
-            subsequent_indent=21 * " ",
-            break_on_hyphens=False,
-        )
+        fill(schemes, 100, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
     )
     return 0
 
 
 def _show(args: Any) -> int:
     with checking():
-        found = cards.find(args.name)
-        text = card(args.name) if found is None else _text(found)
+        card = find_card(args.name)
+        text = model_card(args.name) if card is None else _markdown(card)
     Console(highlight=False).print(Markdown(text))
     return 0
 
 
-def _text(found: cards.Card) -> str:
-    """A card as Markdown."""
-    pinned = cards.pins(found)
+def _markdown(card: Card) -> str:
+    """Render a card as Markdown."""
     rows = {
-        "origin": found.origin, "licence": found.licence, "trained on": found.data,
-        "schedule": found.schedule,
-        "predicts": found.prediction, "image size": found.size and f"{found.size} pixels",
-        "parameters": found.parameters, "classes": found.classes, "loads as": found.target,
+        "origin": card.origin, "licence": card.licence, "trained on": card.data,
+        "schedule": card.schedule,
+        "predicts": card.prediction, "image size": card.size and f"{card.size} pixels",
+        "parameters": card.parameters, "classes": card.classes, "loads as": card.target,
     }  # fmt: skip
-    lines = [f"# {found.name}", "", found.about, "", *(f"- {k}: {v}" for k, v in rows.items() if v)]
-    for file in found.files:
-        pin = pinned.get(file.name)
-        sha = f"{file.sha256} ({found.hash_source})" if file.sha256 else "none published"
-        sha += f"; pinned {pin['date']}: {pin['sha256']}" if pin else ""
-        here = (
-            "here"
-            if (found.folder / file.name).is_file()
-            else f"not here: `hrdis prior get {found.name}`"
-        )
-        lines.append(f"- {file.name}: {file.url or found.folder}; SHA-256 {sha}; {here}")
+    lines = [f"# {card.name}", "", card.about, ""]
+    for key, value in rows.items():
+        if value:
+            lines.append(f"- {key}: {value}")
+    pinned, missing = pins(card), card.missing
+    for file in card.files:
+        digest = f"{file.sha256} ({card.hash_source})" if file.sha256 else "none published"
+        if file.name in pinned:
+            digest += f"; pinned {pinned[file.name]['date']}: {pinned[file.name]['sha256']}"
+        place = f"not here: `hrdis prior get {card.name}`" if file in missing else "here"
+        lines.append(f"- {file.name}: {file.url or card.folder}; SHA-256 {digest}; {place}")
     return "\n".join(lines) + "\n"
 
 
 def _get(args: Any) -> int:
     scheme, _, where = args.name.rpartition(":")
-    if (
-        is_id(where)
-        and (scheme or "diffusers") in FOLDERS
-        and not Path(where).expanduser().exists()
-    ):
-        return _get_model(where, scheme or "diffusers")
+    scheme = scheme or "diffusers"
+    if is_id(where) and scheme in FOLDERS and not Path(where).expanduser().exists():
+        return _get_model(where, scheme)
     with checking():
-        found = _known(args.name)
+        card = _card_to_fetch(args.name)
     try:
         with byte_bar() as report:
-            said = fetch.get(found, report)
+            lines = fetch_prior(card, report)
     except ValueError as error:
         return fail("prior", error, 1)
     say(
-        "\n".join(said)
-        if said
-        else f"{found.name} is here already, and is what its card says: {found.folder}"
+        "\n".join(lines) or f"{card.name} is here already, and is what its card says: {card.folder}"
     )
     return 0
 
@@ -180,128 +174,122 @@ def _get(args: Any) -> int:
 def _get_model(repo: str, scheme: str) -> int:
     """Fetch a model of the hub."""
     try:
-        said = fetch.get_model(repo, scheme)
+        lines = fetch_model(repo, scheme)
     except ValueError as error:
         return fail("prior", error, 1)
-    say(
-        "\n".join(said)
-        if said
-        else f"{repo} is here already, as it was pinned. Load it: {scheme}:{repo}"
-    )
+    say("\n".join(lines) or f"{repo} is here already, as it was pinned. Load it: {scheme}:{repo}")
     return 0
 
 
-def _known(name: str) -> cards.Card:
-    found = cards.find(name)
+def _card_to_fetch(name: str) -> Card:
     if name == "default":
         raise ValueError(
             "The default prior comes with the package. Another name is expected: hrdis prior get "
             "ffhq256"
         )
-    if found is None:
+    card = find_card(name)
+    if card is None:
         raise ValueError(
             f"There is no card {name!r}. A name of `hrdis prior list` is expected, the id of a "
             "model of the hub (diffusers:google/ddpm-celebahq-256), or: hrdis prior add"
         )
-    return found
+    return card
 
 
 def _add(args: Any) -> int:
     with checking():
-        made = _made(args)
-        file = cards.home() / "cards" / f"{made.name}.json"
-        cards.write(file, asdict(made))
-    say(
-        f"Wrote {file}. "
-        + (f"Fetch it: hrdis prior get {made.name}" if not made.path else f"Load it: {made.name}")
-    )
+        card = _new_card(args)
+        file = save_card(card)
+    lines = [f"Wrote {file}."]
+    if card.path:
+        lines.append(f"Load it: {card.name}")
+    else:
+        lines.append(f"Fetch it: hrdis prior get {card.name}")
+    if card.origin.startswith("http:") and not card.files[0].sha256:
+        lines.append(
+            "Its address is not encrypted and its hash is not known: anybody on the way can swap "
+            "the file. Use https, or --sha256."
+        )
+    say(" ".join(lines))
     return 0
 
 
-def _made(args: Any) -> cards.Card:
-    """The card of a user's own file, folder or address."""
+def _new_card(args: Any) -> Card:
+    """Make the card of a user's own file, folder or address."""
     scheme, _, rest = args.source.partition(":")
     if scheme not in LOADERS or not rest:
         raise ValueError(
             f"The source is {args.source!r}. SCHEME:PATH or SCHEME:URL is expected, with one of "
             f"{', '.join(LOADERS)}: hrdis prior add mine diffusers:/w/folder"
         )
-    if not re.fullmatch(cards.NAME, args.name):
+    if not re.fullmatch(NAME, args.name):
         raise ValueError(
             f"The name is {args.name!r}. Lower-case letters, digits, '.', '_' and '-' are expected."
         )
-    if args.name == "default" or cards.find(args.name):
-        where = cards.home() / "cards" / f"{args.name}.json"
+    if args.name == "default" or find_card(args.name):
         raise ValueError(
-            f"There is a prior {args.name!r} already. Take another name, or remove {where}."
+            f"There is a prior {args.name!r} already. Take another name, or remove "
+            f"{card_file(args.name)}."
         )
-    if args.sha256 and not re.fullmatch(cards.SHA256, args.sha256.lower()):
+    expected = args.sha256.lower()
+    if expected and not re.fullmatch(SHA256, expected):
         raise ValueError(f"--sha256 is {args.sha256!r}. 64 hexadecimal digits are expected.")
-    common = dict(
-        name=args.name, scheme=scheme, licence=args.licence, about=f"added {cards.today()}"
-    )
+    common = dict(name=args.name, scheme=scheme, licence=args.licence, about=f"added {today()}")
     if re.match("https?://", rest):
         name = unquote(Path(urlsplit(rest).path).name) or "weights"
-        entry = cards.File(name=name, url=rest, sha256=args.sha256.lower() or None)
-        return cards.Card(**common, files=(entry,), load=name, origin=rest)
+        file = File(name=name, url=rest, sha256=expected or None)
+        return Card(**common, files=(file,), load=name, origin=rest)
     path = Path(rest).expanduser().resolve()
+    own = dict(**common, hash_source="when added")
     if path.is_file():
-        digest = cards.sha256(path)
-        if args.sha256 and digest != args.sha256.lower():
+        digest = sha256(path)
+        if expected and digest != expected:
             raise ValueError(
-                f"The SHA-256 of {path} is {digest}, --sha256 says {args.sha256.lower()}. Nothing "
-                "added."
+                f"The SHA-256 of {path} is {digest}, --sha256 says {expected}. Nothing added."
             )
-        entry = cards.File(name=path.name, sha256=digest, bytes=path.stat().st_size)
-        return cards.Card(
-            **common,
-            files=(entry,),
-            load=path.name,
-            path=str(path.parent),
-            hash_source="when added",
-        )
+        file = File(name=path.name, sha256=digest, bytes=path.stat().st_size)
+        return Card(**own, files=(file,), load=path.name, path=str(path.parent))
     if not path.is_dir():
         raise ValueError(
             f"There is no {path}. A file, a folder or an address is expected: "
             f"{scheme}:/w/weights.pt"
         )
-    if args.sha256:
+    if expected:
         raise ValueError(f"--sha256 is given, but {path} is a folder. A hash belongs to one file.")
-    kept = (
-        f
-        for f in sorted(path.rglob("*"))
-        if f.suffix in (".json", ".safetensors", ".bin") and f.is_file()
-    )
-    files = tuple(
-        cards.File(name=f.relative_to(path).as_posix(), sha256=cards.sha256(f)) for f in kept
-    )
+    files = []
+    for entry in sorted(path.rglob("*")):
+        name = entry.relative_to(path).as_posix()
+        # Hidden files are notes of other programs, such as those of `hf download`.
+        hidden = any(part.startswith(".") for part in Path(name).parts)
+        if entry.suffix in (".json", ".safetensors", ".bin") and entry.is_file() and not hidden:
+            files.append(File(name=name, sha256=sha256(entry)))
     if not files:
         raise ValueError(
             f"{path} holds no weights. A folder made by `hrdis train` or diffusers is expected."
         )
-    return cards.Card(**common, files=files, path=str(path), hash_source="when added")
+    return Card(**own, files=tuple(files), path=str(path))
 
 
 def _check(args: Any) -> int:
     with checking():
-        found = cards.find(args.name)
+        card = find_card(args.name)
         prior = load_prior(args.name, label=args.label, device=pick_device(args.device))
         if prior.latent:
             raise ValueError(
                 f"{args.name} works in latents, and check tries pictures. A prior of pictures is "
                 "expected."
             )
-        size = args.size or (found.size if found and found.size else 128)
+        size = args.size or (card and card.size) or 128
         x = _pictures(args.photos, size, prior.channels)
-        report = check_prior(prior, x.to(pick_device(args.device)), found)
+        report = check_prior(prior, x.to(pick_device(args.device)), card)
     console = Console(highlight=False)
     styles = {"ok  ": "green", "FAIL": "bold red", "All ": "green"}
-    if found:
-        hashes = ", ".join(
-            f"{name} {digest[:16]}..." for name, digest in cards.verify(found).items()
-        )
+    if card:
+        hashes = [f"{name} {digest[:16]}..." for name, digest in verify(card).items()]
         console.print(
-            f"files as published, added or pinned: {hashes}", markup=False, soft_wrap=True
+            f"files as published, added or pinned: {', '.join(hashes)}",
+            markup=False,
+            soft_wrap=True,
         )
     for line in str(report).splitlines():
         console.print(line, style=styles.get(line[:4]), markup=False, soft_wrap=True)
@@ -311,15 +299,16 @@ def _check(args: Any) -> int:
 def _pictures(
     folder: Path | None, size: int, channels: tuple[int, ...] | None, most: int = 8
 ) -> Tensor:
-    """Up to ``most`` pictures of that size, from their middle; larger ones are made smaller for a
-    prior's size.
+    """Read up to ``most`` pictures, cropped to a size in their middle; larger ones are made smaller
+    first for a prior's own size.
     """
     import torch
 
     where = folder or Path(str(resources.files("hrdis") / "pictures"))
-    files = [
-        f for f in sorted(where.glob("*")) if f.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp")
-    ]
+    files = []
+    for file in sorted(where.glob("*")):
+        if file.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"):
+            files.append(file)
     found = []
     for file in files[:most]:
         x = images.load(file)

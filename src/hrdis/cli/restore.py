@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from hrdis.priors.checkpoints import presets_of
+from hrdis import presets
+from hrdis.checkpoints import presets_of
 from hrdis.restoration import FileOptions, plugin, prepare
-from hrdis.solvers import SOLVERS, preset
+from hrdis.solvers import SOLVERS
 from hrdis.tasks import TASKS
 
 from .parsing import checking, choose, fail, number, parse, peek
@@ -49,15 +50,15 @@ def main(argv: Sequence[str]) -> int:
     solver = choose("solver", peek(argv, "--solver", TASKS[task].solver), SOLVERS)
     with checking():
         noise = number(peek(argv, "--noise", "0"), "--noise")
-    key, settings = preset(
-        solver, TASKS[task].presets, presets_of(peek(argv, "--prior", "default")), noise
-    )
-    args: Any = replace(parse(FileOptions, argv, "restore", HELP, settings=settings), solver=solver)
+        tuned = presets_of(peek(argv, "--prior", "default"))
+        choice = presets.choose(SOLVERS[solver][0], TASKS[task].presets, noise, tuned=tuned)
+    args: Any = parse(FileOptions, argv, "restore", HELP, settings=choice.settings)
+    args = replace(args, solver=solver)
     with checking(), waiting("reading the picture and loading the model"):
-        job = prepare(args, args.settings, preset=key)
+        job = prepare(args, args.settings, choice=choice)
     say(
-        f"{args.task or args.operator} with {args.solver} (preset {key or 'none'}), {job.calls} "
-        "network calls a sample"
+        f"{args.task or args.operator} with {args.solver} (preset {choice.row or 'none'}), "
+        f"{job.calls} network calls a sample"
     )
     try:
         with bar(job.steps, "steps") as advance:

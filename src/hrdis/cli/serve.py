@@ -1,27 +1,32 @@
 """``hrdis serve``: the web page."""
 
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from hrdis.checkpoints import load_prior
 from hrdis.devices import Precision, pick_device
-from hrdis.priors import load_prior
 
 from .parsing import BadInput, checking, parse
 from .progress import say
+from .streams import tolerant_stderr
 
 HELP = """\
-Open a web page on which pictures are restored: drop one, paint over the damage, compare, take it
-home.
+Open a web page on which pictures are restored: drop one, paint over the damage, compare, download
+it.
 
 Examples:
   hrdis serve                                   (http://127.0.0.1:7860, for this machine only)
   hrdis serve --host 0.0.0.0 --port 8080        (for everybody who can reach this machine)
   hrdis serve --prior my-prior --device cuda
 
-Nothing leaves the machine. Restorations run one after the other. There is no password and no
-encryption: open the page to a network (--host) only if everybody on it may use it, or put a proxy
-with both before it.
+Nothing leaves the machine, and nothing of a visitor stays on it: files are removed after a day and
+when the page ends. Restorations run one after the other. There is no password and no encryption:
+open the page to a network (--host) only if everybody on it may use it, or put a proxy with both
+before it, and name what the proxy is called (--name).
 """
 
 
@@ -35,18 +40,22 @@ class Serve:
     """
     port: int = 7860
     """The port to listen at."""
+    name: tuple[str, ...] = ()
+    """Names by which the page is reached besides --host and localhost: those of a proxy before it.
+    With a name, or on localhost, requests under any other name are refused.
+    """
     prior: tuple[str, ...] = ()
     """Models to offer, beside the one inside the package and those of `hrdis prior list` that are
     here; names as those of `hrdis restore --prior`. The first is what the page starts with.
     """
     device: str = "auto"
-    """Where the network runs: auto, cpu, cuda, cuda:1, mps."""
+    """Device the network runs on: auto, cpu, cuda, cuda:1, mps."""
     precision: Precision = "fp32"
     """Precision of the network; bf16 and fp16 are faster on some machines, and change the last
     digits.
     """
     queue: int = 16
-    """How many restorations may wait; more are refused with a message."""
+    """Number of restorations that may wait; more are refused with a message."""
     browser: bool = False
     """Open the page in a browser."""
 
@@ -69,22 +78,49 @@ def main(argv: Sequence[str]) -> int:
         raise BadInput(
             "the page needs gradio, which is not installed: pip install 'hrdis[web]'"
         ) from None
-    from hrdis.web.serve import serve
-    from hrdis.web.work import Workshop
+    from hrdis.web.app import serve
+    from hrdis.web.jobs import JobRunner
 
     with checking():
-        workshop = Workshop(args.device, args.precision)
+        runner = JobRunner(args.device, args.precision, queue=args.queue)
         page = serve(
-            workshop,
+            runner,
             args.prior,
             host=args.host,
             port=args.port,
-            queue=args.queue,
+            names=args.name,
             browser=args.browser,
         )
-    try:
+    received: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        received.append(number)
+        page.end()
+
+    with page, tolerant_stderr(), handled(end):
         say(f"The page is at {page.address}. Ctrl-C ends it.")
         page.wait()
-    except KeyboardInterrupt:
-        page.close()
-    return 0
+    # Ctrl-C is how a page is ended; the others tell whoever sent them that they worked.
+    ended_by = received[0] if received else signal.SIGINT
+    return 0 if ended_by == signal.SIGINT else 128 + ended_by
+
+
+@contextmanager
+def handled(handler: Callable[[int, object], None]) -> Iterator[None]:
+    """Handle Ctrl-C, a batch system's SIGTERM and a terminal that was closed.
+
+    Without it the files of visitors would stay. A second signal ends the process at once.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread gets signals
+        return
+    before = {}
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None:  # Windows has no SIGHUP
+            before[number] = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

@@ -9,6 +9,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from hrdis.presets import embedded
 from hrdis.solvers import SOLVERS, Solver
 
 from .parsing import choose, parse
@@ -70,7 +71,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _one(console: Console, name: str) -> None:
-    cls, presets = SOLVERS[name]
+    cls, paper = SOLVERS[name]
+    presets = paper | embedded().of(cls)
     usual = cls()
     names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     print_ = partial(console.print, markup=False)

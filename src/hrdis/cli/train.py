@@ -19,6 +19,7 @@ from hrdis.training.train import train
 
 from .parsing import BadInput, choose, fail, parse, peek
 from .progress import console, say
+from .streams import tolerant_stderr
 
 HELP = """\
 Train a prior on a folder of pictures (and generated ones), or go on with a training that was
@@ -29,6 +30,8 @@ Examples:
   hrdis train photos/ -o my-prior --max-minutes 55   in pieces: the same command goes on
   hrdis train photos/ -o shipped --resume my-prior --hours 1 --decay 1
                                                 from a run: let the rate fall now
+  hrdis train faces/ -o faces-prior --start-from default --hours 1
+                                                from the weights of another prior
   hrdis restore small.png --task sr4 --prior my-prior -o large.png
 
 OUT receives the prior, a model card, the log, curves and sample sheets as it learns. Ctrl-C and
@@ -51,6 +54,13 @@ class Train:
 def main(argv: Sequence[str]) -> int:
     device = choose("device", peek(argv, "--device", "auto"), ("auto", "cpu", "cuda"))
     args: Any = parse(Train, argv, "train", HELP, settings=preset(device))  # type: ignore[arg-type]
+    # Hours of work do not end because nobody reads the progress any more.
+    with tolerant_stderr():
+        return run(args)
+
+
+def run(args: Any) -> int:
+    """Train with the options of the command and show the progress; return the exit status."""
     columns = (
         BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
         TextColumn("{task.fields[figures]}"),
@@ -63,11 +73,9 @@ def main(argv: Sequence[str]) -> int:
         task = progress.add_task("", total=1.0, figures="starting")
 
         def report(r: Report) -> None:
-            left = (
-                f"{r.seconds_left / 3600:.1f} h"
-                if r.seconds_left > 5400
-                else f"{r.seconds_left / 60:.0f} min"
-            )
+            left = f"{r.seconds_left / 60:.0f} min"
+            if r.seconds_left > 5400:
+                left = f"{r.seconds_left / 3600:.1f} h"
             progress.update(
                 task, completed=r.share,
                 figures=(
@@ -85,9 +93,8 @@ def main(argv: Sequence[str]) -> int:
             out = train(args.folder, args.output, args.settings, report, stop)
         except (ValueError, TypeError) as error:
             raise BadInput(for_command(str(error).split("\n")[0])) from error
-        except (
-            RuntimeError
-        ) as error:  # it diverged, or does not learn: the fault of the run, not of the options
+        # It diverged, or does not learn: the fault of the run, not of the options.
+        except RuntimeError as error:
             return fail("train", str(error).split("\n")[0], 1)
     if stop.is_set():
         say(f"Ended by SIGTERM; everything is saved in {out}. The same command goes on.")

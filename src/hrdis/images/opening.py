@@ -56,7 +56,7 @@ DEPTH, WHITE_IS_ZERO, FILE, NOTES = (
 
 @contextmanager
 def open_image(source: str | Path | bytes) -> Iterator["Image.Image"]:
-    """Open and decode a picture by its content, as one of `FORMATS`; use it in a ``with``
+    """Open and decode a picture by its content, as one of ``FORMATS``; use it in a ``with``
     statement.
 
     Args:

@@ -94,7 +94,7 @@ def read_numbers(path: str | Path) -> np.ndarray:
 
 
 def from_pil(image: "Image.Image") -> Picture:
-    """Convert one of Pillow's images, of any mode in `KINDS`.
+    """Convert one of Pillow's images, of any mode in ``KINDS``.
 
     Raises:
         ValueError: if it holds numbers that are no picture in [0, 1].

@@ -1,4 +1,4 @@
-"""azula's denoisers as priors, by what they can do; the package itself is not needed."""
+"""azula's denoisers as priors; they are recognised by their methods, without importing azula."""
 
 import math
 from typing import Any
@@ -7,15 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from ..schedule import Schedule
+from .base import ADAPTERS
 from .denoiser import DenoiserPrior
-from .wrappers import check_call, uncopied, unwrapped
+from .networks import check_call, uncopied, unwrapped
 
 
 def is_azula(value: object) -> bool:
-    """Whether a value is a denoiser as azula has them: a module with a schedule that is called with
-    a time.
-    """
-    return isinstance(value, nn.Module) and callable(getattr(value, "schedule", None))
+    """Return True for an azula denoiser, wrapped or not: a module with ``schedule(t)``."""
+    return isinstance(value, nn.Module) and callable(getattr(unwrapped(value), "schedule", None))
 
 
 def from_azula(
@@ -27,23 +26,22 @@ def from_azula(
     channels: tuple[int, ...] | None = None,
     name: str = "azula",
 ) -> DenoiserPrior:
-    """An azula denoiser as a prior: ``denoiser(x_t, t).mean`` at the t whose noise over signal is
-    that of our time.
+    """Convert an azula denoiser to a prior.
 
-    azula's x_t = alpha_t x0 + sigma_t n with t in [0, 1]: D(x, s) is the mean at alpha_t x, where
-    sigma_t / alpha_t = s, found by bisection; the ratio grows with t in every schedule of azula.
-    Images are in [-1, 1] in both.
+    azula has x_t = alpha_t x0 + sigma_t n with t in [0, 1]. D(x, s) is ``denoiser(alpha_t x,
+    t).mean`` at the t with sigma_t / alpha_t = s, found by bisection; the ratio grows with t in
+    every schedule of azula. Images are in [-1, 1] in both libraries.
 
     Args:
         denoiser: called with x_t (b, c, h, w) and t (); ``denoiser.schedule(t)`` gives (alpha_t,
             sigma_t).
-        schedule: which levels our times stand for; linear by default.
-        sigma_min, sigma_max: the levels the network knows; by default all of its schedule.
+        schedule: schedule of the prior's times; linear by default.
+        sigma_min, sigma_max: range of levels it was trained on; by default all of its schedule.
         channels: image channels it accepts; None for any.
-        name: for records and messages.
+        name: name for records and messages.
 
     Raises:
-        TypeError: if it is no such denoiser.
+        TypeError: if it is not such a denoiser.
         ValueError: if the noise does not grow with t.
 
     Cost:
@@ -67,44 +65,58 @@ def from_azula(
             f"The noise over signal of the denoiser's schedule is {low:g} at t = 0 and {high:g} at "
             "t = 1. One that grows with t is expected."
         )
+    if sigma_min is not None:
+        low = max(sigma_min, low)
+    if sigma_max is not None:
+        high = min(sigma_max, high)
     return DenoiserPrior(
-        AtLevel(denoiser),
+        AzulaDenoiser(denoiser),
         schedule,
-        sigma_min=low if sigma_min is None else max(sigma_min, low),
-        sigma_max=high if sigma_max is None else min(sigma_max, high),
+        sigma_min=low,
+        sigma_max=high,
         channels=channels,
         name=name,
     )
 
 
-class AtLevel(nn.Module):
-    """D(x, sigma) of an azula denoiser, one level for all images."""
+class AzulaDenoiser(nn.Module):
+    """Denoiser D(x, sigma) of an azula denoiser, with one level for all images."""
 
     def __init__(self, denoiser: nn.Module):
         super().__init__()
         self.denoiser = denoiser
-        self.found: dict[float, float] = {}  # level to time: a run asks for the same few
+        self.times: dict[float, float] = {}  # by level: a run asks for the same few
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         level = float(sigma[0])
-        if level not in self.found:
-            self.found[level] = _time(self.denoiser, level)
-        t = torch.tensor(self.found[level], dtype=x.dtype, device=x.device)
+        if level not in self.times:
+            self.times[level] = _time(self.denoiser, level)
+        t = torch.tensor(self.times[level], dtype=x.dtype, device=x.device)
         alpha, _ = self.denoiser.schedule(t)  # type: ignore[operator]
         mean: Tensor = self.denoiser(alpha * x, t).mean
         return mean.to(x.dtype)
 
 
 def _level(denoiser: Any, t: float) -> float:
-    """sigma_t / alpha_t in float64; infinite where there is no signal."""
-    alpha, sigma = (float(part) for part in denoiser.schedule(torch.tensor(t, dtype=torch.float64)))
+    """Return sigma_t / alpha_t in float64; infinity where there is no signal."""
+    alpha, sigma = map(float, denoiser.schedule(torch.tensor(t, dtype=torch.float64)))
     return sigma / alpha if alpha > 0 else math.inf
 
 
 def _time(denoiser: Any, level: float) -> float:
-    """The t whose noise over signal is ``level``, to the last bit or so."""
+    """Return the t whose noise-to-signal ratio is ``level``, by bisection to about the last bit."""
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if _level(denoiser, middle) < level else (low, middle)
+        if _level(denoiser, middle) < level:
+            low = middle
+        else:
+            high = middle
     return (low + high) / 2
+
+
+def _from_wrapped(denoiser: nn.Module) -> DenoiserPrior:
+    return from_azula(unwrapped(denoiser))
+
+
+ADAPTERS.append((is_azula, _from_wrapped))

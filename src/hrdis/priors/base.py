@@ -1,14 +1,17 @@
-"""What a diffusion prior is: a schedule and a noise estimate."""
+"""Base class of diffusion priors, the adapters of other libraries' objects, and priors that wrap
+another one.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from copy import copy
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from ..operators.base import Shape
+from ..presets import Presets
 from ..problem import Problem
 from ..schedule import Schedule
 
@@ -19,8 +22,7 @@ class _Estimates(NamedTuple):
 
 
 class Prediction(_Estimates):
-    """Two forms of one estimate: x_t = sqrt(alpha_bar) x0_hat + sqrt(1 - alpha_bar) eps; unpacks as
-    this pair.
+    """Two forms of one estimate, x_t = sqrt(alpha_bar) x0_hat + sqrt(1 - alpha_bar) eps, as a pair.
 
     Args:
         x0_hat, eps: (b, c, h, w).
@@ -37,10 +39,14 @@ class Prediction(_Estimates):
 
     @classmethod
     def of(cls, found: object, name: str) -> "Prediction":
-        """What the prior of that name gave, which may be a plain pair.
+        """Convert the return value of a prior to a Prediction.
+
+        Args:
+            found: the value, which may be a plain pair.
+            name: name of the prior, for the message.
 
         Raises:
-            TypeError: if it is no pair.
+            TypeError: if it is not a pair.
         """
         if not isinstance(found, tuple) or len(found) != 2:
             raise TypeError(
@@ -50,26 +56,27 @@ class Prediction(_Estimates):
         return found if isinstance(found, Prediction) else cls(*found)
 
     def map(self, f: Callable[[Tensor], Tensor]) -> "Prediction":
-        """f of each part."""
+        """Apply f to each part."""
         return Prediction(f(self.x0_hat), f(self.eps), None if self.v is None else f(self.v))
 
 
 class Prior(nn.Module, ABC):
-    """A diffusion model of images, of any size unless its docstring says otherwise.
+    """Interface of diffusion models of images, of any size unless a prior's docstring says
+    otherwise.
 
-    One that models something else (`LatentPrior`) says how problems come into its space, by `pull`,
-    and pictures out of it, by `picture`; solvers then work in that space, and the driver turns what
-    they find into pictures.
+    A prior that models something other than images, as `LatentPrior` does, converts problems to its
+    space by `pull` and solutions to images by `picture`; solvers work in that space, and the driver
+    converts what they return.
 
     Attributes:
-        schedule: how noise grows with t.
-        channels: image channels the prior accepts; None means any.
-        name: for records and messages.
-        latent: whether it models something else than the pictures themselves.
-        classes: how many classes a class-conditional model was trained with; None for all others.
+        schedule: the noise levels of the times t.
+        channels: image channels the prior accepts; None for any.
+        name: name for records and messages.
+        latent: True if it models something other than images.
+        classes: number of classes a class-conditional model was trained with; None for all others.
         label: the class of all images, 0 to classes - 1; see `labelled`.
-        presets: which solver presets fit, e.g. "default" for the rows "...@default"; empty for the
-            papers' own.
+        presets: settings of solvers that were tuned for it (`hrdis.presets.read`); None without,
+            where the papers' are taken.
     """
 
     schedule: Schedule
@@ -78,22 +85,21 @@ class Prior(nn.Module, ABC):
     latent: bool = False
     classes: int | None = None
     label: int | None = None
-    presets: str = ""
+    presets: Presets | None = None
 
     def __repr__(self) -> str:
-        """One line: what it is, not its layers; those are in ``print(prior.network)`` and the
-        like.
-        """
-        first = next(self.parameters(), None)
+        """Describe the prior in one line, without its layers (``print(prior.network)``)."""
+        parameters = list(self.parameters())
         about = [repr(self.name), repr(getattr(self, "schedule", None))]
-        if first is not None:
-            count = sum(p.numel() for p in self.parameters())
-            about += [
-                f"{count / 1e6:.3g} M parameters",
-                f"{str(first.dtype).removeprefix('torch.')} on {first.device}",
-            ]
-        about += [f"label={self.label} of {self.classes}"] if self.classes is not None else []
-        return f"{type(self).__name__}({', '.join([*about, *filter(None, [self.extra_repr()])])})"
+        if parameters:
+            count = sum(parameter.numel() for parameter in parameters)
+            dtype = str(parameters[0].dtype).removeprefix("torch.")
+            about += [f"{count / 1e6:.3g} M parameters", f"{dtype} on {parameters[0].device}"]
+        if self.classes is not None:
+            about.append(f"label={self.label} of {self.classes}")
+        if self.extra_repr():
+            about.append(self.extra_repr())
+        return f"{type(self).__name__}({', '.join(about)})"
 
     @abstractmethod
     def forward(self, x_t: Tensor, t: int) -> Prediction:
@@ -108,21 +114,21 @@ class Prior(nn.Module, ABC):
         """
 
     def pull(self, problem: Problem) -> Problem:
-        """The problem in the prior's space; by default that of pictures, and the problem itself."""
+        """Return the problem in the space that the prior models; by default the problem itself."""
         return problem
 
     def picture(self, x: Tensor, shape: Shape) -> Tensor:
-        """The pictures of a shape (b, c, h, w) that x, of the prior's space, stands for; by default
-        x itself.
-        """
+        """Convert x from the prior's space to images of shape (b, c, h, w); by default x itself."""
         return x
 
     def labelled(self, label: int | None) -> Self:
-        """This prior, told that every image is of one class; the weights are shared, None takes the
-        label away.
+        """Return this prior for images of one class; the weights are shared.
+
+        Args:
+            label: the class, 0 to classes - 1; None for no class.
 
         Raises:
-            ValueError: if the model knows no classes, or not this one.
+            ValueError: if the model was trained without classes, or without this one.
         """
         if label is not None and self.classes is None:
             raise ValueError(
@@ -140,10 +146,10 @@ class Prior(nn.Module, ABC):
         return other
 
     def check_label(self) -> None:
-        """Raise unless a class-conditional model has been told the class.
+        """Raise if the prior is class-conditional and has no label.
 
         Raises:
-            ValueError: if it has not.
+            ValueError: naming the classes.
         """
         if self.classes is not None and self.label is None:
             raise ValueError(
@@ -153,6 +159,59 @@ class Prior(nn.Module, ABC):
             )
 
     def labels_of(self, x: Tensor) -> Tensor | None:
-        """The label of each image, (b,), for the network; None where it knows no classes."""
+        """Return the label of each image, (b,), for the network; None without classes."""
         self.check_label()
         return None if self.label is None else torch.full((len(x),), self.label, device=x.device)
+
+
+class WrappedPrior(Prior):
+    """Base of priors that run another one, and take their schedule, channels, name, classes and
+    space from it.
+
+    Args:
+        prior: the prior that is run; `prior` afterwards.
+    """
+
+    prior: Prior
+
+    def __init__(self, prior: Prior):
+        super().__init__()
+        self.prior = prior
+        self.schedule, self.channels, self.name = prior.schedule, prior.channels, prior.name
+        self.latent, self.presets = prior.latent, prior.presets
+        self.classes, self.label = prior.classes, prior.label
+
+    def pull(self, problem: Problem) -> Problem:
+        return self.prior.pull(problem)
+
+    def picture(self, x: Tensor, shape: Shape) -> Tensor:
+        return self.prior.picture(x, shape)
+
+    def labelled(self, label: int | None) -> Self:
+        other = super().labelled(label)
+        # A copied module shares the dictionary of its parts with the original.
+        other._modules = {**self._modules, "prior": self.prior.labelled(label)}
+        return other
+
+
+#: Objects of other libraries that stand for a prior: a function that recognises them, and one that
+#: converts them. `azula` and `diffusers` add theirs when they are imported.
+ADAPTERS: list[tuple[Callable[[object], bool], Callable[[Any], Prior]]] = []
+
+
+def as_prior(value: object) -> object:
+    """Convert a diffusers pair or an azula denoiser to a `Prior`.
+
+    Args:
+        value: a pair (UNet2DModel, scheduler), a diffusers pipeline of both, or an azula denoiser;
+            networks may be wrapped by DataParallel, DistributedDataParallel or torch.compile.
+
+    Returns:
+        the prior; anything else is returned as it is, for the caller to accept or refuse.
+    """
+    if isinstance(value, Prior):
+        return value
+    for recognises, convert in ADAPTERS:
+        if recognises(value):
+            return convert(value)
+    return value

@@ -1,8 +1,7 @@
-"""The bridge between a denoiser D(x, sigma) of images in plain noise, x = x0 + sigma n, and a prior
-with a schedule.
+"""Conversion between a denoiser D(x, sigma) of images x = x0 + sigma n and a prior with a schedule.
 
-With sigma_t = sqrt((1 - alpha_bar_t) / alpha_bar_t), the noise over signal of time t, both see the
-same picture: x_t / sqrt(alpha_bar_t) = x0 + sigma_t n. EDM and consistency networks are denoisers
+With sigma_t = sqrt((1 - alpha_bar_t) / alpha_bar_t), the noise-to-signal ratio of time t, both get
+the same image: x_t / sqrt(alpha_bar_t) = x0 + sigma_t n. EDM and consistency networks are denoisers
 (Karras et al. 2022, Song et al. 2023), and so are those of azula and deepinv.
 """
 
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from ..schedule import Schedule
 from .base import Prediction, Prior
-from .wrappers import check_call, uncopied
+from .networks import check_call, uncopied
 
 #: Standard deviation of training images in [-1, 1], as EDM has it.
 SIGMA_DATA = 0.5
@@ -25,7 +24,7 @@ Denoise = Callable[..., Tensor]
 
 
 class DenoiserPrior(Prior):
-    """A denoiser as a prior: with s = sigma_t and x = x_t / sqrt(alpha_bar_t),
+    """Prior of a denoiser: with s = sigma_t and x = x_t / sqrt(alpha_bar_t),
 
         x0_hat = D(x, s),  eps = (x - D(x, s)) / s.
 
@@ -36,12 +35,13 @@ class DenoiserPrior(Prior):
     Args:
         denoise: D, see ``Denoise``; a module is frozen and moves with the prior. See `edm` and
             `consistency` for raw networks.
-        schedule: which levels the times stand for; any, since a denoiser has none of its own.
-            Linear by default.
-        sigma_min, sigma_max: the levels D knows.
+        schedule: the noise levels of the times; any schedule, since a denoiser has none. Linear by
+            default.
+        sigma_min, sigma_max: range of levels D was trained on.
         channels: image channels D accepts; None for any.
-        classes: how many classes D knows; None for one that takes no label. See `Prior.labelled`.
-        name: for records and messages.
+        classes: number of classes D was trained on; None for one without labels, see
+            `Prior.labelled`.
+        name: name for records and messages.
 
     Raises:
         ValueError: unless 0 <= sigma_min < sigma_max.
@@ -75,16 +75,13 @@ class DenoiserPrior(Prior):
                 "sigma_max is expected: DenoiserPrior(denoise, sigma_min=0.002, sigma_max=80)."
             )
         denoise = uncopied(denoise)
-        given = 2 if classes is None else 3
-        check_call(
-            denoise,
-            given,
-            "picture and level" if classes is None else "picture, level and class",
-            "The denoiser",
-        )
-        self.denoise = (
-            denoise.eval().requires_grad_(False) if isinstance(denoise, nn.Module) else denoise
-        )
+        if classes is None:
+            check_call(denoise, 2, "picture and level", "The denoiser")
+        else:
+            check_call(denoise, 3, "picture, level and class", "The denoiser")
+        if isinstance(denoise, nn.Module):
+            denoise.eval().requires_grad_(False)
+        self.denoise = denoise
         self.schedule = schedule or Schedule.linear()
         self.sigma_min, self.sigma_max = sigma_min, sigma_max
         self.channels, self.classes, self.name = channels, classes, name
@@ -92,24 +89,24 @@ class DenoiserPrior(Prior):
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         s = self.schedule.sigma(t)
         x = x_t / self.schedule.signal(t)
-        x0_hat = clamped(self._at, x, float(s), self.sigma_min, self.sigma_max).to(x_t.dtype)
+        x0_hat = clamped(self._denoise, x, float(s), self.sigma_min, self.sigma_max).to(x_t.dtype)
         return Prediction(x0_hat, (x - x0_hat) / s)
 
-    def _at(self, x: Tensor, sigma: float) -> Tensor:
-        label = self.labels_of(x)
-        return self.denoise(x, x.new_full((len(x),), sigma), *([] if label is None else [label]))
+    def _denoise(self, x: Tensor, sigma: float) -> Tensor:
+        levels, label = x.new_full((len(x),), sigma), self.labels_of(x)
+        return self.denoise(x, levels) if label is None else self.denoise(x, levels, label)
 
 
 def clamped(
     denoise: Callable[[Tensor, float], Tensor], x: Tensor, sigma: float, low: float, high: float
 ) -> Tensor:
-    """D(x, sigma) from a denoiser that knows only the levels from ``low`` to ``high``.
+    """Evaluate D(x, sigma) by a denoiser that was trained only on levels from ``low`` to ``high``.
 
-    Above, the picture is scaled so that its noise has the level ``high``, D(x high / sigma, high):
-    what the network sees has the strength it was trained on. For a Gaussian of variance C the gain
-    becomes (high / sigma) C / (C + high^2) instead of C / (C + sigma^2): equal at C = sigma high
-    (coarse structure, what little such a picture still shows), too large below by at most sigma /
-    high, where both are near 0.
+    Above, the image is scaled so that its noise has the level ``high``, D(x high / sigma, high):
+    the input has the strength of the training's. For a Gaussian of variance C the gain becomes
+    (high / sigma) C / (C + high^2) instead of C / (C + sigma^2): equal at C = sigma high (coarse
+    structure, the little that such an image still shows), too large below by at most sigma / high,
+    where both are near 0.
 
     Below, the score (D - x) / sigma^2 is held: x + (sigma / low)^2 (D(x, low) - x). For the
     Gaussian it is off by the factor (C + sigma^2) / (C + low^2), which is 1 to within low^2 / C.
@@ -121,12 +118,16 @@ def clamped(
     return denoise(x, sigma)
 
 
-# ---- raw networks to denoisers
-# --------------------------------------------------------------------
+# ---- raw networks to denoisers ------------------------------------------------------------------
 
 
 class Preconditioned(nn.Module):
-    """D(x; s) = c_skip x + c_out F(c_in x; c_noise), coefficients being functions of s."""
+    """Denoiser D(x; s) = c_skip x + c_out F(c_in x; c_noise) of a raw network F.
+
+    Args:
+        F: the network.
+        coefficients: (c_skip, c_out, c_in, c_noise) as functions of s, (b,).
+    """
 
     def __init__(
         self, F: Denoise, coefficients: Callable[[Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]
@@ -136,15 +137,14 @@ class Preconditioned(nn.Module):
 
     def forward(self, x: Tensor, sigma: Tensor, *label: Tensor) -> Tensor:
         c_skip, c_out, c_in, c_noise = self.coefficients(sigma)
-        wide = (-1, *[1] * (x.ndim - 1))
-        return c_skip.reshape(wide) * x + c_out.reshape(wide) * self.F(
-            c_in.reshape(wide) * x, c_noise, *label
-        )
+        per_image = (-1, *[1] * (x.ndim - 1))
+        out = self.F(c_in.reshape(per_image) * x, c_noise, *label)
+        return c_skip.reshape(per_image) * x + c_out.reshape(per_image) * out
 
 
 def edm(F: Denoise, sigma_data: float = SIGMA_DATA, log_scale: float = 0.25) -> Preconditioned:
-    """A raw EDM network F(c_in x, c_noise) as a denoiser (Karras et al. 2022, Table 1), with d =
-    sigma_data:
+    """Make the denoiser of a raw EDM network F(c_in x, c_noise) (Karras et al. 2022, Table 1), with
+    d = sigma_data:
 
         c_skip = d^2 / (s^2 + d^2),  c_out = s d / sqrt(s^2 + d^2),  c_in = 1 / sqrt(s^2 + d^2),
         c_noise = ln(s) / 4
@@ -165,14 +165,14 @@ def edm(F: Denoise, sigma_data: float = SIGMA_DATA, log_scale: float = 0.25) -> 
 def consistency(
     F: Denoise, sigma_data: float = SIGMA_DATA, sigma_min: float = 0.002, log_scale: float = 250.0
 ) -> Preconditioned:
-    """A raw consistency network as a denoiser (Song et al. 2023, Section 3 and C): exactly x at s =
-    sigma_min.
+    """Make the denoiser of a raw consistency network (Song et al. 2023, Section 3 and C), which is
+    exactly x at s = sigma_min.
 
         c_skip = d^2 / ((s - sigma_min)^2 + d^2),  c_out = (s - sigma_min) d / sqrt(s^2 + d^2),
         c_noise = 250 ln(s)
 
-    and c_in as in `edm`. What comes out is one clean image that fits x, sharper than the mean of
-    all of them.
+    and c_in as in `edm`. The result is one clean image that fits x, sharper than the mean of all
+    such images.
 
     Args:
         F: called with (b, c, h, w) and c_noise (b,), and labels (b,) where it knows classes.
@@ -189,20 +189,19 @@ def consistency(
     return Preconditioned(F, coefficients)
 
 
-# ---- a prior as a denoiser
-# ------------------------------------------------------------------------
+# ---- a prior as a denoiser ----------------------------------------------------------------------
 
 
 def prior_as_denoiser(
     prior: Prior, interpolate: bool = True
 ) -> Callable[[Tensor, float | Tensor], Tensor]:
-    """A prior as a denoiser: ``denoise(x, sigma)`` is the mean of the clean image given x = x0 +
-    sigma n.
+    """Make the denoiser of a prior: ``denoise(x, sigma)`` is the mean of the clean image given
+    x = x0 + sigma n.
 
-    At a level of the schedule it is x0_hat(sqrt(alpha_bar_t) x, t). Between two, their answers are
-    interpolated linearly in sigma^2 / (sigma^2 + 0.25), as is exact for white images of variance
-    0.25 (two calls), or that of the nearest time is taken. Levels beyond the schedule's first and
-    last are bridged by ``clamped``.
+    At a level of the schedule it is x0_hat(sqrt(alpha_bar_t) x, t). Between two levels their
+    results are interpolated linearly in sigma^2 / (sigma^2 + 0.25), which is exact for white images
+    of variance 0.25 (two calls), or the nearest time is taken. Levels beyond the schedule's first
+    and last are bridged by ``clamped``.
 
     Args:
         prior: see `hrdis.load_prior`.
@@ -253,10 +252,16 @@ def prior_as_denoiser(
 def levels_of(
     sigma: float | Tensor, batch: int, units: str = "in units of x", call: str = "denoise(x, 0.05)"
 ) -> list[float]:
-    """One noise level per image, >= 0, from one number or one per image.
+    """Return one noise level per image, >= 0, from one number or one per image.
+
+    Args:
+        sigma: the level or levels.
+        batch: number of images.
+        units: units of the levels, for the message.
+        call: a correct call as code, for the message.
 
     Raises:
-        ValueError: for anything else, in the words of the caller: its units, and its call as code.
+        ValueError: for another number of levels, or one that is negative or not finite.
     """
     levels = torch.as_tensor(sigma, dtype=torch.float64, device="cpu").flatten().tolist()
     if len(levels) not in (1, batch):

@@ -1,8 +1,8 @@
-"""Priors known in closed form, with their posteriors for linear operators and Gaussian noise.
+"""Priors in closed form, with their posteriors for linear operators and Gaussian noise.
 
-They are what solvers are measured against: network replaced by the exact noise estimate, answer by
-the exact posterior. Sums run in float64; results come back in the dtype of the input and are
-differentiable.
+Solvers are measured against them: the exact noise estimate takes the place of a network, and the
+result is compared with the exact posterior. Sums run in float64; results come back in the dtype of
+the input and are differentiable.
 """
 
 import math
@@ -20,7 +20,7 @@ from .base import Prediction, Prior
 
 
 class Gaussian(Prior):
-    """x0 ~ N(mean, covariance).
+    """Prior of x0 ~ N(mean, covariance).
 
     With S = alpha_bar C + (1 - alpha_bar) I and d = x_t - sqrt(alpha_bar) m:
     eps = sqrt(1 - alpha_bar) S^-1 d,  x0_hat = m + sqrt(alpha_bar) C S^-1 d.
@@ -75,14 +75,12 @@ class Gaussian(Prior):
         self.register_buffer("basis", basis)
 
     def extra_repr(self) -> str:
-        return (
-            f"mean={tuple(self.mean.shape)}, "
-            f"{'variances' if self.basis is None else 'a full covariance'}"
-        )
+        kind = "variances" if self.basis is None else "a full covariance"
+        return f"mean={tuple(self.mean.shape)}, {kind}"
 
     @property
     def covariance(self) -> Tensor:
-        """The full matrix (n, n)."""
+        """Covariance as a full matrix, (n, n)."""
         Q = torch.diag(torch.ones_like(self.variances)) if self.basis is None else self.basis
         return (Q * self.variances) @ Q.T
 
@@ -103,7 +101,7 @@ class Gaussian(Prior):
         return Prediction(x0_hat.reshape(x_t.shape).to(x_t), eps.reshape(x_t.shape).to(x_t))
 
     def posterior(self, problem: Problem) -> "list[Gaussian]":
-        """The exact posterior of each image of the problem, in order."""
+        """Return the exact posterior of each image of the problem, in order."""
         return [Gaussian(m, C, self.schedule) for m, C, _ in _condition(self, problem)]
 
     def sample(self, count: int, seed: int = 0) -> Tensor:
@@ -114,7 +112,7 @@ class Gaussian(Prior):
 
 
 class GaussianMixture(Prior):
-    """x0 ~ sum_k w_k N(m_k, s_k^2 I).
+    """Prior of x0 ~ sum_k w_k N(m_k, s_k^2 I).
 
     Args:
         means: (k, c, h, w).
@@ -163,8 +161,8 @@ class GaussianMixture(Prior):
         return Prediction(x0_hat.reshape(x_t.shape).to(x_t), eps.reshape(x_t.shape).to(x_t))
 
     def posterior(self, problem: Problem) -> "list[MixturePosterior]":
-        """The exact posterior of each image of the problem, in order: a mixture of correlated
-        Gaussians.
+        """Return the exact posterior of each image of the problem, in order: a mixture of
+        correlated Gaussians.
         """
         parts = [
             _condition(Gaussian(m, float(s) ** 2, self.schedule), problem)
@@ -179,8 +177,11 @@ class GaussianMixture(Prior):
 
 
 class MixturePosterior:
-    """A mixture of Gaussians: ``components``, ``weights``, and its first two moments and
-    samples.
+    """Mixture of Gaussians with arbitrary covariances: its first two moments, and samples.
+
+    Args:
+        components: the Gaussians.
+        weights: (k,), their probabilities.
     """
 
     def __init__(self, components: list[Gaussian], weights: Tensor):
@@ -188,12 +189,12 @@ class MixturePosterior:
 
     @property
     def mean(self) -> Tensor:
-        """(c, h, w)."""
+        """Mean of the mixture, (c, h, w)."""
         return sum(w * g.mean for w, g in zip(self.weights, self.components, strict=True))
 
     @property
     def covariance(self) -> Tensor:
-        """(n, n)."""
+        """Covariance of the mixture, (n, n)."""
         centre = self.mean.flatten()
         total = centre.new_zeros(len(centre), len(centre))
         for w, g in zip(self.weights, self.components, strict=True):
@@ -215,7 +216,7 @@ class MixturePosterior:
 
 
 def _floating(name: str, value: Tensor) -> Tensor:
-    """Float64, whatever torch can read; lists and arrays too."""
+    """Convert a tensor, array or list to float64."""
     try:
         return torch.as_tensor(value, dtype=torch.float64).detach()
     except (ValueError, TypeError, RuntimeError):
@@ -233,8 +234,8 @@ def _check_size(prior: Prior, x: Tensor, mean: Tensor) -> None:
 
 
 def _condition(prior: Gaussian, problem: Problem) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Mean, covariance and log evidence of each image's posterior under y = A x + sigma_y z, in
-    float64.
+    """Return mean, covariance and log evidence of each image's posterior under y = A x + sigma_y z,
+    in float64.
     """
     A = problem.A
     if not isinstance(A, LinearOperator):
@@ -250,7 +251,7 @@ def _condition(prior: Gaussian, problem: Problem) -> list[tuple[Tensor, Tensor, 
     C, m, out = prior.covariance, prior.mean.flatten(), []
     for i, y in enumerate(problem.y.double().flatten(1)):
         H = matrix(A.for_image(i), tuple(prior.mean.shape))
-        keep = (H != 0).any(1)  # rows of holes carry neither signal nor noise
+        keep = (H != 0).any(1)  # rows of holes contain neither signal nor noise
         H, r = H[keep], y[keep] - H[keep] @ m
         S = H @ C @ H.T + problem.sigma_y**2 * torch.eye(
             len(H), dtype=torch.float64, device=H.device
@@ -258,9 +259,8 @@ def _condition(prior: Gaussian, problem: Problem) -> list[tuple[Tensor, Tensor, 
         gain = torch.linalg.lstsq(S, H @ C, driver="gelsd").solution.T  # C H^T S^+
         covariance = C - gain @ H @ C
         eigenvalues = torch.linalg.eigvalsh(S)
-        eigenvalues = eigenvalues[
-            eigenvalues > 1e-12 * eigenvalues.max()
-        ]  # rows that repeat others say nothing new
+        # Rows that repeat others add nothing to the evidence.
+        eigenvalues = eigenvalues[eigenvalues > 1e-12 * eigenvalues.max()]
         quadratic = r @ torch.linalg.lstsq(S, r[:, None], driver="gelsd").solution[:, 0]
         evidence = -0.5 * (quadratic + (2 * math.pi * eigenvalues).log().sum())
         out.append(

@@ -1,6 +1,4 @@
-"""Latent diffusion: a prior of what an encoder makes of pictures, and the decoder in front of the
-measurement.
-"""
+"""Latent diffusion: a prior of an autoencoder's latents, and measurements of decoded latents."""
 
 from typing import Any
 
@@ -12,30 +10,30 @@ from ..operators.composition import Composition
 from ..problem import Problem
 from ..schedule import Schedule
 from .base import Prediction, Prior
+from .networks import config_of, uncopied
 from .unet import pad
-from .wrappers import config_of, uncopied
 
 
 class LatentPrior(Prior):
-    r"""A diffusion model of latents z, and the autoencoder that turns them into pictures x = D(z).
+    r"""Prior of latents z, with the autoencoder that decodes them to images x = D(z).
 
-    Solvers work on u = z / bound, and explain y by A(D(bound u)): the driver pulls every problem
-    through the decoder, and hands out pictures. Solvers take their variable for a picture: they
-    clamp it to [-1, 1], and their step lengths are in these units. Latents of unit variance reach
-    4, hence ``bound``. What was diffused to z_t = a_t z + b_t n is, up to a factor, u diffused by
-    the same n on a schedule of less noise,
+    Solvers work on u = z / bound and explain y by A(D(bound u)): the driver converts every problem
+    by `pull`, and results by `picture`. Solvers treat their variable as an image: they clamp it to
+    [-1, 1], and their step lengths are in these units. Latents of unit variance reach 4, hence
+    ``bound``. The noisy latent z_t = a_t z + b_t n is, up to a factor, u with the same n on a
+    schedule of less noise,
 
         sigma'_t = sigma_t / bound,    u_t = a'_t u + b'_t n = a'_t / (a_t bound) z_t,
 
     so that the network is an exact prior of u on that schedule, which is ``schedule`` here; times
     keep their meaning.
 
-    What is linear in the picture is not in the latent: solvers that need an adjoint, a
-    pseudo-inverse or singular values are refused, and those that need a gradient alone can run
-    (docs/latent.md).
+    A measurement that is linear in the image is not linear in the latent: solvers that need an
+    adjoint, a pseudo-inverse or singular values are refused, and those that need only a gradient
+    run (docs/latent.md).
 
-    Pictures of any size: what the autoencoder cannot halve evenly is padded by reflection, decoded
-    and cropped, and what was cropped is not measured.
+    Images may have any size: sides that the autoencoder cannot halve evenly are padded by
+    reflection, and the decoded image is cropped before it is measured.
 
     Args:
         prior: of the latents as the network was trained on them (scaled and shifted), e.g.
@@ -43,14 +41,14 @@ class LatentPrior(Prior):
         vae: diffusers' ``AutoencoderKL``, ``VQModel`` or ``AutoencoderTiny``, or a module with
             ``encode`` and ``decode``. Frozen; runs in its own precision. Its configuration names
             the scale and the shift of latents.
-        bound: what entries of the latents hardly exceed in magnitude; 1 leaves them as they are.
+        bound: magnitude that entries of the latents hardly exceed; 1 leaves them as they are.
         factor: pixels along the side of a latent; by default from the configuration.
         checkpoint: keep less of the decoder's graph and compute it twice (diffusers' gradient
             checkpointing).
         name: for records and messages.
 
     Raises:
-        TypeError: if prior or vae is none.
+        TypeError: if prior is not a prior, or vae not an autoencoder.
         ValueError: if the prior takes other channels than the latents have, or the bound is not
             positive.
 
@@ -101,42 +99,42 @@ class LatentPrior(Prior):
                 f"bound is {bound}. A positive number that latents hardly exceed is expected: "
                 "bound=4."
             )
-        channels = _config(vae).get("latent_channels")
+        channels = config_of(vae).get("latent_channels")
         if channels is not None and prior.channels is not None and channels not in prior.channels:
+            taken = " or ".join(map(str, prior.channels))
             raise ValueError(
-                f"The latents have {channels} channels, but the prior {prior.name!r} takes "
-                f"{' or '.join(map(str, prior.channels))}. A network and an autoencoder of one "
-                "model are expected."
+                f"The latents have {channels} channels, but the prior {prior.name!r} takes {taken}."
+                " A network and an autoencoder of one model are expected."
             )
-        self.prior, self.vae, self.bound, self.factor = (
-            prior,
-            vae.eval().requires_grad_(False),
-            bound,
-            factor,
-        )
+        self.prior, self.vae = prior, vae.eval().requires_grad_(False)
+        self.bound, self.factor = bound, factor
         if checkpoint:
             vae.enable_gradient_checkpointing()  # type: ignore[operator]
-        self.schedule = prior.schedule if bound == 1 else _quieter(prior.schedule, bound)
-        made = _config(vae).get("out_channels")
-        self.channels = None if made is None else (1, 3) if made == 3 else (made,)
+        self.schedule = prior.schedule if bound == 1 else _scaled_schedule(prior.schedule, bound)
+        decoded = config_of(vae).get("out_channels")
+        if decoded == 3:
+            self.channels = (1, 3)
+        elif decoded is not None:
+            self.channels = (decoded,)
         self.name = name or prior.name
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:
-        """The estimate for latents divided by ``bound``, on ``schedule``; a learned variance
-        belongs to the network's own schedule and is left out where the bound is not 1.
+        """Estimate latents divided by ``bound``, on ``schedule``.
+
+        A learned variance belongs to the network's own schedule, and is left out where the bound is
+        not 1.
         """
         if self.bound == 1:
             return self.prior(x_t, t)
-        found = self.prior(
-            self.prior.schedule.signal(t) * self.bound / self.schedule.signal(t) * x_t, t
-        )
+        factor = self.prior.schedule.signal(t) * self.bound / self.schedule.signal(t)
+        found = self.prior(factor * x_t, t)
         return Prediction(found.x0_hat / self.bound, found.eps)
 
     def pull(self, problem: Problem) -> Problem:
-        decoder = self.decoder(problem.image_shape)
-        blind = isinstance(problem.A, BlindOperator)
-        A = BlindDecoded(decoder, problem.A) if blind else Composition(decoder, problem.A)  # type: ignore[arg-type]
-        return Problem(problem.y, A, problem.sigma_y)
+        decoder, A = self.decoder(problem.image_shape), problem.A
+        if isinstance(A, BlindOperator):
+            return Problem(problem.y, DecodedBlindOperator(decoder, A), problem.sigma_y)
+        return Problem(problem.y, Composition(decoder, A), problem.sigma_y)
 
     @torch.no_grad()
     def picture(self, x: Tensor, shape: Shape) -> Tensor:
@@ -144,25 +142,23 @@ class LatentPrior(Prior):
 
     @torch.no_grad()
     def latents(self, x: Tensor) -> Tensor:
-        """What solvers would see of pictures x: their encoding over ``bound``; it should hardly
-        leave [-1, 1].
-        """
+        """Encode images to the latents that solvers see; they should hardly leave [-1, 1]."""
         return self.decoder(tuple(x.shape)).pinv(x)
 
-    def decoder(self, shape: Shape) -> "Decoder":
-        """The decoder to pictures of a shape (b, c, h, w)."""
-        return Decoder(self.vae, (shape[1], shape[2], shape[3]), self.bound, self.factor)
+    def decoder(self, shape: Shape) -> "LatentDecoder":
+        """Return the decoder to images of a shape (b, c, h, w)."""
+        return LatentDecoder(self.vae, (shape[1], shape[2], shape[3]), self.bound, self.factor)
 
 
-class Decoder(Operator):
-    """x = D(bound u / scale + shift), cropped to the picture: the nonlinear operator in front of
-    the measurement.
+class LatentDecoder(Operator):
+    """Nonlinear operator x = D(bound u / scale + shift), cropped to the image.
 
-    ``pinv`` encodes: a start, no inverse. A posterior of the encoder is replaced by its mode.
+    ``pinv`` encodes, which gives a starting latent rather than an inverse. Where the encoder gives
+    a distribution, its mode is taken.
 
     Args:
         vae: as for `LatentPrior`.
-        shape: (c, h, w) of the pictures; one channel is the mean of the decoder's three.
+        shape: (c, h, w) of the images; one channel is the mean of the decoder's three.
         bound: units of the latents.
         factor: pixels along the side of a latent.
     """
@@ -175,7 +171,7 @@ class Decoder(Operator):
         factor: int | None = None,
     ):
         super().__init__()
-        config = _config(vae)
+        config = config_of(vae)
         self.vae, self.shape, self.factor = vae, shape, factor or _factor(config)
         self.latent_channels = config.get("latent_channels", shape[0])
         self.grey = shape[0] == 1 and config.get("out_channels", 1) == 3
@@ -193,11 +189,13 @@ class Decoder(Operator):
         return picture.mean(1, keepdim=True) if self.grey else picture
 
     def pinv(self, y: Tensor) -> Tensor:
-        """The latent of a picture, padded by reflection to what the encoder can halve."""
+        """Encode an image, padded by reflection to a size that the encoder can halve."""
         x = y.expand(-1, 3, -1, -1) if self.grey else y
         x = pad(x, -x.shape[-2] % self.factor, -x.shape[-1] % self.factor)
-        out: Any = self.vae.encode(x.to(self._dtype(y)))  # type: ignore[operator]
-        z = out.latent_dist.mode() if hasattr(out, "latent_dist") else getattr(out, "latents", out)
+        z: Any = self.vae.encode(x.to(self._dtype(y)))  # type: ignore[operator]
+        if hasattr(z, "latent_dist"):
+            z = z.latent_dist.mode()
+        z = getattr(z, "latents", z)
         return (z.to(y.dtype) - self.shift.to(y)) * self.scale.to(y)
 
     def image_shape(self, y_shape: Shape) -> Shape:
@@ -205,13 +203,16 @@ class Decoder(Operator):
         return (y_shape[0], self.latent_channels, h, w)
 
     def _dtype(self, x: Tensor) -> torch.dtype:
-        return next((p.dtype for p in self.vae.parameters()), x.dtype)
+        """Return the precision of the autoencoder; that of x for one without parameters."""
+        for parameter in self.vae.parameters():
+            return parameter.dtype
+        return x.dtype
 
 
-class BlindDecoded(BlindOperator):
-    """A blind operator after a decoder."""
+class DecodedBlindOperator(BlindOperator):
+    """Blind operator of decoded latents."""
 
-    def __init__(self, decoder: Decoder, A: BlindOperator):
+    def __init__(self, decoder: LatentDecoder, A: BlindOperator):
         super().__init__()
         self.decoder, self.A, self.rates = decoder, A, A.rates
         self.picture = A.picture
@@ -229,7 +230,7 @@ class BlindDecoded(BlindOperator):
         return self.A.valid(theta)
 
     def pinv(self, y: Tensor) -> Tensor:
-        """The latent of the blind operator's starting picture."""
+        """Encode the blind operator's starting image."""
         return self.decoder.pinv(self.A.pinv(y))
 
     def smooth(self, y: Tensor) -> Tensor:
@@ -238,27 +239,23 @@ class BlindDecoded(BlindOperator):
     def image_shape(self, y_shape: Shape) -> Shape:
         return self.decoder.image_shape(self.A.image_shape(y_shape))
 
-    def for_image(self, i: int) -> "BlindDecoded":
+    def for_image(self, i: int) -> "DecodedBlindOperator":
         own = self.A.for_image(i)
-        return self if own is self.A else BlindDecoded(self.decoder, own)  # type: ignore[arg-type]
-
-
-def _config(vae: nn.Module) -> dict[str, Any]:
-    return config_of(vae)
+        return self if own is self.A else DecodedBlindOperator(self.decoder, own)  # type: ignore[arg-type]
 
 
 def _factor(config: dict[str, Any]) -> int:
-    """Pixels along the side of a latent: every level but the last halves."""
+    """Return the pixels along the side of a latent: every level but the last halves."""
     levels = config.get("block_out_channels") or config.get("encoder_block_out_channels") or (1,)
     return int(2 ** (len(levels) - 1))
 
 
 def _each(values: float | list[float]) -> Tensor:
-    """A number for all channels, or one for each, to be broadcast over latents."""
+    """Shape a number for all channels, or one for each, to broadcast over latents."""
     return torch.as_tensor(values, dtype=torch.float64, device="cpu").reshape(-1, 1, 1)
 
 
-def _quieter(q: Schedule, bound: float) -> Schedule:
-    """The schedule of x / bound where q is that of x: sigma / bound at every time."""
+def _scaled_schedule(q: Schedule, bound: float) -> Schedule:
+    """Return the schedule of x / bound where q is that of x: sigma / bound at every time."""
     signal = q.alpha_bar * bound**2
     return Schedule(signal / (signal + 1 - q.alpha_bar))

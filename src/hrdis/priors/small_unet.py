@@ -1,5 +1,5 @@
-"""The network of the embedded prior: a small U-Net in plain torch that predicts v, for images of
-any size.
+"""Network of the embedded prior: a small U-Net in plain torch that predicts v, for images of any
+size.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ GROUPS = 8  # of every group norm
 
 
 class ResidualBlock(nn.Module):
-    """A residual block whose features are scaled and shifted by the noise level.
+    """Residual block whose features are scaled and shifted by the noise level.
 
         x + conv2(silu((1 + g) * conv1(norm(x)) + b)),   (g, b) = modulation(embedding)
 
@@ -54,8 +54,8 @@ class Stage(nn.ModuleList):
 
 
 class TimeEmbedding(nn.Module):
-    """Embed a time by sines and cosines of its noise level ln(sigma_t / alpha_t), then two linear
-    layers.
+    """Embedding of a time: sines and cosines of its noise level ln(sigma_t / alpha_t), then two
+    linear layers.
 
     Args:
         length: of the embedding.
@@ -93,7 +93,7 @@ def _phases(device: torch.device) -> Tensor:
 
 
 class SmallUNet(nn.Module):
-    """A fully convolutional U-Net that predicts v = alpha_t eps - sigma_t x0 for pixels in [-1, 1].
+    """Fully convolutional U-Net that predicts v = alpha_t eps - sigma_t x0 for pixels in [-1, 1].
 
     `pixel_unshuffle` turns 3 channels into 12 at half the sides, which spares the costly full
     resolution; every level below halves the sides again. Skips are added. There is no attention, so
@@ -119,12 +119,8 @@ class SmallUNet(nn.Module):
         embedding: int = 128,
     ):
         super().__init__()
-        self.channels, self.blocks, self.middle_blocks, self.embedding = (
-            tuple(channels),
-            blocks,
-            middle,
-            embedding,
-        )
+        self.channels, self.blocks = tuple(channels), blocks
+        self.middle_blocks, self.embedding = middle, embedding
         finer = self.channels[:-1]
         steps = list(pairwise(self.channels))
         self.time = TimeEmbedding(embedding)
@@ -163,12 +159,12 @@ class SmallUNet(nn.Module):
 
     @property
     def multiple(self) -> int:
-        """Sides of the images are multiples of this."""
+        """Number that the sides of images must be multiples of."""
         return int(2 ** len(self.channels))
 
     @property
     def config(self) -> dict[str, Any]:
-        """What `from_config` rebuilds the network from, without its weights."""
+        """Configuration that `from_config` rebuilds the network from, without its weights."""
         return {
             "_class_name": type(self).__name__,
             "channels": list(self.channels),
@@ -182,14 +178,16 @@ class SmallUNet(nn.Module):
         """Build the network that a config.json describes.
 
         Raises:
-            ValueError: if the file describes none.
+            ValueError: if it describes no such network.
         """
-        found = {name: config.get(name) for name in ("channels", "blocks", "middle", "embedding")}
-        channels: Any = found.pop("channels")
-        wide = isinstance(channels, list | tuple) and len(channels) > 0
-        numbers = [*(channels if wide else ()), *found.values()]
-        whole = all(type(number) is int and number > 0 for number in numbers)
-        if not wide or not whole or any(width % GROUPS for width in channels):
+        channels: Any = config.get("channels")
+        found = {name: config.get(name) for name in ("blocks", "middle", "embedding")}
+        valid = isinstance(channels, list | tuple) and len(channels) > 0
+        if valid:
+            for number in (*channels, *found.values()):
+                valid = valid and type(number) is int and number > 0
+            valid = valid and not any(width % GROUPS for width in channels)
+        if not valid:
             raise ValueError(
                 f"The folder's config.json describes no SmallUNet: channels {channels!r}, {found}. "
                 "Whole numbers above "

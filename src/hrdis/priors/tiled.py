@@ -1,4 +1,4 @@
-"""Large images: a prior run in overlapping tiles, blended in the noise estimate."""
+"""Large images: a prior that runs in overlapping tiles, whose noise estimates are blended."""
 
 import weakref
 from typing import Any, Literal
@@ -8,18 +8,16 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ..operators.base import Shape
-from ..problem import Problem
-from .base import Prediction, Prior
+from .base import Prediction, Prior, WrappedPrior
 
 SHARE = 0.8  # of the free memory of a device that tiles may take
 # what a call takes over its live tensors, for workspaces: 1.4 to 1.65 measured (docs/tiling.md)
 SCRATCH = 1.8
 
 
-class Tiled(Prior):
-    """Run ``prior`` on overlapping tiles and blend the noise estimates; the data term stays on the
-    whole image.
+class Tiled(WrappedPrior):
+    """Prior that runs another one on overlapping tiles and blends the noise estimates; the data
+    term stays on the whole image.
 
     Where tiles overlap, their estimates are averaged with weights that fall linearly to a tile's
     edge, so that no seam is left. Tiles run a few at a time, which bounds the memory of a call.
@@ -28,14 +26,14 @@ class Tiled(Prior):
     the backward pass, so that only one call's activations are kept.
 
     Args:
-        prior: what runs on a tile.
+        prior: the prior that runs on a tile.
         tile: side of a tile in pixels (of latents, for a prior of these); images up to this size
             run whole.
-        overlap: how far neighbouring tiles overlap, in pixels, < tile.
+        overlap: overlap of neighbouring tiles in pixels, < tile.
         batch: tiles of every image per network call; unused with ``memory``.
         memory: bytes that a call may take beside the weights and the whole images, or "free" for
-            0.8 of what the CUDA device has left (elsewhere: as without). A whole image that fits a
-            tile is not split.
+            0.8 of the free memory of the CUDA device (no effect on other devices). A whole image
+            that fits a tile is not split.
 
     Raises:
         ValueError: if the overlap is not below the tile, a call would hold no tile, or (when
@@ -55,7 +53,7 @@ class Tiled(Prior):
         batch: int = 1,
         memory: float | Literal["free"] | None = None,
     ):
-        super().__init__()
+        super().__init__(prior)
         if not 0 <= overlap < tile:
             raise ValueError(
                 f"overlap is {overlap} and tile is {tile}. 0 <= overlap < tile is expected."
@@ -67,17 +65,8 @@ class Tiled(Prior):
                 f"memory is {memory}. A positive number of bytes is expected: Tiled(prior, "
                 "memory=2e9)."
             )
-        self.prior, self.tile, self.overlap, self.batch, self.memory = (
-            prior,
-            tile,
-            overlap,
-            batch,
-            memory,
-        )
-        self.schedule, self.channels = prior.schedule, prior.channels
-        self.name, self.presets, self.latent = prior.name, prior.presets, prior.latent
-        self.classes, self.label = prior.classes, prior.label
-        self._taken: dict[tuple[object, ...], int] = {}
+        self.tile, self.overlap, self.batch, self.memory = tile, overlap, batch, memory
+        self._bytes: dict[tuple[object, ...], int] = {}  # of a call on one tile, by its shape
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         h, w = x_t.shape[-2:]
@@ -87,15 +76,14 @@ class Tiled(Prior):
         learned = False
         th, tw = min(self.tile, h), min(self.tile, w)
         window = torch.outer(self._ramp(th, h), self._ramp(tw, w)).to(x_t)
-        places = [
-            (i, slice(top, top + th), slice(left, left + tw))
-            for top in self._starts(h)
-            for left in self._starts(w)
-            for i in range(len(x_t))
-        ]
-        for _, rows, columns in places[:: len(x_t)]:
-            total[rows, columns] += window
-        n = self._at_once(x_t[:1, :, :th, :tw], t, len(x_t))
+        places = []
+        for top in self._starts(h):
+            for left in self._starts(w):
+                rows, columns = slice(top, top + th), slice(left, left + tw)
+                total[rows, columns] += window
+                for i in range(len(x_t)):
+                    places.append((i, rows, columns))
+        n = self._tiles_per_call(x_t[:1, :, :th, :tw], t, len(x_t))
         for k in range(0, len(places), n):
             group = places[k : k + n]
             tiles = torch.stack([x_t[i, :, rows, columns] for i, rows, columns in group])
@@ -108,19 +96,8 @@ class Tiled(Prior):
         eps = eps / total
         return Prediction(self.schedule.denoised(x_t, t, eps), eps, v / total if learned else None)
 
-    def labelled(self, label: int | None) -> "Tiled":
-        return Tiled(self.prior.labelled(label), self.tile, self.overlap, self.batch, self.memory)
-
-    def pull(self, problem: Problem) -> Problem:
-        return self.prior.pull(problem)
-
-    def picture(self, x: Tensor, shape: Shape) -> Tensor:
-        return self.prior.picture(x, shape)
-
     def _call(self, tiles: Tensor, t: int) -> Prediction:
-        """One network call; its activations are not kept for the backward pass if memory is
-        bounded.
-        """
+        """Call the prior; with bounded memory its activations are computed again for gradients."""
         if self.memory is None or not (torch.is_grad_enabled() and tiles.requires_grad):
             return self.prior(tiles, t)
         from torch.utils.checkpoint import checkpoint
@@ -129,14 +106,14 @@ class Tiled(Prior):
 
     # ---- how many tiles at once -----------------------------------------------------------------
 
-    def _at_once(self, tile: Tensor, t: int, images: int) -> int:
-        """Tiles in one call, counted over all images."""
+    def _tiles_per_call(self, tile: Tensor, t: int, images: int) -> int:
+        """Return the number of tiles in one call, counted over all images."""
         if self.memory is None or (self.memory == "free" and tile.device.type != "cuda"):
             return self.batch * images
         differentiate = torch.is_grad_enabled() and tile.requires_grad
         key = (*tile.shape, tile.dtype, tile.device, differentiate)
-        if key not in self._taken:
-            self._taken[key] = max(1, int(SCRATCH * self._live(tile, t, differentiate)))
+        if key not in self._bytes:
+            self._bytes[key] = max(1, int(SCRATCH * self._peak_bytes(tile, t, differentiate)))
         if self.memory == "free":
             cached = torch.cuda.memory_reserved(tile.device) - torch.cuda.memory_allocated(
                 tile.device
@@ -144,28 +121,28 @@ class Tiled(Prior):
             allowed = SHARE * (torch.cuda.mem_get_info(tile.device)[0] + cached)
         else:
             allowed = self.memory
-        if self._taken[key] > allowed:
+        if self._bytes[key] > allowed:
             h, w = tile.shape[-2:]
             raise ValueError(
-                f"A tile of {h} x {w} takes about {self._taken[key] / 1e6:.0f} MB, but "
+                f"A tile of {h} x {w} takes about {self._bytes[key] / 1e6:.0f} MB, but "
                 f"{allowed / 1e6:.0f} MB are allowed. Smaller tiles or more memory are expected: "
-                f"Tiled(prior, tile={self.tile // 2}, memory={self._taken[key]:.2g})"
+                f"Tiled(prior, tile={self.tile // 2}, memory={self._bytes[key]:.2g})"
             )
-        return int(allowed // self._taken[key])
+        return int(allowed // self._bytes[key])
 
-    def _live(self, tile: Tensor, t: int, differentiate: bool) -> int:
-        """Bytes of the tensors that are alive at once in a call on one tile, with its backward pass
-        if asked for.
+    def _peak_bytes(self, tile: Tensor, t: int, differentiate: bool) -> int:
+        """Measure the peak bytes of live tensors in one call on one tile, with its backward pass if
+        asked for.
         """
         x = tile.detach().clone().requires_grad_(differentiate)
-        with _Live() as live:
+        with LiveBytes() as live:
             found = self.prior(x, t)
             if differentiate:
                 torch.autograd.grad(found[1].sum(), x)
         return live.most
 
     def _starts(self, n: int) -> list[int]:
-        """First pixels of the tiles along a side: evenly spread, overlapping by at least
+        """Return the first pixels of the tiles along a side: evenly spread, overlapping by at least
         ``overlap``.
         """
         if n <= self.tile:
@@ -174,7 +151,7 @@ class Tiled(Prior):
         return [round(k * (n - self.tile) / (count - 1)) for k in range(count)]
 
     def _ramp(self, size: int, n: int) -> Tensor:
-        """Weights along a tile's side: 1 in the middle, falling to nearly 0 over the overlap."""
+        """Return weights along a tile's side: 1 in the middle, almost 0 at its ends."""
         if n <= self.tile or self.overlap == 0:
             return torch.ones(size, device="cpu")
         distance = torch.arange(1, size + 1, device="cpu").float()
@@ -182,8 +159,13 @@ class Tiled(Prior):
         return (distance / (self.overlap + 1)).clamp(max=1)
 
 
-class _Live(TorchDispatchMode):
-    """Counts the bytes of the tensors that operations make, and lets go of those that are freed."""
+class LiveBytes(TorchDispatchMode):
+    """Counter of the bytes of the tensors that operations make and that are not freed yet.
+
+    Attributes:
+        now: bytes at the moment.
+        most: the largest value of ``now``.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -192,12 +174,15 @@ class _Live(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        given = {
-            a.untyped_storage()._cdata for a in tree_leaves((args, kwargs)) if isinstance(a, Tensor)
-        }
-        for made in tree_leaves(out):
-            if isinstance(made, Tensor) and made.untyped_storage()._cdata not in given | self._seen:
-                storage = made.untyped_storage()
+        # Views and results in place have the storage of an argument: no new memory.
+        known = set(self._seen)
+        for value in tree_leaves((args, kwargs)):
+            if isinstance(value, Tensor):
+                known.add(value.untyped_storage()._cdata)
+        for value in tree_leaves(out):
+            if isinstance(value, Tensor) and value.untyped_storage()._cdata not in known:
+                storage = value.untyped_storage()
+                known.add(storage._cdata)
                 self._seen.add(storage._cdata)
                 self.now += storage.nbytes()
                 weakref.finalize(storage, self._freed, storage._cdata, storage.nbytes())

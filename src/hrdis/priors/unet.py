@@ -1,11 +1,8 @@
-"""A diffusers `UNet2DModel` as a prior: any image size; noise, v or image prediction; its own
-precision; labels.
+"""Networks that predict noise, v or the image as priors: any image size, grey images, a precision
+of their own, labels.
 """
 
-import json
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -13,21 +10,16 @@ from torch import Tensor, nn
 
 from ..schedule import Schedule
 from .base import Prediction, Prior
-from .weights import DIFFUSERS, differences, layout, recognised, stream
-from .wrappers import check_call, check_conditions, config_of, uncopied, unwrapped
-
-#: What diffusers' `EMAModel` writes into the configuration of the network it averages.
-EMA_SETTINGS = (
-    "decay", "min_decay", "optimization_step", "update_after_step", "use_ema_warmup", "inv_gamma",
-    "power",
-)  # fmt: skip
+from .networks import check_call, check_conditions, config_of, uncopied, unwrapped
 
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
 
 
-class Network(nn.Module):
-    """A network that sees images of any size, grey ones too, in its own precision: frozen, in eval
-    mode.
+class AnySizeNetwork(nn.Module):
+    """Wrapper that runs a network on images of any size, colour or grey, in the network's
+    precision.
+
+    The network is frozen and put in eval mode.
 
     Args:
         net: called as ``net(x, time).sample`` or ``net(x, time)``, x of shape (b, c, h, w), time of
@@ -52,32 +44,40 @@ class Network(nn.Module):
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Channels of the images it can see."""
+        """Image channels it accepts: 3 stands for grey images too."""
         return (1, 3) if self.width == 3 else (self.width,)
 
     @property
     def dtype(self) -> torch.dtype:
-        """The precision the network runs in; images keep the caller's."""
+        """Precision the network runs in; images keep the caller's."""
         return next(self.net.parameters()).dtype
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
-        """What the network says of x, (b, k c, h, w), of a grey image the mean of the three
-        channels.
+        """Return the network's output for x, (b, k c, h, w); average the channels of a grey image.
+
+        Args:
+            x: (b, c, h, w) images.
+            time: (b,) times.
+            label: (b,) classes, for a class-conditional network.
         """
         b, c, h, w = x.shape
         grey = c == 1 and self.width == 3
-        shown = pad(x.expand(-1, 3, -1, -1) if grey else x, -h % self.multiple, -w % self.multiple)
-        shown = shown.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        out = self.net(shown, time, **({} if label is None else {"class_labels": label}))
+        if grey:
+            x = x.expand(-1, 3, -1, -1)
+        padded = pad(x, -h % self.multiple, -w % self.multiple)
+        padded = padded.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        options = {} if label is None else {"class_labels": label}
+        out = self.net(padded, time, **options)
+        # diffusers' networks return a record, others the tensor itself.
         out = getattr(out, "sample", out)[..., :h, :w].to(x.dtype)
         return out.reshape(b, -1, 3, h, w).mean(2) if grey else out
 
 
 class UNetPrior(Prior):
-    """A noise-predicting network behind `Prior`'s one call.
+    """Prior of a network that predicts noise, v or the image.
 
-    The network sees the image padded by reflection to a multiple of what its levels halve; grey
-    images are replicated to three channels and the answer is averaged back; a second half of output
+    Images are padded by reflection to a multiple of what the network's levels halve. Grey images
+    are replicated to three channels, and the output is averaged back. A second half of output
     channels is the learned variance, ``Prediction.v``. From the output o the two estimates are
 
         epsilon:  eps = o,                             x0_hat = (x_t - b o) / a
@@ -87,11 +87,11 @@ class UNetPrior(Prior):
     with a = sqrt(alpha_bar_t), b = sqrt(1 - alpha_bar_t).
 
     Args:
-        net: see ``Network``.
-        schedule: what the network was trained with.
-        prediction_type: what it predicts.
+        net: see ``AnySizeNetwork``.
+        schedule: the noise schedule of its training; the linear one by default.
+        prediction_type: the quantity it predicts, see above.
         multiple: image sides are padded to a multiple of this.
-        name: for records and messages.
+        name: name for records and messages.
 
     Cost:
         one network call, without gradient unless the caller asks for one through x_t; weights are
@@ -112,24 +112,24 @@ class UNetPrior(Prior):
                 f"prediction_type is {prediction_type!r}. 'epsilon', 'v_prediction' or 'sample' is "
                 "expected."
             )
-        self.network = Network(net, multiple)
+        self.network = AnySizeNetwork(net, multiple)
         self.schedule = schedule or Schedule.linear()
         self.prediction_type, self.name = prediction_type, name
         self.channels, self.classes = self.network.channels, self.network.classes
 
     @property
     def net(self) -> nn.Module:
-        """The network itself."""
+        """The network, without its wrapper."""
         return self.network.net
 
     @property
     def multiple(self) -> int:
-        """Image sides are padded to a multiple of this."""
+        """Number that the sides of images are padded to a multiple of."""
         return self.network.multiple
 
     @property
     def dtype(self) -> torch.dtype:
-        """The precision the network runs in; states keep the caller's."""
+        """Precision the network runs in; states keep the caller's."""
         return self.network.dtype
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:
@@ -145,7 +145,9 @@ class UNetPrior(Prior):
 
 
 def pad(x: Tensor, below: int, right: int) -> Tensor:
-    """Pad at the bottom and the right by reflection, in as many turns as a small image needs."""
+    """Pad at the bottom and the right by reflection, repeatedly where the image is smaller than the
+    padding.
+    """
     while below or right:
         b, r = min(below, max(x.shape[-2] - 1, 0)), min(right, max(x.shape[-1] - 1, 0))
         if (below and not b) or (right and not r):  # a side of one pixel has nothing to reflect
@@ -153,122 +155,3 @@ def pad(x: Tensor, below: int, right: int) -> Tensor:
         x = F.pad(x, (0, r, 0, b), mode="reflect")
         below, right = below - b, right - r
     return x
-
-
-def build_unet(config: dict[str, Any], kinds: Sequence[str] = ("UNet2DModel",)) -> nn.Module:
-    """Make a diffusers network from its configuration (imports diffusers, seconds).
-
-    Args:
-        config: what its config.json holds; without ``_class_name``, the first of the kinds.
-        kinds: classes that are expected.
-    """
-    import diffusers
-
-    config = {name: value for name, value in config.items() if name not in EMA_SETTINGS}
-    kind = config.get("_class_name", kinds[0])
-    if kind not in kinds:
-        text = kind == "UNet2DConditionModel"
-        wants = (
-            " It wants a text, which is told once, beside its autoencoder: "
-            "hrdis.load_prior('latent:FOLDER')."
-        )
-        raise ValueError(
-            f"The folder holds a {kind}. A {' or '.join(kinds)} is expected.{wants if text else ''}"
-        )
-    if kind in ("UNet2DModel", "UNet2DConditionModel"):
-        check_conditions(config, "The folder's config.json")
-    try:
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # its random weights are about to be replaced: leave no trace
-            net: Any = getattr(diffusers, kind)(
-                **{k: v for k, v in config.items() if not k.startswith("_")}
-            )
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"The folder's config.json describes no network that diffusers can make ({error})."
-        ) from None
-    return cast(nn.Module, net)
-
-
-def load_weights(net: nn.Module, file: Path) -> None:
-    """Give a network the weights of a .safetensors, .bin or .pt file, every name and shape checked;
-    no code is run.
-
-    Names of attention in diffusers' early files (query, key, value, proj_attn) become those of
-    today, as its own loader renames them. The tensors are fresh copies: ones mapped from a file are
-    not aligned, and change the last bits of a convolution.
-
-    Raises:
-        ValueError: if the file is missing, damaged, needs code, or does not fit.
-    """
-    found = layout(file, " beside its config.json, as `hrdis train` and diffusers write it.")
-    names = {old: old for old in found}
-    if hasattr(net, "_fix_state_dict_keys_on_load"):
-        net._fix_state_dict_keys_on_load(names)  # type: ignore[operator]
-    own = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
-    if wrong := differences({new: found[old] for new, old in names.items()}, own):
-        raise ValueError(
-            f"{file} does not fit its config.json: {wrong}. "
-            f"{recognised(found, file, DIFFUSERS)}".rstrip()
-        )
-    renamed = {old: new for new, old in names.items()}
-    net.load_state_dict(
-        {renamed[old]: tensor for old, tensor in stream(file)}, strict=True, assign=True
-    )
-
-
-def schedule_of(config: dict[str, Any], where: object = "the scheduler") -> Schedule:
-    """The `Schedule` of a diffusers scheduler configuration: linear, scaled-linear or cosine betas.
-
-    What concerns only diffusers' own sampling is not used: ``clip_sample``, ``thresholding``,
-    ``variance_type``, ``timestep_spacing``.
-
-    Raises:
-        ValueError: for other betas, or where all signal is gone at the top
-            (``rescale_betas_zero_snr``).
-    """
-    first, last = config.get("beta_start", 1e-4), config.get("beta_end", 0.02)
-    length, kind = config.get("num_train_timesteps", 1000), config.get("beta_schedule", "linear")
-    if config.get("rescale_betas_zero_snr"):
-        raise ValueError(
-            f"{where} has rescale_betas_zero_snr: at the last time nothing of the image is left, "
-            "which no schedule here can say. A network trained without it is expected."
-        )
-    if config.get("trained_betas"):
-        return Schedule(
-            (1 - torch.tensor(config["trained_betas"], dtype=torch.float64, device="cpu")).cumprod(
-                0
-            )
-        )
-    if kind == "linear":
-        return Schedule.linear(length, first, last)
-    if kind == "scaled_linear":
-        beta = torch.linspace(first**0.5, last**0.5, length, dtype=torch.float64, device="cpu") ** 2
-        return Schedule((1 - beta).cumprod(0))
-    if kind == "squaredcos_cap_v2":
-        return Schedule.cosine(length)
-    raise ValueError(
-        f"{where} has beta_schedule {kind!r}. 'linear', 'scaled_linear' or 'squaredcos_cap_v2' is "
-        "expected."
-    )
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """A configuration file of a prior.
-
-    Raises:
-        ValueError: if it is missing or holds no JSON object.
-    """
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(
-            f"{file} does not exist. A prior's folder holds config.json, scheduler_config.json and "
-            "diffusion_pytorch_model.safetensors, as `hrdis train` writes them."
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ValueError(f"{file} cannot be read ({error}). JSON is expected.") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"{file} holds a {type(values).__name__}. A JSON object is expected.")
-    return values

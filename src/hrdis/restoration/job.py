@@ -6,19 +6,21 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .. import images
 from ..arguments import check
+from ..checkpoints import load_prior, weights_sha256
 from ..devices import DTYPES, pick_device
 from ..driver import Iteration, iterate
 from ..messages import level_outside
 from ..noise import Gaussian
 from ..operators import Inpainting, SuperResolution
-from ..priors import Prior, Tiled, load_prior
-from ..priors.checkpoints import weights_sha256
+from ..presets import Choice
+from ..priors import Prior, Tiled
 from ..problem import Problem
 from ..solvers import Solver
 from ..solvers.base import Step
@@ -43,7 +45,7 @@ class Job:
         prior: the diffusion model, in tiles where the picture is large.
         solver: the algorithm with its settings.
         times: the network times it visits.
-        preset: the key of the preset that the settings come from.
+        choice: where the settings come from, if they were chosen.
     """
 
     options: Options
@@ -53,7 +55,7 @@ class Job:
     prior: Prior
     solver: Solver
     times: list[int]
-    preset: str | None = None
+    choice: Choice[Any] | None = None
 
     @property
     def calls(self) -> int:
@@ -192,7 +194,7 @@ def prepare(
     load: Callable[..., Prior] = load_prior,
     *,
     inputs: Inputs | None = None,
-    preset: str | None = None,
+    choice: Choice[Any] | None = None,
 ) -> Job:
     """Read, check and load everything for one restoration.
 
@@ -201,7 +203,7 @@ def prepare(
         settings: the solver that `Options.solver` names.
         load: what loads the prior.
         inputs: objects instead of the files that the options name.
-        preset: the key of the preset that the settings come from, for the record.
+        choice: where the settings come from, for the record.
 
     Raises:
         ValueError, TypeError: for whatever cannot run or be written, before any work.
@@ -253,7 +255,7 @@ def prepare(
     tiled = Tiled(prior, options.tile, options.overlap, memory=options.tile_memory * 1e9 or "free")
     check(settings, tiled, problem)
     times = settings.times(prior.schedule)
-    return Job(options, inputs, picture, problem, tiled, settings, times, preset)
+    return Job(options, inputs, picture, problem, tiled, settings, times, choice)
 
 
 def _check_numbers(options: Options) -> None:

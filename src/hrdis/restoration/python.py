@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from torch import Tensor
 
+from ..checkpoints import presets_of
 from ..devices import Precision, pick_device
 from ..messages import for_python, unknown
 from ..operators import Operator
+from ..presets import choose
 from ..priors import Prior
-from ..priors.checkpoints import presets_of
-from ..solvers import SOLVERS, Solver, preset
+from ..solvers import SOLVERS, Solver
 from ..solvers.base import Step
 from ..tasks import TASKS
 from .inputs import Inputs, of_files
@@ -108,12 +109,15 @@ def restore(
             prior.to(pick_device(device)) if isinstance(prior, Prior) else None,
             of_files(options).hashes,
         )
-        key, settings = None, solver
-        if not isinstance(settings, Solver):
+        choice = None
+        if isinstance(solver, Solver):
+            settings = solver
+        else:
             families = TASKS[task].presets if task else FALLBACK
             tuned = prior.presets if isinstance(prior, Prior) else presets_of(str(prior))
-            key, settings = preset(name, families, tuned, noise)
-        job = prepare(options, settings, inputs=inputs, preset=key)
+            choice = choose(SOLVERS[name][0], families, noise, tuned=tuned)
+            settings = choice.settings
+        job = prepare(options, settings, inputs=inputs, choice=choice)
     return job.run(on_step)
 
 

@@ -1,11 +1,14 @@
-"""The solvers, by name, each with its presets.
+"""The solvers by name, each with the settings of its paper.
 
-``SOLVERS[name]`` is ``(class, presets)``; presets are keyed by task, or by task and prior
-(``"sr4@default"``).
+``SOLVERS[name]`` is ``(class, paper)``: the paper's settings are keyed by family of measurements
+and level of noise (``"sr4"``, ``"inpaint-noise05"``). Settings tuned for a prior are that prior's:
+`hrdis.presets`.
 """
 
+import warnings
 from collections.abc import Sequence
 
+from .. import presets
 from . import (
     blindhrdis,
     cmhrdis,
@@ -27,7 +30,6 @@ from . import (
 )
 from .base import Solver as Solver
 from .base import Step as Step
-from .base import choose
 from .blindhrdis import BlindHRDIS as BlindHRDIS
 from .cmhrdis import CMHRDIS as CMHRDIS
 from .cr import CR as CR
@@ -47,47 +49,48 @@ from .pigdm import PiGDM as PiGDM
 from .reddiff import REDDiff as REDDiff
 
 SOLVERS: dict[str, tuple[type[Solver], dict[str, Solver]]] = {
-    "hrdis": (HRDIS, hrdis.PRESETS),
-    "reddiff": (REDDiff, reddiff.PRESETS),
-    "cr": (CR, cr.PRESETS),
-    "drddim": (DRDDIM, drddim.PRESETS),
-    "cmhrdis": (CMHRDIS, cmhrdis.PRESETS),
-    "blindhrdis": (BlindHRDIS, blindhrdis.PRESETS),
-    "ddrm": (DDRM, ddrm.PRESETS),
-    "dps": (DPS, dps.PRESETS),
-    "pigdm": (PiGDM, pigdm.PRESETS),
-    "ddnm": (DDNM, ddnm.PRESETS),
-    "ddnmplus": (DDNMPlus, ddnmplus.PRESETS),
-    "dds": (DDS, dds.PRESETS),
-    "gdp": (GDP, gdp.PRESETS),
-    "fps": (FPS, fps.PRESETS),
-    "diffpir": (DiffPIR, diffpir.PRESETS),
-    "mmps": (MMPS, mmps.PRESETS),
-    "daps": (DAPS, daps.PRESETS),
+    "hrdis": (HRDIS, hrdis.PAPER),
+    "reddiff": (REDDiff, reddiff.PAPER),
+    "cr": (CR, cr.PAPER),
+    "drddim": (DRDDIM, drddim.PAPER),
+    "cmhrdis": (CMHRDIS, cmhrdis.PAPER),
+    "blindhrdis": (BlindHRDIS, blindhrdis.PAPER),
+    "ddrm": (DDRM, ddrm.PAPER),
+    "dps": (DPS, dps.PAPER),
+    "pigdm": (PiGDM, pigdm.PAPER),
+    "ddnm": (DDNM, ddnm.PAPER),
+    "ddnmplus": (DDNMPlus, ddnmplus.PAPER),
+    "dds": (DDS, dds.PAPER),
+    "gdp": (GDP, gdp.PAPER),
+    "fps": (FPS, fps.PAPER),
+    "diffpir": (DiffPIR, diffpir.PAPER),
+    "mmps": (MMPS, mmps.PAPER),
+    "daps": (DAPS, daps.PAPER),
 }
 
 
-for _cls, _presets in SOLVERS.values():
-    _cls.presets = _presets
+for _name, (_cls, _paper) in SOLVERS.items():
+    _cls.name, _cls.paper = _name, _paper
 
 
 def preset(
     solver: str, keys: Sequence[str], prior: str = "", noise: float = 0.0, kind: str = "gaussian"
 ) -> tuple[str | None, Solver]:
-    """Choose a solver's settings: the most specific preset, else the class's defaults.
+    """Return the row and the settings of `hrdis.presets.choose`: its name until hrdis 0.2.
 
     Args:
         solver: a name of `SOLVERS`.
-        keys: preset keys of the task, the most specific first (``Task.presets``).
-        prior: its ``presets``; ``"sr4@default"`` goes before ``"sr4"`` for "default".
-        noise: level for images in [0, 1]. Of the levels that a key has ("inpaint-noise01",
-            "-noise02", "-noise05", "-noise10", or "inpaint" for none) the nearest one is taken, by
-            the ratio of the levels.
-        kind: of the noise; "inpaint-poisson" goes before all of these for "poisson", as
-            "inpaint-speckle" for "speckle".
-
-    Returns:
-        the key chosen (None if there was none to choose) and the settings.
+        keys: families of measurements, the most specific first.
+        prior: "default" for the rows of the embedded prior, "" for the paper's.
+        noise: standard deviation for images in [0, 1].
+        kind: of the noise.
     """
-    cls, presets = SOLVERS[solver]
-    return choose(cls, presets, keys, prior, noise, kind)
+    warnings.warn(
+        "hrdis.solvers.preset is going away. Call hrdis.presets.choose(hrdis.HRDIS, families, "
+        "noise, tuned=prior.presets), or hrdis.HRDIS.preset(problem, prior).",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    tuned = presets.embedded() if prior == "default" else None
+    choice = presets.choose(SOLVERS[solver][0], keys, noise, kind, tuned)
+    return choice.row or None, choice.settings

@@ -2,12 +2,11 @@
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import wraps
 from inspect import Parameter, Signature
 from itertools import pairwise
-from math import log
 from typing import (
     Annotated,
     Any,
@@ -24,13 +23,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..operators.base import BlindOperator, Operator
+from ..operators.base import BlindOperator, LinearOperator, Operator
+from ..presets import Choice, choose
 from ..priors.base import Prediction, Prior
 from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule
 
 T = TypeVar("T")
+S = TypeVar("S", bound="Solver")
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -148,32 +149,6 @@ class Step:
 
 Run = Generator[Step, None, Tensor]
 
-#: Noise, for images in [0, 1], that settings were searched for; with settings for none, noise up to
-#: 0.004 does no harm.
-LEVELS = {"": 0.004, "-noise01": 0.01, "-noise02": 0.02, "-noise05": 0.05, "-noise10": 0.1}
-
-
-def choose(
-    cls: type["Solver"],
-    presets: Mapping[str, "Solver"],
-    keys: Sequence[str],
-    prior: str = "",
-    noise: float = 0.0,
-    kind: str = "gaussian",
-) -> tuple[str | None, "Solver"]:
-    """Choose among the presets of a solver: the most specific, else the class's defaults; see
-    `solvers.preset`.
-    """
-    levels = [""]
-    if noise > 0:
-        levels = [f"-{kind}", *sorted(LEVELS, key=lambda level: abs(log(noise / LEVELS[level])))]
-    for at in (f"@{prior}", "") if prior else ("",):
-        for key in keys:
-            for level in levels:
-                if key + level + at in presets:
-                    return key + level + at, presets[key + level + at]
-    return None, cls()
-
 
 class Solver(ABC):
     """Settings of one algorithm; the problem, the prior and the noise come with `run`.
@@ -184,18 +159,18 @@ class Solver(ABC):
     something other than zero.
     """
 
-    #: What the operator must be, whatever the settings.
+    #: The key of `hrdis.SOLVERS`, by which a prior's tuned settings know the solver.
+    name: ClassVar[str] = ""
+    #: The class of operators it can work with, whatever the settings.
     requires: ClassVar[type[Operator]] = Operator  # type: ignore[type-abstract]
-    noiseless: ClassVar[bool] = False  #: Whether it can explain noiseless measurements only.
-    noise: ClassVar[str] = (
-        "weights"  #: What becomes of the level of the noise: a word of ``hrdis solvers``.
-    )
-    descends: ClassVar[bool] = (
-        False  #: Whether its steps are those of a reverse process, which has none up again.
-    )
-    presets: ClassVar[
-        Mapping[str, "Solver"]
-    ] = {}  #: Settings by family, noise and prior: ``hrdis solvers NAME``.
+    #: True if it can explain noiseless measurements only.
+    noiseless: ClassVar[bool] = False
+    #: The use it makes of the noise level: a word of ``hrdis solvers``.
+    noise: ClassVar[str] = "weights"
+    #: True if its steps are those of a reverse process, which has none up again.
+    descends: ClassVar[bool] = False
+    #: The settings of its paper, by family of measurements and noise; the foot of its file.
+    paper: ClassVar[Mapping[str, "Solver"]] = {}
     summary: ClassVar[str] = ""
     cost: ClassVar[str] = ""
     reference: ClassVar[str] = ""
@@ -204,12 +179,13 @@ class Solver(ABC):
     def preset(cls, problem: Problem, prior: Prior) -> Self:
         """Return the settings that fit a problem and a prior, to use or to change.
 
-        They are chosen by the operator's ``families`` and the level of the noise, from those tuned
-        for the prior, else from the paper's; where there are none, the defaults of the class.
+        `hrdis.presets.choose` finds them by the operator's ``families``, the noise level and the
+        rows tuned for the prior (``prior.presets``), else among the paper's; where there are none,
+        they are the defaults of the class.
 
         Args:
-            problem: its operator and its noise decide.
-            prior: its ``presets`` decide whose settings go first.
+            problem: its operator and its noise level decide.
+            prior: its tuned rows go first.
 
         Example:
             >>> import hrdis, torch
@@ -219,8 +195,7 @@ class Solver(ABC):
             >>> HRDIS.preset(problem, hrdis.load_prior("default")).init
             'smooth'
         """
-        noise = problem.sigma_y / 2  # of images in [0, 1]
-        return cast(Self, choose(cls, cls.presets, problem.A.families, prior.presets, noise)[1])
+        return choose_for(cls, problem, prior).settings
 
     @abstractmethod
     def times(self, schedule: Schedule) -> list[int]:
@@ -241,6 +216,12 @@ class Solver(ABC):
     @abstractmethod
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
         """Yield a `Step` per network time and return the images."""
+
+
+def choose_for(cls: type[S], problem: Problem, prior: Prior) -> Choice[S]:
+    """Return the settings of a solver that fit a problem and a prior, and why."""
+    level = problem.sigma_y / 2  # sigma_y is for images in [-1, 1], levels of noise for [0, 1]
+    return choose(cls, problem.A.families, level, tuned=prior.presets)
 
 
 @settings
@@ -300,7 +281,7 @@ def transposed_jacobian(
 
 
 def slope(value: Tensor, x: Tensor) -> Tensor:
-    """The gradient in x of the sum of what became of A(x)."""
+    """Return the gradient in x of the sum of a value that A(x) became."""
     if not value.requires_grad:
         raise TypeError(
             "A has no gradient: autograd finds no way from A(x) back to x (a detach, numpy, or an "
@@ -310,18 +291,31 @@ def slope(value: Tensor, x: Tensor) -> Tensor:
     return torch.autograd.grad(value.sum(), x)[0]
 
 
-def data_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Residual r = A(x) - y and (N_x / M) J^T r: the gradient of N_x times half the mean of
-    squares, per image.
+def misfit_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the residual r = A(x) - y and J^T r, the gradient of half its sum of squares.
+
+    For a `LinearOperator` J^T is its adjoint, which needs no graph; for any other map it is taken
+    by autograd. Neither result has a graph.
     """
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-    ):  # the caller may be in inference mode, which has no graph
-        x = x.detach().clone().requires_grad_()
+    if isinstance(A, LinearOperator):
         r = A(x) - y
+        return r, A.adjoint(r)
+    # The caller may be in inference mode, which has no graph.
+    with torch.inference_mode(False), torch.enable_grad():
+        x = x.detach().clone().requires_grad_()
+        r = A(x) - y.clone()
         gradient = slope(0.5 * r.abs().square(), x)
-    return r.detach(), gradient * (x[0].numel() / y[0].numel())
+    return r.detach(), gradient
+
+
+def data_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the residual r = A(x) - y and (N_x / M) J^T r, per image.
+
+    That is the gradient of N_x times half the mean square of r, for N_x entries in x and M in y, so
+    that it does not depend on the size of the image.
+    """
+    r, gradient = misfit_gradient(A, x, y)
+    return r, gradient * (x[0].numel() / y[0].numel())
 
 
 def parameter_gradients(

@@ -71,8 +71,7 @@ class CMHRDIS(Family):
         return hrdis.run(prior, problem, times, rng)
 
 
-PRESETS: dict[str, Solver] = {
-    "inpaint": CMHRDIS(
-        steps=150, grid="stride", lr=0.1, lambda_reg=0.25
-    ),  # HRDIS's of Table 5, from t = 929
+PAPER: dict[str, Solver] = {
+    # HRDIS's of Table 5, from t = 929
+    "inpaint": CMHRDIS(steps=150, grid="stride", lr=0.1, lambda_reg=0.25),
 }

@@ -6,7 +6,7 @@ from ..priors.base import Prior
 from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from .base import Run, Solver, settings
-from .hrdis import GENTLE, HRDIS, Family
+from .hrdis import HRDIS, Family
 
 
 @final
@@ -58,9 +58,7 @@ class CR(Family):
         return HRDIS(beta=0.0, **self.shared()).run(prior, problem, times, rng)
 
 
-PRESETS: dict[str, Solver] = {
+PAPER: dict[str, Solver] = {
     "inpaint":               CR(steps=150, grid="stride", lr=0.1, lambda_reg=0.25),
     "sr4":                   CR(steps=100, grid="stride", lr=0.5, lambda_reg=0.20),
-    "inpaint@default":       CR(**GENTLE, lr=0.5),
-    "sr4@default":           CR(**GENTLE, lr=0.5),
 }  # fmt: skip

@@ -1,19 +1,17 @@
 """DAPS: decoupled annealing posterior sampling."""
 
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from ..linalg import rms
-from ..operators.base import Operator
 from ..priors.base import Prior
 from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule
-from .base import Run, Solver, Step, settings, slope
+from .base import Run, Solver, Step, misfit_gradient, settings
 
 SIGMA_MAX = 100.0  # the official configs' largest noise level, over signal
 
@@ -110,7 +108,8 @@ class DAPS(Solver):
             x0_hat, v = x, x
             step = self.lr * (1 - 0.99 * k / max(len(times) - 2, 1))
             for _ in range(self.langevin_steps):
-                pull = _misfit_gradient(A, v, y) / self.tau**2 + (v - x0_hat) / q.sigma(t) ** 2
+                _, misfit = misfit_gradient(A, v, y)
+                pull = 2 * misfit / self.tau**2 + (v - x0_hat) / q.sigma(t) ** 2
                 v = v - step * pull + (2 * step) ** 0.5 * rng.randn_like(v)
             yield Step(t, v.clone(), {"residual": rms(A(v) - y)})
             x = v + q.sigma(s) * rng.randn_like(v) if s >= 0 else v
@@ -129,22 +128,7 @@ def _levels(q: Schedule, first: float, last: float, count: int) -> list[int]:
     )
 
 
-def _misfit_gradient(A: Operator, x: Tensor, y: Tensor) -> Tensor:
-    """The gradient of ||A(x) - y||^2."""
-    with torch.inference_mode(False), torch.enable_grad():
-        x = x.detach().clone().requires_grad_()
-        return slope((A(x) - y.clone()).abs().square(), x)
-
-
-_LOW: dict[str, Any] = {
-    "steps": 10,
-    "sigma_min": 0.02,
-    "ode_steps": 4,
-    "langevin_steps": 20,
-    "lr": 5e-5,
-}
-
-PRESETS: dict[str, Solver] = {
+PAPER: dict[str, Solver] = {
     # official configs: lr 1e-4 for x4, blur and random masks, 2e-5 for HDR, 5e-5 for boxes and
     # phase
     "sr4": DAPS(),
@@ -152,11 +136,4 @@ PRESETS: dict[str, Solver] = {
     "inpaint": DAPS(lr=5e-5),
     "phase": DAPS(lr=5e-5),
     "hdr": DAPS(lr=2e-5),
-    "sr2@default": DAPS(
-        **_LOW, start=200
-    ),  # "@default": searched on training photographs, docs/choosing.md
-    "sr4@default": DAPS(**_LOW, start=200),
-    "inpaint@default": DAPS(**_LOW, start=100),
-    "sr4-noise05@default": DAPS(**_LOW, start=100, tau=0.05),
-    "denoise@default": DAPS(**_LOW, start=100, tau=0.05),
 }

@@ -93,14 +93,9 @@ class DDNM(Sampler):
         return x_t
 
 
-PRESETS: dict[str, Solver] = {
+PAPER: dict[str, Solver] = {
     # the paper's comparison: 100 steps (its timing, Table 3), eta 0.85 (official default)
     "sr2": DDNM(),
     "sr4": DDNM(),
     "inpaint": DDNM(),
-    "sr4@default": DDNM(
-        steps=40, start=100, eta=1.0
-    ),  # searched on training photographs: docs/prior.md
-    "sr2@default": DDNM(steps=40, start=200, eta=1.0),
-    "inpaint@default": DDNM(steps=100, start=100, eta=1.0),
 }

@@ -1,7 +1,7 @@
 """DDNM+: the null-space model for noisy measurements."""
 
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal, final
+from typing import Annotated, ClassVar, Literal, final
 
 import torch
 from pydantic import Field
@@ -145,19 +145,9 @@ class DDNMPlus(Sampler):
         return kept * back, gamma * mix(eps, z, self.eta)
 
 
-_LOW: dict[str, Any] = {"steps": 40, "start": 100}  # where a small prior knows what it sees
-
-PRESETS: dict[str, Solver] = {
+PAPER: dict[str, Solver] = {
     "sr2": DDNMPlus(),  # official: 100 steps, eta 0.85
     "sr4": DDNMPlus(),
     "inpaint": DDNMPlus(),
     "denoise": DDNMPlus(),
-    "sr2@default": DDNMPlus(
-        **_LOW, eta=1.0
-    ),  # "@default": searched on training photographs, docs/choosing.md
-    "sr4@default": DDNMPlus(**_LOW, eta=1.0),
-    "inpaint@default": DDNMPlus(**_LOW, eta=1.0),
-    "sr4-noise05@default": DDNMPlus(**_LOW),
-    "inpaint-noise05@default": DDNMPlus(**_LOW),
-    "denoise@default": DDNMPlus(**_LOW),
 }

@@ -1,7 +1,7 @@
 """DDRM: denoising diffusion restoration, in the singular vectors of the operator."""
 
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from pydantic import Field
@@ -113,19 +113,9 @@ class DDRM(Sampler):
         return x_t
 
 
-_LOW: dict[str, Any] = {"steps": 40, "start": 100}  # where a small prior knows what it sees
-
-PRESETS: dict[str, Solver] = {
+PAPER: dict[str, Solver] = {
     "sr2": DDRM(),  # HRDIS, Table 3: 100 calls; eta and eta_b of the official code
     "sr4": DDRM(),
     "inpaint": DDRM(),
     "denoise": DDRM(),
-    "sr2@default": DDRM(
-        **_LOW, eta=1.0
-    ),  # "@default": searched on training photographs, docs/choosing.md
-    "sr4@default": DDRM(**_LOW, eta=1.0),
-    "inpaint@default": DDRM(steps=100, start=100, eta=1.0),
-    "sr4-noise05@default": DDRM(**_LOW),
-    "inpaint-noise05@default": DDRM(**_LOW),
-    "denoise@default": DDRM(**_LOW),
 }

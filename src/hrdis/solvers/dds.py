@@ -1,7 +1,7 @@
 """DDS: decomposed diffusion sampling."""
 
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from pydantic import Field
@@ -93,18 +93,10 @@ class DDS(Sampler):
         return x_t
 
 
-_LOW: dict[str, Any] = {"steps": 40, "start": 100}  # where a small prior knows what it sees
-
-PRESETS: dict[str, Solver] = {
+PAPER: dict[str, Solver] = {
     # official: eta 0.85, 5 CG steps, gamma 1; 100 calls fit the timing of HRDIS, Table 3 (scripts:
     # 50)
     "sr2": DDS(),
     "sr4": DDS(),
     "inpaint": DDS(),
-    "sr2@default": DDS(
-        **_LOW, eta=1.0
-    ),  # "@default": searched on training photographs, docs/choosing.md
-    "sr4@default": DDS(**_LOW, eta=1.0),
-    "inpaint@default": DDS(**_LOW, eta=1.0),
-    "denoise@default": DDS(**_LOW, eta=1.0),
 }

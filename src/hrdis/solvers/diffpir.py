@@ -1,7 +1,7 @@
 """DiffPIR: plug-and-play restoration with half-quadratic splitting."""
 
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from pydantic import Field
@@ -90,17 +90,8 @@ class DiffPIR(Sampler):
         return x_t
 
 
-_LOW: dict[str, Any] = {"steps": 40, "start": 100}  # where a small prior knows what it sees
-
-PRESETS: dict[str, Solver] = {
+PAPER: dict[str, Solver] = {
     "inpaint": DiffPIR(steps=20, lam=1.0, zeta=1.0),  # official configs
     "sr4": DiffPIR(steps=100, lam=1.0, zeta=0.1),
     "sr2": DiffPIR(steps=100, lam=1.0, zeta=0.1),
-    "sr2@default": DiffPIR(
-        **_LOW
-    ),  # "@default": searched on training photographs, docs/choosing.md
-    "sr4@default": DiffPIR(steps=40, start=200),
-    "inpaint@default": DiffPIR(**_LOW),
-    "sr4-noise05@default": DiffPIR(steps=40, start=200),
-    "denoise@default": DiffPIR(**_LOW, lam=8.0, zeta=0.3),
 }

@@ -1,7 +1,7 @@
 """DPS: diffusion posterior sampling."""
 
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal, final
+from typing import Annotated, ClassVar, Literal, final
 
 import torch
 from pydantic import Field
@@ -130,9 +130,7 @@ class DPS(Sampler):
         return q.diffuse(x0_hat, s, mix(eps, rng.randn_like(x0_hat), share) if share > 0 else eps)
 
 
-_LOW: dict[str, Any] = {"steps": 40, "start": 100, "reference_side": 64}
-
-PRESETS: dict[str, Solver] = {
+PAPER: dict[str, Solver] = {
     "inpaint": DPS(zeta=0.5),  # official configs: inpainting 0.5; x4, blur 0.3; 1000 steps
     "sr4": DPS(zeta=0.3),
     "sr2": DPS(zeta=0.3),
@@ -140,10 +138,4 @@ PRESETS: dict[str, Solver] = {
     "phase": DPS(zeta=1.0),  # official config: 1.0
     "hdr": DPS(zeta=0.3),  # nobody says: our choice
     "cs": DPS(zeta=0.3),  # nobody says: our choice
-    "sr2@default": DPS(
-        **_LOW, zeta=1.0
-    ),  # "@default": searched on training photographs, docs/choosing.md
-    "sr4@default": DPS(**_LOW, zeta=1.0),
-    "inpaint@default": DPS(**_LOW, zeta=1.0),
-    "denoise@default": DPS(**_LOW, zeta=1.0),
 }

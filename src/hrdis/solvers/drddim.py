@@ -12,7 +12,7 @@ from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule, mix
 from .base import Run, Solver, Step, data_gradient, settings
-from .hrdis import GENTLE, Family
+from .hrdis import Family
 
 
 @final
@@ -89,9 +89,7 @@ class DRDDIM(Family):
         return mu
 
 
-PRESETS: dict[str, Solver] = {
+PAPER: dict[str, Solver] = {
     "inpaint": DRDDIM(steps=150, grid="stride", lr=0.1, lambda_reg=0.25),  # HRDIS's of Table 5
     "sr4": DRDDIM(steps=100, grid="stride", lr=0.5, lambda_reg=0.20),
-    "sr4@default": DRDDIM(**GENTLE | {"steps": 50}, lr=1.0),
-    "inpaint@default": DRDDIM(**GENTLE | {"steps": 50}, lr=1.0),
 }

@@ -179,16 +179,9 @@ def _resample(x: Tensor, weights: Tensor, u: Tensor) -> Tensor:
     )
 
 
-PRESETS: dict[str, Solver] = {
+PAPER: dict[str, Solver] = {
     "sr4": FPS(),  # HRDIS, Table 3: one particle, 1000 calls; c of the official code
     "sr2": FPS(),
     "inpaint": FPS(),
     "denoise": FPS(),
-    "sr2@default": FPS(
-        steps=40, start=200, c=0.99
-    ),  # "@default": searched on training photographs, docs/choosing.md
-    "sr4@default": FPS(steps=40, start=200, c=0.99),
-    "inpaint@default": FPS(steps=40, start=100, c=0.99),
-    "sr4-noise05@default": FPS(steps=40, start=200),
-    "denoise@default": FPS(steps=40, start=200),
 }

@@ -2,7 +2,7 @@
 
 from functools import partial
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal, final
+from typing import Annotated, ClassVar, Literal, final
 
 import torch
 from pydantic import Field
@@ -135,24 +135,13 @@ def _official(scale: float, guide: Literal["x0", "xt"] = "x0") -> GDP:
     return GDP(kappa=scale / (2 * 3 * 256**2), guide=guide)
 
 
-_LOW: dict[str, Any] = {"steps": 40, "start": 100}  # where a small prior knows what it sees
-
-PRESETS: dict[str, Solver] = {
+PAPER: dict[str, Solver] = {
     "sr4": _official(2000),  # the official scripts' strengths at 256 x 256
     "sr2": _official(2000),
     "inpaint": _official(4000),
     "deblur": _official(6000),
     "colorize": _official(6000),
     "hdr": _official(80000),
-    "lowlight": GDP(
-        kappa=80000 / (2 * 3 * 256**2), blind=True
-    ),  # the official script for low light
+    "lowlight": GDP(kappa=80000 / (2 * 3 * 256**2), blind=True),  # its script for low light
     "cs": _official(4000),  # nobody says: our choice
-    "sr2@default": GDP(
-        **_LOW, kappa=0.3
-    ),  # "@default": searched on training photographs, docs/choosing.md
-    "sr4@default": GDP(**_LOW, kappa=0.3),
-    "inpaint@default": GDP(**_LOW, kappa=1.0),
-    "sr4-noise05@default": GDP(**_LOW, kappa=0.1),
-    "denoise@default": GDP(**_LOW, kappa=0.1),
 }

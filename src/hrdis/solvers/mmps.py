@@ -111,11 +111,5 @@ class MMPS(Sampler):
         return x_t
 
 
-_LOW: dict[str, Any] = {"steps": 40, "start": 200}  # where a small prior knows what it sees
-
-PRESETS: dict[str, Solver] = {
-    "sr4@default": MMPS(steps=40, start=100),  # "@default": searched with the first embedded prior
-    "sr4-noise05@default": MMPS(**_LOW),
-    "inpaint@default": MMPS(**_LOW),
-    "denoise@default": MMPS(**_LOW),
-}
+#: No rows of its own: the defaults of the class serve every measurement.
+PAPER: dict[str, Solver] = {}

@@ -1,7 +1,7 @@
 """PiGDM: pseudo-inverse guidance."""
 
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal, final
+from typing import Annotated, ClassVar, Literal, final
 
 import torch
 from pydantic import Field
@@ -120,18 +120,9 @@ class PiGDM(Sampler):
         return x_t
 
 
-_LOW: dict[str, Any] = {"steps": 40, "start": 100}  # where a small prior knows what it sees
-
-PRESETS: dict[str, Solver] = {
+PAPER: dict[str, Solver] = {
     "sr2": PiGDM(),  # HRDIS, Table 3: 100 calls, eta 1
     "sr4": PiGDM(),
     "inpaint": PiGDM(),
     "denoise": PiGDM(),
-    "sr2@default": PiGDM(
-        **_LOW, form="score"
-    ),  # "@default": searched on training photographs, docs/choosing.md
-    "sr4@default": PiGDM(**_LOW, form="score"),
-    "inpaint@default": PiGDM(steps=40, start=200, form="score"),
-    "sr4-noise05@default": PiGDM(steps=40, start=200, form="score"),
-    "denoise@default": PiGDM(steps=40, start=200, form="score"),
 }

@@ -1,6 +1,6 @@
 """RED-diff: HRDIS with fresh noise in every step."""
 
-from typing import Annotated, Any, ClassVar, final
+from typing import Annotated, ClassVar, final
 
 from pydantic import Field
 
@@ -8,7 +8,7 @@ from ..priors.base import Prior
 from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from .base import Run, Solver, settings
-from .hrdis import GENTLE, HRDIS, Family
+from .hrdis import HRDIS, Family
 
 
 @final
@@ -64,24 +64,12 @@ class REDDiff(Family):
 
 # RED-diff as in its own repository's README (HDR, phase retrieval and nonlinear deblurring: its
 # scripts). The HRDIS authors' fork runs nonlinear deblurring otherwise: data weight 0.02, W =
-# const, down to 100. Rows "@default" as HRDIS's, searched on training photographs.
-NOISY: dict[str, Any] = {"steps": 40, "lr": 0.5, "adam_eps": 1.0, "init": "smooth"}
-PRESETS: dict[str, Solver] = {
+# const, down to 100.
+PAPER: dict[str, Solver] = {
     "inpaint":               REDDiff(steps=1000, lr=0.25, lambda_reg=0.25),
     "sr4":                   REDDiff(steps=1000, lr=0.1, lambda_reg=0.25),
     "hdr":                   REDDiff(steps=1000, lr=0.5, lambda_reg=0.25),
     "phase":                 REDDiff(steps=1000, lr=0.5, lambda_reg=0.25),
     "deblur-nonlinear":      REDDiff(steps=1000, lr=0.5, lambda_reg=0.25),
     "inpaint-noise10":       REDDiff(steps=1000, lr=0.25, lambda_reg=1.0),
-    "inpaint@default":       REDDiff(**GENTLE, lr=0.5),
-    "sr4@default":           REDDiff(**GENTLE, lr=1.0),
-    "sr2@default":           REDDiff(**GENTLE, lr=0.5),
-    "sr4-noise05@default":     REDDiff(**NOISY | {"lr": 0.25}, start=100, lambda_obs=0.04),
-    "sr4-noise10@default":     REDDiff(**NOISY, start=100, lambda_obs=0.01),
-    "inpaint-noise05@default": REDDiff(**NOISY | {"lr": 0.25}, start=60, lambda_obs=0.02),
-    "inpaint-noise10@default": REDDiff(**NOISY, start=60, lambda_obs=0.02),
-    "denoise-noise05@default": REDDiff(**GENTLE | {"steps": 50, "start": 60}, lr=0.5,
-    lambda_obs=0.05),
-    "denoise-noise10@default": REDDiff(**GENTLE | {"steps": 50, "start": 60}, lr=0.5,
-    lambda_obs=0.02),
 }  # fmt: skip

@@ -1,11 +1,11 @@
 """The batches of a run, each a pure function of the settings, the step number and the side of its
 patches.
 
-So a resumed run sees what an uninterrupted one would have seen, and any number of processes may
-prepare batches in any order. Noise levels follow ln(sigma_t / alpha_t) ~ Normal(-1.2, 1.5): half of
-them lie within a factor of 2.8 of 0.30, where the quality of a restoration is decided. One time in
-twenty is drawn evenly from all: else the highest levels, where runs from pure noise begin, would
-hardly ever be seen.
+Therefore a resumed run sees the batches an uninterrupted one would have seen, and any number of
+processes may prepare batches in any order. Noise levels follow ln(sigma_t / alpha_t) ~
+Normal(-1.2, 1.5): half of them lie within a factor of 2.8 of 0.30, where the quality of a
+restoration is decided. One time in twenty is drawn evenly from all: else the highest levels, where
+runs from pure noise begin, would hardly ever be seen.
 """
 
 import itertools
@@ -23,11 +23,11 @@ import numpy as np
 
 from ..rng import stream
 from ..schedule import Schedule
-from .crops import Cropper, Pyramid, cut, turned
+from .crops import Cropper, Pyramid, cut, random_flip
 from .procedural import paint
 from .settings import TrainSettings
 
-CACHE = ".cache"  # where processes share photographs and procedural images
+CACHE = ".cache"  # folder in which processes share photographs and procedural images
 LOG_SIGMA = NormalDist(mu=-1.2, sigma=1.5)
 EVENLY = 0.05  # share of the times drawn evenly from all of them
 
@@ -40,6 +40,7 @@ def time_probabilities(schedule: Schedule) -> np.ndarray:
     """
     alpha_bar = schedule.alpha_bar.numpy()
     log_sigma = 0.5 * np.log((1 - alpha_bar) / alpha_bar)
+    # Halfway between neighbours: what lies beyond the first and last time falls to these.
     borders = 0.5 * (log_sigma[1:] + log_sigma[:-1])
     nearest = np.diff([0.0, *(LOG_SIGMA.cdf(border) for border in borders), 1.0])
     return (1 - EVENLY) * nearest + EVENLY / len(nearest)
@@ -101,7 +102,7 @@ class ProceduralPool:
 
 
 class BatchMaker:
-    """Makes the batch of any step.
+    """Maker of the batch of any step.
 
     Args:
         settings: of the run.
@@ -138,7 +139,7 @@ class BatchMaker:
 
     def _image(self, rng: np.random.Generator, patch: int, procedural: bool) -> np.ndarray:
         if procedural:
-            return turned(rng, cut(rng, self._pool[int(rng.integers(len(self._pool)))], patch))
+            return random_flip(rng, cut(rng, self._pool[int(rng.integers(len(self._pool)))], patch))
         return self._croppers[patch](rng)
 
 
@@ -199,7 +200,7 @@ def _prepared(
     table = (pyramid.sizes, pyramid.sources, pyramid.weights)
     with ProcessPoolExecutor(
         settings.workers,
-        get_context("spawn"),
+        get_context("spawn"),  # a forked process would inherit CUDA and torch's threads
         initializer=_start,
         initargs=(settings, table, cache),
     ) as processes:

@@ -4,7 +4,8 @@ Photographs are only ever made smaller: an enlarged picture is blurred, and a pr
 would learn to blur. All randomness comes from the generator that the caller hands in.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +17,20 @@ FLAT = 4.0  # standard deviation, of 255
 
 def resized(image: Image.Image, scale: float) -> Image.Image:
     """Return the picture made smaller, by Lanczos."""
-    width, height = (max(1, round(scale * side)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.LANCZOS)
+    width, height = image.size
+    smaller = (max(1, round(scale * width)), max(1, round(scale * height)))
+    return image.resize(smaller, Image.Resampling.LANCZOS)
+
+
+def at_all_scales(image: np.ndarray) -> list[np.ndarray]:
+    """Return a photograph at every scale of `SCALES`, by Lanczos."""
+    levels = []
+    for scale, _ in SCALES:
+        if scale == 1:
+            levels.append(image)
+        else:
+            levels.append(np.asarray(resized(Image.fromarray(image), scale)))
+    return levels
 
 
 @dataclass(frozen=True)
@@ -38,22 +51,36 @@ class Pyramid:
 
     @property
     def starts(self) -> np.ndarray:
-        """Where each picture begins in ``pixels``."""
+        """Index in ``pixels`` at which each picture begins."""
         return np.concatenate([[0], np.cumsum(3 * self.sizes.prod(axis=1), dtype=np.int64)[:-1]])
 
     @classmethod
-    def build(cls, images: Sequence[np.ndarray]) -> "Pyramid":
+    def build(cls, images: Iterable[np.ndarray]) -> "Pyramid":
         """Reduce each photograph to the scales of `SCALES`, by Lanczos."""
-        pixels, sizes, sources, weights = [], [], [], []
-        for i, image in enumerate(images):
-            for scale, weight in SCALES:
-                level = image if scale == 1 else np.asarray(resized(Image.fromarray(image), scale))
-                pixels.append(level.reshape(-1))
+        return cls.gather(deque(map(at_all_scales, images)))
+
+    @classmethod
+    def gather(cls, photographs: deque[list[np.ndarray]]) -> "Pyramid":
+        """Copy photographs, each at all scales, into one array; the queue is empty afterwards.
+
+        Cost:
+            the memory of one photograph beside that of all: each is let go once it is copied.
+        """
+        total = sum(level.size for levels in photographs for level in levels)
+        # Its pages take memory only when they are written.
+        pixels = np.empty(total, np.uint8)
+        sizes, sources, weights, end = [], [], [], 0
+        for source in range(len(photographs)):
+            levels = photographs.popleft()
+            height, width = levels[0].shape[:2]
+            for level, (_, weight) in zip(levels, SCALES, strict=True):
+                start, end = end, end + level.size
+                pixels[start:end] = level.reshape(-1)
                 sizes.append(level.shape[:2])
-                sources.append(i)
-                weights.append(weight * image.shape[0] * image.shape[1])
+                sources.append(source)
+                weights.append(weight * height * width)
         return cls(
-            np.concatenate(pixels),
+            pixels,
             np.array(sizes, np.int64),
             np.array(sources, np.int64),
             np.array(weights, float),
@@ -64,10 +91,9 @@ class Pyramid:
         3)``.
         """
         i = _choose(rng, np.cumsum(self.weights))
-        start, pixels = self.starts[i], int(self.sizes[i].prod())
-        return self.pixels[start : start + 3 * pixels].reshape(-1, 3)[
-            rng.integers(pixels, size=count)
-        ]
+        start, count_of_all = self.starts[i], int(self.sizes[i].prod())
+        colours = self.pixels[start : start + 3 * count_of_all].reshape(-1, 3)
+        return colours[rng.integers(count_of_all, size=count)]
 
 
 def _choose(rng: np.random.Generator, cumulative: np.ndarray) -> int:
@@ -102,9 +128,10 @@ class Cropper:
     def __call__(self, rng: np.random.Generator) -> np.ndarray:
         """Return one crop, uint8 ``(patch, patch, 3)``."""
         crop = self._cut(rng)
+        # A sky or a wall teaches little: half of the flat crops are drawn again.
         if crop.std() < FLAT and rng.random() < 0.5:
             crop = self._cut(rng)
-        return recoloured(rng, turned(rng, crop))
+        return random_colours(rng, random_flip(rng, crop))
 
     def _cut(self, rng: np.random.Generator) -> np.ndarray:
         i = _choose(rng, self._cumulative)
@@ -119,24 +146,30 @@ def cut(rng: np.random.Generator, picture: np.ndarray, patch: int) -> np.ndarray
     return picture[y : y + patch, x : x + patch]
 
 
-def turned(rng: np.random.Generator, crop: np.ndarray) -> np.ndarray:
+def random_flip(rng: np.random.Generator, crop: np.ndarray) -> np.ndarray:
     """Apply one of the eight flips and transpositions."""
     left_right, up_down, transposed = rng.random(3) < 0.5
-    crop = crop[:, ::-1] if left_right else crop
-    crop = crop[::-1] if up_down else crop
-    return crop.swapaxes(0, 1) if transposed else crop
+    if left_right:
+        crop = crop[:, ::-1]
+    if up_down:
+        crop = crop[::-1]
+    if transposed:
+        crop = crop.swapaxes(0, 1)
+    return crop
 
 
-def recoloured(rng: np.random.Generator, crop: np.ndarray) -> np.ndarray:
-    """Change gamma in 30 %, saturation in 15 % (a third of these become grey), channel order in 5
-    %.
+def random_colours(rng: np.random.Generator, crop: np.ndarray) -> np.ndarray:
+    """Change the gamma of 30 % of all crops, the saturation of 15 %, the channel order of 5 %.
+
+    A third of those whose saturation changes become grey.
     """
     gamma, saturation, order = rng.random(3) < (0.30, 0.15, 0.05)
     if gamma:
         curve = np.linspace(0, 1, 256) ** np.exp(rng.uniform(np.log(0.6), np.log(1.6)))
         crop = np.rint(255 * curve).astype(np.uint8)[crop]
     if saturation:
-        factor = 0.0 if rng.random() < 1 / 3 else rng.uniform(0, 1.3)
+        to_grey = rng.random() < 1 / 3
+        factor = 0.0 if to_grey else rng.uniform(0, 1.3)
         grey = (crop @ np.array([0.299, 0.587, 0.114]))[..., None]
         crop = np.clip(np.rint(grey + factor * (crop - grey)), 0, 255).astype(np.uint8)
     return crop[..., rng.permutation(3)] if order else crop

@@ -1,4 +1,4 @@
-"""What a run shows of itself: denoising of held-out photographs, sheets of them, and curves."""
+"""The evaluation of a run: denoising of held-out photographs, sheets of them, and curves."""
 
 import math
 from collections.abc import Sequence
@@ -25,7 +25,8 @@ def centre_crops(pictures: Sequence[np.ndarray], multiple: int) -> list[np.ndarr
     """
     crops = []
     for picture in pictures:
-        height, width = (min(CROP, side) // multiple * multiple for side in picture.shape[:2])
+        height = min(CROP, picture.shape[0]) // multiple * multiple
+        width = min(CROP, picture.shape[1]) // multiple * multiple
         if height and width:
             y, x = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
             crops.append(picture[y : y + height, x : x + width].copy())
@@ -62,8 +63,12 @@ def denoise(net: Any, crop: np.ndarray, level: float, seed: int) -> tuple[np.nda
     device = next(net.parameters()).device
     x_t = (schedule.signal(int(t)) * y).to(device, memory_format=torch.channels_last)
     x0_hat = clean(schedule, x_t, t, predict(net, x_t, t.to(device)).float()).cpu()
-    noisy, denoised = ((0.5 * (image[0] + 1)).permute(1, 2, 0).numpy() for image in (y, x0_hat))
-    return noisy, denoised.clip(0, 1)
+    return _pixels(y), _pixels(x0_hat).clip(0, 1)
+
+
+def _pixels(x: Tensor) -> np.ndarray:
+    """Return one image ``(1, c, h, w)`` in [-1, 1] as ``(h, w, c)`` in [0, 1]."""
+    return (0.5 * (x[0] + 1)).permute(1, 2, 0).numpy()
 
 
 def measure(
@@ -81,6 +86,7 @@ def measure(
         for i, crop in enumerate(crops):
             noisy, denoised = denoise(net, crop, level, seed=i)
             error = float(np.mean((denoised - crop / np.float32(255)) ** 2))
+            # A perfect denoiser has 100 dB here instead of infinity, which JSON lacks.
             values.append(-10 * math.log10(max(error, 1e-10)))
             pictures[i] += [noisy, denoised]
         psnr[str(level)] = round(sum(values) / len(values), 3)
@@ -92,10 +98,11 @@ def save_sheet(
 ) -> None:
     """Save one row per crop: the photograph, then noisy and denoised at each level."""
     gap, most = 4, 6
-    rows = [[crop / np.float32(255), *row] for crop, row in zip(crops, pictures, strict=True)][
-        :most
-    ]
-    height, width = (max(crop.shape[axis] for crop in crops) + gap for axis in (0, 1))
+    rows = []
+    for crop, denoised in zip(crops[:most], pictures[:most], strict=True):
+        rows.append([crop / np.float32(255), *denoised])
+    height = max(crop.shape[0] for crop in crops) + gap
+    width = max(crop.shape[1] for crop in crops) + gap
     sheet = np.ones((height * len(rows), width * len(rows[0]), 3), np.float32)
     for j, row in enumerate(rows):
         for i, picture in enumerate(row):
@@ -113,25 +120,22 @@ def save_curves(path: Path, log: Sequence[dict[str, Any]]) -> None:
     figure = Figure(figsize=(10, 4), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
-    losses = [line for line in log if "loss" in line]
-    seen = [line["pixels"] / 1e6 for line in losses]
-    values = [line["loss"] for line in losses]
+    seen, values, measured = [], [], []
+    for entry in log:
+        if "loss" in entry:
+            seen.append(entry["pixels"] / 1e6)
+            values.append(entry["loss"])
+        if "psnr" in entry:
+            measured.append(entry)
     left.plot(seen, values, color="0.75", lw=0.8)
     left.plot(seen, _smoothed(values), color="C0")
     left.set(xlabel="million pixels seen", ylabel="loss (mean squared error of v)", xlim=(0, None))
-    if values:
-        left.set_ylim(
-            0.8 * min(values), min(1.0, 3 * float(np.median(values)))
-        )  # the first steps are off the scale
-    measured = [line for line in log if "psnr" in line]
+    if values:  # the first steps are off the scale, or nothing else could be seen
+        left.set_ylim(0.8 * min(values), min(1.0, 3 * float(np.median(values))))
+    measured_at = [entry["pixels"] / 1e6 for entry in measured]
     for level in LEVELS:
-        psnr = [line["psnr"][str(level)] for line in measured]
-        right.plot(
-            [line["pixels"] / 1e6 for line in measured],
-            psnr,
-            marker=".",
-            label=f"noise {level}/255",
-        )
+        psnr = [entry["psnr"][str(level)] for entry in measured]
+        right.plot(measured_at, psnr, marker=".", label=f"noise {level}/255")
     right.set(
         xlabel="million pixels seen", ylabel="PSNR on held-out photographs (dB)", xlim=(0, None)
     )
@@ -141,5 +145,7 @@ def save_curves(path: Path, log: Sequence[dict[str, Any]]) -> None:
 
 def _smoothed(values: Sequence[float]) -> list[float]:
     """Return centred means over a fifteenth of the values."""
-    reach = max(1, len(values) // 30)
-    return [float(np.mean(values[max(0, i - reach) : i + reach + 1])) for i in range(len(values))]
+    reach, means = max(1, len(values) // 30), []
+    for i in range(len(values)):
+        means.append(float(np.mean(values[max(0, i - reach) : i + reach + 1])))
+    return means

@@ -1,5 +1,5 @@
-"""What keeps a network that cannot learn from being trained: gradients are checked first, movement
-soon after.
+"""Checks that keep a network which cannot learn from being trained: its gradients before the first
+step, the movement of its parameters after `STEPS`.
 
 The first embedded prior was trained through `torch.compile`, which returned gradients of exactly
 zero for 95 % of its parameters. Its loss fell all the same, because the rest learned.
@@ -26,7 +26,7 @@ MOVED = 1e-5  # relative to its start, beyond a common factor
 
 @dataclass(frozen=True)
 class Execution:
-    """How the network is run.
+    """A way to run the network.
 
     Args:
         compile: through `torch.compile`.
@@ -53,8 +53,14 @@ class Execution:
         return run
 
     def __str__(self) -> str:
-        names = {"compiled": self.compile, "bf16": self.bf16, "channels-last": self.channels_last}
-        return ", ".join(name for name, used in names.items() if used) or "plain"
+        names = []
+        if self.compile:
+            names.append("compiled")
+        if self.bf16:
+            names.append("bf16")
+        if self.channels_last:
+            names.append("channels-last")
+        return ", ".join(names) or "plain"
 
 
 PLAIN = Execution(channels_last=False)
@@ -69,10 +75,9 @@ def gradients(
     """
     net.zero_grad(set_to_none=True)
     (execution.prepare(net)(x_t, t) - v).square().mean().backward()
-    found = {
-        name: torch.zeros_like(p) if p.grad is None else p.grad.detach().clone()
-        for name, p in net.named_parameters()
-    }
+    found = {}
+    for name, p in net.named_parameters():
+        found[name] = torch.zeros_like(p) if p.grad is None else p.grad.detach().clone()
     net.zero_grad(set_to_none=True)
     return found
 
@@ -188,7 +193,7 @@ def _simpler(asked: Execution) -> Iterator[Execution]:
 
 
 class Movement:
-    """Remembers the weights a run begins with, to tell which of them never moved.
+    """The weights a run begins with, to tell which of them never moved.
 
     Args:
         net: at the beginning.

@@ -1,6 +1,4 @@
-"""The training loop: batches in, weights out, with a log, checkpoints and a measurement now and
-then.
-"""
+"""The training loop: optimiser steps, with a log, checkpoints and a measurement now and then."""
 
 import json
 import math
@@ -20,7 +18,7 @@ from ..schedule import Schedule
 from . import evaluate, guards, network
 from . import state as states
 from .batches import Batch, batches
-from .card import card_fits, write_card
+from .model_card import card_fits, write_card
 from .muon import MuonAdamW
 from .photographs import Photographs
 from .settings import TrainSettings
@@ -28,7 +26,7 @@ from .settings import TrainSettings
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run reports every ``TrainSettings.log_every`` steps.
+    """The report of a run, every ``TrainSettings.log_every`` steps.
 
     Args:
         step: optimiser steps done, those of the runs it was resumed from included.
@@ -51,8 +49,8 @@ class Progress:
     psnr: dict[str, float] | None = None
 
 
-class Run:
-    """One run: its network, average, optimiser, and where it stands.
+class TrainingRun:
+    """One run: its network, average, optimiser and progress.
 
     Args:
         folder: the photographs, for their manifest.
@@ -91,6 +89,8 @@ class Run:
         self.optimizer = MuonAdamW(self.net.named_parameters())
         self.step = self.first = self.pixels = 0
         self.seconds = 0.0
+        # The folder's own state is read after that of another run, so that a continued run does not
+        # begin with the other one again.
         if before is not None:
             states.restore(before, self.net, self.ema, self.optimizer)
             self.step = self.first = before.step
@@ -100,6 +100,7 @@ class Run:
             states.restore(stored, self.net, self.ema, self.optimizer)
             self.step, self.first, self.pixels = stored.step, stored.first, stored.pixels
             self.seconds = stored.seconds
+        # Steps between the last checkpoint and a kill are done again, and logged again.
         states.trim_log(out, self.step)
         self.forward: Callable[[Tensor, Tensor], Tensor] | None = None
         self.movement: guards.Movement | None = None
@@ -108,7 +109,7 @@ class Run:
         self.logged = time.monotonic()
         self.logged_pixels = self.pixels
 
-    def go(self) -> None:
+    def train_to_end(self) -> None:
         """Train to the end, or until the time is up."""
         settings, before = self.settings, self.seconds
         if self.share() < 1:
@@ -127,6 +128,7 @@ class Run:
                 self.losses.append(self.update(next(source)))
                 now = time.monotonic()
                 self.seconds = before + now - started
+                # Soon after every start: a compiler that loses gradients would waste hours.
                 if self.step - begun == guards.STEPS:
                     self.movement.check(self.net, guards.STEPS)
                 if len(self.losses) == settings.log_every:
@@ -146,6 +148,7 @@ class Run:
     def prepare(self) -> None:
         """Choose how the network is run and with how many threads, by trying one batch."""
         settings = self.settings
+        # Without workers: starting processes for one batch takes longer than making it.
         first = batches(
             replace(settings, workers=0), self.photographs.training, self.step, self.stage, self.out
         )
@@ -228,6 +231,7 @@ class Run:
 
     def update(self, batch: Batch) -> Tensor:
         """Do one optimiser step and return its loss, on the device."""
+        # The loss stays on the device: reading it would wait for a GPU at every step.
         loss = self.backward(*self.noised(batch))
         self.optimizer.step(*self.rates())
         self.step += 1
@@ -293,6 +297,7 @@ class Run:
             return
         if self.losses:
             self.log()
+        # The state first: whatever a kill leaves out below is made again from it.
         states.write(self.out, self.state())
         network.export(self.ema, self.out)
         psnr = self.measure()
@@ -304,6 +309,7 @@ class Run:
         evaluate.save_curves(self.out / "curves.png", states.read_log(self.out))
         if self.last is not None:
             self.report(replace(self.last, psnr=psnr))
+        # A measurement is no training: its seconds do not count in the speed.
         self.logged = time.monotonic()
 
     def saved(self) -> bool:

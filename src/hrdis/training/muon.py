@@ -20,10 +20,8 @@ POLYNOMIALS = (
     (2.8769, -3.1427, 1.2046),
     (2.8366, -3.0525, 1.2012),
 )
-OUTER = (
-    "conv_in",
-    "conv_out",
-)  # layers that see pixels: their rows are not features, AdamW suits them
+# Layers that see pixels: their rows are not features, so that AdamW suits them better.
+OUTER = ("conv_in", "conv_out")
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
@@ -40,6 +38,7 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
+    # The Frobenius norm bounds the largest singular value: all are at most 1 now.
     x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-12)
     gram = x @ x.mT
     identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
@@ -70,13 +69,17 @@ class MuonAdamW:
     def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]]):
         self.matrices: dict[str, Tensor] = {}
         self.others: dict[str, Tensor] = {}
+        #: Averages of the gradients, and of their squares for AdamW, by parameter.
+        self.first: dict[str, Tensor] = {}
+        self.second: dict[str, Tensor] = {}
         for name, parameter in parameters:
-            inner = parameter.ndim >= 2 and not name.startswith(OUTER)
-            (self.matrices if inner else self.others)[name] = parameter
+            self.first[name] = torch.zeros_like(parameter)
+            if parameter.ndim >= 2 and not name.startswith(OUTER):
+                self.matrices[name] = parameter
+            else:
+                self.others[name] = parameter
+                self.second[name] = torch.zeros_like(parameter)
         self.updates = 0
-        #: Averages of the gradients (of their squares, for AdamW), by parameter.
-        self.first = {n: torch.zeros_like(p) for n, p in (self.matrices | self.others).items()}
-        self.second = {n: torch.zeros_like(p) for n, p in self.others.items()}
 
     @torch.no_grad()
     def step(self, lr: float, adam_lr: float) -> None:
@@ -93,14 +96,14 @@ class MuonAdamW:
             self._muon(lr)
 
     def _muon(self, lr: float) -> None:
-        names = list(self.matrices)
-        weights = [self.matrices[name] for name in names]
-        gradients = [_gradient(weight) for weight in weights]
-        means = [self.first[name] for name in names]
+        weights = list(self.matrices.values())
+        gradients = list(map(_gradient, weights))
+        means = [self.first[name] for name in self.matrices]
         torch._foreach_lerp_(means, gradients, 1 - self.momentum)
         ahead = torch._foreach_lerp(gradients, means, self.momentum)  # Nesterov
         torch._foreach_mul_(weights, 1 - lr * self.decay)
-        alike = defaultdict(list)  # matrices of one shape are orthogonalised together
+        # Matrices of one shape are orthogonalised together: one product instead of many small.
+        alike = defaultdict(list)
         for weight, update in zip(weights, ahead, strict=True):
             alike[tuple(weight.shape)].append((weight, update))
         for shape, pairs in alike.items():
@@ -111,10 +114,10 @@ class MuonAdamW:
                 weight.sub_(direction.reshape(shape), alpha=rate)
 
     def _adamw(self, lr: float) -> None:
-        names = list(self.others)
-        weights = [self.others[name] for name in names]
-        gradients = [_gradient(weight) for weight in weights]
-        first, second = [self.first[n] for n in names], [self.second[n] for n in names]
+        weights = list(self.others.values())
+        gradients = list(map(_gradient, weights))
+        first = [self.first[name] for name in self.others]
+        second = [self.second[name] for name in self.others]
         beta1, beta2 = self.betas
         torch._foreach_lerp_(first, gradients, 1 - beta1)
         torch._foreach_mul_(second, beta2)
@@ -135,9 +138,12 @@ class MuonAdamW:
         """Return the averages, ``m.*`` of the gradients and ``v.*`` of their squares, not
         copied.
         """
-        return {f"m.{n}": t for n, t in self.first.items()} | {
-            f"v.{n}": t for n, t in self.second.items()
-        }
+        tensors = {}
+        for name, tensor in self.first.items():
+            tensors[f"m.{name}"] = tensor
+        for name, tensor in self.second.items():
+            tensors[f"v.{name}"] = tensor
+        return tensors
 
 
 def _gradient(parameter: Tensor) -> Tensor:

@@ -12,17 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..checkpoints import load_prior
 from ..files import write_atomically, write_text
-from ..priors.small_unet import SmallUNet
+from ..priors import SmallUNet, UNetPrior
 from ..rng import stream
 from ..schedule import Schedule
 from .settings import TrainSettings
 
-WEIGHTS, CONFIG, SCHEDULER = (
-    "diffusion_pytorch_model.safetensors",
-    "config.json",
-    "scheduler_config.json",
-)
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+CONFIG, SCHEDULER = "config.json", "scheduler_config.json"
 SCHEDULER_CONFIG = {
     "_class_name": "DDPMScheduler",
     "num_train_timesteps": 1000,
@@ -45,16 +43,14 @@ def build(settings: TrainSettings) -> Any:
     Args:
         settings: of the run.
     """
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # torch's own draws are replaced: leave no trace of them
-        net = _small(settings) if settings.network == "small" else _unet2d(settings)
+    # torch draws weights that are replaced below: its global stream stays as it was.
+    with torch.random.fork_rng(devices=[]):
+        if settings.network == "small":
+            net: Any = SmallUNet(settings.channels, settings.blocks, settings.middle)
+        else:
+            net = _unet2d(settings)
     _initialise(net, settings.seed)
     return net
-
-
-def _small(settings: TrainSettings) -> SmallUNet:
-    return SmallUNet(settings.channels, settings.blocks, settings.middle)
 
 
 def _unet2d(settings: TrainSettings) -> Any:
@@ -82,6 +78,7 @@ def _initialise(net: nn.Module, seed: int) -> None:
             rng = stream(seed, "weights", f"{name}.{part}")
             draws = rng.random(tuple(parameter.shape), dtype=np.float32)
             parameter.copy_(torch.from_numpy((2 * draws - 1) * np.float32(bound)))
+        # A network that starts near the identity takes larger steps without diverging.
         if name == "conv_out" or name.endswith(".modulation"):
             module.weight.zero_()
             assert module.bias is not None
@@ -91,59 +88,70 @@ def _initialise(net: nn.Module, seed: int) -> None:
 
 
 def predict(net: Any, x_t: Tensor, t: Tensor) -> Tensor:
-    """Return what the network says of x_t at times t (b,), whether it hands out a tensor or
-    diffusers' record.
-    """
+    """Return the network's output for x_t at times t (b,)."""
     out = net(x_t, t)
-    found: Tensor = getattr(out, "sample", out)
+    found: Tensor = getattr(out, "sample", out)  # diffusers' networks return a record
     return found
 
 
-def load(folder: Path, settings: TrainSettings) -> dict[str, Tensor]:
-    """Return the float32 weights of a prior made earlier, if it has the network of the settings.
+def load(name: str | Path, settings: TrainSettings) -> dict[str, Tensor]:
+    """Return the float32 weights of a prior, if it has the network of the settings.
+
+    Args:
+        name: as for `load_prior`.
+        settings: of the run that starts from them.
 
     Raises:
-        ValueError: if there is none, or one of another shape.
+        ValueError: if there is none, or one of another shape or parameterisation.
     """
-    from safetensors.torch import load_file
-
-    config, weights = folder / CONFIG, folder / WEIGHTS
-    if not (config.is_file() and weights.is_file()):
+    try:
+        prior = load_prior(name)
+    except ValueError as error:
         raise ValueError(
-            f"start_from = {folder} is no prior: {CONFIG} and {WEIGHTS} are expected in it. Give "
-            "the output folder of an earlier training."
+            f"start_from = {name} is no prior to start from. {error} The output folder of an "
+            "earlier training is expected, or 'default'."
+        ) from error
+    if not isinstance(prior, UNetPrior) or prior.prediction_type != "v_prediction":
+        raise ValueError(
+            f"start_from = {name} does not predict v, as the networks of this trainer do. A prior "
+            "of `hrdis train` is expected, or 'default'."
         )
-    there, asked = _shape(json.loads(config.read_text(encoding="utf-8"))), _asked(settings)
+    there, asked = _shape_of(prior.net), _shape_asked(settings)
     if there != asked:
-        names = ", ".join(f"{name}={there.get(name)!r}" for name in there)
+        names = ", ".join(f"{key}={value!r}" for key, value in there.items())
         raise ValueError(
-            f"start_from = {folder} holds another network than the settings: {there}, not {asked}. "
+            f"start_from = {name} holds another network than the settings: {there}, not {asked}. "
             f"Use the same: {names}."
         )
-    return {name: tensor.float().clone() for name, tensor in load_file(weights).items()}
+    weights = {}
+    for key, tensor in prior.net.state_dict().items():
+        weights[key] = tensor.float().clone()
+    return weights
 
 
-def _shape(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that describe the network of a config.json."""
-    if config.get("_class_name") == "SmallUNet":
-        return {
-            "network": "small",
-            **{name: config.get(name) for name in ("channels", "blocks", "middle")},
-        }
+def _shape_of(net: Any) -> dict[str, Any]:
+    """Return the settings that describe a network."""
+    if isinstance(net, SmallUNet):
+        shape: dict[str, Any] = {"network": "small"}
+        for name in ("channels", "blocks", "middle"):
+            shape[name] = net.config[name]
+        return shape
     return {
         "network": "unet2d",
-        "channels": config.get("block_out_channels"),
-        "blocks": config.get("layers_per_block"),
+        "channels": list(net.config["block_out_channels"]),
+        "blocks": net.config["layers_per_block"],
     }
 
 
-def _asked(settings: TrainSettings) -> dict[str, Any]:
-    shape = {
+def _shape_asked(settings: TrainSettings) -> dict[str, Any]:
+    shape: dict[str, Any] = {
         "network": settings.network,
         "channels": list(settings.channels),
         "blocks": settings.blocks,
     }
-    return shape | ({"middle": settings.middle} if settings.network == "small" else {})
+    if settings.network == "small":
+        shape["middle"] = settings.middle
+    return shape
 
 
 def export(net: Any, folder: Path) -> None:
@@ -155,9 +163,9 @@ def export(net: Any, folder: Path) -> None:
     """
     from safetensors.torch import save
 
-    half = {
-        name: tensor.detach().cpu().half().contiguous() for name, tensor in net.state_dict().items()
-    }
+    half = {}
+    for name, tensor in net.state_dict().items():
+        half[name] = tensor.detach().cpu().half().contiguous()
     config = net.config if isinstance(net, SmallUNet) else json.loads(net.to_json_string())
     weights = save(half, metadata={"format": "pt"})
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")

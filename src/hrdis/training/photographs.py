@@ -4,6 +4,7 @@ them.
 
 import csv
 import warnings
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from PIL import Image
 
 from .. import images
 from ..rng import stream
-from .crops import Pyramid, resized
+from .crops import Pyramid, at_all_scales, resized
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 HELD_OUT_SHARE, HELD_OUT_MOST = 0.03, 8
@@ -33,7 +34,11 @@ def find_images(folder: Path, licences: Sequence[str] = ()) -> list[Path]:
         raise ValueError(
             f"There is no folder {folder}. Give a folder of photographs (jpg, png, webp, tif, bmp)."
         )
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    found = []
+    for path in folder.rglob("*"):
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            found.append(path)
+    found.sort()
     if not found:
         raise ValueError(
             f"{folder} holds no images. Files ending in {', '.join(sorted(SUFFIXES))} were looked "
@@ -44,6 +49,7 @@ def find_images(folder: Path, licences: Sequence[str] = ()) -> list[Path]:
 
 def read_manifest(folder: Path) -> dict[Path, dict[str, str]]:
     """Return the rows of ``manifest.csv``, beside the images or one folder up, by resolved path."""
+    # One folder up, because a manifest often lists several folders, "train" and "test" say.
     for home in (folder, folder.resolve().parent):
         path = home / "manifest.csv"
         if path.is_file():
@@ -67,18 +73,18 @@ def _with_licence(folder: Path, files: list[Path], licences: Sequence[str]) -> l
             "licences empty to use every image."
         )
     known = {row["licence"].strip().lower(): row["licence"] for row in manifest.values()}
-    unknown = [name for name in licences if name.strip().lower() not in known]
+    wanted = {name.strip().lower(): name for name in licences}
+    unknown = [name for key, name in wanted.items() if key not in known]
     if unknown:
         raise ValueError(
             f"The manifest names no licence {', '.join(unknown)}. It has: "
             f"{', '.join(sorted(known.values()))}."
         )
-    wanted = {name.strip().lower() for name in licences}
-    kept = [
-        p
-        for p in files
-        if manifest.get(p.resolve(), {}).get("licence", "").strip().lower() in wanted
-    ]
+    kept = []
+    for path in files:
+        licence = manifest.get(path.resolve(), {}).get("licence", "")
+        if licence.strip().lower() in wanted:
+            kept.append(path)
     if not kept:
         raise ValueError(f"No image in {folder} has one of the licences {', '.join(licences)}.")
     return kept
@@ -95,6 +101,7 @@ def read_image(path: Path, long_side: int | None = None) -> np.ndarray:
     Raises:
         ValueError: if it cannot be read, as `images.read`.
     """
+    # By the reader of `hrdis restore`, so that a prior learns pixels as it will be shown them.
     x = images.to_unit(images.read(path).on_white().x)[0]
     pixels = (x * 255).round().byte().expand(3, -1, -1).permute(1, 2, 0).numpy()
     image = Image.fromarray(np.ascontiguousarray(pixels))
@@ -105,7 +112,7 @@ def read_image(path: Path, long_side: int | None = None) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Photographs:
-    """What was read from a folder.
+    """The photographs that were read from a folder.
 
     Args:
         files: the readable files, sorted.
@@ -128,6 +135,7 @@ def load(
     seed: int = 0,
     long_side: int = 960,
     most: int = 4000,
+    memory: float = 16e9,
 ) -> Photographs:
     """Read a folder of photographs; a few of them, chosen by the seed, are held out.
 
@@ -137,42 +145,83 @@ def load(
         seed: decides which photographs are held out (3 %, at least one, at most eight).
         long_side: larger photographs are reduced to this long side.
         most: more photographs than this are not read; which ones is decided by the seed.
+        memory: bytes that the photographs may take; reading ends before there are more.
 
     Raises:
         ValueError: if fewer than two images can be read.
+
+    Cost:
+        1.74 times 3 bytes a pixel, once, and the memory to decode one photograph: 4000 photographs
+        of 960 x 720 take 14.4 GB.
     """
     files = find_images(folder, licences)
     if len(files) > most:
         chosen = stream(seed, "photographs").permutation(len(files))[:most]
         files, total = [files[i] for i in sorted(chosen)], len(files)
         warnings.warn(f"Of {total} images {most} are read, chosen by the seed.", stacklevel=2)
-    images, readable, failures, doubts = [], [], [], []
-    with warnings.catch_warnings(record=True) as said:
+    pictures, readable, failures = _read_all(files, long_side, memory)
+    unread = "; ".join(failures[:20]) or "none"
+    if len(pictures) < 2:
+        raise ValueError(
+            f"{len(pictures)} of {len(files)} images in {folder} could be read, but at least 2 are "
+            f"needed, one of which is held out. Not readable: {unread}. Add photographs or remove "
+            "broken files."
+        )
+    if failures:
+        warnings.warn(f"Left out, not readable: {unread}.", stacklevel=2)
+    count = min(HELD_OUT_MOST, max(1, round(HELD_OUT_SHARE * len(pictures))))
+    held = sorted(stream(seed, "held out").permutation(len(pictures))[:count].tolist())
+    held_out = tuple(pictures[i][0] for i in held)
+    for i in reversed(held):
+        del pictures[i]
+    # The queue alone holds the photographs, so that each is let go when it has been copied.
+    return Photographs(
+        files=tuple(readable),
+        training=Pyramid.gather(pictures),
+        held_out=held_out,
+        held_out_files=tuple(readable[i] for i in held),
+    )
+
+
+def _read_all(
+    files: Sequence[Path], long_side: int, memory: float
+) -> tuple[deque[list[np.ndarray]], list[Path], list[str]]:
+    """Read photographs, each at all scales, as long as there is memory for them.
+
+    Returns:
+        the photographs; their files; names and errors of those that cannot be read.
+    """
+    pictures: deque[list[np.ndarray]] = deque()
+    readable, failures, doubts, taken = [], [], [], 0
+    full = False
+    with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("always")
         for path in files:
             try:
-                images.append(read_image(path, long_side))
-                readable.append(path)
+                levels = at_all_scales(read_image(path, long_side))
             except (OSError, ValueError) as error:
                 failures.append(f"{path.name} ({error})")
-            doubts += [str(warning.message) for warning in said]
-            said.clear()
+                continue
+            except MemoryError:  # of one picture, which does not end the others
+                failures.append(f"{path.name} (it needs more memory than there is)")
+                continue
+            finally:  # a folder of scans may warn thousands of times: once is enough
+                doubts += [str(warning.message) for warning in raised]
+                raised.clear()
+            size = sum(level.nbytes for level in levels)
+            if taken + size > memory:
+                full = True
+                break
+            taken += size
+            pictures.append(levels)
+            readable.append(path)
     if doubts:
         more = f" The same is true of {len(doubts) - 1} more." if len(doubts) > 1 else ""
-        warnings.warn(doubts[0] + more, stacklevel=2)
-    if len(images) < 2:
-        raise ValueError(
-            f"{len(images)} of {len(files)} images in {folder} could be read, but at least 2 are "
-            "needed, one of which is held out. Not readable: "
-            f"{'; '.join(failures[:20]) or 'none'}. Add photographs or remove broken files."
+        warnings.warn(doubts[0] + more, stacklevel=3)
+    if full:
+        warnings.warn(
+            f"Of {len(files)} images the first {len(pictures)} are read: more would take over "
+            f"memory = {memory / 1e9:g} GB. Give more, or a smaller long_side than {long_side}.",
+            stacklevel=3,
         )
-    if failures:
-        warnings.warn(f"Left out, not readable: {'; '.join(failures)}.", stacklevel=2)
-    count = min(HELD_OUT_MOST, max(1, round(HELD_OUT_SHARE * len(images))))
-    held = set(stream(seed, "held out").permutation(len(images))[:count].tolist())
-    return Photographs(
-        files=tuple(readable),
-        training=Pyramid.build([image for i, image in enumerate(images) if i not in held]),
-        held_out=tuple(images[i] for i in sorted(held)),
-        held_out_files=tuple(readable[i] for i in sorted(held)),
-    )
+    return pictures, readable, failures

@@ -65,16 +65,18 @@ def _leaves(rng: np.random.Generator, side: int, colours: Floats) -> Floats:
     count = max(1, int(density * (side / (64 * SUPERSAMPLING)) ** 2))
     blur_at = int(rng.integers(count)) if rng.random() < 0.4 else -1
     kinds = rng.choice(KINDS, size=rng.integers(1, 4), replace=False)
-    paper = texture.Texturer(rng, side, colours)
+    paper = texture.TextureFiller(rng, side, colours)
 
     canvas = np.empty((side, side, 3), np.float32)
     paper.fill(canvas, np.ones((side, side), bool), 0, 0, 0.5 * side)
+    # The inverse of the distribution function of a density ~ r^-a between both radii.
     power = 1 - exponent
     radii = (r_min**power + rng.random(count) * (r_max**power - r_min**power)) ** (1 / power)
+    # Beyond the border too, where leaves are cut by it as photographs cut what they show.
     centres = rng.uniform(-0.1 * side, 1.1 * side, (count, 2))
     for i in range(count):
         _leaf(rng, canvas, paper, str(rng.choice(kinds)), radii[i], centres[i])
-        if i == blur_at:
+        if i == blur_at:  # what lies behind is out of focus
             canvas[:] = _blurred(canvas, rng.uniform(1, 6))
     return canvas
 
@@ -82,7 +84,7 @@ def _leaves(rng: np.random.Generator, side: int, colours: Floats) -> Floats:
 def _leaf(
     rng: np.random.Generator,
     canvas: Floats,
-    paper: texture.Texturer,
+    paper: texture.TextureFiller,
     kind: str,
     radius: float,
     centre: NDArray[np.float64],
@@ -162,6 +164,7 @@ def _frame(
 
 def _two_colours(rng: np.random.Generator, colours: Floats) -> tuple[Floats, Floats]:
     """Return two colours of the palette that differ, if it has any."""
+    # Of a few: the most distant of all would be black and white in nearly every picture.
     draws = colours[rng.integers(len(colours), size=6)]
     distance = np.abs(draws - draws[0]).sum(axis=1)
     return draws[0], draws[int(distance.argmax())]

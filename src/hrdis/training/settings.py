@@ -1,4 +1,4 @@
-"""What a training run is made of: `TrainSettings`, and a preset for a CPU and one for a GPU."""
+"""The settings of a training run, `TrainSettings`, and a preset each for a CPU and a GPU."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -39,7 +39,9 @@ class TrainSettings:
     """
 
     start_from: Path | None = None
-    """Folder of a prior whose weights to start from; the optimiser starts anew."""
+    """Prior whose weights to start from, by any name that load_prior knows: default, a name of
+    `hrdis prior list`, a folder. The optimiser starts anew.
+    """
 
     pixels: Annotated[int, Field(ge=256)] = 36_864
     """Pixels per optimiser step: 16 patches of 48 x 48."""
@@ -56,7 +58,7 @@ class TrainSettings:
     """Learning rate of Muon, for the weights of all layers but the first and the last."""
 
     lr_first: Annotated[float, Field(gt=0, le=0.1)] = 0.02
-    """Where Muon's rate begins when the network starts from random weights."""
+    """Muon's rate at the first step, where the network starts from random weights."""
 
     settle: Annotated[int, Field(ge=1)] = 4000
     """Steps over which Muon's rate falls from lr_first to lr."""
@@ -74,7 +76,7 @@ class TrainSettings:
     """Share of procedural images; the rest are photographs."""
 
     procedural_pool: Annotated[int, Field(ge=1, le=1_000_000)] = 1500
-    """How many different procedural images there are; each is painted once, on first use."""
+    """Number of different procedural images; each is painted once, on first use."""
 
     network: Literal["small", "unet2d"] = "small"
     """The network: our small U-Net, or diffusers' UNet2DModel (twice as slow)."""
@@ -103,7 +105,7 @@ class TrainSettings:
     """Processes that prepare batches; 0 prepares them in between."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to train; auto takes a GPU if there is one."""
+    """Device to train on; auto takes a GPU if there is one."""
 
     seed: int = 0
     """Decides everything random: weights at the start, held-out photographs, every batch."""
@@ -116,6 +118,9 @@ class TrainSettings:
     long_side: Annotated[int, Field(ge=64, le=8192)] = 960
     """Photographs are first reduced to this long side in pixels."""
 
+    memory: Annotated[float, Field(gt=0)] = 16.0
+    """Gigabytes that the photographs may take in memory; no more are read than fit."""
+
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 10.0
     """Minutes between checkpoints, each with a measurement on the held-out photographs."""
 
@@ -127,6 +132,7 @@ class TrainSettings:
 
     @model_validator(mode="after")
     def _consistent(self) -> "TrainSettings":
+        # Each resolution halves the image: an odd side would not come back to its size.
         cell = self.multiple
         for patch in self.patches:
             if patch % cell:
@@ -156,6 +162,7 @@ class TrainSettings:
 
     def stage(self, share: float) -> tuple[int, int]:
         """Return the side of the patches and their number when this share of the run is done."""
+        # At the very end the share is 1, whose stage would be one too many.
         patch = self.patches[min(int(share * len(self.patches)), len(self.patches) - 1)]
         return patch, max(1, -(-self.pixels // patch**2))
 
@@ -165,7 +172,8 @@ class TrainSettings:
         for name in ("channels", "patches", "licences"):
             record[name] = list(record[name])
         for name in ("start_from", "resume"):
-            record[name] = None if record[name] is None else str(record[name])
+            if record[name] is not None:
+                record[name] = str(record[name])
         return record
 
 

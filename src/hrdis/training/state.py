@@ -2,11 +2,13 @@
 bit for bit.
 """
 
+import errno
 import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..checkpoints import differences
 from ..files import write_atomically, write_text
-from ..priors.weights import differences
 from .batches import CACHE
 from .muon import MuonAdamW
 from .photographs import Photographs
@@ -30,7 +32,7 @@ BEFORE_DECAY = "before-decay.safetensors"
 
 @dataclass(frozen=True)
 class State:
-    """Where a run stands.
+    """The state of a run.
 
     Args:
         step: optimiser steps done, those of the runs it was resumed from included.
@@ -52,10 +54,24 @@ class State:
 
 def collect(net: nn.Module, ema: nn.Module, optimizer: MuonAdamW) -> dict[str, Tensor]:
     """Return all tensors of a run under the names of `State`, on the CPU."""
-    tensors: dict[str, Tensor] = {f"net.{name}": p for name, p in net.named_parameters()}
-    tensors |= {f"ema.{name}": p for name, p in ema.named_parameters()}
-    tensors |= optimizer.tensors()
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    tensors = {}
+    for name, tensor in _tensors_of(net, ema, optimizer).items():
+        tensors[name] = tensor.detach().cpu().contiguous()
+    return tensors
+
+
+def _tensors_of(net: nn.Module, ema: nn.Module, optimizer: MuonAdamW) -> dict[str, Tensor]:
+    """Return the live tensors of a run under the names of `State`."""
+    tensors: dict[str, Tensor] = {}
+    for name, parameter in net.named_parameters():
+        tensors[f"net.{name}"] = parameter
+    for name, parameter in ema.named_parameters():
+        tensors[f"ema.{name}"] = parameter
+    return tensors | optimizer.tensors()
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 @torch.no_grad()
@@ -65,12 +81,8 @@ def restore(state: State, net: nn.Module, ema: nn.Module, optimizer: MuonAdamW) 
     Raises:
         ValueError: if it is the state of another network.
     """
-    into: dict[str, Tensor] = {f"net.{name}": p for name, p in net.named_parameters()}
-    into |= {f"ema.{name}": p for name, p in ema.named_parameters()}
-    into |= optimizer.tensors()
-    shapes = {name: tuple(tensor.shape) for name, tensor in into.items()}
-    stored = {name: tuple(tensor.shape) for name, tensor in state.tensors.items()}
-    if wrong := differences(stored, shapes):
+    into = _tensors_of(net, ema, optimizer)
+    if wrong := differences(_shapes(state.tensors), _shapes(into)):
         raise ValueError(
             f"The state is one of another network than the settings': {wrong}. Use the settings "
             "that the run was made with: network, channels, blocks, middle."
@@ -90,18 +102,21 @@ def write(folder: Path, state: State, name: str = STATE) -> None:
     """
     from safetensors.torch import save
 
-    poisoned = [
-        name for name, tensor in state.tensors.items() if not bool(torch.isfinite(tensor).all())
-    ]
+    poisoned = []
+    for key, tensor in state.tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            poisoned.append(key)
     if poisoned:
         raise RuntimeError(
             f"At step {state.step} {len(poisoned)} tensors of the run are not finite any more, "
             f"{poisoned[0]} among them. They were not saved: the last checkpoint in {folder} is "
             "intact. Begin a new run with a lower learning rate, or in fp32."
         )
-    notes = {"format": FORMAT} | {
-        f.name: getattr(state, f.name) for f in fields(State) if f.name != "tensors"
-    }
+    notes: dict[str, Any] = {"format": FORMAT}
+    for field in fields(State):
+        if field.name != "tensors":
+            notes[field.name] = getattr(state, field.name)
+    # safetensors checks lengths only: bits that flip would be trained on.
     notes["sha256"] = _digest(state.tensors)
     content = save(state.tensors, metadata={"hrdis": json.dumps(notes)})
     write_atomically(folder / name, lambda file: file.write(content))
@@ -127,18 +142,20 @@ def read(folder: Path, name: str = STATE) -> State | None:
     try:
         with safe_open(path, "pt") as opened:
             notes = json.loads((opened.metadata() or {})["hrdis"])
-            tensors = {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118
-        told, digest = notes.pop("format", None), notes.pop("sha256", None)
-        state = State(**notes, tensors=tensors) if told == FORMAT else None
+            tensors = {}
+            for key in opened.keys():  # noqa: SIM118 (safetensors' handle is no mapping)
+                tensors[key] = opened.get_tensor(key).clone()
+        version, digest = notes.pop("format", None), notes.pop("sha256", None)
+        if version != FORMAT:
+            raise ValueError(
+                f"{path} was written by an earlier version, whose networks and optimiser are no "
+                "longer trained. Begin in a new folder."
+            )
+        state = State(**notes, tensors=tensors)
     except (SafetensorError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise ValueError(
             f"{path} cannot be read as the state of a run ({error}). {advice}"
         ) from error
-    if state is None:
-        raise ValueError(
-            f"{path} was written by an earlier version, whose networks and optimiser are no longer "
-            "trained. Begin in a new folder."
-        )
     if _digest(tensors) != digest:
         raise ValueError(
             f"{path} is damaged: its numbers are not those that were written. {advice}"
@@ -199,7 +216,7 @@ def check_folder(folder: Path, out: Path) -> None:
         )
 
 
-def sweep(out: Path) -> None:
+def remove_leftovers(out: Path) -> None:
     """Remove what a killed run left half written."""
     for path in out.glob(".*"):
         if path.is_dir() and path.name.startswith(CACHE):
@@ -219,11 +236,18 @@ def locked(out: Path) -> Iterator[None]:
     with (out / ".lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ValueError(
-                f"Another process is training into out = {out}. Wait for it, or give another "
-                "folder."
-            ) from None
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise ValueError(
+                    f"Another process is training into out = {out}. Wait for it, or give another "
+                    "folder."
+                ) from None
+            # Some network file systems have no locks; a run alone in its folder needs none.
+            warnings.warn(
+                f"out = {out} lies on a file system without locks ({error.strerror}): see to it "
+                "that no second process trains into it.",
+                stacklevel=4,
+            )
         yield
 
 
@@ -242,28 +266,34 @@ def check_settings(out: Path, settings: TrainSettings, photographs: str) -> None
     record: dict[str, Any] = {"settings": settings.as_record(), "photographs": photographs}
     path = out / SETTINGS
     if path.is_file():
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        before, now = stored["settings"], record["settings"]
-        if "images" in before:
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            before, now = stored["settings"], record["settings"]
+            digest = stored["photographs"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path} cannot be read as the settings of a run ({error}). Delete it to go on "
+                f"with these settings from {out / STATE}."
+            ) from error
+        if "images" in before:  # a setting of that version
             raise ValueError(
                 f"{out} holds a run of an earlier version, whose networks and optimiser are no "
                 "longer trained. Begin in a new folder."
             )
+        # Settings that an earlier version did not have are as if it had had their defaults.
+        before = TrainSettings().as_record() | before
         falling = (out / BEFORE_DECAY).is_file() or before["decay"] == 1
         free = set(FREE) if falling else {*FREE, *LENGTH}
-        defaults: dict[str, Any] = (
-            TrainSettings().as_record()
-        )  # of fields that a run knew nothing of
-        changed = [
-            f"{name} was {before.get(name, defaults.get(name))!r}, now {now.get(name)!r}"
-            for name in sorted({*before, *now} - free)
-            if before.get(name, defaults.get(name)) != now.get(name)
-        ]
-        if stored["photographs"] != photographs:
+        changed, longer = [], False
+        for name in sorted({*before, *now} - free):
+            if before.get(name) != now.get(name):
+                changed.append(f"{name} was {before.get(name)!r}, now {now.get(name)!r}")
+                longer = longer or name in LENGTH
+        if digest != photographs:
             changed.append("the photographs are not the same")
         if changed:
             hint = ""
-            if any(change.split()[0] in LENGTH for change in changed):
+            if longer:
                 hint = (
                     " Its learning rate has begun to fall: to train longer, use a new folder and "
                     f"resume={out}."
@@ -277,8 +307,11 @@ def check_settings(out: Path, settings: TrainSettings, photographs: str) -> None
 
 def read_log(out: Path) -> list[dict[str, Any]]:
     """Return the lines of the log; an unfinished last line is left out."""
-    path, lines = out / LOG, []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+    path = out / LOG
+    lines: list[dict[str, Any]] = []
+    if not path.is_file():
+        return lines
+    for line in path.read_text(encoding="utf-8").splitlines():
         try:
             lines.append(json.loads(line))
         except json.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""What procedural pictures are filled with: flat colours, textures, ramps and smooth gradients."""
+"""Fillings of procedural pictures: flat colours, textures, ramps and smooth gradients."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ def power_noise(rng: np.random.Generator, side: int, exponent: float) -> Floats:
     along = (np.cos(angle) * fx + np.sin(angle) * fy) * stretch
     across = (np.cos(angle) * fy - np.sin(angle) * fx) / stretch
     amplitude = (along**2 + across**2 + (0.5 / side) ** 2) ** (-exponent / 2)
-    amplitude[0, 0] = 0
+    amplitude[0, 0] = 0  # no mean: the colour of the leaf is its mean
     noise = np.fft.irfft2(
         np.fft.rfft2(rng.standard_normal((side, side))) * amplitude, s=(side, side)
     )
@@ -46,7 +46,7 @@ def gradient(rng: np.random.Generator, side: int, colours: Floats) -> Floats:
     return canvas
 
 
-class Texturer:
+class TextureFiller:
     """Fills the leaves of one picture, with colours of its palette and textures of a few kinds.
 
     Args:
@@ -86,6 +86,8 @@ class Texturer:
         kind = rng.choice(["power", "power", "stripes", "fine", "ramp"])
         if kind == "power":
             noise = self._noises[rng.integers(len(self._noises))]
+            # A window at a random place of a noise that is periodic: a new one for each leaf would
+            # cost a Fourier transform.
             rows = (np.arange(shape[0]) + rng.integers(self._side)) % self._side
             columns = (np.arange(shape[1]) + rng.integers(self._side)) % self._side
             window: Floats = 0.5 * noise[np.ix_(rows, columns)]

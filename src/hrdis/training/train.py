@@ -6,10 +6,11 @@ from threading import Event
 
 import torch
 
+from .. import presets
 from . import network
 from . import state as states
 from .crops import Cropper
-from .loop import Progress, Run
+from .loop import Progress, TrainingRun
 from .photographs import find_images, load
 from .settings import TrainSettings, preset
 
@@ -52,7 +53,10 @@ def train(
         RuntimeError: if the loss stops being finite, or parameters do not move.
     """
     settings, folder, out = settings or preset(), Path(folder), Path(out)
-    device = _device(settings)
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device = 'cuda', but torch sees no GPU. Use device='auto' or 'cpu'.")
+    on_gpu = torch.cuda.is_available() and settings.device != "cpu"
+    device = torch.device("cuda" if on_gpu else "cpu")
     find_images(folder, settings.licences)
     weights = before = None
     begun = (out / states.STATE).is_file()  # what it started from is not needed any more
@@ -63,23 +67,27 @@ def train(
     states.check_folder(folder, out)
     threads = torch.get_num_threads()
     with states.locked(out):
-        states.sweep(out)
+        states.remove_leftovers(out)
         photographs = load(
-            folder, licences=settings.licences, seed=settings.seed, long_side=settings.long_side
+            folder,
+            licences=settings.licences,
+            seed=settings.seed,
+            long_side=settings.long_side,
+            memory=settings.memory * 1e9,
         )
-        for side in settings.patches:
+        for side in settings.patches:  # refuses a patch that no photograph is as large as
             Cropper(photographs.training, side)
         states.check_settings(out, settings, states.fingerprint(photographs))
         try:
             torch.set_num_threads(settings.threads or threads)
-            Run(folder, photographs, out, settings, device, weights, before, on_progress, stop).go()
+            if not (out / presets.FILE).exists():
+                # A prior of this kind does far better with the embedded one's settings than with
+                # the papers', which are for large networks. `hrdis tune` searches its own.
+                presets.write(out / presets.FILE, presets.embedded())
+            run = TrainingRun(
+                folder, photographs, out, settings, device, weights, before, on_progress, stop
+            )
+            run.train_to_end()
         finally:
             torch.set_num_threads(threads)
     return out
-
-
-def _device(settings: TrainSettings) -> torch.device:
-    available = torch.cuda.is_available()
-    if settings.device == "cuda" and not available:
-        raise ValueError("device = 'cuda', but torch sees no GPU. Use device='auto' or 'cpu'.")
-    return torch.device("cuda" if available and settings.device != "cpu" else "cpu")

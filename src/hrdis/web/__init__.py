@@ -1,9 +1,6 @@
-"""The web page: what ``hrdis restore`` does, for people with a browser. See `page.build` and
-``hrdis serve``.
-"""
+"""The web page: what ``hrdis restore`` does, for people with a browser. See `app.serve`."""
 
 import os
 
-os.environ.setdefault(
-    "GRADIO_ANALYTICS_ENABLED", "False"
-)  # before gradio is imported: nothing is told to anybody
+# Set before gradio is imported, which reads it then: nothing is reported to anybody.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")

@@ -1,5 +1,5 @@
-"""A control for each setting of a solver, from the class itself: its type, bounds, choices and line
-of help.
+"""Gradio controls for the settings of a solver, made from the type, bounds, choices and help text
+of each field.
 """
 
 from typing import Any
@@ -11,36 +11,34 @@ from ..solvers.base import settings_schema
 
 
 def controls(settings: Solver) -> dict[str, Any]:
-    """Gradio components by name, showing these settings; each is to be rendered where it
-    belongs.
-    """
-    return {
-        name: _control(name, getattr(settings, name), known)
-        for name, known in settings_schema(type(settings)).items()
-    }
+    """Return one control per field, by name, showing its value; the caller renders them."""
+    made = {}
+    for name, field in settings_schema(type(settings)).items():
+        made[name] = _control(name, getattr(settings, name), field)
+    return made
 
 
-def _control(name: str, value: Any, known: dict[str, Any]) -> Any:
+def _control(name: str, value: Any, field: dict[str, Any]) -> Any:
+    """Return the control of one field, described by its JSON schema."""
     common: dict[str, Any] = {
         "label": name,
-        "info": known["description"],
+        "info": field["description"],
         "interactive": True,
         "min_width": 200,
         "render": False,
     }
-    if "anyOf" in known:  # a number, or nothing
-        return gr.Textbox(
-            "" if value is None else f"{value:g}", placeholder="by default", max_lines=1, **common
-        )
-    if "enum" in known:
-        return gr.Dropdown(known["enum"], value=value, **common)
-    if known["type"] == "boolean":
+    if "anyOf" in field:  # a number or None; an empty box is None
+        text = "" if value is None else f"{value:g}"
+        return gr.Textbox(text, placeholder="by default", max_lines=1, **common)
+    if "enum" in field:
+        return gr.Dropdown(field["enum"], value=value, **common)
+    if field["type"] == "boolean":
         return gr.Checkbox(value=value, **common)
-    low = known.get(
-        "minimum", known.get("exclusiveMinimum")
-    )  # a bound not to be touched is left to the class
-    high = known.get("maximum", known.get("exclusiveMaximum"))
-    whole = known["type"] == "integer"
-    if not whole and low is not None and high is not None:
+    # An exclusive bound is shown as if it were allowed; the class refuses it with a message.
+    low = field.get("minimum", field.get("exclusiveMinimum"))
+    high = field.get("maximum", field.get("exclusiveMaximum"))
+    if field["type"] == "integer":
+        return gr.Number(value, minimum=low, maximum=high, precision=0, **common)
+    if low is not None and high is not None:
         return gr.Slider(low, high, value=value, step=0.01, **common)
-    return gr.Number(value, minimum=low, maximum=high, precision=0 if whole else None, **common)
+    return gr.Number(value, minimum=low, maximum=high, **common)

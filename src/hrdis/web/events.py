@@ -1,73 +1,98 @@
-"""What happens on the page: each function answers an event with new values for the components it
-names.
-"""
+"""The handlers of the page: each answers an event with new values for the components it names."""
 
+import base64
 import html
-import tempfile
-from collections.abc import Iterator
+import io
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import torch
 
 from ..images import open_image
 from ..messages import for_page
 from ..tasks import TASKS
 from .examples import example
-from .form import Form, solvers_for, to_paint_on
-from .words import WORDS
-from .work import Frame, Restored, Workshop
+from .form import Form, editor_image, solvers_for
+from .jobs import Cancelled, FinishedJob, JobRunner, ProgressFrame, Waiting
+from .labels import LABELS
+
+START = "Choose a picture, say what is wrong with it, and press Restore."
+STOPPED = "Stopped. Nothing was kept."
+EMPTY = '<p class="empty">The restored picture appears here.</p>'
+
+
+# ---- the form -----------------------------------------------------------------------------------
 
 
 def changed_setting(name: str, value: Any, so_far: dict[str, Any]) -> dict[str, Any]:
+    """Note a setting that was changed; an empty box is None."""
     return so_far | {name: None if value == "" else value}
 
 
 def for_task(task: str, hole: str, picture: str | None) -> list[Any]:
-    known, names = TASKS[task], solvers_for(task, WORDS[task].noise)
+    """Return hint, hole, brush, mask, kernel, noise and solver for a task."""
+    noise = LABELS[task].noise
+    names = solvers_for(task, noise)
     return [
-        WORDS[task].hint, gr.Dropdown(visible=known.mask), *for_hole(task, hole, picture),
-        gr.File(visible=known.kernel), WORDS[task].noise, gr.Dropdown(names, value=names[0]),
-    ]  # fmt: skip
+        LABELS[task].hint,
+        gr.Dropdown(visible=TASKS[task].mask),
+        *for_hole(task, hole, picture),
+        gr.File(visible=TASKS[task].kernel),
+        noise,
+        gr.Dropdown(names, value=names[0]),
+    ]
 
 
 def for_hole(task: str, hole: str, picture: str | None) -> list[Any]:
+    """Return brush and mask for what marks the holes."""
     mask = TASKS[task].mask
     paint = mask and hole == "painted" and picture is not None
     return [gr.ImageEditor(visible=paint), gr.File(visible=mask and hole in ("white", "black"))]
 
 
-def painted_on(task: str, hole: str, picture: str | None) -> Any:
-    """The picture to paint on, with nothing painted; an error that says what is wrong with the
-    file.
+def for_picture(task: str, hole: str, picture: str | None) -> list[Any]:
+    """Return the picture, a note under it, the same picture to paint on, and the status.
+
+    A file that cannot be read is taken away, since the browser may show nothing but a broken frame
+    of it; the note says what is wrong, and stays until another file comes.
     """
+    no_note, no_brush = gr.HTML("", visible=False), gr.ImageEditor(None, visible=False)
     if picture is None:
-        return gr.ImageEditor(None, visible=False)
+        return [gr.skip(), gr.skip(), no_brush, gr.skip()]
     try:
-        background = to_paint_on(Path(picture))
+        background = editor_image(Path(picture))
     except ValueError as error:
-        raise gr.Error(told(error, picture), print_exception=False) from None
+        note = gr.HTML(line(for_visitor(error, picture), "wrong"), visible=True)
+        return [None, note, no_brush, gr.skip()]
     value: Any = {"background": background, "layers": [], "composite": None}
-    return gr.ImageEditor(value, visible=TASKS[task].mask and hole == "painted")
+    paint = TASKS[task].mask and hole == "painted"
+    # The status may still say that there is no picture.
+    return [gr.skip(), no_note, gr.ImageEditor(value, visible=paint), line(START)]
 
 
-def example_files(task: str) -> list[Any]:
-    made = example(task, Path(tempfile.mkdtemp(prefix="hrdis-example-")))
-    files = [path and str(path) for path in (made.picture, made.mask, made.kernel)]
-    return [*files, made.noise, "white" if made.mask else gr.skip()]
+def example_shower(folder: Path) -> Callable[[str], list[Any]]:
+    """Return the handler of the example button, which fills the form."""
+
+    def show_example(task: str) -> list[Any]:
+        made = example(task, folder)
+        hole = "white" if made.mask else gr.skip()
+        mask, kernel = (path and str(path) for path in (made.mask, made.kernel))
+        ready = line("This is an example: a photograph, damaged. Press Restore.")
+        no_note = gr.HTML("", visible=False)
+        return [str(made.picture), no_note, mask, kernel, made.noise, hole, ready]
+
+    return show_example
 
 
-def _number(text: str | None) -> int | None:
-    try:
-        return int(text) if text and text.strip() else None
-    except ValueError:
-        raise ValueError(
-            f"The class of the picture is {text!r}. A whole number is expected, or nothing."
-        ) from None
+# ---- what the form sends ------------------------------------------------------------------------
 
 
-def taken_as_it_is(payload: Any) -> str | None:
-    """Return the path of the picture that was sent.
+def uploaded_path(payload: Any) -> str | None:
+    """Return the path of a file that was sent.
 
     gradio would open it with every reader Pillow has, one of which runs programs, and say in its
     own words what is wrong with it.
@@ -76,8 +101,9 @@ def taken_as_it_is(payload: Any) -> str | None:
 
 
 def painted_layer(editor: gr.ImageEditor, payload: Any) -> dict[str, Any] | None:
-    """Return what the brush left, the only part of the editor's value that is used, opened as any
-    other picture.
+    """Return what the brush left, the only part of the editor's value that is used.
+
+    It is opened as any other picture.
 
     Raises:
         gr.Error: if it is no picture.
@@ -92,67 +118,118 @@ def painted_layer(editor: gr.ImageEditor, payload: Any) -> dict[str, Any] | None
         with open_image(layer if isinstance(layer, bytes) else layer.path) as image:
             return {"layers": [image.convert("RGBA")]}
     except ValueError as error:
-        raise gr.Error(told(error, getattr(layer, "path", None)), print_exception=False) from None
+        raise _error(for_visitor(error, getattr(layer, "path", None))) from None
 
 
-def restoring(workshop: Workshop) -> Any:
-    """What the button does; the names of its arguments are those of the page's API."""
+def _class_number(text: str | None) -> int | None:
+    if not text or not text.strip():
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(
+            f"The class of the picture is {text!r}. A whole number is expected, or nothing."
+        ) from None
+
+
+# ---- the button ---------------------------------------------------------------------------------
+
+
+def restorer(runner: JobRunner) -> Any:
+    """Return the handler of the Restore button.
+
+    The names of its arguments are those of the page's API; it yields status, picture so far,
+    comparison, gallery, files, command and the two buttons.
+    """
 
     def restore(
-        picture: str | None, task: str, hole: str, painted: Any, mask: str | None,
-        kernel: str | None, noise: float,
-        samples: float, seed: float, solver: str, settings: dict[str, Any] | None, prior: str,
+        picture: str | None,
+        task: str,
+        hole: str,
+        painted: Any,
+        mask: str | None,
+        kernel: str | None,
+        noise: float,
+        samples: float,
+        seed: float,
+        solver: str,
+        settings: dict[str, Any] | None,
+        prior: str,
         label: str | None,
-    ) -> Iterator[list[Any]]:  # fmt: skip
-        yield [
-            line("Reading, and loading the model …"),
-            gr.Image(visible=False),
-            *_hidden(),
-            *buttons(running=True),
-        ]
+    ) -> Iterator[list[Any]]:
+        reading = line("Reading the picture and loading the model …")
+        yield [reading, *_no_results(), *buttons(running=True)]
         try:
+            layers = (painted or {}).get("layers") or [None]
             form = Form(
-                picture=_path(picture), task=task,
-                painted=((painted or {}).get("layers") or [None])[0],
-                mask=_path(mask), hole=hole, kernel=_path(kernel), noise=noise,
+                picture=_path(picture),
+                task=task,
+                painted=layers[0],
+                mask=_path(mask),
+                hole=hole,
+                kernel=_path(kernel),
+                noise=noise,
                 samples=int(samples),
-                seed=int(seed or 0), solver=solver, changed=settings or {}, prior=prior,
-                label=_number(label),
-            )  # fmt: skip
-            for seen in workshop.restore(form):
-                if isinstance(seen, Frame):
-                    yield [_bar(seen), gr.Image(seen.picture, visible=True), *[gr.skip()] * 6]
+                seed=int(seed or 0),
+                solver=solver,
+                changed=settings or {},
+                prior=prior,
+                label=_class_number(label),
+            )
+            for seen in runner.restore(form):
+                if isinstance(seen, Waiting):
+                    yield [line(_place(seen.before)), *[gr.skip()] * 7]
+                elif isinstance(seen, ProgressFrame):
+                    yield [_bar(seen), gr.HTML(_inline(seen), visible=True), *[gr.skip()] * 6]
                 else:
-                    yield [
-                        line(seen.about),
-                        gr.Image(visible=False),
-                        *_results(seen),
-                        *buttons(running=False),
-                    ]
-        except (ValueError, TypeError, ArithmeticError) as error:
-            said = told(error, picture, mask, kernel)
-            yield [
-                line(said, "wrong"),
-                gr.Image(visible=False),
-                *_hidden(),
-                *buttons(running=False),
-            ]
-            raise gr.Error(said, print_exception=False) from None
+                    yield [line(seen.summary), *_results(seen), *buttons(running=False)]
+        # Whatever happens, the page gets its button back: a visitor cannot do without it.
+        except Exception as error:
+            said = explain(error, picture, mask, kernel)
+            yield [line(said, "wrong"), *_no_results(), *buttons(running=False)]
+            # The line stands under the button; programs get the error.
+            raise _error(said, visible=False) from None
 
     return restore
 
 
-def told(error: Exception | str, *files: str | None) -> str:
+def explain(error: Exception, *files: str | None) -> str:
+    """Return one line for a visitor; log what is the fault of the page or the machine."""
+    if isinstance(error, ValueError | TypeError | ArithmeticError):
+        return for_visitor(error, *files)
+    if isinstance(error, Cancelled | CancelledError):
+        return "The page is being closed. Nothing was kept."
+    first = (str(error) or type(error).__name__).splitlines()[0]
+    # One line for whoever runs the page; the visitor cannot mend it.
+    print(f"hrdis serve: a restoration failed: {type(error).__name__}: {first}", file=sys.stderr)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return (
+            "There is not enough memory for this. Take a smaller picture, or fewer restorations, "
+            "or try again later."
+        )
+    if isinstance(error, OSError):
+        return "The page cannot keep its files: its disk may be full. Try again later."
+    return "The restoration failed, and nothing was kept. The reason is in the log of the page."
+
+
+def for_visitor(error: Exception | str, *files: str | None) -> str:
     """Return a message in the words of the page, without the folders that the files lie in."""
     return for_page(error, [Path(file).parent for file in files if file])
+
+
+def _error(message: str, visible: bool = True) -> gr.Error:
+    # gradio renders messages as HTML, and a name of a file may be some.
+    escaped = html.escape(message, quote=False)
+    return gr.Error(escaped, visible=visible, print_exception=False)
 
 
 def _path(file: str | None) -> Path | None:
     return None if file is None else Path(file)
 
 
-def _hidden() -> list[Any]:
+def _no_results() -> list[Any]:
     return [
+        gr.HTML(EMPTY, visible=True),
         gr.ImageSlider(visible=False),
         gr.Gallery(visible=False),
         gr.File(visible=False),
@@ -160,28 +237,55 @@ def _hidden() -> list[Any]:
     ]
 
 
-def _results(found: Restored) -> list[Any]:
+def _results(job: FinishedJob) -> list[Any]:
+    pictures = [(str(path), title) for path, title in job.gallery]
     return [
-        gr.ImageSlider((found.given, found.first), visible=True),
-        gr.Gallery(
-            [(str(path), title) for path, title in found.gallery], visible=bool(found.gallery)
-        ),
-        gr.File([str(path) for path in found.files], visible=True),
-        gr.Textbox(found.command, visible=True),
+        gr.HTML("", visible=False),
+        gr.ImageSlider((job.given, job.first), visible=True),
+        gr.Gallery(pictures, visible=bool(pictures)),
+        gr.File([str(path) for path in job.files], visible=True),
+        gr.Textbox(job.command, visible=True),
     ]
 
 
 def buttons(running: bool) -> list[Any]:
+    """Return the Restore and the Stop button, one of which is visible."""
     return [gr.Button(visible=not running), gr.Button(visible=running)]
 
 
-def _bar(frame: Frame) -> str:
-    left = f"{frame.left:.0f} s" if frame.left < 90 else f"{frame.left / 60:.0f} min"
-    return (
-        f"<progress value={frame.done} max={frame.total}></progress><br>step {frame.done} of "
-        f"{frame.total}, {left} left"
-    )
+def stop_run() -> list[Any]:
+    """Return status, picture so far and buttons after Stop; gradio closes the generator itself."""
+    return [line(STOPPED), gr.HTML(EMPTY, visible=True), *buttons(running=False)]
+
+
+# ---- HTML ---------------------------------------------------------------------------------------
 
 
 def line(text: str, kind: str = "") -> str:
-    return f'<p class="{kind}">{html.escape(text)}</p>'
+    """Return one line of the status, which screen readers say at once if it is an error."""
+    role = "alert" if kind == "wrong" else "status"
+    return f'<p class="{kind}" role="{role}">{html.escape(text)}</p>'
+
+
+def _place(before: int) -> str:
+    if before == 1:
+        return "One restoration is before yours. Yours starts by itself."
+    return f"{before} restorations are before yours. Yours starts by itself."
+
+
+def _bar(frame: ProgressFrame) -> str:
+    left = f"{frame.left:.0f} s" if frame.left < 90 else f"{frame.left / 60:.0f} min"
+    text = f"Step {frame.done} of {frame.total}, {left} left"
+    # No role here: a screen reader would say every step.
+    return (
+        f'<progress aria-label="steps done" value="{frame.done}" max="{frame.total}"></progress>'
+        f"<p>{text}</p>"
+    )
+
+
+def _inline(frame: ProgressFrame) -> str:
+    """Return the picture so far with its bytes in the page: a file for each would stay behind."""
+    buffer = io.BytesIO()
+    frame.picture.convert("RGB").save(buffer, "JPEG", quality=85)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f'<img alt="the picture so far" src="data:image/jpeg;base64,{data}">'

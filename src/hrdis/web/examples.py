@@ -1,25 +1,30 @@
-"""Something to try the page on: a photograph that comes with the package, damaged as a task
-says.
-"""
+"""Examples to try the page on: a photograph of the package, damaged as a task describes."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
 from .. import images
+from ..files import write_atomically
 from ..noise import Gaussian
 from ..operators import Blur, Inpainting
 from ..problem import measure
 from ..tasks import TASKS
-from .words import WORDS
+from .labels import LABELS
 
 
 @dataclass(frozen=True)
 class Example:
-    """A damaged picture, and what belongs to it: the mask, white in the holes; the kernel; the
-    noise in [0, 1].
+    """A damaged picture and the files that belong to it.
+
+    Args:
+        picture: the damaged picture.
+        mask: for inpainting, white in the holes.
+        kernel: for a blur whose kernel has to be given, an array.
+        noise: standard deviation of the noise, for pixels in [0, 1].
     """
 
     picture: Path
@@ -28,19 +33,22 @@ class Example:
     noise: float
 
 
+# Made once for each task: every click of every visitor shows the same files.
+@lru_cache
 def example(task: str, folder: Path) -> Example:
-    """Damage a photograph as ``hrdis degrade`` would, and write it into a folder."""
+    """Damage the photograph as ``hrdis degrade`` does, and write the files to a folder."""
     x = images.load(Path(str(resources.files("hrdis") / "pictures" / "chelsea.png")))
-    known = TASKS["inpaint-scratches" if task == "inpaint" else task]
-    A = (known.photo or known.build)(x.shape[-2], x.shape[-1], 0, 0)
-    noise = WORDS[task].noise
+    task_settings = TASKS["inpaint-scratches" if task == "inpaint" else task]
+    build = task_settings.photo or task_settings.build
+    A = build(x.shape[-2], x.shape[-1], 0, 0)
+    noise = LABELS[task].noise
     y = measure(A, x, Gaussian(noise) if noise else None, seeds=[0]).y
     picture, mask, kernel = folder / f"example-{task}.png", None, None
     images.save(picture, y)
     if isinstance(A, Inpainting):
         mask = folder / f"example-{task}-mask.png"
         images.save(mask, images.from_unit(1 - A.mask[:, :1]))
-    if known.kernel and isinstance(A, Blur):
-        kernel = folder / f"example-{task}-kernel.npy"
-        np.save(kernel, A.kernel.numpy())
+    if task_settings.kernel and isinstance(A, Blur):
+        kernel, weights = folder / f"example-{task}-kernel.npy", A.kernel.numpy()
+        write_atomically(kernel, lambda file: np.save(file, weights))
     return Example(picture, mask, kernel, noise)

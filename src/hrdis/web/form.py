@@ -1,4 +1,4 @@
-"""From what somebody filled in to the options of a restoration."""
+"""The page's form, and the options of a restoration that follow from it."""
 
 import shlex
 import shutil
@@ -11,28 +11,29 @@ import torch
 
 from .. import images
 from ..arguments import able
-from ..priors.checkpoints import presets_of
+from ..checkpoints import presets_of
+from ..presets import Choice, choose
 from ..problem import Problem
 from ..restoration import FileOptions
-from ..solvers import SOLVERS, Solver, preset
+from ..solvers import SOLVERS, Solver
 from ..tasks import TASKS
 
 if TYPE_CHECKING:
     from PIL import Image
 
-EDITED = 1600  # the longest side of a picture that is painted on, in pixels
+EDITED = 1600  # longest side of the copy that is painted on, in pixels
 
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """What the page asks for; files by their paths.
+    """All fields of the page; files by their paths.
 
     Args:
-        painted: what the brush left, RGBA of any size in the picture's proportions, opaque over the
-            holes.
+        painted: what the brush left, RGBA, opaque over the holes; in the picture's proportions, at
+            any size.
         mask: a file instead of the brush, or None.
         hole: what marks a hole: "painted", or "white", "black" or "alpha" in the mask's file.
-        changed: settings of the solver other than those of its preset.
+        changed: settings of the solver that differ from its preset.
     """
 
     picture: Path | None
@@ -50,118 +51,127 @@ class Form:
     label: int | None = None
 
     @property
-    def preset(self) -> tuple[str | None, Solver]:
-        """The settings the form starts from, and their key."""
+    def choice(self) -> Choice[Solver]:
+        """The settings the form starts from, and where they come from."""
         task = TASKS[self.task]
-        return preset(self.solver or task.solver, task.presets, presets_of(self.prior), self.noise)
+        cls = SOLVERS[self.solver or task.solver][0]
+        return choose(cls, task.presets, self.noise, tuned=presets_of(self.prior))
 
     @property
     def settings(self) -> Solver:
-        """The solver, with what was changed.
+        """The preset with the changes of the form.
 
         Raises:
             ValueError: for a setting that does not exist or is out of bounds.
         """
-        _, usual = self.preset
-        return replace(usual, **self.changed)  # type: ignore[type-var]
+        return replace(self.choice.settings, **self.changed)  # type: ignore[type-var]
 
 
 def options(form: Form, folder: Path, device: str, precision: Any) -> FileOptions:
-    """The options of a restoration that works in a folder of its own, where the files given are
-    copied to.
+    """Return the options of a restoration, and copy its files to a folder of its own.
 
     Raises:
         ValueError: if something is missing that the page asks for.
     """
     if form.picture is None:
-        raise ValueError(
-            "There is no picture yet. Drop one into the first box, or take the example."
-        )
+        raise ValueError("There is no picture yet. Drop one into the first box, or try an example.")
     task = TASKS[form.task]
-    picture = _copied(form.picture, folder)
+    picture = _copy_into(folder, form.picture)
     common = FileOptions(
-        image=picture, output=folder / f"{picture.stem}-restored.png", task=form.task,
+        image=picture,
+        output=folder / f"{picture.stem}-restored.png",
+        task=form.task,
         noise=form.noise,
-        solver=form.solver or task.solver, prior=form.prior, label=form.label,
-        samples=form.samples, seed=form.seed,
-        device=device, precision=precision,
-    )  # fmt: skip
+        solver=form.solver or task.solver,
+        prior=form.prior,
+        label=form.label,
+        samples=form.samples,
+        seed=form.seed,
+        device=device,
+        precision=precision,
+    )
     if task.kernel:
         if form.kernel is None:
             raise ValueError(
                 "This task needs the kernel of the blur: an array (.npy) or a small picture of it."
             )
-        return replace(common, kernel=_copied(form.kernel, folder, "kernel"))
-    if not task.mask or form.hole == "alpha":
-        return replace(common, hole="alpha" if task.mask else "white")
+        return replace(common, kernel=_copy_into(folder, form.kernel, "kernel"))
+    if not task.mask:
+        return common
+    if form.hole == "alpha":
+        return replace(common, hole="alpha")
     if form.hole != "painted":
         if form.mask is None:
             raise ValueError(
-                "There is no mask yet. Choose its file, or paint over the holes instead."
+                "There is no mask yet. Choose its file, or paint over the damage instead."
             )
-        return replace(common, mask=_copied(form.mask, folder, "mask"), hole=form.hole)  # type: ignore[arg-type]
+        return replace(common, mask=_copy_into(folder, form.mask, "mask"), hole=form.hole)  # type: ignore[arg-type]
     mask = folder / f"{picture.stem}-mask.png"
-    images.write_pil(mask, _holes(form.painted, images.read(picture).size))
+    images.write_pil(mask, _mask_of(form.painted, images.read(picture).size))
     return replace(common, mask=mask)
 
 
-def _copied(file: Path, folder: Path, kind: str = "picture") -> Path:
-    """A copy in the folder; the mask may have the name of the picture, and a name may look like an
-    option.
-    """
-    name = (
-        file.name
-        if not (file.name.startswith("-") or (folder / file.name).exists())
-        else f"{kind}-{file.name}"
-    )
+def _copy_into(folder: Path, file: Path, kind: str = "picture") -> Path:
+    """Copy a file to a folder under a name that is free there and no option of the command."""
+    name = file.name
+    # A mask may have the name of the picture, and a name may begin as an option does.
+    if name.startswith("-") or (folder / name).exists():
+        name = f"{kind}-{name}"
     return Path(shutil.copyfile(file, folder / name))
 
 
-def _holes(painted: "Image.Image | None", size: tuple[int, int]) -> "Image.Image":
-    """White where the brush was, at the size (height, width) of the picture."""
+def _mask_of(painted: "Image.Image | None", size: tuple[int, int]) -> "Image.Image":
+    """Return a mask of size (height, width), white where the brush was."""
     from PIL import Image
 
-    if painted is None or (alpha := painted.convert("RGBA").getchannel("A")).getextrema()[1] == 0:
+    alpha = None if painted is None else painted.convert("RGBA").getchannel("A")
+    if alpha is None or alpha.getextrema()[1] == 0:
         raise ValueError(
-            "Nothing is painted yet. Paint over what is to be filled, or choose a mask from a file."
+            "Nothing is painted yet. Paint over the damage, or choose a mask from a file."
         )
     holes = alpha.point([0] + [255] * 255)
-    return holes if holes.size == size[::-1] else holes.resize(size[::-1], Image.Resampling.NEAREST)
+    h, w = size
+    # Nearest neighbour: a mask has no grey.
+    return holes if holes.size == (w, h) else holes.resize((w, h), Image.Resampling.NEAREST)
 
 
-def to_paint_on(picture: Path) -> "Image.Image":
-    """The picture as the brush sees it: upright, 8 bits, at most `EDITED` pixels a side."""
+def editor_image(picture: Path) -> "Image.Image":
+    """Return a picture to paint on: upright, 8 bits, at most `EDITED` pixels a side."""
     shown = images.to_pil(replace(images.read(picture).on_white(), bits=8)).convert("RGB")
     shown.thumbnail((EDITED, EDITED))
     return shown
 
 
 def solvers_for(task: str, noise: float) -> list[str]:
-    """The names of the solvers that can do a task, its own first."""
+    """Return the names of the solvers that can do a task; the first is the task's own."""
     known = TASKS[task]
     if known.blind is not None:
         return [known.solver]
-    A = (known.photo or known.build)(128, 128, 0, 0)
+    build = known.photo or known.build
+    A = build(128, 128, 0, 0)
     fit = able(Problem(A(torch.zeros(1, 3, 128, 128)), A, noise))
-    return sorted(
-        (name for name, (cls, _) in SOLVERS.items() if cls in fit),
-        key=lambda name: name != known.solver,
-    )
+    names = [known.solver]
+    for name, (cls, _) in SOLVERS.items():
+        if cls in fit and name != known.solver:
+            names.append(name)
+    return names
 
 
 def command(form: Form, given: FileOptions) -> str:
-    """The same restoration from a shell."""
-    words: list[Any] = ["hrdis", "restore", given.image.name, "--task", given.task]
-    usual = FileOptions(image=given.image, output=given.output)
+    """Return the line for a shell that does the same restoration."""
+    line: list[Any] = ["hrdis", "restore", given.image.name, "--task", given.task]
+    usual = FileOptions(image=given.image, output=given.output, solver=TASKS[given.task].solver)
     for name in ("mask", "hole", "kernel", "noise", "solver", "prior", "label", "samples", "seed"):
         value = getattr(given, name)
-        if value != getattr(usual, name) and (name, value) != ("solver", TASKS[given.task].solver):
-            words += [f"--{name}", value.name if isinstance(value, Path) else value]
+        if value != getattr(usual, name):
+            line += [f"--{name}", value.name if isinstance(value, Path) else value]
     for name, value in form.changed.items():
-        flag = f"--{name.replace('_', '-')}"
-        words += (
-            ([flag] if value else [f"--no-{flag[2:]}"])
-            if isinstance(value, bool)
-            else [flag, value]
-        )
-    return shlex.join(str(word) for word in [*words, "-o", given.output.name])
+        flag = name.replace("_", "-")
+        if value is True:
+            line.append(f"--{flag}")
+        elif value is False:
+            line.append(f"--no-{flag}")
+        else:
+            line += [f"--{flag}", value]
+    line += ["-o", given.output.name]
+    return shlex.join(str(word) for word in line)

@@ -1,5 +1,5 @@
-"""What the page refuses to begin, since one request would keep the machine from all others, and
-when it gives up.
+"""Limits of one restoration on the page, so that one request does not keep the machine from all
+others.
 """
 
 from dataclasses import dataclass
@@ -44,16 +44,14 @@ class Limits:
             ValueError: with what it would take, and how to take less.
         """
         h, w = job.problem.image_shape[-2:]
-        particles, samples = _setting(job, "particles"), job.options.samples
-        inner = sum(_setting(job, name, 0) for name in ("langevin_steps", "cg_steps")) * len(
-            job.times
-        )
-        calls = (job.calls + inner / 20) * (1 + job.solver.passes()) * particles
-        asked = (
-            f"{samples} restorations of {w} x {h} pixels"
-            if samples > 1
-            else f"A restoration of {w} x {h} pixels"
-        )
+        particles, samples = _setting(job, "particles", 1), job.options.samples
+        # Steps between two calls apply the operator alone, which is much cheaper than the network.
+        inner = _setting(job, "langevin_steps", 0) + _setting(job, "cg_steps", 0)
+        calls = job.calls + inner * len(job.times) / 20
+        calls *= (1 + job.solver.passes()) * particles
+        asked = f"A restoration of {w} x {h} pixels"
+        if samples > 1:
+            asked = f"{samples} restorations of {w} x {h} pixels"
         if h * w * particles > self.memory:
             raise ValueError(
                 f"{asked} with {particles} particles each takes too much memory for this page. "
@@ -80,9 +78,10 @@ class Limits:
             )
 
 
-def _setting(job: "Job", name: str, otherwise: int = 1) -> int:
-    found: Any = getattr(job.solver, name, otherwise)
-    return int(found)
+def _setting(job: "Job", name: str, otherwise: int) -> int:
+    """Return a setting of the solver, and ``otherwise`` if it has none of that name."""
+    value: Any = getattr(job.solver, name, otherwise)
+    return int(value)
 
 
 def _time(seconds: float) -> str:

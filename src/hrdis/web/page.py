@@ -1,6 +1,9 @@
-"""The page: what is asked for on the left, what comes of it on the right."""
+"""The layout of the page: the form on the left, the outcome on the right; below each other on a
+phone.
+"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -8,214 +11,254 @@ import gradio as gr
 
 import hrdis
 
-from ..priors.cards import cards
-from .controls import controls
-from .events import (
-    buttons,
-    changed_setting,
-    example_files,
-    for_hole,
-    for_task,
-    line,
-    painted_layer,
-    painted_on,
-    restoring,
-    taken_as_it_is,
-)
-from .form import Form, solvers_for
-from .words import WORDS
-from .work import Workshop
+from .events import EMPTY, START, line, painted_layer, uploaded_path
+from .form import solvers_for
+from .labels import LABELS
+from .limits import SAMPLES
 
 HEAD = """\
-# hrdis Restore a photograph: fill scratches, enlarge, sharpen, remove noise. It stays on the
-machine this page comes from."""
+# Restore a photograph
+
+Fill scratches, enlarge, sharpen, remove noise. Your picture stays on the machine that serves this
+page."""
 FOOT = f"""\
 Where the samples differ, hrdis is unsure. Where they agree it can still be wrong, because all
 samples come from the same model. Not for medical or forensic use. hrdis {hrdis.__version__}."""
 HOLES = [
-    ("what I paint", "painted"), ("white in a mask from a file", "white"),
+    ("what I paint", "painted"),
+    ("white in a mask from a file", "white"),
     ("black in a mask from a file", "black"),
     ("the transparent parts of the picture", "alpha"),
-]  # fmt: skip
+]
 CSS = """
 .gradio-container {max-width: 1280px !important; margin: auto}
-#status progress {width: 100%; height: 0.9rem}
-#status .wrong {color: #dc2626}
+#status p, #note p {margin: 0; overflow-wrap: anywhere}
+.wrong {color: #b91c1c; font-weight: 600}
+.dark .wrong {color: #fca5a5}
+#status progress {width: 100%; height: 0.9rem; appearance: none; border: 0;
+  background: var(--border-color-primary); border-radius: var(--radius-sm)}
+#status progress::-webkit-progress-bar {background: transparent}
+#status progress::-webkit-progress-value {background: var(--color-accent);
+  border-radius: var(--radius-sm)}
+#status progress::-moz-progress-bar {background: var(--color-accent)}
+#so-far img {width: 100%; max-height: 640px; object-fit: contain; display: block}
+#so-far .empty {padding: 6rem 1rem; text-align: center; color: var(--body-text-color-subdued);
+  border: 1px dashed var(--border-color-primary); border-radius: var(--radius-lg); margin: 0}
+#downloads button[aria-label^="Remove"] {display: none}
+@media (min-width: 768px) {#outcome {position: sticky; top: 1rem; align-self: flex-start}}
+@media (max-width: 767px) {#so-far .empty {padding: 2rem 1rem}}
 """
-FONT = ["system-ui", "sans-serif"]
+# The colours of gradio's theme, but for those that are too pale to be read: grey help texts and
+# white letters on orange have less than the contrast of 4.5 that WCAG 2.2 asks for.
+THEME = gr.themes.Default(
+    font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+).set(
+    body_text_color_subdued="*neutral_500",
+    color_accent="*primary_700",
+    button_primary_background_fill="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_dark="*primary_700",
+    button_primary_background_fill_hover_dark="*primary_800",
+)
 BRUSH = "#ff0066"
-QUIETLY: Any = {"api_visibility": "private", "show_progress": "hidden"}
-FILES_PER_DAY = (3600, 24 * 3600)  # seconds: look every hour, remove what is older than a day
 
 
-def build(workshop: Workshop, priors: Sequence[str] = ()) -> gr.Blocks:
-    """The page.
+@dataclass(frozen=True)
+class Layout:
+    """The page and its components.
 
     Args:
-        workshop: where restorations run.
-        priors: names of priors to offer beside "default" and those of ``hrdis prior list`` that are
-            here.
+        page: the whole page.
+        asked: what the Restore button sends, in the order of the handler's arguments.
+        shown: what the handler answers with, in the order of its values.
+        advanced: the folded part, where the settings of the algorithm are added.
+        changed: settings that were changed, by name.
     """
-    here = [card.name for card in cards().values() if card.here]
-    offered = list(dict.fromkeys([*priors, "default", *here]))
-    with gr.Blocks(title="hrdis", delete_cache=FILES_PER_DAY, analytics_enabled=False) as page:
+
+    page: gr.Blocks
+    picture: Any
+    note: Any
+    task: Any
+    hint: Any
+    try_example: Any
+    hole: Any
+    painted: Any
+    mask: Any
+    kernel: Any
+    noise: Any
+    samples: Any
+    restore: Any
+    stop: Any
+    advanced: Any
+    solver: Any
+    prior: Any
+    label: Any
+    seed: Any
+    changed: Any
+    status: Any
+    so_far: Any
+    comparison: Any
+    gallery: Any
+    files: Any
+    command: Any
+
+    @property
+    def asked(self) -> list[Any]:
+        return [
+            self.picture, self.task, self.hole, self.painted, self.mask, self.kernel, self.noise,
+            self.samples, self.seed, self.solver, self.changed, self.prior, self.label,
+        ]  # fmt: skip
+
+    @property
+    def shown(self) -> list[Any]:
+        return [
+            self.status, self.so_far, self.comparison, self.gallery, self.files, self.command,
+            self.restore, self.stop,
+        ]  # fmt: skip
+
+
+def build(priors: Sequence[str], wire: Callable[[Layout], None]) -> gr.Blocks:
+    """Return the page.
+
+    Args:
+        priors: names of the priors to choose from; the first is chosen.
+        wire: connects the components with their handlers.
+    """
+    with gr.Blocks(title="hrdis: restore a photograph", analytics_enabled=False) as page:
         gr.Markdown(HEAD)
         with gr.Row():
             with gr.Column(scale=5):
-                asked, go, stop = _asked(offered)
-            with gr.Column(scale=6):
-                status = gr.HTML(
-                    line("Choose a picture, say what is wrong with it, and press Restore."),
-                    elem_id="status",
-                )
-                live = gr.Image(
-                    label="so far",
-                    visible=False,
-                    interactive=False,
-                    format="jpeg",
-                    buttons=[],
-                    height=420,
-                )
-                both = gr.ImageSlider(
-                    label="given | restored",
-                    visible=False,
-                    interactive=False,
-                    format="png",
-                    max_height=640,
-                )
-                gallery = gr.Gallery(
-                    label="samples", visible=False, columns=3, object_fit="contain", format="png"
-                )
-                files = gr.File(
-                    label="to take home", visible=False, interactive=False, file_count="multiple"
-                )
-                shell = gr.Textbox(
-                    label="the same from a shell",
-                    visible=False,
-                    lines=2,
-                    interactive=False,
-                    buttons=["copy"],
-                )
+                form = _form(priors)
+            with gr.Column(scale=6, elem_id="outcome"):
+                outcome = _outcome()
         gr.Markdown(FOOT)
-        shown = [status, live, both, gallery, files, shell, go, stop]
-        run = go.click(
-            restoring(workshop), asked, shown, api_name="restore", concurrency_limit=1,
-            concurrency_id="network", show_progress="hidden",
-        )  # fmt: skip
-        stop.click(
-            lambda: [line("Stopped. Nothing was kept."), gr.Image(visible=False),
-            *buttons(running=False)],
-            None, [status, live, go, stop], cancels=[run], queue=False, **QUIETLY,
-        )  # fmt: skip
+        layout = Layout(page=page, **form, **outcome)
+        for sent in (layout.picture, layout.mask, layout.kernel):
+            sent.preprocess = uploaded_path
+        layout.painted.preprocess = partial(painted_layer, layout.painted)
+        wire(layout)
     return page
 
 
-def _asked(priors: Sequence[str]) -> tuple[list[Any], Any, Any]:
-    """The left side; returns what `restore` in `events` takes, in its order, and the buttons that
-    start and stop.
-    """
+def _form(priors: Sequence[str]) -> dict[str, Any]:
     picture = gr.Image(
-        label="1. your picture",
+        label="1. Your picture",
         type="filepath",
         image_mode=None,
         sources=["upload", "clipboard"],
+        placeholder="Drop a picture here\n- or -\nclick to choose one",
         height=260,
         buttons=[],
     )
+    note = gr.HTML(visible=False, elem_id="note")
+    try_example = gr.Button("Try an example", size="sm")
     task = gr.Dropdown(
-        [(w.label, name) for name, w in WORDS.items()],
+        [(label.title, name) for name, label in LABELS.items()],
         value="inpaint",
-        label="2. what is wrong with it?",
+        label="2. What is wrong with it?",
     )
-    hint = gr.Markdown(WORDS["inpaint"].hint)
-    try_it = gr.Button("Show me on an example", size="sm")
-    hole = gr.Dropdown(HOLES, value="painted", label="3. the holes are")
+    hint = gr.Markdown(LABELS["inpaint"].hint)
+    hole = gr.Dropdown(HOLES, value="painted", label="3. The holes are")
     painted = gr.ImageEditor(
-        label="paint over the holes", type="pil", layers=False, transforms=(), sources=(),
-        buttons=[], height=420,
+        label="Paint over the damage",
+        type="pil",
+        layers=False,
+        transforms=(),
+        sources=(),
+        buttons=[],
+        height=420,
         visible=False,
         brush=gr.Brush(colors=[BRUSH], color_mode="fixed", default_size=16),
         eraser=gr.Eraser(default_size=24),
-    )  # fmt: skip
-    mask = gr.File(label="the mask", visible=False, file_types=["image", ".npy"], height=120)
-    kernel = gr.File(
-        label="3. the kernel of the blur", visible=False, file_types=["image", ".npy"], height=120
     )
-    for sent in (picture, mask, kernel):  # whose readers and words are ours
-        sent.preprocess = taken_as_it_is  # type: ignore[method-assign]
-    painted.preprocess = partial(painted_layer, painted)  # type: ignore[method-assign, assignment]
+    file: Any = {"visible": False, "file_types": ["image", ".npy"], "height": 120}
+    mask = gr.File(label="The mask", **file)
+    kernel = gr.File(label="3. The kernel of the blur", **file)
     noise = gr.Slider(
-        0, 0.5, value=0, step=0.005, label="noise in the picture",
+        0,
+        0.5,
+        value=0,
+        step=0.005,
+        label="Noise in the picture",
         info="its standard deviation, for pixel values from 0 to 1; 0 if there is none",
-    )  # fmt: skip
-    samples = gr.Slider(
-        1, 8, value=1, step=1, label="how many restorations",
-        info=(
-            "two or more come with their mean and a map of where they differ, which is where hrdis "
-            "is unsure"
-        ),
-    )  # fmt: skip
-    go, stop = (
-        gr.Button("Restore", variant="primary"),
-        gr.Button("Stop", variant="stop", visible=False),
     )
-    with gr.Accordion("algorithm and settings", open=False):
-        solver = gr.Dropdown(solvers_for("inpaint", 0), value="hrdis", label="algorithm")
-        prior = gr.Dropdown(list(priors), value=priors[0], label="model", visible=len(priors) > 1)
+    samples = gr.Slider(
+        1,
+        SAMPLES,
+        value=1,
+        step=1,
+        label="How many restorations",
+        info="two or more come with their mean and a map of where they differ",
+    )
+    restore = gr.Button("Restore", variant="primary", size="lg", elem_id="restore")
+    stop = gr.Button("Stop", variant="stop", size="lg", elem_id="stop", visible=False)
+    # Under the button that was pressed, where the eye is: the outcome may be out of sight.
+    status = gr.HTML(line(START), elem_id="status")
+    with gr.Accordion("Algorithm and settings", open=False) as advanced:
+        solver = gr.Dropdown(solvers_for("inpaint", 0), value="hrdis", label="Algorithm")
+        prior = gr.Dropdown(list(priors), value=priors[0], label="Model", visible=len(priors) > 1)
         label = gr.Textbox(
-            label="class of the picture", info="a number, for models of classes only", max_lines=1
+            label="Class of the picture",
+            info="a number, for models of classes only",
+            max_lines=1,
+            visible=list(priors) != ["default"],
         )
         seed = gr.Number(
             0,
-            label="seed",
-            info="of the first sample; the same seed gives the same picture",
+            label="Seed",
+            info="of the first restoration; the same seed gives the same picture",
             precision=0,
         )
         changed = gr.JSON({}, visible=False)
-        _settings(task, solver, prior, noise, changed)
+    return {
+        "picture": picture,
+        "note": note,
+        "task": task,
+        "hint": hint,
+        "try_example": try_example,
+        "hole": hole,
+        "painted": painted,
+        "mask": mask,
+        "kernel": kernel,
+        "noise": noise,
+        "samples": samples,
+        "restore": restore,
+        "stop": stop,
+        "status": status,
+        "advanced": advanced,
+        "solver": solver,
+        "prior": prior,
+        "label": label,
+        "seed": seed,
+        "changed": changed,
+    }
 
-    of_task = [hint, hole, painted, mask, kernel, noise, solver]
-    task.change(for_task, [task, hole, picture], of_task, **QUIETLY)
-    hole.change(for_hole, [task, hole, picture], [painted, mask], **QUIETLY)
-    picture.input(painted_on, [task, hole, picture], painted, **QUIETLY)
-    try_it.click(example_files, task, [picture, mask, kernel, noise, hole], **QUIETLY)
-    asked = [
-        picture,
-        task,
-        hole,
-        painted,
-        mask,
-        kernel,
-        noise,
-        samples,
-        seed,
-        solver,
-        changed,
-        prior,
-        label,
-    ]
-    return asked, go, stop
 
-
-def _settings(task: Any, solver: Any, prior: Any, noise: Any, changed: Any) -> None:
-    """Controls for the settings of whichever solver is chosen, showing its preset."""
-    where = [task, solver, prior, noise]
-    for component in where:
-        component.change(lambda: {}, None, changed, **QUIETLY)
-
-    @gr.render(inputs=where)  # type: ignore[untyped-decorator]
-    def _(task: str, solver: str, prior: str, noise: float) -> None:
-        key, usual = Form(picture=None, task=task, solver=solver, prior=prior, noise=noise).preset
-        gr.Markdown(
-            f"Preset `{key}`"
-            if key
-            else "There is no preset for this task: these are the defaults."
-        )
-        made = controls(usual)
-        for name, control in made.items():
-            control.change(partial(changed_setting, name), [control, changed], changed, **QUIETLY)
-        names = list(made)
-        for pair in zip(names[::2], [*names[1::2], None], strict=False):
-            with gr.Row():
-                for name in filter(None, pair):
-                    made[name].render()
+def _outcome() -> dict[str, Any]:
+    return {
+        "so_far": gr.HTML(EMPTY, elem_id="so-far"),
+        "comparison": gr.ImageSlider(
+            label="Given | restored",
+            visible=False,
+            interactive=False,
+            format="png",
+            max_height=640,
+        ),
+        "gallery": gr.Gallery(
+            label="Restorations", visible=False, columns=3, object_fit="contain", format="png"
+        ),
+        "files": gr.File(
+            label="Download",
+            visible=False,
+            interactive=False,
+            file_count="multiple",
+            elem_id="downloads",
+        ),
+        "command": gr.Textbox(
+            label="The same from a shell",
+            visible=False,
+            lines=2,
+            interactive=False,
+            buttons=["copy"],
+        ),
+    }

@@ -1,0 +1,136 @@
+"""The inverse problems of run tasks: operator, noise and measurement of the pictures of a unit."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ... import noise as noises
+from ...operators import BlindOperator, Inpainting, Operator
+from ...presets import Presets, choose
+from ...problem import Problem, measure
+from ...solvers import SOLVERS, Solver
+from ...tasks import TASKS, Task
+from ..records import RunTask
+
+#: Tasks whose operator is another one for each image, and cannot be stacked in a batch.
+UNBATCHED_TASKS = ("deblur-motion", "deblur-nonlinear")
+NOISE_KINDS = {"gaussian": noises.Gaussian, "poisson": noises.Poisson, "speckle": noises.Speckle}
+NONLINEAR_BLUR = "deblur-nonlinear"
+
+
+def parse_noise(name: str) -> noises.Noise | None:
+    """Return the noise of a name: none, gaussian0.05, poisson1.0, speckle0.1.
+
+    Raises:
+        ValueError: for any other, or a level that the noise refuses.
+    """
+    if name == "none":
+        return None
+    for kind, make in NOISE_KINDS.items():
+        if not name.startswith(kind):
+            continue
+        try:
+            level = float(name.removeprefix(kind))
+        except ValueError:
+            break  # no number: the message below names the form that is expected
+        return make(level)
+    raise ValueError(
+        f"Unknown noise {name!r}. none, or a kind and a level, is expected: gaussian0.05, "
+        "poisson1.0."
+    )
+
+
+def preset_for(
+    solver: str, task: str, noise: str, tuned: Presets | None
+) -> tuple[str | None, Solver]:
+    """Return the preset of a solver for a task and noise: the name of its row, and the settings.
+
+    Args:
+        solver, task, noise: names, as in a run task.
+        tuned: the rows of the prior, which go first; None for the papers' own.
+    """
+    model = parse_noise(noise)
+    sigma = 0.0 if model is None else model.sigma_y / 2  # for images in [0, 1]
+    kind = "gaussian"
+    for known in NOISE_KINDS:
+        if noise.startswith(known):
+            kind = known
+    choice = choose(SOLVERS[solver][0], TASKS[task].presets, sigma, kind, tuned)
+    return choice.row or None, choice.settings
+
+
+class ProblemMaker:
+    """Measures the pictures of units. Every solver, and every seed, faces the same y.
+
+    Operators that are the same for all pictures of a size, and the last problem, are kept: building
+    one can take longer than a short run.
+
+    Args:
+        bkse: weights of the nonlinear blur, a file or a state dict; without them that task cannot
+            be measured.
+
+    Raises:
+        ValueError: if they do not fit.
+    """
+
+    def __init__(self, bkse: str | Path | Mapping[str, Tensor] | None = None):
+        self.tasks: dict[str, Task] = dict(TASKS)
+        if bkse is not None:
+            self.tasks[NONLINEAR_BLUR] = TASKS[NONLINEAR_BLUR].with_weights(bkse)
+        self.has_weights = bkse is not None
+        self._operators: dict[object, Operator] = {}
+        self._last: tuple[object, Problem] | None = None
+
+    def problem_of(self, run_tasks: Sequence[RunTask], truth: Tensor) -> Problem:
+        """Return the problem of a unit.
+
+        Args:
+            run_tasks: they agree in task and noise.
+            truth: (b, 3, h, w) in [-1, 1], on the device of the solver; the pictures of the run
+                tasks.
+
+        Raises:
+            ValueError, TypeError: if pictures of this size cannot be measured so.
+        """
+        first = run_tasks[0]
+        # A blind solver estimates the operator's parameters; any other is told them.
+        is_blind = first.method().needs() is BlindOperator
+        blind_operator = self.tasks[first.task].blind if is_blind else None
+        where = (first.size, first.crop, *truth.shape, truth.device)
+        pictures = tuple((run_task.image_sha256, run_task.index) for run_task in run_tasks)
+        name = (first.task, first.noise, blind_operator, where, pictures)
+        if self._last is None or self._last[0] != name:
+            problem = self._measured(run_tasks, truth)
+            if blind_operator is not None:
+                A = blind_operator(truth.shape[-2], truth.shape[-1], 0, 0)
+                problem = Problem(problem.y, A, problem.sigma_y)
+            self._last = name, problem
+        return self._last[1]
+
+    def _measured(self, run_tasks: Sequence[RunTask], truth: Tensor) -> Problem:
+        A = self._operator(run_tasks[0].task, truth, [run_task.index for run_task in run_tasks])
+        seeds = [run_task.draw_seed("measure") for run_task in run_tasks]
+        with warnings.catch_warnings():
+            # `measure` warns of an identity without noise, which a plan asks for on purpose.
+            warnings.simplefilter("ignore", UserWarning)
+            return measure(A, truth, parse_noise(run_tasks[0].noise), seeds=seeds)
+
+    def _operator(self, task: str, truth: Tensor, indices: Sequence[int]) -> Operator:
+        (h, w), build = truth.shape[-2:], self.tasks[task].build
+        if self.tasks[task].mask:
+            # Masks are drawn by the picture's place, so that each has the same in any batch.
+            masks = []
+            for index in indices:
+                operator = build(h, w, 0, index)
+                if isinstance(operator, Inpainting):
+                    masks.append(operator.mask)
+            return Inpainting(torch.cat(masks)).to(truth.device)
+        if task in UNBATCHED_TASKS:
+            return build(h, w, 0, indices[0]).to(truth.device)
+        name = (task, h, w, truth.device)
+        if name not in self._operators:
+            self._operators[name] = build(h, w, 0, 0).to(truth.device)
+        return self._operators[name]

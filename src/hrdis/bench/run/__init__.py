@@ -1,0 +1,19 @@
+"""The run folder, and the engines that work off the units of a plan.
+
+`Store` keeps rows and pictures, `execute` works off units on an `Engine`, `merge` and `collect`
+bring several run folders together. Nothing here knows a network, a picture size or a task: the work
+itself is handed in as a callable.
+"""
+
+from .collect import collect, unique_paths
+from .engine import Engine, OpenWork, RunSummary, UnitWorker
+from .execute import execute
+from .folder import CONFIG, read_config
+from .merge import merge
+from .shards import Shard, read_shard, units_of_shard
+from .store import Store
+
+__all__ = [
+    "CONFIG", "Engine", "OpenWork", "RunSummary", "Shard", "Store", "UnitWorker",
+    "collect", "execute", "merge", "read_config", "read_shard", "unique_paths", "units_of_shard",
+]  # fmt: skip

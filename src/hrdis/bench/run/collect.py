@@ -1,0 +1,90 @@
+"""Collecting the rows and scores of one or several run folders as one set of results."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..records import Row, comparable
+from ..results import PER_PICTURE_FILES, SEEDS_FILE, SETS_FILE, Results
+from .store import Store
+
+
+def collect(folders: Sequence[str | Path], scores: Iterable[str | Path] = ()) -> Results:
+    """Read several run folders as one set of results: a key that several folders have counts once,
+    and a row that succeeded goes first.
+
+    Args:
+        folders: run folders, of one plan or of several.
+        scores: further folders that hold scores of these rows.
+
+    Raises:
+        ValueError: for no folder, a folder that is not a run folder, or a key whose rows disagree.
+    """
+    if not folders:
+        raise ValueError(
+            "No folder to read. One or more run folders are expected: hrdis bench report RUN"
+        )
+    stores = [Store.open(folder) for folder in unique_paths(folders)]
+    rows: dict[str, Row] = {}
+    home: dict[str, Path] = {}
+    for store in stores:
+        for row in store.rows():
+            key, other = row["key"], rows.get(row["key"])
+            if other is not None and row["status"] == other["status"] == "ok":
+                _refuse_conflict(row, other, store.folder, home[key])
+            # A failure on one machine may have succeeded on another.
+            if other is None or (other["status"] != "ok" and row["status"] == "ok"):
+                rows[key], home[key] = row, store.folder
+    own = [store.folder for store in stores]
+    sets, seeds = _add_scores(rows, unique_paths([*own, *scores]))
+    configs = {store.folder: store.config for store in stores}
+    return Results([rows[key] for key in sorted(rows)], home, configs, sets, seeds)
+
+
+def unique_paths(folders: Iterable[str | Path]) -> list[Path]:
+    """Return each folder once, in order."""
+    return list(dict.fromkeys(Path(folder) for folder in folders))
+
+
+def _refuse_conflict(row: Row, other: Row, here: Path, there: Path) -> None:
+    one, two = comparable(row), comparable(other)
+    for name in ("psnr", "ssim"):
+        if one.get(name) != two.get(name):
+            raise ValueError(
+                f"The restoration {row['key']} has {name} {one.get(name)} in {here} and "
+                f"{two.get(name)} in {there}. One result per restoration is expected. Leave one of "
+                "the two folders out."
+            )
+
+
+def _add_scores(
+    rows: dict[str, Row], folders: Sequence[Path]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Merge the scores of pictures into the rows; return the scores of sets and of seeds."""
+    sets: list[dict[str, Any]] = []
+    seeds: dict[str, dict[str, Any]] = {}
+    for folder in folders:
+        for name in PER_PICTURE_FILES:
+            for record in read_lines(folder / "scores" / f"{name}.jsonl"):
+                # Scores of a report on several runs lie beside rows that are not read now.
+                if record.get("key") in rows:
+                    rows[record["key"]] = rows[record["key"]] | record
+        for record in read_lines(folder / "scores" / SEEDS_FILE):
+            if set(record["keys"]) <= set(rows):
+                seeds[record["id"]] = record
+        path = folder / "scores" / SETS_FILE
+        if path.is_file():
+            sets += json.loads(path.read_text(encoding="utf-8"))
+    return sets, list(seeds.values())
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the records of a JSON Lines file; none if it is not there."""
+    if not path.is_file():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line:
+            records.append(json.loads(line))
+    return records

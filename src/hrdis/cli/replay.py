@@ -1,0 +1,263 @@
+"""``hrdis replay``: run a restoration again from its record, and compare every pixel."""
+
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+import tyro
+from pydantic import TypeAdapter
+
+import hrdis
+from hrdis import images
+from hrdis.restoration import FileOptions, Job, Restoration, plugin, prepare
+from hrdis.solvers import SOLVERS, Solver
+
+from .parsing import BadInput, checking, choose, fail, parse
+from .progress import bar, say, waiting
+
+HELP = """\
+Run the restoration of a record again, and say whether it is equal, bit for bit.
+
+Examples:
+  hrdis replay whole.json
+  hrdis replay whole.json --device cpu       (a record made on a GPU)
+
+The record is the .json that `hrdis restore` writes beside a picture. First the files that it names
+(picture, mask, kernel, weights, operator, model) must have the hashes it holds. Then the
+restoration runs in a temporary folder, with the settings, seeds and number of threads of the
+record, and each picture is compared with the one that is there. A record with an --operator
+executes its python file: replay none that you do not trust.
+
+Exit status: 0 if every picture is equal, 1 if one differs or is missing, 2 if the record or a file
+that it names is not what it was.
+"""
+
+#: Fields of a record that name an input, each beside its hash (``image_sha256``).
+INPUTS = ("image", "mask", "kernel", "weights")
+#: Fields that decide the pixels and are known once everything is loaded.
+DECIDED = ("prior_sha256", "settings", "times", "noise")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """Options of ``hrdis replay``."""
+
+    record: tyro.conf.Positional[Path]
+    """The record (.json) of a restoration."""
+    device: str = ""
+    """Where the network runs; by default where it ran."""
+
+
+def main(argv: Sequence[str]) -> int:
+    args: Any = parse(Replay, argv, "replay", HELP)
+    with TemporaryDirectory(prefix="hrdis-replay-") as folder:
+        threads = torch.get_num_threads()
+        try:
+            return _replay(args, Path(folder))
+        finally:
+            torch.set_num_threads(threads)
+
+
+def _replay(args: Replay, folder: Path) -> int:
+    """Run the restoration again in a folder; returns the exit status."""
+    with checking():
+        record = read(args.record)
+        inputs = {name: located(record, name, args.record.parent) for name in INPUTS}
+        operator = _operator(record, args.record.parent)
+        settings = _settings(record)
+        options = _options(record, inputs, operator, args, folder)
+        # Another number of threads adds up in another order, which changes the last bits.
+        torch.set_num_threads(int(record["threads"]))
+    with checking(), waiting("reading the picture and loading the model"):
+        job = prepare(options, settings)
+        _compare_decided(record, job)
+    try:
+        with bar(job.steps, "steps") as advance:
+            found = job.run(lambda _: advance())
+    except Exception as error:
+        if not options.operator:
+            raise
+        return fail("replay", plugin.explain(options.operator, error), 1)
+    if not found.finite:
+        return fail("replay", "the restoration became NaN or infinite this time; it differs.", 1)
+    *made, _ = found.save(options.output)
+    return _report(record, args.record.parent, made, job)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the record of a restoration.
+
+    Raises:
+        BadInput: if the file is no record of ``hrdis restore``.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(
+            f"{path} cannot be read as JSON. The record beside a restored picture is expected."
+        ) from error
+    needed = {"hrdis", "image_sha256", "solver", "settings", "seeds", "files", "threads"}
+    if not isinstance(record, dict) or not needed <= set(record):
+        raise BadInput(
+            f"{path} is no record of `hrdis restore`. The .json beside a restored picture is "
+            "expected."
+        )
+    return record
+
+
+def located(record: dict[str, Any], name: str, folder: Path) -> Path | None:
+    """Return the input file ``record[name]``, whose content must be what it was.
+
+    It is looked for where the record says, and beside the record, so that a folder can be moved.
+
+    Raises:
+        BadInput: if it is not there, or has another hash.
+    """
+    if record[name] is None:
+        return None
+    for path in (Path(record[name]), folder / Path(record[name]).name):
+        if path.is_file():
+            if sha256(path.read_bytes()).hexdigest() == record[f"{name}_sha256"]:
+                return path
+            raise BadInput(
+                f"{path} is not the {name} of the record: its SHA-256 differs. The file as it was "
+                "then is expected."
+            )
+    raise BadInput(
+        f"The {name} of the record, {record[name]}, does not exist. It is expected there or beside "
+        "the record."
+    )
+
+
+def _operator(record: dict[str, Any], folder: Path) -> str:
+    """Return the --operator of the record; its file is executed later only if it is unchanged."""
+    if not record["operator"]:
+        return ""
+    file, _, function = record["operator"].rpartition(":")
+    named = {"operator": file, "operator_sha256": record["operator_sha256"]}
+    return f"{located(named, 'operator', folder)}:{function}"
+
+
+def _settings(record: dict[str, Any]) -> Solver:
+    cls = SOLVERS[choose("solver", record["solver"], SOLVERS)][0]
+    try:
+        return TypeAdapter(cls).validate_python(record["settings"])
+    except ValueError as error:
+        raise BadInput(
+            f"The settings of the record are none of {cls.__name__} in hrdis {hrdis.__version__}. "
+            f"Use the version that made it: {record['hrdis']}"
+        ) from error
+
+
+def _options(
+    record: dict[str, Any],
+    inputs: dict[str, Path | None],
+    operator: str,
+    args: Replay,
+    folder: Path,
+) -> FileOptions:
+    """Return the options of the recorded restoration, with its output in another folder."""
+    first = Path(record["files"][0])
+    there = _there(first, args.record.parent)
+    if there is None:
+        raise BadInput(
+            f"{first} of the record does not exist. The restored picture is expected there or "
+            "beside the record."
+        )
+    size = None
+    if operator:  # the record holds no --size: it is that of the restored picture
+        h, w = images.read(there).x.shape[-2:]
+        size = (h, w)
+    assert inputs["image"] is not None
+    return FileOptions(
+        image=inputs["image"],
+        output=folder / first.name,
+        task=record["task"] or "",
+        operator=operator,
+        size=size,
+        mask=inputs["mask"],
+        hole=record["hole"],
+        kernel=inputs["kernel"],
+        weights=inputs["weights"],
+        noise=record["noise"]["[0,1]"],
+        solver=record["solver"],
+        prior=record["prior"],
+        label=record["label"],
+        samples=len(record["seeds"]),
+        seed=record["seeds"][0],
+        redraw=record["redraw"],
+        device=args.device or record["device"],
+        precision=record["precision"],
+        tile=record["tile"],
+        overlap=record["overlap"],
+        tile_memory=record["tile_memory"],
+    )
+
+
+def _compare_decided(record: dict[str, Any], job: Job) -> None:
+    """Raise unless what decides the pixels is as it was: model, settings, times, noise level."""
+    now = Restoration(torch.empty(0), 0, 0.0, {}, job).record
+    for name in DECIDED:
+        # JSON has no tuples, so both sides go through it.
+        if json.loads(json.dumps(now[name])) != record[name]:
+            raise BadInput(
+                f"{name} is {now[name]}, in the record it is {record[name]}. The same model and "
+                "version of hrdis are expected."
+            )
+
+
+def _there(recorded: Path, folder: Path) -> Path | None:
+    """Return an output of the record: where it says, or beside the record."""
+    for path in (recorded, folder / recorded.name):
+        if path.is_file():
+            return path
+    return None
+
+
+def _report(record: dict[str, Any], folder: Path, made: list[Path], job: Job) -> int:
+    """Print one line per picture; returns the exit status."""
+    if [path.name for path in made] != [Path(name).name for name in record["files"]]:
+        return fail("replay", f"other files are written now: {', '.join(map(str, made))}", 1)
+    equal = True
+    for name, again in zip(record["files"], made, strict=True):
+        there = _there(Path(name), folder)
+        verdict = "missing" if there is None else difference(there, again)
+        equal = equal and verdict == "equal"
+        print(f"{name}: {verdict}")
+    if not equal:
+        _explain(record, job)
+    return 0 if equal else 1
+
+
+def difference(old: Path, new: Path) -> str:
+    """Return "equal" for two picture files with the same pixels, else how far they differ."""
+    a, b = images.read(old), images.read(new)
+    if a.x.shape != b.x.shape or (a.alpha is None) != (b.alpha is None):
+        return "differs: another size or kind of picture"
+    gap = (a.x - b.x).abs().amax(1) / 2
+    if a.alpha is not None and b.alpha is not None:
+        gap = torch.maximum(gap, (a.alpha - b.alpha).abs().reshape(gap.shape))
+    if not bool(gap.any()):
+        return "equal"
+    share = float((gap > 0).float().mean())
+    return f"differs in {share:.1%} of the pixels, by at most {float(gap.max()) * 255:.2g} of 255"
+
+
+def _explain(record: dict[str, Any], job: Job) -> None:
+    """Say what differs between then and now and can change pixels."""
+    now = {
+        "hrdis": hrdis.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": str(job.problem.y.device),
+        "threads": torch.get_num_threads(),
+    }
+    for name, value in now.items():
+        if record[name] != value:
+            say(f"{name} was {record[name]}, and is {value}")

@@ -1,0 +1,57 @@
+"""``hrdis tune``: settings of solvers for a prior, searched on its training photographs."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from hrdis.training.trials import Trial
+from hrdis.training.tune import TuneSettings, tune
+
+from .parsing import checking, parse
+from .progress import say
+
+HELP = """\
+Search the settings of solvers that suit a prior, on photographs it was trained on.
+
+Examples:
+  hrdis tune my-prior photos/ -o my-prior/presets.toml
+  hrdis tune my-prior photos/ -o my-prior/presets.toml --solvers hrdis --tasks sr4 --noise 0 0.05
+  hrdis restore small.png --task sr4 --prior my-prior -o large.png    (takes what was found)
+
+A presets.toml in a prior's folder is used by every command. It is replaced after each task, level
+of noise and solver; every trial is a line of OUT.trials.csv beside it. Ctrl-C loses only the trial
+at hand, and the same command goes on. Never search on photographs that the prior is judged by.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tune(TuneSettings):
+    """Options of ``hrdis tune``."""
+
+    prior: tyro.conf.Positional[str]
+    """The prior: "default", a folder, or a name of `hrdis prior list`."""
+    photos: tyro.conf.Positional[Path]
+    """Photographs it was trained on, searched with subfolders."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """The file for the settings: presets.toml in the prior's folder."""
+
+
+def main(argv: Sequence[str]) -> int:
+    args: Any = parse(Tune, argv, "tune", HELP)
+
+    def report(trial: Trial) -> None:
+        say(
+            f"{trial.task}, noise {trial.noise:g}: {trial.gain:+.2f} dB in {trial.seconds:.0f} s  "
+            f"{trial.settings}"
+        )
+
+    with checking():
+        found = tune(
+            args.prior, args.photos, args.output, args, report, "hrdis tune " + shlex.join(argv)
+        )
+    say(f"{len(found.rows)} rows. Wrote {args.output}" if found.rows else "No time for any row.")
+    return 0

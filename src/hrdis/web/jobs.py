@@ -1,0 +1,301 @@
+"""Restorations that somebody watches: pictures while they run, files when they are done."""
+
+import json
+import os
+import shutil
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from .. import images
+from ..checkpoints import identity, load_prior
+from ..messages import for_page
+from ..priors import Prior
+from ..restoration import FileOptions, Job, Restoration, prepare
+from .form import Form, command, options
+from .limits import Limits
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+EVERY = 0.3  # seconds between two pictures of a run
+PATIENCE = 0.5  # seconds after which a watcher looks again whether its turn has come
+SIDE_RUNNING, SIDE_DONE = 640, 2048  # longest side of what is shown, in pixels
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A restoration whose turn has not come: the number of those before it."""
+
+    before: int
+
+
+@dataclass(frozen=True)
+class ProgressFrame:
+    """A moment of a run: steps done of all, seconds left, and the picture so far."""
+
+    done: int
+    total: int
+    left: float
+    picture: "Image.Image"
+
+
+@dataclass(frozen=True)
+class FinishedJob:
+    """The outcome of a run, whose files exist until the next value is asked for.
+
+    Args:
+        given: the damaged picture at the size of the restored one.
+        first: the first restoration, to compare with it.
+        gallery: files of the samples, their mean and their deviation, with titles; empty for one
+            sample.
+        files: all files to download, the record among them.
+        command: the same restoration as a line for a shell.
+        summary: its cost, and warnings about the files.
+    """
+
+    given: "Image.Image"
+    first: "Image.Image"
+    gallery: list[tuple[Path, str]]
+    files: list[Path]
+    command: str
+    summary: str
+
+
+class Cancelled(Exception):
+    """Raised inside a run that nobody watches any more."""
+
+
+@dataclass(eq=False)
+class _Run:
+    """A restoration between its watcher and the worker that computes it."""
+
+    form: Form
+    folder: Path
+    options: FileOptions
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    news: threading.Event = field(default_factory=threading.Event)
+    frame: ProgressFrame | None = None
+
+
+class JobRunner:
+    """Runs restorations one after the other, on one device, in the order they were asked for.
+
+    One worker thread computes them. gradio gives up waiting for a generator that is cancelled in
+    the middle of a step; the worker is what keeps a second one from starting beside it.
+
+    Args:
+        device: where the network runs, as for ``--device``.
+        precision: of the network, as for ``--precision``.
+        limits: what one restoration may take.
+        queue: how many restorations may wait behind the one that runs.
+    """
+
+    def __init__(
+        self,
+        device: str = "auto",
+        precision: str = "fp32",
+        limits: Limits | None = None,
+        queue: int = 16,
+    ):
+        self.device, self.precision, self.queue = device, precision, queue
+        self.limits = limits or Limits()
+        #: Where each restoration gets a folder; None for the system's temporary folder.
+        self.folder: Path | None = None
+        self._worker = ThreadPoolExecutor(1, "hrdis-job")
+        self._line: list[_Run] = []  # the first is the one that runs
+        self._line_lock = threading.Lock()
+        self._running: _Run | None = None
+        self._prior: tuple[Any, Prior] | None = None
+
+    def restore(self, form: Form) -> Iterator[Waiting | ProgressFrame | FinishedJob]:
+        """Restore a picture; closing the iterator cancels the run and removes its files.
+
+        Raises:
+            ValueError, TypeError: for whatever cannot run or would take too much, before any work;
+                for a full queue; and for a run that lasts too long, after the step it is in.
+            ArithmeticError: if the restoration became NaN or infinite.
+        """
+        self.limits.check_samples(form.samples)
+        run = self._line_up(form)
+        future = self._worker.submit(self._compute, run)
+        future.add_done_callback(lambda _: run.news.set())
+        told = 0
+        try:
+            while not future.done():
+                before = self._before(run)
+                if before and before != told:
+                    told = before
+                    yield Waiting(before)
+                run.news.wait(PATIENCE)
+                run.news.clear()
+                frame, run.frame = run.frame, None
+                if frame is not None:
+                    yield frame
+            yield future.result()
+        finally:
+            run.cancelled.set()
+            future.cancel()  # if it is still waiting
+            # Called at once if the run has ended, else by the worker: a run that was stopped goes
+            # on writing until its step is over.
+            future.add_done_callback(lambda _: self._leave(run))
+
+    def close(self) -> None:
+        """Cancel all runs; the one that is computed ends with its next network call."""
+        with self._line_lock:
+            for run in self._line:
+                run.cancelled.set()
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
+    def _line_up(self, form: Form) -> _Run:
+        """Check the files of a form and put its restoration at the end of the line."""
+        with self._line_lock:
+            if len(self._line) > self.queue:
+                raise ValueError(
+                    f"The page is busy: {self.queue} restorations are waiting, and no more can. "
+                    "Try again in some minutes."
+                )
+        folder = Path(tempfile.mkdtemp(prefix="hrdis-job-", dir=self.folder))
+        try:
+            run = _Run(form, folder, options(form, folder, self.device, self.precision))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        with self._line_lock:
+            self._line.append(run)
+        return run
+
+    def _leave(self, run: _Run) -> None:
+        with self._line_lock:
+            self._line.remove(run)
+        shutil.rmtree(run.folder, ignore_errors=True)
+
+    def _before(self, run: _Run) -> int:
+        with self._line_lock:
+            return self._line.index(run)
+
+    # ---- in the worker's thread -----------------------------------------------------------------
+
+    def _compute(self, run: _Run) -> FinishedJob:
+        self._running = run
+        try:
+            return self._restored(run)
+        finally:
+            self._running = None
+
+    def _restored(self, run: _Run) -> FinishedJob:
+        with warnings.catch_warnings(record=True) as raised:
+            warnings.simplefilter("always", UserWarning)
+            job = prepare(run.options, run.form.settings, self._load, choice=run.form.choice)
+        _check_room(job)
+        self.limits.check(job)
+        notes = []
+        for warning in raised:
+            if warning.category is UserWarning:
+                notes.append(for_page(warning.message, [run.folder]))
+        found = self._watched(run, job)
+        if not found.finite:
+            raise ArithmeticError(
+                "The restoration became NaN or infinite. Lower the step size (lr, zeta, scale)."
+            )
+        *pictures, record = found.save(run.options.output)
+        _leave_out(run.folder, record)
+        return FinishedJob(
+            given=shown(job, job.given(), SIDE_DONE),
+            first=shown(job, found.samples[:1], SIDE_DONE),
+            gallery=_gallery(pictures),
+            files=_to_download(run.options),
+            command=command(run.form, run.options),
+            summary=" ".join([f"{found.calls} network calls in {found.seconds:.1f} s.", *notes]),
+        )
+
+    def _watched(self, run: _Run, job: Job) -> Restoration:
+        """Run a job to its end, and leave a picture for the watcher now and then."""
+        steps, began, last = job.iterate(), time.perf_counter(), 0.0
+        for done, (_, step) in enumerate(steps, 1):
+            self._check_cancelled()
+            now = time.perf_counter()
+            left = (now - began) / done * (job.steps - done)
+            self.limits.check_time(now - began, left)
+            if now - last > EVERY:
+                picture = shown(job, step.x, SIDE_RUNNING)
+                run.frame = ProgressFrame(done, job.steps, left, picture)
+                run.news.set()
+                last = time.perf_counter()
+        return steps.result
+
+    def _load(self, name: str, **how: Any) -> Prior:
+        """Load a prior, or return the one used last if its files and options are the same."""
+        # The hash is part of the record: it has to be that of the weights which are used, also
+        # where their files were replaced since.
+        key = (identity(name), name, tuple(sorted(how.items(), key=str)))
+        if self._prior is None or self._prior[0] != key:
+            prior = load_prior(name, **how)
+            # A step on a large picture is hundreds of calls, and Stop should not wait for them.
+            prior.register_forward_pre_hook(lambda *_: self._check_cancelled())
+            self._prior = (key, prior)
+        return self._prior[1]
+
+    def _check_cancelled(self) -> None:
+        if self._running is not None and self._running.cancelled.is_set():
+            raise Cancelled
+
+
+def _check_room(job: Job) -> None:
+    """Raise if the samples of a job, which are all kept until the end, are too many pixels."""
+    h, w = job.problem.image_shape[-2:]
+    pixels = h * w * job.options.samples
+    if pixels > images.MAX_PIXELS:
+        raise ValueError(
+            f"{job.options.samples} restorations of {w} x {h} pixels are {pixels / 1e6:.0f} "
+            f"megapixels. At most {images.MAX_PIXELS // 1_000_000} are expected. Take fewer "
+            "restorations, or a smaller picture."
+        )
+
+
+def shown(job: Job, x: Tensor, side: int) -> "Image.Image":
+    """Convert a solution to a picture for the screen, at most so many pixels a side."""
+    with torch.inference_mode():
+        picture = images.to_pil(replace(job.picture, x=job.finish(x), alpha=None, bits=8))
+    picture.thumbnail((side, side))
+    return picture
+
+
+def _leave_out(folder: Path, record: Path) -> None:
+    """Take the name of a folder of the server out of a record that is downloaded."""
+    escaped = json.dumps(str(folder) + os.sep)[1:-1]
+    text = record.read_text(encoding="utf-8")
+    record.write_text(text.replace(escaped, ""), encoding="utf-8")
+
+
+def _gallery(pictures: list[Path]) -> list[tuple[Path, str]]:
+    """Return the pictures to show beside each other, with titles; none for a single sample."""
+    titles = {"": "sample 1", "mean": "mean of the samples", "deviation": "where they differ"}
+    titled = []
+    for path in pictures:
+        kind = path.stem.rpartition("restored")[2].lstrip("-")
+        if kind != "sheet":
+            titled.append((path, titles.get(kind, f"sample {kind}")))
+    return titled if len(titled) > 1 else []
+
+
+def _to_download(options: FileOptions) -> list[Path]:
+    """Return what was written, the restored picture first, and the mask or kernel it was made with.
+
+    The given picture is left out: whoever downloads the others has it.
+    """
+    files = []
+    for path in options.output.parent.iterdir():
+        if path != options.image:
+            written = path.stem.startswith(options.output.stem)
+            files.append((not written, len(path.name), path.name, path))
+    return [path for *_, path in sorted(files)]

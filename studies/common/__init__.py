@@ -1,0 +1,1 @@
+"""Code that several studies share: pages, photographs, measurements of every task."""

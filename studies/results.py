@@ -1,0 +1,56 @@
+"""The tables of docs/measurements/paper.md, from the CSV files that `hrdis bench report` left in
+docs/results/tables.
+
+    hrdis bench --table 1 2 5..10 12 --figure 5 9 17 21 --precision bf16 -o runs/all
+    hrdis bench --table 4 11 --precision bf16 -o runs/nonlinear
+    hrdis bench report runs/all runs/nonlinear runs/table-3 --alone -o docs/results/report.html
+    python studies/results.py
+"""
+
+import csv
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import tyro
+from common.pages import DOCS, rewrite, table
+
+RESULTS = DOCS / "results"
+
+
+def cell(row: dict[str, str]) -> str:
+    """Ours, marked, and the paper's number in brackets; a dash where there is none."""
+    ours = row["ours"] or "-"
+    marked = {"best": f"**{ours}**", "second": f"<u>{ours}</u>"}.get(row["mark"], ours)
+    return f"{marked} ({row['paper']})" if row["paper"] else marked
+
+
+def markdown(rows: Iterable[dict[str, str]], metrics: tuple[str, ...]) -> str:
+    """Methods by columns; only these metrics."""
+    kept = [r for r in rows if r["metric"] in metrics]
+    columns = list(dict.fromkeys((r["task"], r["metric"]) for r in kept))
+    methods = list(dict.fromkeys((r["method"], r["selection"]) for r in kept))
+    found = {(r["method"], r["selection"], r["task"], r["metric"]): cell(r) for r in kept}
+    heads = ["method", *(f"{task} {metric}" for task, metric in columns)]
+    body = [
+        [" ".join(filter(None, m)), *(found.get((*m, *c), "-") for c in columns)] for m in methods
+    ]
+    return table(heads, body)
+
+
+def main(
+    page: Path = DOCS / "measurements" / "paper.md",
+    metrics: tuple[str, ...] = ("PSNR", "SSIM", "diversity"),
+) -> None:
+    """Rewrite every marked table of the page: `table-9` is tables/table-9.csv, `paper/figure-9`
+    that of another run.
+    """
+    for name in re.findall(r"<!-- ([\w/-]+) -->", page.read_text(encoding="utf-8")):
+        file = page.parent / Path(name).parent / "tables" / f"{Path(name).name}.csv"
+        if file.is_file():
+            with file.open(newline="") as rows:
+                rewrite(page, name, markdown(list(csv.DictReader(rows)), metrics))
+
+
+if __name__ == "__main__":
+    tyro.cli(main, description=__doc__)

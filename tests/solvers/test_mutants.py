@@ -1,0 +1,41 @@
+"""Mutants of the solvers: each must be makeable, or the page of mutants measures nothing."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def mutants():
+    pytest.importorskip("hypothesis")
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        spec = importlib.util.spec_from_file_location("mutants", BENCHMARKS / "mutants.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+    return module
+
+
+def test_every_pattern_stands_once_in_its_file(mutants):
+    assert mutants.missing() == []
+
+
+def test_pattern_that_is_not_found_is_named(mutants, tmp_path):
+    sound = (mutants.SOLVERS / "cr.py").read_text()
+    (tmp_path / "cr.py").write_text(sound.replace("beta=0.0", "beta=0.5"))
+    (line,) = mutants.missing(["cr"], tmp_path)
+    assert line == "cr: 'beta=0.0' stands 0 times in the file; once is expected."
+
+
+def test_script_refuses_before_any_work():
+    command = [sys.executable, str(BENCHMARKS / "mutants.py"), "--solvers", "hrdiss", "--no-write"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("hrdiss: no mutants are known. One of base, hrdis")

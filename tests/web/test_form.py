@@ -1,0 +1,77 @@
+"""The options that follow from a form, and the line for a shell that does the same."""
+
+import shlex
+
+import pytest
+import torch
+
+import hrdis
+from hrdis import images
+from hrdis.solvers import SOLVERS
+
+pytest.importorskip("gradio")
+from PIL import Image
+
+from hrdis.web.form import command, editor_image, options, solvers_for
+from hrdis.web.labels import LABELS
+
+from .conftest import H, W, form, stroke
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ({"beta": 0.5}, ["--beta", "0.5"]),
+        ({"first_update": True}, ["--first-update"]),
+        ({"first_update": False}, ["--no-first-update"]),
+        ({"start": None}, ["--start", "None"]),
+    ],
+)
+def test_command_says_what_was_changed(changed, line, picture, work):
+    asked = form(picture, changed=changed)
+    said = shlex.split(command(asked, options(asked, work, "cpu", "fp32")))
+    assert said[said.index(line[0]) :][: len(line)] == line
+
+
+def test_holes_are_where_the_brush_was(picture, work):
+    given = options(form(picture), work, "cpu", "fp32")
+    holes = images.read(given.mask).x[0, 0] > 0
+    alpha = bytearray(stroke().getchannel("A").tobytes())
+    painted = torch.frombuffer(alpha, dtype=torch.uint8).reshape(H, W) > 0
+    assert torch.equal(holes, painted)
+
+
+def test_holes_painted_on_a_smaller_copy_grow_with_it(picture, work):
+    given = options(form(picture, painted=stroke((W // 2, H // 2))), work, "cpu", "fp32")
+    holes = images.read(given.mask)
+    assert holes.size == (H, W) and holes.x.unique().tolist() == [-1, 1]
+
+
+def test_a_mask_may_have_the_name_of_the_picture(picture, tmp_path, work):
+    mask = tmp_path / "elsewhere" / picture.name
+    images.save(mask, torch.ones(1, 1, H, W))
+    given = options(form(picture, mask=mask, hole="white"), work, "cpu", "fp32")
+    assert given.image.read_bytes() == picture.read_bytes()
+    assert given.mask.read_bytes() == mask.read_bytes()
+
+
+def test_a_name_that_looks_like_an_option_is_none_in_the_command(tmp_path, work):
+    file = tmp_path / "-dash.png"
+    images.save(file, torch.zeros(1, 3, H, W))
+    asked = form(file)
+    assert not shlex.split(command(asked, options(asked, work, "cpu", "fp32")))[2].startswith("-")
+
+
+def test_large_pictures_are_painted_on_as_a_copy(tmp_path):
+    file = tmp_path / "wide.png"
+    Image.new("RGB", (4000, 1000)).save(file)
+    assert editor_image(file).size == (1600, 400)
+
+
+@pytest.mark.parametrize("task", LABELS)
+def test_solvers_offered_for_a_task_can_do_it(task):
+    names = solvers_for(task, LABELS[task].noise)
+    assert names[0] == hrdis.TASKS[task].solver and set(names) <= set(SOLVERS)
+    assert len(set(names)) == len(names)
+    with_an_svd = ("inpaint", "denoise", "sr2", "sr4", "sr8", "colorize")
+    assert ("ddrm" in names) == (task in with_an_svd)
