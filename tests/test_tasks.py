@@ -241,3 +241,26 @@ def test_operator_finds_the_settings_of_its_task(task, noise, solver):
     found = choose(cls, families, noise, tuned=tuned)
     expected = choose(cls, TASKS[task].presets, noise, tuned=tuned)
     assert (found.row, found.settings) == (expected.row, expected.settings)
+
+
+#: Tasks that need no weights of a network.
+WITHOUT_WEIGHTS = [name for name, task in TASKS.items() if not task.weights]
+
+
+@pytest.mark.parametrize("name", WITHOUT_WEIGHTS)
+def test_task_of_a_picture_is_one_whose_operator_measures_a_picture(name):
+    assert TASKS[name].picture == TASKS[name].build(32, 32, 0, 0).picture
+
+
+@pytest.mark.parametrize("side", [32, 64])
+@pytest.mark.parametrize("name", WITHOUT_WEIGHTS)
+def test_size_of_an_image_follows_from_its_measurement(name, side):
+    y = TASKS[name].build(side, side, 0, 0)(torch.zeros(1, 3, side, side))
+    assert TASKS[name].size_of(tuple(y.shape)) == (side, side)
+
+
+@pytest.mark.parametrize("name", [name for name, task in TASKS.items() if not task.picture])
+def test_task_is_drawn_where_its_measurement_depends_on_the_seed(name):
+    x = torch.linspace(-1, 1, 3 * 32 * 32).reshape(1, 3, 32, 32)
+    first, second = (TASKS[name].build(32, 32, seed, 0)(x) for seed in (0, 1))
+    assert TASKS[name].drawn == (not torch.equal(first, second))

@@ -14,7 +14,6 @@ from hrdis import images
 from hrdis.bench.plan import read_sized
 from hrdis.bench.report.gallery import Gallery
 from hrdis.bench.run.merge import pixels_of
-from hrdis.operators import kernels, masks
 from hrdis.training import photographs
 from hrdis.web.form import to_paint_on
 
@@ -386,7 +385,7 @@ def test_numbers_that_are_no_picture_are_told_by_all(tmp_path: Path, name: str) 
     for reader in (
         images.read,
         photographs.read_image,
-        masks.from_file,
+        images.read_mask,
         lambda p: read_sized(p, 0, 0),
     ):
         with pytest.raises(ValueError, match=rf"{name} {said}"):
@@ -538,7 +537,7 @@ def test_postscript_is_never_handed_to_a_program(
         "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n"
     )
     readers = (
-        images.read, photographs.read_image, masks.from_file, kernels.from_file,
+        images.read, photographs.read_image, images.read_mask, images.read_kernel,
         lambda p: read_sized(p, 0, 0),
         to_paint_on, lambda p: Gallery(None, None)._encode(p, ""), pixels_of,
         # type: ignore[arg-type]

@@ -1,6 +1,4 @@
-"""Has a network learned, all of it? Its weights, and what its depths do, compared with a network at
-its beginning.
-"""
+"""Checks of what a network has learned: its weights, and the use of each of its resolutions."""
 
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterator
@@ -63,23 +61,26 @@ def check_weights(net: nn.Module) -> list[Check]:
     Returns:
         one check; none where the network has no such layers.
     """
-    layers = {
-        name: module.weight
-        for name, module in net.named_modules()
-        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear)
-        and module.weight.numel() >= FEWEST
-    }
-    total = sum(weight.numel() for weight in layers.values())
+    layers, total, fresh, in_fresh = 0, 0, [], 0
+    for name, module in net.named_modules():
+        if not isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear):
+            continue
+        count = module.weight.numel()
+        if count < FEWEST:
+            continue
+        layers, total = layers + 1, total + count
+        if drawn(module.weight):
+            fresh.append(name)
+            in_fresh += count
     if not total:
         return []
-    fresh = [name for name, weight in layers.items() if drawn(weight)]
-    share = sum(layers[name].numel() for name in fresh) / total
-    names = f": {', '.join(fresh[:3])}{', ...' if len(fresh) > 3 else ''}" if fresh else ""
+    share = in_fresh / total
+    names = f": {_first_names(fresh)}" if fresh else ""
     return [
         Check(
             "weights have learned",
             share <= SHARE,
-            f"{len(fresh)} of {len(layers)} tensors, {share:.1%} of the weights, look freshly "
+            f"{len(fresh)} of {layers} tensors, {share:.1%} of the weights, look freshly "
             f"drawn{names}",
             f"Training changes how weights are distributed; at most {SHARE:.0%} may look as they "
             "were drawn.",
@@ -87,6 +88,11 @@ def check_weights(net: nn.Module) -> list[Check]:
             "left out of the file",
         )
     ]
+
+
+def _first_names(names: list[str]) -> str:
+    """Return the first three names, and dots for the others."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 # ---- depths -------------------------------------------------------------------------------------
@@ -121,16 +127,19 @@ def check_response(net: nn.Module, run: Callable[[], object]) -> list[Check]:
     if not varying:
         return []
     dead = sorted(name for name, share in varying.items() if not share >= RESPONSE)
-    depths = ", ".join(
-        f"{min(share for name, share in varying.items() if width[name] == side):.2f} at {side} px"
-        for side in sorted(set(width.values()), reverse=True)
-    )
-    names = f"; dead: {', '.join(dead[:3])}{', ...' if len(dead) > 3 else ''}" if dead else ""
+    least: dict[int, float] = {}
+    for name, share in varying.items():
+        side = width[name]
+        least[side] = min(share, least.get(side, share))
+    depths = []
+    for side in sorted(least, reverse=True):
+        depths.append(f"{least[side]:.2f} at {side} px")
+    names = f"; dead: {_first_names(dead)}" if dead else ""
     return [
         Check(
             "every depth responds",
             not dead,
-            f"least varying layer {depths} (at least {RESPONSE}){names}",
+            f"least varying layer {', '.join(depths)} (at least {RESPONSE}){names}",
             "What a layer puts out depends on the picture and the place; a dead one puts out a "
             "constant.",
             "train it again, with another initialisation or a lower rate for these layers",
@@ -170,11 +179,10 @@ def _hooks(
     names: Container[str] | None = None,
 ) -> Iterator[None]:
     """Hook the outputs of the convolutions of a network, of all or of those named."""
-    hooks = [
-        module.register_forward_hook(hook_of(name))
-        for name, module in net.named_modules()
-        if isinstance(module, nn.Conv2d) and (names is None or name in names)
-    ]
+    hooks = []
+    for name, module in net.named_modules():
+        if isinstance(module, nn.Conv2d) and (names is None or name in names):
+            hooks.append(module.register_forward_hook(hook_of(name)))
     try:
         yield
     finally:

@@ -35,15 +35,13 @@ def Composition(*operators: Operator) -> "ComposedOperator":
             f"{len(operators)} operators are to be composed. Two or more are expected: "
             "Composition(A, B)."
         )
-    return (
-        ComposedLinearOperator(*operators)
-        if all(isinstance(A, LinearOperator) for A in operators)
-        else ComposedOperator(*operators)
-    )
+    if all(isinstance(A, LinearOperator) for A in operators):
+        return ComposedLinearOperator(*operators)
+    return ComposedOperator(*operators)
 
 
 class ComposedOperator(Operator):
-    """A_n(... A_2(A_1(x))): what `Composition` makes of operators of which one is not linear.
+    """The operator A_n(... A_2(A_1(x))), made by `Composition` if one of them is not linear.
 
     ``pinv``, ``init`` and ``smooth`` apply those of the parts in reverse order: a starting picture,
     no inverse.
@@ -68,10 +66,11 @@ class ComposedOperator(Operator):
         return self.parts[-1].observed
 
     def for_image(self, i: int) -> "ComposedOperator":
-        own = [A.for_image(i) for A in self.parts]
-        return (
-            self if all(a is b for a, b in zip(own, self.parts, strict=True)) else type(self)(*own)
-        )
+        parts, changed = [], False
+        for A in self.parts:
+            parts.append(A.for_image(i))
+            changed = changed or parts[-1] is not A
+        return type(self)(*parts) if changed else self
 
     def image_shape(self, y_shape: Shape) -> Shape:
         for A in reversed(self.parts):
@@ -103,7 +102,7 @@ class ComposedOperator(Operator):
 
 
 class ComposedLinearOperator(ComposedOperator, LinearOperator):
-    """A_n ... A_2 A_1: what `Composition` makes of linear operators.
+    """The operator A_n ... A_2 A_1, made by `Composition` of linear operators.
 
     The adjoint is A_1* A_2* ... A_n*, exactly. The pseudo-inverse of a product is not the product
     of the pseudo-inverses, so ``pinv`` runs conjugate gradient; ``init`` and ``smooth`` apply the

@@ -143,22 +143,27 @@ class LowLight(BlindOperator):
 
     def pinv(self, y: Tensor) -> Tensor:
         """Return the starting image 2 clip((y01 - M) / f, 0, 1) - 1, where f may be `start`'s."""
-        theta = self._given(y) if self.f is not None else self.start(y) | {"M": self._given(y)["M"]}
+        theta = self._given(y)
+        if self.f is None:
+            theta["f"] = self.start(y)["f"]
         return 2 * (((y + 1) / 2 - theta["M"]) / theta["f"]).clamp(0, 1) - 1
 
     def for_image(self, i: int) -> "LowLight":
-        f, M = (
-            v[i : i + 1] if isinstance(v, Tensor) and len(v) > 1 else v for v in (self.f, self.M)
-        )
-        return LowLight(f, M)  # type: ignore[arg-type]
+        f, M = self.f, self.M
+        if isinstance(f, Tensor) and len(f) > 1:
+            f = f[i : i + 1]
+        if isinstance(M, Tensor) and len(M) > 1:
+            M = M[i : i + 1]
+        return LowLight(f, M)
 
     def _given(self, x: Tensor) -> dict[str, Tensor]:
-        f = (
-            self.f.to(x)
-            if isinstance(self.f, Tensor)
-            else x.new_full((1, 1, 1, 1), 1 if self.f is None else self.f)
-        )
-        return {"f": f, "M": x.new_zeros(1, 1, 1, 1) if self.M is None else self.M.to(x)}
+        """Return the parameters the operator was built with, f = 1 and M = 0 without them."""
+        f, M = x.new_ones(1, 1, 1, 1), x.new_zeros(1, 1, 1, 1)
+        if self.f is not None:
+            f = self.f.to(x) if isinstance(self.f, Tensor) else x.new_full((1, 1, 1, 1), self.f)
+        if self.M is not None:
+            M = self.M.to(x)
+        return {"f": f, "M": M}
 
 
 def _numbers(f: float | Tensor | None) -> list[float]:

@@ -228,21 +228,17 @@ def _load(weights: str | Path | Mapping[str, Tensor] | BKSE) -> BKSE:
         network = BKSE()
     wanted = network.state_dict()
     missing, extra = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
-    other = [
-        k
-        for k in sorted(wanted.keys() & state.keys())
-        if getattr(state[k], "shape", None) != wanted[k].shape
-    ]
-    if missing or extra or other:
-        found = [
-            f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
-            for what, keys in (
-                ("keys missing", missing),
-                ("keys unexpected", extra),
-                ("of another shape", other),
-            )
-            if keys
-        ]
+    other = []
+    for key in sorted(wanted.keys() & state.keys()):
+        if getattr(state[key], "shape", None) != wanted[key].shape:
+            other.append(key)
+    found = []
+    kinds = {"keys missing": missing, "keys unexpected": extra, "of another shape": other}
+    for kind, keys in kinds.items():
+        if keys:
+            dots = ", ..." if len(keys) > 3 else ""
+            found.append(f"{len(keys)} {kind} ({', '.join(keys[:3])}{dots})")
+    if found:
         raise ValueError(
             f"{where} does not fit the blurring network: {'; '.join(found)}. {ORIGIN}."
         )
@@ -262,11 +258,9 @@ def _read(path: Path) -> Mapping[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # pickles fail in many ways
-        reason = (
-            type(error).__name__
-            if isinstance(error, pickle.UnpicklingError)
-            else str(error).split("\n")[0]
-        )
+        reason = str(error).split("\n")[0]
+        if isinstance(error, pickle.UnpicklingError):  # its message advises to run the code
+            reason = type(error).__name__
         raise ValueError(f"{path} cannot be read as weights ({reason}). {ORIGIN}.") from None
     if not isinstance(state, Mapping):
         raise ValueError(
