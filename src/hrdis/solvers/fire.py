@@ -86,7 +86,7 @@ class FIRE(Sampler):
     noise: ClassVar[str] = "known"
     summary: ClassVar[str] = "few calls: posterior mean, noise coloured so that errors stay white"
     cost: ClassVar[str] = "1 call per step, no network gradient"
-    reference: ClassVar[str] = "FIRE (DDfire), TMLR 2025"
+    reference: ClassVar[str] = "DDfire, TMLR 2025"
 
     steps: Annotated[int, Field(ge=1, le=10_000)] = 10
     """Network calls."""

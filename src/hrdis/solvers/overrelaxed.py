@@ -81,7 +81,7 @@ class OverRelaxed(Sampler):
     noise: ClassVar[str] = "known"
     summary: ClassVar[str] = "reflect the picture about its posterior mean: samples, not means"
     cost: ClassVar[str] = "1 call per step, no network gradient"
-    reference: ClassVar[str] = "over-relaxation: Adler, Phys. Rev. D 1981"
+    reference: ClassVar[str] = "Adler, PRD 1981"
 
     steps: Annotated[int, Field(ge=1, le=10_000)] = 50
     """Network calls down to the first sample."""
