@@ -7,17 +7,17 @@ from torch import Tensor
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
-    """Inner product of each image with its counterpart, shape (b,)."""
+    """Return the inner product of each image with its counterpart, shape (b,)."""
     return (a * b).flatten(1).sum(1)
 
 
 def norm(a: Tensor) -> Tensor:
-    """Euclidean norm of each image, shape (b,)."""
+    """Return the Euclidean norm of each image, shape (b,)."""
     return a.flatten(1).norm(dim=1)
 
 
 def rms(a: Tensor) -> Tensor:
-    """Root mean square of each image, shape (b,)."""
+    """Return the root mean square of each image, shape (b,)."""
     return a.flatten(1).square().mean(1).sqrt()
 
 
@@ -88,10 +88,10 @@ def largest_eigenvalue(apply: Callable[[Tensor], Tensor], x: Tensor, steps: int 
 def matrix(
     apply: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: torch.dtype = torch.float64
 ) -> Tensor:
-    """The matrix of a linear map of images of ``shape`` (no image axis): columns are images of unit
-    vectors.
+    """Return the matrix of a linear map of images of ``shape`` (no image axis).
 
-    For small problems: it applies the map to a batch of prod(shape) images.
+    Its columns are the images of the unit vectors. For small problems: it applies the map to a
+    batch of prod(shape) images.
     """
     n = torch.Size(shape).numel()
     columns = apply(torch.eye(n, dtype=dtype).reshape(n, *shape))

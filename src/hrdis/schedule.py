@@ -43,19 +43,16 @@ class Schedule:
 
     @classmethod
     def linear(cls, length: int = 1000, first: float = 1e-4, last: float = 0.02) -> "Schedule":
-        """The schedule of DDPM and ADM: beta rises linearly from ``first`` to ``last``, both
-        included.
-        """
+        """Return the schedule of DDPM and ADM: beta rises linearly from ``first`` to ``last``."""
         beta = torch.linspace(first, last, length, dtype=torch.float64, device="cpu")
         return cls((1 - beta).cumprod(0))
 
     @classmethod
     def cosine(cls, length: int = 1000) -> "Schedule":
-        """The schedule of improved DDPM and of guided-diffusion's 64 x 64 network (Nichol and
-        Dhariwal 2021, Eq. 17).
+        """Return the schedule of improved DDPM and of guided-diffusion's 64 x 64 network.
 
-        beta = min(0.999, 1 - f((t + 1) / T) / f(t / T)) with f(u) = cos^2((u + 0.008) / 1.008 pi /
-        2).
+        Nichol and Dhariwal 2021, Eq. 17: beta = min(0.999, 1 - f((t + 1) / T) / f(t / T)) with
+        f(u) = cos^2((u + 0.008) / 1.008 pi / 2).
         """
         u = torch.arange(length + 1, dtype=torch.float64, device="cpu") / length
         f = torch.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
@@ -89,21 +86,19 @@ class Schedule:
         return table[t]
 
     def signal(self, t: int) -> Tensor:
-        """sqrt(alpha_bar): the share of the clean image in x_t."""
+        """Return sqrt(alpha_bar), the share of the clean image in x_t."""
         return self._at(self._signal, t)
 
     def noise(self, t: int) -> Tensor:
-        """sqrt(1 - alpha_bar): the standard deviation of the noise in x_t."""
+        """Return sqrt(1 - alpha_bar), the standard deviation of the noise in x_t."""
         return self._at(self._noise, t)
 
     def sigma(self, t: int) -> Tensor:
-        """sqrt((1 - alpha_bar) / alpha_bar): noise over signal, the paper's sigma_t / alpha_t."""
+        """Return sqrt((1 - alpha_bar) / alpha_bar), noise over signal: sigma_t / alpha_t."""
         return self._at(self._sigma, t)
 
     def nearest(self, sigma: float) -> int:
-        """The time whose noise over signal is closest to ``sigma``, which is in units of the
-        image.
-        """
+        """Return the time whose noise over signal is closest to ``sigma``."""
         if not 0 < sigma < math.inf:
             raise ValueError(
                 f"sigma is {sigma}. A positive noise level in units of the image is expected."
@@ -114,7 +109,7 @@ class Schedule:
     # ---- forward noise ------------------------------------------------------------------------
 
     def diffuse(self, x0: Tensor, t: int, z: Tensor) -> Tensor:
-        """sqrt(alpha_bar[t]) x0 + sqrt(1 - alpha_bar[t]) z."""
+        """Return x_t = sqrt(alpha_bar[t]) x0 + sqrt(1 - alpha_bar[t]) z."""
         return self.signal(t) * x0 + self.noise(t) * z
 
     def denoised(self, x_t: Tensor, t: int, eps: Tensor) -> Tensor:
@@ -161,7 +156,7 @@ class Schedule:
     # ---- which times are visited: descending, ending in -1 --------------------------------------
 
     def uniform(self, steps: int, start: int | None = None) -> list[int]:
-        """Exactly ``steps`` evenly spaced times from ``start`` down to 0, then -1.
+        """Return exactly ``steps`` evenly spaced times from ``start`` down to 0, then -1.
 
         Args:
             steps: the number of network calls.
@@ -186,10 +181,10 @@ class Schedule:
         return [k * start // (steps - 1) for k in reversed(range(steps))] + [-1]
 
     def stride(self, steps: int, start: int | None = None, end: int = 0) -> list[int]:
-        """The grid of the authors' code: every skip-th time of [end, start), skip = (start - end)
-        // steps.
+        """Return the grid of the authors' code: every skip-th time of [end, start).
 
-        It holds ``steps`` points only where skip divides the range: 100 gives 100 (990 ... 0), but
+        skip is (start - end) // steps. It holds ``steps`` points only where skip divides the range:
+        100 gives 100 (990 ... 0), but
         150 gives 167 and 300 gives 334.
 
         Args:
@@ -275,7 +270,7 @@ class Schedule:
         return [*reversed(times), -1]
 
     def top(self, start: int | None) -> int:
-        """The largest time of a run: ``start``, checked, or the schedule's last."""
+        """Return the largest time of a run: ``start``, checked, or the schedule's last."""
         top = len(self) - 1 if start is None else start
         if not 0 <= top < len(self):
             raise ValueError(f"start is {start}. A time from 0 to {len(self) - 1} is expected.")

@@ -13,7 +13,7 @@ from hrdis import presets
 from hrdis.cli import main
 from hrdis.presets import Presets, Row
 from hrdis.training import tune as tuning
-from hrdis.training.trials import Trial, Trials, brief, gain
+from hrdis.training.trials import TrialFile, TuneTrial, brief, gain
 from hrdis.training.tune import TuneSettings, around, grid, tune, with_calls
 
 QUICK = TuneSettings(
@@ -183,7 +183,7 @@ def test_gain_ranks_by_the_mean_and_punishes_a_bad_sample(one, mean, noisy, expe
 
 
 def test_trials_are_read_as_they_were_written(tmp_path):
-    trial = Trial("ab", "sr4", 0.05, "ddrm", "DDRM(steps=2, eta=1.0)", *(0.1 * k for k in range(9)))
-    trials = Trials(tmp_path / "trials.csv")
+    trial = TuneTrial("ab", "sr4", 0.05, "ddrm", "DDRM(steps=2)", *(0.1 * k for k in range(9)))
+    trials = TrialFile(tmp_path / "trials.csv")
     trials.add(trial)
-    assert list(Trials(tmp_path / "trials.csv").known.values()) == [trial]
+    assert list(TrialFile(tmp_path / "trials.csv").known.values()) == [trial]

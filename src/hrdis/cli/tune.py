@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from hrdis.training.trials import Trial
+from hrdis.training.trials import TuneTrial
 from hrdis.training.tune import TuneSettings, tune
 
 from .parsing import checking, parse
@@ -43,7 +43,7 @@ class Tune(TuneSettings):
 def main(argv: Sequence[str]) -> int:
     args: Any = parse(Tune, argv, "tune", HELP)
 
-    def report(trial: Trial) -> None:
+    def report(trial: TuneTrial) -> None:
         say(
             f"{trial.task}, noise {trial.noise:g}: {trial.gain:+.2f} dB in {trial.seconds:.0f} s  "
             f"{trial.settings}"

@@ -1,4 +1,4 @@
-"""What a solver is: frozen settings, the times it visits, and one generator."""
+"""Base classes of solvers: frozen settings, the times they visit, and one generator."""
 
 import difflib
 from abc import ABC, abstractmethod
@@ -39,7 +39,7 @@ def settings(cls: type[T]) -> type[T]:
     """Make a class a frozen dataclass with keyword-only fields, bounds checked, unknown names
     refused.
 
-    What stands under the fields is added to its docstring, for ``help``.
+    The text under each field is added to the docstring of the class, for ``help``.
 
     Raises (on construction):
         ValueError: naming every field that is out of bounds or unknown, and what was expected.
@@ -70,9 +70,7 @@ def settings(cls: type[T]) -> type[T]:
 
 
 def _describe(made: Any) -> None:
-    """Plain types in the signature, and what stands under the fields, inherited ones too, in the
-    docstring.
-    """
+    """Put plain types into the signature, and the help text of the fields into the docstring."""
     hints = get_type_hints(made)
     made.__signature__ = Signature(
         [
@@ -86,50 +84,53 @@ def _describe(made: Any) -> None:
 
 
 def _helps(cls: type) -> dict[str, str]:
-    """What stands under the fields of a class of settings and of its bases, by name."""
-    bases = [getattr(base, "__pydantic_fields__", {}) for base in reversed(cls.__mro__)]
-    return {
-        n: " ".join(i.description.split())
-        for known in bases
-        for n, i in known.items()
-        if i.description
-    }
+    """Return the help text of every settings field, inherited ones included, by name."""
+    told = {}
+    # The class itself comes last, so that its text replaces an inherited one.
+    for base in reversed(cls.__mro__):
+        for name, setting in getattr(base, "__pydantic_fields__", {}).items():
+            if setting.description:
+                told[name] = " ".join(setting.description.split())
+    return told
 
 
 def _explain(name: str, error: pydantic.ValidationError, known: Mapping[str, object]) -> str:
-    """What is wrong with each field that was refused, and its default."""
+    """Return what is wrong with each field that was refused, and its default."""
     lines = []
     for e in error.errors():
         where = str(e["loc"][0]) if e["loc"] else "settings"
         if e["type"] == "unexpected_keyword_argument":
-            near = difflib.get_close_matches(where, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = ""
+            for near in difflib.get_close_matches(where, known, n=1):
+                hint = f" Did you mean {near!r}?"
             lines.append(f"{name} has no setting {where!r}. Valid names: {', '.join(known)}.{hint}")
         else:
             expected = e["msg"][0].lower() + e["msg"][1:]
-            usual = f" The default is {name}({where}={known[where]!r})." if where in known else ""
+            usual = ""
+            if where in known:
+                usual = f" The default is {name}({where}={known[where]!r})."
             lines.append(f"{name}: {where} is {e['input']!r}, but {expected}.{usual}")
     return " ".join(dict.fromkeys(lines))
 
 
 def settings_schema(solver: type["Solver"]) -> dict[str, dict[str, Any]]:
-    """The settings of a solver as JSON schema, by name: type, bounds, choices, default, and what it
-    means.
+    """Return the settings of a solver as JSON schema, by name: type, bounds, choices, default and
+    help text.
     """
     known, told = pydantic.TypeAdapter(solver).json_schema()["properties"], _helps(solver)
-    return {
-        f.name: known[f.name] | {"description": told.get(f.name, "")}
-        for f in fields(cast(Any, solver))
-    }
+    schema = {}
+    for setting in fields(cast(Any, solver)):
+        schema[setting.name] = known[setting.name] | {"description": told.get(setting.name, "")}
+    return schema
 
 
 @dataclass(frozen=True)
 class Step:
-    """What an observer sees of one iteration.
+    """State of a run after one iteration.
 
     Args:
         t: the network time just visited.
-        x: the answer so far, (b, c, h, w), detached.
+        x: the current estimate of the image, (b, c, h, w), detached.
         info: numbers per image, each (b,), left on the device.
         theta: parameters of the operator where they are estimated too, the image axis first.
     """
@@ -140,10 +141,9 @@ class Step:
     theta: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        info = {
-            name: [float(f"{v:.3g}") for v in value.flatten().tolist()]
-            for name, value in self.info.items()
-        }
+        info = {}
+        for name, value in self.info.items():
+            info[name] = [float(f"{v:.3g}") for v in value.flatten().tolist()]
         return f"Step(t={self.t}, x={tuple(self.x.shape)}, info={info}, theta={list(self.theta)})"
 
 
@@ -199,18 +199,18 @@ class Solver(ABC):
 
     @abstractmethod
     def times(self, schedule: Schedule) -> list[int]:
-        """The ``for`` line of the algorithm: network times in order of visit, ending in -1."""
+        """Return the network times in order of visit, ending in -1."""
 
     def calls(self, times: list[int], schedule: Schedule) -> int:
-        """How many network calls a run over these times makes; by default one per move down."""
+        """Return the number of network calls of a run; by default one per move down."""
         return sum(s < t for t, s in pairwise(times))
 
     def passes(self) -> int:
-        """How often each network call is differentiated; by default never."""
+        """Return the number of backward passes per network call; by default 0."""
         return 0
 
     def needs(self) -> type[Operator]:
-        """What the operator must be for these settings; by default `requires`."""
+        """Return the class of operators that these settings need; by default `requires`."""
         return self.requires
 
     @abstractmethod
@@ -226,32 +226,30 @@ def choose_for(cls: type[S], problem: Problem, prior: Prior) -> Choice[S]:
 
 @settings
 class Sampler(Solver):
-    """A solver that walks x_t down an even grid from noise: what most of the compared methods
-    share.
-    """
+    """Base of solvers that denoise x_t along an even grid of times."""
 
     steps: Annotated[int, Field(ge=1, le=10_000)] = 100
     """Network calls."""
     start: Annotated[int, Field(ge=0, le=100_000)] | None = None
     """Largest time visited; below the top, the run starts from the operator's smooth picture,
-    diffused.
+    diffused to that time.
     """
 
     def times(self, schedule: Schedule) -> list[int]:
         return schedule.uniform(self.steps, self.start)
 
     def first(self, problem: Problem, q: Schedule, t: int, z: Tensor) -> Tensor:
-        """x_T: pure noise z, or the smooth picture diffused to t where a run starts lower."""
+        """Return x_T: noise z, or the smooth picture diffused to t if ``start`` is given."""
         return z if self.start is None else q.diffuse(problem.A.smooth(problem.y), t, z)
 
 
 def through_network(
     prior: Prior, x_t: Tensor, t: int, objective: Callable[[Tensor], Tensor]
 ) -> tuple[Prediction, Tensor, Tensor]:
-    """Call the network with a graph: its prediction, an objective of x0_hat per image (b,), and its
-    gradient in x_t.
+    """Return the network's prediction, an objective of x0_hat per image (b,), and its gradient in
+    x_t.
 
-    All three come back without a graph. The caller may be in inference mode, which has none.
+    All three are returned without a graph. The caller may be in inference mode, which has none.
     """
     with torch.inference_mode(False), torch.enable_grad():
         x_t = x_t.detach().clone().requires_grad_()
@@ -264,8 +262,7 @@ def through_network(
 def transposed_jacobian(
     prior: Prior, x_t: Tensor, t: int
 ) -> tuple[Prediction, Callable[[Tensor], Tensor]]:
-    """Call the network with a graph: its prediction, without one, and v -> J^T v for the Jacobian J
-    of x0_hat in x_t.
+    """Return the network's prediction, and the map v -> J^T v for the Jacobian J of x0_hat in x_t.
 
     The graph lives as long as the function. The caller may be in inference mode, which has none.
     """
@@ -321,8 +318,8 @@ def data_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[
 def parameter_gradients(
     A: BlindOperator, x: Tensor, y: Tensor, theta: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """The gradient of half the mean squared residual y - A(x; theta) of each image in every
-    parameter.
+    """Return the gradient in every parameter of half the mean squared residual y - A(x; theta) of
+    each image.
     """
     with torch.inference_mode(False), torch.enable_grad():
         own = {name: value.detach().clone().requires_grad_() for name, value in theta.items()}

@@ -117,9 +117,7 @@ class DAPS(Solver):
 
 
 def _levels(q: Schedule, first: float, last: float, count: int) -> list[int]:
-    """Times nearest to EDM's noise levels (rho = 7) from one to another, merged where they
-    agree.
-    """
+    """Return the times nearest to EDM's noise levels (rho = 7), merged where they agree."""
     if count == 1:
         return [q.nearest(first)]
     high, low = first ** (1 / 7), last ** (1 / 7)

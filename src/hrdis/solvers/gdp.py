@@ -84,7 +84,7 @@ class GDP(Sampler):
     kappa: Annotated[float, Field(ge=0)] = 4000 / (2 * 3 * 256**2)
     """Strength per pixel, s / (2 N_x), which does not."""
     guide: Literal["x0", "xt"] = "x0"
-    """What is held against the measurement: the denoised image, or the noisy one."""
+    """The image that is compared with the measurement: the denoised one, or the noisy one."""
     blind: bool = False
     """Also estimate the operator's parameters, as for low light."""
     rate: Annotated[float, Field(gt=0)] = 1.0
@@ -105,12 +105,12 @@ class GDP(Sampler):
             held = x0_hat if self.guide == "x0" else x_t
             if theta and isinstance(A, BlindOperator):
                 r, g = data_gradient(partial(A.at, theta=theta), held, y)
-                slope = parameter_gradients(
-                    A, held, y, theta
-                )  # of half the mean square: a quarter is half of it
-                theta = A.valid(
-                    {name: v - self.rate * slope[name] / 2 for name, v in theta.items()}
-                )
+                # Gradients of half the mean square; the authors' loss is a quarter of it.
+                gradients = parameter_gradients(A, held, y, theta)
+                moved = {}
+                for name, value in theta.items():
+                    moved[name] = value - self.rate * gradients[name] / 2
+                theta = A.valid(moved)
             else:
                 r, g = _gradient(A, held, y)
             on_x0, on_xt, std = q.ancestral(t, s, found.v)
@@ -122,8 +122,9 @@ class GDP(Sampler):
 
 
 def _gradient(A: Operator, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """The residual, and half the gradient of N_x times its mean square (in image space, A^+ r,
-    where A is linear).
+    """Return the residual r, and half the gradient of N_x times its mean square.
+
+    For a linear A the gradient is that in image space, A^+ r.
     """
     if isinstance(A, LinearOperator):
         r = A(x) - y

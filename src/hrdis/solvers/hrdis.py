@@ -64,7 +64,7 @@ class Adam:
 
 @settings
 class Family(Solver):
-    """What HRDIS shares with its limits: settings, grid, and the update of mu."""
+    """Settings, grid and update of mu that HRDIS and its variants share."""
 
     steps: Annotated[int, Field(ge=1, le=10_000)] = 100
     """Network calls."""
@@ -91,19 +91,20 @@ class Family(Solver):
     / adam_eps.
     """
     init: Literal["pinv", "smooth"] = "pinv"
-    """Where mu starts: as the papers do, mostly A^+ y (blurs: y itself), or a smooth picture
-    (bicubic, biharmonic).
+    """Initial mu: the papers', mostly A^+ y (blurs: y itself), or a smooth picture (bicubic,
+    biharmonic).
     """
     loss_reduction: Literal["per_image", "batch_mean"] = "per_image"
     """per_image: no image depends on its neighbours; batch_mean: the authors' loss."""
 
     def shared(self) -> dict[str, Any]:
-        """These settings, to be handed on to HRDIS."""
+        """Return the settings of this class by name, to be handed on to HRDIS."""
         return {f.name: getattr(self, f.name) for f in fields(Family)}
 
     def begin(self, problem: Problem) -> tuple[Tensor, Callable[[Tensor, Tensor], None]]:
-        """mu where it starts, and Adam's update of it by the gradients of the data term and of the
-        regularization.
+        """Return the initial mu, and a function that applies one Adam update to it.
+
+        The function takes the gradients of the data term and of the regularization.
         """
         A, y = problem.A, problem.y
         mu = (A.init(y) if self.init == "pinv" else A.smooth(y)).clone()  # y is never written to
@@ -125,7 +126,7 @@ class Family(Solver):
         return ADAM_EPS if self.loss_reduction == "per_image" else 1e-8
 
     def strength(self, q: Schedule, t: int) -> Tensor:
-        """W(sigma_t), with its floor."""
+        """Return W(sigma_t), at least `weight_min`."""
         return WEIGHTS[self.weight](q.sigma(t)).clamp(min=self.weight_min)
 
     def times(self, schedule: Schedule) -> list[int]:

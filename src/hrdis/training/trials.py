@@ -21,7 +21,7 @@ BATCH = 16  # crops per network call
 
 
 @dataclass(frozen=True)
-class Trial:
+class TuneTrial:
     """One setting tried on one measurement: a line of the CSV file, in dB.
 
     ``crops`` names the weights, the crops and their measurement; results of other ones are not
@@ -45,24 +45,24 @@ class Trial:
 
 
 @dataclass
-class Trials:
+class TrialFile:
     """The CSV file of all trials, read at the start and appended to after each."""
 
     file: Path
-    on_trial: Callable[[Trial], object] | None = None
-    known: dict[tuple[object, ...], Trial] = field(default_factory=dict)
+    on_trial: Callable[[TuneTrial], object] | None = None
+    known: dict[tuple[object, ...], TuneTrial] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.file.exists():
             return
-        kinds = get_type_hints(Trial)
+        kinds = get_type_hints(TuneTrial)
         text = self.file.read_text(encoding="utf-8")
         whole = text[: text.rfind("\n") + 1]  # a kill may have cut the last line
         if whole != text:
             self.file.write_text(whole, encoding="utf-8")
         for line in csv.DictReader(whole.splitlines()):
             try:
-                trial = Trial(**{name: kinds[name](line[name]) for name in kinds})
+                trial = TuneTrial(**{name: kinds[name](line[name]) for name in kinds})
             except (KeyError, TypeError, ValueError):
                 raise ValueError(
                     f"{self.file} is not a file of trials. Move it away, or name another -o FILE."
@@ -70,16 +70,16 @@ class Trials:
             self.known[self.key(trial)] = trial
 
     @staticmethod
-    def key(trial: Trial) -> tuple[object, ...]:
+    def key(trial: TuneTrial) -> tuple[object, ...]:
         """Return what tells a trial from others."""
         return trial.crops, trial.task, trial.noise, trial.solver, trial.settings
 
-    def add(self, trial: Trial) -> None:
+    def add(self, trial: TuneTrial) -> None:
         """Keep a trial, on the disk before this returns."""
         new = not self.file.exists() or self.file.stat().st_size == 0
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with self.file.open("a", newline="", encoding="utf-8") as opened:
-            out = csv.DictWriter(opened, [f.name for f in fields(Trial)])
+            out = csv.DictWriter(opened, [f.name for f in fields(TuneTrial)])
             if new:
                 out.writeheader()
             out.writerow(asdict(trial))

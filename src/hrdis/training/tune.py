@@ -31,7 +31,7 @@ from ..rng import stream
 from ..solvers import SOLVERS, Solver
 from ..tasks import TASKS
 from .photographs import find_images
-from .trials import Trial, Trials, brief, changed, decibels, gain, squared_error, try_out
+from .trials import TrialFile, TuneTrial, brief, changed, decibels, gain, squared_error, try_out
 
 Options = Mapping[str, Sequence[object]]
 
@@ -112,7 +112,7 @@ def tune(
     folder: str | Path,
     out: str | Path,
     settings: TuneSettings | None = None,
-    on_trial: Callable[[Trial], object] | None = None,
+    on_trial: Callable[[TuneTrial], object] | None = None,
     command: str = "hrdis.training.tune.tune",
 ) -> Presets:
     """Search settings for a prior, write them to ``out``, and return what is written there.
@@ -156,7 +156,7 @@ def tune(
     for known in found.searches:
         if known.get("command") == command and known.get("weights") == record["weights"]:
             record["name"] = known["name"]
-    trials = Trials(out.with_suffix(".trials.csv"), on_trial)
+    trials = TrialFile(out.with_suffix(".trials.csv"), on_trial)
     deadline = time.perf_counter() + 3600 * settings.hours
     crops = [_crops(files, settings.size, seed, prior) for seed in (0, 1)]
     for level, task in itertools.product(settings.noise, settings.tasks):
@@ -236,14 +236,14 @@ def with_calls(solver: Solver, calls: int) -> Solver:
 
 @dataclass
 class Search:
-    """Trials of one prior on one measurement of one set of crops."""
+    """TrialFile of one prior on one measurement of one set of crops."""
 
     prior: Prior
     task: str
     noise: float
     x: Tensor
     deadline: float
-    trials: Trials
+    trials: TrialFile
 
     def __post_init__(self) -> None:
         side = self.x.shape[-1]
@@ -263,7 +263,7 @@ class Search:
         return time.perf_counter() > self.deadline
 
     def best(self, name: str, solvers: Iterable[Solver], count: int) -> list[Solver]:
-        """Try settings, and return the best by `Trial.gain`."""
+        """Try settings, and return the best by `TuneTrial.gain`."""
         gains: dict[Solver, float] = {}
         for solver in solvers:
             trial = self.run(name, solver)
@@ -271,7 +271,7 @@ class Search:
                 gains[solver] = trial.gain
         return sorted(gains, key=lambda solver: -gains[solver])[:count]
 
-    def run(self, name: str, solver: Solver) -> Trial | None:
+    def run(self, name: str, solver: Solver) -> TuneTrial | None:
         """Try settings, or look them up; None once the time is up, or if they cannot be run."""
         key = (self.digest, self.task, self.noise, name, brief(solver))
         if key in self.trials.known or self.late():
@@ -282,7 +282,7 @@ class Search:
         except (TypeError, ValueError):
             return None  # more steps than times, or an operator it cannot take
         base, pooled = float(decibels(self.base).mean()), float(decibels(self.base.mean()))
-        trial = Trial(
+        trial = TuneTrial(
             *key,
             scores["psnr_one"],
             scores["psnr_mean_of_8"],
