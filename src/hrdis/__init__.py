@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from . import images, interop, metrics, noise, operators, priors, rng, schedule
     from .check import check_operator
     from .driver import Result, iterate, solve
+    from .fixing import Fixed, fix
     from .operators import Problem
     from .priors import Prior, load_prior
     from .restarts import Best, best_of
@@ -62,6 +63,7 @@ _HOME = {
     "GDP": "solvers",
     "FPS": "solvers", "DiffPIR": "solvers", "DAPS": "solvers", "MMPS": "solvers",
     "Best": "restarts", "best_of": "restarts", "check_operator": "check", "interop": "interop",
+    "fix": "fixing", "Fixed": "fixing",
     "SOLVERS": "solvers", "Solver": "solvers", "Step": "solvers", "TASKS": "tasks",
 }  # fmt: skip
 

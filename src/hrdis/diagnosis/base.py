@@ -80,7 +80,9 @@ def tiles(levels: np.ndarray, side: int = 256, most: int = 6) -> list[np.ndarray
         for left in range(0, w - side + 1, side):
             grid.append(levels[..., top : top + side, left : left + side])
     if not grid:  # a strip, narrower than a tile
-        return [levels[..., :side, : most * side], levels[..., : most * side, :side]][w < side :][:1]
+        return [levels[..., :side, : most * side], levels[..., : most * side, :side]][w < side :][
+            :1
+        ]
     grid.sort(key=lambda tile: float(tile.var()))
     chosen = sorted({round(k * (len(grid) - 1) / (most - 1)) for k in range(most)})
     return [grid[k] for k in chosen]

@@ -134,7 +134,9 @@ def _grid(plane: np.ndarray) -> tuple[tuple[int, int] | None, bool]:
         part = blocks_of(plane[: dy + 8 * h, : dx + 8 * w], (dy, dx))
         count = (np.abs(part) < 0.5).sum((1, 2))
         # blocks that are the same along a line have zeros at every offset
-        flat = (np.abs(part[:, 1:, :]).max((1, 2)) < 0.5) | (np.abs(part[:, :, 1:]).max((1, 2)) < 0.5)
+        flat = (np.abs(part[:, 1:, :]).max((1, 2)) < 0.5) | (
+            np.abs(part[:, :, 1:]).max((1, 2)) < 0.5
+        )
         zeros[k] = np.where(flat, -1, count)
     most = zeros.max(0)
     single = ((zeros == most).sum(0) == 1) & (most > 0) & (zeros.min(0) >= 0)
@@ -181,13 +183,18 @@ def _quality(plane: np.ndarray, offset: tuple[int, int]) -> tuple[int, float]:
 def _damage(plane: np.ndarray, offset: tuple[int, int], steps: np.ndarray) -> float:
     """Return the standard deviation of the loss in grey levels.
 
-    A coefficient that survives loses T^2 / 12. One that is rounded to zero loses its energy, which
-    is not known: for a Laplacian law whose width is that of the others, at most T^2 / 12 too; the
-    share of those that survive near it says how much.
+    Coefficients of a frequency follow Laplace's law of width b; the share a of them beyond half a
+    step T is exp(-T / 2b), from which b comes. Those lose T^2 / 12 each, those below their energy.
+    Where hardly any survives, b is not known: there the loss falls with the share of survivors.
     """
     coefficients = blocks_of(plane, offset)
-    power = np.square(coefficients).mean(0)
     alive = (np.abs(coefficients) > steps / 2).mean(0)
-    # where nothing survives the energy is below (T / 4)^2, and falls with the square of frequency
-    loss = np.where(alive > 0.02, steps**2 / 12.0, np.minimum(steps**2 / 48.0, power + 2.0))
+    share = np.clip(alive, 0.5 / len(coefficients), 0.98)
+    half = steps / 2.0
+    b = half / np.log(1 / share)
+    below = (2 * b**2 - share * (half**2 + 2 * b * half + 2 * b**2)) / (1 - share)
+    loss = share * steps**2 / 12.0 + (1 - share) * np.maximum(below, 0)
+    loss = np.where(
+        alive > 0.02, loss, np.minimum(steps**2 / 48.0, np.square(coefficients).mean(0) + 2)
+    )
     return math.sqrt(float(np.minimum(loss, steps**2 / 12.0).mean()))

@@ -46,7 +46,9 @@ def resolution(x: Tensor) -> Resolution:
     plane = luma(grey_levels(x))
     h, w = plane.shape
     if min(h, w) < REACH + BORDER:
-        return Resolution("unsure", 1, 1, 4, "The picture is too small to tell its history.", (h, w))
+        return Resolution(
+            "unsure", 1, 1, 4, "The picture is too small to tell its history.", (h, w)
+        )
     across, fit = _factor(plane)
     if across == 1 or fit >= DIP:
         return Resolution("no", 1, 1, 1, "No trace of an enlargement.", (h, w))

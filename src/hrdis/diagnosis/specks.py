@@ -54,7 +54,7 @@ def specks(x: Tensor, sigma: float = 0.0) -> Specks:
         strong |= _thin(plane, window, sigma)
     labels, boxes = _components(strong)
     kept = torch.zeros(h, w, dtype=torch.bool)
-    count, short = 0, min(h, w)
+    count, scratches, short = 0, 0, min(h, w)
     for label, (top, left, bottom, right, area) in boxes.items():
         length = max(bottom - top, right - left)
         width = area / length
@@ -63,6 +63,7 @@ def specks(x: Tensor, sigma: float = 0.0) -> Specks:
         if dust or scratch:
             kept |= labels == label
             count += 1
+            scratches += scratch
     most = max(8, CANDIDATES * h * w / 1e6)
     if count == 0:
         return Specks("no", 0, 0, 0, "No specks or scratches stand out.")
@@ -72,7 +73,9 @@ def specks(x: Tensor, sigma: float = 0.0) -> Specks:
     if count > most or share > 100 * COVERAGE or doubtful > 1.5 * count + 3:
         why = f"{len(boxes)} small details stand out, too many or too varied to be defects."
         return Specks("no", 0, 0, share, why)
-    found = "yes" if count >= 3 else "unsure"
+    # light points on a dark ground may be stars or lamps, and a few may be anything
+    sure = scratches > 0 or (count >= 3 and float(plane.median()) > 60)
+    found = "yes" if sure else "unsure"
     why = f"{count} specks or scratches on {share:.2f} % of the picture; look at the mask first."
     return Specks(found, share, share / 2, share * 2, why, grown, count)  # type: ignore[arg-type]
 

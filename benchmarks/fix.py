@@ -1,0 +1,257 @@
+"""How well `hrdis fix` finds and mends what is wrong with photographs that were damaged on purpose.
+
+    python benchmarks/fix.py --photos PHOTOS --count 6
+    python benchmarks/fix.py --photos PHOTOS --count 16 --write
+
+Every photograph is reduced (its own noise and JPEG blocks with it), cropped, and damaged by a
+seeded script in one way, in two ways, or not at all. Counted are: what was diagnosed, the gain in
+PSNR over the damaged picture, what a restoration gains that is told the damage, and the worst
+picture. With --write the page docs/fix.md and its data, docs/data/fix.csv, are written.
+"""
+
+import csv
+import io
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+from PIL import Image
+from torch import Tensor
+
+import hrdis
+from hrdis.diagnosis import Noise
+from hrdis.fixing import diagnose
+from hrdis.fixing.restorations import clean_jpeg, deblur, denoise
+from hrdis.operators import Blur, kernels
+from hrdis.rng import stream
+
+ROOT = Path(__file__).parents[1]
+LEVELS = (2.0, 3.0, 5.0, 10.0, 25.0, 50.0)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured, on which photographs."""
+
+    photos: Path
+    """Folder of photographs."""
+    count: int = 8
+    """How many of them, evenly spread over their names."""
+    side: int = 160
+    """Side of the crops in pixels."""
+    shrink: int = 2
+    """How much the photographs are reduced before."""
+    only: str = ""
+    """Kinds of damage whose names start so."""
+    write: bool = False
+    """Write docs/fix.md and docs/data/fix.csv."""
+    levels: bool = True
+    """Measure the noise estimator over all levels too."""
+
+
+def photograph(path: Path, side: int, shrink: int) -> np.ndarray:
+    """Return the middle of a reduced photograph, (3, side, side) from 0 to 255."""
+    with Image.open(path) as image:
+        small = image.convert("RGB").resize(
+            (image.width // shrink, image.height // shrink), Image.Resampling.BOX
+        )
+    pixels = np.asarray(small).astype(np.float64).transpose(2, 0, 1)
+    top, left = ((n - side) // 2 for n in pixels.shape[1:])
+    return pixels[:, max(top, 0) : max(top, 0) + side, max(left, 0) : max(left, 0) + side]
+
+
+def stored(pixels: np.ndarray) -> Tensor:
+    """Return grey levels as a file of 8 bits holds them, (1, c, h, w) in [-1, 1]."""
+    return torch.from_numpy(np.clip(np.round(pixels), 0, 255) / 127.5 - 1).float()[None]
+
+
+def noisy(pixels: np.ndarray, seed: int, levels: float) -> np.ndarray:
+    """Add white noise."""
+    return pixels + levels * stream(seed, "fix noise").standard_normal(pixels.shape)
+
+
+def camera(pixels: np.ndarray, seed: int, shot: float) -> np.ndarray:
+    """Develop a raw picture with shot and read noise: mosaic, demosaicing, gamma and contrast.
+
+    The chain and its ranges are those of Brooks et al., CVPR 2019, without white balance.
+    """
+    rng = stream(seed, "fix camera")
+    curve = 0.5 - np.sin(np.arcsin(np.clip(1 - 2 * pixels / 255, -1, 1)) / 3)
+    linear = np.clip(curve, 0, 1) ** 2.2
+    read = np.exp(2.18 * np.log(shot) + 1.2)
+    raw = linear + np.sqrt(shot * linear + read) * rng.standard_normal(pixels.shape)
+    h, w = pixels.shape[1:]
+    weights = np.outer([0.5, 1, 0.5], [0.5, 1, 0.5])
+    cross = np.array([[0, 0.25, 0], [0.25, 1, 0.25], [0, 0.25, 0]])
+    developed = np.empty_like(pixels)
+    for c in range(3):
+        seen = np.zeros((h, w))
+        if c == 1:
+            seen[0::2, 1::2] = seen[1::2, 0::2] = 1
+        else:
+            seen[c // 2 :: 2, c // 2 :: 2] = 1
+        taps = cross if c == 1 else weights
+        values, known = np.pad(raw[c] * seen, 1), np.pad(seen, 1)
+        total, share = np.zeros((h, w)), np.zeros((h, w))
+        for i in range(3):
+            for j in range(3):
+                total += taps[i, j] * values[i : i + h, j : j + w]
+                share += taps[i, j] * known[i : i + h, j : j + w]
+        developed[c] = total / share
+    v = np.clip(developed, 0, 1) ** (1 / 2.2)
+    return 255 * (3 * v**2 - 2 * v**3)
+
+
+def coded(pixels: np.ndarray, quality: int, crop: tuple[int, int] = (0, 0)) -> np.ndarray:
+    """Save as a JPEG with 4:2:0 and read it again."""
+    buffer = io.BytesIO()
+    whole = np.clip(np.round(pixels), 0, 255).astype(np.uint8).transpose(1, 2, 0)
+    Image.fromarray(whole).save(buffer, "JPEG", quality=quality)
+    with Image.open(buffer) as image:
+        return np.asarray(image).astype(np.float64).transpose(2, 0, 1)
+
+
+def blurred(pixels: np.ndarray, kernel: Tensor) -> np.ndarray:
+    """Convolve with a kernel."""
+    return Blur(kernel)(torch.from_numpy(pixels)[None])[0].numpy()
+
+
+def line(length: float, degrees: float) -> Tensor:
+    """Return the kernel of a straight motion, drawn four times as large and averaged."""
+    n = 4 * (2 * int(length / 2 + 2) + 1)
+    rows, columns = np.mgrid[:n, :n] - (n - 1) / 2
+    a = np.radians(degrees)
+    along, across = columns * np.cos(a) - rows * np.sin(a), columns * np.sin(a) + rows * np.cos(a)
+    inside = (np.abs(along) <= 2 * length) & (np.abs(across) <= 2)
+    kernel = inside.reshape(n // 4, 4, n // 4, 4).mean((1, 3))
+    return torch.from_numpy(kernel / kernel.sum())
+
+
+def enlarged(pixels: np.ndarray, factor: float, kernel: Image.Resampling) -> np.ndarray:
+    """Reduce and enlarge again to the size it had."""
+    whole = Image.fromarray(np.clip(np.round(pixels), 0, 255).astype(np.uint8).transpose(1, 2, 0))
+    small = whole.resize((round(whole.width / factor), round(whole.height / factor)), kernel)
+    return np.asarray(small.resize(whole.size, kernel)).astype(np.float64).transpose(2, 0, 1)
+
+
+Damage = Callable[[np.ndarray, int], np.ndarray]
+#: Name, the kinds that are right to find, and what damages.
+DAMAGES: tuple[tuple[str, tuple[str, ...], Damage], ...] = (
+    ("nothing", (), lambda x, k: x),
+    ("nothing, JPEG 95", (), lambda x, k: coded(x, 95)),
+    ("nothing, grain of 1 level", (), lambda x, k: noisy(x, k, 1.0)),
+    ("noise 4", ("noise",), lambda x, k: noisy(x, k, 4.0)),
+    ("noise 10", ("noise",), lambda x, k: noisy(x, k, 10.0)),
+    ("noise 25", ("noise",), lambda x, k: noisy(x, k, 25.0)),
+    ("camera noise, low", ("noise",), lambda x, k: camera(x, k, 0.002)),
+    ("camera noise, high", ("noise",), lambda x, k: camera(x, k, 0.008)),
+    ("JPEG 30", ("jpeg",), lambda x, k: coded(x, 30)),
+    ("JPEG 60", ("jpeg",), lambda x, k: coded(x, 60)),
+    ("JPEG 75, cropped", ("jpeg",), lambda x, k: coded(x, 75)[:, 3:, 5:]),
+    ("blur 1.8", ("blur",), lambda x, k: blurred(x, kernels.gaussian(25, 1.8))),
+    ("blur 2.5", ("blur",), lambda x, k: blurred(x, kernels.gaussian(25, 2.5))),
+    ("motion", ("blur",), lambda x, k: blurred(x, line(7 + 2 * (k % 4), 37.0 * k % 180))),
+    ("enlarged 1.5", ("enlarged",), lambda x, k: enlarged(x, 1.5, Image.Resampling.BICUBIC)),
+    ("enlarged 2", ("enlarged",), lambda x, k: enlarged(x, 2, Image.Resampling.BILINEAR)),
+    ("noise 10 and JPEG 80", ("noise", "jpeg"), lambda x, k: coded(noisy(x, k, 10.0), 80)),
+    ("noise 20 and JPEG 60", ("noise", "jpeg"), lambda x, k: coded(noisy(x, k, 20.0), 60)),
+    ("blur 2 and JPEG 75", ("jpeg",), lambda x, k: coded(blurred(x, kernels.gaussian(25, 2.0)), 75)),
+    ("blur 2 and noise 5", ("noise",), lambda x, k: noisy(blurred(x, kernels.gaussian(25, 2.0)), k, 5.0)),
+)  # fmt: skip
+
+
+def psnr(x: Tensor, truth: Tensor) -> float:
+    """Return the peak signal-to-noise ratio in dB, 99 for equal pictures."""
+    error = float((x.clamp(-1, 1) - truth).double().square().mean())
+    return min(99.0, 10 * np.log10(4 / error)) if error > 0 else 99.0
+
+
+def told(prior: Any, y: Tensor, truth: Tensor, name: str, k: int) -> Tensor | None:
+    """Restore knowing the damage: the true level, quality or kernel. None where that is not said."""
+    difference = 127.5 * float((y - truth).square().mean().sqrt())
+    known = Noise("yes", difference, difference, difference, "")
+    if name.startswith(("noise", "camera")) and "JPEG" not in name:
+        return denoise(prior, y, known).x
+    if name.startswith("JPEG"):
+        found = diagnose(y).jpeg
+        quality = float(name.split()[1].strip(","))
+        return clean_jpeg(prior, y, replace(found, value=quality, damage=difference)).x
+    if name.startswith("noise"):
+        return clean_jpeg(prior, y, diagnose(y).jpeg, difference).x
+    if name.startswith(("blur", "motion")) and "and" not in name:
+        found = diagnose(y).blur
+        if name == "motion":
+            length, angle = 7 + 2 * (k % 4), 37.0 * k % 180
+            found = replace(found, kind="motion", length=float(length), angle=angle)
+        else:
+            found = replace(found, kind="gaussian", value=float(name.split()[1]))
+        return deblur(prior, y, found, 0.5).x
+    return None
+
+
+def measure(options: Options, prior: Any, paths: list[Path]) -> list[dict[str, Any]]:
+    """Return a row per photograph and kind of damage."""
+    rows = []
+    for name, right, damage in DAMAGES:
+        if not name.startswith(options.only):
+            continue
+        for k, path in enumerate(paths):
+            truth = photograph(path, options.side, options.shrink)
+            y = stored(damage(truth, k))
+            x = stored(truth[:, -y.shape[-2] :, -y.shape[-1] :])
+            started = time.perf_counter()
+            fixed = hrdis.fix(y, prior=prior)
+            seconds = time.perf_counter() - started
+            said = {kind for kind, f in fixed.diagnosis.findings().items() if f.found == "yes"}
+            before, after = psnr(y, x), psnr(fixed.x, x)
+            best = told(prior, y, x, name, k)
+            row = {
+                "damage": name, "photograph": path.stem, "right": "+".join(right) or "nothing",
+                "said": "+".join(sorted(said)) or "nothing", "correct": said == set(right),
+                "before": round(before, 2), "after": round(after, 2),
+                "gain": round(after - before, 2), "changed": fixed.changed,
+                "same": round(psnr(fixed.x, y), 2),
+                "told_gain": "" if best is None else round(psnr(best, x) - before, 2),
+                "seconds": round(seconds, 1), "steps": " ".join(fixed.steps),
+                "noise": round(fixed.diagnosis.noise.value, 2),
+                "true_noise": round(127.5 * float((y - x).square().mean().sqrt()), 2),
+            }  # fmt: skip
+            rows.append(row)
+        mine = [row for row in rows if row["damage"] == name]
+        print(
+            f"{name:28} right {sum(r['correct'] for r in mine)}/{len(mine)}, gain median "
+            f"{statistics.median(r['gain'] for r in mine):+.2f}, least "
+            f"{min(r['gain'] for r in mine):+.2f}, told "
+            f"{statistics.median([r['told_gain'] or 0.0 for r in mine]):+.2f}",
+            flush=True,
+        )
+        wrong = [r for r in mine if not r["correct"] or r["gain"] < -0.1]
+        for r in wrong[:6]:
+            print(
+                "     ", r["photograph"], r["said"], r["gain"], r["noise"], r["steps"], flush=True
+            )
+    return rows
+
+
+def main() -> None:
+    options = tyro.cli(Options)
+    torch.set_num_threads(1)
+    found = sorted(options.photos.glob("*.jpg"))
+    paths = [found[i] for i in np.linspace(0, len(found) - 1, options.count).astype(int)]
+    prior = hrdis.load_prior("default")
+    rows = measure(options, prior, paths)
+    if options.write:
+        with (ROOT / "docs/data/fix.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
