@@ -58,7 +58,7 @@ def specks(x: Tensor, sigma: float = 0.0) -> Specks:
     for label, (top, left, bottom, right, area) in boxes.items():
         length = max(bottom - top, right - left)
         width = area / length
-        dust = 3 <= area and length <= max(9, 0.016 * short)
+        dust = area >= 3 and length <= max(9, 0.016 * short)
         scratch = length > max(40, 0.04 * short) and width <= max(3.5, 0.004 * short)
         if dust or scratch:
             kept |= labels == label

@@ -95,7 +95,7 @@ def diagnose(
     jpeg = compression(x, tables)
     if tables is not None and jpeg.found == "no":
         before = compression(x)  # saved well, but maybe badly before
-        if before.found == "yes" and before.offset != (0, 0) or before.value < jpeg.value - 8:
+        if (before.found == "yes" and before.offset != (0, 0)) or before.value < jpeg.value - 8:
             jpeg = before
     enlarged = resolution(x)
     if enlarged.found == "yes" and jpeg.found == "yes":

@@ -21,6 +21,8 @@ from ..tasks import TASKS
 from .network import agreed_level, estimate, implied_level, middling, moments
 
 LEAST_GAIN = 0.5  # dB, expected, below which a picture is left as it is
+#: Grey levels of JPEG's loss that are acted on at most: beyond, the prior smooths what was left.
+MOST_LOST = 7.0
 WHITE = 0.1  # correlation of neighbours in what was taken away, above which texture went with it
 #: The solver that sharpens, searched on training photographs (benchmarks/fix.py).
 SHARPEN = DiffPIR(steps=20, start=100, lam=8.0, zeta=0.3)
@@ -150,7 +152,9 @@ def clean_jpeg(
     # Artefacts look like structure to the prior, which finds a quarter of them to be noise; where
     # it finds less, the picture is smooth, and less was lost than the table can lose.
     own = implied_level(prior, middling(y), math.hypot(found.damage, level))
-    lost = min(math.hypot(found.damage, level), 3.5 * own)
+    lost = min(math.hypot(found.damage, level), 3.5 * own if level < 1 else 1.5 * own)
+    if level < 1:
+        lost = min(lost, MOST_LOST)
     if lost < 1:
         return Mended(y, False, "JPEG left alone: the prior finds less than 1 level of damage.")
     steps = torch.tensor(found.steps, dtype=torch.float64).reshape(8, 8)
@@ -224,9 +228,9 @@ def share_alike(x: Tensor, y: Tensor, found: Compression, steps: Tensor) -> floa
 
 def kernel_of(found: Blurring) -> Tensor:
     """Return the blur kernel (k, k) of a diagnosis, float64, odd, of sum 1."""
-    reach = (
-        math.ceil(3 * found.value) if found.kind == "gaussian" else math.ceil(found.length / 2) + 1
-    )
+    reach = math.ceil(3 * found.value)
+    if found.kind == "motion":
+        reach = math.ceil(found.length / 2) + 1
     t = torch.arange(-reach, reach + 1, dtype=torch.float64)
     if found.kind == "gaussian":
         taps = torch.exp(-(t**2) / (2 * found.value**2))
