@@ -1,17 +1,18 @@
 """How well `hrdis fix` finds and mends what is wrong with photographs that were damaged on purpose.
 
     python benchmarks/fix.py --photos PHOTOS --count 6
-    python benchmarks/fix.py --photos PHOTOS --count 16 --write
+    python benchmarks/fix.py --photos PHOTOS --count 16 --rows docs/data/fix.csv
+    python benchmarks/fix.py --photos PHOTOS --count 16 --levels --rows docs/data/fix-noise.csv
+    python benchmarks/fix.py --photos PHOTOS --rows docs/data/fix.csv --page
 
 Every photograph is reduced (its own noise and JPEG blocks with it), cropped, and damaged by a
 seeded script in one way, in two ways, or not at all. Counted are: what was diagnosed, the gain in
 PSNR over the damaged picture, what a restoration gains that is told the damage, and the worst
-picture. With --write the page docs/fix.md and its data, docs/data/fix.csv, are written.
+picture. With --page the page docs/fix.md is written.
 """
 
 import csv
 import io
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,8 +26,9 @@ from PIL import Image
 from torch import Tensor
 
 import hrdis
-from hrdis.diagnosis import Noise
+from hrdis.diagnosis import Noise, noise
 from hrdis.fixing import diagnose
+from hrdis.fixing.diagnose import settled
 from hrdis.fixing.restorations import clean_jpeg, deblur, denoise
 from hrdis.operators import Blur, kernels
 from hrdis.rng import stream
@@ -49,10 +51,12 @@ class Options:
     """How much the photographs are reduced before."""
     only: str = ""
     """Kinds of damage whose names start so."""
-    write: bool = False
-    """Write docs/fix.md and docs/data/fix.csv."""
-    levels: bool = True
-    """Measure the noise estimator over all levels too."""
+    rows: Path | None = None
+    """A CSV file for the rows, one after the other; what is there already is not measured again."""
+    page: bool = False
+    """Write docs/fix.md from --rows, and measure nothing."""
+    levels: bool = False
+    """Measure the estimator of noise over all levels, beside scikit-image's, and nothing else."""
 
 
 def photograph(path: Path, side: int, shrink: int) -> np.ndarray:
@@ -140,6 +144,7 @@ def enlarged(pixels: np.ndarray, factor: float, kernel: Image.Resampling) -> np.
     return np.asarray(small.resize(whole.size, kernel)).astype(np.float64).transpose(2, 0, 1)
 
 
+SOFT = kernels.gaussian(25, 2.0)
 Damage = Callable[[np.ndarray, int], np.ndarray]
 #: Name, the kinds that are right to find, and what damages.
 DAMAGES: tuple[tuple[str, tuple[str, ...], Damage], ...] = (
@@ -161,8 +166,8 @@ DAMAGES: tuple[tuple[str, tuple[str, ...], Damage], ...] = (
     ("enlarged 2", ("enlarged",), lambda x, k: enlarged(x, 2, Image.Resampling.BILINEAR)),
     ("noise 10 and JPEG 80", ("noise", "jpeg"), lambda x, k: coded(noisy(x, k, 10.0), 80)),
     ("noise 20 and JPEG 60", ("noise", "jpeg"), lambda x, k: coded(noisy(x, k, 20.0), 60)),
-    ("blur 2 and JPEG 75", ("jpeg",), lambda x, k: coded(blurred(x, kernels.gaussian(25, 2.0)), 75)),
-    ("blur 2 and noise 5", ("noise",), lambda x, k: noisy(blurred(x, kernels.gaussian(25, 2.0)), k, 5.0)),
+    ("blur 2 and JPEG 75", ("jpeg",), lambda x, k: coded(blurred(x, SOFT), 75)),
+    ("blur 2 and noise 5", ("noise",), lambda x, k: noisy(blurred(x, SOFT), k, 5.0)),
 )  # fmt: skip
 
 
@@ -173,7 +178,7 @@ def psnr(x: Tensor, truth: Tensor) -> float:
 
 
 def told(prior: Any, y: Tensor, truth: Tensor, name: str, k: int) -> Tensor | None:
-    """Restore knowing the damage: the true level, quality or kernel. None where that is not said."""
+    """Restore knowing the damage: the true level, quality or kernel; None where not tried."""
     difference = 127.5 * float((y - truth).square().mean().sqrt())
     known = Noise("yes", difference, difference, difference, "")
     if name.startswith(("noise", "camera")) and "JPEG" not in name:
@@ -195,20 +200,25 @@ def told(prior: Any, y: Tensor, truth: Tensor, name: str, k: int) -> Tensor | No
     return None
 
 
-def measure(options: Options, prior: Any, paths: list[Path]) -> list[dict[str, Any]]:
-    """Return a row per photograph and kind of damage."""
-    rows = []
+def measure(options: Options, prior: Any, paths: list[Path]) -> None:
+    """Measure a row per photograph and kind of damage, but for those of earlier runs."""
+    there = {(row["damage"], row["photograph"]) for row in read(options.rows)}
     for name, right, damage in DAMAGES:
         if not name.startswith(options.only):
             continue
         for k, path in enumerate(paths):
+            if (name, path.stem) in there:
+                continue
             truth = photograph(path, options.side, options.shrink)
             y = stored(damage(truth, k))
             x = stored(truth[:, -y.shape[-2] :, -y.shape[-1] :])
             started = time.perf_counter()
             fixed = hrdis.fix(y, prior=prior)
             seconds = time.perf_counter() - started
-            said = {kind for kind, f in fixed.diagnosis.findings().items() if f.found == "yes"}
+            said = set()
+            for kind, finding in fixed.diagnosis.findings().items():
+                if finding.found == "yes":
+                    said.add(kind)
             before, after = psnr(y, x), psnr(fixed.x, x)
             best = told(prior, y, x, name, k)
             row = {
@@ -216,41 +226,96 @@ def measure(options: Options, prior: Any, paths: list[Path]) -> list[dict[str, A
                 "said": "+".join(sorted(said)) or "nothing", "correct": said == set(right),
                 "before": round(before, 2), "after": round(after, 2),
                 "gain": round(after - before, 2), "changed": fixed.changed,
-                "same": round(psnr(fixed.x, y), 2),
+                "from_input": round(psnr(fixed.x, y), 2),
                 "told_gain": "" if best is None else round(psnr(best, x) - before, 2),
-                "seconds": round(seconds, 1), "steps": " ".join(fixed.steps),
                 "noise": round(fixed.diagnosis.noise.value, 2),
                 "true_noise": round(127.5 * float((y - x).square().mean().sqrt()), 2),
+                "seconds": round(seconds, 1), "steps": " ".join(fixed.steps),
             }  # fmt: skip
-            rows.append(row)
-        mine = [row for row in rows if row["damage"] == name]
-        print(
-            f"{name:28} right {sum(r['correct'] for r in mine)}/{len(mine)}, gain median "
-            f"{statistics.median(r['gain'] for r in mine):+.2f}, least "
-            f"{min(r['gain'] for r in mine):+.2f}, told "
-            f"{statistics.median([r['told_gain'] or 0.0 for r in mine]):+.2f}",
-            flush=True,
-        )
-        wrong = [r for r in mine if not r["correct"] or r["gain"] < -0.1]
-        for r in wrong[:6]:
+            keep(options.rows, row)
             print(
-                "     ", r["photograph"], r["said"], r["gain"], r["noise"], r["steps"], flush=True
-            )
-    return rows
+                name, path.stem, row["said"], row["gain"], row["told_gain"], row["noise"],
+                row["steps"], flush=True,
+            )  # fmt: skip
+
+
+def levels(options: Options, paths: list[Path]) -> None:
+    """Measure the estimators of noise, ours with and without the prior and scikit-image's."""
+    from skimage.restoration import estimate_sigma
+
+    prior = hrdis.load_prior("default")
+    for level in LEVELS:
+        for k, path in enumerate(paths):
+            truth = photograph(path, options.side, options.shrink)
+            for grey in (False, True):
+                clean = truth.mean(0, keepdims=True) if grey else truth
+                y = stored(noisy(clean, k, level))
+                found = noise(y)
+                wavelets = 0.0
+                try:
+                    pixels = (y[0].double().numpy() + 1) * 127.5
+                    wavelets = estimate_sigma(pixels, channel_axis=0, average_sigmas=True)
+                except ImportError:  # it needs PyWavelets
+                    wavelets = diagonal_details(pixels)
+                row = {
+                    "level": level, "photograph": path.stem, "grey": grey,
+                    "patches": round(found.value, 3),
+                    "with_prior": round(settled(prior, y, found).value, 3),
+                    "wavelets": round(float(wavelets), 3),
+                }  # fmt: skip
+                keep(options.rows, row)
+                print(row, flush=True)
+
+
+def diagonal_details(pixels: np.ndarray) -> float:
+    """Return the median of the diagonal details over 0.6745: Donoho and Johnstone's level.
+
+    scikit-image's `estimate_sigma` takes Daubechies' second wavelet, and drops exact zeros.
+    """
+    low = np.array([1 + np.sqrt(3), 3 + np.sqrt(3), 3 - np.sqrt(3), 1 - np.sqrt(3)]) / np.sqrt(32)
+    high = low[::-1] * np.array([1, -1, 1, -1])
+    found = []
+    for plane in pixels:
+        rows = sum(high[k] * plane[k : len(plane) - 3 + k : 2] for k in range(4))
+        both = sum(high[k] * rows[:, k : rows.shape[1] - 3 + k : 2] for k in range(4))
+        found.append(float(np.median(np.abs(both[both != 0])) / 0.6745))
+    return float(np.mean(found))
+
+
+def read(path: Path | None) -> list[dict[str, str]]:
+    """Return the rows of a CSV file, none if there is none."""
+    if path is None or not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def keep(path: Path | None, row: dict[str, Any]) -> None:
+    """Append a row to a CSV file."""
+    if path is None:
+        return
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, list(row), lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
 
 
 def main() -> None:
     options = tyro.cli(Options)
     torch.set_num_threads(1)
+    if options.page:
+        write_page(options)
+        return
     found = sorted(options.photos.glob("*.jpg"))
-    paths = [found[i] for i in np.linspace(0, len(found) - 1, options.count).astype(int)]
-    prior = hrdis.load_prior("default")
-    rows = measure(options, prior, paths)
-    if options.write:
-        with (ROOT / "docs/data/fix.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+    paths = []
+    for i in np.linspace(0, len(found) - 1, min(options.count, len(found))).astype(int):
+        paths.append(found[i])
+    if options.levels:
+        levels(options, paths)
+        return
+    measure(options, hrdis.load_prior("default"), paths)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,8 @@ def main(argv: Sequence[str]) -> int:
             raise ValueError(f"--strength is {args.strength}. A number from 0 to 1 is expected.")
         if args.noise is not None and not 0 < args.noise < 128:
             raise ValueError(
-                f"--noise is {args.noise}. Grey levels above 0 and below 128 are expected: --noise 8"
+                f"--noise is {args.noise}. Grey levels above 0 and below 128 are expected: "
+                "--noise 8"
             )
         if args.upscale not in (1, 2, 4):
             raise ValueError(f"--upscale is {args.upscale}. 2 or 4 is expected.")

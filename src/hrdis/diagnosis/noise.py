@@ -21,7 +21,9 @@ LEAST = 600  # patches; fewer give eigenvalues that spread by more than 10 %
 #: noise (2 % low on photographs), the higher one lets texture in (2 % high). Their geometric mean
 #: is taken, and their difference is part of the uncertainty.
 STRICT, LENIENT = 2.0, 4.75
-ACT = 1.5  # grey levels, below which noise is left alone
+#: Grey levels below which noise is left alone: the own grain of photographs, up to 1.7 levels where
+#: it was measured, with a level of film grain.
+ACT = 2.2
 ROUNDING = 1 / 12  # variance of rounding to whole grey levels
 #: Level at middle frequencies over that at high ones, above which noise is coarser than a pixel:
 #: texture without noise gives up to 5, so that it counts where the patches are alike, too; noise
@@ -175,8 +177,8 @@ def _iterated(
         return None
     variance = _chen(patches[inside])
     for _ in range(6):
-        # Noise that leaves the range is cut, which makes it weaker: go by the mean of a patch, which
-        # noise hardly moves, not by its extremes, which would choose patches of little noise.
+        # Noise that leaves the range is cut, which makes it weaker: go by the mean of a patch,
+        # which noise hardly moves, not by its extremes, which would choose patches of little noise.
         margin = min(2.5 * math.sqrt(variance), 100.0)
         inside = (means > max(margin, 2)) & (means < 255 - max(margin, 2))
         chosen = inside & (gradients < limit * variance)
