@@ -24,7 +24,7 @@ from ..diagnosis import (
 )
 from ..diagnosis.noise import ACT as LEAST_NOISE
 from ..priors import Prior
-from .network import agreed_level
+from .network import agreed_level, implied_level, middling
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,17 @@ def diagnose(
     level = noise(x)
     if prior is not None:
         level = settled(prior, x, level)
-    if jpeg.found == "yes" and level.found == "yes" and level.value < 1.3 * jpeg.damage:
-        # JPEG's own ringing, and grain that it has coarsened: no noise apart from it can be told
-        level = _unsure(level, "as much as JPEG itself leaves")
+    if jpeg.found == "yes" and level.found == "yes":
+        # JPEG's ringing and texture that it has coarsened look like coarse noise. To the prior they
+        # look like structure: it calls less than a third of them noise.
+        apart = level.value > 1.3 * jpeg.damage
+        if apart and level.white is False:
+            part = middling(x.float())
+            apart = prior is not None and (
+                implied_level(prior, part, level.value) > 0.45 * level.value
+            )
+        if not apart:
+            level = _unsure(level, "or what JPEG leaves of texture")
     if enlarged.found == "yes" and level.white is False:
         level = _unsure(level, "but the picture was enlarged, which smooths its grain")
     known = max(level.value if level.value >= LEAST_NOISE and level.found != "no" else 0.0, 0.0)
