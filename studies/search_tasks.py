@@ -1,7 +1,7 @@
 """Search settings of HRDIS for the tasks beside x4 and inpainting, on training photographs only.
 
-    python studies/search_tasks.py --photos TRAINING_PHOTOGRAPHS  # every family below
-    python studies/search_tasks.py --photos TRAINING_PHOTOGRAPHS --tasks hdr colorize
+    python benchmarks/search_tasks.py --photos TRAINING_PHOTOGRAPHS  # every family below
+    python benchmarks/search_tasks.py --photos TRAINING_PHOTOGRAPHS --tasks hdr colorize
 
 A family of settings per kind of task, each tried on the same few crops. Every trial becomes a line
 of docs/data/presets-tasks.csv; what is there already, with the same weights and crops, is not run

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .check import check_operator
     from .checkpoints import load_prior
     from .driver import Result, Run, iterate, solve
+    from .fixing import Fixed, fix
     from .priors import Prior
     from .problem import Problem, measure
     from .restarts import Best, best_of
@@ -81,11 +82,13 @@ _HOME = {
     "OverRelaxed": "solvers", "FIRE": "solvers", "CM4IR": "solvers",
     "Restoration": "restoration", "restore": "restoration",
     "Best": "restarts", "best_of": "restarts", "check_operator": "check", "interop": "interop",
+    "fix": "fixing", "Fixed": "fixing",
     "SOLVERS": "solvers", "Solver": "solvers", "Step": "solvers", "TASKS": "tasks",
 }  # fmt: skip
 
 #: Written out, so that type checkers see it.
 __all__ = [
+    "CM4IR",
     "CMHRDIS",
     "CR",
     "DAPS",
@@ -94,6 +97,7 @@ __all__ = [
     "DDS",
     "DPS",
     "DRDDIM",
+    "FIRE",
     "FPS",
     "GDP",
     "HRDIS",
@@ -104,16 +108,22 @@ __all__ = [
     "BlindHRDIS",
     "DDNMPlus",
     "DiffPIR",
+    "Fixed",
+    "OverRelaxed",
     "PiGDM",
     "Prior",
     "Problem",
     "REDDiff",
+    "Restoration",
     "Result",
+    "Run",
     "Schedule",
     "Solver",
     "Step",
     "best_of",
     "check_operator",
+    "checkpoints",
+    "fix",
     "images",
     "interop",
     "iterate",
@@ -122,7 +132,9 @@ __all__ = [
     "metrics",
     "noise",
     "operators",
+    "presets",
     "priors",
+    "restore",
     "rng",
     "schedule",
     "solve",

@@ -10,6 +10,7 @@ from importlib import import_module
 COMMANDS = {
     "demo": "restore a photograph that comes with the package, before / after / truth side by side",
     "restore": "restore a damaged picture: fill holes, enlarge, denoise",
+    "fix": "find what is wrong with pictures and mend it, or leave them as they are",
     "serve": "a web page that restores pictures: paint over the damage, compare, take it home",
     "degrade": "damage a good picture, to try the others on",
     "bench": "rerun the paper's tables and figures, or your own plan",
@@ -33,6 +34,7 @@ commands:
 
 examples:
   hrdis demo
+  hrdis fix photo.jpg
   hrdis restore small.jpg --task sr4 -o large.png
   hrdis restore scratched.png --task inpaint --mask scratches.png -o whole.png --samples 4
 

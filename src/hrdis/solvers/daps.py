@@ -25,9 +25,11 @@ class DAPS(Solver):
     For noise levels sigma_t over the grid, on x = x_t / sqrt(alpha_bar_t) (noise added, signal
     unscaled):
 
-        x0_hat = x after ode_steps Euler steps of dx / dsigma = (x - x0_hat(x)) / sigma, from
-        sigma_t to sigma_0 v      = v - l [grad ||A v - y||^2 / tau^2 + (v - x0_hat) / sigma_t^2] +
-        sqrt(2 l) z,   from v = x0_hat x      = v + sigma_s z
+        x0_hat = x after ode_steps Euler steps of dx / dsigma = (x - x0_hat(x)) / sigma
+                 from sigma_t to sigma_0
+        v      = v - l [grad ||A v - y||^2 / tau^2 + (v - x0_hat) / sigma_t^2] + sqrt(2 l) z
+                 from v = x0_hat
+        x      = v + sigma_s z
 
     with l falling linearly over the levels, from ``lr`` to a hundredth of it.
 

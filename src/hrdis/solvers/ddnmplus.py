@@ -25,10 +25,10 @@ class DDNMPlus(Sampler):
     With a = sqrt(alpha_bar_s), b = sqrt(1 - alpha_bar_s) and s_i the singular values, along the
     columns of V:
 
-        s_i = 0               lambda = 1                                     d1 = eta b      d2 =
-        sqrt(1 - eta^2) b b >= a sigma_y / s_i  lambda = 1                                     d1 =
-        left       d2 = 0 b <  a sigma_y / s_i  lambda = s_i b sqrt(1 - eta^2) / (a sigma_y)   d1 =
-        eta b      d2 = 0
+        s_i = 0               lambda = 1                                    d1 = eta b
+                                                                            d2 = sqrt(1 - eta^2) b
+        b >= a sigma_y / s_i  lambda = 1                                    d1 = left,   d2 = 0
+        b <  a sigma_y / s_i  lambda = s_i b sqrt(1 - eta^2) / (a sigma_y)  d1 = eta b,  d2 = 0
 
         left = sqrt(b^2 - (a sigma_y / s_i)^2)
 

@@ -26,8 +26,10 @@ class MMPS(Sampler):
     J is the Jacobian of x0_hat in x_t):
 
         V    = Cov[x | x_t] = (1 - alpha_bar_t) / sqrt(alpha_bar_t) J^T
-        x0_y = x0_hat + V A* (A V A* + sigma_y^2 I)^-1 (y - A x0_hat)     (conjugate gradient,
-        cg_steps) x_s  = DDIM(x0_y, eps of x0_y)
+        x0_y = x0_hat + V A* (A V A* + sigma_y^2 I)^-1 (y - A x0_hat)
+        x_s  = DDIM(x0_y, eps of x0_y)
+
+    with cg_steps of conjugate gradient for the inverse.
 
     With enough CG steps x0_y is exact for a Gaussian image, and only the number of steps stands
     between the samples and the posterior.

@@ -22,10 +22,10 @@ class PiGDM(Sampler):
     """DDIM steps, pulled towards the measurement by its pseudo-inverse, vector-Jacobian product
     through the network.
 
-        v   = A^+ (y - A x0_hat)                                          (sigma_y = 0)
-        v   = A* (A A* + sigma_y^2 / r_t^2 I)^-1 (y - A x0_hat)           (sigma_y > 0, with r_t^2 =
-        1 - alpha_bar_t) g   = grad_{x_t} <v, x0_hat>                                      (v held
-        still) x_s = DDIM(x0_hat, eps) + weight sqrt(alpha_bar_s alpha_bar_t) g
+        v   = A^+ (y - A x0_hat)                                 (sigma_y = 0)
+        v   = A* (A A* + sigma_y^2 / r_t^2 I)^-1 (y - A x0_hat)  (else, r_t^2 = 1 - alpha_bar_t)
+        g   = grad_{x_t} <v, x0_hat>                             (v held still)
+        x_s = DDIM(x0_hat, eps) + weight sqrt(alpha_bar_s alpha_bar_t) g
 
     ``form="score"`` takes g for what it stands for, r_t^2 times the gradient of log p(y | x_t), and
     conditions the estimate: x0_hat += weight g / sqrt(alpha_bar_t), eps follows, and x_s =

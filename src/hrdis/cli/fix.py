@@ -1,0 +1,142 @@
+"""``hrdis fix``: find what is wrong with pictures and mend it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from hrdis.checkpoints import load_prior
+from hrdis.fixing import KINDS, Fixed, fix, many
+
+from .parsing import checking, fail, parse
+from .progress import say, waiting
+
+HELP = """\
+Find what is wrong with a picture, and mend what is sure to be wrong.
+
+Examples:
+  hrdis fix photo.jpg                         (writes photo-fixed.jpg)
+  hrdis fix photo.jpg --dry-run               (says what it finds, and writes nothing)
+  hrdis fix photo.jpg -o clean.png --only noise --noise 8
+  hrdis fix scan.png --only scratches -o whole.png
+  hrdis fix album -o mended                   (a folder, its sub-folders too; goes on after a kill)
+
+Noise, JPEG's artefacts and blur are mended where the picture shows them beyond doubt. Specks and
+scratches are proposed: OUT.mask.png beside OUT; look at it, then fill them with --only scratches. A
+picture with nothing to mend is copied as it is. Beside OUT a record OUT.json says what was found
+and done, with the line that does the same. In a folder a file that fails is named, the others go
+on, and the exit status is 1.
+"""
+
+
+@dataclass(frozen=True)
+class Fix:
+    """Options of ``hrdis fix``."""
+
+    images: tyro.conf.Positional[tuple[Path, ...]]
+    """Pictures, or folders of pictures."""
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """Where the result goes: a file for one picture, a folder for several. By default NAME-fixed
+    beside it.
+    """
+    only: str = ""
+    """Which kinds of damage may be mended, with commas between: noise, jpeg, scratches, blur."""
+    strength: float = 1.0
+    """How much of the noise and of JPEG's artefacts is taken away, from 0 to 1."""
+    noise: float | None = None
+    """Level of the noise in grey levels of 255, instead of what is measured."""
+    dry_run: bool = False
+    """Say what is found, and write nothing."""
+    upscale: int = 1
+    """Enlarge the result 2 or 4 times."""
+    prior: str = "default"
+    """The diffusion model, as for `hrdis restore`."""
+    seed: int = 0
+    """Seed of the solvers."""
+
+
+def main(argv: Sequence[str]) -> int:
+    args = parse(Fix, argv, "fix", HELP)
+    only = [word.strip() for word in args.only.split(",") if word.strip()]
+    with checking():
+        if not args.images:
+            raise ValueError("No picture is given. A file or a folder is expected: hrdis fix A.jpg")
+        for word in only:
+            if word not in KINDS:
+                raise ValueError(
+                    f"--only names {word!r}. Kinds of damage are expected: {', '.join(KINDS)}"
+                )
+        if not 0 <= args.strength <= 1:
+            raise ValueError(f"--strength is {args.strength}. A number from 0 to 1 is expected.")
+        if args.noise is not None and not 0 < args.noise < 128:
+            raise ValueError(
+                f"--noise is {args.noise}. Grey levels above 0 and below 128 are expected: "
+                "--noise 8"
+            )
+        if args.upscale not in (1, 2, 4):
+            raise ValueError(f"--upscale is {args.upscale}. 2 or 4 is expected.")
+        todo = many.errands(args.images, args.output)
+        if len(todo) == 1 and not args.images[0].is_dir():
+            # one picture is bad input; one of many is a line at the end
+            from hrdis.images import read
+
+            given = read(todo[0].source)
+            many.check_transparency(todo[0], given)
+        with waiting("loading the model"):
+            prior = load_prior(args.prior)
+    options: dict[str, Any] = {
+        "only": only, "strength": args.strength, "noise": args.noise, "upscale": args.upscale,
+        "seed": args.seed,
+    }  # fmt: skip
+    if args.dry_run:
+        return _dry(todo, options, prior)
+    return _run(todo, options, prior)
+
+
+def _dry(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any) -> int:
+    """Print what is found in each file."""
+    failed = 0
+    for errand in todo:
+        try:
+            fixed = fix(errand.source, dry_run=True, prior=prior, **options)
+        except (ValueError, TypeError, OSError, RuntimeError) as error:
+            failed += 1
+            fail("fix", f"{errand.source}: {str(error).splitlines()[0]}", 1)
+            continue
+        print(errand.source)
+        for sentence in fixed.diagnosis.sentences():
+            print(f"  {sentence}")
+    return 1 if failed else 0
+
+
+def _run(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any) -> int:
+    """Mend the files, and say one thing of each."""
+    failed = there = 0
+    run = many.run(todo, options, prior=prior)
+    for number, outcome in enumerate(run, 1):
+        place = f"[{number}/{len(todo)}] " if len(todo) > 1 else ""
+        if outcome.error:
+            failed += 1
+            fail("fix", f"{place}{outcome.errand.source}: {outcome.error}", 1)
+        elif outcome.fixed is None:
+            there += 1
+            say(f"{place}{outcome.errand.source}: finished before, {outcome.errand.output}")
+        else:
+            _tell(place, outcome.errand, outcome.fixed, outcome.files)
+    if len(todo) > 1:
+        mended = len(todo) - failed - there
+        say(f"{mended} done, {there} finished before, {failed} failed.")
+    return 1 if failed else 0
+
+
+def _tell(place: str, errand: many.Errand, fixed: Fixed, files: Sequence[str]) -> None:
+    if place:
+        say(f"{place}{errand.source}: {' '.join(fixed.steps)}")
+        return
+    for sentence in (*fixed.diagnosis.sentences(), *fixed.steps):
+        say(sentence)
+    if fixed.command:
+        say(f"The same: {fixed.command}")
+    say("Wrote " + ", ".join(files))

@@ -1,0 +1,327 @@
+"""Find what is wrong with a picture and mend it, or leave it as it is: `hrdis.fix`."""
+
+import json
+import shlex
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import hrdis
+
+from .. import images
+from ..checkpoints import load_prior
+from ..priors import Prior, Tiled
+from . import restorations
+from .diagnose import Diagnosis, diagnose
+from .restorations import Mended
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+#: What can be mended, in the order in which it is.
+KINDS = ("noise", "jpeg", "scratches", "blur")
+NOTHING = "Nothing to mend: the picture is as it was."
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A picture that was looked at and, if need be, mended.
+
+    Attributes:
+        picture: the result, with what its file needs beside its colours.
+        diagnosis: what was found.
+        steps: what was done or left alone, a sentence each.
+        changed: False if the picture is as it was.
+        record: all numbers, as what JSON holds.
+        command: a line of the shell that does the same; "" if nothing was done.
+        mask: (h, w) bool, specks and scratches that are proposed; None without.
+        kernel: (k, k), the blur that was undone; None without.
+    """
+
+    picture: images.Picture
+    diagnosis: Diagnosis
+    steps: tuple[str, ...]
+    changed: bool
+    record: dict[str, Any] = field(repr=False)
+    command: str = ""
+    mask: Tensor | None = field(default=None, repr=False)
+    kernel: Tensor | None = field(default=None, repr=False)
+
+    @property
+    def x(self) -> Tensor:
+        """The result (1, c, h, w) in [-1, 1]."""
+        return self.picture.x
+
+    def save(self, path: str | Path, source: str | Path | None = None) -> list[str]:
+        """Write the picture, its record and, where there are, its mask and kernel.
+
+        Args:
+            path: the picture to write.
+            source: the file it came from, copied byte for byte where nothing was changed and the
+                kind of file stays.
+
+        Returns:
+            the names of all files.
+        """
+        path = images.check_output(path, transparent=self.picture.alpha is not None)
+        same = source is not None and _kind(path) == _kind(Path(source))
+        if not self.changed and source is not None and same:
+            content = Path(source).read_bytes()
+            images.write_atomically(path, lambda file: file.write(content))
+        else:
+            images.write(path, self.picture)
+        names = [str(path)]
+        if self.mask is not None:
+            mask = path.with_name(f"{path.stem}.mask.png")
+            images.save(mask, images.from_unit(self.mask.float()[None]))
+            names.append(str(mask))
+        if self.kernel is not None:
+            kernel, place = self.kernel, path.with_name(f"{path.stem}.kernel.npy")
+            images.write_atomically(place, lambda file: np.save(file, kernel.numpy()))
+            names.append(str(place))
+        # the record last: where it is, all of the rest is, and a later run may go on behind it
+        text = json.dumps({**self.record, "files": names}, indent=2, allow_nan=False) + "\n"
+        place = record_of(path)
+        images.write_atomically(place, lambda file: file.write(text.encode()))
+        return [*names, str(place)]
+
+
+def record_of(path: Path) -> Path:
+    """Return where the record of a fixed picture lies: the suffix stays, for a.jpg beside a.png."""
+    return path.with_name(f"{path.name}.json")
+
+
+def _kind(path: Path) -> str:
+    suffix = path.suffix.lower()
+    return {".jpeg": ".jpg", ".tiff": ".tif"}.get(suffix, suffix)
+
+
+def fix(
+    picture: "str | Path | Image.Image | np.ndarray | Tensor | images.Picture",
+    *,
+    only: Sequence[str] = (),
+    strength: float = 1.0,
+    noise: float | None = None,
+    upscale: int = 1,
+    dry_run: bool = False,
+    prior: Prior | str = "default",
+    seed: int = 0,
+) -> Fixed:
+    """Find what is wrong with a picture, and mend what is sure to be wrong.
+
+    A picture with nothing to mend comes back as it is. A restoration that its own check finds
+    worse is taken back. Specks and scratches are proposed as a mask, and filled if ``only`` names
+    them.
+
+    Args:
+        picture: a file, one of Pillow's images, an array (h, w) or (h, w, c) of uint8, or a tensor
+            (1, c, h, w) in [-1, 1].
+        only: which kinds of `KINDS` may be mended; all but scratches by default.
+        strength: how much of the noise and of JPEG's artefacts is taken away, 0 to 1.
+        noise: the level of the noise in grey levels, instead of what is measured.
+        upscale: 2 or 4 to enlarge the result.
+        dry_run: whether to find only.
+        prior: of colour pictures.
+        seed: of the solvers.
+
+    Raises:
+        ValueError, TypeError: for what is no picture, and for options out of range.
+
+    Cost:
+        3 to 6 s a megapixel to find, 2 to 5 network calls to mend noise and JPEG, 20 for a blur.
+
+    Example:
+        >>> import torch
+        >>> from hrdis.rng import stream
+        >>> z = torch.from_numpy(stream(0, "doc").standard_normal((1, 3, 64, 64))).float()
+        >>> fixed = fix(2 * 12 / 255 * z)
+        >>> fixed.steps[0][:10], round(float(fixed.x.std()) * 127.5) < 4
+        ('Noise of 1', True)
+    """
+    unknown = [kind for kind in only if kind not in KINDS]
+    if unknown:
+        raise ValueError(
+            f"only names {unknown[0]!r}. Kinds of damage are expected: {', '.join(KINDS)}."
+        )
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength is {strength}. A number from 0 to 1 is expected.")
+    if noise is not None and not 0 < noise < 128:
+        raise ValueError(f"noise is {noise}. Grey levels above 0 and below 128 are expected.")
+    if upscale not in (1, 2, 4):
+        raise ValueError(f"upscale is {upscale}. 2 or 4 is expected.")
+    given, tables = opened(picture)
+    given = given.without_hidden()
+    started = time.perf_counter()
+    if isinstance(prior, str):
+        prior = load_prior(prior)
+    tiled = Tiled(prior)
+    grey = given.x.shape[1] == 3 and bool((given.x == given.x[:, :1]).all())
+    y = given.x[:, :1] if grey else given.x
+    found = diagnose(y, tables, tiled)
+    if noise is not None:
+        level = replace(
+            found.noise, found="yes", value=noise, low=noise, high=noise, white=True,
+            why=f"Noise of {noise:g} grey levels, as given.",
+        )  # fmt: skip
+        found = replace(found, noise=level)
+    x = y
+    steps: list[str] = []
+    done: dict[str, Mended] = {}
+    kernel = None
+    if not dry_run:
+        x, steps, done, kernel = _mend(tiled, y, found, only, strength, seed)
+    if upscale > 1 and not dry_run:
+        larger = restorations.enlarge(tiled, x, upscale, seed)
+        x, done["upscale"] = larger.x, larger
+        steps.append(larger.why)
+    changed = any(mended.done for mended in done.values())
+    if not changed and not dry_run:
+        steps.append(NOTHING)
+    if grey:
+        x = x.expand(-1, 3, -1, -1)
+    result = given.with_image(x) if changed else given
+    command = _command(picture, found, done, upscale, strength)
+    record = {
+        "hrdis": hrdis.__version__,
+        "image": str(picture) if isinstance(picture, str | Path) else None,
+        "diagnosis": found.record(),
+        "steps": steps,
+        "residual_levels": {kind: round(m.residual, 3) for kind, m in done.items() if m.done},
+        "changed": changed,
+        "options": {
+            "only": list(only), "strength": strength, "noise": noise, "upscale": upscale,
+            "seed": seed,
+        },
+        "prior": prior.name,
+        "command": command,
+        "seconds": round(time.perf_counter() - started, 2),
+    }  # fmt: skip
+    mask = found.scratches.mask if found.scratches.found != "no" else None
+    return Fixed(result, found, tuple(steps), changed, record, command, mask, kernel)
+
+
+def _mend(
+    prior: Prior, y: Tensor, found: Diagnosis, only: Sequence[str], strength: float, seed: int
+) -> tuple[Tensor, list[str], dict[str, Mended], Tensor | None]:
+    """Mend what was found, noise and JPEG in one go, holes before blur, the blur last."""
+    wanted = tuple(only) or ("noise", "jpeg", "blur")
+    noisy = "noise" in wanted and found.noise.found == "yes"
+    coded = "jpeg" in wanted and found.jpeg.found == "yes"
+    done: dict[str, Mended] = {}
+    x, left = y, found.noise.value if found.noise.found == "yes" else 0.0
+    if coded:
+        level = found.noise.value if noisy else 0.0
+        done["jpeg"] = restorations.clean_jpeg(prior, x, found.jpeg, level, strength)
+        x = done["jpeg"].x
+    if noisy and not (coded and done["jpeg"].done):
+        done["noise"] = restorations.denoise(prior, x, found.noise, strength)
+        x = done["noise"].x
+        left = 0.3 * left if done["noise"].done else left
+    if "scratches" in wanted and found.scratches.mask is not None:
+        done["scratches"] = restorations.fill(prior, x, found.scratches.mask, seed)
+        x = done["scratches"].x
+    kernel = None
+    if "blur" in wanted and found.blur.found == "yes":
+        done["blur"] = restorations.deblur(prior, x, found.blur, left, seed)
+        x = done["blur"].x
+        kernel = restorations.kernel_of(found.blur) if done["blur"].done else None
+    steps = []
+    for mended in done.values():
+        again = ""
+        if mended.done and mended.residual > 0:
+            again = (
+                f" The result, damaged again, differs from your picture by {mended.residual:.1f} "
+                "levels."
+            )
+        steps.append(mended.why + again)
+    return x, steps, done, kernel
+
+
+def _command(
+    picture: object, found: Diagnosis, done: dict[str, Mended], upscale: int, strength: float
+) -> str:
+    """Return the line that does the same: `hrdis restore` where one task is all of it."""
+    kinds = [kind for kind, mended in done.items() if mended.done]
+    if not kinds:
+        return ""
+    name = shlex.quote(str(picture)) if isinstance(picture, str | Path) else "IMAGE"
+    stem = Path(name).stem if name != "IMAGE" else "OUT"
+    if kinds == ["upscale"]:
+        return f"hrdis restore {name} --task sr{upscale} --solver ddnm -o OUT.png"
+    if kinds == ["scratches"]:
+        mask = f"{stem}.mask.png"
+        return (
+            f"hrdis restore {name} --task inpaint-scratches --solver ddnm --mask {mask} -o OUT.png"
+        )
+    if kinds == ["blur"]:
+        s, sigma = restorations.SHARPEN, max(found.noise.value, 1.0) / 255
+        return (
+            f"hrdis restore {name} --task deblur-motion --kernel {stem}.kernel.npy --noise "
+            f"{sigma:.4f} --solver diffpir --steps {s.steps} --start {s.start} --lam {s.lam:g} "
+            f"--zeta {s.zeta:g} -o OUT.png"
+        )
+    parts = [f"hrdis fix {name} --only {','.join(k for k in kinds if k != 'upscale')}"]
+    if "noise" in kinds and found.noise.white is not False:
+        parts.append(f"--noise {found.noise.value:.2f}")
+    if strength != 1:
+        parts.append(f"--strength {strength:g}")
+    if upscale > 1:
+        parts.append(f"--upscale {upscale}")
+    return " ".join([*parts, "-o OUT.png"])
+
+
+def opened(
+    picture: "str | Path | Image.Image | np.ndarray | Tensor | images.Picture",
+) -> tuple[images.Picture, Sequence[int] | None]:
+    """Return a picture and the steps of its brightness, if it came out of a JPEG file.
+
+    Raises:
+        ValueError, TypeError: if it is none that can be read.
+    """
+    from PIL import Image
+
+    if isinstance(picture, str | Path):
+        with images.open_image(picture) as image:
+            turned = images.upright(image)
+            tables = getattr(image, "quantization", None) or {}
+            # turned pictures have their blocks elsewhere: their pixels tell
+            known = tables.get(0) if turned.size == image.size and turned is image else None
+            if known is None and tables and _unturned(image):
+                known = tables.get(0)
+            return images.from_pil(turned), known
+    if isinstance(picture, Image.Image):
+        return images.from_pil(picture), None
+    if isinstance(picture, images.Picture):
+        return picture, None
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8 or picture.ndim not in (2, 3):
+            raise TypeError(
+                f"The array is of {picture.dtype} and shape {picture.shape}. uint8 of shape (h, w) "
+                "or (h, w, c) is expected."
+            )
+        return images.from_pil(Image.fromarray(picture)), None
+    if isinstance(picture, Tensor):
+        if picture.ndim != 4 or len(picture) != 1 or picture.shape[1] not in (1, 3):
+            raise TypeError(
+                f"The tensor has shape {tuple(picture.shape)}. One picture (1, c, h, w) with 1 or "
+                "3 channels is expected: x[:1]"
+            )
+        return images.Picture(picture.detach().to("cpu", torch.float32)), None
+    raise TypeError(
+        f"picture is a {type(picture).__name__}. A file, one of Pillow's images, an array or a "
+        "tensor is expected."
+    )
+
+
+def _unturned(image: "Image.Image") -> bool:
+    """Return True if the camera notes ask for no rotation."""
+    try:
+        return image.getexif().get(0x0112, 1) == 1
+    except Exception:  # malformed notes ask for nothing
+        return True

@@ -1,0 +1,150 @@
+"""Many files: which there are, where each goes, and going on after one that fails or a kill."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any
+
+from .. import images
+from .fix import Fixed, fix, record_of
+
+
+@dataclass(frozen=True)
+class Errand:
+    """A file to mend, and where the result goes."""
+
+    source: Path
+    output: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of one errand.
+
+    Attributes:
+        errand: which.
+        fixed: the result; None if it failed or was there already.
+        files: the names of what was written.
+        error: one line, if it failed.
+    """
+
+    errand: Errand
+    fixed: Fixed | None = None
+    files: tuple[str, ...] = ()
+    error: str = ""
+
+
+def errands(sources: Sequence[Path], output: Path | None) -> list[Errand]:
+    """Return what is to be done for files and folders; nothing is read but their names.
+
+    A folder gives all pictures in it, its sub-folders kept. One file goes to ``output``, or beside
+    itself as NAME-fixed; several, or a folder, go into the folder ``output``, or into FOLDER-fixed.
+
+    Raises:
+        ValueError: for what does not exist, an output that is in the way, or two files that would
+            become one.
+    """
+    many = len(sources) > 1 or any(source.is_dir() for source in sources)
+    if not many:
+        source = sources[0]
+        if not source.is_file():
+            raise ValueError(f"{source} does not exist. A picture or a folder is expected.")
+        path = output or source.with_name(f"{source.stem}-fixed{_suffix(source)}")
+        if path.is_dir():
+            path = path / source.with_suffix(_suffix(source)).name
+        _check(source, images.check_output(path))
+        return [Errand(source, path)]
+    if output is None and len(sources) > 1:
+        raise ValueError("Several files need a folder for the results: -o FOLDER")
+    folder = output or sources[0].with_name(f"{sources[0].resolve().name}-fixed")
+    if folder.is_file():
+        raise ValueError(f"{folder} is a file. A folder for the results is expected: -o FOLDER")
+    images.check_folder(folder)
+    found = []
+    for source in sources:
+        if source.is_dir():
+            for path in sorted(source.rglob("*")):
+                if path.suffix.lower() not in images.SUFFIXES or not path.is_file():
+                    continue
+                own = folder.resolve() in path.resolve().parents  # results of an earlier run
+                if not own and not path.name.endswith(".mask.png"):
+                    found.append(Errand(path, folder / path.relative_to(source)))
+        elif source.is_file():
+            found.append(Errand(source, folder / source.with_suffix(_suffix(source)).name))
+        else:
+            raise ValueError(f"{source} does not exist. A picture or a folder is expected.")
+    if not found:
+        raise ValueError(f"There is no picture in {sources[0]}. PNG, JPEG, WebP, TIFF or BMP files "
+                         "are expected.")  # fmt: skip
+    taken: dict[Path, Path] = {}
+    for errand in found:
+        if errand.output in taken:
+            raise ValueError(
+                f"{errand.source} and {taken[errand.output]} would both become {errand.output}. "
+                "Give them other names, or the folder they lie in."
+            )
+        _check(errand.source, errand.output)
+        taken[errand.output] = errand.source
+    return found
+
+
+def _suffix(source: Path) -> str:
+    """Return the suffix a result gets: that of its source where pictures are written as that."""
+    return source.suffix if source.suffix.lower() in images.SUFFIXES else ".png"
+
+
+def _check(source: Path, output: Path) -> None:
+    if source.resolve() == output.resolve():
+        raise ValueError(f"{output} is the picture itself. Another name is expected: -o OUT")
+
+
+def check_transparency(errand: Errand, picture: images.Picture) -> None:
+    """Raise if a picture has transparency that its output cannot hold.
+
+    Raises:
+        ValueError: naming a format that can.
+    """
+    images.check_output(errand.output, transparent=picture.alpha is not None)
+
+
+def is_done(errand: Errand, options: dict[str, Any]) -> bool:
+    """Return True if an earlier run finished this file, with these options and this content.
+
+    The record is written last, and names the content it was made from.
+    """
+    try:
+        record = json.loads(record_of(errand.output).read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    same = record.get("options") == options and errand.output.is_file()
+    return same and record.get("image_sha256") == _sha256(errand.source)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def run(
+    todo: Sequence[Errand], options: dict[str, Any], mend: Callable[..., Fixed] = fix, **extra: Any
+) -> Iterator[Outcome]:
+    """Mend one file after the other; a failure is an outcome and stops nothing.
+
+    Args:
+        todo: the errands.
+        options: what `fix` is told, as its record has it.
+        mend: `fix`, or what stands for it.
+        extra: further arguments of ``mend``: the prior.
+    """
+    for errand in todo:
+        try:
+            if is_done(errand, options):
+                yield Outcome(errand)
+                continue
+            fixed = mend(errand.source, **options, **extra)
+            fixed.record["image_sha256"] = _sha256(errand.source)
+            yield Outcome(errand, fixed, tuple(fixed.save(errand.output, errand.source)))
+        except (ValueError, TypeError, OSError, RuntimeError, EOFError) as error:
+            yield Outcome(errand, error=str(error).split("\n")[0])

@@ -1,0 +1,317 @@
+"""The restorations of a picture, one function per kind of damage, each with its own check.
+
+None knows the truth. Each compares what it took away with what its diagnosis says was there, and
+takes less, or nothing, where the two differ.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..diagnosis import Blurring, Compression, Noise, noise
+from ..diagnosis.base import cosines
+from ..driver import solve
+from ..operators import Blur, Inpainting, SuperResolution
+from ..presets import choose
+from ..priors import Prior
+from ..problem import Problem
+from ..solvers import DDNM, DiffPIR
+from ..tasks import TASKS
+from .network import agreed_level, estimate, implied_level, middling, moments
+
+LEAST_GAIN = 0.5  # dB, expected, below which a picture is left as it is
+#: Grey levels of JPEG's loss that are acted on at most: beyond, the prior smooths what was left.
+MOST_LOST = 7.0
+WHITE = 0.1  # correlation of neighbours in what was taken away, above which texture went with it
+#: The solver that sharpens, searched on training photographs (benchmarks/fix.py).
+SHARPEN = DiffPIR(steps=20, start=100, lam=8.0, zeta=0.3)
+LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class Mended:
+    """A restoration of one kind of damage.
+
+    Attributes:
+        x: (1, c, h, w), the picture after it, or as it was.
+        done: whether it was kept.
+        why: one sentence with its numbers.
+        residual: root mean square in grey levels by which the result, damaged again, differs from
+            the picture.
+    """
+
+    x: Tensor
+    done: bool
+    why: str
+    residual: float = 0.0
+
+
+def denoise(prior: Prior, y: Tensor, found: Noise, strength: float = 1.0) -> Mended:
+    """Return the picture without its noise, as far as that is sure to do no harm.
+
+    x = y + w (D(y; s) - y). The mean square error of that is s^2 - 2 w s^2 (1 - d) + w^2 mean r^2
+    for noise of level s, with r = y - D and d its divergence (Stein, 1981), least at w = s^2 (1 -
+    d) / mean r^2: the level that the estimators and the prior agree on decides how much is taken.
+
+    Args:
+        prior: of pictures of y's size.
+        y: (1, c, h, w) in [-1, 1].
+        found: its noise.
+        strength: factor of w, 0 to 1.
+
+    Cost:
+        2 network calls; for coarse noise 2, and up to 12 on 192 x 192 pixels.
+    """
+    if found.white is False:
+        return _denoise_coarse(prior, y, found, strength)
+    level = found.value
+    x = estimate(prior, y, level)
+    _, square, divergence = moments(prior, y, level, x)
+    weight = min(1.0, level**2 * (1 - divergence) / max(square, 1e-9))
+    error = level**2 - 2 * weight * level**2 * (1 - divergence) + weight**2 * square
+    gain = 10 * math.log10(level**2 / max(error, 1e-3))
+    if gain < LEAST_GAIN:
+        return Mended(y, False, f"Noise left alone: {gain:.1f} dB would be gained.")
+    weight *= strength
+    removed = weight * (y - x)
+    shift = float(removed.mean((0, 2, 3)).abs().max()) * 127.5
+    rho = _correlation(removed)
+    if rho > WHITE + 0.1:
+        return Mended(y, False, f"Noise left alone: what was taken away is no noise ({rho:.2f}).")
+    if shift > max(0.5, 0.1 * level):
+        return Mended(y, False, f"Noise left alone: the colours moved by {shift:.1f} levels.")
+    residual = math.sqrt(float(removed.square().mean())) * 127.5
+    why = f"Noise of {level:.1f} levels removed: about {gain:.1f} dB better."
+    return Mended(y - removed, True, why, residual)
+
+
+def _denoise_coarse(prior: Prior, y: Tensor, found: Noise, strength: float) -> Mended:
+    """Remove noise that is coarser than a pixel: where its means are white, then what is left.
+
+    x = y + up(D(down y) - down y) at the least factor of 2 and 4 whose means over blocks have
+    white noise, then once more at the size as it is with the noise that is left.
+    """
+    for factor in (2, 4):
+        h, w = (n // factor * factor for n in y.shape[-2:])
+        if min(h, w) < 64 * factor:
+            break
+        small = F.avg_pool2d(y[..., :h, :w], factor)
+        there = noise(small)
+        if there.white is False or there.value < 1:
+            continue
+        own = agreed_level(prior, small, there.value)
+        level = min(there.value, 1.1 * own)
+        if level < 1.0:
+            break
+        change = estimate(prior, small, level) - small
+        change = F.pad(change, (1, 1, 1, 1), mode="replicate")
+        change = F.interpolate(change, scale_factor=factor, mode="bicubic", align_corners=False)
+        change = change[..., factor:-factor, factor:-factor]
+        x = y.clone()
+        x[..., :h, :w] += strength * change
+        left = agreed_level(prior, x, max(math.sqrt(0.75) * found.channels[0], 1.5))
+        if left > 1.0:
+            x = x + strength * (estimate(prior, x, left) - x)
+        removed = math.sqrt(float((y - x).square().mean())) * 127.5
+        if removed > 1.25 * found.value:
+            break
+        why = f"Coarse noise of {found.value:.1f} levels removed at 1/{factor} of the size."
+        return Mended(x, True, why, removed)
+    return Mended(y, False, "Coarse noise left alone: at no size is it like a pixel's.")
+
+
+def _correlation(removed: Tensor) -> float:
+    """Return the correlation of neighbouring pixels, the larger of rows and columns."""
+    r = removed - removed.mean((2, 3), keepdim=True)
+    power = float(r.square().mean()) + 1e-12
+    across = float((r[..., 1:] * r[..., :-1]).mean()) / power
+    down = float((r[..., 1:, :] * r[..., :-1, :]).mean()) / power
+    return max(across, down)
+
+
+def clean_jpeg(
+    prior: Prior, y: Tensor, found: Compression, level: float = 0.0, strength: float = 1.0
+) -> Mended:
+    """Return the picture without JPEG's blocks and ringing.
+
+    x <- the nearest picture to D(x; s) whose brightness has, in every block, coefficients that the
+    same table rounds to those of y, for three levels s that fall from 1.5 times the loss.
+
+    Args:
+        prior: of pictures of y's size.
+        y: (1, c, h, w) in [-1, 1].
+        found: its compression.
+        level: noise besides, in grey levels; it was rounded with the picture, so that the intervals
+            are wider by twice as much.
+        strength: of the blend with y, 0 to 1.
+
+    Cost:
+        3 network calls, 2 on 192 x 192 pixels.
+    """
+    # Artefacts look like structure to the prior, which finds a quarter of them to be noise; where
+    # it finds less, the picture is smooth, and less was lost than the table can lose.
+    own = implied_level(prior, middling(y), math.hypot(found.damage, level))
+    lost = min(math.hypot(found.damage, level), 3.5 * own if level < 1 else 1.5 * own)
+    if level < 1:
+        lost = min(lost, MOST_LOST)
+    if lost < 1:
+        return Mended(y, False, "JPEG left alone: the prior finds less than 1 level of damage.")
+    steps = torch.tensor(found.steps, dtype=torch.float64).reshape(8, 8)
+    wide = 1.0 + 2 * level
+    x = y
+    for k in range(3):
+        scale = 1.5 * (0.4 / 1.5) ** (k / 2) if level < 1 else 1.0
+        x = nearest_alike(estimate(prior, x, max(scale * lost, 0.8)), y, found, steps, wide)
+        if level >= 1:  # noise goes in one call, and what it leaves is no noise to the next one
+            break
+    x = y + strength * (x - y)
+    changed = math.sqrt(float((x - y).square().mean())) * 127.5
+    if changed > 2 * math.hypot(found.damage, level):
+        why = f"changed by {changed:.1f} levels, more than {found.damage:.1f} were lost"
+        return Mended(y, False, f"JPEG left alone: the result {why}.")
+    alike = share_alike(x, y, found, steps)
+    again = f"quality {found.value:.0f}" if found.source == "pixels" else "the file's tables"
+    why = (
+        f"JPEG's artefacts removed: saved again with {again}, {100 * alike:.1f} % of the "
+        "coefficients are the same."
+    )
+    return Mended(x, True, why, changed)
+
+
+def _blocks(plane: Tensor, offset: tuple[int, int]) -> Tensor:
+    """Return the coefficients (rows, columns, 8, 8) of the whole blocks of a plane of levels."""
+    h, w = ((n - o) // 8 for n, o in zip(plane.shape, offset, strict=True))
+    inside = plane[offset[0] : offset[0] + 8 * h, offset[1] : offset[1] + 8 * w] - 128
+    table = torch.from_numpy(cosines())
+    return table @ inside.reshape(h, 8, w, 8).transpose(1, 2) @ table.T
+
+
+def _brightness(x: Tensor) -> Tensor:
+    """Return the brightness (h, w) in grey levels, float64."""
+    levels = (x[0].double().cpu() + 1) * 127.5
+    if len(levels) == 1:
+        return levels[0]
+    return torch.einsum("c,chw->hw", torch.tensor(LUMA, dtype=torch.float64), levels)
+
+
+def nearest_alike(
+    x: Tensor, y: Tensor, found: Compression, steps: Tensor, wide: float = 1.0
+) -> Tensor:
+    """Return the picture nearest to x in brightness that JPEG rounds to what it rounded y to.
+
+    Args:
+        x, y: (1, c, h, w) in [-1, 1]; y came out of JPEG.
+        found: where the blocks begin.
+        steps: (8, 8) of the brightness.
+        wide: grey levels by which the intervals are wider, for what decoding rounded.
+    """
+    light = _brightness(x)
+    own, given = _blocks(light, found.offset), _blocks(_brightness(y), found.offset)
+    middle = (given / steps).round() * steps
+    inside = own.clamp(middle - steps / 2 - wide, middle + steps / 2 + wide)
+    table = torch.from_numpy(cosines())
+    change = (table.T @ (inside - own) @ table).transpose(1, 2)
+    h, w = change.shape[0] * 8, change.shape[2] * 8
+    full = torch.zeros_like(light)
+    top, left = found.offset
+    full[top : top + h, left : left + w] = change.reshape(h, w)
+    return x + (full / 127.5).to(x)
+
+
+def share_alike(x: Tensor, y: Tensor, found: Compression, steps: Tensor) -> float:
+    """Return the share of the brightness' coefficients that the table rounds as it did in y."""
+    mine = (_blocks(_brightness(x), found.offset) / steps).round()
+    theirs = (_blocks(_brightness(y), found.offset) / steps).round()
+    return float((mine == theirs).double().mean())
+
+
+def kernel_of(found: Blurring) -> Tensor:
+    """Return the blur kernel (k, k) of a diagnosis, float64, odd, of sum 1."""
+    reach = math.ceil(3 * found.value)
+    if found.kind == "motion":
+        reach = math.ceil(found.length / 2) + 1
+    t = torch.arange(-reach, reach + 1, dtype=torch.float64)
+    if found.kind == "gaussian":
+        taps = torch.exp(-(t**2) / (2 * found.value**2))
+        kernel = torch.outer(taps, taps)
+        return kernel / kernel.sum()
+    kernel = torch.zeros(len(t), len(t), dtype=torch.float64)
+    angle = math.radians(found.angle)
+    for k in range(16 * len(t)):  # points along the line, each spread over four pixels
+        s = (k / (16 * len(t) - 1) - 0.5) * max(found.length - 1, 0)
+        column, row = reach + s * math.cos(angle), reach - s * math.sin(angle)
+        left, top = math.floor(column), math.floor(row)
+        for i, down in ((0, top + 1 - row), (1, row - top)):
+            for j, right in ((0, left + 1 - column), (1, column - left)):
+                kernel[top + i, left + j] += down * right
+    return kernel / kernel.sum()
+
+
+def deblur(prior: Prior, y: Tensor, found: Blurring, level: float, seed: int = 0) -> Mended:
+    """Return the picture sharper, for the blur that was found.
+
+    Args:
+        prior: of pictures of y's size.
+        y: (1, c, h, w) in [-1, 1].
+        found: its blur.
+        level: its noise in grey levels; at least 1 is assumed, for what rounding left.
+        seed: of the solver.
+
+    Cost:
+        that of the solver: `SHARPEN`.
+    """
+    A = Blur(kernel_of(found)).float()
+    given = y.expand(-1, 3, -1, -1)
+    problem = Problem(given, A, 2 * max(level, 1.0) / 255)
+    x = solve(SHARPEN, prior, problem, seeds=[seed]).x
+    if y.shape[1] == 1:
+        x = x.mean(1, keepdim=True)
+    residual = math.sqrt(float((A(x.expand(-1, 3, -1, -1)) - given).square().mean())) * 127.5
+    if residual > 2 * max(level, 1.0) + 0.5:
+        why = f"the result, blurred again, differs by {residual:.1f} levels"
+        return Mended(y, False, f"Blur left alone: {why}.")
+    if float(x.abs().max()) > 2.0:  # far outside the range: ringing
+        return Mended(y, False, "Blur left alone: the result rings.")
+    return Mended(x, True, f"{found.why[:-1]}: sharpened.", residual)
+
+
+def fill(prior: Prior, y: Tensor, mask: Tensor, seed: int = 0) -> Mended:
+    """Return the picture with the marked pixels filled, all others as they were.
+
+    Args:
+        prior: of pictures of y's size.
+        y: (1, c, h, w) in [-1, 1].
+        mask: (h, w) bool, True where it is to be filled.
+        seed: of the solver.
+    """
+    A = Inpainting((~mask).float()[None, None])
+    given = A(y.expand(-1, 3, -1, -1))
+    families = TASKS["inpaint-scratches"].presets
+    solver = choose(DDNM, families, tuned=prior.presets).settings
+    x = solve(solver, prior, Problem(given, A), seeds=[seed]).x
+    if y.shape[1] == 1:
+        x = x.mean(1, keepdim=True)
+    x = torch.where(mask, x, y)
+    return Mended(x, True, f"{int(mask.sum())} pixels of specks and scratches filled.")
+
+
+def enlarge(prior: Prior, y: Tensor, scale: int, seed: int = 0) -> Mended:
+    """Return the picture 2 or 4 times as large, whose means over blocks are the picture.
+
+    Args:
+        prior: of pictures of the new size.
+        y: (1, c, h, w) in [-1, 1].
+        scale: 2 or 4.
+        seed: of the solver.
+    """
+    A = SuperResolution(scale)
+    solver = choose(DDNM, TASKS[f"sr{scale}"].presets, tuned=prior.presets).settings
+    given = y.expand(-1, 3, -1, -1)
+    x = solve(solver, prior, Problem(given, A), seeds=[seed]).x
+    residual = math.sqrt(float((A(x) - given).square().mean())) * 127.5
+    if y.shape[1] == 1:
+        x = x.mean(1, keepdim=True)
+    return Mended(x, True, f"Enlarged {scale} times.", residual)

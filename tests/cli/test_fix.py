@@ -1,0 +1,100 @@
+"""``hrdis fix``: one picture, folders, going on, what is refused."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from hrdis import cli, images
+from tests.common.photographs import noisy, photograph, stored
+
+SIDE = 96
+
+
+def picture(path: Path, levels: float = 15.0) -> Path:
+    images.save(path, stored(noisy(photograph(side=SIDE), levels)))
+    return path
+
+
+def test_picture_is_mended_beside_itself(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    assert cli.main(["fix", str(tmp_path / "a.png")]) == 0
+    record = json.loads((tmp_path / "a-fixed.png.json").read_text())
+    assert record["changed"]
+    assert record["diagnosis"]["noise"]["found"] == "yes"
+    assert images.read(tmp_path / "a-fixed.png").size == (SIDE, SIDE)
+
+
+def test_the_line_of_the_record_does_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture(Path("a.png"))
+    assert cli.main(["fix", "a.png"]) == 0
+    line = json.loads(Path("a-fixed.png.json").read_text())["command"].split()
+    assert line[:2] == ["hrdis", "fix"]
+    assert cli.main([*line[1:-1], "again.png"]) == 0
+    # the level in the line has two decimals: most pixels are the same, none differs by 2 levels
+    first, again = images.read("a-fixed.png").x, images.read("again.png").x
+    assert float((first - again).abs().max()) < 2.1 * 2 / 255
+
+
+def test_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture(tmp_path / "a.png")
+    assert cli.main(["fix", str(tmp_path / "a.png"), "--dry-run"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert "noise: yes" in capsys.readouterr().out
+
+
+def test_folder_keeps_names_goes_on_after_a_failure_and_is_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    album = tmp_path / "album"
+    (album / "sub").mkdir(parents=True)
+    picture(album / "a.png")
+    picture(album / "sub" / "b.png", levels=0.0)
+    (album / "broken.png").write_bytes(b"no picture")
+    out = tmp_path / "out"
+    assert cli.main(["fix", str(album), "-o", str(out)]) == 1
+    assert (out / "a.png").is_file()
+    assert (out / "sub" / "b.png").read_bytes() == (album / "sub" / "b.png").read_bytes()
+    assert capsys.readouterr().err.count("broken.png") >= 1
+
+    # a kill in the middle leaves a picture without its record: that one is done again, no other
+    (out / "sub" / "b.png.json").unlink()
+    before = os.stat(out / "a.png").st_mtime_ns
+    (album / "broken.png").unlink()
+    assert cli.main(["fix", str(album), "-o", str(out)]) == 0
+    assert os.stat(out / "a.png").st_mtime_ns == before
+    assert (out / "sub" / "b.png.json").is_file()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["absent.png"],
+        ["a.png", "--only", "dust"],
+        ["a.png", "--strength", "3"],
+        ["a.png", "--noise", "0"],
+        ["a.png", "--upscale", "3"],
+        ["a.png", "-o", "a.png"],
+        ["a.png", "-o", "a.xyz"],
+        ["text.png"],
+        ["a.png", "a.png"],
+        ["empty"],
+    ],
+)
+def test_bad_input_is_refused_in_one_line_before_any_work(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    picture(Path("a.png"))
+    Path("text.png").write_text("text")
+    Path("empty").mkdir()
+    there = sorted(path.name for path in tmp_path.iterdir())
+    assert cli.main(["fix", *words]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == there

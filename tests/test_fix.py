@@ -1,0 +1,211 @@
+"""`hrdis.fix`: what is mended, what is left, what is told."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import hrdis
+from hrdis import images
+from hrdis.fixing import NOTHING, many
+from hrdis.fixing.network import agreed_level, estimate
+from hrdis.fixing.restorations import kernel_of, nearest_alike, share_alike
+from tests.common.photographs import noisy, photograph, stored
+
+SIDE = 112
+
+
+@pytest.fixture(scope="module")
+def prior() -> hrdis.Prior:
+    return hrdis.load_prior("default")
+
+
+def psnr(x: torch.Tensor, truth: torch.Tensor) -> float:
+    return float(10 * torch.log10(4 / (x.clamp(-1, 1) - truth).square().mean()))
+
+
+def coded(x: torch.Tensor, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    images.to_pil(images.Picture(x)).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+# ---- noise
+
+
+def test_noise_of_colour_pictures_is_removed(prior: hrdis.Prior) -> None:
+    x, y = stored(photograph(side=SIDE)), stored(noisy(photograph(side=SIDE), 15.0))
+    fixed = hrdis.fix(y, prior=prior)
+    assert fixed.diagnosis.noise.value == pytest.approx(15, rel=0.1)
+    assert psnr(fixed.x, x) > psnr(y, x) + 5
+
+
+def test_noise_of_grey_pictures_is_removed(prior: hrdis.Prior) -> None:
+    """Three equal channels with equal noise would gain 1 dB; see `estimate`."""
+    grey = photograph(side=SIDE).mean(0, keepdims=True)
+    x, y = stored(grey), stored(noisy(grey, 15.0))
+    fixed = hrdis.fix(y, prior=prior)
+    assert fixed.x.shape == y.shape
+    assert psnr(fixed.x, x) > psnr(y, x) + 4
+
+
+def test_grey_picture_stored_as_colour_stays_grey(prior: hrdis.Prior) -> None:
+    y = stored(noisy(photograph(side=SIDE).mean(0, keepdims=True), 15.0)).expand(1, 3, SIDE, SIDE)
+    fixed = hrdis.fix(y, prior=prior)
+    assert fixed.changed
+    assert torch.equal(fixed.x[:, 0], fixed.x[:, 2])
+
+
+def test_level_that_is_given_is_taken(prior: hrdis.Prior) -> None:
+    y = stored(noisy(photograph(side=SIDE), 15.0))
+    fixed = hrdis.fix(y, prior=prior, noise=12.0)
+    assert "12.0 levels" in fixed.steps[0]
+
+
+def test_strength_blends_with_the_picture(prior: hrdis.Prior) -> None:
+    y = stored(noisy(photograph(side=SIDE), 15.0))
+    whole = hrdis.fix(y, prior=prior, noise=15.0).x
+    half = hrdis.fix(y, prior=prior, noise=15.0, strength=0.5).x
+    assert torch.allclose(half, (y + whole) / 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("levels", [3.0, 20.0])
+def test_prior_agrees_on_the_level(prior: hrdis.Prior, levels: float) -> None:
+    y = stored(noisy(photograph(side=SIDE), levels))
+    assert agreed_level(prior, y, 1.2 * levels) == pytest.approx(levels, rel=0.1)
+
+
+def test_level_of_a_gaussian_prior_is_that_of_the_data() -> None:
+    """Exact prior: data of its own law plus noise; the fixed point is the noise, up to sampling."""
+    exact = hrdis.priors.Gaussian(torch.zeros(3, 64, 64), 0.25)
+    z = torch.from_numpy(noisy(np.zeros((2, 3, 64, 64)), 1.0))
+    sigma = 2 * 20 / 255
+    y = (0.5 * z[:1] + sigma * z[1:]).float()
+    assert agreed_level(exact, y, 30.0, rounds=40) == pytest.approx(20, rel=0.1)
+
+
+# ---- no harm
+
+
+@pytest.mark.parametrize("name", ["astronaut.jpg", "coffee.jpg", "rocket.jpg"])
+def test_nothing_to_mend_is_left_as_it_is(prior: hrdis.Prior, name: str) -> None:
+    y = stored(photograph(name, side=SIDE))
+    fixed = hrdis.fix(y, prior=prior)
+    assert not fixed.changed
+    assert torch.equal(fixed.x, y)
+    assert NOTHING in fixed.steps
+
+
+def test_nothing_to_mend_copies_the_file(prior: hrdis.Prior, tmp_path: Path) -> None:
+    source = tmp_path / "a.jpg"
+    source.write_bytes(coded(stored(photograph(side=SIDE)), 96))
+    fixed = hrdis.fix(source, prior=prior)
+    fixed.save(tmp_path / "b.jpg", source)
+    assert (tmp_path / "b.jpg").read_bytes() == source.read_bytes()
+
+
+def test_dry_run_changes_nothing(prior: hrdis.Prior) -> None:
+    y = stored(noisy(photograph(side=SIDE), 15.0))
+    fixed = hrdis.fix(y, prior=prior, dry_run=True)
+    assert fixed.diagnosis.noise.found == "yes"
+    assert torch.equal(fixed.x, y)
+
+
+def test_only_leaves_the_others_alone(prior: hrdis.Prior) -> None:
+    y = stored(noisy(photograph(side=SIDE), 15.0))
+    assert not hrdis.fix(y, prior=prior, only=["jpeg"]).changed
+
+
+# ---- JPEG
+
+
+def test_jpeg_is_diagnosed_from_the_file_and_mended(prior: hrdis.Prior, tmp_path: Path) -> None:
+    x = stored(photograph(side=SIDE))
+    (tmp_path / "a.jpg").write_bytes(coded(x, 40))
+    fixed = hrdis.fix(tmp_path / "a.jpg", prior=prior)
+    assert fixed.diagnosis.jpeg.source == "file"
+    assert fixed.diagnosis.jpeg.value == 40
+    given = images.read(tmp_path / "a.jpg").x
+    assert psnr(fixed.x, x) > psnr(given, x) + 0.1
+
+
+def test_projection_keeps_every_coefficient_in_its_interval(prior: hrdis.Prior) -> None:
+    y = images.from_pil(Image.open(io.BytesIO(coded(stored(photograph(side=SIDE)), 30)))).x
+    found = hrdis.fix(y, prior=prior, dry_run=True).diagnosis.jpeg
+    steps = torch.tensor(found.steps, dtype=torch.float64).reshape(8, 8)
+    other = estimate(prior, y, 25.0)
+    projected = nearest_alike(other, y, found, steps, wide=-0.01)
+    assert share_alike(other, y, found, steps) < 0.99
+    assert share_alike(projected, y, found, steps) > 0.999
+
+
+# ---- what is told
+
+
+def test_record_is_json_with_everything_that_was_found(prior: hrdis.Prior) -> None:
+    fixed = hrdis.fix(stored(noisy(photograph(side=SIDE), 15.0)), prior=prior)
+    record = json.loads(json.dumps(fixed.record, allow_nan=False))
+    assert set(record["diagnosis"]) == {"noise", "jpeg", "enlarged", "blur", "scratches"}
+    assert record["residual_levels"]["noise"] > 10
+
+
+def test_residual_is_what_was_taken_away(prior: hrdis.Prior) -> None:
+    y = stored(noisy(photograph(side=SIDE), 15.0))
+    fixed = hrdis.fix(y, prior=prior)
+    taken = 127.5 * float((fixed.x - y).square().mean().sqrt())
+    assert fixed.record["residual_levels"]["noise"] == pytest.approx(taken, abs=0.01)
+
+
+def test_kernel_of_a_motion_has_its_length_and_angle() -> None:
+    found = hrdis.diagnosis.Blurring("yes", 3, 3, 3, "", "motion", 11.0, 30.0)
+    kernel = kernel_of(found)
+    rows, columns = torch.meshgrid(*(torch.arange(n) - n // 2 for n in kernel.shape), indexing="ij")
+    assert float(kernel.sum()) == pytest.approx(1)
+    across = (kernel * columns**2).sum(), (kernel * rows**2).sum(), -(kernel * rows * columns).sum()
+    angle = 0.5 * torch.atan2(2 * across[2], across[0] - across[1]).rad2deg()
+    assert float(angle) == pytest.approx(30, abs=1)
+    assert float(12 * (across[0] + across[1])) ** 0.5 == pytest.approx(10, rel=0.1)
+
+
+# ---- what is refused
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"only": ["dust"]}, "only names 'dust'"),
+        ({"strength": 2.0}, "strength is 2.0"),
+        ({"noise": -1.0}, "noise is -1.0"),
+        ({"upscale": 3}, "upscale is 3"),
+    ],
+)
+def test_options_out_of_range_are_refused(options: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        hrdis.fix(torch.zeros(1, 3, 64, 64), **options)
+
+
+@pytest.mark.parametrize("given", [3, np.zeros((4, 4)), torch.zeros(3, 8, 8)])
+def test_what_is_no_picture_is_refused(given: object) -> None:
+    with pytest.raises(TypeError, match=r"is expected"):
+        hrdis.fix(given)
+
+
+# ---- many files
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="both become"):
+        many.errands([tmp_path / "a" / "x.png", tmp_path / "b" / "x.png"], tmp_path / "out")
+
+
+def test_output_is_never_the_picture_itself(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="picture itself"):
+        many.errands([tmp_path / "x.png"], tmp_path / "x.png")
