@@ -45,10 +45,9 @@ def from_diffusers(
         ValueError: for other schedulers without betas, and for networks that cannot be priors.
 
     Example:
-        >>> from_diffusers("unet", None)
+        >>> from_diffusers("unet", None)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        TypeError: unet is a str. A diffusers UNet2DModel is expected: from_diffusers(unet,
-            scheduler).
+        TypeError: unet is a str. A diffusers UNet2DModel is expected: ...
     """
     if isinstance(unet, nn.Module):
         unet = unwrapped(unet)
