@@ -1,4 +1,4 @@
-"""How close two images are. Images come in [-1, 1]; metrics are defined on [0, 1], clamped."""
+"""Distances between images. Images come in [-1, 1]; metrics are defined on [0, 1], clamped."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""What is expected of linear operators, and of those with a decomposition."""
+"""Checks of linear operators, and of those with a decomposition."""
 
 import torch
 

@@ -1,6 +1,4 @@
-"""What a picture is inside the package: a tensor in [-1, 1], with what its file needs beside its
-colours.
-"""
+"""Pictures inside the package: a tensor in [-1, 1], with what a file needs beside the colours."""
 
 from dataclasses import dataclass, replace
 

@@ -1,5 +1,4 @@
-"""What a file says of its picture beside the pixels: camera notes (EXIF), resolution, colour
-profile.
+"""Metadata of picture files: camera notes (EXIF), resolution and colour profile.
 
 A malformed block of them says nothing, and is no reason to refuse a picture.
 """

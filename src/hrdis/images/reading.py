@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kind:
-    """How pictures of one of Pillow's modes are read.
+    """Reading rule for the pictures of one of Pillow's modes.
 
     Args:
         becomes: ``"L"`` grey, ``"RGB"`` colours, ``"LA"`` and ``"RGBA"`` with transparency, of 8
