@@ -115,7 +115,7 @@ def test_run_follows_the_formula_written_as_matrices(operator, sigma_y, alpha):
         solver.times(Q), smooth(problem), list(tape.draws)
     )
     for step, mu in zip(steps, expected, strict=True):
-        # the deepest level divides by sigma^2 = 1e-4; eigenvalues that should be 0 have roots of 1e-8
+        # the deepest level divides by 1e-4; eigenvalues that should be 0 have roots of 1e-8
         atol = 1e-9 if alpha == -1 else 1e-7
         torch.testing.assert_close(step.x[0].flatten(), mu, rtol=0, atol=atol)
 
