@@ -275,12 +275,12 @@ def test_linear_function_without_adjoint_agrees_with_the_linear_solve():
 
 
 def test_nonlinear_measurement_is_explained_to_its_noise():
-    prior, A, sigma_y = gaussian(1, 8, 8), Function(lambda x: (2 * x).tanh()), 0.05
+    prior, A, sigma_y = gaussian(1, 8, 8), Function(lambda x: x + x**3), 0.05
     x = prior.sample(4, seed=1)
     y = A(x) + sigma_y * normal(*x.shape, seed=2)
     found = hrdis.solve(hrdis.OverRelaxed(steps=30), prior, Problem(y, A, sigma_y), seeds=range(4))
     residual = float((A(found.x) - y).square().mean().sqrt())
-    assert 0.7 * sigma_y < residual < 1.3 * sigma_y
+    assert 0.5 * sigma_y < residual < 1.5 * sigma_y
 
 
 def test_modes_the_measurement_tells_apart_are_found():
