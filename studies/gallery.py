@@ -180,7 +180,7 @@ def main(
         side: of the crops.
         zoom: of the tiles in the picture.
         precision: bf16 or fp32.
-        write: rewrite docs/choosing.md, its picture and docs/data/choosing.csv.
+        write: rewrite docs/measurements/solvers.md, its picture and docs/data/choosing.csv.
     """
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")

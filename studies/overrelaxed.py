@@ -1,7 +1,7 @@
 """How the over-relaxed sampler comes to the exact posterior with the number of calls, beside HRDIS,
 DDRM, MMPS and DAPS.
 
-    python studies/overrelaxed.py            # rewrites docs/overrelaxed.md, its plot and data
+    python studies/overrelaxed.py     # rewrites docs/measurements/overrelaxed.md, its plot and data
 
 The problems are those of ``posterior.py``. Spread and distance are measured on samples; for the
 over-relaxed sampler on Gaussian priors the law of a sample is computed as well, without sampling. A

@@ -764,7 +764,7 @@ def main(measurements: int = 4, seeds: int = 200, write: bool = True) -> None:
     Args:
         measurements: measurements y per case.
         seeds: samples per measurement.
-        write: rewrite docs/peers.md and docs/data/peers.csv.
+        write: rewrite docs/measurements/peers.md and docs/data/peers.csv.
     """
     torch.set_num_threads(1)
     warnings.filterwarnings(

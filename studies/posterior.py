@@ -579,7 +579,7 @@ def main(
         measurements: measurements y per case.
         seeds: samples per measurement.
         side: image side of the batch-size table; 0 leaves it out.
-        write: rewrite docs/posterior.md and docs/data/posterior.csv.
+        write: rewrite docs/measurements/posterior.md and docs/data/posterior.csv.
         sections: only these of "unseen", "seen", "particles", "batch", without the tables of the
             cases.
     """

@@ -58,7 +58,7 @@ def test_embedded_prior_denoises(prior):
 
 @pytest.mark.parametrize(
     ("level", "gain"), [(0.05, 3.0), (0.1, 6.0)]
-)  # measured: see docs/prior.md; the margin is for noise
+)  # measured: see docs/measurements/model.md; the margin is for noise
 def test_hrdis_denoises_a_photograph(level, gain):
     truth = hrdis.images.load(Path(str(resources.files("hrdis") / "pictures" / "chelsea.png")))[
         ..., 96:160, 96:160

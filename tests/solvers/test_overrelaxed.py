@@ -116,8 +116,7 @@ def test_run_follows_the_formula_written_as_matrices(operator, sigma_y, alpha):
         solver.times(Q), smooth(problem), list(tape.draws)
     )
     for step, mu in zip(steps, expected, strict=True):
-        # the deepest level divides by sigma^2 = 1e-4, and eigenvalues that should be 0 have
-        # roots of 1e-8
+        # the deepest level divides by 1e-4; eigenvalues that should be 0 have roots of 1e-8
         atol = 1e-9 if alpha == -1 else 1e-7
         torch.testing.assert_close(step.x[0].flatten(), mu, rtol=0, atol=atol)
 
@@ -277,12 +276,12 @@ def test_linear_function_without_adjoint_agrees_with_the_linear_solve():
 
 
 def test_nonlinear_measurement_is_explained_to_its_noise():
-    prior, A, sigma_y = gaussian(1, 8, 8), Function(lambda x: (2 * x).tanh()), 0.05
+    prior, A, sigma_y = gaussian(1, 8, 8), Function(lambda x: x + x**3), 0.05
     x = prior.sample(4, seed=1)
     y = A(x) + sigma_y * normal(*x.shape, seed=2)
     found = hrdis.solve(hrdis.OverRelaxed(steps=30), prior, Problem(y, A, sigma_y), seeds=range(4))
     residual = float((A(found.x) - y).square().mean().sqrt())
-    assert 0.7 * sigma_y < residual < 1.3 * sigma_y
+    assert 0.5 * sigma_y < residual < 1.5 * sigma_y
 
 
 def test_modes_the_measurement_tells_apart_are_found():

@@ -63,7 +63,9 @@ def main(argv: Sequence[str]) -> int:
     if wide:
         table.add_column("what it does")
     for name, (cls, _) in SOLVERS.items():
-        cost, source = cls.cost.split(",")[0].replace(" per step", ""), cls.reference.split(" (")[0]
+        # short words: the longest row fits 80 columns
+        cost = cls.cost.split(",")[0].replace(" per step", "").replace(" and ", " + ")
+        source = cls.reference.split(" (")[0]
         table.add_row(name, _needs(cls), cls.noise, cost, source, *([cls.summary] if wide else []))
     console.print(table)
     console.print(LEGEND, markup=False, soft_wrap=True)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .base import BlindOperator
 
-# Fitted on 178 training photographs and pieces of them (docs/tasks.md, "Low light").
+# Fitted on 178 training photographs and pieces of them (docs/measurements/tasks.md, "Low light").
 WHITE_SHARE = 0.995
 WHITE_MISSED = 14.0
 WHITE_LEAST = 0.775

@@ -30,7 +30,7 @@ class LatentPrior(Prior):
 
     A measurement that is linear in the image is not linear in the latent: solvers that need an
     adjoint, a pseudo-inverse or singular values are refused, and those that need only a gradient
-    run (docs/latent.md).
+    run (docs/how-to/latent.md).
 
     Images may have any size: sides that the autoencoder cannot halve evenly are padded by
     reflection, and the decoded image is cropped before it is measured.

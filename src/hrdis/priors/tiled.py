@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 from .base import Prediction, Prior, WrappedPrior
 
 SHARE = 0.8  # of the free memory of a device that tiles may take
-# what a call takes over its live tensors, for workspaces: 1.4 to 1.65 measured (docs/tiling.md)
+# what a call takes over its live tensors, for workspaces: 1.4 to 1.65 measured
 SCRATCH = 1.8
 
 

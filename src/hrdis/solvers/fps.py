@@ -23,7 +23,8 @@ class FPS(Sampler):
     predicts it.
 
     Without noise and with a small c (0.3), more particles come to the posterior
-    (docs/posterior.md). With the published c the steps narrow what was not observed, and under
+    (docs/measurements/posterior.md).
+    With the published c the steps narrow what was not observed, and under
     noise every y_s counts as a measurement with noise of its own: there more particles lead away.
 
     With q_s = c (1 - alpha_bar_s), v_s = alpha_bar_s sigma_y^2, and y_s the measurement diffused by

@@ -55,7 +55,7 @@ class MMPS(Sampler):
     Differs from the official code:
         nothing known; on exact posteriors azula 0.11.1 (by the paper's first author) and deepinv
         0.5.0 have the same bias, variance and distance to within 0.03, 0.02 and 0.1
-        (docs/peers.md).
+        (docs/measurements/peers.md).
 
     Example:
         >>> import torch, hrdis

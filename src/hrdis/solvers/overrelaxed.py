@@ -63,7 +63,7 @@ class OverRelaxed(Sampler):
         place of the mean it is the implicit midpoint Langevin step (Klatzer et al., arXiv
         2308.09460); written in x it is Leimkuhler and Matthews' scheme (arXiv 1203.5428) for the
         posterior smoothed by sigma_t. c is that of PiGDM (ICLR 2023). HRDIS and RED-diff with W =
-        linear and a plain gradient step are damped forms of it (docs/overrelaxed.md).
+        linear and a plain gradient step are damped forms of it (docs/measurements/overrelaxed.md).
 
     Differs from the official code:
         there is none.
