@@ -20,13 +20,11 @@ from .hrdis import Family
 @final
 @settings
 class BlindHRDIS(Family):
-    """HRDIS for y = A(x; theta): a gradient step on theta, then an HRDIS step on mu with the same
-    operator.
+    """HRDIS for y = A(x; theta): a gradient step on theta, then an HRDIS step on mu.
 
-        theta = theta - Adam(n_theta grad_theta 1/2 ||y - A(mu; theta)||^2 / M)
+        theta = theta - Adam(n_theta grad_theta 1/2 ||y - A(mu; theta)||^2 / M),
+                at the operator's own rates
         mu    = the step of HRDIS with A(.; theta)
-
-    with the operator's own rates for theta.
 
     with n_theta entries in a parameter: a number for the image is moved by the mean residual, a map
     pixel by pixel, at any size. Adam's epsilon is 1e-5 of the residual, so that rounding moves

@@ -19,9 +19,9 @@ class CMHRDIS(Family):
     With the hybrid noise n of `HRDIS` and x_t = a_t mu + b_t n, in its symbols:
 
         x0_hat = f(x_t, t)
-        g      = -lambda_obs (N_x / M) J^T (y - A mu)
-                 + lambda_reg W(sigma_t) / sigma_t (mu - x0_hat)
-        mu     = mu - Adam(g)                           (no update in the first iteration)
+        g      = -lambda_obs (N_x / M) J^T (y - A mu) + lambda_reg W(sigma_t) / sigma_t
+                 (mu - x0_hat)
+        mu     = mu - Adam(g)                                  (no update in the first iteration)
 
     Since sigma_t (eps - n) = mu - x0_hat for every prior, this *is* `HRDIS` on a prior that hands
     out f; what is left to say is where it may start: consistency models are trained for noise up to

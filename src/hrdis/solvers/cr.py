@@ -12,8 +12,7 @@ from .hrdis import HRDIS, Family
 @final
 @settings
 class CR(Family):
-    """Consistency regularization: the same update with the network's own noise only (HRDIS with
-    beta = 0).
+    """Consistency regularization: HRDIS with the network's own noise only (beta = 0).
 
     Deterministic after the first draw. Sharper than RED-diff but oversaturated, as the paper shows.
 

@@ -19,15 +19,14 @@ SIGMA_MAX = 100.0  # the official configs' largest noise level, over signal
 @final
 @settings
 class DAPS(Solver):
-    """Denoise by an ODE, sample around the result by Langevin steps that see the measurement, and
-    add less noise again.
+    """Denoise by an ODE, sample around it by Langevin steps that see y, and add less noise.
 
     For noise levels sigma_t over the grid, on x = x_t / sqrt(alpha_bar_t) (noise added, signal
     unscaled):
 
-        x0_hat = x after ode_steps Euler steps of dx / dsigma = (x - x0_hat(x)) / sigma
+        x0_hat = x after ode_steps Euler steps of dx / dsigma = (x - x0_hat(x)) / sigma,
                  from sigma_t to sigma_0
-        v      = v - l [grad ||A v - y||^2 / tau^2 + (v - x0_hat) / sigma_t^2] + sqrt(2 l) z
+        v      = v - l [grad ||A v - y||^2 / tau^2 + (v - x0_hat) / sigma_t^2] + sqrt(2 l) z,
                  from v = x0_hat
         x      = v + sigma_s z
 

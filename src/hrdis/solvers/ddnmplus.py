@@ -19,16 +19,17 @@ from .base import Run, Sampler, Solver, Step, settings
 @final
 @settings
 class DDNMPlus(Sampler):
-    """DDNM for noisy measurements: as much of the residual as the noise of the step can hide,
-    component by component.
+    """DDNM for noisy measurements: as much of the residual as the step's noise can hide.
+
+    That share is found for each component.
 
     With a = sqrt(alpha_bar_s), b = sqrt(1 - alpha_bar_s) and s_i the singular values, along the
     columns of V:
 
-        s_i = 0               lambda = 1                                    d1 = eta b
-                                                                            d2 = sqrt(1 - eta^2) b
-        b >= a sigma_y / s_i  lambda = 1                                    d1 = left,   d2 = 0
-        b <  a sigma_y / s_i  lambda = s_i b sqrt(1 - eta^2) / (a sigma_y)  d1 = eta b,  d2 = 0
+        s_i = 0               lambda = 1                                     d1 = eta b
+                                                                             d2 = sqrt(1 - eta^2) b
+        b >= a sigma_y / s_i  lambda = 1                                     d1 = left       d2 = 0
+        b <  a sigma_y / s_i  lambda = s_i b sqrt(1 - eta^2) / (a sigma_y)   d1 = eta b      d2 = 0
 
         left = sqrt(b^2 - (a sigma_y / s_i)^2)
 
@@ -38,8 +39,8 @@ class DDNMPlus(Sampler):
     ``form="simplified"`` takes one lambda = min(1, b / (a sigma_y)) for all components, and needs
     A^+ only:
 
-        x_s  = a (x0_hat - lambda A^+ (A x0_hat - y)) + sqrt(b^2 - (a lambda sigma_y)^2) (sqrt(1 -
-        eta^2) eps + eta z)
+        x_s  = a (x0_hat - lambda A^+ (A x0_hat - y))
+               + sqrt(b^2 - (a lambda sigma_y)^2) (sqrt(1 - eta^2) eps + eta z)
 
     Without noise both are DDNM.
 

@@ -23,10 +23,10 @@ class DDRM(Sampler):
     In the variance-exploding scale, w = sqrt(1 - alpha_bar_s) / sqrt(alpha_bar_s), with y' = U* y,
     x' = V* x0_hat and e' = V* eps, along the columns of V:
 
-        s_i = 0           X = x' + sqrt(1 - eta^2) w e' + eta w z
-        s_i w <= sigma_y  X = x' + sqrt(1 - eta^2) w (y' - s_i x') / sigma_y + eta w z
-        s_i w > sigma_y   X = (1 - eta_b) x' + eta_b y' / s_i
-                              + sqrt(w^2 - (eta_b sigma_y / s_i)^2) z
+        s_i = 0             X = x' + sqrt(1 - eta^2) w e' + eta w z
+        s_i w <= sigma_y    X = x' + sqrt(1 - eta^2) w (y' - s_i x') / sigma_y + eta w z
+        s_i w >  sigma_y    X = (1 - eta_b) x' + eta_b y' / s_i
+                                + sqrt(w^2 - (eta_b sigma_y / s_i)^2) z
 
         x_s = sqrt(alpha_bar_s) V X
 

@@ -18,8 +18,7 @@ from .base import Run, Sampler, Solver, Step, settings, through_network
 @final
 @settings
 class DPS(Sampler):
-    """Ancestral sampling, pulled towards the measurement by the gradient of the residual's norm
-    through the network.
+    """Ancestral sampling, guided by the gradient of the residual's norm through the network.
 
         x0_hat = clamp(x0_hat(x_t), -1, 1)
         x_s    = ancestral(x_t, x0_hat) - zeta grad_{x_t} ||y - A x0_hat||

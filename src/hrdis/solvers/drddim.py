@@ -18,17 +18,16 @@ from .hrdis import Family
 @final
 @settings
 class DRDDIM(Family):
-    """Denoising regularization whose target is refined by DDIM steps with hybrid noise (a
-    reconstruction).
+    """Denoising regularization towards a target of DDIM steps with hybrid noise (reconstructed).
 
     For t over the grid, from fresh noise each time, with the ``substeps`` grid points t = tau_0 >
     tau_1 > ...:
 
         x0_hat, eps from sqrt(alpha_bar_t) mu + sqrt(1 - alpha_bar_t) z at t
-        x0_hat, eps from sqrt(alpha_bar) x0_hat + sqrt(1 - alpha_bar) n at tau_1, ...
-                         with n = sqrt(1 - beta) eps + sqrt(beta) z
-        g  = -lambda_obs (N_x / M) J^T (y - A mu) + lambda_reg W(sigma_t) / sigma_t (mu - x0_hat)
-        mu = mu - Adam(g), one step
+        x0_hat, eps from sqrt(alpha_bar) x0_hat + sqrt(1 - alpha_bar)
+            (sqrt(1 - beta) eps + sqrt(beta) z) at tau_1, ...
+        g = -lambda_obs (N_x / M) J^T (y - A mu) + lambda_reg W(sigma_t) / sigma_t (mu - x0_hat),
+            one Adam step on mu
 
     The paper gives this ablation one sentence (C.3, Table 8): counts and parameters are ours. One
     sub-step is RED-diff.

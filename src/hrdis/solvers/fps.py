@@ -19,8 +19,9 @@ from .base import Run, Sampler, Solver, Step, settings
 @final
 @settings
 class FPS(Sampler):
-    """Filter x_t along a diffused measurement; with M > 1 particles, resample by how well each
-    predicts it.
+    """Filter x_t along a diffused measurement, with resampling if there are M > 1 particles.
+
+    A particle is kept by how well it predicts the measurement.
 
     Without noise and with a small c (0.3), more particles come to the posterior
     (docs/measurements/posterior.md).
@@ -30,11 +31,11 @@ class FPS(Sampler):
     With q_s = c (1 - alpha_bar_s), v_s = alpha_bar_s sigma_y^2, and y_s the measurement diffused by
     noise A z:
 
-        y_s   = sqrt(alpha_bar_s) y + sqrt(1 - c) (b_s / b_t) (y_t - sqrt(alpha_bar_t) y)
-                + sqrt(c) b_s A z
-        m     = sqrt(alpha_bar_s) x0_hat + sqrt(1 - c) b_s eps       (x0_hat clamped to [-1, 1])
-        S     = (I + (q_s / v_s) A* A)^-1
-        x_s   = S (m + (q_s / v_s) A* y_s) + sqrt(q_s) S^(1/2) z
+        y_s  = sqrt(alpha_bar_s) y + sqrt(1 - c) (b_s / b_t) (y_t - sqrt(alpha_bar_t) y)
+               + sqrt(c) b_s A z
+        m    = sqrt(alpha_bar_s) x0_hat + sqrt(1 - c) b_s eps   (x0_hat clamped to [-1, 1])
+        S    = (I + (q_s / v_s) A* A)^-1
+        x_s  = S (m + (q_s / v_s) A* y_s) + sqrt(q_s) S^(1/2) z
         log w = -1/2 sum_i u_i^2 / (v_s + q_s s_i^2),   u = U* (y_s - A m)
 
     Particles are drawn anew with these weights after every step. Without noise the limit is taken:

@@ -148,16 +148,15 @@ class Family(Solver):
 @final
 @settings
 class HRDIS(Family):
-    r"""Hybrid regularization: carry the network's noise from step to step, refreshed by a share
-    beta.
+    r"""Hybrid regularization: carry the network's noise along, refreshed by a share beta.
 
     For t over the descending grid, with a_t = sqrt(alpha_bar_t), b_t = sqrt(1 - alpha_bar_t),
     sigma_t = b_t / a_t:
 
-        n   = sqrt(1 - beta) eps_prev + sqrt(beta) z     (z alone in the first fresh_steps steps)
+        n   = sqrt(1 - beta) eps_prev + sqrt(beta) z   (z alone in the first fresh_steps iterations)
         eps = eps_theta(a_t mu + b_t n, t)
         g   = -lambda_obs (N_x / M) J^T (y - A mu) + lambda_reg W(sigma_t) (eps - n)
-        mu  = mu - Adam(g)                               (no update in the first iteration)
+        mu  = mu - Adam(g)                             (no update in the first iteration)
 
     with N_x entries in an image, M in y. Since sigma_t (eps - n) = mu - x0_hat, W = linear weighs
     that residual by 1.

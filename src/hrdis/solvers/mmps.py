@@ -19,17 +19,15 @@ from .base import Run, Sampler, Solver, Step, settings, transposed_jacobian
 @final
 @settings
 class MMPS(Sampler):
-    """DDIM steps towards E[x | x_t, y], with the covariance of x given x_t taken from the network's
-    Jacobian.
+    """DDIM steps towards E[x | x_t, y], with a covariance from the network's Jacobian.
 
     Given x_t, the image is taken for Gaussian, with the denoiser's two moments (Tweedie's formulas;
     J is the Jacobian of x0_hat in x_t):
 
         V    = Cov[x | x_t] = (1 - alpha_bar_t) / sqrt(alpha_bar_t) J^T
         x0_y = x0_hat + V A* (A V A* + sigma_y^2 I)^-1 (y - A x0_hat)
+            (conjugate gradient, cg_steps)
         x_s  = DDIM(x0_y, eps of x0_y)
-
-    with cg_steps of conjugate gradient for the inverse.
 
     With enough CG steps x0_y is exact for a Gaussian image, and only the number of steps stands
     between the samples and the posterior.

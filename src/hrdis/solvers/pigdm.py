@@ -19,12 +19,12 @@ from .base import Run, Sampler, Solver, Step, settings, through_network
 @final
 @settings
 class PiGDM(Sampler):
-    """DDIM steps, pulled towards the measurement by its pseudo-inverse, vector-Jacobian product
-    through the network.
+    """DDIM steps, guided by the pseudo-inverse of the residual through the network's Jacobian.
 
-        v   = A^+ (y - A x0_hat)                                 (sigma_y = 0)
-        v   = A* (A A* + sigma_y^2 / r_t^2 I)^-1 (y - A x0_hat)  (else, r_t^2 = 1 - alpha_bar_t)
-        g   = grad_{x_t} <v, x0_hat>                             (v held still)
+        v   = A^+ (y - A x0_hat)                                          (sigma_y = 0)
+        v   = A* (A A* + sigma_y^2 / r_t^2 I)^-1 (y - A x0_hat)
+            (sigma_y > 0, with r_t^2 = 1 - alpha_bar_t)
+        g   = grad_{x_t} <v, x0_hat>                                      (v held still)
         x_s = DDIM(x0_hat, eps) + weight sqrt(alpha_bar_s alpha_bar_t) g
 
     ``form="score"`` takes g for what it stands for, r_t^2 times the gradient of log p(y | x_t), and

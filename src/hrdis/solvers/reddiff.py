@@ -14,8 +14,9 @@ from .hrdis import HRDIS, Family
 @final
 @settings
 class REDDiff(Family):
-    """RED-diff: the same update with fresh noise in every step (HRDIS with beta = 1 and a first
-    update).
+    """RED-diff: the same update with fresh noise in every step, and a first update.
+
+    It is HRDIS with beta = 1.
 
     For t over the descending grid, in the symbols of `HRDIS`:
 
