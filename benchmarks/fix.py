@@ -38,7 +38,7 @@ ROOT = Path(__file__).parents[1]
 INTRODUCTION = (
     "# Fixing photographs without saying what is wrong",
     "",
-    "`hrdis fix photo.jpg` finds what is wrong with a picture and mends what is wrong beyond doubt;",
+    "`hrdis fix photo.jpg` finds what is wrong with a picture and mends what is beyond doubt;",
     "`hrdis.fix(picture)` does the same from Python.",
     "",
     "```sh",
@@ -49,14 +49,14 @@ INTRODUCTION = (
     "",
     "| fault | found by | mended by |",
     "| --- | --- | --- |",
-    "| noise | principal components of smooth patches; the prior tells it from texture | one network "
-    "call at its level, blended by Stein's estimate |",
-    "| noise coarser than a pixel | its spectrum on the smoothest patches | the same at 1/2 or 1/4 of "
-    "the size, then at the size |",
-    "| JPEG | the file's tables, or zeros and steps of the coefficients | three network calls, each "
-    "followed by a projection on what the file allows |",
-    "| blur, Gaussian or straight motion | width of the sharpest edges; autocorrelation along the "
-    "motion | DiffPIR with that kernel, 20 calls |",
+    "| noise | principal components of smooth patches; the prior tells it from texture | one "
+    "network call at its level, blended by Stein's estimate |",
+    "| noise coarser than a pixel | its spectrum on the smoothest patches | the same at 1/2 or 1/4 "
+    "of the size, then at the size |",
+    "| JPEG | the file's tables, or zeros and steps of the coefficients | three network calls, "
+    "each followed by a projection on what the file allows |",
+    "| blur, Gaussian or straight motion | width of the sharpest edges; autocorrelation along "
+    "the motion | DiffPIR with that kernel, 20 calls |",
     "| enlargement | least-squares fit by the kernels of an enlargement | told, not undone |",
     "| specks and scratches | thin details much lighter or darker than both sides | proposed as a "
     "mask, filled with `--only scratches` |",
@@ -356,8 +356,8 @@ def write_page(options: Options) -> None:
         count = sum(row["correct"] == "True" for row in mine)
         told_of = f"{statistics.median(best):+.2f}" if best else ""
         lines.append(
-            f"| {name} | {count} of {len(mine)} | {gains[0]:+.2f} / {statistics.median(gains):+.2f} "
-            f"/ {gains[-1]:+.2f} | {told_of} |"
+            f"| {name} | {count} of {len(mine)} | {gains[0]:+.2f} / "
+            f"{statistics.median(gains):+.2f} / {gains[-1]:+.2f} | {told_of} |"
         )
     if harmed:
         lines += ["", "Worse than they came:", ""]
