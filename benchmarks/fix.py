@@ -337,7 +337,7 @@ def write_page(options: Options) -> None:
         better += gain >= 1 or (told_gain > 0 and gain >= 0.7 * told_gain)
     lines = [
         *INTRODUCTION,
-        f"{len(rows)} pictures, photographs that nothing was tuned on:",
+        f"{len(rows)} crops of {len({row['photograph'] for row in rows})} photographs:",
         "",
         "| | asked | measured |",
         "| --- | --- | --- |",
