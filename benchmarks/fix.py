@@ -69,8 +69,8 @@ INTRODUCTION = (
     "Photographs reduced by 2, crops of 128 pixels (112 for blur), damaged by a seeded script",
     "(`benchmarks/fix.py`; rows: [data/fix.csv](data/fix.csv)).",
     "",
-    "Two limits were changed after a look at the first of these photographs: noise is acted on from",
-    "2.2 grey levels instead of 1.5, and specks beside another fault are called unsure.",
+    "Two limits were changed after a look at the first of these photographs: noise is acted on",
+    "from 2.2 grey levels instead of 1.5, and specks beside another fault are called unsure.",
     "",
 )
 LEVELS = (2.0, 3.0, 5.0, 10.0, 25.0, 50.0)
