@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -126,7 +126,12 @@ def diagnose(
             "unsure", blur.value, blur.low, blur.high, f"{blur.why[:-1]}, or softened by {what}.",
             blur.kind, blur.length, blur.angle,
         )  # fmt: skip
-    return Diagnosis(jpeg, enlarged, level, blur, specks(x, known))
+    marks = specks(x, known)
+    others = (jpeg.found, enlarged.found, level.found, blur.found)
+    if marks.found == "yes" and "yes" in others:
+        # grain, ringing and softened edges look like specks: propose the mask, and claim nothing
+        marks = replace(marks, found="unsure")
+    return Diagnosis(jpeg, enlarged, level, blur, marks)
 
 
 def settled(prior: Prior, x: Tensor, found: Noise) -> Noise:

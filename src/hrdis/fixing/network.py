@@ -24,15 +24,14 @@ def estimate(prior: Prior, y: Tensor, levels: float) -> Tensor:
     levels that costs 7 dB.
 
     Args:
-        prior: of colour pictures, or of grey ones if y is grey and the prior takes them.
+        prior: of pictures; one that takes colours is shown a grey picture in colours.
         y: (1, c, h, w) in [-1, 1].
         levels: standard deviation of the noise in grey levels.
 
     Cost:
         one network call.
     """
-    grey = y.shape[1] == 1 and not (prior.channels is None or 1 in prior.channels)
-    if not grey:
+    if y.shape[1] == 3 or prior.channels is None or 3 not in prior.channels:
         return _denoised(prior, y, levels)
     sigma = math.sqrt(3) * 2 * levels / 255
     z = torch.from_numpy(stream(0, "fix grey").standard_normal((1, 3, *y.shape[-2:]))).to(y)
