@@ -27,7 +27,7 @@ from PIL import Image
 from torch import Tensor
 
 import hrdis
-from hrdis.diagnosis import Noise, noise
+from hrdis.diagnosis import Noise, estimate_noise
 from hrdis.fixing import diagnose
 from hrdis.fixing.diagnose import settled
 from hrdis.fixing.restorations import clean_jpeg, deblur, denoise
@@ -289,7 +289,7 @@ def levels(options: Options, paths: list[Path]) -> None:
             for grey in (False, True):
                 clean = truth.mean(0, keepdims=True) if grey else truth
                 y = stored(noisy(clean, k, level))
-                found = noise(y)
+                found = estimate_noise(y)
                 wavelets = 0.0
                 try:
                     pixels = (y[0].double().numpy() + 1) * 127.5

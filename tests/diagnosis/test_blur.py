@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hrdis.diagnosis import blurring
+from hrdis.diagnosis import estimate_blur
 from hrdis.operators import Blur, kernels
 from tests.common.photographs import photograph, stored
 
@@ -16,14 +16,14 @@ def blurred(kernel: torch.Tensor, name: str = "astronaut.jpg") -> torch.Tensor:
 
 @pytest.mark.parametrize("std", [2.0, 3.0])
 def test_width_of_a_gaussian_is_found(std: float) -> None:
-    found = blurring(blurred(kernels.gaussian(25, std)))
+    found = estimate_blur(blurred(kernels.gaussian(25, std)))
     assert (found.found, found.kind) == ("yes", "gaussian")
     assert found.value == pytest.approx(std, rel=0.25)
 
 
 @pytest.mark.parametrize("name", ["astronaut.jpg", "coffee.jpg", "rocket.jpg", "chelsea.png"])
 def test_sharp_photographs_are_not_blurred(name: str) -> None:
-    assert blurring(stored(photograph(name))).found != "yes"
+    assert estimate_blur(stored(photograph(name))).found != "yes"
 
 
 def test_shallow_focus_is_not_a_blur() -> None:
@@ -31,13 +31,13 @@ def test_shallow_focus_is_not_a_blur() -> None:
     picture = blurred(kernels.gaussian(25, 3.0))
     sharp = stored(photograph("astronaut.jpg", side=176, shrink=1))
     picture[..., :88] = sharp[..., :88]
-    assert blurring(picture).found != "yes"
+    assert estimate_blur(picture).found != "yes"
 
 
 def test_length_of_a_motion_is_found() -> None:
     kernel = torch.zeros(15, 15, dtype=torch.float64)
     kernel[7, 2:13] = 1 / 11
-    found = blurring(blurred(kernel))
+    found = estimate_blur(blurred(kernel))
     assert (found.found, found.kind) == ("yes", "motion")
     assert found.length == pytest.approx(11, abs=2)
     assert abs((found.angle + 90) % 180 - 90) <= 6
@@ -45,8 +45,8 @@ def test_length_of_a_motion_is_found() -> None:
 
 def test_sky_cannot_be_told() -> None:
     sky = np.tile(np.linspace(100, 180, 128), (3, 128, 1))
-    assert blurring(stored(sky)).found == "unsure"
+    assert estimate_blur(stored(sky)).found == "unsure"
 
 
 def test_noise_hides_the_width() -> None:
-    assert blurring(stored(photograph()), sigma=8.0).found == "unsure"
+    assert estimate_blur(stored(photograph()), sigma=8.0).found == "unsure"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hrdis.diagnosis import compression
+from hrdis.diagnosis import estimate_compression
 from hrdis.diagnosis.jpeg import annex_k, quality_of
 from tests.common.photographs import photograph, stored
 
@@ -31,7 +31,7 @@ def test_tables_are_those_of_pillow(quality: int) -> None:
 @pytest.mark.parametrize("quality", [20, 40, 60, 80])
 @pytest.mark.parametrize("name", ["astronaut.jpg", "coffee.jpg"])
 def test_quality_is_found_from_pixels(name: str, quality: int) -> None:
-    found = compression(stored(coded(photograph(name), quality)[0]))
+    found = estimate_compression(stored(coded(photograph(name), quality)[0]))
     assert (found.found, found.source, found.offset) == ("yes", "pixels", (0, 0))
     assert abs(found.value - quality) <= 2
 
@@ -39,24 +39,24 @@ def test_quality_is_found_from_pixels(name: str, quality: int) -> None:
 @pytest.mark.parametrize("offset", [(0, 1), (3, 5), (7, 7)])
 def test_offset_of_cropped_pictures_is_found(offset: tuple[int, int]) -> None:
     pixels = coded(photograph(), 60)[0][:, offset[0] :, offset[1] :]
-    found = compression(stored(pixels))
+    found = estimate_compression(stored(pixels))
     assert found.offset == (-offset[0] % 8, -offset[1] % 8)
     assert abs(found.value - 60) <= 2
 
 
 def test_quality_is_read_from_the_file() -> None:
     pixels, table = coded(photograph(), 50)
-    found = compression(stored(pixels), table)
+    found = estimate_compression(stored(pixels), table)
     assert (found.value, found.source, found.found) == (50, "file", "yes")
 
 
 @pytest.mark.parametrize("name", ["astronaut.jpg", "coffee.jpg", "rocket.jpg", "chelsea.png"])
 def test_photographs_that_were_no_jpeg_show_no_blocks(name: str) -> None:
-    assert compression(stored(photograph(name, side=112))).found == "no"
+    assert estimate_compression(stored(photograph(name, side=112))).found == "no"
 
 
 def test_good_quality_is_left_alone() -> None:
-    assert compression(stored(coded(photograph(), 95)[0])).found == "no"
+    assert estimate_compression(stored(coded(photograph(), 95)[0])).found == "no"
 
 
 @pytest.mark.parametrize("quality", [30, 70])
@@ -64,6 +64,6 @@ def test_damage_is_about_what_was_lost(quality: int) -> None:
     """Within a factor of 1.6: chroma, which is lost too, is not looked at."""
     before = photograph()
     after = coded(before, quality)[0]
-    found = compression(stored(after))
+    found = estimate_compression(stored(after))
     lost = float(np.tensordot([0.299, 0.587, 0.114], after - before, 1).std())
     assert lost / 1.6 < found.damage < 1.6 * lost

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hrdis.diagnosis import noise
+from hrdis.diagnosis import estimate_noise
 from hrdis.rng import stream
 from tests.common.photographs import noisy, photograph, stored
 
@@ -14,7 +14,7 @@ PICTURES = ("astronaut.jpg", "coffee.jpg", "rocket.jpg")
 @pytest.mark.parametrize("levels", [5, 10, 25, 50])
 @pytest.mark.parametrize("name", PICTURES)
 def test_level_of_white_noise_is_right_within_a_tenth(name: str, levels: float) -> None:
-    found = noise(stored(noisy(photograph(name), levels)))
+    found = estimate_noise(stored(noisy(photograph(name), levels)))
     assert found.value == pytest.approx(levels, rel=0.1)
     assert found.low <= levels <= found.high * 1.02
 
@@ -22,36 +22,36 @@ def test_level_of_white_noise_is_right_within_a_tenth(name: str, levels: float) 
 @pytest.mark.parametrize("levels", [4, 20])
 def test_level_of_grey_pictures_is_right_within_a_tenth(levels: float) -> None:
     grey = photograph().mean(0, keepdims=True)
-    assert noise(stored(noisy(grey, levels))).value == pytest.approx(levels, rel=0.1)
+    assert estimate_noise(stored(noisy(grey, levels))).value == pytest.approx(levels, rel=0.1)
 
 
 def test_flat_picture_with_noise_is_measured_exactly() -> None:
     """No texture: what is left is the spread of an estimate from 10 000 pixels, 1 %."""
     flat = np.full((1, 128, 128), 120.0)
-    assert noise(stored(noisy(flat, 7.0))).value == pytest.approx(7.0, rel=0.03)
+    assert estimate_noise(stored(noisy(flat, 7.0))).value == pytest.approx(7.0, rel=0.03)
 
 
 def test_clipped_halves_do_not_lower_the_level() -> None:
     picture = photograph(side=192)
     picture[:, :, :70] = 0.0
     picture[:, :, -40:] = 255.0
-    assert noise(stored(noisy(picture, 15.0))).value == pytest.approx(15.0, rel=0.1)
+    assert estimate_noise(stored(noisy(picture, 15.0))).value == pytest.approx(15.0, rel=0.1)
 
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_photograph_without_noise_has_none(name: str) -> None:
-    assert noise(stored(photograph(name))).found != "yes"
+    assert estimate_noise(stored(photograph(name))).found != "yes"
 
 
 def test_white_noise_is_called_white() -> None:
-    assert noise(stored(noisy(photograph(), 8.0))).white is True
+    assert estimate_noise(stored(noisy(photograph(), 8.0))).white is True
 
 
 def test_noise_that_was_smoothed_is_called_coarse() -> None:
     z = noisy(np.zeros((3, 162, 162)), 24.0)
     smooth = (z[:, 1:-1, 1:-1] + z[:, :-2, 1:-1] + z[:, 2:, 1:-1] + z[:, 1:-1, :-2]) / 4
     smooth = (smooth + np.roll(smooth, 1, 2)) / 2
-    found = noise(stored(photograph("rocket.jpg", shrink=1) + smooth))
+    found = estimate_noise(stored(photograph("rocket.jpg", shrink=1) + smooth))
     assert found.white is False
     assert found.value == pytest.approx(float(smooth.std()), rel=0.3)
 
@@ -59,24 +59,24 @@ def test_noise_that_was_smoothed_is_called_coarse() -> None:
 def test_noise_that_grows_with_brightness_is_recognised() -> None:
     picture = np.tile(np.linspace(20, 230, 192), (3, 192, 1))
     z = stream(0, "test noise").standard_normal(picture.shape)
-    curve = noise(stored(picture + z * (2 + picture / 25))).curve
+    curve = estimate_noise(stored(picture + z * (2 + picture / 25))).curve
     assert len(curve) == 3
     assert curve[0][1] < curve[-1][1] / 1.4
 
 
 def test_white_noise_has_no_curve() -> None:
     picture = np.tile(np.linspace(20, 230, 192), (3, 192, 1))
-    assert noise(stored(noisy(picture, 8.0))).curve == ()
+    assert estimate_noise(stored(noisy(picture, 8.0))).curve == ()
 
 
 def test_small_pictures_are_left_undecided() -> None:
-    assert noise(torch.zeros(1, 3, 16, 16)).found == "unsure"
+    assert estimate_noise(torch.zeros(1, 3, 16, 16)).found == "unsure"
 
 
 def test_black_pictures_are_left_undecided() -> None:
-    assert noise(-torch.ones(1, 3, 64, 64)).found == "unsure"
+    assert estimate_noise(-torch.ones(1, 3, 64, 64)).found == "unsure"
 
 
 def test_batches_are_refused() -> None:
     with pytest.raises(TypeError, match="One picture"):
-        noise(torch.zeros(2, 3, 64, 64))
+        estimate_noise(torch.zeros(2, 3, 64, 64))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hrdis.diagnosis import specks
+from hrdis.diagnosis import find_specks
 from hrdis.rng import stream
 from tests.common.photographs import photograph, stored
 
@@ -17,7 +17,7 @@ def test_specks_on_a_smooth_picture_are_masked() -> None:
         marked[row : row + 3, column : column + 3] = True
     marked[100:103, 20:110] = True
     picture[:, marked] = 250.0
-    found = specks(stored(picture), 1.0)
+    found = find_specks(stored(picture), 1.0)
     assert found.found == "yes"
     assert found.mask is not None
     mask = found.mask.numpy()
@@ -27,4 +27,4 @@ def test_specks_on_a_smooth_picture_are_masked() -> None:
 
 @pytest.mark.parametrize("name", ["astronaut.jpg", "coffee.jpg", "rocket.jpg", "chelsea.png"])
 def test_photographs_without_specks_get_no_mask(name: str) -> None:
-    assert specks(stored(photograph(name, shrink=1, side=224))).found != "yes"
+    assert find_specks(stored(photograph(name, shrink=1, side=224))).found != "yes"

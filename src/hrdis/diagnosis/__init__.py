@@ -5,13 +5,13 @@ network.
 """
 
 from .base import Answer, Finding
-from .blur import Blurring, blurring
-from .jpeg import Compression, compression
-from .noise import Noise, noise
-from .resolution import Resolution, resolution
-from .specks import Specks, specks
+from .blur import Blurring, estimate_blur
+from .jpeg import Compression, estimate_compression
+from .noise import Noise, estimate_noise
+from .resolution import Resolution, estimate_resolution
+from .specks import Specks, find_specks
 
 __all__ = [
-    "Answer", "Blurring", "Compression", "Finding", "Noise", "Resolution", "Specks", "blurring",
-    "compression", "noise", "resolution", "specks",
+    "Answer", "Blurring", "Compression", "Finding", "Noise", "Resolution", "Specks",
+    "estimate_blur", "estimate_compression", "estimate_noise", "estimate_resolution", "find_specks",
 ]  # fmt: skip

@@ -40,7 +40,7 @@ class Blurring(Finding):
     angle: float = 0.0
 
 
-def blurring(x: Tensor, sigma: float = 0.0) -> Blurring:
+def estimate_blur(x: Tensor, sigma: float = 0.0) -> Blurring:
     """Return the width of a picture's blur, or the length and angle of a motion.
 
     Args:

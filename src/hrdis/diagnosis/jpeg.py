@@ -41,7 +41,7 @@ class Compression(Finding):
     damage: float = 0.0
 
 
-def compression(x: Tensor, tables: Sequence[int] | None = None) -> Compression:
+def estimate_compression(x: Tensor, tables: Sequence[int] | None = None) -> Compression:
     """Return the JPEG quality a picture was saved with, from its file's table or from its pixels.
 
     Args:

@@ -51,7 +51,7 @@ class Noise(Finding):
     curve: tuple[tuple[float, float], ...] = ()
 
 
-def noise(x: Tensor) -> Noise:
+def estimate_noise(x: Tensor) -> Noise:
     """Return the level of the noise in a picture, in grey levels.
 
     The picture's own grain is part of it: added to a photograph with 0.9 levels of its own, noise
@@ -67,7 +67,7 @@ def noise(x: Tensor) -> Noise:
         >>> import torch
         >>> from hrdis.rng import stream
         >>> z = torch.from_numpy(stream(0, "doc").standard_normal((1, 1, 96, 96)))
-        >>> round(noise(2 * 10 / 255 * z).value)
+        >>> round(estimate_noise(2 * 10 / 255 * z).value)
         10
     """
     levels = grey_levels(x)

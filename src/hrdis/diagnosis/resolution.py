@@ -31,7 +31,7 @@ class Resolution(Finding):
     native: tuple[int, int] = (0, 0)
 
 
-def resolution(x: Tensor) -> Resolution:
+def estimate_resolution(x: Tensor) -> Resolution:
     """Return the factor by which a picture was enlarged, from 1.2 to 4, and its former size.
 
     Bilinear, bicubic (a = -1/2) and Lanczos kernels are told; noise or strong JPEG compression

@@ -35,7 +35,7 @@ class Specks(Finding):
     count: int = 0
 
 
-def specks(x: Tensor, sigma: float = 0.0) -> Specks:
+def find_specks(x: Tensor, sigma: float = 0.0) -> Specks:
     """Return a mask of what looks like dust and scratches.
 
     Args:

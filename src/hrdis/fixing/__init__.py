@@ -2,6 +2,6 @@
 
 from . import many
 from .diagnose import Diagnosis, diagnose
-from .fix import KINDS, NOTHING, Fixed, fix, record_of
+from .picture import KINDS, NOTHING, Fixed, fix, record_of
 
 __all__ = ["KINDS", "NOTHING", "Diagnosis", "Fixed", "diagnose", "fix", "many", "record_of"]

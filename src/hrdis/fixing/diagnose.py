@@ -16,11 +16,11 @@ from ..diagnosis import (
     Noise,
     Resolution,
     Specks,
-    blurring,
-    compression,
-    noise,
-    resolution,
-    specks,
+    estimate_blur,
+    estimate_compression,
+    estimate_noise,
+    estimate_resolution,
+    find_specks,
 )
 from ..diagnosis.noise import ACT as LEAST_NOISE
 from ..priors import Prior
@@ -92,17 +92,17 @@ def diagnose(
         torch.equal(x[:, :1], x[:, 1:2]) and torch.equal(x[:, :1], x[:, 2:])
     ):
         x = x[:, :1]  # grey that is stored as colour
-    jpeg = compression(x, tables)
+    jpeg = estimate_compression(x, tables)
     if tables is not None and jpeg.found == "no":
-        before = compression(x)  # saved well, but maybe badly before
+        before = estimate_compression(x)  # saved well, but maybe badly before
         if (before.found == "yes" and before.offset != (0, 0)) or before.value < jpeg.value - 8:
             jpeg = before
-    enlarged = resolution(x)
+    enlarged = estimate_resolution(x)
     if enlarged.found == "yes" and jpeg.found == "yes":
         # smooth blocks are spanned by the kernels of an enlargement, too
         why = f"{enlarged.why[:-1]}, or only smoothed by JPEG."
         enlarged = Resolution("unsure", enlarged.value, 1, enlarged.high, why, enlarged.native)
-    level = noise(x)
+    level = estimate_noise(x)
     if prior is not None:
         level = settled(prior, x, level)
     if jpeg.found == "yes" and level.found == "yes":
@@ -119,14 +119,14 @@ def diagnose(
     if enlarged.found == "yes" and level.white is False:
         level = _unsure(level, "but the picture was enlarged, which smooths its grain")
     known = max(level.value if level.value >= LEAST_NOISE and level.found != "no" else 0.0, 0.0)
-    blur = blurring(x, known)
+    blur = estimate_blur(x, known)
     if blur.found == "yes" and (enlarged.found == "yes" or jpeg.found == "yes"):
         what = "an enlargement" if enlarged.found == "yes" else "JPEG"
         blur = Blurring(
             "unsure", blur.value, blur.low, blur.high, f"{blur.why[:-1]}, or softened by {what}.",
             blur.kind, blur.length, blur.angle,
         )  # fmt: skip
-    marks = specks(x, known)
+    marks = find_specks(x, known)
     others = (jpeg.found, enlarged.found, level.found, blur.found)
     if marks.found == "yes" and "yes" in others:
         # grain, ringing and softened edges look like specks: propose the mask, and claim nothing

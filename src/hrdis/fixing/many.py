@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import images
-from .fix import Fixed, fix, record_of
+from .picture import Fixed, fix, record_of
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..diagnosis import Blurring, Compression, Noise, noise
+from ..diagnosis import Blurring, Compression, Noise, estimate_noise
 from ..diagnosis.base import cosines
 from ..driver import solve
 from ..operators import Blur, Inpainting, SuperResolution
@@ -99,7 +99,7 @@ def _denoise_coarse(prior: Prior, y: Tensor, found: Noise, strength: float) -> M
         if min(h, w) < 64 * factor:
             break
         small = F.avg_pool2d(y[..., :h, :w], factor)
-        there = noise(small)
+        there = estimate_noise(small)
         if there.white is False or there.value < 1:
             continue
         own = agreed_level(prior, small, there.value)
