@@ -169,7 +169,9 @@ def fix(
             why=f"Noise of {noise:g} grey levels, as given.",
         )  # fmt: skip
         found = replace(found, noise=level)
-    x, steps, done, kernel = y, [], {}, None
+    x, kernel = y, None
+    steps: list[str] = []
+    done: dict[str, Mended] = {}
     if not dry_run:
         x, steps, done, kernel = _mend(tiled, y, found, only, strength, seed)
     if upscale > 1 and not dry_run:
