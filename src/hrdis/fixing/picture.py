@@ -170,10 +170,9 @@ def fix(
             why=f"Noise of {noise:g} grey levels, as given.",
         )  # fmt: skip
         found = replace(found, noise=level)
-    x = y
+    x, kernel = y, None
     steps: list[str] = []
     done: dict[str, Mended] = {}
-    kernel = None
     if not dry_run:
         x, steps, done, kernel = _mend(tiled, y, found, only, strength, seed)
     if upscale > 1 and not dry_run:
