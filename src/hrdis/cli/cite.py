@@ -46,17 +46,20 @@ class Paper:
     url: str
 
     def bibtex(self, key: str, note: str = "") -> str:
-        """Return the entry, an ``@inproceedings``; capitals of the title are kept by braces."""
+        """Return the entry; capitals of the title are kept by braces."""
+        kind, where = "inproceedings", "booktitle"
+        if self.venue in JOURNALS:
+            kind, where = "article", "journal"
         rows = {
             "title": f"{{{self.title}}}",
             "author": " and ".join(self.authors),
-            "booktitle": VENUES[self.venue],
+            where: VENUES[self.venue],
             "year": str(self.year),
             "url": self.url,
         }
         if note:
             rows["note"] = note
-        return entry("inproceedings", key, rows)
+        return entry(kind, key, rows)
 
 
 #: The names of the conferences, by the short forms that ``Solver.reference`` uses.
@@ -65,9 +68,35 @@ VENUES = {
     "NeurIPS": "Advances in Neural Information Processing Systems",
     "CVPR": "IEEE/CVF Conference on Computer Vision and Pattern Recognition",
     "CVPRW": "IEEE/CVF Conference on Computer Vision and Pattern Recognition Workshops",
+    "TMLR": "Transactions on Machine Learning Research",
+    "PRD": "Physical Review D",
 }
+#: Those that are journals.
+JOURNALS = ("TMLR", "PRD")
 
 PAPERS = {
+    "adler1981overrelaxation": Paper(
+        "Over-relaxation method for the Monte Carlo evaluation of the partition function for "
+        "multiquadratic actions",
+        ("Adler, Stephen L.",),
+        "PRD",
+        1981,
+        "https://doi.org/10.1103/PhysRevD.23.2901",
+    ),
+    "bendel2025ddfire": Paper(
+        "Solving Inverse Problems using Diffusion with Iterative Colored Renoising",
+        ("Bendel, Matthew C.", "Shastri, Saurav K.", "Ahmad, Rizwan", "Schniter, Philip"),
+        "TMLR",
+        2025,
+        "https://arxiv.org/abs/2501.17468",
+    ),
+    "garber2025cm4ir": Paper(
+        "Zero-Shot Image Restoration Using Few-Step Guidance of Consistency Models (and Beyond)",
+        ("Garber, Tomer", "Tirer, Tom"),
+        "CVPR",
+        2025,
+        "https://arxiv.org/abs/2412.20596",
+    ),
     "dou2025hrdis": Paper(
         "Hybrid Regularization Improves Diffusion-based Inverse Problem Solving",
         ("Dou, Hongkun", "Li, Zeyu", "Du, Jinyang", "Yang, Lijun", "Yao, Wen", "Deng, Yue"),
@@ -204,6 +233,9 @@ SOURCES = {
     "diffpir": "zhu2023diffpir",
     "mmps": "rozet2024mmps",
     "daps": "zhang2025daps",
+    "overrelaxed": "adler1981overrelaxation",
+    "fire": "bendel2025ddfire",
+    "cm4ir": "garber2025cm4ir",
 }
 
 

@@ -64,8 +64,8 @@ class FIRE(Sampler):
         where A has an SVD, else by conjugate gradient.
 
     Reference:
-        Bell, Shastri, Schniter, Solving Inverse Problems using Diffusion with Iterative Colored
-        Renoising, TMLR 2025, arXiv 2501.17468. A method beyond those that HRDIS compares.
+        Bendel, Shastri, Ahmad, Schniter, Solving Inverse Problems using Diffusion with Iterative
+        Colored Renoising, TMLR 2025, arXiv 2501.17468. A method beyond those that HRDIS compares.
 
     Differs from the official code:
         matt-bendel/DDfire, commit 61a5b4f: (1) one FIRE step per level and no DDIM around it; (2)

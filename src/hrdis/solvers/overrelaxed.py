@@ -59,8 +59,9 @@ class OverRelaxed(Sampler):
         linearisations of A with 20 products each.
 
     Reference:
-        the step is Adler's over-relaxation (Physical Review D 23, 2901, 1981). With a mode in
-        place of the mean it is the implicit midpoint Langevin step (Klatzer et al., arXiv
+        the step is that of Adler, Over-relaxation method for the Monte Carlo evaluation of the
+        partition function for multiquadratic actions, Physical Review D 23, 2901, 1981. With a
+        mode in place of the mean it is the implicit midpoint Langevin step (Klatzer et al., arXiv
         2308.09460); written in x it is Leimkuhler and Matthews' scheme (arXiv 1203.5428) for the
         posterior smoothed by sigma_t. c is that of PiGDM (ICLR 2023). HRDIS and RED-diff with W =
         linear and a plain gradient step are damped forms of it (docs/measurements/overrelaxed.md).
