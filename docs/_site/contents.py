@@ -63,6 +63,8 @@ CONTENTS: dict[str, list[str]] = {
         "measurements/tasks",
         "measurements/solvers",
         "measurements/posterior",
+        "measurements/overrelaxed",
+        "measurements/few-calls",
         "measurements/peers",
         "measurements/latents",
         "measurements/speed",
