@@ -91,6 +91,7 @@ GRADIENT: dict[str, hrdis.Solver] = {
     "gdp": hrdis.GDP(steps=5),
     "daps": hrdis.DAPS(steps=3, ode_steps=2, langevin_steps=3, lr=1e-6),
     "blindhrdis": hrdis.BlindHRDIS(steps=5),
+    "overrelaxed": hrdis.OverRelaxed(steps=5, start=500),
 }
 LINEAR = [
     name

@@ -1,0 +1,21 @@
+"""Deprecated: the names of `hrdis.bench.planfile` lie in `hrdis.bench.plan` since hrdis 0.2."""
+
+import warnings
+from typing import Any
+
+from . import plan
+
+#: Old names to new ones.
+MOVED = {"read": "read_plan", "PlanFile": "PlanFile"}
+
+
+def __getattr__(name: str) -> Any:
+    """Return a moved name, with a warning that shows its new place."""
+    if name not in MOVED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn(
+        f"hrdis.bench.planfile.{name} moves: from hrdis.bench.plan import {MOVED[name]}",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return getattr(plan, MOVED[name])
