@@ -13,7 +13,7 @@ Names are imported on first use, so that ``hrdis --help`` does not pay for torch
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from . import (
