@@ -85,7 +85,7 @@ for _name, (_cls, _paper) in SOLVERS.items():
 def preset(
     solver: str, keys: Sequence[str], prior: str = "", noise: float = 0.0, kind: str = "gaussian"
 ) -> tuple[str | None, Solver]:
-    """Return the row and the settings of `hrdis.presets.choose`: its name until hrdis 0.1.
+    """Return the row and the settings of `hrdis.presets.choose`: its name in hrdis 0.1.
 
     Args:
         solver: a name of `SOLVERS`.
