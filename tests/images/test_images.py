@@ -15,7 +15,7 @@ from hrdis.bench.plan import read_sized
 from hrdis.bench.report.gallery import Gallery
 from hrdis.bench.run.merge import pixels_of
 from hrdis.training import photographs
-from hrdis.web.form import to_paint_on
+from hrdis.web.form import editor_image
 
 
 def picture(path: Path, mode: str, size: tuple[int, int] = (23, 17)) -> Path:
@@ -539,7 +539,7 @@ def test_postscript_is_never_handed_to_a_program(
     readers = (
         images.read, photographs.read_image, images.read_mask, images.read_kernel,
         lambda p: read_sized(p, 0, 0),
-        to_paint_on, lambda p: Gallery(None, None)._encode(p, ""), pixels_of,
+        editor_image, lambda p: Gallery(None, None)._encode(p, ""), pixels_of,
         # type: ignore[arg-type]
     )  # fmt: skip
     for reader in readers:
