@@ -55,7 +55,7 @@ CALLS = {
     "seeds is [0, 1, 0.5]. Whole numbers are expected, one per image: seeds=range(3).": (
         lambda: hrdis.solve(SOLVER, PRIOR, PROBLEM, seeds=[0, 1, 0.5])
     ),
-    "rng is 3. A source of noise is expected: rng=hrdis.rng.Replay([...]).": (
+    "rng is of type int. A source of noise is expected: rng=hrdis.rng.Replay([...]).": (
         lambda: hrdis.solve(SOLVER, PRIOR, PROBLEM, rng=3)
     ),
     "times is 5. Network times in order are expected: times=[950, 900, ..., 0, -1].": (

@@ -5,10 +5,8 @@ from itertools import pairwise
 
 from .messages import shown, unknown
 from .presets import Choice
-from .priors import is_unet
 from .priors.base import Prior
 from .problem import Problem
-from .solvers import SOLVERS
 from .solvers.base import Solver, choose_for
 
 CALL = "hrdis.solve(solver, prior, problem, seeds=...)"
@@ -67,6 +65,8 @@ def by_name(name: str, prior: Prior, problem: Problem) -> Choice[Solver]:
         ValueError: for an unknown name.
         TypeError: if prior or problem is none.
     """
+    from .solvers import SOLVERS
+
     if name not in SOLVERS:
         raise ValueError(
             f"{unknown('solver', name, SOLVERS)} Or give settings of your own: "
@@ -90,6 +90,8 @@ def _loaded(prior: object) -> str:
         return f"hrdis.load_prior({prior!r})."
     if isinstance(prior, type) and issubclass(prior, Prior):
         return f"an object made from it, {prior.__name__}(...)."
+    from .priors import is_unet
+
     if is_unet(prior):
         return (
             "hrdis.priors.from_diffusers(unet, scheduler), with the scheduler it was trained with."
@@ -187,7 +189,9 @@ def check(solver: Solver, prior: Prior, problem: Problem) -> Problem:
 
 
 def able(problem: Problem) -> list[type[Solver]]:
-    """The solvers that can run on a problem at their defaults."""
+    """Return the solvers that can run on a problem at their defaults."""
+    from .solvers import SOLVERS
+
     fit = (cls for cls, _ in SOLVERS.values() if isinstance(problem.A, cls().needs()))
     return [cls for cls in fit if not (cls.noiseless and problem.sigma_y > 0)]
 

@@ -14,7 +14,6 @@ from .messages import level_outside, shown
 from .noise import Gaussian, Noise
 from .operators import hints
 from .operators.base import Function, Operator, Shape, as_operator, at_least_float32, find_adapter
-from .operators.deepinv import DeepinvNonlinear, DeepinvOperator
 from .rng import ImageRNG, Replay, noise_source
 
 
@@ -127,16 +126,10 @@ class Problem:
             )
         if made.shape == self.y.shape:
             return
-        # Each kind of operator is told its shape in another way.
-        named = "def image_shape(self, y_shape): return (y_shape[0], c, h, w)"
-        if isinstance(self.A, DeepinvOperator):
-            named = "Problem(y, hrdis.operators.from_deepinv(physics, (c, h, w)))"
-        elif isinstance(self.A, Function):
-            named = "Problem(y, hrdis.operators.Function(A, shape=(c, h, w)))"
         raise ValueError(
             f"y has shape {tuple(self.y.shape)}, but {type(self.A).__name__} gives "
             f"{tuple(made.shape)} for images of shape {shape}. Build both at once: problem = "
-            f"hrdis.measure(A, x, seeds=...), or name the image's shape: {named}."
+            f"hrdis.measure(A, x, seeds=...), or name the image's shape: {self.A.shape_hint}."
         )
 
     def _shape_of_images(self) -> Shape:
@@ -220,7 +213,7 @@ def measure(
         if noise is None:
             return Problem(y.clone(), operator, 0.0)
         draws = noise_source(seeds, rng, len(x), "measure")
-        if isinstance(operator, DeepinvNonlinear):
+        if operator.unit_range:
             noisy, sigma_y = _noisy_in_unit_range(y, noise, draws)
         else:
             noisy, sigma_y = noise.add(y, draws), noise.sigma_y

@@ -15,8 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .messages import shown
-
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
     """Return the generator named ``(seed, *names)``, freshly started.
@@ -168,7 +166,8 @@ def noise_source(
     if rng is not None and seeds is None:
         if not hasattr(rng, "randn_like"):
             raise TypeError(
-                f"rng is {shown(rng)}. A source of noise is expected: rng=hrdis.rng.Replay([...])."
+                f"rng is of type {type(rng).__name__}. A source of noise is expected: "
+                "rng=hrdis.rng.Replay([...])."
             )
         return rng
     if seeds is None or rng is not None:

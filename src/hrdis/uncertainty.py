@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .images import Picture, to_pil, to_unit
+from .images.base import Picture, to_pil, to_unit
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw
 
 from hrdis.web.app import serve
 from hrdis.web.form import Form
-from hrdis.web.jobs import FinishedJob, JobRunner
+from hrdis.web.jobs import JobRunner
+from hrdis.web.outcomes import FinishedJob
 
 QUICK = {"steps": 2}
 SLOW = {"steps": 900, "start": None}  # minutes

@@ -9,7 +9,8 @@ pytest.importorskip("gradio")
 import gradio
 
 from hrdis.web.events import EMPTY, explain, for_picture, line, restorer, stop_run
-from hrdis.web.jobs import JobRunner, ProgressFrame, Waiting
+from hrdis.web.jobs import JobRunner
+from hrdis.web.outcomes import ProgressFrame, Waiting
 
 from .conftest import SLOW, form
 

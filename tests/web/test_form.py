@@ -12,7 +12,8 @@ from hrdis.solvers import SOLVERS
 pytest.importorskip("gradio")
 from PIL import Image
 
-from hrdis.web.form import command, editor_image, options, solvers_for
+from hrdis.web.form import editor_image, solvers_for
+from hrdis.web.jobs import command, options
 from hrdis.web.labels import LABELS
 
 from .conftest import H, W, form, stroke

@@ -19,7 +19,8 @@ pytest.importorskip("gradio")
 from PIL import Image
 
 from hrdis.web.form import Form
-from hrdis.web.jobs import Cancelled, FinishedJob, JobRunner, ProgressFrame, Waiting
+from hrdis.web.jobs import JobRunner
+from hrdis.web.outcomes import Cancelled, FinishedJob, ProgressFrame, Waiting
 
 from .conftest import QUICK, SLOW, H, W, form, outcome
 

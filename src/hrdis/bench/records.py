@@ -15,8 +15,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from ..solvers import SOLVERS, Solver
-from ..solvers.base import settings
+from ..solvers.base import Solver, settings
 
 Row = dict[str, Any]
 
@@ -91,6 +90,9 @@ class RunTask:
 
     def method(self) -> Solver:
         """Return the solver with its settings."""
+        # Records are read where nothing is solved: reports do not wait for twenty solvers.
+        from ..solvers import SOLVERS
+
         return SOLVERS[self.solver][0](**self.settings)
 
     def draw_seed(self, name: str = "solve") -> int:

@@ -2,7 +2,6 @@
 and consistency models.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +13,7 @@ from ..priors.diffusers import Kind, prior_of
 from ..priors.small_unet import SmallUNet
 from .hub import check_pinned, folder_of
 from .unet import build_unet, check_size, load_weights, read_config
-from .weights import shards
-
-#: Names of a folder's weights, the best first; * is a variant, e.g. fp16 or ema. An index lists the
-#: files of weights that were split.
-WEIGHTS = (
-    "diffusion_pytorch_model.safetensors",
-    "diffusion_pytorch_model.safetensors.index.json",
-    "diffusion_pytorch_model.ema.safetensors",
-    "diffusion_pytorch_model.fp16.safetensors",
-    "diffusion_pytorch_model.safetensors.index.*.json",
-    "diffusion_pytorch_model.*.safetensors",
-    "model.safetensors",
-)
-
-#: The same as pickles, which torch's reader reads without running code.
-PICKLED = (
-    "diffusion_pytorch_model.bin",
-    "diffusion_pytorch_model.bin.index.json",
-    "diffusion_pytorch_model.ema.bin",
-    "diffusion_pytorch_model.fp16.bin",
-    "diffusion_pytorch_model.bin.index.*.json",
-    "diffusion_pytorch_model.*.bin",
-    "pytorch_model.bin",
-)
+from .weights import shards, weights_in
 
 
 def load_diffusers(
@@ -121,18 +97,3 @@ def parts(folder: Path) -> tuple[Path, Path]:
             return unet, place / "scheduler_config.json"
     expected = places[0] if places[0].is_dir() else places[1]
     return unet, expected / "scheduler_config.json"
-
-
-def weights_in(folder: Path, names: Sequence[str] = WEIGHTS + PICKLED) -> Path:
-    """Return the file with a network's weights: the first of the names that exists, an index where
-    they are split.
-    """
-    for name in names:
-        found = []
-        for file in sorted(folder.glob(name)):
-            if file.is_file() and "-of-" not in file.name:  # not one of the split files alone
-                found.append(file)
-        if found:
-            # A training may leave the raw weights beside their average, which is better.
-            return min(found, key=lambda file: "non_ema" in file.name)
-    return folder / WEIGHTS[0]

@@ -12,9 +12,8 @@ from ..priors.diffusers import schedule_of
 from ..priors.latent import LatentPrior
 from ..priors.networks import CONDITIONS
 from ..priors.unet import UNetPrior
-from .diffusers import WEIGHTS, weights_in
 from .unet import build_unet, load_weights, read_config
-from .weights import reading, shards
+from .weights import WEIGHTS, reading, shards, weights_in
 
 NETWORKS = ("UNet2DModel", "UNet2DConditionModel")
 AUTOENCODERS = ("AutoencoderKL", "VQModel", "AutoencoderTiny")

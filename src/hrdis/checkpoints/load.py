@@ -19,11 +19,11 @@ from ..presets import read as read_presets
 from ..priors.base import Prior
 from . import adm, ddpm
 from .cards import check_listed, find_card, resolve_card
-from .diffusers import load_consistency, load_diffusers, load_edm, parts, weights_in
+from .diffusers import load_consistency, load_diffusers, load_edm, parts
 from .hub import fetched
 from .latent import config_files, load_latent, weight_files
 from .unet import EMA_SETTINGS, read_config
-from .weights import shards
+from .weights import shards, weights_in
 
 #: Schemes that read a folder in diffusers' layout, or a model of the hub.
 FOLDERS = ("diffusers", "edm", "consistency")

@@ -6,7 +6,7 @@ import argparse
 import pickle
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,29 @@ from torch import Tensor
 
 from ..files import read_json
 from .layouts import Shape, network_in, network_names
+
+#: Names of a folder's weights, the best first; * is a variant, e.g. fp16 or ema. An index lists the
+#: files of weights that were split.
+WEIGHTS = (
+    "diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.safetensors.index.json",
+    "diffusion_pytorch_model.ema.safetensors",
+    "diffusion_pytorch_model.fp16.safetensors",
+    "diffusion_pytorch_model.safetensors.index.*.json",
+    "diffusion_pytorch_model.*.safetensors",
+    "model.safetensors",
+)
+
+#: The same as pickles, which torch's reader reads without running code.
+PICKLED = (
+    "diffusion_pytorch_model.bin",
+    "diffusion_pytorch_model.bin.index.json",
+    "diffusion_pytorch_model.ema.bin",
+    "diffusion_pytorch_model.fp16.bin",
+    "diffusion_pytorch_model.bin.index.*.json",
+    "diffusion_pytorch_model.*.bin",
+    "pytorch_model.bin",
+)
 
 
 def download_hint(url: str, size: str, licence: str, file: str | Path) -> str:
@@ -107,6 +130,21 @@ def shards(file: Path) -> list[Path]:
     raise ValueError(
         f"{file}: {fault}. All of them are expected beside it: fetch the folder again."
     )
+
+
+def weights_in(folder: Path, names: Sequence[str] = WEIGHTS + PICKLED) -> Path:
+    """Return the file with a network's weights: the first of the names that exists, an index where
+    they are split.
+    """
+    for name in names:
+        found = []
+        for file in sorted(folder.glob(name)):
+            if file.is_file() and "-of-" not in file.name:  # not one of the split files alone
+                found.append(file)
+        if found:
+            # A training may leave the raw weights beside their average, which is better.
+            return min(found, key=lambda file: "non_ema" in file.name)
+    return folder / WEIGHTS[0]
 
 
 def _all_shapes(file: Path) -> dict[str, Shape]:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..images import to_unit
+from ..images.base import to_unit
 
 #: Whether there is a fault. A restoration acts on "yes" alone.
 Answer = Literal["yes", "no", "unsure"]

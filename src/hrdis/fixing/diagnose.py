@@ -23,7 +23,7 @@ from ..diagnosis import (
     find_specks,
 )
 from ..diagnosis.noise import ACT as LEAST_NOISE
-from ..priors import Prior
+from ..priors.base import Prior
 from .network import agreed_level, implied_level, middling
 
 

@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..priors import Prior
+from ..priors.base import Prior
 from ..rng import stream
 
 PROBE = 0.1  # length of the step that measures a divergence, in units of the noise

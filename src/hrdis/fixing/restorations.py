@@ -16,7 +16,7 @@ from ..diagnosis.base import cosines
 from ..driver import solve
 from ..operators import Blur, Inpainting, SuperResolution
 from ..presets import choose
-from ..priors import Prior
+from ..priors.base import Prior
 from ..problem import Problem
 from ..solvers import DDNM, DiffPIR
 from ..tasks import TASKS

@@ -8,12 +8,12 @@ kernels, training and benchmarks.
 """
 
 from ..files import write_atomically as write_atomically
-from .base import Picture, from_unit, to_unit, without_hidden
+from .base import Picture, from_unit, to_pil, to_unit, without_hidden
 from .masks import read_kernel, read_mask, read_palette_mask
 from .notes import upright
 from .opening import FORMATS, MAX_PIXELS, decode, open_image
 from .reading import KINDS, from_pil, load, read, read_numbers
-from .writing import LONGEST, SUFFIXES, check_folder, check_output, save, to_pil, write, write_pil
+from .writing import LONGEST, SUFFIXES, check_folder, check_output, save, write, write_pil
 
 __all__ = [
     "FORMATS", "KINDS", "LONGEST", "MAX_PIXELS", "SUFFIXES", "Picture", "check_folder",

@@ -1,9 +1,13 @@
 """Pictures inside the package: a tensor in [-1, 1], with what a file needs beside the colours."""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,22 @@ class Picture:
         return replace(
             self, x=from_unit(to_unit(self.x) * self.alpha + (1 - self.alpha)), alpha=None
         )
+
+
+def to_pil(picture: Picture) -> "Image.Image":
+    """Convert a picture to one of Pillow's images, clamped and rounded to its bits."""
+    import numpy as np
+    from PIL import Image
+
+    x = to_unit(picture.x[0].detach().float().cpu())
+    if (
+        picture.bits == 16 and len(x) == 1 and picture.alpha is None
+    ):  # `write` has seen to it that the file can
+        return Image.fromarray((x[0].double() * picture.white).round().numpy().astype(np.uint16))
+    if picture.alpha is not None:
+        x = torch.cat([x, picture.alpha[None]])
+    pixels = (x * 255).round().byte().permute(1, 2, 0).numpy()
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
 def to_unit(x: Tensor) -> Tensor:

@@ -6,12 +6,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from ..files import write_atomically
-from .base import Picture, to_unit
+from .base import Picture, to_pil
 from .notes import MALFORMED, with_resolution
 
 if TYPE_CHECKING:
@@ -132,21 +130,6 @@ def save(path: str | Path, x: Tensor) -> None:
         )
     check_output(path)
     write(path, Picture(x.detach().reshape(1, *x.shape[-3:])))
-
-
-def to_pil(picture: Picture) -> "Image.Image":
-    """Convert a picture to one of Pillow's images, clamped and rounded to its bits."""
-    from PIL import Image
-
-    x = to_unit(picture.x[0].detach().float().cpu())
-    if (
-        picture.bits == 16 and len(x) == 1 and picture.alpha is None
-    ):  # `write` has seen to it that the file can
-        return Image.fromarray((x[0].double() * picture.white).round().numpy().astype(np.uint16))
-    if picture.alpha is not None:
-        x = torch.cat([x, picture.alpha[None]])
-    pixels = (x * 255).round().byte().permute(1, 2, 0).numpy()
-    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
 def write_pil(path: str | Path, image: "Image.Image") -> None:

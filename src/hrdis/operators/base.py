@@ -41,6 +41,11 @@ class Operator(nn.Module, ABC):
     #: Families of presets whose settings suit it, the most specific first; by default those for a
     #: coarser image.
     families: tuple[str, ...] = ("sr4",)
+    #: True if A takes its image to [0, 1] first, so that y and its noise are in units of that
+    #: range.
+    unit_range: bool = False
+    #: The Python that tells this kind of operator the shape of its images, for messages.
+    shape_hint: ClassVar[str] = "def image_shape(self, y_shape): return (y_shape[0], c, h, w)"
 
     def __call__(self, x: Tensor) -> Tensor:
         if not isinstance(x, Tensor) or not (x.is_floating_point() or x.is_complex()):
@@ -250,6 +255,8 @@ class Function(Operator):
         >>> A(torch.ones(1, 3, 8, 8)).max()
         tensor(0.2000)
     """
+
+    shape_hint = "Problem(y, hrdis.operators.Function(A, shape=(c, h, w)))"
 
     def __init__(
         self,

@@ -92,6 +92,8 @@ def from_deepinv(physics: Any, shape: tuple[int, int, int]) -> "DeepinvOperator"
 class DeepinvOperator(Operator):
     """Base of the adapters for deepinv operators: images in [-1, 1], measurements of that range."""
 
+    shape_hint = "Problem(y, hrdis.operators.from_deepinv(physics, (c, h, w)))"
+
     def __init__(self, physics: Any, shape: Shape):
         super().__init__()
         self.physics, self.shape = physics, tuple(shape)
@@ -132,6 +134,8 @@ class DeepinvOperator(Operator):
 
 class DeepinvNonlinear(DeepinvOperator):
     """The operator x -> A((x + 1) / 2); y and sigma are deepinv's own."""
+
+    unit_range = True
 
     def forward(self, x: Tensor) -> Tensor:
         return self.physics.A((x + 1) / 2)

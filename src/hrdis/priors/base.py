@@ -5,15 +5,17 @@ another one.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from copy import copy
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
-from ..operators.base import Shape
-from ..presets import Presets
-from ..problem import Problem
 from ..schedule import Schedule
+
+if TYPE_CHECKING:
+    from ..operators.base import Shape
+    from ..presets import Presets
+    from ..problem import Problem
 
 
 class _Estimates(NamedTuple):
@@ -85,7 +87,7 @@ class Prior(nn.Module, ABC):
     latent: bool = False
     classes: int | None = None
     label: int | None = None
-    presets: Presets | None = None
+    presets: "Presets | None" = None
 
     def __repr__(self) -> str:
         """Describe the prior in one line, without its layers (``print(prior.network)``)."""
@@ -113,11 +115,11 @@ class Prior(nn.Module, ABC):
             (x0_hat, eps), of the shape, dtype and device of x_t; nothing is clipped.
         """
 
-    def pull(self, problem: Problem) -> Problem:
+    def pull(self, problem: "Problem") -> "Problem":
         """Return the problem in the space that the prior models; by default the problem itself."""
         return problem
 
-    def picture(self, x: Tensor, shape: Shape) -> Tensor:
+    def picture(self, x: Tensor, shape: "Shape") -> Tensor:
         """Convert x from the prior's space to images of shape (b, c, h, w); by default x itself."""
         return x
 
@@ -181,10 +183,10 @@ class WrappedPrior(Prior):
         self.latent, self.presets = prior.latent, prior.presets
         self.classes, self.label = prior.classes, prior.label
 
-    def pull(self, problem: Problem) -> Problem:
+    def pull(self, problem: "Problem") -> "Problem":
         return self.prior.pull(problem)
 
-    def picture(self, x: Tensor, shape: Shape) -> Tensor:
+    def picture(self, x: Tensor, shape: "Shape") -> Tensor:
         return self.prior.picture(x, shape)
 
     def labelled(self, label: int | None) -> Self:

@@ -8,7 +8,7 @@ writes beside them.
 import json
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,8 +17,10 @@ from ..messages import level_outside
 from ..operators import Operator
 from ..tasks import Task
 from . import plugin
-from .inputs import Inputs, check_pixels
-from .options import Options
+from .options import Options, check_pixels
+
+if TYPE_CHECKING:
+    from .inputs import Inputs
 
 #: Errors of an operator that is asked for a shape of other axes or sides.
 REFUSALS = (IndexError, TypeError, ValueError, RuntimeError)
@@ -43,7 +45,7 @@ def check_array(options: Options, given: Any) -> None:
 
 
 def operator_of_measurement(
-    options: Options, inputs: Inputs, task: Task, y: Tensor
+    options: Options, inputs: "Inputs", task: Task, y: Tensor
 ) -> tuple[Operator, int]:
     """Return the operator of a task that measured y, and the seed it was drawn from.
 

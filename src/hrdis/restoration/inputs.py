@@ -16,11 +16,11 @@ from ..noise import Gaussian
 from ..operators import Blur, Colorization, Inpainting, NonlinearBlur, Operator
 from ..operators.base import as_operator
 from ..operators.deepinv import DeepinvOperator
-from ..priors import Prior
+from ..priors.base import Prior
 from ..problem import Problem
 from ..tasks import Task
 from . import plugin
-from .options import Options
+from .options import Options, check_pixels
 
 
 @dataclass(frozen=True)
@@ -299,16 +299,6 @@ def _own_operator(options: Options, inputs: Inputs, shape: tuple[int, int, int])
     if inputs.operator is None:
         return plugin.load(options.operator, shape)
     return as_operator(inputs.operator, shape)
-
-
-def check_pixels(options: Options, h: int, w: int) -> None:
-    """Raise if a restored picture is larger than pictures may be."""
-    if h * w > images.MAX_PIXELS:
-        raise ValueError(
-            f"Restored, {options.image} has {h * w / 1e6:.0f} megapixels. At most "
-            f"{images.MAX_PIXELS // 1_000_000} are expected. Crop it, or use a smaller scale: "
-            "--task sr2"
-        )
 
 
 def fit_channels(y: Tensor, prior: Prior, is_picture: bool) -> Tensor:

@@ -22,14 +22,13 @@ from ..operators import Inpainting, SuperResolution
 from ..presets import Choice
 from ..priors import Prior, Tiled
 from ..problem import Problem
-from ..solvers import Solver
-from ..solvers.base import Step
+from ..solvers.base import Solver, Step
 from ..tasks import TASKS
 from . import arrays, outputs, plugin
 from . import inputs as given
 from .ends import AT_ENDS, keep_ends
 from .inputs import Inputs
-from .options import FileOptions, Options
+from .options import FileOptions, Options, check_pixels
 from .result import Restoration
 
 
@@ -227,7 +226,7 @@ def prepare(
     elif task is not None:
         assert picture is not None
         h, w = y.shape[-2] * task.scale, y.shape[-1] * task.scale
-        given.check_pixels(options, h, w)
+        check_pixels(options, h, w)
         _check_size(options, h, w)
         operator = given.operator_of_task(options, inputs, task, y.shape[-2], y.shape[-1])
         if isinstance(operator, Inpainting):

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from .. import images
 from ..devices import Precision
 
 
@@ -82,3 +83,13 @@ class FileOptions(Options):
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Where the restored picture goes; the suffix chooses the format."""
+
+
+def check_pixels(options: Options, h: int, w: int) -> None:
+    """Raise if a restored picture is larger than pictures may be."""
+    if h * w > images.MAX_PIXELS:
+        raise ValueError(
+            f"Restored, {options.image} has {h * w / 1e6:.0f} megapixels. At most "
+            f"{images.MAX_PIXELS // 1_000_000} are expected. Crop it, or use a smaller scale: "
+            "--task sr2"
+        )

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import images
+from ..files import write_atomically
 from ..operators import Function, Operator, from_deepinv
 from ..operators.deepinv import is_physics
 
@@ -227,7 +227,7 @@ def write_array(path: Path, y: Tensor) -> None:
     """Write a measurement as .npy, whole or not at all."""
     import numpy as np
 
-    images.write_atomically(path, lambda file: np.save(file, y.detach().cpu().numpy()))
+    write_atomically(path, lambda file: np.save(file, y.detach().cpu().numpy()))
 
 
 def is_picture(y: Tensor) -> bool:

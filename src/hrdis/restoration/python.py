@@ -13,7 +13,7 @@ from ..devices import Precision, pick_device
 from ..messages import for_python, unknown
 from ..operators import Operator
 from ..presets import choose
-from ..priors import Prior
+from ..priors.base import Prior
 from ..solvers import SOLVERS, Solver
 from ..solvers.base import Step
 from ..tasks import TASKS

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .. import images, uncertainty
-from ..solvers import Solver
+from ..solvers.base import Solver
 from . import outputs
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from functools import wraps
 from inspect import Parameter, Signature
 from itertools import pairwise
 from typing import (
+    TYPE_CHECKING,
     Annotated,
     Any,
     ClassVar,
@@ -26,9 +27,11 @@ from torch import Tensor
 from ..operators.base import BlindOperator, LinearOperator, Operator
 from ..presets import Choice, choose
 from ..priors.base import Prediction, Prior
-from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule
+
+if TYPE_CHECKING:
+    from ..problem import Problem
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Solver")
@@ -176,7 +179,7 @@ class Solver(ABC):
     reference: ClassVar[str] = ""
 
     @classmethod
-    def preset(cls, problem: Problem, prior: Prior) -> Self:
+    def preset(cls, problem: "Problem", prior: Prior) -> Self:
         """Return the settings that fit a problem and a prior, to use or to change.
 
         `hrdis.presets.choose` finds them by the operator's ``families``, the noise level and the
@@ -214,11 +217,13 @@ class Solver(ABC):
         return self.requires
 
     @abstractmethod
-    def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
+    def run(
+        self, prior: Prior, problem: "Problem", times: list[int], rng: ImageRNG | Replay
+    ) -> Run:
         """Yield a `Step` per network time and return the images."""
 
 
-def choose_for(cls: type[S], problem: Problem, prior: Prior) -> Choice[S]:
+def choose_for(cls: type[S], problem: "Problem", prior: Prior) -> Choice[S]:
     """Return the settings of a solver that fit a problem and a prior, and why."""
     level = problem.sigma_y / 2  # sigma_y is for images in [-1, 1], levels of noise for [0, 1]
     return choose(cls, problem.A.families, level, tuned=prior.presets)
@@ -238,7 +243,7 @@ class Sampler(Solver):
     def times(self, schedule: Schedule) -> list[int]:
         return schedule.uniform(self.steps, self.start)
 
-    def first(self, problem: Problem, q: Schedule, t: int, z: Tensor) -> Tensor:
+    def first(self, problem: "Problem", q: Schedule, t: int, z: Tensor) -> Tensor:
         """Return x_T: noise z, or the smooth picture diffused to t if ``start`` is given."""
         return z if self.start is None else q.diffuse(problem.A.smooth(problem.y), t, z)
 

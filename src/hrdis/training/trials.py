@@ -13,9 +13,9 @@ from torch import Tensor
 
 from ..driver import solve
 from ..metrics import psnr, ssim
-from ..priors import Prior
+from ..priors.base import Prior
 from ..problem import Problem
-from ..solvers import Solver
+from ..solvers.base import Solver
 
 BATCH = 16  # crops per network call
 

@@ -25,7 +25,7 @@ from .. import images, presets
 from ..checkpoints import load_prior, weights_sha256
 from ..noise import Gaussian
 from ..presets import Presets, Row, choose
-from ..priors import Prior
+from ..priors.base import Prior
 from ..problem import measure
 from ..rng import stream
 from ..solvers import SOLVERS, Solver

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import torch
@@ -17,8 +17,11 @@ from ..messages import for_page
 from ..tasks import TASKS
 from .examples import example
 from .form import Form, editor_image, solvers_for
-from .jobs import Cancelled, FinishedJob, JobRunner, ProgressFrame, Waiting
 from .labels import LABELS
+from .outcomes import Cancelled, FinishedJob, ProgressFrame, Waiting
+
+if TYPE_CHECKING:
+    from .jobs import JobRunner
 
 START = "Choose a picture, say what is wrong with it, and press Restore."
 STOPPED = "Stopped. Nothing was kept."
@@ -135,7 +138,7 @@ def _class_number(text: str | None) -> int | None:
 # ---- the button ---------------------------------------------------------------------------------
 
 
-def restorer(runner: JobRunner) -> Any:
+def restorer(runner: "JobRunner") -> Any:
     """Return the handler of the Restore button.
 
     The names of its arguments are those of the page's API; it yields status, picture so far,

@@ -1,7 +1,5 @@
-"""The page's form, and the options of a restoration that follow from it."""
+"""The page's form, the settings that follow from it, and the solvers it can offer."""
 
-import shlex
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +12,6 @@ from ..arguments import able
 from ..checkpoints import presets_of
 from ..presets import Choice, choose
 from ..problem import Problem
-from ..restoration import FileOptions
 from ..solvers import SOLVERS, Solver
 from ..tasks import TASKS
 
@@ -67,74 +64,6 @@ class Form:
         return replace(self.choice.settings, **self.changed)  # type: ignore[type-var]
 
 
-def options(form: Form, folder: Path, device: str, precision: Any) -> FileOptions:
-    """Return the options of a restoration, and copy its files to a folder of its own.
-
-    Raises:
-        ValueError: if something is missing that the page asks for.
-    """
-    if form.picture is None:
-        raise ValueError("There is no picture yet. Drop one into the first box, or try an example.")
-    task = TASKS[form.task]
-    picture = _copy_into(folder, form.picture)
-    common = FileOptions(
-        image=picture,
-        output=folder / f"{picture.stem}-restored.png",
-        task=form.task,
-        noise=form.noise,
-        solver=form.solver or task.solver,
-        prior=form.prior,
-        label=form.label,
-        samples=form.samples,
-        seed=form.seed,
-        device=device,
-        precision=precision,
-    )
-    if task.kernel:
-        if form.kernel is None:
-            raise ValueError(
-                "This task needs the kernel of the blur: an array (.npy) or a small picture of it."
-            )
-        return replace(common, kernel=_copy_into(folder, form.kernel, "kernel"))
-    if not task.mask:
-        return common
-    if form.hole == "alpha":
-        return replace(common, hole="alpha")
-    if form.hole != "painted":
-        if form.mask is None:
-            raise ValueError(
-                "There is no mask yet. Choose its file, or paint over the damage instead."
-            )
-        return replace(common, mask=_copy_into(folder, form.mask, "mask"), hole=form.hole)  # type: ignore[arg-type]
-    mask = folder / f"{picture.stem}-mask.png"
-    images.write_pil(mask, _mask_of(form.painted, images.read(picture).size))
-    return replace(common, mask=mask)
-
-
-def _copy_into(folder: Path, file: Path, kind: str = "picture") -> Path:
-    """Copy a file to a folder under a name that is free there and no option of the command."""
-    name = file.name
-    # A mask may have the name of the picture, and a name may begin as an option does.
-    if name.startswith("-") or (folder / name).exists():
-        name = f"{kind}-{name}"
-    return Path(shutil.copyfile(file, folder / name))
-
-
-def _mask_of(painted: "Image.Image | None", size: tuple[int, int]) -> "Image.Image":
-    """Return a mask of size (height, width), white where the brush was."""
-    from PIL import Image
-
-    alpha = None if painted is None else painted.convert("RGBA").getchannel("A")
-    if alpha is None or alpha.getextrema()[1] == 0:
-        raise ValueError(
-            "Nothing is painted yet. Paint over the damage, or choose a mask from a file."
-        )
-    holes = alpha.point([0] + [255] * 255)
-    h, w = size
-    # Nearest neighbour: a mask has no grey.
-    return holes if holes.size == (w, h) else holes.resize((w, h), Image.Resampling.NEAREST)
-
-
 def editor_image(picture: Path) -> "Image.Image":
     """Return a picture to paint on: upright, 8 bits, at most `EDITED` pixels a side."""
     shown = images.to_pil(replace(images.read(picture).on_white(), bits=8)).convert("RGB")
@@ -155,23 +84,3 @@ def solvers_for(task: str, noise: float) -> list[str]:
         if cls in fit and name != known.solver:
             names.append(name)
     return names
-
-
-def command(form: Form, given: FileOptions) -> str:
-    """Return the line for a shell that does the same restoration."""
-    line: list[Any] = ["hrdis", "restore", given.image.name, "--task", given.task]
-    usual = FileOptions(image=given.image, output=given.output, solver=TASKS[given.task].solver)
-    for name in ("mask", "hole", "kernel", "noise", "solver", "prior", "label", "samples", "seed"):
-        value = getattr(given, name)
-        if value != getattr(usual, name):
-            line += [f"--{name}", value.name if isinstance(value, Path) else value]
-    for name, value in form.changed.items():
-        flag = name.replace("_", "-")
-        if value is True:
-            line.append(f"--{flag}")
-        elif value is False:
-            line.append(f"--no-{flag}")
-        else:
-            line += [f"--{flag}", value]
-    line += ["-o", given.output.name]
-    return shlex.join(str(word) for word in line)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import tempfile
 import threading
@@ -19,10 +20,12 @@ from torch import Tensor
 from .. import images
 from ..checkpoints import identity, load_prior
 from ..messages import for_page
-from ..priors import Prior
+from ..priors.base import Prior
 from ..restoration import FileOptions, Job, Restoration, prepare
-from .form import Form, command, options
+from ..tasks import TASKS
+from .form import Form
 from .limits import Limits
+from .outcomes import Cancelled, FinishedJob, ProgressFrame, Waiting
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -30,49 +33,6 @@ if TYPE_CHECKING:
 EVERY = 0.3  # seconds between two pictures of a run
 PATIENCE = 0.5  # seconds after which a watcher looks again whether its turn has come
 SIDE_RUNNING, SIDE_DONE = 640, 2048  # longest side of what is shown, in pixels
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A restoration whose turn has not come: the number of those before it."""
-
-    before: int
-
-
-@dataclass(frozen=True)
-class ProgressFrame:
-    """A moment of a run: steps done of all, seconds left, and the picture so far."""
-
-    done: int
-    total: int
-    left: float
-    picture: "Image.Image"
-
-
-@dataclass(frozen=True)
-class FinishedJob:
-    """The outcome of a run, whose files exist until the next value is asked for.
-
-    Args:
-        given: the damaged picture at the size of the restored one.
-        first: the first restoration, to compare with it.
-        gallery: files of the samples, their mean and their deviation, with titles; empty for one
-            sample.
-        files: all files to download, the record among them.
-        command: the same restoration as a line for a shell.
-        summary: its cost, and warnings about the files.
-    """
-
-    given: "Image.Image"
-    first: "Image.Image"
-    gallery: list[tuple[Path, str]]
-    files: list[Path]
-    command: str
-    summary: str
-
-
-class Cancelled(Exception):
-    """Raised inside a run that nobody watches any more."""
 
 
 @dataclass(eq=False)
@@ -299,3 +259,94 @@ def _to_download(options: FileOptions) -> list[Path]:
             written = path.stem.startswith(options.output.stem)
             files.append((not written, len(path.name), path.name, path))
     return [path for *_, path in sorted(files)]
+
+
+# ---- from the form to a restoration --------------------------------------------------------------
+
+
+def options(form: Form, folder: Path, device: str, precision: Any) -> FileOptions:
+    """Return the options of a restoration, and copy its files to a folder of its own.
+
+    Raises:
+        ValueError: if something is missing that the page asks for.
+    """
+    if form.picture is None:
+        raise ValueError("There is no picture yet. Drop one into the first box, or try an example.")
+    task = TASKS[form.task]
+    picture = _copy_into(folder, form.picture)
+    common = FileOptions(
+        image=picture,
+        output=folder / f"{picture.stem}-restored.png",
+        task=form.task,
+        noise=form.noise,
+        solver=form.solver or task.solver,
+        prior=form.prior,
+        label=form.label,
+        samples=form.samples,
+        seed=form.seed,
+        device=device,
+        precision=precision,
+    )
+    if task.kernel:
+        if form.kernel is None:
+            raise ValueError(
+                "This task needs the kernel of the blur: an array (.npy) or a small picture of it."
+            )
+        return replace(common, kernel=_copy_into(folder, form.kernel, "kernel"))
+    if not task.mask:
+        return common
+    if form.hole == "alpha":
+        return replace(common, hole="alpha")
+    if form.hole != "painted":
+        if form.mask is None:
+            raise ValueError(
+                "There is no mask yet. Choose its file, or paint over the damage instead."
+            )
+        return replace(common, mask=_copy_into(folder, form.mask, "mask"), hole=form.hole)  # type: ignore[arg-type]
+    mask = folder / f"{picture.stem}-mask.png"
+    images.write_pil(mask, _mask_of(form.painted, images.read(picture).size))
+    return replace(common, mask=mask)
+
+
+def _copy_into(folder: Path, file: Path, kind: str = "picture") -> Path:
+    """Copy a file to a folder under a name that is free there and no option of the command."""
+    name = file.name
+    # A mask may have the name of the picture, and a name may begin as an option does.
+    if name.startswith("-") or (folder / name).exists():
+        name = f"{kind}-{name}"
+    return Path(shutil.copyfile(file, folder / name))
+
+
+def _mask_of(painted: "Image.Image | None", size: tuple[int, int]) -> "Image.Image":
+    """Return a mask of size (height, width), white where the brush was."""
+    from PIL import Image
+
+    alpha = None if painted is None else painted.convert("RGBA").getchannel("A")
+    if alpha is None or alpha.getextrema()[1] == 0:
+        raise ValueError(
+            "Nothing is painted yet. Paint over the damage, or choose a mask from a file."
+        )
+    holes = alpha.point([0] + [255] * 255)
+    h, w = size
+    # Nearest neighbour: a mask has no grey.
+    return holes if holes.size == (w, h) else holes.resize((w, h), Image.Resampling.NEAREST)
+
+
+def command(form: Form, given: FileOptions) -> str:
+    """Return the line for a shell that does the same restoration."""
+    line: list[Any] = ["hrdis", "restore", given.image.name, "--task", given.task]
+    usual = FileOptions(image=given.image, output=given.output, solver=TASKS[given.task].solver)
+    for name in ("mask", "hole", "kernel", "noise", "solver", "prior", "label", "samples", "seed"):
+        value = getattr(given, name)
+        if value != getattr(usual, name):
+            line += [f"--{name}", value.name if isinstance(value, Path) else value]
+    for name, value in form.changed.items():
+        flag = name.replace("_", "-")
+        if value is True:
+            line.append(f"--{flag}")
+        elif value is False:
+            line.append(f"--no-{flag}")
+        else:
+            line += [f"--{flag}", value]
+    line += ["-o", given.output.name]
+    return shlex.join(str(word) for word in line)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ...arguments import check
 from ...priors.base import Prior
-from ...solvers import Solver
+from ...solvers.base import Solver
 from ..paper import Column, Method
 from ..records import RunTask, settings_of
 from .problems import NONLINEAR_BLUR, ProblemMaker

@@ -8,7 +8,7 @@ from typing import Any
 from ...checkpoints import identity, is_trained_here, load_prior, scheme_of, weights_sha256
 from ...devices import DTYPES, pick_device
 from ...messages import unknown
-from ...priors import Prior
+from ...priors.base import Prior
 from ...solvers import SOLVERS
 from ...tasks import TASKS
 from ..paper import PaperTable

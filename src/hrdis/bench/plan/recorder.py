@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from ...priors.base import Prior
-from ...solvers import Solver, Step
+from ...solvers.base import Solver, Step
 
 
 class StepRecorder:

@@ -20,10 +20,10 @@ from ...checkpoints import load_prior
 from ...devices import DTYPES
 from ...driver import Result, solve
 from ...operators import PhaseRetrieval
-from ...priors import Prior
+from ...priors.base import Prior
 from ...problem import Problem
 from ...restarts import residual
-from ...solvers import Solver
+from ...solvers.base import Solver
 from ..records import Row, RunInterrupted, RunTask, Unit
 from .pictures import file_sha256, match_channels, read_sized
 from .problems import ProblemMaker
