@@ -239,6 +239,8 @@ def _iterate(
     theta: Mapping[str, Tensor] = {}
     finiteness = _Finiteness(problem)
     kind = problem.y.device.type
+    if isinstance(source, ImageRNG):
+        source.expect(solver.draws(times))
     run = solver.run(counted, problem.at_least_float32(), times, source)
     _check_run(solver, "returned", run, Generator)
     while True:

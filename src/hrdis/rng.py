@@ -9,11 +9,16 @@ float32 run.
 """
 
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+#: Numbers that are drawn ahead at a time, over the whole batch: 64 MB.
+PIECE = 2**24
 
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
@@ -38,6 +43,10 @@ class ImageRNG:
         device: ``"cpu"`` (the default) gives the same numbers for every device. Another device
             draws there, faster and with other numbers: an opt-out to be recorded with the result.
 
+    Every upload to an accelerator makes the host wait. A source that was told how many draws to
+    `expect` therefore draws ahead for a batch on another device: the first draw alone, then the
+    rest in pieces of 64 MB at most. The numbers are the same, since each stream is read in order.
+
     Example:
         >>> ImageRNG([0, 1], "doc").randn((3, 8, 8)).shape
         torch.Size([2, 3, 8, 8])
@@ -47,11 +56,23 @@ class ImageRNG:
         self.seeds = tuple(int(seed) for seed in seeds)
         self.device = torch.device(device)
         self._streams = [stream(seed, name) for seed in self.seeds]
+        self._expected = self._made = 0  # draws of the run: in all, and so far
+        self._ahead: Tensor | None = None  # (b, n) numbers of the streams, on the batch's device
+        self._taken = 0  # how many of them were handed out
+        self._before: list[Any] = []  # states of the streams from which they can be drawn again
         if self.device.type != "cpu":
             self._generators = [
                 torch.Generator(self.device).manual_seed(int(s.integers(2**63)))
                 for s in self._streams
             ]
+
+    def expect(self, draws: int) -> None:
+        """Allow drawing ahead for a run that will make about so many draws of one shape.
+
+        A run that makes more gets pieces as long as all it has used; one that makes a single draw
+        costs no other.
+        """
+        self._expected, self._made = draws, 0
 
     def randn(self, shape: Sequence[int], like: Tensor | None = None) -> Tensor:
         """Draw N(0, 1) of shape ``(b, *shape)``, with dtype and device of ``like`` if it is
@@ -59,16 +80,58 @@ class ImageRNG:
         """
         shape = tuple(shape)
         self._check(like)
-        if self.device.type == "cpu":
-            draws = np.empty((len(self.seeds), *shape), dtype=np.float32)
-            for i, images_stream in enumerate(self._streams):
-                images_stream.standard_normal(dtype=np.float32, out=draws[i : i + 1])
-            z = torch.from_numpy(draws)
-        else:
+        if self.device.type != "cpu":
             z = torch.stack(
                 [torch.randn(shape, generator=g, device=self.device) for g in self._generators]
             )
+            return z if like is None else z.to(like)
+        if like is not None and like.device.type != "cpu" and self._expected:
+            return self._from_ahead(shape, like)
+        self._rewind()
+        z = torch.from_numpy(self._normal(math.prod(shape))).reshape(-1, *shape)
         return z if like is None else z.to(like)
+
+    def _normal(self, numbers: int) -> np.ndarray:
+        """Draw (b, numbers) from the streams."""
+        draws = np.empty((len(self.seeds), numbers), dtype=np.float32)
+        for i, images_stream in enumerate(self._streams):
+            images_stream.standard_normal(dtype=np.float32, out=draws[i])
+        return draws
+
+    def _from_ahead(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """Hand out a draw of the piece that lies on the device of ``like``."""
+        numbers = math.prod(shape)
+        if self._ahead is not None and self._ahead.device != like.device:
+            self._rewind()
+        self._made += 1
+        left = 0 if self._ahead is None else self._ahead.shape[1] - self._taken
+        if left < numbers:
+            self._rewind()  # a remainder, where draws differ in shape, is drawn anew
+            draws = 1
+            if 1 < self._made <= self._expected:
+                draws = self._expected - self._made + 1
+            elif self._made > self._expected:
+                draws = self._made - 1
+            affordable = PIECE // max(1, len(self.seeds) * numbers)
+            self._before = [s.bit_generator.state for s in self._streams]
+            piece = self._normal(max(1, min(draws, affordable)) * numbers)
+            self._ahead = torch.from_numpy(piece).to(like.device)
+        assert self._ahead is not None
+        z = self._ahead[:, self._taken : self._taken + numbers]
+        self._taken += numbers
+        # A clone: what the solver writes into must be laid out as any other tensor, and must not
+        # keep the whole piece.
+        return z.clone(memory_format=torch.contiguous_format).reshape(-1, *shape).to(like)
+
+    def _rewind(self) -> None:
+        """Forget what was drawn ahead and not handed out; the streams go on from there."""
+        if self._ahead is None:
+            return
+        if self._taken < self._ahead.shape[1]:
+            for images_stream, state in zip(self._streams, self._before, strict=True):
+                images_stream.bit_generator.state = state
+            self._normal(self._taken)
+        self._ahead, self._taken = None, 0
 
     def randn_like(self, x: Tensor) -> Tensor:
         """Draw N(0, 1) of the shape, dtype and device of ``x``, whose first axis is the image."""
@@ -82,6 +145,11 @@ class ImageRNG:
         not every device knows float64. A source that draws on another device leaves them there.
         """
         self._check(like)
+        if self._ahead is not None:
+            # Uniform numbers come between the normal ones of the same stream: whoever asks for
+            # both cannot have the normal ones ahead.
+            self._rewind()
+            self._expected = 0
         if self.device.type == "cpu":
             return torch.stack([torch.from_numpy(s.random(tuple(shape))) for s in self._streams])
         where = self.device

@@ -343,6 +343,36 @@ def as_operator(A: Any, shape: tuple[int, int, int] | None = None) -> Operator:
     return Function(A, shape)
 
 
+# ---- constants ----------------------------------------------------------------------------------
+
+
+class Copies:
+    """A constant with its copies for other devices and dtypes, each made when first asked for.
+
+    For matrices that are made on the CPU in float64, which not every device knows: sent with every
+    product, they would make the host wait for an accelerator each time.
+    """
+
+    def __init__(self, value: Tensor):
+        self.value = value
+        self._made: dict[tuple[torch.device, torch.dtype], Tensor] = {}
+
+    def like(self, x: Tensor) -> Tensor:
+        """Return the constant on the device, and with the dtype, of x."""
+        found = self._made.get((x.device, x.dtype))
+        if found is None:
+            with torch.inference_mode(False):  # kept for later callers, who may want a gradient
+                found = self._made[x.device, x.dtype] = self.value.to(x)
+        return found
+
+    def on(self, device: torch.device) -> Tensor:
+        """Return the constant on a device, with its own dtype."""
+        return self.like(self.value.new_empty(0, device=device))
+
+    def __reduce__(self) -> tuple[type["Copies"], tuple[Tensor]]:
+        return Copies, (self.value,)  # another process may not have these devices
+
+
 # ---- numbers ------------------------------------------------------------------------------------
 
 

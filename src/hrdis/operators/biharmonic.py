@@ -50,36 +50,39 @@ def biharmonic(y: Tensor, mask: Tensor, steps: int = 100, affordable: float = AF
 
 def _fill_image(y: Tensor, mask: Tensor, steps: int, affordable: float) -> Iterator[Tensor]:
     """Fill one image (c, h, w): its channels at once where they share a mask."""
-    shared = bool((mask == mask[:1]).all())
+    on_host = mask.cpu()  # read once, of an accelerator
+    shared = bool((on_host == on_host[:1]).all())
     for channels in [slice(None)] if shared else [slice(k, k + 1) for k in range(len(y))]:
-        yield _fill(mask[channels] * y[channels], mask[channels][0], steps, affordable)
+        seen, its_hole = mask[channels], on_host[channels][0] == 0
+        yield _fill(seen * y[channels], seen[0], its_hole, steps, affordable)
 
 
-def _fill(y: Tensor, mask: Tensor, steps: int, affordable: float) -> Tensor:
-    """Fill the channels (c, h, w) of one mask (h, w)."""
-    hole = mask == 0
+def _fill(y: Tensor, mask: Tensor, hole: Tensor, steps: int, affordable: float) -> Tensor:
+    """Fill the channels (c, h, w) of one mask (h, w), whose hole is also given on the CPU."""
     if bool(hole.all()) or not bool(hole.any()):
         return y
     # Row pairs are what L^2 couples to their neighbours only: cells of 2 x 2 give both kinds of
     # pairs.
-    rows, columns = (index.cpu() for index in hole.nonzero(as_tuple=True))
-    group, across, along = _groups(hole.cpu())[rows // 2, columns // 2], rows // 2, columns // 2
+    rows, columns = hole.nonzero(as_tuple=True)
+    group, across, along = _groups(hole)[rows // 2, columns // 2], rows // 2, columns // 2
     costs = torch.stack([_cost(group, across), _cost(group, along)])
     if float(costs.min(0).values.sum()) <= affordable:
         pair = torch.where((costs[1] < costs[0])[group], along, across)
-        values = _solve(
-            hole.cpu(), rows, columns, group * max(*hole.shape) + pair, _bending(y.cpu().double())
-        )
+        known = y.cpu()
+        key = group * max(*hole.shape) + pair
+        values = _solve(hole, rows, columns, key, _bending(known.double()))
         if values is not None:
-            filled = y.clone()
-            filled[:, rows, columns] = values.to(y)
-            return filled
-    coarse = _fill(*_halved(y, mask), steps, affordable)
+            filled = known.clone()
+            filled[:, rows, columns] = values.to(known)
+            return filled.to(y.device)
+    smaller, its_mask = _halved(y, mask)
+    coarse = _fill(smaller, its_mask, its_mask.cpu() == 0, steps, affordable)
     start = F.interpolate(coarse[None], size=y.shape[-2:], mode="bicubic", align_corners=False)[0]
-    start = torch.where(hole, start, y)
+    free = mask == 0
+    start = torch.where(free, start, y)
 
     def bending(x: Tensor) -> Tensor:
-        return hole * _bending(x)
+        return free * _bending(x)
 
     return start + cg(bending, -bending(start), torch.zeros_like(y), steps, tolerance=1e-4)
 

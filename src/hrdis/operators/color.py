@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .base import Shape, SVDOperator
+from .base import Copies, Shape, SVDOperator
 
 WEIGHTS = {"mean": (0.3333, 0.3334, 0.3333), "bt601": (0.299, 0.587, 0.114)}
 
@@ -47,10 +47,11 @@ class Colorization(SVDOperator):
             )
         self.weights = weights
         w = torch.tensor(WEIGHTS[weights], dtype=torch.float64)
-        self.length = float(w.norm())
+        length = float(w.norm())
         Q = torch.linalg.qr(w[:, None], mode="complete").Q.T.contiguous()
-        Q[0] = w / self.length
+        Q[0] = w / length
         self.register_buffer("Q", Q)  # rows: w / ||w||, then the colour differences
+        self._spectrum = Copies(torch.tensor([length, 0, 0], dtype=torch.float64).reshape(3, 1, 1))
 
     def extra_repr(self) -> str:
         return f"weights={self.weights!r}"
@@ -59,7 +60,7 @@ class Colorization(SVDOperator):
         return (y_shape[0], 3, *y_shape[2:])
 
     def singulars(self, x: Tensor) -> Tensor:
-        return torch.tensor([self.length, 0.0, 0.0], dtype=torch.float64).reshape(3, 1, 1).to(x)
+        return self._spectrum.like(x)
 
     def V(self, spectrum: Tensor) -> Tensor:
         return torch.einsum("kc, bkhw -> bchw", self.Q.to(spectrum), spectrum)

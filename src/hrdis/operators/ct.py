@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .base import LinearOperator, Shape, at_least_float32
+from .base import Copies, LinearOperator, Shape, at_least_float32
 
 
 class CT(LinearOperator):
@@ -84,6 +84,7 @@ class CT(LinearOperator):
             )
         self.size, self.detectors = size, math.ceil(math.sqrt(2) * size)
         self.register_buffer("angles", angles)
+        self._filter = Copies(_ramp(self.detectors))
 
     def extra_repr(self) -> str:
         return (
@@ -127,12 +128,9 @@ class CT(LinearOperator):
     def smooth(self, y: Tensor) -> Tensor:
         """Return the filtered back-projection: ramp filter, then linear interpolation."""
         d, n = self.detectors, self.size
-        filtered = torch.fft.ifft(
-            _ramp(d).to(y.device)[:, None]
-            * torch.fft.fft(at_least_float32(y).double(), len(_ramp(d)), -2),
-            dim=-2,
-        )
-        filtered = filtered.real[..., :d, :]
+        ramp = self._filter.on(y.device)
+        spectrum = torch.fft.fft(at_least_float32(y).double(), len(ramp), -2)
+        filtered = torch.fft.ifft(ramp[:, None] * spectrum, dim=-2).real[..., :d, :]
         at = torch.arange(n, dtype=torch.float64, device=y.device) - n // 2
         x = torch.zeros(self.image_shape(tuple(y.shape)), dtype=torch.float64, device=y.device)
         for v, angle in enumerate(torch.deg2rad(self.angles)):

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..rng import stream
-from .base import Shape, SVDOperator
+from .base import Copies, Shape, SVDOperator
 
 
 class WalshHadamard(SVDOperator):
@@ -83,7 +83,8 @@ class WalshHadamard(SVDOperator):
             order,
             permutation,
         )
-        self._drawn: dict[int, Tensor] = {}
+        self._drawn: dict[int, Copies] = {}  # by the side of the image
+        self._back: dict[int, Copies] = {}
 
     def extra_repr(self) -> str:
         return f"ratio={self.ratio}, seed={self.seed}, keep_dc={self.keep_dc}, order={self.order!r}"
@@ -109,8 +110,8 @@ class WalshHadamard(SVDOperator):
                 order = torch.from_numpy(stream(self.seed, "walsh-hadamard", n).permutation(n * n))
             if self.keep_dc:
                 order = torch.cat([order.new_zeros(1), order[order != 0]])
-            self._drawn[n] = order
-        return self._drawn[n]
+            self._drawn[n], self._back[n] = Copies(order), Copies(order.argsort())
+        return self._drawn[n].value
 
     def singulars(self, x: Tensor) -> Tensor:
         n = x.shape[-2] * x.shape[-1]
@@ -118,7 +119,8 @@ class WalshHadamard(SVDOperator):
 
     def V(self, spectrum: Tensor) -> Tensor:
         n = math.isqrt(spectrum.shape[-1])
-        back = self.permutation(n).argsort().to(spectrum.device)
+        self.permutation(n)
+        back = self._back[n].on(spectrum.device)
         return hadamard(spectrum[..., back]).unflatten(-1, (n, n))
 
     def Vt(self, x: Tensor) -> Tensor:
@@ -133,7 +135,8 @@ class WalshHadamard(SVDOperator):
             raise ValueError(
                 f"ratio is {self.ratio}, which does not divide the {h * w} pixels. Use 2, 4, 8, ..."
             )
-        return hadamard(x.flatten(-2))[..., self.permutation(h).to(x.device)]
+        self.permutation(h)
+        return hadamard(x.flatten(-2))[..., self._drawn[h].on(x.device)]
 
     def U(self, spectrum: Tensor) -> Tensor:
         return spectrum[..., : spectrum.shape[-1] // self.ratio]

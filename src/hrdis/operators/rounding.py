@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .base import Operator, at_least_float32
+from .base import Copies, Operator, at_least_float32
 from .hints import crop_or_pad
 
 Rounding = Literal["ste", "hard"]
@@ -96,9 +96,9 @@ class JPEG(RoundingOperator):
             for k in range(8)
         ]
         # Constants in float64, and no buffers: not every device knows float64.
-        self.cosines = torch.tensor(rows, dtype=torch.float64, device="cpu")
-        self.to_ycc = torch.tensor(YCC, dtype=torch.float64, device="cpu")
-        self.to_rgb = torch.linalg.inv(self.to_ycc)
+        to_ycc = torch.tensor(YCC, dtype=torch.float64, device="cpu")
+        self.cosines = Copies(torch.tensor(rows, dtype=torch.float64, device="cpu"))
+        self.to_ycc, self.to_rgb = Copies(to_ycc), Copies(torch.linalg.inv(to_ycc))
 
     def extra_repr(self) -> str:
         return f"quality={self.quality}, rounding={self.rounding!r}"
@@ -131,7 +131,7 @@ class JPEG(RoundingOperator):
 
     def _coded(self, v: Tensor, table: Tensor) -> Tensor:
         """Transform planes by 8 x 8 cosines, divide by the table, round, and go back."""
-        D, q = self.cosines.to(v), table.to(v)
+        D, q = self.cosines.like(v), table.to(v)
         *batch, h, w = v.shape
         blocks = v.reshape(*batch, h // 8, 8, w // 8, 8).transpose(-3, -2)
         exact = D @ blocks @ D.T / q
@@ -178,6 +178,6 @@ class Quantization(RoundingOperator):
         return (self.rounded(exact, (exact + 0.5).floor()) / steps * 2 - 1).to(x.dtype)
 
 
-def _recolour(matrix: Tensor, v: Tensor) -> Tensor:
+def _recolour(matrix: Copies, v: Tensor) -> Tensor:
     """Apply a 3 x 3 matrix to the channels of (b, 3, h, w)."""
-    return torch.einsum("dc,bchw->bdhw", matrix.to(v), v)
+    return torch.einsum("dc,bchw->bdhw", matrix.like(v), v)

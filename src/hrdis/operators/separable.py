@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .base import ZERO, Shape, SVDOperator
+from .base import ZERO, Copies, Shape, SVDOperator
 
 
 class Separable(SVDOperator):
@@ -18,7 +18,8 @@ class Separable(SVDOperator):
 
     def __init__(self) -> None:
         super().__init__()
-        self._kept: dict[tuple[str, int, int], Tensor] = {}
+        self._kept: dict[tuple[str, int, int], Copies] = {}
+        self._spectra: dict[Shape, Copies] = {}
 
     @abstractmethod
     def factor(self, n: int, axis: Literal[-2, -1]) -> Tensor:
@@ -52,8 +53,12 @@ class Separable(SVDOperator):
     # ----------------------------------------------------------------------------------
 
     def singulars(self, x: Tensor) -> Tensor:
-        s_h, s_w = self._part("s", x.shape[-2], -2), self._part("s", x.shape[-1], -1)
-        return (s_h[:, None] * s_w).to(x)
+        size = tuple(x.shape[-2:])
+        if size not in self._spectra:
+            s_h, s_w = self._part("s", size[0], -2).value, self._part("s", size[1], -1).value
+            with torch.inference_mode(False):
+                self._spectra[size] = Copies(s_h[:, None] * s_w)
+        return self._spectra[size].like(x)
 
     def V(self, spectrum: Tensor) -> Tensor:
         return self._both("V", spectrum, spectrum.shape[-2:])
@@ -74,14 +79,13 @@ class Separable(SVDOperator):
         """Apply a small matrix down the columns and along the rows of x; ``size`` is the
         image's.
         """
-        return self._part(name, size[0], -2).to(x) @ x @ self._part(name, size[1], -1).to(x).T
+        return self._part(name, size[0], -2).like(x) @ x @ self._part(name, size[1], -1).like(x).T
 
-    def _part(self, name: str, n: int, axis: Literal[-2, -1]) -> Tensor:
+    def _part(self, name: str, n: int, axis: Literal[-2, -1]) -> Copies:
         if (name, n, axis) not in self._kept:
             with torch.inference_mode(False):  # kept for later callers, who may want a gradient
-                self._kept |= {
-                    (key, n, axis): M for key, M in self._parts(name, self.factor(n, axis)).items()
-                }
+                for key, M in self._parts(name, self.factor(n, axis)).items():
+                    self._kept[key, n, axis] = Copies(M)
         return self._kept[name, n, axis]
 
     def _parts(self, name: str, K: Tensor) -> dict[str, Tensor]:

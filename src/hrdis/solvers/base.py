@@ -212,6 +212,12 @@ class Solver(ABC):
         """Return the number of backward passes per network call; by default 0."""
         return 0
 
+    def draws(self, times: list[int]) -> int:
+        """Return about how often a run draws noise, which is sent ahead to an accelerator; by
+        default once per network time.
+        """
+        return len(times) - 1
+
     def needs(self) -> type[Operator]:
         """Return the class of operators that these settings need; by default `requires`."""
         return self.requires

@@ -92,6 +92,9 @@ class DAPS(Solver):
     def calls(self, times: list[int], schedule: Schedule) -> int:
         return sum(len(self._ode_times(schedule, t)) - 1 for t in times[:-1])
 
+    def draws(self, times: list[int]) -> int:
+        return (len(times) - 1) * (self.langevin_steps + 1)  # each step, and the start of a level
+
     def _ode_times(self, q: Schedule, t: int) -> list[int]:
         below = _levels(q, float(q.sigma(t)), float(q.sigma(0)), self.ode_steps + 1)
         return below if len(below) > 1 else [t, -1]
