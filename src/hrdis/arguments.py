@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from .messages import shown, unknown
-from .presets import Choice
+from .presets import Choice, choose_auto
 from .priors import is_unet
 from .priors.base import Prior
 from .problem import Problem
-from .solvers import SOLVERS
+from .solvers import HRDIS, SOLVERS
 from .solvers.base import Solver, choose_for
 
 CALL = "hrdis.solve(solver, prior, problem, seeds=...)"
@@ -63,10 +63,20 @@ def _converted(given: int, taken: Sequence[int]) -> str:
 def by_name(name: str, prior: Prior, problem: Problem) -> Choice[Solver]:
     """Return the settings that fit a prior and a problem for the solver of that name.
 
+    "auto" is the solver that was measured to be the best, at normal effort, among those that can
+    run: `hrdis.presets.choose_auto`.
+
     Raises:
         ValueError: for an unknown name.
         TypeError: if prior or problem is none.
     """
+    if name == "auto":
+        check_arguments(HRDIS(), prior, problem)
+        level = problem.sigma_y / 2  # sigma_y is for images in [-1, 1], levels of noise for [0, 1]
+        fit = able(prior.pull(problem))
+        return choose_auto(
+            problem.A.families, level, tuned=prior.presets, able=lambda cls: cls in fit
+        )
     if name not in SOLVERS:
         raise ValueError(
             f"{unknown('solver', name, SOLVERS)} Or give settings of your own: "
