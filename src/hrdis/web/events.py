@@ -156,6 +156,7 @@ def restorer(runner: JobRunner) -> Any:
         settings: dict[str, Any] | None,
         prior: str,
         label: str | None,
+        effort: str = "normal",
     ) -> Iterator[list[Any]]:
         reading = line("Reading the picture and loading the model …")
         yield [reading, *_no_results(), *buttons(running=True)]
@@ -172,6 +173,7 @@ def restorer(runner: JobRunner) -> Any:
                 samples=int(samples),
                 seed=int(seed or 0),
                 solver=solver,
+                effort=effort,
                 changed=settings or {},
                 prior=prior,
                 label=_class_number(label),

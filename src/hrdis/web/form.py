@@ -12,9 +12,10 @@ import torch
 from .. import images
 from ..arguments import able
 from ..checkpoints import presets_of
-from ..presets import Choice, choose
+from ..presets import Choice
 from ..problem import Problem
 from ..restoration import FileOptions
+from ..restoration.choosing import AUTO, chosen
 from ..solvers import SOLVERS, Solver
 from ..tasks import TASKS
 
@@ -33,6 +34,8 @@ class Form:
             any size.
         mask: a file instead of the brush, or None.
         hole: what marks a hole: "painted", or "white", "black" or "alpha" in the mask's file.
+        solver: a name, or "auto" for the one measured to be the best.
+        effort: of auto; a solver by name has a number of calls of its own.
         changed: settings of the solver that differ from its preset.
     """
 
@@ -45,7 +48,8 @@ class Form:
     noise: float = 0.0
     samples: int = 1
     seed: int = 0
-    solver: str = ""
+    solver: str = AUTO
+    effort: str = "normal"
     changed: Mapping[str, Any] = field(default_factory=dict)
     prior: str = "default"
     label: int | None = None
@@ -53,9 +57,9 @@ class Form:
     @property
     def choice(self) -> Choice[Solver]:
         """The settings the form starts from, and where they come from."""
-        task = TASKS[self.task]
-        cls = SOLVERS[self.solver or task.solver][0]
-        return choose(cls, task.presets, self.noise, tuned=presets_of(self.prior))
+        effort = self.effort if self.solver == AUTO else "normal"
+        tuned = presets_of(self.prior)
+        return chosen(self.task, self.solver, self.noise, effort, self.samples, tuned)
 
     @property
     def settings(self) -> Solver:
@@ -82,7 +86,8 @@ def options(form: Form, folder: Path, device: str, precision: Any) -> FileOption
         output=folder / f"{picture.stem}-restored.png",
         task=form.task,
         noise=form.noise,
-        solver=form.solver or task.solver,
+        solver=form.choice.settings.name,
+        effort=form.effort if form.solver == AUTO else "normal",
         prior=form.prior,
         label=form.label,
         samples=form.samples,
@@ -143,16 +148,16 @@ def editor_image(picture: Path) -> "Image.Image":
 
 
 def solvers_for(task: str, noise: float) -> list[str]:
-    """Return the names of the solvers that can do a task; the first is the task's own."""
+    """Return the names of the solvers that can do a task; the first is the page's choice."""
     known = TASKS[task]
     if known.blind is not None:
         return [known.solver]
     build = known.photo or known.build
     A = build(128, 128, 0, 0)
     fit = able(Problem(A(torch.zeros(1, 3, 128, 128)), A, noise))
-    names = [known.solver]
+    names = [AUTO]
     for name, (cls, _) in SOLVERS.items():
-        if cls in fit and name != known.solver:
+        if cls in fit:
             names.append(name)
     return names
 
@@ -160,8 +165,12 @@ def solvers_for(task: str, noise: float) -> list[str]:
 def command(form: Form, given: FileOptions) -> str:
     """Return the line for a shell that does the same restoration."""
     line: list[Any] = ["hrdis", "restore", given.image.name, "--task", given.task]
-    usual = FileOptions(image=given.image, output=given.output, solver=TASKS[given.task].solver)
-    for name in ("mask", "hole", "kernel", "noise", "solver", "prior", "label", "samples", "seed"):
+    # auto chooses the same solver in a shell
+    usual_solver = given.solver if form.solver == AUTO else AUTO
+    usual = FileOptions(image=given.image, output=given.output, solver=usual_solver)
+    for name in (
+        "mask", "hole", "kernel", "noise", "solver", "effort", "prior", "label", "samples", "seed",
+    ):  # fmt: skip
         value = getattr(given, name)
         if value != getattr(usual, name):
             line += [f"--{name}", value.name if isinstance(value, Path) else value]
