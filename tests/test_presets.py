@@ -9,7 +9,17 @@ import pytest
 import torch
 
 import hrdis
-from hrdis.presets import Presets, Row, choose, embedded, interpolate, read, write
+from hrdis.presets import (
+    Auto,
+    Presets,
+    Row,
+    choose,
+    choose_auto,
+    embedded,
+    interpolate,
+    read,
+    write,
+)
 from hrdis.solvers import SOLVERS
 
 RECORD = Path(__file__).parent / "data" / "choices.csv"
@@ -130,7 +140,7 @@ def record():
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("solver", sorted({line["solver"] for line in record()}))
 def test_levels_that_were_searched_get_the_rows_of_hrdis_0_1(solver):
     """Recorded before rows were interpolated, for every task's families: a move of settings between
     files changes no result. Levels between two rows of the prior are interpolated now.
@@ -203,6 +213,120 @@ def test_solver_by_name_interpolates_and_the_result_says_so():
     assert hrdis.solve(result.solver, prior, problem, seeds=[0]).choice is None
 
 
+# ---- the solver auto ----------------------------------------------------------------------------
+
+CALLS = {"low": 5, "normal": 20}
+COMPARED = Presets(
+    "p",
+    (Row("fire", "a", {"start": 100}, 0.05), Row("fire", "a", {"start": 400}, 0.2)),
+    autos=(
+        Auto("a", "ddnm", CALLS, lead={"low": 1.24}),
+        Auto("a", "ddrm", {"high": 100}, settings={"eta": 0.5}),
+        Auto("a", "fire", CALLS, 0.05),
+        Auto("a", "diffpir", CALLS, 0.2),
+        Auto("m", "fire", {"normal": 1}, 0.1, {"own_noise": "noise"}, "overrelaxed"),
+        Auto("q", "ddnm", CALLS),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("families", "noise", "effort", "solver", "steps"),
+    [
+        (["a"], 0.0, "low", hrdis.DDNM, 5),
+        (["x", "a"], 0.0, "normal", hrdis.DDNM, 20),  # the first family that was compared
+        (["a"], 0.0, "high", hrdis.DDRM, 100),
+        (["a"], 0.02, "normal", hrdis.FIRE, 20),
+        (["a"], 0.09, "normal", hrdis.FIRE, 20),  # nearest by ratio: 0.1 is halfway to 0.2
+        (["a"], 0.11, "normal", hrdis.DiffPIR, 20),
+        (["a"], 0.9, "normal", hrdis.DiffPIR, 20),
+        (["m"], 0.0, "normal", hrdis.HRDIS, 100),  # compared with noise only
+        (["q"], 0.1, "normal", hrdis.HRDIS, 100),  # compared without noise only
+        (["x"], 0.0, "low", hrdis.HRDIS, 100),
+    ],
+)
+def test_auto_is_the_solver_of_the_row(families, noise, effort, solver, steps):
+    choice = choose_auto(families, noise, effort, tuned=COMPARED)
+    assert (type(choice.settings), choice.settings.steps) == (solver, steps)
+    assert choice.effort == effort
+    assert choice.why.endswith(".") and "\n" not in choice.why
+    assert solver.__name__ in choice.why
+
+
+def test_settings_of_auto_fit_the_noise_between_rows():
+    settings = choose_auto(["a"], 0.1, tuned=COMPARED).settings
+    assert settings.start == 200  # 0.1 is halfway from 0.05 to 0.2 by ratio
+    assert choose_auto(["a"], 0.0, "high", tuned=COMPARED).settings.eta == 0.5
+
+
+def test_row_may_ask_for_the_level_of_the_noise():
+    settings = choose_auto(["m"], 0.07, tuned=COMPARED).settings
+    assert settings == hrdis.FIRE(steps=1, own_noise=0.07)
+
+
+def test_several_samples_come_from_the_sampler_where_the_best_is_a_mean():
+    choice = choose_auto(["m"], 0.1, samples=4, tuned=COMPARED)
+    assert type(choice.settings) is hrdis.OverRelaxed
+    assert "OverRelaxed, as 4 samples are wanted" in choice.why
+    assert type(choose_auto(["a"], samples=4, tuned=COMPARED).settings) is hrdis.DDNM
+
+
+def test_auto_says_what_it_gains_over_hrdis_and_its_row():
+    choice = choose_auto(["a"], effort="low", tuned=COMPARED)
+    assert choice.row == "a-low@p"
+    assert choice.why == (
+        "DDNM with 5 network calls, the best measured for a at low effort: 1.2 dB above HRDIS with "
+        "its preset."
+    )
+
+
+@pytest.mark.parametrize("tuned", [None, TUNED])
+def test_auto_is_hrdis_for_a_prior_that_nothing_was_compared_with(tuned):
+    choice = choose_auto(["b"], tuned=tuned)
+    plain = choose(hrdis.HRDIS, ["b"], tuned=tuned)
+    assert (choice.settings, choice.row) == (plain.settings, plain.row)
+
+
+def test_solvers_that_cannot_run_are_passed_over():
+    found = choose_auto(["a"], tuned=COMPARED, able=lambda cls: cls is not hrdis.DDNM)
+    assert type(found.settings) is hrdis.HRDIS
+
+
+@pytest.mark.parametrize(
+    ("effort", "noise", "message"),
+    [
+        ("much", 0.0, r"^effort is 'much'\. One of low, normal, high is expected"),
+        ("low", -1.0, r"^noise is -1\.0\. A standard deviation"),
+    ],
+)
+def test_auto_refuses_in_one_line(effort, noise, message):
+    with pytest.raises(ValueError, match=message) as error:
+        choose_auto(["a"], noise, effort, tuned=COMPARED)
+    assert "\n" not in str(error.value)
+
+
+def test_solve_takes_auto_and_the_result_says_so():
+    prior = hrdis.priors.Gaussian(torch.zeros(3, 8, 8), 0.1)
+    prior.presets = Presets("mine", (), autos=(Auto("sr4", "ddnm", {"normal": 3}),))
+    problem = hrdis.Problem(torch.zeros(1, 3, 2, 2), hrdis.operators.SuperResolution(scale=4))
+    result = hrdis.solve("auto", prior, problem, seeds=[0])
+    assert (result.nfe, result.choice.row) == (3, "sr4-normal@mine")
+    curved = hrdis.operators.Function(lambda x: x[..., ::4, ::4].tanh())
+    curved.families = ("sr4",)
+    assert type(hrdis.solve("auto", prior, hrdis.Problem(problem.y, curved), seeds=[0]).solver) is (
+        hrdis.HRDIS
+    )
+
+
+def test_rows_of_auto_of_the_embedded_prior_cover_every_effort_and_can_run():
+    schedule = hrdis.load_prior("default").schedule
+    for auto in embedded().autos:
+        for effort in ("low", "normal", "high"):
+            choice = choose_auto([auto.family], auto.noise, effort, tuned=embedded())
+            assert choice.row == f"{auto.key}-{effort}@default"
+            assert choice.settings.times(schedule)[-1] == -1
+
+
 # ---- the file -----------------------------------------------------------------------------------
 
 
@@ -210,7 +334,8 @@ def test_file_is_read_as_it_was_written(tmp_path):
     entry = Row("hrdis", "sr4", {"lr": 5e-05, "init": "smooth", "first_update": True}, 0.05)
     other = Row("ddrm", "hdr", {"steps": 3}, 0.044281, "poisson", "first")
     search = {"name": "first", "command": 'hrdis tune "a b" -o x', "trials": 3, "hours": 0.5}
-    presets = Presets("mine", (entry, other), (search,))
+    auto = Auto("sr4", "fire", {"low": 1}, 0.1, {"own_noise": "noise"}, "ddrm", {"low": 0.5})
+    presets = Presets("mine", (entry, other), (search,), (auto,))
     write(tmp_path / "presets.toml", presets)
     assert read(tmp_path / "presets.toml") == presets
     assert [path.name for path in tmp_path.iterdir()] == ["presets.toml"]
@@ -221,6 +346,7 @@ def test_settings_that_are_left_out_are_the_defaults(tmp_path):
     assert read(tmp_path / "presets.toml").of(hrdis.HRDIS) == {"sr4@mine": hrdis.HRDIS(steps=7)}
 
 
+AUTO = '[[auto]]\nfamily = "sr4"\nsolver = "ddnm"\ncalls = { low = 5 }\n'
 TOP = 'format = 1\nprior = "mine"\n'
 ROW = '[[preset]]\nsolver = "hrdis"\nfamily = "sr4"\nsettings = { steps = 7 }\n'
 
@@ -233,7 +359,7 @@ ROW = '[[preset]]\nsolver = "hrdis"\nfamily = "sr4"\nsettings = { steps = 7 }\n'
         ('prior = "mine"', r"format is None; 1 is expected"),
         ('format = 2\nprior = "mine"', r"format is 2; 1 is expected"),
         ("format = 1", r"prior is None; the name of a prior is expected"),
-        (TOP + "presets = 3", r"top level: presets is unknown; one of format, preset, prior"),
+        (TOP + "presets = 3", r"top level: presets is unknown; one of auto, format, preset, prior"),
         (TOP + "preset = 3", r"preset is 3; a list of tables"),
         (TOP + "preset = [3]", r"row 1: 3 is not a table"),
         (TOP + "[[search]]", r"search 1 has no name"),
@@ -252,6 +378,16 @@ ROW = '[[preset]]\nsolver = "hrdis"\nfamily = "sr4"\nsettings = { steps = 7 }\n'
         (TOP + ROW.replace("7", "0"), r"HRDIS: steps is 0, but input should be greater"),
         (TOP + ROW.replace("7", '"many"'), r"HRDIS: steps is 'many'"),
         (TOP + ROW.replace("{ steps = 7 }", "7"), r"settings is 7; a table is expected"),
+        (TOP + "auto = [3]", r"auto 1: 3 is not a table"),
+        (
+            TOP + AUTO.replace("low", "least"),
+            r"auto 1 \(ddnm, sr4\): calls has 'least'; one of low",
+        ),
+        (TOP + AUTO.replace("ddnm", "ddnmm"), r"auto 1 \(ddnmm, sr4\): no solver 'ddnmm'"),
+        (TOP + AUTO.replace("5", "0"), r"DDNM: steps is 0, but input should be greater"),
+        (TOP + AUTO + "lead = { more = 1.0 }", r"lead has 'more'; one of low, normal, high"),
+        (TOP + AUTO + AUTO, r"a row before it has the same family, noise and effort low"),
+        (TOP + AUTO + "noise = -1", r"noise is -1\.0; a level for images"),
     ],
 )
 def test_malformed_file_is_refused_in_one_line_that_names_it(tmp_path, content, message):

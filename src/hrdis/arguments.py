@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from .messages import shown, unknown
-from .presets import Choice
+from .presets import Choice, choose_auto
 from .priors.base import Prior
 from .problem import Problem
 from .solvers.base import Solver, choose_for
@@ -61,12 +61,22 @@ def _converted(given: int, taken: Sequence[int]) -> str:
 def by_name(name: str, prior: Prior, problem: Problem) -> Choice[Solver]:
     """Return the settings that fit a prior and a problem for the solver of that name.
 
+    "auto" is the solver that was measured to be the best, at normal effort, among those that can
+    run: `hrdis.presets.choose_auto`.
+
     Raises:
         ValueError: for an unknown name.
         TypeError: if prior or problem is none.
     """
-    from .solvers import SOLVERS
+    from .solvers import HRDIS, SOLVERS
 
+    if name == "auto":
+        check_arguments(HRDIS(), prior, problem)
+        level = problem.sigma_y / 2  # sigma_y is for images in [-1, 1], levels of noise for [0, 1]
+        fit = able(prior.pull(problem))
+        return choose_auto(
+            problem.A.families, level, tuned=prior.presets, able=lambda cls: cls in fit
+        )
     if name not in SOLVERS:
         raise ValueError(
             f"{unknown('solver', name, SOLVERS)} Or give settings of your own: "

@@ -61,7 +61,8 @@ def test_equals_the_command(tmp_path, monkeypatch, values):
 
     monkeypatch.chdir(tmp_path)
     Image.fromarray(values).save("small.png")
-    assert run("restore", "small.png", "--task", "sr2", "--steps", "3", "-o", "cli.png") == 0
+    words = ["--task", "sr2", "--solver", "hrdis", "--steps", "3", "-o", "cli.png"]
+    assert run("restore", "small.png", *words) == 0
     preset = hrdis.HRDIS.preset(
         hrdis.Problem(torch.zeros(1, 3, SIDE, SIDE), hrdis.TASKS["sr2"].build(32, 32, 0, 0)),
         hrdis.load_prior("default"),

@@ -42,6 +42,26 @@ def gains(H: Tensor, nu: float, sigma_y: float) -> tuple[Tensor, Tensor]:
     return K, nu * (EYE - K @ H)
 
 
+def test_own_noise_gives_the_posterior_mean_in_one_call_and_draws_nothing():
+    prior, t = gaussian(), 100
+    sigma = float(Q.sigma(t))
+    y = prior.sample(1, seed=5) + sigma * normal(1, *SHAPE).double()
+    solver = hrdis.FIRE(steps=1, own_noise=sigma / 2)  # of pixel values from 0 to 1
+    assert solver.times(Q) == [t, -1]
+    tape = Tape([0])
+    steps, _ = drain(hrdis.iterate(solver, prior, Problem(y, Identity(), sigma), rng=tape))
+    gain = prior.covariance @ torch.linalg.inv(prior.covariance + sigma**2 * EYE)
+    mean = prior.mean.flatten() + gain @ (y - prior.mean).flatten()
+    # 1e-9: the rounding of a matrix inverse in float64
+    torch.testing.assert_close(steps[-1].x[0].flatten(), mean, rtol=0, atol=1e-9)
+    assert not tape.draws
+
+
+def test_own_noise_of_several_calls_ends_at_the_low_end():
+    solver = hrdis.FIRE(steps=3, own_noise=0.1, end=2)
+    assert solver.times(Q)[0] == Q.nearest(0.2) and solver.times(Q)[-2:] == [2, -1]
+
+
 @pytest.mark.parametrize("aim", KAPPA)
 @pytest.mark.parametrize("operator", OPERATORS)
 @pytest.mark.parametrize("sigma_y", [0.0, 0.05, 0.3])

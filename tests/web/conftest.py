@@ -68,7 +68,9 @@ def stroke(size=(W, H)):
 
 def form(picture, task="inpaint", **other):
     painted = stroke() if task == "inpaint" else None
-    given = {"picture": picture, "task": task, "painted": painted, "changed": QUICK}
+    given = {
+        "picture": picture, "task": task, "painted": painted, "changed": QUICK, "solver": "hrdis",
+    }  # fmt: skip
     return Form(**(given | other))
 
 

@@ -34,6 +34,26 @@ def test_command_says_what_was_changed(changed, line, picture, work):
     assert said[said.index(line[0]) :][: len(line)] == line
 
 
+@pytest.mark.parametrize(
+    ("fields", "effort", "line"),
+    [
+        ({"solver": "auto"}, "normal", []),
+        ({"solver": "auto"}, "low", ["--effort", "low"]),
+        ({"solver": "ddrm"}, "low", ["--solver", "ddrm"]),  # its calls are a setting of its own
+    ],
+)
+def test_command_asks_for_auto_by_silence(fields, effort, line, picture, work):
+    asked = form(picture, "sr4", effort=effort, **fields)
+    said = shlex.split(command(asked, options(asked, work, "cpu", "fp32")))
+    assert said[5:-2] == line
+
+
+def test_solver_auto_is_named_in_the_options_by_what_it_is(picture, work):
+    asked = form(picture, "hdr", solver="auto")
+    assert options(asked, work, "cpu", "fp32").solver == "hrdis"
+    assert asked.choice.effort == "normal"
+
+
 def test_holes_are_where_the_brush_was(picture, work):
     given = options(form(picture), work, "cpu", "fp32")
     holes = images.read(given.mask).x[0, 0] > 0
@@ -72,7 +92,8 @@ def test_large_pictures_are_painted_on_as_a_copy(tmp_path):
 @pytest.mark.parametrize("task", LABELS)
 def test_solvers_offered_for_a_task_can_do_it(task):
     names = solvers_for(task, LABELS[task].noise)
-    assert names[0] == hrdis.TASKS[task].solver and set(names) <= set(SOLVERS)
+    first = hrdis.TASKS[task].solver if hrdis.TASKS[task].blind else "auto"
+    assert names[0] == first and set(names) <= {*SOLVERS, "auto"}
     assert len(set(names)) == len(names)
     with_an_svd = ("inpaint", "denoise", "sr2", "sr4", "sr8", "colorize")
     assert ("ddrm" in names) == (task in with_an_svd)

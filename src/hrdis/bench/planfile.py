@@ -1,9 +1,8 @@
 """Deprecated: the names of `hrdis.bench.planfile` lie in `hrdis.bench.plan` since hrdis 0.2."""
 
 import warnings
+from importlib import import_module
 from typing import Any
-
-from . import plan
 
 #: Old names to new ones.
 MOVED = {"read": "read_plan", "PlanFile": "PlanFile"}
@@ -18,4 +17,4 @@ def __getattr__(name: str) -> Any:
         DeprecationWarning,
         stacklevel=2,
     )
-    return getattr(plan, MOVED[name])
+    return getattr(import_module("hrdis.bench.plan"), MOVED[name])

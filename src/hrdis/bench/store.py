@@ -1,9 +1,8 @@
 """Deprecated: the names of `hrdis.bench.store` lie in `hrdis.bench.run` since hrdis 0.2."""
 
 import warnings
+from importlib import import_module
 from typing import Any
-
-from . import run
 
 #: Old names to new ones.
 MOVED = {"Store": "Store", "merge": "merge"}
@@ -18,4 +17,4 @@ def __getattr__(name: str) -> Any:
         DeprecationWarning,
         stacklevel=2,
     )
-    return getattr(run, MOVED[name])
+    return getattr(import_module("hrdis.bench.run"), MOVED[name])

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from hrdis import presets
 from hrdis.checkpoints import presets_of
 from hrdis.restoration import FileOptions, plugin, prepare
-from hrdis.solvers import SOLVERS
+from hrdis.restoration.choosing import chosen
 from hrdis.tasks import TASKS
 
 from .parsing import checking, choose, fail, number, parse, peek
@@ -37,6 +36,8 @@ they differ, and a contact sheet are written too. --operator executes the python
 you do not trust. Its measurement is a picture, or an array (.npy, .pt, .safetensors) of one
 measurement with the image axis first, in its own units. The settings start from those of sr4. The
 last group lists the settings of the chosen solver; their defaults fit the task and the prior.
+The solver auto is the one measured to be the best for task, noise and --effort (low, normal or
+high), HRDIS where none was measured; the line before the run and OUT.json say which, and why.
 """
 
 
@@ -44,22 +45,25 @@ def main(argv: Sequence[str]) -> int:
     wanted = not {"-h", "--help"} & set(argv)
     task = peek(argv, "--task", "inpaint")
     task = choose("task", task, TASKS) if wanted or task in TASKS else "inpaint"
-    task = (
-        "sr4" if peek(argv, "--operator", "") else task
-    )  # whose presets suit what nobody has tuned for
-    solver = choose("solver", peek(argv, "--solver", TASKS[task].solver), SOLVERS)
+    if peek(argv, "--operator", ""):
+        task = ""
+    solver, samples = peek(argv, "--solver", "auto"), peek(argv, "--samples", "1")
     with checking():
         noise = number(peek(argv, "--noise", "0"), "--noise")
         tuned = presets_of(peek(argv, "--prior", "default"))
-        choice = presets.choose(SOLVERS[solver][0], TASKS[task].presets, noise, tuned=tuned)
+        effort = peek(argv, "--effort", "normal")
+        count = int(samples) if samples.isdigit() else 1  # what is no number is refused below
+        choice = chosen(task, solver, noise, effort, count, tuned)
     args: Any = parse(FileOptions, argv, "restore", HELP, settings=choice.settings)
-    args = replace(args, solver=solver)
+    args = replace(args, solver=choice.settings.name)
     with checking(), waiting("reading the picture and loading the model"):
         job = prepare(args, args.settings, choice=choice)
     say(
         f"{args.task or args.operator} with {args.solver} (preset {choice.row or 'none'}), "
         f"{job.calls} network calls a sample"
     )
+    if choice.effort:
+        say(choice.why)
     try:
         with bar(job.steps, "steps") as advance:
             found = job.run(lambda _: advance())

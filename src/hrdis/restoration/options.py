@@ -43,10 +43,12 @@ class Options:
     """Weights of the network that blurs (.pth, .pt, .safetensors); needed for deblur-nonlinear."""
     noise: float = 0.0
     """Standard deviation of the noise in the picture, for pixel values from 0 to 1."""
-    solver: str = ""
-    """The algorithm; `hrdis solvers` lists the names. By default hrdis, or blindhrdis for the task
-    lowlight.
+    solver: str = "auto"
+    """The algorithm; `hrdis solvers` lists the names. auto takes the one measured to be the best
+    for task, noise and effort, hrdis where none was.
     """
+    effort: Literal["low", "normal", "high"] = "normal"
+    """Of the solver auto: low is about 5 network calls, normal 20, high 100."""
     prior: str = "default"
     """The diffusion model: 'default', a name of `hrdis prior list`, a folder, or SCHEME:PATH."""
     label: int | None = None

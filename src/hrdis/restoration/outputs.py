@@ -97,6 +97,7 @@ def record(found: "Restoration") -> dict[str, Any]:
         "weights_sha256": inputs.hashes.get("weights"),
         "noise": {"[0,1]": options.noise, "[-1,1]": job.problem.sigma_y},
         "solver": options.solver,
+        "effort": (job.choice and job.choice.effort) or None,
         "preset": (job.choice and job.choice.row) or None,
         "preset_reason": job.choice and job.choice.why,
         "settings": TypeAdapter(type(job.solver)).dump_python(job.solver, mode="json"),

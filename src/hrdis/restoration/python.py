@@ -12,11 +12,12 @@ from ..checkpoints import presets_of
 from ..devices import Precision, pick_device
 from ..messages import for_python, unknown
 from ..operators import Operator
-from ..presets import choose
 from ..priors.base import Prior
 from ..solvers import SOLVERS, Solver
 from ..solvers.base import Step
 from ..tasks import TASKS
+from .choosing import FALLBACK as FALLBACK
+from .choosing import chosen
 from .inputs import Inputs, of_files
 from .job import prepare
 from .options import Options
@@ -24,9 +25,6 @@ from .result import Restoration
 
 if TYPE_CHECKING:
     from PIL import Image
-
-#: Whose settings suit an operator that nobody has tuned for.
-FALLBACK = ("sr4",)
 
 
 def restore(
@@ -41,7 +39,8 @@ def restore(
     noise: float = 0.0,
     prior: str | Path | Prior = "default",
     label: int | None = None,
-    solver: str | Solver = "",
+    solver: str | Solver = "auto",
+    effort: Literal["low", "normal", "high"] = "normal",
     samples: int = 1,
     seed: int = 0,
     redraw: bool = False,
@@ -70,8 +69,10 @@ def restore(
         noise: standard deviation of the noise, for pixel values from 0 to 1.
         prior: a prior, or the name or folder of one: see `hrdis.load_prior`.
         label: the class of the picture, for class-conditional priors.
-        solver: the algorithm, by name with the settings that fit, or with settings of your own:
-            ``hrdis.HRDIS(steps=40)``. By default "hrdis", or "blindhrdis" for "lowlight".
+        solver: the algorithm: "auto" takes the one that was measured to be the best for task,
+            noise and effort, HRDIS where none was ("blindhrdis" for "lowlight"). Or by name with
+            the settings that fit, or with settings of your own: ``hrdis.HRDIS(steps=40)``.
+        effort: of "auto": "low" is about 5 network calls, "normal" 20, "high" 100.
         samples: how many restorations to draw.
         seed: of the first sample; the others take the numbers after it.
         redraw: in inpainting, whether observed pixels are the solver's too.
@@ -92,12 +93,17 @@ def restore(
         torch.Size([1, 3, 24, 24])
     """
     with _in_python():
-        name = _checked_name(task, operator, solver)
+        _check_names(task, operator)
+        choice, settings = None, solver
+        if not isinstance(settings, Solver):
+            tuned = prior.presets if isinstance(prior, Prior) else presets_of(str(prior))
+            choice = chosen(task, settings, noise, effort, samples, tuned)
+            settings = choice.settings
         options = Options(
             image=_path(picture) or Path("picture"), task=task,
             operator=operator if isinstance(operator, str) else "",
             mask=_path(mask), hole=hole, kernel=_path(kernel), weights=_path(weights),
-            noise=noise, solver=name,
+            noise=noise, solver=_name_of(settings), effort=effort,
             prior=prior.name if isinstance(prior, Prior) else str(prior), label=label,
             samples=samples, seed=seed, redraw=redraw, device=device, precision=precision,
         )  # fmt: skip
@@ -109,24 +115,15 @@ def restore(
             prior.to(pick_device(device)) if isinstance(prior, Prior) else None,
             of_files(options).hashes,
         )
-        choice = None
-        if isinstance(solver, Solver):
-            settings = solver
-        else:
-            families = TASKS[task].presets if task else FALLBACK
-            tuned = prior.presets if isinstance(prior, Prior) else presets_of(str(prior))
-            choice = choose(SOLVERS[name][0], families, noise, tuned=tuned)
-            settings = choice.settings
         job = prepare(options, settings, inputs=inputs, choice=choice)
     return job.run(on_step)
 
 
-def _checked_name(task: str, operator: object, solver: str | Solver) -> str:
-    """Return the name of the solver, after a look at the names that were given.
+def _check_names(task: str, operator: object) -> None:
+    """Raise unless either a task that there is or an operator is given.
 
     Raises:
-        ValueError: for a name that nobody knows, or if not exactly one of task and operator is
-            given.
+        ValueError: for a task that nobody knows, or if not exactly one of the two is given.
     """
     if bool(task) == (operator is not None):
         given = "both were" if task else "neither was"
@@ -136,15 +133,14 @@ def _checked_name(task: str, operator: object, solver: str | Solver) -> str:
         )
     if task and task not in TASKS:
         raise ValueError(unknown("task", task, TASKS))
-    if isinstance(solver, Solver):
-        for name, (cls, _) in SOLVERS.items():
-            if type(solver) is cls:
-                return name
-        return type(solver).__name__
-    name = solver or (TASKS[task].solver if task else "hrdis")
-    if name not in SOLVERS:
-        raise ValueError(unknown("solver", name, SOLVERS))
-    return name
+
+
+def _name_of(solver: Solver) -> str:
+    """Return the name of a solver in the table, or of its class if it is a user's own."""
+    for name, (cls, _) in SOLVERS.items():
+        if type(solver) is cls:
+            return name
+    return type(solver).__name__
 
 
 def _path(given: Any) -> Path | None:

@@ -48,6 +48,9 @@ class FIRE(Sampler):
     DiffPIR with zeta = 1. Without an SVD, the noise for kappa = -1 is sqrt(sigma_next^2 - nu) z +
     c A^T z', which has this covariance where all singular values are equal or 0.
 
+    For denoising, y - truth is itself white. With ``own_noise`` the run starts from y at the time
+    of its noise, and one step returns E[truth | y], the network's x0_hat.
+
     Yields:
         `Step` with x = x0_y, the root mean square residual of x0_hat, and the share of directions
         that were ``clipped``: E above sigma_next^2, the levels fall too fast for kappa = -1.
@@ -56,8 +59,9 @@ class FIRE(Sampler):
         x0_y of the last call, (b, c, h, w), unclamped.
 
     Draws:
-        z for x_T, then per step but the last: with an SVD or ``aim="plain"`` z; else z and z', of
-        the measurement's shape, or for ``aim="sample"`` z, z'' and, with noise, z'.
+        z for x_T (not with ``own_noise``), then per step but the last: with an SVD or
+        ``aim="plain"`` z; else z and z', of the measurement's shape, or for ``aim="sample"`` z,
+        z'' and, with noise, z'.
 
     Cost:
         one network call per step, no derivative of the network; a linear solve, in closed form
@@ -102,19 +106,32 @@ class FIRE(Sampler):
     """Where nu comes from: the prior's spread, or the table measured for the embedded prior."""
     spread: Annotated[float, Field(gt=0)] = 1.0
     """Standard deviation s that the prior has where nothing was measured."""
+    own_noise: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """For denoising: the noise of y, for pixel values from 0 to 1, from whose time the run starts
+    with y itself, instead of from ``start``; 0 does not.
+    """
 
     def times(self, schedule: Schedule) -> list[int]:
+        if self.own_noise:
+            # twice: noise over signal is for images in [-1, 1]
+            start = schedule.nearest(2 * self.own_noise)
+            return schedule.logarithmic(self.steps, start, min(self.end, start))
         return schedule.logarithmic(self.steps, self.start, self.end)
 
     @torch.no_grad()
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
         y, q = problem.y, prior.schedule
         A: LinearOperator = problem.A  # type: ignore[assignment]
-        x_t = self.first(problem, q, times[0], rng.randn(problem.image_shape[1:], like=y))
-        for t, s in pairwise(times):
+        if self.own_noise:
+            x_t = q.signal(times[0]) * A.smooth(y)
+        else:
+            x_t = self.first(problem, q, times[0], rng.randn(problem.image_shape[1:], like=y))
+        for k, (t, s) in enumerate(pairwise(times)):
             x0_hat = prior(x_t, t).x0_hat
             nu = self.nu(float(q.sigma(t)))
             x0_y = A.prox(x0_hat, y, problem.sigma_y**2 / nu)
+            if self.own_noise and k == 0:
+                x0_y = x0_hat  # all that y says is in x_t already: prox would count it twice
             # the last x0_y is the answer: nothing is added to it
             clipped = torch.zeros(len(y), dtype=y.dtype, device=y.device)
             x_t = x0_y

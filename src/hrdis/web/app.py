@@ -194,12 +194,19 @@ def _wire_form(layout: Layout, show_example: Any) -> None:
 
 def _wire_settings(layout: Layout) -> None:
     """Show a control for each setting of the chosen solver, starting from its preset."""
-    decisive = [layout.task, layout.solver, layout.prior, layout.noise]
+    decisive = [
+        layout.task, layout.solver, layout.prior, layout.noise, layout.effort, layout.samples,
+    ]  # fmt: skip
     for component in decisive:
         component.change(lambda: {}, None, layout.changed, **QUIETLY)
 
-    def show_settings(task: str, solver: str, prior: str, noise: float) -> None:
-        form = Form(picture=None, task=task, solver=solver, prior=prior, noise=noise)
+    def show_settings(
+        task: str, solver: str, prior: str, noise: float, effort: str, samples: float
+    ) -> None:
+        form = Form(
+            picture=None, task=task, solver=solver, prior=prior, noise=noise, effort=effort,
+            samples=int(samples),
+        )  # fmt: skip
         gr.Markdown(form.choice.why)
         made = controls(form.choice.settings)
         for name, control in made.items():

@@ -159,6 +159,7 @@ def restorer(runner: "JobRunner") -> Any:
         settings: dict[str, Any] | None,
         prior: str,
         label: str | None,
+        effort: str = "normal",
     ) -> Iterator[list[Any]]:
         reading = line("Reading the picture and loading the model …")
         yield [reading, *_no_results(), *buttons(running=True)]
@@ -175,6 +176,7 @@ def restorer(runner: "JobRunner") -> Any:
                 samples=int(samples),
                 seed=int(seed or 0),
                 solver=solver,
+                effort=effort,
                 changed=settings or {},
                 prior=prior,
                 label=_class_number(label),

@@ -10,8 +10,9 @@ import torch
 from .. import images
 from ..arguments import able
 from ..checkpoints import presets_of
-from ..presets import Choice, choose
+from ..presets import Choice
 from ..problem import Problem
+from ..restoration.choosing import AUTO, chosen
 from ..solvers import SOLVERS, Solver
 from ..tasks import TASKS
 
@@ -30,6 +31,8 @@ class Form:
             any size.
         mask: a file instead of the brush, or None.
         hole: what marks a hole: "painted", or "white", "black" or "alpha" in the mask's file.
+        solver: a name, or "auto" for the one measured to be the best.
+        effort: of auto; a solver by name has a number of calls of its own.
         changed: settings of the solver that differ from its preset.
     """
 
@@ -42,7 +45,8 @@ class Form:
     noise: float = 0.0
     samples: int = 1
     seed: int = 0
-    solver: str = ""
+    solver: str = AUTO
+    effort: str = "normal"
     changed: Mapping[str, Any] = field(default_factory=dict)
     prior: str = "default"
     label: int | None = None
@@ -50,9 +54,9 @@ class Form:
     @property
     def choice(self) -> Choice[Solver]:
         """The settings the form starts from, and where they come from."""
-        task = TASKS[self.task]
-        cls = SOLVERS[self.solver or task.solver][0]
-        return choose(cls, task.presets, self.noise, tuned=presets_of(self.prior))
+        effort = self.effort if self.solver == AUTO else "normal"
+        tuned = presets_of(self.prior)
+        return chosen(self.task, self.solver, self.noise, effort, self.samples, tuned)
 
     @property
     def settings(self) -> Solver:
@@ -72,15 +76,15 @@ def editor_image(picture: Path) -> "Image.Image":
 
 
 def solvers_for(task: str, noise: float) -> list[str]:
-    """Return the names of the solvers that can do a task; the first is the task's own."""
+    """Return the names of the solvers that can do a task; the first is the page's choice."""
     known = TASKS[task]
     if known.blind is not None:
         return [known.solver]
     build = known.photo or known.build
     A = build(128, 128, 0, 0)
     fit = able(Problem(A(torch.zeros(1, 3, 128, 128)), A, noise))
-    names = [known.solver]
+    names = [AUTO]
     for name, (cls, _) in SOLVERS.items():
-        if cls in fit and name != known.solver:
+        if cls in fit:
             names.append(name)
     return names

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from ..checkpoints import identity, load_prior
 from ..messages import for_page
 from ..priors.base import Prior
 from ..restoration import FileOptions, Job, Restoration, prepare
+from ..restoration.choosing import AUTO
 from ..tasks import TASKS
 from .form import Form
 from .limits import Limits
@@ -279,7 +280,8 @@ def options(form: Form, folder: Path, device: str, precision: Any) -> FileOption
         output=folder / f"{picture.stem}-restored.png",
         task=form.task,
         noise=form.noise,
-        solver=form.solver or task.solver,
+        solver=form.choice.settings.name,
+        effort=cast(Any, form.effort if form.solver == AUTO else "normal"),
         prior=form.prior,
         label=form.label,
         samples=form.samples,
@@ -335,8 +337,12 @@ def _mask_of(painted: "Image.Image | None", size: tuple[int, int]) -> "Image.Ima
 def command(form: Form, given: FileOptions) -> str:
     """Return the line for a shell that does the same restoration."""
     line: list[Any] = ["hrdis", "restore", given.image.name, "--task", given.task]
-    usual = FileOptions(image=given.image, output=given.output, solver=TASKS[given.task].solver)
-    for name in ("mask", "hole", "kernel", "noise", "solver", "prior", "label", "samples", "seed"):
+    # auto chooses the same solver in a shell
+    usual_solver = given.solver if form.solver == AUTO else AUTO
+    usual = FileOptions(image=given.image, output=given.output, solver=usual_solver)
+    for name in (
+        "mask", "hole", "kernel", "noise", "solver", "effort", "prior", "label", "samples", "seed",
+    ):  # fmt: skip
         value = getattr(given, name)
         if value != getattr(usual, name):
             line += [f"--{name}", value.name if isinstance(value, Path) else value]

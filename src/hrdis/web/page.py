@@ -11,6 +11,7 @@ import gradio as gr
 
 import hrdis
 
+from ..presets import EFFORTS
 from .events import EMPTY, START, line, painted_layer, uploaded_path
 from .form import solvers_for
 from .labels import LABELS
@@ -91,6 +92,7 @@ class Layout:
     stop: Any
     advanced: Any
     solver: Any
+    effort: Any
     prior: Any
     label: Any
     seed: Any
@@ -107,6 +109,7 @@ class Layout:
         return [
             self.picture, self.task, self.hole, self.painted, self.mask, self.kernel, self.noise,
             self.samples, self.seed, self.solver, self.changed, self.prior, self.label,
+            self.effort,
         ]  # fmt: skip
 
     @property
@@ -195,7 +198,13 @@ def _form(priors: Sequence[str]) -> dict[str, Any]:
     # Under the button that was pressed, where the eye is: the outcome may be out of sight.
     status = gr.HTML(line(START), elem_id="status")
     with gr.Accordion("Algorithm and settings", open=False) as advanced:
-        solver = gr.Dropdown(solvers_for("inpaint", 0), value="hrdis", label="Algorithm")
+        effort = gr.Radio(
+            list(EFFORTS),
+            value="normal",
+            label="Effort",
+            info="of the algorithm auto, which is the one measured to be the best",
+        )
+        solver = gr.Dropdown(solvers_for("inpaint", 0), value="auto", label="Algorithm")
         prior = gr.Dropdown(list(priors), value=priors[0], label="Model", visible=len(priors) > 1)
         label = gr.Textbox(
             label="Class of the picture",
@@ -227,6 +236,7 @@ def _form(priors: Sequence[str]) -> dict[str, Any]:
         "status": status,
         "advanced": advanced,
         "solver": solver,
+        "effort": effort,
         "prior": prior,
         "label": label,
         "seed": seed,

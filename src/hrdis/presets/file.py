@@ -1,0 +1,242 @@
+"""The file ``presets.toml``: read with every check, and written."""
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from ..files import write_text
+from .rows import EFFORTS, KINDS, Auto, Presets, Row
+
+FILE = "presets.toml"
+FORMAT = 1
+
+
+@dataclass
+class _Reader:
+    """Takes the values of one table of a file, and names file and row where one is wrong."""
+
+    path: Path
+    where: str
+    table: Mapping[str, Any]
+    taken: set[str] = field(default_factory=set)
+
+    def take(self, name: str, kind: type | tuple[type, ...], expected: str, default: Any) -> Any:
+        """Return a value of the table; without a default (None) it has to be there."""
+        self.taken.add(name)
+        value = self.table.get(name, default)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            self.refuse(f"{name} is {value!r}; {expected} is expected")
+        return value
+
+    def finish(self) -> None:
+        """Refuse names that nobody took."""
+        for name in self.table:
+            if name not in self.taken:
+                known = ", ".join(sorted(self.taken))
+                self.refuse(f"{name} is unknown; one of {known} is expected")
+
+    def refuse(self, wrong: str) -> None:
+        raise ValueError(f"{self.path}, {self.where}: {wrong}. `hrdis tune` writes such a file.")
+
+
+def read(path: str | Path) -> Presets:
+    """Read a ``presets.toml`` and check all of it.
+
+    Raises:
+        ValueError: if the file is missing, is not TOML, or holds an unknown entry, solver or
+            setting, a setting out of bounds, or two rows for the same measurement; in one line that
+            names the file, the row and the setting.
+
+    Example:
+        >>> from importlib.resources import files
+        >>> read(files("hrdis") / "weights" / "default" / "presets.toml").prior
+        'default'
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not TOML: {error}. `hrdis tune` writes such a file.") from None
+    top = _Reader(path, "top level", content)
+    if top.take("format", int, f"{FORMAT}", -1) != FORMAT:
+        top.refuse(f"format is {content.get('format')!r}; {FORMAT} is expected")
+    prior = top.take("prior", str, "the name of a prior", None)
+    searches = top.take("search", list, "a list of tables [[search]]", [])
+    tables = top.take("preset", list, "a list of tables [[preset]]", [])
+    autos = top.take("auto", list, "a list of tables [[auto]]", [])
+    top.finish()
+    for number, search in enumerate(searches, 1):
+        if not isinstance(search, dict) or not isinstance(search.get("name"), str):
+            top.refuse(f'search {number} has no name; name = "..." is expected')
+    rows = []
+    names = [search["name"] for search in searches]
+    for number, table in enumerate(tables, 1):
+        rows.append(_row(path, number, table, names))
+    compared = []
+    for number, table in enumerate(autos, 1):
+        compared.append(_auto(path, number, table, names))
+    presets = Presets(prior, tuple(rows), tuple(searches), tuple(compared))
+    check(presets, path)
+    return presets
+
+
+@cache
+def embedded() -> Presets:
+    """Return the rows of the prior inside the package, read once."""
+    return read(str(resources.files("hrdis") / "weights" / "default" / FILE))
+
+
+def _row(path: Path, number: int, table: Any, searches: Sequence[str]) -> Row:
+    """Return one row of a file whose entries have the right types."""
+    if not isinstance(table, dict):
+        raise ValueError(f"{path}, row {number}: {table!r} is not a table [[preset]].")
+    reader = _Reader(path, f"row {number}", table)
+    solver = reader.take("solver", str, "the name of a solver", None)
+    family = reader.take("family", str, "a family of measurements, such as sr4,", None)
+    reader.where = f"row {number} ({solver}, {family})"
+    noise = float(reader.take("noise", (int, float), "a level for images in [0, 1]", 0.0))
+    kind = reader.take("kind", str, f"one of {', '.join(KINDS)}", "gaussian")
+    search = reader.take("search", str, "the name of a [[search]]", "")
+    settings = reader.take("settings", dict, "a table", None)
+    reader.finish()
+    _check_row(reader, noise, search, searches)
+    if kind not in KINDS:
+        reader.refuse(f"kind is {kind!r}; one of {', '.join(KINDS)} is expected")
+    return Row(solver, family, settings, noise, kind, search)
+
+
+def _auto(path: Path, number: int, table: Any, searches: Sequence[str]) -> Auto:
+    """Return one row about the solver auto whose entries have the right types."""
+    if not isinstance(table, dict):
+        raise ValueError(f"{path}, auto {number}: {table!r} is not a table [[auto]].")
+    reader = _Reader(path, f"auto {number}", table)
+    family = reader.take("family", str, "a family of measurements, such as sr4,", None)
+    solver = reader.take("solver", str, "the name of a solver", None)
+    reader.where = f"auto {number} ({solver}, {family})"
+    calls = reader.take("calls", dict, "a table of numbers of calls by effort", None)
+    noise = float(reader.take("noise", (int, float), "a level for images in [0, 1]", 0.0))
+    settings = reader.take("settings", dict, "a table", {})
+    sampler = reader.take("sampler", str, "the name of a solver", "")
+    lead = reader.take("lead", dict, "a table of dB by effort", {})
+    search = reader.take("search", str, "the name of a [[search]]", "")
+    reader.finish()
+    _check_row(reader, noise, search, searches)
+    for name, values in (("calls", calls), ("lead", lead)):
+        for effort in values:
+            if effort not in EFFORTS:
+                reader.refuse(f"{name} has {effort!r}; one of {', '.join(EFFORTS)} is expected")
+    return Auto(family, solver, calls, noise, settings, sampler, lead, search)
+
+
+def _check_row(reader: _Reader, noise: float, search: str, searches: Sequence[str]) -> None:
+    """Refuse a noise that is no level, and a search that nobody made."""
+    if not (isfinite(noise) and noise >= 0):
+        reader.refuse(f"noise is {noise}; a level for images in [0, 1] is expected")
+    if search and search not in searches:
+        reader.refuse(f"search is {search!r}; one of {', '.join(searches) or 'none'} is expected")
+
+
+def check(presets: Presets, path: str | Path = FILE) -> None:
+    """Check rows against the solvers: their names, settings and bounds, and that none is there
+    twice.
+
+    Raises:
+        ValueError: in one line that names the file, the row and the setting.
+    """
+    # Solvers know their presets, so this module must not need them to be imported.
+    from ..solvers import SOLVERS
+
+    seen: set[tuple[str, str, str, float]] = set()
+    for number, row in enumerate(presets.rows, 1):
+        where = f"{path}, row {number} ({row.solver}, {row.key})"
+        if row.solver not in SOLVERS:
+            known = ", ".join(SOLVERS)
+            raise ValueError(f"{where}: no solver {row.solver!r}. One of {known} is expected.")
+        try:
+            SOLVERS[row.solver][0](**row.settings)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{where}: {error}") from None
+        place = (row.solver, row.family, row.kind, row.noise)
+        if place in seen:
+            raise ValueError(f"{where}: a row before it has the same solver, family and noise.")
+        seen.add(place)
+    _check_autos(presets, path)
+
+
+def _check_autos(presets: Presets, path: str | Path) -> None:
+    """Check the rows about the solver auto as `check` does those of settings."""
+    from ..solvers import SOLVERS
+
+    seen: set[tuple[str, float, str]] = set()
+    for number, row in enumerate(presets.autos, 1):
+        where = f"{path}, auto {number} ({row.solver}, {row.key})"
+        for name in (row.solver, row.sampler or row.solver):
+            if name not in SOLVERS:
+                known = ", ".join(SOLVERS)
+                raise ValueError(f"{where}: no solver {name!r}. One of {known} is expected.")
+        for effort in row.calls:
+            try:
+                row.made(SOLVERS[row.solver][0](), effort, row.noise)
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"{where}: {error}") from None
+            if (row.family, row.noise, effort) in seen:
+                raise ValueError(
+                    f"{where}: a row before it has the same family, noise and effort {effort}."
+                )
+            seen.add((row.family, row.noise, effort))
+
+
+def write(path: str | Path, presets: Presets) -> None:
+    """Write a ``presets.toml`` that `read` takes, after the same checks; replace one that is there.
+
+    Raises:
+        ValueError: as `read`; and for a setting that is None, which TOML cannot say.
+    """
+    check(presets, path)
+    lines = [
+        "# Settings of solvers, searched for one prior on photographs it was trained on.",
+        "# `hrdis tune` writes this file; `hrdis.presets.choose` says which row is taken when.",
+        f"format = {FORMAT}",
+        f"prior = {_toml(presets.prior)}",
+    ]
+    for search in presets.searches:
+        lines += ["", "[[search]]"]
+        for name, value in search.items():
+            lines.append(f"{name} = {_toml(value)}")
+    for row in presets.rows:
+        lines += ["", "[[preset]]", f"solver = {_toml(row.solver)}"]
+        lines += [f"family = {_toml(row.family)}", f"noise = {row.noise}"]
+        if row.kind != "gaussian":
+            lines.append(f"kind = {_toml(row.kind)}")
+        if row.search:
+            lines.append(f"search = {_toml(row.search)}")
+        lines.append(f"settings = {_toml(row.settings)}")
+    for auto in presets.autos:
+        lines += ["", "[[auto]]", f"family = {_toml(auto.family)}", f"noise = {auto.noise}"]
+        lines += [f"solver = {_toml(auto.solver)}", f"calls = {_toml(auto.calls)}"]
+        for name in ("settings", "sampler", "lead", "search"):
+            if getattr(auto, name):
+                lines.append(f"{name} = {_toml(getattr(auto, name))}")
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _toml(value: Any) -> str:
+    """Return a value in TOML: text, number, switch, or a table of them in one line."""
+    if isinstance(value, Mapping):
+        entries = [f"{name} = {_toml(entry)}" for name, entry in value.items()]
+        return "{ " + ", ".join(entries) + " }" if entries else "{}"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float) and isfinite(value):
+        return repr(value)
+    raise ValueError(f"{value!r} cannot be written to TOML. A text, number or switch is expected.")
