@@ -1,4 +1,4 @@
-"""What is checked before the first network call: one clear message for whatever cannot run."""
+"""Checks before the first network call: one clear message for whatever cannot run."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -50,7 +50,7 @@ def check_arguments(solver: object, prior: object, problem: object) -> None:
 
 
 def _converted(given: int, taken: Sequence[int]) -> str:
-    """How images of so many channels become those a prior takes."""
+    """Say how to convert images of so many channels to those that a prior takes."""
     if given == 3 and taken == (1,):
         return "Grey ones are made before they are measured: x.mean(1, keepdim=True)."
     if given == 1 and 3 in taken:
@@ -88,14 +88,14 @@ def by_name(name: str, prior: Prior, problem: Problem) -> Choice[Solver]:
 
 
 def _meant(solver: object) -> str:
-    """How the solver that was probably meant is made."""
+    """Say how to make the solver that was probably meant."""
     if isinstance(solver, type) and issubclass(solver, Solver):
         return f"an object made from it, {solver.__name__}()."
     return "hrdis.HRDIS()."
 
 
 def _loaded(prior: object) -> str:
-    """How the prior that was probably meant is loaded."""
+    """Say how to load the prior that was probably meant."""
     if isinstance(prior, str):
         return f"hrdis.load_prior({prior!r})."
     if isinstance(prior, type) and issubclass(prior, Prior):
@@ -110,7 +110,7 @@ def _loaded(prior: object) -> str:
 
 
 def check_times(given: Sequence[int], prior: Prior, solver: Solver) -> list[int]:
-    """The network times as a list.
+    """Return the network times as a list.
 
     Raises:
         TypeError, ValueError: unless they are whole numbers that descend at first (to the end where

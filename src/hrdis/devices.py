@@ -1,4 +1,4 @@
-"""Where a network runs and how precisely, by the names the commands use."""
+"""Devices and precisions of a network, by the names that the commands use."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of that name, tried; "auto" is a GPU if there is one.
+    """Return the device of that name, after a try; "auto" is a GPU if there is one.
 
     Raises:
         ValueError: if there is no such device here.

@@ -286,10 +286,10 @@ def _check_run(solver: Solver, did: str, what: object, expected: type) -> None:
 
 
 class _Finiteness:
-    """Which images of a run are still finite, and a warning about those that are no longer.
+    """Record of the images of a run that are still finite, with a warning about the others.
 
-    On a CPU it is looked at with every step. On any other device a look would make the host wait
-    for the whole step, so that the flags stay there, and are read once, at the end.
+    On a CPU every step is checked at once. On any other device that would make the host wait for
+    the whole step: the flags stay on the device and are read once, at the end.
     """
 
     def __init__(self, problem: Problem):

@@ -19,8 +19,8 @@ from .solvers.base import Solver
 
 
 def as_deepinv_reconstructor(solver: Solver, prior: Prior, seeds: int | Sequence[int] = 0) -> Any:
-    """A solver as deepinv's ``Reconstructor``: ``reconstructor(y, physics)`` draws one restoration
-    per image.
+    """Wrap a solver as deepinv's ``Reconstructor``: ``reconstructor(y, physics)`` draws one
+    restoration per image.
 
     Args:
         solver: e.g. ``hrdis.HRDIS(steps=100)``.
@@ -59,8 +59,8 @@ def as_deepinv_reconstructor(solver: Solver, prior: Prior, seeds: int | Sequence
 
 
 def as_deepinv_denoiser(prior: Prior, interpolate: bool = False) -> Any:
-    """A prior as deepinv's ``Denoiser``: ``denoiser(u, sigma)`` is the mean of the clean image
-    given u.
+    """Wrap a prior as deepinv's ``Denoiser``: ``denoiser(u, sigma)`` is the mean of the clean
+    image given u.
 
     `hrdis.priors.prior_as_denoiser` in their range: noise of sigma in [0, 1] is noise of 2 sigma in
     [-1, 1].

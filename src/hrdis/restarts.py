@@ -42,7 +42,7 @@ class Best:
         return f"Best(x={tuple(self.x.shape)}, {chosen}, scores={self.scores.tolist()})"
 
     def record(self) -> dict[str, object]:
-        """What was chosen and by what, for ``json``."""
+        """Return the choice and its criterion as JSON values."""
         return {
             "criterion": self.criterion, "chosen": self.chosen.tolist(),
             "seeds": [list(s) for s in self.seeds],

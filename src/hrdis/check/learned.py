@@ -178,7 +178,7 @@ def _hooks(
     hook_of: Callable[[str], Callable[..., object]],
     names: Container[str] | None = None,
 ) -> Iterator[None]:
-    """Hook the outputs of the convolutions of a network, of all or of those named."""
+    """Register a hook on the outputs of a network's convolutions, of all or of those named."""
     hooks = []
     for name, module in net.named_modules():
         if isinstance(module, nn.Conv2d) and (names is None or name in names):

@@ -1,4 +1,4 @@
-"""Where priors come from: `load_prior`, cards, downloads, and one file per published layout."""
+"""Sources of priors: `load_prior`, cards, downloads, and one file per published layout."""
 
 from .cards import Card as Card
 from .cards import File as File

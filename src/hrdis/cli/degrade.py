@@ -156,7 +156,7 @@ def _check_array_output(args: Any) -> None:
 
 
 def _own(args: Any, picture: images.Picture, noise: AnyNoise | None) -> Tensor:
-    """What an operator of the user's own gives, in [-1, 1] where it is written as a picture."""
+    """Measure with an operator of the user's own; in [-1, 1] where it is written as a picture."""
     array = args.output.suffix == ".npy"
     if array:
         images.check_folder(args.output.parent)

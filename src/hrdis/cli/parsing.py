@@ -1,5 +1,5 @@
-"""What the commands share: names with suggestions, options from dataclasses, one message per
-error.
+"""Parsing that the commands share: names with suggestions, options from dataclasses, one message
+per error.
 """
 
 import sys
@@ -55,7 +55,7 @@ def choose(kind: str, name: str, valid: Iterable[str]) -> str:
 
 
 def peek(argv: Sequence[str], option: str, default: str) -> str:
-    """The value of an option before the others can be parsed; given twice, the last one counts."""
+    """Return an option's value before the others can be parsed; given twice, the last counts."""
     found = default
     for i, word in enumerate(argv):
         if word == option and i + 1 < len(argv):
@@ -105,7 +105,7 @@ def parse(cls: type[T], argv: Sequence[str], command: str, description: str, **d
 
 
 def _one_line(box: str) -> str:
-    """What tyro says in a box, without the box and its title; a rule in it ends a sentence."""
+    """Return tyro's message without its box and title; a rule in the box ends a sentence."""
     parts: list[list[str]] = [[]]
     for line in box.splitlines()[1:-1]:
         text = line.strip("│| ")

@@ -1,6 +1,4 @@
-"""What a person sees while something runs: a bar with the time left, and short lines; both on
-stderr.
-"""
+"""Signs of progress for a person, on stderr: a bar with the time left, and short lines."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,14 +25,14 @@ def say(text: str) -> None:
 
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """A turning sign while something is read or loaded, for whoever looks."""
+    """Show a turning sign on a terminal while something is read or loaded."""
     with console.status(what):
         yield
 
 
 @contextmanager
 def bar(total: int, what: str = "network calls") -> Iterator[Callable[[], None]]:
-    """A bar of ``total`` steps; yields what advances it."""
+    """Show a bar of ``total`` steps; yield the function that advances it by one."""
     columns = (
         TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("left"),
@@ -55,8 +53,10 @@ def bar(total: int, what: str = "network calls") -> Iterator[Callable[[], None]]
 
 @contextmanager
 def byte_bar() -> Iterator[Callable[[str, int, int | None], None]]:
-    """A bar for every file that is fetched; yields what is told (name, bytes here, bytes in
-    all).
+    """Show a bar for every file that is fetched.
+
+    Yields:
+        a function of (name, bytes here, bytes in all) that advances the bar of that file.
     """
     columns = (
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),

@@ -45,7 +45,7 @@ DECIDED = ("prior_sha256", "settings", "times", "noise")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Replay:
+class ReplayOptions:
     """Options of ``hrdis replay``."""
 
     record: tyro.conf.Positional[Path]
@@ -55,7 +55,7 @@ class Replay:
 
 
 def main(argv: Sequence[str]) -> int:
-    args: Any = parse(Replay, argv, "replay", HELP)
+    args: Any = parse(ReplayOptions, argv, "replay", HELP)
     with TemporaryDirectory(prefix="hrdis-replay-") as folder:
         threads = torch.get_num_threads()
         try:
@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
             torch.set_num_threads(threads)
 
 
-def _replay(args: Replay, folder: Path) -> int:
+def _replay(args: ReplayOptions, folder: Path) -> int:
     """Run the restoration again in a folder; returns the exit status."""
     with checking():
         record = read(args.record)
@@ -159,7 +159,7 @@ def _options(
     record: dict[str, Any],
     inputs: dict[str, Path | None],
     operator: str,
-    args: Replay,
+    args: ReplayOptions,
     folder: Path,
 ) -> FileOptions:
     """Return the options of the recorded restoration, with its output in another folder."""

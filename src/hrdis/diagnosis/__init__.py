@@ -1,4 +1,4 @@
-"""What is wrong with a picture: estimators that look at its pixels and at the tables of its file.
+"""Estimators of the damage in a picture, from its pixels and the tables of its file.
 
 Each answers "yes", "no" or "unsure", with a value, an interval and one sentence. None needs a
 network.
@@ -7,11 +7,11 @@ network.
 from .base import Answer, Finding
 from .blur import Blurring, estimate_blur
 from .jpeg import Compression, estimate_compression
-from .noise import Noise, estimate_noise
+from .noise import NoiseLevel, estimate_noise
 from .resolution import Resolution, estimate_resolution
 from .specks import Specks, find_specks
 
 __all__ = [
-    "Answer", "Blurring", "Compression", "Finding", "Noise", "Resolution", "Specks",
+    "Answer", "Blurring", "Compression", "Finding", "NoiseLevel", "Resolution", "Specks",
     "estimate_blur", "estimate_compression", "estimate_noise", "estimate_resolution", "find_specks",
 ]  # fmt: skip

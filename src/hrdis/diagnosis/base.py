@@ -1,4 +1,4 @@
-"""What the estimators share: their answers, grey levels, tiles and patches."""
+"""Parts that the estimators share: their answers, grey levels, tiles and patches."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -35,7 +35,7 @@ TEXTURE = 0.62
 
 
 @dataclass(frozen=True)
-class Noise(Finding):
+class NoiseLevel(Finding):
     """The noise of a picture; value, low and high are standard deviations in grey levels.
 
     Attributes:
@@ -51,7 +51,7 @@ class Noise(Finding):
     curve: tuple[tuple[float, float], ...] = ()
 
 
-def estimate_noise(x: Tensor) -> Noise:
+def estimate_noise(x: Tensor) -> NoiseLevel:
     """Return the level of the noise in a picture, in grey levels.
 
     The picture's own grain is part of it: added to a photograph with 0.9 levels of its own, noise
@@ -72,13 +72,15 @@ def estimate_noise(x: Tensor) -> Noise:
     """
     levels = grey_levels(x)
     if min(levels.shape[-2:]) < 32:
-        return Noise("unsure", 0.0, 0.0, math.inf, "The picture is too small to measure its noise.")
+        return NoiseLevel(
+            "unsure", 0.0, 0.0, math.inf, "The picture is too small to measure its noise."
+        )
     chosen = tiles(levels)
     channels, lows, highs = [], [], []
     for c in range(len(levels)):
         found = _level([tile[c] for tile in chosen])
         if found is None:
-            return Noise(
+            return NoiseLevel(
                 "unsure", 0.0, 0.0, math.inf,
                 "Nearly all of the picture is black, white or flat; its noise cannot be measured.",
             )  # fmt: skip
@@ -103,7 +105,7 @@ def estimate_noise(x: Tensor) -> Noise:
     ratio = 1.0 if spectrum is None else spectrum.ratio
     curve = () if spectrum is None or value < ACT else spectrum.curve
     answer = _answer(value, low, high, white, curve, textured)
-    return Noise(*answer, tuple(channels), white, ratio, curve)
+    return NoiseLevel(*answer, tuple(channels), white, ratio, curve)
 
 
 def _answer(

@@ -13,7 +13,7 @@ from ..diagnosis import (
     Blurring,
     Compression,
     Finding,
-    Noise,
+    NoiseLevel,
     Resolution,
     Specks,
     estimate_blur,
@@ -29,7 +29,7 @@ from .network import agreed_level, implied_level, middling
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What is wrong with a picture, one answer per kind of damage.
+    """The damage found in a picture, one answer per kind.
 
     Attributes:
         jpeg, enlarged, noise, blur, scratches: the answers.
@@ -37,7 +37,7 @@ class Diagnosis:
 
     jpeg: Compression
     enlarged: Resolution
-    noise: Noise
+    noise: NoiseLevel
     blur: Blurring
     scratches: Specks
 
@@ -134,7 +134,7 @@ def diagnose(
     return Diagnosis(jpeg, enlarged, level, blur, marks)
 
 
-def settled(prior: Prior, x: Tensor, found: Noise) -> Noise:
+def settled(prior: Prior, x: Tensor, found: NoiseLevel) -> NoiseLevel:
     """Return the noise that a prior and the estimator agree on.
 
     The prior starts from the estimate and knows texture: what it does not know as noise is none.
@@ -157,13 +157,13 @@ def settled(prior: Prior, x: Tensor, found: Noise) -> Noise:
         why = f"Noise of about {value:.1f} grey levels, no more than a photograph's own grain"
     elif found.curve:
         why += f", {found.curve[0][1]:.1f} in the dark and {found.curve[-1][1]:.1f} in the light"
-    return Noise(
+    return NoiseLevel(
         answer, value, low, high, f"{why}.", found.channels, found.white, found.ratio, found.curve
     )
 
 
-def _unsure(level: Noise, why: str) -> Noise:
-    return Noise(
+def _unsure(level: NoiseLevel, why: str) -> NoiseLevel:
+    return NoiseLevel(
         "unsure", level.value, level.low, level.high, f"{level.why[:-1]}, {why}.", level.channels,
         level.white, level.ratio, level.curve,
     )  # fmt: skip

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..diagnosis import Blurring, Compression, Noise, estimate_noise
+from ..diagnosis import Blurring, Compression, NoiseLevel, estimate_noise
 from ..diagnosis.base import cosines
 from ..driver import solve
 from ..operators import Blur, Inpainting, SuperResolution
@@ -49,7 +49,7 @@ class Mended:
     residual: float = 0.0
 
 
-def denoise(prior: Prior, y: Tensor, found: Noise, strength: float = 1.0) -> Mended:
+def denoise(prior: Prior, y: Tensor, found: NoiseLevel, strength: float = 1.0) -> Mended:
     """Return the picture without its noise, as far as that is sure to do no harm.
 
     x = y + w (D(y; s) - y). The mean square error of that is s^2 - 2 w s^2 (1 - d) + w^2 mean r^2
@@ -88,7 +88,7 @@ def denoise(prior: Prior, y: Tensor, found: Noise, strength: float = 1.0) -> Men
     return Mended(y - removed, True, why, residual)
 
 
-def _denoise_coarse(prior: Prior, y: Tensor, found: Noise, strength: float) -> Mended:
+def _denoise_coarse(prior: Prior, y: Tensor, found: NoiseLevel, strength: float) -> Mended:
     """Remove noise that is coarser than a pixel: where its means are white, then what is left.
 
     x = y + up(D(down y) - down y) at the least factor of 2 and 4 whose means over blocks have

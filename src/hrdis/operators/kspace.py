@@ -1,4 +1,4 @@
-"""Which Fourier coefficients a magnetic resonance scanner samples."""
+"""Sampling masks of magnetic resonance scanners: the Fourier coefficients they measure."""
 
 from typing import Literal
 

@@ -14,12 +14,15 @@ from .denoiser import levels_of as levels_of
 from .denoiser import prior_as_denoiser as prior_as_denoiser
 from .diffusers import from_diffusers as from_diffusers
 from .diffusers import is_unet as is_unet
-from .exact import Gaussian as Gaussian
 from .exact import GaussianMixture as GaussianMixture
+from .exact import GaussianPrior as GaussianPrior
 from .latent import LatentPrior as LatentPrior
 from .small_unet import SmallUNet as SmallUNet
 from .tiled import Tiled as Tiled
 from .unet import UNetPrior as UNetPrior
+
+#: The name that scripts use; the class has another than the noise, `hrdis.noise.Gaussian`.
+Gaussian = GaussianPrior
 
 #: Names that moved, and their new places. They keep working for one minor version.
 _MOVED = {

@@ -19,7 +19,7 @@ from ..schedule import Schedule
 from .base import Prediction, Prior
 
 
-class Gaussian(Prior):
+class GaussianPrior(Prior):
     """Prior of x0 ~ N(mean, covariance).
 
     With S = alpha_bar C + (1 - alpha_bar) I and d = x_t - sqrt(alpha_bar) m:
@@ -100,9 +100,9 @@ class Gaussian(Prior):
         )
         return Prediction(x0_hat.reshape(x_t.shape).to(x_t), eps.reshape(x_t.shape).to(x_t))
 
-    def posterior(self, problem: Problem) -> "list[Gaussian]":
+    def posterior(self, problem: Problem) -> "list[GaussianPrior]":
         """Return the exact posterior of each image of the problem, in order."""
-        return [Gaussian(m, C, self.schedule) for m, C, _ in _condition(self, problem)]
+        return [GaussianPrior(m, C, self.schedule) for m, C, _ in _condition(self, problem)]
 
     def sample(self, count: int, seed: int = 0) -> Tensor:
         """Draw ``count`` images, (count, c, h, w) float64."""
@@ -165,13 +165,13 @@ class GaussianMixture(Prior):
         correlated Gaussians.
         """
         parts = [
-            _condition(Gaussian(m, float(s) ** 2, self.schedule), problem)
+            _condition(GaussianPrior(m, float(s) ** 2, self.schedule), problem)
             for m, s in zip(self.means, self.stds, strict=True)
         ]
         out = []
         for i in range(len(problem.y)):
             log_w = self.weights.log() + torch.stack([part[i][2] for part in parts])
-            components = [Gaussian(part[i][0], part[i][1], self.schedule) for part in parts]
+            components = [GaussianPrior(part[i][0], part[i][1], self.schedule) for part in parts]
             out.append(MixturePosterior(components, log_w.softmax(0)))
         return out
 
@@ -184,7 +184,7 @@ class MixturePosterior:
         weights: (k,), their probabilities.
     """
 
-    def __init__(self, components: list[Gaussian], weights: Tensor):
+    def __init__(self, components: list[GaussianPrior], weights: Tensor):
         self.components, self.weights = components, weights
 
     @property
@@ -233,7 +233,7 @@ def _check_size(prior: Prior, x: Tensor, mean: Tensor) -> None:
         )
 
 
-def _condition(prior: Gaussian, problem: Problem) -> list[tuple[Tensor, Tensor, Tensor]]:
+def _condition(prior: GaussianPrior, problem: Problem) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Return mean, covariance and log evidence of each image's posterior under y = A x + sigma_y z,
     in float64.
     """

@@ -25,7 +25,7 @@ from .options import Options, check_pixels
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a restoration was given.
+    """The files and objects that a restoration was given.
 
     Args:
         image: a file, or a picture as an object (see `hrdis.restore`).

@@ -12,7 +12,7 @@ from ..devices import Precision
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What to restore and how, but for the settings of the solver."""
+    """The picture, the task and all options of a restoration but the settings of the solver."""
 
     image: tyro.conf.Positional[Path]
     """The damaged picture: PNG, JPEG, WebP, TIFF or BMP; any size, grey, colour or transparent. Or

@@ -1,4 +1,4 @@
-"""What a restoration leaves on disk: pictures, charts, and a record."""
+"""Files that a restoration leaves on disk: pictures, charts, and a record."""
 
 import json
 import platform

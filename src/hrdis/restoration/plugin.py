@@ -24,10 +24,9 @@ ARRAYS = (".npy", ".pt", ".safetensors")
 
 
 def load(spec: str, shape: tuple[int, int, int]) -> Operator:
-    """The operator that ``NAME`` in ``FILE.py:NAME`` makes: an operator, or a function of (h, w) or
-    of nothing.
+    """Execute ``FILE.py`` of ``FILE.py:NAME`` and return the operator that ``NAME`` is or makes.
 
-    The file is executed.
+    ``NAME`` is an operator, or a function of (h, w) or of nothing that returns one.
 
     Args:
         spec: ``my.py:make``.
@@ -111,7 +110,7 @@ def running(spec: str) -> Iterator[None]:
 
 
 def explain(spec: str, error: BaseException) -> str:
-    """What a user's code raised, and where, in one line."""
+    """Return one line that says what a user's code raised, and where."""
     file = spec.rpartition(":")[0]
     lines = [
         f.lineno
@@ -231,7 +230,7 @@ def write_array(path: Path, y: Tensor) -> None:
 
 
 def is_picture(y: Tensor) -> bool:
-    """Whether a clean measurement can be kept as a picture: grey or colour, within [-1, 1]."""
+    """Return True if a clean measurement can be a picture: grey or colour, within [-1, 1]."""
     return (
         y.ndim == 4 and y.shape[1] in (1, 3) and min(y.shape) > 0 and float(y.abs().max()) <= 1.001
     )

@@ -1,4 +1,4 @@
-"""What a restoration found: pictures to look at, to measure and to save."""
+"""The result of a restoration: pictures to look at, to measure and to save."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ class Restoration:
 
     @property
     def deviation(self) -> Tensor | None:
-        """Where the samples differ, (h, w), standard deviation on [0, 1]; None for one sample.
+        """Standard deviation between the samples, (h, w), on [0, 1]; None for one sample.
 
         All samples can be wrong alike: what they agree on follows from the measurement, the model
         and the method, not from the measurement alone.
@@ -88,7 +88,7 @@ class Restoration:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What was done: enough to do it again. `save` writes it beside the picture."""
+        """Everything needed to do the restoration again; `save` writes it beside the picture."""
         return outputs.record(self)
 
     def save(self, path: str | Path) -> list[Path]:

@@ -135,7 +135,7 @@ class FPS(Sampler):
     def _path(
         self, problem: Problem, q: Schedule, times: list[int], rng: ImageRNG | Replay
     ) -> list[Tensor]:
-        """The measurement diffused to every time of the run, from the top."""
+        """Diffuse the measurement to every time of the run, from the top."""
         y, A, c = problem.y, problem.A, self.c
 
         def noise() -> Tensor:
@@ -149,8 +149,9 @@ class FPS(Sampler):
 
 
 def _condition(A: SVDOperator, m: Tensor, z: Tensor, y: Tensor, q: float, v: float) -> Tensor:
-    """A sample of x ~ N(m, q I) given y = A x + N(0, v I), along the singular vectors; v = 0 is its
-    limit.
+    """Draw x ~ N(m, q I) given y = A x + N(0, v I), along the singular vectors.
+
+    For v = 0 it is the limit: y holds exactly.
     """
     s = A.singulars(m)
     if v == 0:

@@ -113,13 +113,13 @@ def _ellipse(rng: np.random.Generator, u: Floats, v: Floats) -> Mask:
 
 
 def _rectangle(rng: np.random.Generator, u: Floats, v: Floats) -> Mask:
-    """A rectangle; the thin ones are bars and lines."""
+    """Draw a rectangle; the thin ones are bars and lines."""
     aspect = math.exp(rng.uniform(math.log(0.04), 0))
     return (np.abs(u) < 1) & (np.abs(v) < aspect)
 
 
 def _polygon(rng: np.random.Generator, u: Floats, v: Floats) -> Mask:
-    """A convex polygon, the intersection of half-planes."""
+    """Draw a convex polygon, the intersection of half-planes."""
     corners = int(rng.integers(3, 8))
     inside = u * u + v * v < 1.5**2
     for k in range(corners):
@@ -129,7 +129,7 @@ def _polygon(rng: np.random.Generator, u: Floats, v: Floats) -> Mask:
 
 
 def _blob(rng: np.random.Generator, u: Floats, v: Floats) -> Mask:
-    """A disk whose radius is modulated by a few harmonics."""
+    """Draw a disk whose radius is modulated by a few harmonics."""
     phi = np.arctan2(v, u)
     edge = np.full_like(phi, 0.9)
     for k in range(2, 2 + int(rng.integers(2, 6))):
