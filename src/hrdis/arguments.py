@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from .messages import shown, unknown
+from .messages import shown
 from .presets import Choice
 from .priors import is_unet
 from .priors.base import Prior
 from .problem import Problem
-from .solvers import SOLVERS
+from .solvers import SOLVERS, find
 from .solvers.base import Solver, choose_for
 
 CALL = "hrdis.solve(solver, prior, problem, seeds=...)"
@@ -67,12 +67,12 @@ def by_name(name: str, prior: Prior, problem: Problem) -> Choice[Solver]:
         ValueError: for an unknown name.
         TypeError: if prior or problem is none.
     """
-    if name not in SOLVERS:
+    try:
+        cls = SOLVERS[find(name)][0]
+    except ValueError as error:
         raise ValueError(
-            f"{unknown('solver', name, SOLVERS)} Or give settings of your own: "
-            "hrdis.HRDIS(steps=100)."
-        )
-    cls = SOLVERS[name][0]
+            f"{error} Or give settings of your own: hrdis.HRDIS(steps=100)."
+        ) from None
     check_arguments(cls(), prior, problem)
     return choose_for(cls, problem, prior)
 
