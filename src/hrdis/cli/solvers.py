@@ -1,4 +1,4 @@
-"""``hrdis solvers``: what there is to choose from."""
+"""``hrdis list solvers``: what there is to choose from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -19,14 +19,14 @@ List the solvers: what they need of the measurement, what they make of its noise
 where they come from.
 
 Examples:
-  hrdis solvers
-  hrdis solvers hrdis          (one solver's settings and presets)
+  hrdis list solvers
+  hrdis list solvers hrdis          (one solver's settings and presets)
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Solvers:
-    """Options of ``hrdis solvers``."""
+    """Options of ``hrdis list solvers``."""
 
     name: tyro.conf.Positional[str] = ""
     """Show this solver's settings and presets."""
@@ -39,7 +39,7 @@ noise  known: told its level; weights: by the weights of its presets; switch:
        noisy or not; assumed: one fixed level; ignored: none in mind;
        noiseless: refuses all other measurements
 
-`hrdis solvers NAME` shows the settings and presets of one."""
+`hrdis list solvers NAME` shows the settings and presets of one."""
 
 WIDE = 116  # columns from which the table also says what a solver does
 KINDS = {

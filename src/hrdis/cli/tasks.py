@@ -1,4 +1,4 @@
-"""``hrdis tasks``: what can be wrong with a picture."""
+"""``hrdis list tasks``: what can be wrong with a picture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ HELP = """\
 List the tasks.
 
 Example:
-  hrdis tasks
+  hrdis list tasks
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tasks:
-    """``hrdis tasks`` has no options."""
+    """``hrdis list tasks`` has no options."""
 
 
 def main(argv: Sequence[str]) -> int:
