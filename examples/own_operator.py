@@ -4,9 +4,9 @@ A camera whose exposure fades to the right and whose sensor sums pairs of rows. 
 function is all there is to write: adjoint and pseudo-inverse follow from it.
 
     python examples/own_operator.py        (check it, then solve with an exact prior)
-    hrdis check-operator examples/own_operator.py:make
+    hrdis check operator examples/own_operator.py:make
     hrdis degrade photo.png --operator examples/own_operator.py:make -o y.npy
-    hrdis restore y.npy --operator examples/own_operator.py:make --size 96 96 -o restored.png
+    hrdis restore y.npy --operator examples/own_operator.py:make --image-size 96 96 -o restored.png
 """
 
 import torch

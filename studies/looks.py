@@ -171,7 +171,7 @@ def main(
 
     Args:
         photos: photographs the prior was never trained on.
-        solver: a name of `hrdis solvers`.
+        solver: a name of `hrdis list solvers`.
         prior: name or folder.
         write: rewrite the page, its pictures and its figures.
         threads: CPU threads.

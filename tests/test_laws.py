@@ -24,7 +24,7 @@ FLOORS = {
     "noise": 2, "uncertainty": 2,
     "operators": 3,
     "problem": 4, "tasks": 4, "presets": 4, "diagnosis": 4,
-    "priors": 5,
+    "priors": 5, "repairs": 5,
     "solvers": 6, "checkpoints": 6,
     "arguments": 7,
     "driver": 8,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from .messages import shown, unknown
+from .messages import shown
 from .presets import Choice, choose_auto
 from .priors.base import Prior
 from .problem import Problem
@@ -68,21 +68,19 @@ def by_name(name: str, prior: Prior, problem: Problem) -> Choice[Solver]:
         ValueError: for an unknown name.
         TypeError: if prior or problem is none.
     """
-    from .solvers import HRDIS, SOLVERS
+    from .solvers import HRDIS, SOLVERS, find
 
-    if name == "auto":
+    if name.lower() == "auto":
         check_arguments(HRDIS(), prior, problem)
         level = problem.sigma_y / 2  # sigma_y is for images in [-1, 1], levels of noise for [0, 1]
         fit = able(prior.pull(problem))
         return choose_auto(
             problem.A.families, level, tuned=prior.presets, able=lambda cls: cls in fit
         )
-    if name not in SOLVERS:
-        raise ValueError(
-            f"{unknown('solver', name, SOLVERS)} Or give settings of your own: "
-            "hrdis.HRDIS(steps=100)."
-        )
-    cls = SOLVERS[name][0]
+    try:
+        cls = SOLVERS[find(name)][0]
+    except ValueError as error:
+        raise ValueError(f"{error} Or give settings of your own: hrdis.HRDIS(steps=100).") from None
     check_arguments(cls(), prior, problem)
     return choose_for(cls, problem, prior)
 

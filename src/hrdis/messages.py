@@ -11,10 +11,11 @@ from collections.abc import Iterable
 
 #: What the library advises in Python, and the same in the options of the command.
 PYTHON_TO_OPTIONS = (
-    (r"hrdis\.load_prior\(name, label=(\w+)\), or prior\.labelled\(\w+\)", r"--label \1"),
-    (r"hrdis\.load_prior\(name\)", "leave --label out"),
-    (r"hrdis\.load_prior\('([^']*)'\)", r"--prior \1"),
-    (r"hole='(\w+)'", r"--hole \1"),
+    (r"hrdis\.load_prior\(name, label=(\w+)\), or prior\.labelled\(\w+\)", r"--class-label \1"),
+    (r"hrdis\.load_prior\(name\)", "leave --class-label out"),
+    (r"hrdis\.load_prior\('([^']*)'\)", r"--model \1"),
+    (r"hole='alpha'", "--mask-marks transparent"),
+    (r"hole='(\w+)'", r"--mask-marks \1"),
     (r"\bstart_from=", "--start-from "),
     (r"\bresume=", "--resume "),
     (r", or TASKS\['[\w-]+'\]\.with_weights\(FILE\)", ""),
@@ -30,37 +31,45 @@ PYTHON = re.compile(
 #: What `hrdis.restore` shares with the command says options; the same as arguments.
 OPTIONS_TO_PYTHON = (
     (r": -o \S+", ""),
-    (r"--size (\d+) (\d+)", r"size=(\1, \2)"),
-    (r"--(noise|samples|tile|label|seed|overlap) (\d[\d.]*)(?=[\s,;:.)]|$)", r"\1=\2"),
+    (r"--image-size (\d+) (\d+)", r"size=(\1, \2)"),
+    (r"--mask-marks transparent", 'hole="alpha"'),
+    (r"--mask-marks", "--hole"), (r"--model", "--prior"), (r"--class-label", "--label"),
+    (r"--image-size", "--size"), (r"--no-keep-known", "redraw=True"),
+    (r"--max-memory", "--tile-memory"),
+    (r"--(noise|samples|tile|label|seed|overlap|scale|quality|bits) (\d[\d.]*)(?=[\s,;:.)]|$)",
+     r"\1=\2"),
     (r"--(task|hole|mask|kernel|prior|solver|operator|weights|device) (?!is\b|takes\b|needs\b)"
-     r"([\w-]+(?:\.\w+)?)", r'\1="\2"'),
+     r"([\w-]+(?:\.\w+|(?::\d+)+)?)", r'\1="\2"'),
     (r"--([a-z][a-z-]*)", lambda found: found[1].replace("-", "_")),
 )  # fmt: skip
 
 #: What the command advises, and the same in the words of the page.
 OPTIONS_TO_PAGE = (
     ((
-        r": --mask holes\.png \(white where a hole is to be filled\), or --hole alpha if the holes "
-        r"are transparent"
+        r": --mask holes\.png \(white where a hole is to be filled\), or --mask-marks transparent "
+        r"if the holes are transparent"
     ),
      ": paint over the holes, or choose a mask from a file"),
-    (r"use --hole white or --hole black for a painted mask",
+    (r"use --mask-marks white or --mask-marks black for a painted mask",
     "choose white or black for a painted mask"),
-    (r"with --hole alpha", "where the holes are the transparent parts of the picture"),
-    (r"(--hole \w+ or )?--hole alpha", 'choose "the transparent parts of the picture"'),
-    (r"--hole (white|black)", r'choose "\1 in a mask from a file"'),
-    (r": --kernel kernel\.npy \(or a picture of it\)",
-    ": an array (.npy) or a small picture of it"),
+    (r"with --mask-marks transparent", "where the holes are the transparent parts of the picture"),
+    (r"(--mask-marks \w+ or )?--mask-marks transparent",
+     'choose "the transparent parts of the picture"'),
+    (r"--mask-marks (white|black)", r'choose "\1 in a mask from a file"'),
+    (r": --kernel kernel\.npy \(or a picture of it\), or --kernel ([^.]*)",
+     r": an array (.npy) or a small picture of it, or in words \1"),
+    (r"--kernel is", "The kernel of the blur is"), (r"--scale is", "The scale is"),
+    (r"--quality is", "The quality is"), (r"--bits is", "The number of bits is"),
     (r"--kernel FILE\.npy gives another", "a kernel from a file gives another"),
-    (r"--task denoise needs the strength of the noise: --noise 0\.1 \(25 of 255\)",
-     "This task needs the strength of the noise: 0.1 is 25 of 255"),
+    (r"--task denoise needs the strength of the noise: --noise 25 \(grey levels of 255\)",
+     "This task needs the strength of the noise: 25 is strong grain, 10 slight grain"),
     (r"--noise is", "The noise is"), (r": --noise ([\d.]+)", r": \1"),
     (r"--noise", "the noise in the picture"),
     (r"--samples is", "The number of restorations is"),
-    (r"--label (\w+)", r'set "class of the picture" to \1'),
-    (r"leave --label out", 'leave "class of the picture" empty'),
+    (r"--class-label (\w+)", r'set "class of the picture" to \1'),
+    (r"leave --class-label out", 'leave "class of the picture" empty'),
     (r"--task (\w[\w-]*)", r"the task \1"),
-    (r"--solver (\w+)", r"the algorithm \1"), (r"--prior (\S+)", r"the model \1"),
+    (r"--solver (\w+)", r"the algorithm \1"), (r"--model (\S+)", r"the model \1"),
     (r": -o \S+", ""),
     (r"--(\w[\w-]*)", r"\1"),
 )  # fmt: skip

@@ -25,6 +25,31 @@ Range = Literal["[0,1]", "[-1,1]"]
 PHOTONS = 255  # a white pixel of a [0, 1] image, at rate 1
 
 
+def read_level(given: float | str) -> float:
+    """Return a level of noise for images in [0, 1], from any of the ways in which people quote it.
+
+    Args:
+        given: a fraction, ``0.1`` or ``"25/255"``, or grey levels of 255, which a number from 1 on
+            is: ``25``.
+
+    Raises:
+        ValueError: for what is no number.
+
+    Example:
+        >>> read_level("25/255") == read_level(25) == 25 / 255, read_level("0.1")
+        (True, 0.1)
+    """
+    try:
+        above, line, below = str(given).partition("/")
+        level = float(above) / float(below) if line else float(above)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(
+            f"--noise is {given!r}. A fraction (0.1 or 25/255) or grey levels of 255 are expected: "
+            "--noise 25"
+        ) from None
+    return level / 255 if level >= 1 and not line else level
+
+
 class Noise(Protocol):
     """Interface of a noise model: its level, and how it is added.
 

@@ -188,7 +188,7 @@ def _read_card(file: Path) -> Card:
     except (OSError, UnicodeDecodeError, ValidationError) as error:
         raise ValueError(
             f"The card {file} cannot be read ({str(error).splitlines()[0]}). A card that "
-            "`hrdis prior add` wrote is expected: remove that file."
+            "`hrdis model add` wrote is expected: remove that file."
         ) from None
 
 
@@ -218,7 +218,7 @@ def resolve_card(name: str | Path) -> str | Path:
             )
         else:
             fix = (
-                f"{card.folder / first.name} is expected, from {first.url}: hrdis prior get "
+                f"{card.folder / first.name} is expected, from {first.url}: hrdis model download "
                 f"{card.name}"
             )
         raise ValueError(f"The prior {card.name!r} is not on this machine{amount}. {fix}")
@@ -251,7 +251,7 @@ def verify(card: Card) -> dict[str, str]:
             raise ValueError(
                 f"{path} is not the file of the prior {card.name!r}: its SHA-256 is {digest}, "
                 f"{expected} is expected ({source}). Remove it and fetch it again: "
-                f"hrdis prior get {card.name}"
+                f"hrdis model download {card.name}"
             )
         found[file.name] = digest
     return found
@@ -273,7 +273,7 @@ def check_listed(card: Card, read: Iterable[Path]) -> None:
             raise ValueError(
                 f"{path} is not on the card of the prior {card.name!r}, but would be loaded in "
                 "place of a file that is. Remove it, or add the folder under another name: "
-                "hrdis prior add NAME SCHEME:FOLDER"
+                "hrdis model add NAME SCHEME:FOLDER"
             )
 
 

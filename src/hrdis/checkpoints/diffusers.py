@@ -30,7 +30,7 @@ def load_diffusers(
     size; attention runs at sizes it was not trained for.
 
     Args:
-        where: a folder, or the id of a model of the hub that ``hrdis prior get`` fetched.
+        where: a folder, or the id of a model of the hub that ``hrdis model download`` fetched.
         dtype: precision the network runs in.
         name: name for records; the folder's by default.
         kind: the preconditioning of the network, where the scheduler does not tell it.

@@ -47,7 +47,7 @@ def repeat(download: "Download", pause: float) -> None:
             if failures == RETRIES:
                 raise FetchError(
                     f"{download.file.url} could not be fetched ({stopped}). What has come is kept: "
-                    f"try again later with `hrdis prior get {download.card.name}`. "
+                    f"try again later with `hrdis model download {download.card.name}`. "
                     f"{by_hand(download.card, download.file)}"
                 ) from None
             time.sleep(pause * 2**failures)
@@ -276,8 +276,9 @@ def by_hand(card: Card, file: File) -> str:
     """Tell how to do without this module."""
     return (
         f"By hand: fetch {card.by_hand or file.url} with a browser, put it at "
-        f"{card.folder / file.name}, and run `hrdis prior get {card.name}` to have it checked; or "
-        f"leave it where it is: hrdis prior add NAME {card.scheme}:PATH"
+        f"{card.folder / file.name}, and run `hrdis model download {card.name}` to have it "
+        "checked; or "
+        f"leave it where it is: hrdis model add NAME {card.scheme}:PATH"
     )
 
 

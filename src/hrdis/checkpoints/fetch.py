@@ -128,7 +128,7 @@ def _fetch(card: Card, file: File, report: Report, pause: float) -> str:
     if not file.url.startswith(("http://", "https://")):
         raise FetchError(
             f"The address {file.url} is not one of the web. https://... is expected; a file on "
-            f"this machine is added where it is: hrdis prior add NAME {card.scheme}:PATH"
+            f"this machine is added where it is: hrdis model add NAME {card.scheme}:PATH"
         )
     place.parent.mkdir(parents=True, exist_ok=True)
     expected = expected_hash(card, file)

@@ -50,7 +50,7 @@ def load_prior(
     """Load a prior, frozen and in eval mode. Nothing is downloaded.
 
     Args:
-        name: ``"default"``, the small model inside the package; a name of ``hrdis prior list``
+        name: ``"default"``, the small model inside the package; a name of ``hrdis list models``
             whose files are on this machine; a folder made by ``hrdis train`` or diffusers; or a
             scheme and a path. ``"diffusers:"`` takes a folder, or the id of a model that ``hrdis
             prior get`` fetched from the hub, e.g. ``"diffusers:google/ddpm-celebahq-256"``, whose

@@ -7,39 +7,59 @@ import warnings
 from collections.abc import Sequence
 from importlib import import_module
 
-COMMANDS = {
-    "demo": "restore a photograph that comes with the package, before / after / truth side by side",
-    "restore": "restore a damaged picture: fill holes, enlarge, denoise",
-    "fix": "find what is wrong with pictures and mend it, or leave them as they are",
-    "serve": "a web page that restores pictures: paint over the damage, compare, take it home",
-    "degrade": "damage a good picture, to try the others on",
-    "bench": "rerun the paper's tables and figures, or your own plan",
-    "train": "make a prior from a folder of your own pictures",
-    "tune": "search the settings of solvers that suit a prior of your own",
-    "check-operator": "try an operator of your own: is it right, and which solvers can use it?",
-    "solvers": "list the solvers: what they need, what they cost, where they come from",
-    "tasks": "list the tasks",
-    "prior": "list priors, show, add, fetch or check one",
-    "replay": "run a restoration again from its record: is it equal, bit for bit?",
-    "cite": "print BibTeX: hrdis and the papers of the solvers you used",
+#: The commands in groups, what people do first at the top.
+GROUPS: dict[str, dict[str, str]] = {
+    "repair pictures": {
+        "fix": "find what is wrong with pictures and repair it, or leave them as they are",
+        "restore": "repair a picture in a way you name: fill holes, enlarge, sharpen, colour",
+        "serve": "a web page that does the same: paint over the damage, compare, download",
+        "demo": "restore two photographs of the package, before, after and truth side by side",
+    },
+    "look up": {
+        "list": "list the tasks, the solvers or the models",
+        "cite": "print BibTeX: hrdis and the papers of the solvers you used",
+    },
+    "models": {
+        "model": "download, add or show a model",
+        "train": "train a model on a folder of your own pictures",
+        "tune": "search the settings of solvers that suit a model of your own",
+    },
+    "measure and check": {
+        "degrade": "damage a good picture, to try the others on",
+        "check": "check an operator or a model of your own",
+        "replay": "run a restoration again from its record, and compare every pixel",
+        "bench": "rerun the paper's tables and figures, or your own plan",
+    },
 }
+COMMANDS = {name: says for group in GROUPS.values() for name, says in group.items()}
+#: Modules that are not called like their command.
+MODULES = {"list": "listing"}
 
 OVERVIEW = """\
 usage: hrdis COMMAND [options]
 
-Recover an image from an incomplete or noisy measurement, with a diffusion model as the prior.
-
-commands:
+Repair photographs, and reconstruct images from incomplete or noisy data, with a diffusion model.
 {commands}
 
 examples:
   hrdis demo
   hrdis fix photo.jpg
-  hrdis restore small.jpg --task sr4 -o large.png
+  hrdis restore small.jpg --task upscale --scale 4 -o large.png
   hrdis restore scratched.png --task inpaint --mask scratches.png -o whole.png --samples 4
 
 `hrdis COMMAND --help` shows the options of a command; `hrdis --version` the version.
 """
+
+
+def overview() -> str:
+    """Return the help of the whole program, its commands in groups."""
+    width = max(map(len, COMMANDS))
+    lines = []
+    for title, group in GROUPS.items():
+        lines += ["", f"{title}:"]
+        for name, says in group.items():
+            lines.append(f"  {name:<{width}}  {says}")
+    return OVERVIEW.format(commands="\n".join(lines))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,10 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help", "help"):
-        width = max(map(len, COMMANDS))
-        print(
-            OVERVIEW.format(commands="\n".join(f"  {n:<{width}}  {s}" for n, s in COMMANDS.items()))
-        )
+        print(overview())
         return 0 if args else 2
     if args[0] == "--version":
         from hrdis import __version__
@@ -61,24 +78,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     from hrdis.messages import for_command, without_python
 
     from .parsing import BadInput, choose, fail
+    from .renamed import command_today, options_today
 
+    args = command_today(args)
     with warnings.catch_warnings():
         for kind in (
             UserWarning,
             RuntimeWarning,
         ):  # what is said of a person's own files is for that person to see
             warnings.simplefilter("default", kind)
-        own = args[0] == "check-operator" or "--operator" in args  # Python is what they write
+        own = args[:2] == ["check", "operator"] or "--operator" in args  # Python is what they write
         told = for_command if own else lambda message: without_python(for_command(message))
         warnings.showwarning = lambda message, *_: print(
             f"hrdis {args[0]}: {told(message)}", file=sys.stderr
         )
         try:
             command = choose("command", args[0], COMMANDS)
-            return int(import_module(f".{command.replace('-', '_')}", __name__).main(args[1:]))
+            module = import_module(f".{MODULES.get(command, command)}", __name__)
+            return int(module.main(options_today(command, args[1:])))
         except BadInput as error:
             return fail(args[0], told(error), 2)
-        except BrokenPipeError:  # `hrdis solvers | head -1`: nobody is reading any more
+        except BrokenPipeError:  # `hrdis list solvers | head -1`: nobody is reading any more
             sys.stdout = None
             return 0
         except (

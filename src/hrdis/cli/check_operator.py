@@ -1,4 +1,4 @@
-"""``hrdis check-operator``: is somebody's own operator right, and who can use it?"""
+"""``hrdis check operator``: is somebody's own operator right, and who can use it?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ Try an operator of your own: adjoint, pseudo-inverse, gradient, batch, range, an
 use it.
 
 Examples:
-  hrdis check-operator my.py:make
-  hrdis check-operator my.py:make --size 64 48 --channels 1
+  hrdis check operator my.py:make
+  hrdis check operator my.py:make --size 64 48 --channels 1
 
 my.py defines make(h, w), or make(), which returns a hrdis Operator, any function x -> y of images
 (b, c, h, w) in [-1, 1], or a deepinv Physics. The file is executed, as `python my.py` would: run
@@ -29,7 +29,7 @@ cannot be loaded.
 
 @dataclass(frozen=True, kw_only=True)
 class CheckOperator:
-    """Options of ``hrdis check-operator``."""
+    """Options of ``hrdis check operator``."""
 
     operator: tyro.conf.Positional[str]
     """FILE.py:NAME; the file is executed."""
@@ -42,7 +42,7 @@ class CheckOperator:
 
 
 def main(argv: Sequence[str]) -> int:
-    args: Any = parse(CheckOperator, argv, "check-operator", HELP)
+    args: Any = parse(CheckOperator, argv, "check operator", HELP)
     with checking():
         shape = (args.channels, *args.size)
         if min(shape) < 1:

@@ -9,9 +9,9 @@ from typing import Any
 import tyro
 
 import hrdis
-from hrdis.solvers import SOLVERS
+from hrdis.solvers import SOLVERS, find
 
-from .parsing import BadInput, checking, choose, parse
+from .parsing import BadInput, checking, parse
 
 HELP = """\
 Print BibTeX: hrdis itself, and the papers of the solvers that you used. Without a solver or a
@@ -32,7 +32,7 @@ class Cite:
     record: tyro.conf.Positional[Path | None] = None
     """The record (.json) of a restoration: cite the solver that it names."""
     solver: tuple[str, ...] = ()
-    """Cite these solvers; `hrdis solvers` lists the names, and all means every one."""
+    """Cite these solvers; `hrdis list solvers` lists the names, and all means every one."""
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,8 @@ def main(argv: Sequence[str]) -> int:
     if args.record is not None:
         with checking():
             named.append(solver_of(args.record))
-    chosen = [choose("solver", name, SOLVERS) for name in named or ["hrdis"]]
+    with checking():
+        chosen = [find(name) for name in named or ["hrdis"]]
     print(bibliography(chosen))
     return 0
 

@@ -35,7 +35,7 @@ Examples:
   hrdis degrade photo.jpg --task deblur-nonlinear --weights GOPRO_wVAE.pth -o blurred.png
   hrdis degrade photo.jpg --task denoise --noise-kind poisson --noise 1 -o grainy.png
   hrdis degrade photo.jpg --task cs25 -o cs.npy   (numbers that are no picture, as an array)
-  hrdis degrade photo.jpg --operator my.py:make -o y.npy   (see `hrdis check-operator --help`)
+  hrdis degrade photo.jpg --operator my.py:make -o y.npy   (see `hrdis check operator --help`)
 
 Holes are painted grey, and the mask is written beside OUT, white where a hole is. A picture whose
 sides are no multiples of what the task needs is cropped at the right and the bottom, and the
@@ -57,7 +57,7 @@ class Degrade:
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Where the damaged picture goes."""
     task: str = ""
-    """How to damage it; `hrdis tasks` lists the names."""
+    """How to damage it; `hrdis list tasks` lists the names."""
     operator: str = ""
     """FILE.py:NAME, an operator of your own instead of a task; the file is executed."""
     weights: Path | None = None

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+import tyro
 from torch import Tensor
 
 from hrdis import images, uncertainty
@@ -27,7 +28,7 @@ Restore two photographs that come with the package, with HRDIS and the embedded 
 scratches in one, and enlarge the other 4 times.
 
 Example:
-  hrdis demo --out runs/demo
+  hrdis demo -o runs/demo
 
 Writes inpaint-scratches.png and sr4.png into the folder: given, restored and truth side by side.
 """
@@ -37,7 +38,7 @@ Writes inpaint-scratches.png and sr4.png into the folder: given, restored and tr
 class Demo:
     """Options of ``hrdis demo``."""
 
-    out: Path = Path("runs/demo")
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("runs/demo")
     """The folder for the pictures."""
     seed: int = 0
     """Seed of the mask and of the restoration."""
@@ -46,13 +47,13 @@ class Demo:
 def main(argv: Sequence[str]) -> int:
     args: Any = parse(Demo, argv, "demo", HELP)
     with checking():
-        images.check_folder(args.out)
+        images.check_folder(args.output)
         prior = load_prior("default", device="cuda" if torch.cuda.is_available() else "cpu")
     for name, file in (("inpaint-scratches", "chelsea.png"), ("sr4", "flower.jpg")):
         truth = images.load(Path(str(resources.files("hrdis") / "pictures" / file)))
         given, restored, score = restore(name, truth, prior, args.seed)
         sheet = uncertainty.sheet([given, restored, truth], ["given", "restored by HRDIS", "truth"])
-        path = args.out / f"{name}.png"
+        path = args.output / f"{name}.png"
         images.write_pil(path, sheet)
         say(f"{name}: {score}. Wrote {path}")
     return 0

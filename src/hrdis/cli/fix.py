@@ -51,7 +51,7 @@ class Fix:
     """Say what is found, and write nothing."""
     upscale: int = 1
     """Enlarge the result 2 or 4 times."""
-    prior: str = "default"
+    prior: Annotated[str, tyro.conf.arg(name="model")] = "default"
     """The diffusion model, as for `hrdis restore`."""
     seed: int = 0
     """Seed of the solvers."""

@@ -54,6 +54,24 @@ def choose(kind: str, name: str, valid: Iterable[str]) -> str:
     raise BadInput(unknown(kind, name, valid))
 
 
+def part(
+    command: str, argv: Sequence[str], parts: Sequence[str], description: str
+) -> tuple[str, list[str]]:
+    """Return which part of a command is meant, and the words after it; "" if its help was shown.
+
+    Raises:
+        BadInput: for none, or one that does not exist.
+    """
+    words = list(argv)
+    if words and words[0] in ("-h", "--help"):
+        print(description)
+        return "", []
+    example = f"hrdis {command} {parts[0]}"
+    if not words:
+        raise BadInput(f"One of {', '.join(parts)} is expected: {example}")
+    return choose("word", words[0], parts), words[1:]
+
+
 def peek(argv: Sequence[str], option: str, default: str) -> str:
     """Return an option's value before the others can be parsed; given twice, the last counts."""
     found = default

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 import hrdis
 from hrdis import images
+from hrdis.repairs import is_word
 from hrdis.restoration import FileOptions, Job, Restoration, plugin, prepare
 from hrdis.solvers import SOLVERS, Solver
 
@@ -119,7 +120,7 @@ def located(record: dict[str, Any], name: str, folder: Path) -> Path | None:
     Raises:
         BadInput: if it is not there, or has another hash.
     """
-    if record[name] is None:
+    if record[name] is None or (record[f"{name}_sha256"] is None and is_word(record[name])):
         return None
     for path in (Path(record[name]), folder / Path(record[name]).name):
         if path.is_file():
@@ -171,7 +172,7 @@ def _options(
             "beside the record."
         )
     size = None
-    if operator:  # the record holds no --size: it is that of the restored picture
+    if operator:  # the record holds no --image-size: it is that of the restored picture
         h, w = images.read(there).x.shape[-2:]
         size = (h, w)
     assert inputs["image"] is not None
@@ -179,11 +180,14 @@ def _options(
         image=inputs["image"],
         output=folder / first.name,
         task=record["task"] or "",
+        scale=record.get("scale"),
+        quality=record.get("quality"),
+        bits=record.get("bits"),
         operator=operator,
         size=size,
         mask=inputs["mask"],
         hole=record["hole"],
-        kernel=inputs["kernel"],
+        kernel=record["kernel"] if inputs["kernel"] is None else str(inputs["kernel"]),
         weights=inputs["weights"],
         noise=record["noise"]["[0,1]"],
         solver=record["solver"],
@@ -222,7 +226,8 @@ def _there(recorded: Path, folder: Path) -> Path | None:
 
 def _report(record: dict[str, Any], folder: Path, made: list[Path], job: Job) -> int:
     """Print one line per picture; returns the exit status."""
-    if [path.name for path in made] != [Path(name).name for name in record["files"]]:
+    recorded = [_today(Path(name).name, record) for name in record["files"]]
+    if [path.name for path in made] != recorded:
         return fail("replay", f"other files are written now: {', '.join(map(str, made))}", 1)
     equal = True
     for name, again in zip(record["files"], made, strict=True):
@@ -233,6 +238,15 @@ def _report(record: dict[str, Any], folder: Path, made: list[Path], job: Job) ->
     if not equal:
         _explain(record, job)
     return 0 if equal else 1
+
+
+def _today(name: str, record: dict[str, Any]) -> str:
+    """Return what an output is called today, of which older records hold another name."""
+    stem = Path(record["files"][0]).stem
+    for old, new in (("deviation", "uncertainty"), ("sheet", "overview")):
+        if len(record["seeds"]) > 1 and name == f"{stem}-{old}.png":
+            return f"{stem}-{new}.png"
+    return name
 
 
 def difference(old: Path, new: Path) -> str:

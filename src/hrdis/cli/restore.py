@@ -5,53 +5,54 @@ from dataclasses import replace
 from typing import Any
 
 from hrdis.checkpoints import presets_of
+from hrdis.noise import read_level
+from hrdis.repairs import NAMES, is_word, resolve
 from hrdis.restoration import FileOptions, plugin, prepare
 from hrdis.restoration.choosing import chosen
-from hrdis.tasks import TASKS
+from hrdis.tasks import TASKS, Task
 
-from .parsing import checking, choose, fail, number, parse, peek
+from .parsing import checking, fail, parse, peek
 from .progress import bar, say, waiting
 
 HELP = """\
 Restore a damaged picture: fill holes, enlarge, sharpen, colour, remove noise.
 
 Examples:
-  hrdis restore small.jpg --task sr4 -o large.png
+  hrdis restore small.jpg --task upscale --scale 4 -o large.png
   hrdis restore torn.png --task inpaint --mask holes.png -o whole.png --samples 4
-  hrdis restore noisy.png --task denoise --noise 0.1 -o clean.png --solver reddiff --steps 60
-  hrdis restore blurred.png --task deblur-gauss --noise 0.01 -o sharp.png
-  hrdis restore shaken.png --task deblur-motion --kernel shaken-kernel.npy -o sharp.png
+  hrdis restore noisy.png --task denoise --noise 25 -o clean.png
+  hrdis restore blurred.png --task deblur --kernel gaussian:3 --noise 0.01 -o sharp.png
+  hrdis restore shaken.png --task deblur --kernel shaken-kernel.npy -o sharp.png
+  hrdis restore blocky.jpg --task dejpeg --quality 10 -o smooth.png
+  hrdis restore grey.jpg --task colorize -o coloured.png
+  hrdis restore dark.jpg --task brighten -o bright.png   (OUT.json: the exposure found)
   hrdis restore blurred.png --task deblur-nonlinear --weights GOPRO_wVAE.pth \\
       --kernel blurred-kernel.npy -o sharp.png
-  hrdis restore grey.jpg --task colorize -o coloured.png
-  hrdis restore dark.jpg --task lowlight -o bright.png   (OUT.json: the exposure found)
   hrdis restore cs.npy --task cs25 -o whole.png   (what `hrdis degrade` wrote, with its record)
 
-  hrdis restore y.npy --operator my.py:make -o whole.png   (see `hrdis check-operator --help`)
+  hrdis restore y.npy --operator my.py:make -o whole.png   (see `hrdis check operator --help`)
 
-The mask is a picture of the same size: white where a hole is to be filled (see --hole). --noise is
-the standard deviation of the noise for pixel values from 0 to 1 (25 of 255 is 0.1). Beside OUT a
-record OUT.json says what was done; with --samples K the other samples, their mean, a map of where
-they differ, and a contact sheet are written too. --operator executes the python file: run none that
-you do not trust. Its measurement is a picture, or an array (.npy, .pt, .safetensors) of one
-measurement with the image axis first, in its own units. The settings start from those of sr4. The
-last group lists the settings of the chosen solver; their defaults fit the task and the prior.
+The mask is a picture of the same size: white where a hole is to be filled (see --mask-marks).
+--noise is the standard deviation of the noise: a fraction of white (0.1 or 25/255), or grey levels
+of 255, which a number from 1 on is taken for (25). Beside OUT a record OUT.json says what was done.
+With --samples K the other samples (OUT-2 ...), their mean (OUT-mean), a map of where they differ
+(OUT-uncertainty) and all of them side by side (OUT-overview) are written too. --operator executes
+the python file: run none that you do not trust. Its measurement is a picture, or an array (.npy,
+.pt, .safetensors) of one measurement with the image axis first, in its own units. The settings
+start from those of sr4. The last group lists the settings of the chosen solver; their defaults fit
+the task and the model.
 The solver auto is the one measured to be the best for task, noise and --effort (low, normal or
-high), HRDIS where none was measured; the line before the run and OUT.json say which, and why.
+high), HRDIS where none was measured. The line before the run and OUT.json say which, and why.
 """
 
 
 def main(argv: Sequence[str]) -> int:
-    wanted = not {"-h", "--help"} & set(argv)
-    task = peek(argv, "--task", "inpaint")
-    task = choose("task", task, TASKS) if wanted or task in TASKS else "inpaint"
-    if peek(argv, "--operator", ""):
-        task = ""
-    solver, samples = peek(argv, "--solver", "auto"), peek(argv, "--samples", "1")
+    samples = peek(argv, "--samples", "1")
     with checking():
-        noise = number(peek(argv, "--noise", "0"), "--noise")
-        tuned = presets_of(peek(argv, "--prior", "default"))
-        effort = peek(argv, "--effort", "normal")
+        task = _task_asked_for(argv)
+        noise = read_level(peek(argv, "--noise", "0"))
+        tuned = presets_of(peek(argv, "--model", "default"))
+        effort, solver = peek(argv, "--effort", "normal"), peek(argv, "--solver", "auto")
         count = int(samples) if samples.isdigit() else 1  # what is no number is refused below
         choice = chosen(task, solver, noise, effort, count, tuned)
     args: Any = parse(FileOptions, argv, "restore", HELP, settings=choice.settings)
@@ -59,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
     with checking(), waiting("reading the picture and loading the model"):
         job = prepare(args, args.settings, choice=choice)
     say(
-        f"{args.task or args.operator} with {args.solver} (preset {choice.row or 'none'}), "
+        f"{args.task or args.operator} with {args.solver} (settings {choice.row or 'of its own'}), "
         f"{job.calls} network calls a sample"
     )
     if choice.effort:
@@ -73,10 +74,31 @@ def main(argv: Sequence[str]) -> int:
         return fail("restore", plugin.explain(args.operator, error), 1)
     if not found.finite:
         say(
-            "hrdis restore: the restoration became NaN or infinite; nothing was written. The steps "
-            "are too large for this picture: lower --lr, or leave the settings to their preset."
+            "hrdis restore: the result became invalid (NaN or infinite) and was not saved. Run "
+            "without changed settings."
         )
         return 1
     files = found.save(args.output)[:-1]
     say(f"{found.seconds:.1f} s. Wrote {', '.join(map(str, files))}")
     return 0
+
+
+def _task_asked_for(argv: Sequence[str]) -> Task | None:
+    """Return the task of a command line before all of it is read: its solver's settings are options
+    too, with the defaults that fit.
+
+    Raises:
+        ValueError: as `hrdis.repairs.resolve`.
+    """
+    if peek(argv, "--operator", ""):
+        return None
+    name = peek(argv, "--task", "")
+    if not name or ({"-h", "--help"} & set(argv) and name not in NAMES):
+        return TASKS["inpaint"]
+    numbers: dict[str, int | None] = {}
+    for option in ("scale", "quality", "bits"):
+        text = peek(argv, f"--{option}", "")
+        # What is no whole number is refused when all options are read.
+        numbers[option] = int(text) if text.lstrip("-").isdecimal() else None
+    kernel = peek(argv, "--kernel", "")
+    return resolve(name, **numbers, kernel=kernel if kernel and is_word(kernel) else None)

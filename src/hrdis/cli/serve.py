@@ -5,7 +5,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from hrdis.checkpoints import load_prior
 from hrdis.devices import Precision, pick_device
@@ -21,7 +23,7 @@ it.
 Examples:
   hrdis serve                                   (http://127.0.0.1:7860, for this machine only)
   hrdis serve --host 0.0.0.0 --port 8080        (for everybody who can reach this machine)
-  hrdis serve --prior my-prior --device cuda
+  hrdis serve --model my-model --device cuda
 
 Nothing leaves the machine, and nothing of a visitor stays on it: files are removed after a day and
 when the page ends. Restorations run one after the other. There is no password and no encryption:
@@ -44,9 +46,9 @@ class Serve:
     """Names by which the page is reached besides --host and localhost: those of a proxy before it.
     With a name, or on localhost, requests under any other name are refused.
     """
-    prior: tuple[str, ...] = ()
-    """Models to offer, beside the one inside the package and those of `hrdis prior list` that are
-    here; names as those of `hrdis restore --prior`. The first is what the page starts with.
+    prior: Annotated[tuple[str, ...], tyro.conf.arg(name="model")] = ()
+    """Models to offer, beside the one inside the package and those of `hrdis list models` that are
+    here; names as those of `hrdis restore --model`. The first is what the page starts with.
     """
     device: str = "auto"
     """Device the network runs on: auto, cpu, cuda, cuda:1, mps."""

@@ -1,4 +1,4 @@
-"""``hrdis solvers``: what there is to choose from."""
+"""``hrdis list solvers``: what there is to choose from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -10,23 +10,23 @@ from rich.console import Console
 from rich.table import Table
 
 from hrdis.presets import embedded
-from hrdis.solvers import SOLVERS, Solver
+from hrdis.solvers import SOLVERS, Solver, find
 
-from .parsing import choose, parse
+from .parsing import checking, parse
 
 HELP = """\
 List the solvers: what they need of the measurement, what they make of its noise, what they cost,
-where they come from.
+where they come from. Their names may be spelled as in the papers: red-diff, ddnm+, HRDIS.
 
 Examples:
-  hrdis solvers
-  hrdis solvers hrdis          (one solver's settings and presets)
+  hrdis list solvers
+  hrdis list solvers hrdis          (one solver's settings and presets)
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Solvers:
-    """Options of ``hrdis solvers``."""
+    """Options of ``hrdis list solvers``."""
 
     name: tyro.conf.Positional[str] = ""
     """Show this solver's settings and presets."""
@@ -35,11 +35,13 @@ class Solvers:
 LEGEND = """
 needs  any: an operator or a callable x -> y; linear: with an adjoint; SVD: with
        singular vectors in closed form; blind: with unknown parameters
-noise  known: told its level; weights: by the weights of its presets; switch:
-       noisy or not; assumed: one fixed level; ignored: none in mind;
-       noiseless: refuses all other measurements
+noise  known: uses the level; weights: tuned settings per level; switch: only
+       noise or none; assumed: assumes a fixed level; ignored: ignores it;
+       noiseless: input must be clean
+*      a reconstruction: rebuilt from the text of its paper, without code of its
+       authors to compare with
 
-`hrdis solvers NAME` shows the settings and presets of one."""
+`hrdis list solvers NAME` shows the settings and presets of one."""
 
 WIDE = 116  # columns from which the table also says what a solver does
 KINDS = {
@@ -51,10 +53,12 @@ KINDS = {
 
 
 def main(argv: Sequence[str]) -> int:
-    args: Any = parse(Solvers, argv, "solvers", HELP)
+    args: Any = parse(Solvers, argv, "list solvers", HELP)
     console = Console(highlight=False)
     if args.name:
-        _one(console, choose("solver", args.name, SOLVERS))
+        with checking():
+            name = find(args.name)
+        _one(console, name)
         return 0
     wide = console.width >= WIDE
     table = Table(box=None, pad_edge=False)
@@ -65,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
     for name, (cls, _) in SOLVERS.items():
         # short words: the longest row fits 80 columns
         cost = cls.cost.split(",")[0].replace(" per step", "").replace(" and ", " + ")
-        source = cls.reference.split(" (")[0]
+        source = cls.reference.split(" (")[0] + (" *" if cls.reconstruction else "")
         table.add_row(name, _needs(cls), cls.noise, cost, source, *([cls.summary] if wide else []))
     console.print(table)
     console.print(LEGEND, markup=False, soft_wrap=True)
@@ -79,6 +83,8 @@ def _one(console: Console, name: str) -> None:
     names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     print_ = partial(console.print, markup=False)
     print_(f"{name}: {cls.summary}\n")
+    if cls.reconstruction:
+        print_("A reconstruction: rebuilt from the text of its paper.\n")
     print_(
         _columns(
             [

@@ -32,7 +32,7 @@ Examples:
                                                 from a run: let the rate fall now
   hrdis train faces/ -o faces-prior --start-from default --hours 1
                                                 from the weights of another prior
-  hrdis restore small.png --task sr4 --prior my-prior -o large.png
+  hrdis restore small.png --task upscale --model my-prior -o large.png
 
 OUT receives the prior, a model card, the log, curves and sample sheets as it learns. Ctrl-C and
 even a kill lose at most the minutes since the last checkpoint; SIGTERM loses nothing. A network
@@ -99,7 +99,7 @@ def run(args: Any) -> int:
     if stop.is_set():
         say(f"Ended by SIGTERM; everything is saved in {out}. The same command goes on.")
         return 128 + signal.SIGTERM
-    say(f"Wrote {out}. Use it: hrdis restore small.png --task sr4 --prior {out} -o large.png")
+    say(f"Wrote {out}. Use it: hrdis restore small.png --task upscale --model {out} -o large.png")
     return 0
 
 

@@ -20,7 +20,7 @@ Search the settings of solvers that suit a prior, on photographs it was trained 
 Examples:
   hrdis tune my-prior photos/ -o my-prior/presets.toml
   hrdis tune my-prior photos/ -o my-prior/presets.toml --solvers hrdis --tasks sr4 --noise 0 0.05
-  hrdis restore small.png --task sr4 --prior my-prior -o large.png    (takes what was found)
+  hrdis restore small.png --task sr4 --model my-prior -o large.png    (takes what was found)
 
 A presets.toml in a prior's folder is used by every command. It is replaced after each task, level
 of noise and solver; every trial is a line of OUT.trials.csv beside it. Ctrl-C loses only the trial
@@ -33,7 +33,7 @@ class Tune(TuneSettings):
     """Options of ``hrdis tune``."""
 
     prior: tyro.conf.Positional[str]
-    """The prior: "default", a folder, or a name of `hrdis prior list`."""
+    """The prior: "default", a folder, or a name of `hrdis list models`."""
     photos: tyro.conf.Positional[Path]
     """Photographs it was trained on, searched with subfolders."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..diagnosis import Blurring, Compression, NoiseLevel, estimate_noise
 from ..diagnosis.base import cosines
 from ..driver import solve
-from ..operators import Blur, Inpainting, SuperResolution
+from ..operators import Blur, Inpainting, SuperResolution, kernels
 from ..presets import choose
 from ..priors.base import Prior
 from ..problem import Problem
@@ -230,23 +230,12 @@ def share_alike(x: Tensor, y: Tensor, found: Compression, steps: Tensor) -> floa
 
 def kernel_of(found: Blurring) -> Tensor:
     """Return the blur kernel (k, k) of a diagnosis, float64, odd, of sum 1."""
-    reach = math.ceil(3 * found.value)
     if found.kind == "motion":
-        reach = math.ceil(found.length / 2) + 1
+        return kernels.line(found.length, found.angle)
+    reach = math.ceil(3 * found.value)
     t = torch.arange(-reach, reach + 1, dtype=torch.float64)
-    if found.kind == "gaussian":
-        taps = torch.exp(-(t**2) / (2 * found.value**2))
-        kernel = torch.outer(taps, taps)
-        return kernel / kernel.sum()
-    kernel = torch.zeros(len(t), len(t), dtype=torch.float64)
-    angle = math.radians(found.angle)
-    for k in range(16 * len(t)):  # points along the line, each spread over four pixels
-        s = (k / (16 * len(t) - 1) - 0.5) * max(found.length - 1, 0)
-        column, row = reach + s * math.cos(angle), reach - s * math.sin(angle)
-        left, top = math.floor(column), math.floor(row)
-        for i, down in ((0, top + 1 - row), (1, row - top)):
-            for j, right in ((0, left + 1 - column), (1, column - left)):
-                kernel[top + i, left + j] += down * right
+    taps = torch.exp(-(t**2) / (2 * found.value**2))
+    kernel = torch.outer(taps, taps)
     return kernel / kernel.sum()
 
 

@@ -35,6 +35,39 @@ def uniform(size: int = 9) -> Tensor:
     return torch.full((size, size), 1 / size**2, dtype=torch.float64)
 
 
+def line(length: float, angle: float = 0.0) -> Tensor:
+    """Return the kernel of a straight motion, (k, k), each point of it spread over four pixels.
+
+    Args:
+        length: of the motion in pixels, above 0.
+        angle: its direction in degrees from the right, counter-clockwise.
+
+    Raises:
+        ValueError: for a length that is not above 0 and finite, or an angle that is not finite.
+
+    Example:
+        >>> line(3.0).shape
+        torch.Size([7, 7])
+    """
+    if not 0 < length < math.inf or not math.isfinite(angle):
+        raise ValueError(
+            f"length is {length} and angle {angle}. A length > 0 in pixels and an angle in degrees "
+            "are expected: line(15.0, 30.0)."
+        )
+    reach = math.ceil(length / 2) + 1
+    size = 2 * reach + 1
+    kernel = torch.zeros(size, size, dtype=torch.float64)
+    turn = math.radians(angle)
+    for k in range(16 * size):  # 16 points per pixel hide the grid from the eye and from a solver
+        s = (k / (16 * size - 1) - 0.5) * max(length - 1, 0)
+        column, row = reach + s * math.cos(turn), reach - s * math.sin(turn)
+        left, top = math.floor(column), math.floor(row)
+        for i, down in ((0, top + 1 - row), (1, row - top)):
+            for j, right in ((0, left + 1 - column), (1, column - left)):
+                kernel[top + i, left + j] += down * right
+    return kernel / kernel.sum()
+
+
 def separable(name: str, std: float = 10.0) -> tuple[Tensor, Tensor]:
     """Return the taps down a column and along a row that the papers name, for `SeparableBlur`.
 

@@ -38,7 +38,7 @@ def check_array(options: Options, given: Any) -> None:
     if isinstance(given, Path) and given.suffix in plugin.ARRAYS:
         return
     raise ValueError(
-        f"The task {options.task!r} measures numbers that are no picture. An array "
+        f"The task {options.task!r} does not measure a picture. An array "
         f"({', '.join(plugin.ARRAYS)}) with the image axis first is expected, as hrdis degrade "
         "writes it: -o y.npy"
     )

@@ -1,9 +1,8 @@
 """The solver of a restoration: by name with the settings that fit, or the best measured."""
 
-from ..messages import unknown
 from ..presets import EFFORTS, Choice, Presets, choose, choose_auto
-from ..solvers import SOLVERS, Solver
-from ..tasks import TASKS
+from ..solvers import SOLVERS, Solver, find
+from ..tasks import Task
 
 AUTO = "auto"
 
@@ -12,7 +11,7 @@ FALLBACK = ("sr4",)
 
 
 def chosen(
-    task: str, solver: str, noise: float, effort: str, samples: int, tuned: Presets | None
+    task: Task | None, solver: str, noise: float, effort: str, samples: int, tuned: Presets | None
 ) -> Choice[Solver]:
     """Return the solver that a restoration asks for, with its settings, and say why.
 
@@ -20,7 +19,7 @@ def chosen(
     part of, and operators of the user's own, were never compared: they get the task's own solver.
 
     Args:
-        task: a name of `hrdis.TASKS`, or "" for an operator of the user's own.
+        task: what is wrong with the picture; None for an operator of the user's own.
         solver: a name of `hrdis.SOLVERS`, "auto" or "".
         noise: standard deviation for images in [0, 1].
         effort: "low", "normal" or "high"; for auto alone.
@@ -32,17 +31,16 @@ def chosen(
     """
     if effort not in EFFORTS:
         raise ValueError(f"--effort is {effort!r}. One of {', '.join(EFFORTS)} is expected.")
-    known = TASKS.get(task)
-    families = known.presets if known else FALLBACK
+    families = task.presets if task else FALLBACK
     if solver in ("", AUTO):
-        if known and not known.blind and not known.weights:
+        if task and not task.blind and not task.weights:
             return choose_auto(families, noise, effort, samples, tuned)
-        solver = known.solver if known else "hrdis"
-    elif solver not in SOLVERS:
-        raise ValueError(unknown("solver", solver, [AUTO, *SOLVERS]))
-    elif effort != "normal":
+        name = task.solver if task else "hrdis"
+        return choose(SOLVERS[name][0], families, noise, tuned=tuned)
+    name = find(solver)
+    if effort != "normal":
         raise ValueError(
             f"--effort {effort} is for the solver auto, and --solver is {solver}. Its number of "
             "network calls is a setting of its own: --steps 20"
         )
-    return choose(SOLVERS[solver][0], families, noise, tuned=tuned)
+    return choose(SOLVERS[name][0], families, noise, tuned=tuned)

@@ -60,13 +60,16 @@ def of_files(options: Options) -> Inputs:
         ValueError: if one of them cannot be read.
     """
     hashes = {}
-    for name in ("image", "mask", "kernel", "weights"):
-        path = getattr(options, name)
+    named = {
+        "image": options.image, "mask": options.mask, "kernel": options.kernel_file,
+        "weights": options.weights,
+    }  # fmt: skip
+    for name, path in named.items():
         if path is not None and path.is_file():  # their readers say best what is missing
             hashes[name] = sha256(path.read_bytes()).hexdigest()
     if options.operator:
         hashes["operator"] = plugin.digest(options.operator) or ""
-    return Inputs(options.image, options.mask, options.kernel, hashes=hashes)
+    return Inputs(options.image, options.mask, options.kernel_file, hashes=hashes)
 
 
 def read_picture(given: Any, is_measurement: bool) -> tuple[images.Picture | None, Tensor]:
@@ -136,8 +139,7 @@ def operator_of_task(options: Options, inputs: Inputs, task: Task, h: int, w: in
     task = with_weights(options.task, task, options.weights)
     if inputs.kernel is not None and not (task.kernel or task.weights):
         raise ValueError(
-            f"--kernel is given, but the task {options.task!r} takes none. Use --task "
-            "deblur-motion."
+            f"--kernel is given, but the task {options.task!r} takes none. Use --task deblur."
         )
     if task.mask:
         return Inpainting(_mask(options, inputs, h, w))
@@ -175,7 +177,7 @@ def _mask(options: Options, inputs: Inputs, h: int, w: int) -> Tensor:
     if source is None:
         raise ValueError(
             f"The task {options.task!r} needs a mask: --mask holes.png (white where a hole is to "
-            "be filled), or --hole alpha if the holes are transparent."
+            "be filled), or --mask-marks transparent if the holes are transparent."
         )
     if isinstance(source, Path):
         mask, name = images.read_mask(source, options.hole), f"The mask {source}"
@@ -210,7 +212,7 @@ def _kernel(options: Options, inputs: Inputs) -> Tensor:
     if inputs.kernel is None:
         raise ValueError(
             f"The task {options.task!r} needs the kernel of the blur: --kernel kernel.npy (or "
-            "a picture of it)."
+            "a picture of it), or --kernel gaussian:3, box:9 or motion:15:30."
         )
     if isinstance(inputs.kernel, Path):
         return images.read_kernel(inputs.kernel)
@@ -238,8 +240,8 @@ def warn_about_mask(options: Options, picture: images.Picture, holes: Tensor) ->
     if share > 0.6:
         other = "white" if options.hole == "black" else "black"
         warnings.warn(
-            f"The holes cover {share:.0%} of the picture. If it is the other way round: --hole "
-            f"{other}",
+            f"The holes cover {share:.0%} of the picture. If it is the other way round: "
+            f"--mask-marks {other}",
             stacklevel=3,
         )
     if picture.alpha is None or options.hole == "alpha":
@@ -247,7 +249,7 @@ def warn_about_mask(options: Options, picture: images.Picture, holes: Tensor) ->
     if float(picture.alpha[holes].mean()) < 0.5:
         warnings.warn(
             f"{options.image} is transparent in the holes and stays so. To make them opaque: "
-            "--hole alpha",
+            "--mask-marks transparent",
             stacklevel=3,
         )
 
@@ -271,7 +273,7 @@ def problem_of_operator(options: Options, inputs: Inputs, y: Tensor, is_picture:
     if options.size is None and y.ndim != 4 and not size_known:
         raise ValueError(
             f"{options.image} has shape {tuple(y.shape)}, which does not tell the size of the "
-            "picture. Height and width are expected: --size 64 64"
+            "picture. Height and width are expected: --image-size 64 64"
         )
     h, w = options.size or y.shape[-2:]
     channels = y.shape[1] if y.ndim == 4 and y.shape[1] in (1, 3) else 3
@@ -290,7 +292,7 @@ def problem_of_operator(options: Options, inputs: Inputs, y: Tensor, is_picture:
             raise ValueError(
                 f"{options.image} has shape {tuple(y.shape)}, but {name} gives "
                 f"{measured} for a picture of {shape[-2]} x {shape[-1]}. Height and width of the "
-                "restored picture are expected: --size 64 64"
+                "restored picture are expected: --image-size 64 64"
             )
         return Problem(y, A, level)
 

@@ -23,7 +23,6 @@ from ..presets import Choice
 from ..priors import Prior, Tiled
 from ..problem import Problem
 from ..solvers.base import Solver, Step
-from ..tasks import TASKS
 from . import arrays, outputs, plugin
 from . import inputs as given
 from .ends import AT_ENDS, keep_ends
@@ -210,7 +209,7 @@ def prepare(
     if inputs is None:
         plugin.task_or_operator(options)
     _check_numbers(options)
-    task = TASKS.get(options.task)
+    task = options.known_task()
     inputs = given.of_files(options) if inputs is None else inputs
     is_measurement = task is None or not task.picture
     if task is not None and not task.picture:
@@ -262,11 +261,13 @@ def _check_numbers(options: Options) -> None:
         raise ValueError(f"--samples is {options.samples}. At least 1 is expected.")
     if not 0 <= options.noise < 1:
         raise ValueError(
-            f"--noise is {options.noise}. A standard deviation from 0 to 1 is expected: --noise "
-            "0.05"
+            f"--noise is {options.noise}. A standard deviation from 0 to 1 is expected, or grey "
+            "levels below 255: --noise 0.05"
         )
     if options.task == "denoise" and options.noise == 0:
-        raise ValueError("--task denoise needs the strength of the noise: --noise 0.1 (25 of 255).")
+        raise ValueError(
+            "--task denoise needs the strength of the noise: --noise 25 (grey levels of 255)."
+        )
     if options.tile < 64:
         raise ValueError(f"--tile is {options.tile}. At least 64 pixels are expected: --tile 512")
 

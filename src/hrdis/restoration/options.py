@@ -1,13 +1,63 @@
 """The options of a restoration: the flags of ``hrdis restore`` and the fields of the web page."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from .. import images
 from ..devices import Precision
+from ..noise import read_level
+from ..repairs import is_word, resolve
+from ..tasks import Task
+
+Hole = Literal["white", "black", "alpha"]
+
+#: What marks a hole, in the words of the command and of the page, and in those of Python.
+MARKS: dict[str, Hole] = {"white": "white", "black": "black", "transparent": "alpha"}
+
+
+def read_memory(text: str) -> float:
+    """Return gigabytes: of ``4GB``, ``500MB`` or ``4``.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    for unit, share in (("GB", 1.0), ("MB", 1e-3), ("", 1.0)):
+        if text.upper().endswith(unit):
+            try:
+                gigabytes = share * float(text[: len(text) - len(unit)])
+            except ValueError:
+                break
+            if 0 <= gigabytes < float("inf"):
+                return gigabytes
+            break
+    raise ValueError(f"--max-memory is {text!r}. An amount is expected: --max-memory 4GB")
+
+
+def words(
+    metavar: str, read: Callable[[str], Any], show: Callable[[Any], str], *choices: str
+) -> Any:
+    """Return how tyro reads one word of the command: as ``read`` does, shown by ``show``."""
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1, metavar=metavar, instance_from_str=lambda found: read(found[0]),
+        is_instance=lambda _: True, str_from_instance=lambda value: [show(value)],
+        choices=choices or None,
+    )  # fmt: skip
+
+
+def _mark(hole: Hole) -> str:
+    return "transparent" if hole == "alpha" else hole
+
+
+def _gigabytes(memory: float) -> str:
+    return f"{memory:g}GB"
+
+
+#: A level of noise as the command takes it.
+NoiseLevel = Annotated[float, words("0.1|25/255|25", read_level, str)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +69,16 @@ class Options:
     an array.
     """
     task: str = ""
-    """What is wrong with the picture; `hrdis tasks` lists the names."""
+    """What to do, such as denoise, inpaint, upscale or deblur; `hrdis list tasks` lists all."""
+    scale: int | None = None
+    """For upscale: how much larger, 2, 4 or 8; by default 4."""
+    quality: int | None = None
+    """For dejpeg: the quality of the JPEG compression, from 1 to 100; by default 10."""
+    bits: int | None = None
+    """For deband: bits per colour, from 1 to 7; by default 3, which is 8 levels."""
     operator: str = ""
     """FILE.py:NAME, an operator of your own instead of a task; the file is executed."""
-    size: tuple[int, int] | None = None
+    size: Annotated[tuple[int, int] | None, tyro.conf.arg(name="image-size")] = None
     """Height and width of the restored picture, for an --operator that asks for them; by default
     those of IMAGE.
     """
@@ -30,28 +86,34 @@ class Options:
     """A picture (or .npy array of 0 and 1) of the same size that shows the holes; needed for
     inpainting. Soft edges belong to the holes.
     """
-    hole: Literal["white", "black", "alpha"] = "white"
-    """What marks a hole in the mask; alpha means transparent, and then the picture may be its own
-    mask.
+    hole: Annotated[
+        Hole,
+        tyro.conf.arg(name="mask-marks"),
+        words("{white,black,transparent}", MARKS.__getitem__, _mark, *MARKS),
+    ] = "white"
+    """What the mask shows the holes with: white is filled and black is kept, as in other programs,
+    or the other way round. With transparent the picture may be its own mask.
     """
-    kernel: Path | None = None
-    """The blur kernel, a .npy array or a picture (bright = heavy) of odd sides; needed for
-    deblur-motion. For deblur-nonlinear the latent of the network's blur, a .npy array (1, 512, h /
-    128, w / 128).
+    kernel: Annotated[str | None, words("FILE|WORD", str, str)] = None
+    """For deblur: how one point of light looks. In pixels gaussian:3 (standard deviation), box:9
+    (side) or motion:15:30 (length, angle), or a file: a picture or .npy, both sides odd. For
+    deblur-nonlinear the latent of the network's blur, a .npy array (1, 512, h / 128, w / 128).
     """
     weights: Path | None = None
     """Weights of the network that blurs (.pth, .pt, .safetensors); needed for deblur-nonlinear."""
-    noise: float = 0.0
-    """Standard deviation of the noise in the picture, for pixel values from 0 to 1."""
+    noise: NoiseLevel = 0.0
+    """Strength of the noise in the picture, its standard deviation: a fraction of white (0.1 or
+    25/255), or grey levels of 255, which a number from 1 on is taken for (25).
+    """
     solver: str = "auto"
-    """The algorithm; `hrdis solvers` lists the names. auto takes the one measured to be the best
-    for task, noise and effort, hrdis where none was.
+    """The algorithm; `hrdis list solvers` lists the names. auto takes the one measured to be the
+    best for task, noise and effort, hrdis where none was.
     """
     effort: Literal["low", "normal", "high"] = "normal"
     """Of the solver auto: low is about 5 network calls, normal 20, high 100."""
-    prior: str = "default"
-    """The diffusion model: 'default', a name of `hrdis prior list`, a folder, or SCHEME:PATH."""
-    label: int | None = None
+    prior: Annotated[str, tyro.conf.arg(name="model")] = "default"
+    """The diffusion model: 'default', a name of `hrdis list models`, a folder, or SCHEME:PATH."""
+    label: Annotated[int | None, tyro.conf.arg(name="class-label")] = None
     """The class of the picture, a number from 0; for class-conditional models only."""
     samples: int = 1
     """How many restorations to draw. Where they differ hrdis is unsure; where they agree it can
@@ -59,9 +121,9 @@ class Options:
     """
     seed: int = 0
     """Seed of the first sample; the others take the numbers after it."""
-    redraw: bool = False
-    """Inpainting without noise: take observed pixels from the solver too, instead of leaving them
-    as they were.
+    redraw: Annotated[bool, tyro.conf.arg(name="no-keep-known")] = False
+    """Inpainting without noise: also replace the undamaged pixels. By default they stay as they
+    are.
     """
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:1, mps."""
@@ -73,10 +135,29 @@ class Options:
     """Larger pictures run in tiles of this side, with --overlap between them."""
     overlap: int = 64
     """How far tiles overlap, in pixels."""
-    tile_memory: float = 0.0
-    """Gigabytes that a network call on tiles may take; 0: as much as the GPU has free, or one tile
-    after the other.
+    tile_memory: Annotated[
+        float, tyro.conf.arg(name="max-memory"), words("4GB", read_memory, _gigabytes)
+    ] = 0.0
+    """Memory that a network call on tiles may take, such as 4GB or 500MB. By default as much as the
+    GPU has free; on a CPU one tile after the other.
     """
+
+    def known_task(self) -> Task | None:
+        """Return the task with its options, or None where an operator is given instead.
+
+        Raises:
+            ValueError: as `hrdis.repairs.resolve`.
+        """
+        if not self.task:
+            return None
+        return resolve(
+            self.task, scale=self.scale, quality=self.quality, bits=self.bits, kernel=self.kernel
+        )
+
+    @property
+    def kernel_file(self) -> Path | None:
+        """The file of the kernel; None without a kernel, or for one in words."""
+        return None if self.kernel is None or is_word(self.kernel) else Path(self.kernel)
 
 
 @dataclass(frozen=True, kw_only=True)

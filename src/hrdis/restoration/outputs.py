@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 import hrdis
 
 from .. import images, uncertainty
+from ..repairs import is_word
 
 if TYPE_CHECKING:
     from .result import Restoration
@@ -23,7 +24,7 @@ def names(output: Path, samples: int) -> list[Path]:
     if samples > 1:
         found += [_beside(output, str(k)) for k in range(2, samples + 1)]
         found += [_beside(output, "mean")]
-        found += [_chart(output, "deviation"), _chart(output, "sheet")]
+        found += [_chart(output, "uncertainty"), _chart(output, "overview")]
     return [*found, output.with_suffix(".json")]
 
 
@@ -51,8 +52,8 @@ def write(found: "Restoration", output: Path) -> list[Path]:
     """Write the pictures and the record of a restoration: see `Restoration.save`."""
     if not found.finite:
         raise ArithmeticError(
-            "The restoration became NaN or infinite, and was not written. Lower the solver's step "
-            "size (lr, zeta, scale), or leave the settings to their preset."
+            "The result became invalid (NaN or infinite) and was not saved. Run without changed "
+            "settings."
         )
     job, samples = found.job, found.samples.split(1)
     files = names(output, len(samples))
@@ -69,8 +70,8 @@ def write(found: "Restoration", output: Path) -> list[Path]:
         titles = ["given", *(f"sample {k + 1}" for k in range(len(samples))), "mean"]
         shown = [job.given(), *samples, found.mean]
         sheet = uncertainty.sheet(shown, titles, columns=min(len(samples) + 2, 4))
-        images.write_pil(_chart(output, "deviation"), uncertainty.deviation_map(found.deviation))
-        images.write_pil(_chart(output, "sheet"), sheet)
+        images.write_pil(_chart(output, "uncertainty"), uncertainty.deviation_map(found.deviation))
+        images.write_pil(_chart(output, "overview"), sheet)
     said = record(found) | {"files": [str(path) for path in files[:-1]]}
     content = json.dumps(said, indent=2, allow_nan=False).encode() + b"\n"
     images.write_atomically(files[-1], lambda file: file.write(content))
@@ -88,10 +89,13 @@ def record(found: "Restoration") -> dict[str, Any]:
         "mask_sha256": inputs.hashes.get("mask"),
         "hole": options.hole,
         "task": options.task or None,
+        "scale": options.scale,
+        "quality": options.quality,
+        "bits": options.bits,
         "operator": options.operator or None,
         "operator_sha256": inputs.hashes.get("operator"),
         "operator_seed": inputs.operator_seed,
-        "kernel": _name(inputs.kernel),
+        "kernel": _name(inputs.kernel) or _word(options.kernel),
         "kernel_sha256": inputs.hashes.get("kernel"),
         "weights": _name(options.weights),
         "weights_sha256": inputs.hashes.get("weights"),
@@ -123,6 +127,11 @@ def record(found: "Restoration") -> dict[str, Any]:
 
 def _name(given: object) -> str | None:
     return str(given) if isinstance(given, Path) else None
+
+
+def _word(kernel: str | None) -> str | None:
+    """Return a kernel in words, which has no hash: that of a file is the file's name."""
+    return kernel if kernel is not None and is_word(kernel) else None
 
 
 def _is_record(path: Path) -> bool:

@@ -74,7 +74,9 @@ def task_or_operator(args: Any) -> None:
     """Raise unless exactly one of --task and --operator was given."""
     if bool(args.task) == bool(args.operator):
         given = "both were" if args.task else "neither was"
-        raise ValueError(f"Either --task or --operator is expected, and {given} given: --task sr4")
+        raise ValueError(
+            f"Either --task or --operator is expected, and {given} given: --task upscale"
+        )
 
 
 def split(spec: str) -> tuple[Path, str]:
@@ -122,7 +124,7 @@ def explain(spec: str, error: BaseException) -> str:
     where = f" (line {lines[-1]})" if lines else ""
     said = (str(error).strip() or "no message").splitlines()[0]
     return (
-        f"{spec} raised {type(error).__name__}{where}: {said}. Try it alone: hrdis check-operator "
+        f"{spec} raised {type(error).__name__}{where}: {said}. Try it alone: hrdis check operator "
         f"{spec}"
     )
 
@@ -140,7 +142,7 @@ def _execute(path: Path) -> Any:
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise ValueError(
-            explain(f"{path}:", error).replace(f" Try it alone: hrdis check-operator {path}:", "")
+            explain(f"{path}:", error).replace(f" Try it alone: hrdis check operator {path}:", "")
         ) from error
     return module
 

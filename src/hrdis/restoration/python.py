@@ -10,13 +10,13 @@ from torch import Tensor
 
 from ..checkpoints import presets_of
 from ..devices import Precision, pick_device
-from ..messages import for_python, unknown
+from ..messages import for_python
+from ..noise import read_level
 from ..operators import Operator
 from ..priors.base import Prior
+from ..repairs import is_word, resolve
 from ..solvers import SOLVERS, Solver
 from ..solvers.base import Step
-from ..tasks import TASKS
-from .choosing import FALLBACK as FALLBACK
 from .choosing import chosen
 from .inputs import Inputs, of_files
 from .job import prepare
@@ -31,12 +31,15 @@ def restore(
     picture: "str | Path | Image.Image | np.ndarray | Tensor",
     task: str = "",
     *,
+    scale: int | None = None,
+    quality: int | None = None,
+    bits: int | None = None,
     operator: Operator | Callable[[Tensor], Tensor] | str | None = None,
     mask: Any = None,
     hole: Literal["white", "black", "alpha"] = "white",
     kernel: Any = None,
     weights: str | Path | None = None,
-    noise: float = 0.0,
+    noise: float | str = 0.0,
     prior: str | Path | Prior = "default",
     label: int | None = None,
     solver: str | Solver = "auto",
@@ -50,27 +53,32 @@ def restore(
 ) -> Restoration:
     """Restore a damaged picture: fill holes, enlarge, sharpen, colour, remove noise.
 
-        photo = hrdis.restore("small.jpg", "sr4")
+        photo = hrdis.restore("small.jpg", "upscale", scale=4)
         photo.save("large.png")
 
     Args:
         picture: a file, one of Pillow's images, an array (h, w) or (h, w, 3) (uint8 from 0 to 255,
             floats from 0 to 1), or a tensor (c, h, w) in [-1, 1]. With ``operator``, an array or a
             tensor is its measurement, the image axis first, in the operator's units.
-        task: what is wrong with the picture, a name of `hrdis.TASKS`: "sr4", "inpaint", "denoise",
-            "deblur-gauss", ...
+        task: what to do: "denoise", "inpaint", "upscale", "deblur", "dejpeg", "deband", "declip",
+            "brighten" or "colorize"; or a benchmark setting, a name of `hrdis.TASKS`.
+        scale: for "upscale", how much larger: 2, 4 or 8; by default 4.
+        quality: for "dejpeg", the quality of the compression, from 1 to 100; by default 10.
+        bits: for "deband", bits per colour, from 1 to 7; by default 3.
         operator: instead of a task what measured the picture: an operator, a callable, a deepinv
             ``Physics``, or "FILE.py:NAME".
         mask: for inpainting, a file, or an array (h, w) that is 1 where a hole is to be filled.
         hole: what marks a hole in the mask: "white" (1), "black" (0), or "alpha" (transparent).
-        kernel: for "deblur-motion", the blur's point spread function: a file or an array of odd
-            sides.
+        kernel: for "deblur", how one point of light looks: "gaussian:3" (standard deviation in
+            pixels), "box:9" (side), "motion:15:30" (length, angle in degrees), a file, or an array
+            of odd sides.
         weights: for "deblur-nonlinear", the file of the network that blurs.
-        noise: standard deviation of the noise, for pixel values from 0 to 1.
+        noise: standard deviation of the noise: a fraction of white (0.1 or "25/255"), or grey
+            levels of 255, which a number from 1 on is taken for (25).
         prior: a prior, or the name or folder of one: see `hrdis.load_prior`.
         label: the class of the picture, for class-conditional priors.
         solver: the algorithm: "auto" takes the one that was measured to be the best for task,
-            noise and effort, HRDIS where none was ("blindhrdis" for "lowlight"). Or by name with
+            noise and effort, HRDIS where none was ("blindhrdis" for "brighten"). Or by name with
             the settings that fit, or with settings of your own: ``hrdis.HRDIS(steps=40)``.
         effort: of "auto": "low" is about 5 network calls, "normal" 20, "high" 100.
         samples: how many restorations to draw.
@@ -89,50 +97,46 @@ def restore(
     Example:
         >>> import numpy as np
         >>> small = np.linspace(0, 1, 12 * 12 * 3).reshape(12, 12, 3)
-        >>> restore(small, "sr2", solver="ddnm").samples.shape
+        >>> restore(small, "upscale", scale=2, solver="ddnm").samples.shape
         torch.Size([1, 3, 24, 24])
     """
     with _in_python():
-        _check_names(task, operator)
+        if bool(task) == (operator is not None):
+            given = "both were" if task else "neither was"
+            raise ValueError(
+                f"Either a task or an operator is expected, and {given} given: "
+                'hrdis.restore(picture, "upscale")'
+            )
+        level = read_level(noise)
+        words = kernel if isinstance(kernel, str) and is_word(kernel) else None
+        known = None
+        if task:
+            known = resolve(task, scale=scale, quality=quality, bits=bits, kernel=words)
         choice, settings = None, solver
         if not isinstance(settings, Solver):
             tuned = prior.presets if isinstance(prior, Prior) else presets_of(str(prior))
-            choice = chosen(task, settings, noise, effort, samples, tuned)
+            choice = chosen(known, settings, level, effort, samples, tuned)
             settings = choice.settings
+        kernel_file = None if words else _path(kernel)
         options = Options(
-            image=_path(picture) or Path("picture"), task=task,
+            image=_path(picture) or Path("picture"), task=task, scale=scale, quality=quality,
+            bits=bits, kernel=words or (str(kernel_file) if kernel_file else None),
             operator=operator if isinstance(operator, str) else "",
-            mask=_path(mask), hole=hole, kernel=_path(kernel), weights=_path(weights),
-            noise=noise, solver=_name_of(settings), effort=effort,
+            mask=_path(mask), hole=hole, weights=_path(weights), noise=level,
+            solver=_name_of(settings), effort=effort,
             prior=prior.name if isinstance(prior, Prior) else str(prior), label=label,
             samples=samples, seed=seed, redraw=redraw, device=device, precision=precision,
         )  # fmt: skip
         inputs = Inputs(
             _path(picture) or picture,
             options.mask or mask,
-            options.kernel or kernel,
+            None if words else kernel_file or kernel,
             None if isinstance(operator, str) else operator,
             prior.to(pick_device(device)) if isinstance(prior, Prior) else None,
             of_files(options).hashes,
         )
         job = prepare(options, settings, inputs=inputs, choice=choice)
     return job.run(on_step)
-
-
-def _check_names(task: str, operator: object) -> None:
-    """Raise unless either a task that there is or an operator is given.
-
-    Raises:
-        ValueError: for a task that nobody knows, or if not exactly one of the two is given.
-    """
-    if bool(task) == (operator is not None):
-        given = "both were" if task else "neither was"
-        raise ValueError(
-            f"Either a task or an operator is expected, and {given} given: "
-            'hrdis.restore(picture, "sr4")'
-        )
-    if task and task not in TASKS:
-        raise ValueError(unknown("task", task, TASKS))
 
 
 def _name_of(solver: Solver) -> str:

@@ -94,8 +94,8 @@ class Restoration:
     def save(self, path: str | Path) -> list[Path]:
         """Write the picture, and beside it a record of what was done (the same name with .json).
 
-        With several samples also the others (NAME-2, ...), their mean, a map of where they differ
-        and a contact sheet.
+        With several samples also the others (NAME-2, ...), their mean (NAME-mean), a map of where
+        they differ (NAME-uncertainty) and all of them side by side (NAME-overview).
 
         Args:
             path: its suffix chooses the format; a PNG or TIFF keeps what was given best.

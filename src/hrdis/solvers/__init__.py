@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 
 from .. import presets
+from ..messages import unknown
 from . import (
     blindhrdis,
     cm4ir,
@@ -80,6 +81,31 @@ SOLVERS: dict[str, tuple[type[Solver], dict[str, Solver]]] = {
 
 for _name, (_cls, _paper) in SOLVERS.items():
     _cls.name, _cls.paper = _name, _paper
+
+
+#: Names by which papers call a solver and that differ from its key in more than case and signs.
+PAPER_NAMES = {"hrdisblind": "blindhrdis", "fpssmc": "fps", "ddnm+": "ddnmplus", "πgdm": "pigdm"}
+
+
+def find(name: str) -> str:
+    """Return the key of `SOLVERS` that a name means, in the spelling of its paper too.
+
+    Case, hyphens, underscores and spaces do not count: ``RED-diff`` is ``reddiff``.
+
+    Raises:
+        ValueError: for a name that nobody knows, with the valid ones and the closest of them.
+
+    Example:
+        >>> find("DDNM+"), find("HRDIS-Blind")
+        ('ddnmplus', 'blindhrdis')
+    """
+    plain = name.lower()
+    for sign in "-_ ":
+        plain = plain.replace(sign, "")
+    key = PAPER_NAMES.get(plain, plain)
+    if key not in SOLVERS:
+        raise ValueError(unknown("solver", name, SOLVERS))
+    return key
 
 
 def preset(

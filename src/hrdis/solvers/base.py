@@ -168,10 +168,12 @@ class Solver(ABC):
     requires: ClassVar[type[Operator]] = Operator  # type: ignore[type-abstract]
     #: True if it can explain noiseless measurements only.
     noiseless: ClassVar[bool] = False
-    #: The use it makes of the noise level: a word of ``hrdis solvers``.
+    #: The use it makes of the noise level: a word of ``hrdis list solvers``.
     noise: ClassVar[str] = "weights"
     #: True if its steps are those of a reverse process, which has none up again.
     descends: ClassVar[bool] = False
+    #: True if no code of its authors was there to compare with: it is rebuilt from their text.
+    reconstruction: ClassVar[bool] = False
     #: The settings of its paper, by family of measurements and noise; the foot of its file.
     paper: ClassVar[Mapping[str, "Solver"]] = {}
     summary: ClassVar[str] = ""

@@ -62,6 +62,7 @@ class BlindHRDIS(Family):
     requires: ClassVar = BlindOperator
     summary: ClassVar[str] = "HRDIS that also estimates the operator's parameters"
     cost: ClassVar[str] = "1 call per step, no network gradient"
+    reconstruction: ClassVar[bool] = True
     reference: ClassVar[str] = "HRDIS, ICLR 2025 (section C.7, reconstructed)"
 
     steps: Annotated[int, Field(ge=1, le=10_000)] = 300

@@ -62,6 +62,7 @@ class DRDDIM(Family):
 
     summary: ClassVar[str] = "RED-diff with a target of several DDIM calls"
     cost: ClassVar[str] = "2 calls per step, no network gradient"
+    reconstruction: ClassVar[bool] = True
     reference: ClassVar[str] = "HRDIS, ICLR 2025 (section C.3, reconstructed)"
 
     beta: Annotated[float, Field(ge=0, le=1)] = 0.2

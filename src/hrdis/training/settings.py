@@ -40,7 +40,7 @@ class TrainSettings:
 
     start_from: Path | None = None
     """Prior whose weights to start from, by any name that load_prior knows: default, a name of
-    `hrdis prior list`, a folder. The optimiser starts anew.
+    `hrdis list models`, a folder. The optimiser starts anew.
     """
 
     pixels: Annotated[int, Field(ge=256)] = 36_864

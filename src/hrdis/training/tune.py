@@ -78,9 +78,9 @@ class TuneSettings:
     """Extent of a search."""
 
     solvers: tuple[str, ...] = ("hrdis", "reddiff", "ddrm", "diffpir")
-    """Solvers whose settings are searched; see `hrdis solvers`."""
+    """Solvers whose settings are searched; see `hrdis list solvers`."""
     tasks: tuple[str, ...] = ("sr4", "inpaint-scratches", "sr2", "denoise", "deblur-uniform")
-    """Tasks, the most important first; see `hrdis tasks`."""
+    """Tasks, the most important first; see `hrdis list tasks`."""
     noise: tuple[float, ...] = (0.0, 0.05, 0.02, 0.1, 0.01)
     """Standard deviations of the noise for pixel values from 0 to 1, the most important first."""
     calls: tuple[int, ...] = (40, 100)

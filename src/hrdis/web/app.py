@@ -89,7 +89,7 @@ def serve(
 
     Args:
         runner: what restores; it ends with the page.
-        priors: names of priors to offer beside "default" and those of ``hrdis prior list`` that
+        priors: names of priors to offer beside "default" and those of ``hrdis list models`` that
             are here.
         host: address to listen at.
         port: port to listen at.

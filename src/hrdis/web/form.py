@@ -56,7 +56,7 @@ class Form:
         """The settings the form starts from, and where they come from."""
         effort = self.effort if self.solver == AUTO else "normal"
         tuned = presets_of(self.prior)
-        return chosen(self.task, self.solver, self.noise, effort, self.samples, tuned)
+        return chosen(TASKS[self.task], self.solver, self.noise, effort, self.samples, tuned)
 
     @property
     def settings(self) -> Solver:

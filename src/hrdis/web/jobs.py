@@ -294,7 +294,7 @@ def options(form: Form, folder: Path, device: str, precision: Any) -> FileOption
             raise ValueError(
                 "This task needs the kernel of the blur: an array (.npy) or a small picture of it."
             )
-        return replace(common, kernel=_copy_into(folder, form.kernel, "kernel"))
+        return replace(common, kernel=str(_copy_into(folder, form.kernel, "kernel")))
     if not task.mask:
         return common
     if form.hole == "alpha":

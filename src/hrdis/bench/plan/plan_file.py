@@ -1,9 +1,9 @@
 """A plan of your own: a YAML file of tasks, solvers and grids of their settings.
 
-    tasks: [inpaint-20-30, sr4]             # names of `hrdis tasks`
+    tasks: [inpaint-20-30, sr4]             # names of `hrdis list tasks`
     noise: [none, gaussian0.05]             # or poisson1.0, speckle0.1
     solvers:
-      - reddiff                             # a name of `hrdis solvers`: the preset of each task
+      - reddiff                             # a name of `hrdis list solvers`, with its presets
       - solver: hrdis
         label: HRDIS                        # its name in the report
         preset: sr4                         # instead of the task's own

@@ -1,4 +1,4 @@
-"""``hrdis prior``: list, show, add, fetch and check priors."""
+"""``hrdis model``: list, show, add, download and check diffusion models."""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from textwrap import fill
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 import tyro
@@ -41,37 +41,37 @@ from .parsing import checking, fail, parse
 from .progress import byte_bar, say
 
 HELP = """\
-List priors, show one's card, fetch one, add one of your own, or check that one is what it claims to
-be.
+List models, show one's card, download one, add one of your own, or check that one is what it
+claims to be.
 
 Examples:
-  hrdis prior list
-  hrdis prior show default
-  hrdis prior get ffhq256                  fetch it into the cache; resumes, checks its hash
-  hrdis prior get diffusers:google/ddpm-celebahq-256
-                                fetch a model of the Hugging Face hub by its id, and pin it
-  hrdis prior add mine adm-ffhq256:~/w/faces.pt --licence CC-BY-4.0
-  hrdis prior check default     denoise at five noise levels, beside filters: does it work?
-  hrdis prior check ffhq256 --photos faces/
-  hrdis restore small.jpg --task sr4 --prior ffhq256 -o large.png
+  hrdis list models
+  hrdis model show default
+  hrdis model download ffhq256                  download it into the cache; resumes, checks its hash
+  hrdis model download diffusers:google/ddpm-celebahq-256
+                                a model of the Hugging Face hub by its id, which is pinned
+  hrdis model add mine adm-ffhq256:~/w/faces.pt --licence CC-BY-4.0
+  hrdis check model default     denoise at five noise levels, beside filters: does it work?
+  hrdis check model ffhq256 --photos faces/
+  hrdis restore small.jpg --task sr4 --model ffhq256 -o large.png
 
-Files are kept in $HRDIS_HOME, or hrdis in the platform's cache folder; nothing is ever fetched
-without `get`, and nothing at all if HRDIS_OFFLINE=1. No file runs code when it is loaded. A file
-whose hash nobody published is pinned: the first one seen is noted, and another one under its name
-is refused. Exit status: 0, 1 for a failed check or download, 2 for bad input.
+Files are kept in $HRDIS_HOME, or hrdis in the platform's cache folder; nothing is ever
+downloaded but by `hrdis model download`, and nothing at all if HRDIS_OFFLINE=1. No file runs code
+when it is loaded. Without a published hash, hrdis stores that of your first download and refuses a
+different file later. Exit status: 0, 1 for a failed check or download, 2 for bad input.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
-class PriorCommand:
-    """Options of ``hrdis prior``."""
+class ModelCommand:
+    """Options of ``hrdis model``."""
 
-    action: tyro.conf.Positional[Literal["list", "show", "add", "get", "check"]] = "list"
-    """list: the names; show: one card; add: a card of your own; get: fetch; check: try it on
-    pictures.
+    action: tyro.conf.Positional[Literal["list", "show", "add", "download", "check"]] = "list"
+    """list: the names; show: one card; add: a card of your own; download: fetch one; check: try it
+    on pictures.
     """
     name: tyro.conf.Positional[str] = "default"
-    """The prior: 'default', a name of the list, a folder, or SCHEME:PATH."""
+    """The model: 'default', a name of the list, a folder, or SCHEME:PATH."""
     source: tyro.conf.Positional[str] = ""
     """For add: SCHEME:PATH or SCHEME:URL, e.g. adm-ffhq256:/w/faces.pt."""
     sha256: str = ""
@@ -82,19 +82,19 @@ class PriorCommand:
     """For check: a folder of pictures of the prior's own kind; by default those in the package."""
     size: int = 0
     """For check: side of the pictures in pixels; by default that of the card, or 128."""
-    label: int | None = None
+    label: Annotated[int | None, tyro.conf.arg(name="class-label")] = None
     """For check: the class of the pictures, for class-conditional models."""
     device: str = "auto"
     """For check: where the network runs: auto, cpu, cuda, mps."""
 
 
 def main(argv: Sequence[str]) -> int:
-    args: Any = parse(PriorCommand, argv, "prior", HELP)
-    actions = {"list": _list, "show": _show, "add": _add, "get": _get, "check": _check}
+    args: Any = parse(ModelCommand, argv, "model", HELP)
+    actions = {"list": _list, "show": _show, "add": _add, "download": _get, "check": _check}
     try:
         return actions[args.action](args)
     except FetchError as error:
-        return fail("prior", error, 1)
+        return fail("model", error, 1)
 
 
 def _list(args: Any) -> int:
@@ -148,7 +148,7 @@ def _markdown(card: Card) -> str:
         digest = f"{file.sha256} ({card.hash_source})" if file.sha256 else "none published"
         if file.name in pinned:
             digest += f"; pinned {pinned[file.name]['date']}: {pinned[file.name]['sha256']}"
-        place = f"not here: `hrdis prior get {card.name}`" if file in missing else "here"
+        place = f"not here: `hrdis model download {card.name}`" if file in missing else "here"
         lines.append(f"- {file.name}: {file.url or card.folder}; SHA-256 {digest}; {place}")
     return "\n".join(lines) + "\n"
 
@@ -164,7 +164,7 @@ def _get(args: Any) -> int:
         with byte_bar() as report:
             lines = fetch_prior(card, report)
     except ValueError as error:
-        return fail("prior", error, 1)
+        return fail("model", error, 1)
     say(
         "\n".join(lines) or f"{card.name} is here already, and is what its card says: {card.folder}"
     )
@@ -176,7 +176,7 @@ def _get_model(repo: str, scheme: str) -> int:
     try:
         lines = fetch_model(repo, scheme)
     except ValueError as error:
-        return fail("prior", error, 1)
+        return fail("model", error, 1)
     say("\n".join(lines) or f"{repo} is here already, as it was pinned. Load it: {scheme}:{repo}")
     return 0
 
@@ -184,14 +184,15 @@ def _get_model(repo: str, scheme: str) -> int:
 def _card_to_fetch(name: str) -> Card:
     if name == "default":
         raise ValueError(
-            "The default prior comes with the package. Another name is expected: hrdis prior get "
+            "The default prior comes with the package. Another name is expected: "
+            "hrdis model download "
             "ffhq256"
         )
     card = find_card(name)
     if card is None:
         raise ValueError(
-            f"There is no card {name!r}. A name of `hrdis prior list` is expected, the id of a "
-            "model of the hub (diffusers:google/ddpm-celebahq-256), or: hrdis prior add"
+            f"There is no card {name!r}. A name of `hrdis list models` is expected, the id of a "
+            "model of the hub (diffusers:google/ddpm-celebahq-256), or: hrdis model add"
         )
     return card
 
@@ -204,7 +205,7 @@ def _add(args: Any) -> int:
     if card.path:
         lines.append(f"Load it: {card.name}")
     else:
-        lines.append(f"Fetch it: hrdis prior get {card.name}")
+        lines.append(f"Fetch it: hrdis model download {card.name}")
     if card.origin.startswith("http:") and not card.files[0].sha256:
         lines.append(
             "Its address is not encrypted and its hash is not known: anybody on the way can swap "
@@ -220,7 +221,7 @@ def _new_card(args: Any) -> Card:
     if scheme not in LOADERS or not rest:
         raise ValueError(
             f"The source is {args.source!r}. SCHEME:PATH or SCHEME:URL is expected, with one of "
-            f"{', '.join(LOADERS)}: hrdis prior add mine diffusers:/w/folder"
+            f"{', '.join(LOADERS)}: hrdis model add mine diffusers:/w/folder"
         )
     if not re.fullmatch(NAME, args.name):
         raise ValueError(
