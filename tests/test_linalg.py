@@ -14,6 +14,7 @@ from hrdis.linalg import (
     per_image,
     rms,
 )
+from tests.common.device import device, sent
 from tests.common.toys import normal
 
 
@@ -129,6 +130,34 @@ def test_cg_does_not_go_on_where_there_is_no_curvature():
 def test_cg_of_zero_is_zero():
     b = torch.zeros(2, 6).double()
     assert torch.equal(cg(lambda v: v, b, torch.zeros_like(b), steps=5), b)
+
+
+def test_cg_on_a_device_looks_every_eight_steps_and_finds_the_same():
+    S, b = systems(), normal(4, 6, seed=1)
+
+    def solved(S: torch.Tensor, b: torch.Tensor, steps: int) -> torch.Tensor:
+        zero = torch.zeros_like(b)
+        return cg(lambda v: (S @ v[..., None])[..., 0], b, zero, steps, tolerance=1e-12)
+
+    here = solved(S, b, 50)
+    with device() as traffic:
+        there = solved(sent(S), sent(b), 50)
+        found_after = len(traffic.reads)
+        solved(sent(S), sent(b), 8)
+    # Six unknowns and rounding: all finish within 16 steps, and are left alone after that.
+    assert torch.equal(there.held, here)
+    assert 1 <= found_after <= 2
+    assert len(traffic.reads) == found_after  # eight steps are made without a look
+
+
+def test_gauss_newton_on_a_device_looks_once_per_step():
+    x = 0.3 * normal(2, 1, 3, 3)
+    y = x.square() + x + 0.1
+    here = gauss_newton(lambda v: v.square() + v, x, y, 0.1, steps=3, products=4)
+    with device() as traffic:
+        there = gauss_newton(lambda v: v.square() + v, sent(x), sent(y), 0.1, steps=3, products=4)
+    assert torch.equal(there.held, here)
+    assert len(traffic.reads) == 3
 
 
 def test_matrix_is_the_matrix_of_the_map():

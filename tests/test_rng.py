@@ -6,7 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hrdis import rng
 from hrdis.rng import ImageRNG, Replay, stream
+from tests.common.device import device, sent
 
 # ---- streams ------------------------------------------------------------------------------------
 
@@ -191,3 +193,68 @@ def test_replay_refuses_draws_left_over():
     rng.randn((2,))
     with pytest.raises(ValueError, match=r"^2 of 3 recorded draws were never used\."):
         rng.close()
+
+
+# ---- ahead, for an accelerator ------------------------------------------------------------------
+
+
+def drawn(source: ImageRNG, like: torch.Tensor) -> list[torch.Tensor]:
+    """Draws as solvers make them: of one shape, of another, and uniform ones in between."""
+    found = [source.randn_like(like) for _ in range(4)]
+    found += [source.randn((3, 2), like=like), source.randn_like(like)]
+    found += [source.rand((5,), like=like), source.randn_like(like), source.randn_like(like)]
+    return found
+
+
+@pytest.mark.parametrize("expected", [1, 2, 5, 100])
+@pytest.mark.parametrize("piece", [2, 24, 2**24])
+def test_numbers_sent_ahead_are_those_of_the_cpu(expected, piece, monkeypatch):
+    monkeypatch.setattr(rng, "PIECE", piece)
+    like = torch.zeros(2, 1, 3)
+    here = drawn(ImageRNG([3, 4], "test"), like)
+    source = ImageRNG([3, 4], "test")
+    source.expect(expected)
+    with device():
+        there = drawn(source, sent(like))
+    for a, b in zip(here, there, strict=True):
+        assert torch.equal(a, getattr(b, "held", b))
+
+
+def test_draws_of_a_run_are_sent_in_two_pieces():
+    source = ImageRNG([3, 4], "test")
+    source.expect(50)
+    with device() as traffic:
+        like = sent(torch.zeros(2, 1, 3))
+        for _ in range(50):
+            source.randn_like(like)
+    assert traffic.uploads == ["shape (2, 3)", "shape (2, 147)"]
+
+
+def test_first_draw_is_sent_alone():
+    """A solver that draws its start only costs no other numbers."""
+    source = ImageRNG([3, 4], "test")
+    source.expect(50)
+    with device() as traffic:
+        source.randn_like(sent(torch.zeros(2, 1, 3)))
+    assert traffic.uploads == ["shape (2, 3)"]
+
+
+def test_pieces_are_bounded(monkeypatch):
+    monkeypatch.setattr(rng, "PIECE", 60)
+    source = ImageRNG([3, 4], "test")
+    source.expect(50)
+    with device() as traffic:
+        like = sent(torch.zeros(2, 1, 3))
+        for _ in range(50):
+            source.randn_like(like)
+    assert traffic.uploads == ["shape (2, 3)", *4 * ["shape (2, 30)"], "shape (2, 27)"]
+
+
+def test_a_draw_on_the_cpu_goes_on_after_draws_ahead():
+    like, source = torch.zeros(2, 1, 3), ImageRNG([3, 4], "test")
+    other = ImageRNG([3, 4], "test")
+    source.expect(9)
+    with device():
+        source.randn_like(sent(like)), source.randn_like(sent(like))
+    other.randn_like(like), other.randn_like(like)
+    assert torch.equal(source.randn_like(like), other.randn_like(like))

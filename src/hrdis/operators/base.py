@@ -367,7 +367,7 @@ class Copies:
 
     def on(self, device: torch.device) -> Tensor:
         """Return the constant on a device, with its own dtype."""
-        return self.like(self.value.new_empty(0, device=device))
+        return self.like(torch.empty(0, dtype=self.value.dtype, device=device))
 
     def __reduce__(self) -> tuple[type["Copies"], tuple[Tensor]]:
         return Copies, (self.value,)  # another process may not have these devices
