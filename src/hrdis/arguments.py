@@ -70,9 +70,7 @@ def by_name(name: str, prior: Prior, problem: Problem) -> Choice[Solver]:
     try:
         cls = SOLVERS[find(name)][0]
     except ValueError as error:
-        raise ValueError(
-            f"{error} Or give settings of your own: hrdis.HRDIS(steps=100)."
-        ) from None
+        raise ValueError(f"{error} Or give settings of your own: hrdis.HRDIS(steps=100).") from None
     check_arguments(cls(), prior, problem)
     return choose_for(cls, problem, prior)
 

@@ -120,7 +120,7 @@ def located(record: dict[str, Any], name: str, folder: Path) -> Path | None:
     Raises:
         BadInput: if it is not there, or has another hash.
     """
-    if record[name] is None or record[f"{name}_sha256"] is None and is_word(record[name]):
+    if record[name] is None or (record[f"{name}_sha256"] is None and is_word(record[name])):
         return None
     for path in (Path(record[name]), folder / Path(record[name]).name):
         if path.is_file():

@@ -88,7 +88,7 @@ def _task_asked_for(argv: Sequence[str]) -> Task:
     if peek(argv, "--operator", ""):
         return TASKS["sr4"]  # whose presets suit what nobody has tuned for
     name = peek(argv, "--task", "")
-    if not name or {"-h", "--help"} & set(argv) and name not in NAMES:
+    if not name or ({"-h", "--help"} & set(argv) and name not in NAMES):
         return TASKS["inpaint"]
     numbers: dict[str, int | None] = {}
     for option in ("scale", "quality", "bits"):

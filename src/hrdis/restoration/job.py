@@ -266,7 +266,9 @@ def _check_numbers(options: Options) -> None:
             "levels below 255: --noise 0.05"
         )
     if options.task == "denoise" and options.noise == 0:
-        raise ValueError("--task denoise needs the strength of the noise: --noise 25 (grey levels of 255).")
+        raise ValueError(
+            "--task denoise needs the strength of the noise: --noise 25 (grey levels of 255)."
+        )
     if options.tile < 64:
         raise ValueError(f"--tile is {options.tile}. At least 64 pixels are expected: --tile 512")
 

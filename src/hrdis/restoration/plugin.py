@@ -75,7 +75,9 @@ def task_or_operator(args: Any) -> None:
     """Raise unless exactly one of --task and --operator was given."""
     if bool(args.task) == bool(args.operator):
         given = "both were" if args.task else "neither was"
-        raise ValueError(f"Either --task or --operator is expected, and {given} given: --task upscale")
+        raise ValueError(
+            f"Either --task or --operator is expected, and {given} given: --task upscale"
+        )
 
 
 def split(spec: str) -> tuple[Path, str]:
