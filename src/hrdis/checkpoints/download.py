@@ -276,8 +276,8 @@ def by_hand(card: Card, file: File) -> str:
     """Tell how to do without this module."""
     return (
         f"By hand: fetch {card.by_hand or file.url} with a browser, put it at "
-        f"{card.folder / file.name}, and run `hrdis model download {card.name}` to have it checked; or "
-        f"leave it where it is: hrdis model add NAME {card.scheme}:PATH"
+        f"{card.folder / file.name}, and run `hrdis model download {card.name}` to have it "
+        f"checked; or leave it where it is: hrdis model add NAME {card.scheme}:PATH"
     )
 
 

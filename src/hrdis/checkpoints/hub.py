@@ -1,8 +1,8 @@
 """Models of the Hugging Face hub on this machine: found by their id, compared with their pins,
 never downloaded.
 
-``hrdis model download diffusers:OWNER/NAME`` downloads one (`fetch`), and notes its revision and the
-hashes of its files. The files in the hub's cache under that id must have these hashes ever after.
+``hrdis model download diffusers:OWNER/NAME`` downloads one (`fetch`), and notes its revision and
+the hashes of its files. The files in the hub's cache under that id must have these hashes ever after.
 """
 
 import re
@@ -66,14 +66,15 @@ def folder_of(where: str | Path, scheme: str = "diffusers") -> Path:
     if not is_id(where):
         raise ValueError(
             f"There is no folder {str(where)!r}. A folder of diffusers is expected, or the id of a "
-            "model of the hub that was fetched: hrdis model download diffusers:google/ddpm-celebahq-256"
+            "model of the hub that was fetched: hrdis model download "
+            "diffusers:google/ddpm-celebahq-256"
         )
     found = fetched(str(where))
     if found is None:
         raise ValueError(
             f"There is no folder {str(where)!r}, and no model of that id was fetched. Nothing is "
-            "loaded from the network unasked. If the model of the hub is meant: hrdis model download "
-            f"{scheme}:{where}"
+            "loaded from the network unasked. If the model of the hub is meant: hrdis model "
+            f"download {scheme}:{where}"
         )
     verify(_pinned_card(str(where), found))
     return found

@@ -13,14 +13,22 @@ from .. import images
 from ..arguments import able
 from ..checkpoints import presets_of
 from ..presets import Choice, choose
+from ..noise import read_level
 from ..problem import Problem
 from ..restoration import FileOptions
-from ..solvers import SOLVERS, Solver
-from ..tasks import TASKS
+from ..solvers import SOLVERS, Solver, find
+from ..tasks import Task
+from .labels import asked_for, task_of
 
 if TYPE_CHECKING:
     from PIL import Image
 
+#: The options of the command by the fields of `FileOptions`, in the order of the line for a shell.
+FLAGS = {
+    "scale": "scale", "quality": "quality", "bits": "bits", "mask": "mask", "hole": "mask-marks",
+    "kernel": "kernel", "noise": "noise", "solver": "solver", "prior": "model",
+    "label": "class-label", "samples": "samples", "seed": "seed",
+}  # fmt: skip
 EDITED = 1600  # longest side of the copy that is painted on, in pixels
 
 
@@ -33,6 +41,7 @@ class Form:
             any size.
         mask: a file instead of the brush, or None.
         hole: what marks a hole: "painted", or "white", "black" or "alpha" in the mask's file.
+        noise: a fraction of white below 1, grey levels of 255 from 1 on.
         changed: settings of the solver that differ from its preset.
     """
 
@@ -53,9 +62,9 @@ class Form:
     @property
     def choice(self) -> Choice[Solver]:
         """The settings the form starts from, and where they come from."""
-        task = TASKS[self.task]
-        cls = SOLVERS[self.solver or task.solver][0]
-        return choose(cls, task.presets, self.noise, tuned=presets_of(self.prior))
+        task = task_of(self.task)
+        cls = SOLVERS[find(self.solver or task.solver)][0]
+        return choose(cls, task.presets, read_level(self.noise), tuned=presets_of(self.prior))
 
     @property
     def settings(self) -> Solver:
@@ -75,14 +84,14 @@ def options(form: Form, folder: Path, device: str, precision: Any) -> FileOption
     """
     if form.picture is None:
         raise ValueError("There is no picture yet. Drop one into the first box, or try an example.")
-    task = TASKS[form.task]
+    task = task_of(form.task)
     picture = _copy_into(folder, form.picture)
     common = FileOptions(
         image=picture,
         output=folder / f"{picture.stem}-restored.png",
-        task=form.task,
-        noise=form.noise,
-        solver=form.solver or task.solver,
+        **asked_for(form.task),
+        noise=read_level(form.noise),
+        solver=find(form.solver or task.solver),
         prior=form.prior,
         label=form.label,
         samples=form.samples,
@@ -95,7 +104,7 @@ def options(form: Form, folder: Path, device: str, precision: Any) -> FileOption
             raise ValueError(
                 "This task needs the kernel of the blur: an array (.npy) or a small picture of it."
             )
-        return replace(common, kernel=_copy_into(folder, form.kernel, "kernel"))
+        return replace(common, kernel=str(_copy_into(folder, form.kernel, "kernel")))
     if not task.mask:
         return common
     if form.hole == "alpha":
@@ -144,12 +153,12 @@ def editor_image(picture: Path) -> "Image.Image":
 
 def solvers_for(task: str, noise: float) -> list[str]:
     """Return the names of the solvers that can do a task; the first is the task's own."""
-    known = TASKS[task]
+    known = task_of(task)
     if known.blind is not None:
         return [known.solver]
     build = known.photo or known.build
     A = build(128, 128, 0, 0)
-    fit = able(Problem(A(torch.zeros(1, 3, 128, 128)), A, noise))
+    fit = able(Problem(A(torch.zeros(1, 3, 128, 128)), A, 2 * read_level(noise)))
     names = [known.solver]
     for name, (cls, _) in SOLVERS.items():
         if cls in fit and name != known.solver:
@@ -160,11 +169,20 @@ def solvers_for(task: str, noise: float) -> list[str]:
 def command(form: Form, given: FileOptions) -> str:
     """Return the line for a shell that does the same restoration."""
     line: list[Any] = ["hrdis", "restore", given.image.name, "--task", given.task]
-    usual = FileOptions(image=given.image, output=given.output, solver=TASKS[given.task].solver)
-    for name in ("mask", "hole", "kernel", "noise", "solver", "prior", "label", "samples", "seed"):
+    task: Task = task_of(form.task)
+    usual = FileOptions(image=given.image, output=given.output, solver=task.solver)
+    for name, flag in FLAGS.items():
         value = getattr(given, name)
-        if value != getattr(usual, name):
-            line += [f"--{name}", value.name if isinstance(value, Path) else value]
+        if value == getattr(usual, name):
+            continue
+        if name == "hole":
+            value = "transparent" if value == "alpha" else value
+        elif name == "noise":
+            grey = f"{255 * value:g}"
+            value = grey if read_level(grey) == value else value
+        elif name == "kernel" and given.kernel_file is not None:
+            value = given.kernel_file.name
+        line += [f"--{flag}", value.name if isinstance(value, Path) else value]
     for name, value in form.changed.items():
         flag = name.replace("_", "-")
         if value is True:
