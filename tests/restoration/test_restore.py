@@ -164,7 +164,7 @@ def test_shows_itself_in_a_notebook(prior, values):
         ({"task": "sr4", "solver": "hrdos"}, "unknown solver 'hrdos'.*Did you mean 'hrdis'"),
         ({"task": "sr4", "samples": 0}, "^samples is 0"),
         ({"task": "sr4", "noise": -1.0}, "^noise is -1"),
-        ({"task": "denoise"}, r'^task="denoise" needs the strength of the noise: noise=0\.1'),
+        ({"task": "denoise"}, r'^task="denoise" needs the strength of the noise: noise=25'),
         ({"task": "inpaint"}, r'needs a mask: mask="holes\.png".*hole="alpha"'),
         ({"task": "sr4", "mask": np.zeros((16, 16))}, r'^mask is given.*Use task="inpaint"'),
         ({"task": "inpaint", "mask": np.zeros((4, 16))}, "marks no pixel"),

@@ -277,8 +277,7 @@ def by_hand(card: Card, file: File) -> str:
     return (
         f"By hand: fetch {card.by_hand or file.url} with a browser, put it at "
         f"{card.folder / file.name}, and run `hrdis model download {card.name}` to have it "
-        "checked; or "
-        f"leave it where it is: hrdis model add NAME {card.scheme}:PATH"
+        f"checked; or leave it where it is: hrdis model add NAME {card.scheme}:PATH"
     )
 
 

@@ -66,16 +66,15 @@ def folder_of(where: str | Path, scheme: str = "diffusers") -> Path:
     if not is_id(where):
         raise ValueError(
             f"There is no folder {str(where)!r}. A folder of diffusers is expected, or the id of a "
-            "model of the hub that was fetched: "
-            "hrdis model download diffusers:google/ddpm-celebahq-256"
+            "model of the hub that was fetched: hrdis model download "
+            "diffusers:google/ddpm-celebahq-256"
         )
     found = fetched(str(where))
     if found is None:
         raise ValueError(
             f"There is no folder {str(where)!r}, and no model of that id was fetched. Nothing is "
-            "loaded from the network unasked. If the model of the hub is meant: "
-            "hrdis model download "
-            f"{scheme}:{where}"
+            "loaded from the network unasked. If the model of the hub is meant: hrdis model "
+            f"download {scheme}:{where}"
         )
     verify(_pinned_card(str(where), found))
     return found

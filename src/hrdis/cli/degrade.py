@@ -13,24 +13,26 @@ from torch import Tensor
 
 import hrdis
 from hrdis import images
-from hrdis.noise import Gaussian, Poisson, Speckle
+from hrdis.noise import Gaussian, Poisson, Speckle, read_level
 from hrdis.operators import Blur, Inpainting, NonlinearBlur
 from hrdis.operators.deepinv import DeepinvOperator
 from hrdis.problem import measure
+from hrdis.repairs import WORDS, is_word, resolve
 from hrdis.restoration import outputs, plugin
 from hrdis.restoration.inputs import with_weights
-from hrdis.tasks import TASKS
+from hrdis.tasks import Task
 
-from .parsing import checking, choose, parse, peek
+from .parsing import checking, parse
 from .progress import say
 
 HELP = """\
 Damage a good picture: cut holes, shrink, blur, take the colours, add noise.
 
 Examples:
-  hrdis degrade photo.jpg --task sr4 -o small.png
+  hrdis degrade photo.jpg --task upscale --scale 4 -o small.png
   hrdis degrade photo.jpg --task inpaint-20-30 --seed 3 -o torn.png      (writes torn-mask.png too)
-  hrdis degrade photo.jpg --task denoise --noise 0.1 -o noisy.png
+  hrdis degrade photo.jpg --task denoise --noise 25 -o noisy.png
+  hrdis degrade photo.jpg --task deblur --kernel gaussian:3 -o soft.png
   hrdis degrade photo.jpg --task deblur-motion -o shaken.png   (and shaken-kernel.npy)
   hrdis degrade photo.jpg --task deblur-nonlinear --weights GOPRO_wVAE.pth -o blurred.png
   hrdis degrade photo.jpg --task denoise --noise-kind poisson --noise 1 -o grainy.png
@@ -57,15 +59,24 @@ class Degrade:
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Where the damaged picture goes."""
     task: str = ""
-    """How to damage it; `hrdis list tasks` lists the names."""
+    """How to damage it: the task that repairs it; `hrdis list tasks` lists the names."""
+    scale: int | None = None
+    """For upscale: how much smaller, 2, 4 or 8; by default 4."""
+    quality: int | None = None
+    """For dejpeg: the quality of the JPEG compression, from 1 to 100; by default 10."""
+    bits: int | None = None
+    """For deband: bits per colour, from 1 to 7; by default 3."""
+    kernel: str | None = None
+    """For deblur: gaussian:3, box:9 or motion:15:30, in pixels; by default a camera's shake."""
     operator: str = ""
     """FILE.py:NAME, an operator of your own instead of a task; the file is executed."""
     weights: Path | None = None
     """Weights of the network that blurs (.pth, .pt, .safetensors); needed for deblur-nonlinear."""
-    noise: float = 0.0
-    """Level of the noise to add: its standard deviation for pixel values from 0 to 1 (gaussian), as
-    a share of the pixel value (speckle), or the rate of the photons (poisson: 1 counts 255 at
-    white, and more is less noise).
+    noise: str = "0"
+    """Level of the noise to add: its standard deviation (gaussian), as a fraction of white (0.1 or
+    25/255) or in grey levels of 255, which a number from 1 on is taken for (25); a share of the
+    pixel value (speckle); or the rate of the photons (poisson: 1 counts 255 at white, and more is
+    less noise).
     """
     noise_kind: Literal["gaussian", "poisson", "speckle"] = "gaussian"
     """What kind of noise to add."""
@@ -74,13 +85,16 @@ class Degrade:
 
 
 def main(argv: Sequence[str]) -> int:
-    name = peek(argv, "--task", "sr4")
-    choose("task", name, TASKS)
     args: Any = parse(Degrade, argv, "degrade", HELP)
     with checking():
+        level = _level(args.noise_kind, args.noise)
+        args = replace(args, noise=level)
         plugin.task_or_operator(args)
         picture = images.read(args.image).without_hidden()
-        noise = _noise(args.noise_kind, args.noise)
+        noise = _noise(args.noise_kind, level)
+        known = None
+        if args.task:
+            known = _known(args)
         outputs.check([args.output, args.output.with_suffix(".json")], [args.image])
         if args.operator:
             if args.weights is not None:
@@ -89,7 +103,7 @@ def main(argv: Sequence[str]) -> int:
                     "file."
                 )
             y = _own(args, picture, noise)
-        elif TASKS[args.task].picture:
+        elif known is not None and known.picture:
             images.check_output(args.output, transparent=picture.alpha is not None)
         else:
             _check_array_output(args)
@@ -99,12 +113,39 @@ def main(argv: Sequence[str]) -> int:
         else:
             images.write(args.output, picture.with_image(y))
         return _record(args, noise, [str(args.output)])
-    return _task(args, picture, noise)
+    assert known is not None  # else there is an operator
+    return _task(args, known, picture, noise)
 
 
-def _task(args: Any, picture: images.Picture, noise: AnyNoise | None) -> int:
+def _known(args: Any) -> Task:
+    """Return the task with its options.
+
+    Raises:
+        ValueError: as `hrdis.repairs.resolve`, or for a kernel in a file.
+    """
+    if args.kernel is not None and not is_word(args.kernel):
+        raise ValueError(
+            f"--kernel is {args.kernel!r}. One of {WORDS} is expected, in pixels; a file is read "
+            "by hrdis restore."
+        )
+    return resolve(
+        args.task, scale=args.scale, quality=args.quality, bits=args.bits, kernel=args.kernel
+    )
+
+
+def _level(kind: str, text: str) -> float:
+    """Return the level of noise; a number from 1 on is grey levels for Gaussian noise alone."""
+    if kind == "gaussian":
+        return read_level(text)
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"--noise is {text!r}. A number is expected: --noise 1") from None
+
+
+def _task(args: Any, task: Task, picture: images.Picture, noise: AnyNoise | None) -> int:
     with checking():
-        task = with_weights(args.task, TASKS[args.task], args.weights)
+        task = with_weights(args.task, task, args.weights)
         mask_file, kernel_file = (
             args.output.with_name(f"{args.output.stem}-{end}") for end in ("mask.png", "kernel.npy")
         )
@@ -185,6 +226,10 @@ def _record(args: Any, noise: AnyNoise | None, files: list[str]) -> int:
         "hrdis": hrdis.__version__,
         "image": str(args.image),
         "task": args.task or None,
+        "scale": args.scale,
+        "quality": args.quality,
+        "bits": args.bits,
+        "kernel": args.kernel,
         "weights": None if args.weights is None else str(args.weights),
         "operator": args.operator or None,
         "operator_sha256": plugin.digest(args.operator),

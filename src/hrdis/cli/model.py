@@ -184,9 +184,8 @@ def _get_model(repo: str, scheme: str) -> int:
 def _card_to_fetch(name: str) -> Card:
     if name == "default":
         raise ValueError(
-            "The default prior comes with the package. Another name is expected: "
-            "hrdis model download "
-            "ffhq256"
+            "The default prior comes with the package. Another name is expected: hrdis model "
+            "download ffhq256"
         )
     card = find_card(name)
     if card is None:

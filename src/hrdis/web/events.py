@@ -14,10 +14,9 @@ import torch
 
 from ..images import open_image
 from ..messages import for_page
-from ..tasks import TASKS
 from .examples import example
 from .form import Form, editor_image, solvers_for
-from .labels import LABELS
+from .labels import LABELS, task_of
 from .outcomes import Cancelled, FinishedJob, ProgressFrame, Waiting
 
 if TYPE_CHECKING:
@@ -42,9 +41,9 @@ def for_task(task: str, hole: str, picture: str | None) -> list[Any]:
     names = solvers_for(task, noise)
     return [
         LABELS[task].hint,
-        gr.Dropdown(visible=TASKS[task].mask),
+        gr.Dropdown(visible=task_of(task).mask),
         *for_hole(task, hole, picture),
-        gr.File(visible=TASKS[task].kernel),
+        gr.File(visible=task_of(task).kernel),
         noise,
         gr.Dropdown(names, value=names[0]),
     ]
@@ -52,7 +51,7 @@ def for_task(task: str, hole: str, picture: str | None) -> list[Any]:
 
 def for_hole(task: str, hole: str, picture: str | None) -> list[Any]:
     """Return brush and mask for what marks the holes."""
-    mask = TASKS[task].mask
+    mask = task_of(task).mask
     paint = mask and hole == "painted" and picture is not None
     return [gr.ImageEditor(visible=paint), gr.File(visible=mask and hole in ("white", "black"))]
 
@@ -72,7 +71,7 @@ def for_picture(task: str, hole: str, picture: str | None) -> list[Any]:
         note = gr.HTML(line(for_visitor(error, picture), "wrong"), visible=True)
         return [None, note, no_brush, gr.skip()]
     value: Any = {"background": background, "layers": [], "composite": None}
-    paint = TASKS[task].mask and hole == "painted"
+    paint = task_of(task).mask and hole == "painted"
     # The status may still say that there is no picture.
     return [gr.skip(), no_note, gr.ImageEditor(value, visible=paint), line(START)]
 

@@ -9,11 +9,10 @@ import numpy as np
 
 from .. import images
 from ..files import write_atomically
-from ..noise import Gaussian
+from ..noise import Gaussian, read_level
 from ..operators import Blur, Inpainting
 from ..problem import measure
-from ..tasks import TASKS
-from .labels import LABELS
+from .labels import LABELS, task_of
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Example:
         picture: the damaged picture.
         mask: for inpainting, white in the holes.
         kernel: for a blur whose kernel has to be given, an array.
-        noise: standard deviation of the noise, for pixels in [0, 1].
+        noise: standard deviation of the noise, in grey levels of 255.
     """
 
     picture: Path
@@ -38,11 +37,11 @@ class Example:
 def example(task: str, folder: Path) -> Example:
     """Damage the photograph as ``hrdis degrade`` does, and write the files to a folder."""
     x = images.load(Path(str(resources.files("hrdis") / "pictures" / "chelsea.png")))
-    task_settings = TASKS["inpaint-scratches" if task == "inpaint" else task]
+    task_settings = task_of("inpaint-scratches" if task == "inpaint" else task)
     build = task_settings.photo or task_settings.build
     A = build(x.shape[-2], x.shape[-1], 0, 0)
     noise = LABELS[task].noise
-    y = measure(A, x, Gaussian(noise) if noise else None, seeds=[0]).y
+    y = measure(A, x, Gaussian(read_level(noise)) if noise else None, seeds=[0]).y
     picture, mask, kernel = folder / f"example-{task}.png", None, None
     images.save(picture, y)
     if isinstance(A, Inpainting):

@@ -10,11 +10,12 @@ import torch
 from .. import images
 from ..arguments import able
 from ..checkpoints import presets_of
+from ..noise import read_level
 from ..presets import Choice
 from ..problem import Problem
 from ..restoration.choosing import AUTO, chosen
 from ..solvers import SOLVERS, Solver
-from ..tasks import TASKS
+from .labels import task_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -31,6 +32,7 @@ class Form:
             any size.
         mask: a file instead of the brush, or None.
         hole: what marks a hole: "painted", or "white", "black" or "alpha" in the mask's file.
+        noise: a fraction of white below 1, grey levels of 255 from 1 on.
         solver: a name, or "auto" for the one measured to be the best.
         effort: of auto; a solver by name has a number of calls of its own.
         changed: settings of the solver that differ from its preset.
@@ -56,7 +58,8 @@ class Form:
         """The settings the form starts from, and where they come from."""
         effort = self.effort if self.solver == AUTO else "normal"
         tuned = presets_of(self.prior)
-        return chosen(TASKS[self.task], self.solver, self.noise, effort, self.samples, tuned)
+        level = read_level(self.noise)
+        return chosen(task_of(self.task), self.solver, level, effort, self.samples, tuned)
 
     @property
     def settings(self) -> Solver:
@@ -77,12 +80,12 @@ def editor_image(picture: Path) -> "Image.Image":
 
 def solvers_for(task: str, noise: float) -> list[str]:
     """Return the names of the solvers that can do a task; the first is the page's choice."""
-    known = TASKS[task]
+    known = task_of(task)
     if known.blind is not None:
         return [known.solver]
     build = known.photo or known.build
     A = build(128, 128, 0, 0)
-    fit = able(Problem(A(torch.zeros(1, 3, 128, 128)), A, noise))
+    fit = able(Problem(A(torch.zeros(1, 3, 128, 128)), A, 2 * read_level(noise)))
     names = [AUTO]
     for name, (cls, _) in SOLVERS.items():
         if cls in fit:

@@ -20,11 +20,12 @@ from torch import Tensor
 from .. import images
 from ..checkpoints import identity, load_prior
 from ..messages import for_page
+from ..noise import read_level
 from ..priors.base import Prior
 from ..restoration import FileOptions, Job, Restoration, prepare
 from ..restoration.choosing import AUTO
-from ..tasks import TASKS
 from .form import Form
+from .labels import asked_for, task_of
 from .limits import Limits
 from .outcomes import Cancelled, FinishedJob, ProgressFrame, Waiting
 
@@ -34,6 +35,14 @@ if TYPE_CHECKING:
 EVERY = 0.3  # seconds between two pictures of a run
 PATIENCE = 0.5  # seconds after which a watcher looks again whether its turn has come
 SIDE_RUNNING, SIDE_DONE = 640, 2048  # longest side of what is shown, in pixels
+
+
+#: The options of the command by the fields of `FileOptions`, in the order of the line for a shell.
+FLAGS = {
+    "scale": "scale", "quality": "quality", "bits": "bits", "mask": "mask", "hole": "mask-marks",
+    "kernel": "kernel", "noise": "noise", "solver": "solver", "effort": "effort",
+    "prior": "model", "label": "class-label", "samples": "samples", "seed": "seed",
+}  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -273,13 +282,13 @@ def options(form: Form, folder: Path, device: str, precision: Any) -> FileOption
     """
     if form.picture is None:
         raise ValueError("There is no picture yet. Drop one into the first box, or try an example.")
-    task = TASKS[form.task]
+    task = task_of(form.task)
     picture = _copy_into(folder, form.picture)
     common = FileOptions(
         image=picture,
         output=folder / f"{picture.stem}-restored.png",
-        task=form.task,
-        noise=form.noise,
+        **asked_for(form.task),
+        noise=read_level(form.noise),
         solver=form.choice.settings.name,
         effort=cast(Any, form.effort if form.solver == AUTO else "normal"),
         prior=form.prior,
@@ -340,12 +349,18 @@ def command(form: Form, given: FileOptions) -> str:
     # auto chooses the same solver in a shell
     usual_solver = given.solver if form.solver == AUTO else AUTO
     usual = FileOptions(image=given.image, output=given.output, solver=usual_solver)
-    for name in (
-        "mask", "hole", "kernel", "noise", "solver", "effort", "prior", "label", "samples", "seed",
-    ):  # fmt: skip
+    for name, flag in FLAGS.items():
         value = getattr(given, name)
-        if value != getattr(usual, name):
-            line += [f"--{name}", value.name if isinstance(value, Path) else value]
+        if value == getattr(usual, name):
+            continue
+        if name == "hole":
+            value = "transparent" if value == "alpha" else value
+        elif name == "noise":
+            grey = f"{255 * value:g}"
+            value = grey if read_level(grey) == value else value
+        elif name == "kernel" and given.kernel_file is not None:
+            value = given.kernel_file.name
+        line += [f"--{flag}", value.name if isinstance(value, Path) else value]
     for name, value in form.changed.items():
         flag = name.replace("_", "-")
         if value is True:

@@ -26,7 +26,7 @@ FOOT = f"""\
 Where the samples differ, hrdis is unsure. Where they agree it can still be wrong, because all
 samples come from the same model. Not for medical or forensic use. hrdis {hrdis.__version__}."""
 HOLES = [
-    ("what I paint", "painted"),
+    ("the areas I paint", "painted"),
     ("white in a mask from a file", "white"),
     ("black in a mask from a file", "black"),
     ("the transparent parts of the picture", "alpha"),
@@ -179,11 +179,11 @@ def _form(priors: Sequence[str]) -> dict[str, Any]:
     kernel = gr.File(label="3. The kernel of the blur", **file)
     noise = gr.Slider(
         0,
-        0.5,
+        127,
         value=0,
-        step=0.005,
-        label="Noise in the picture",
-        info="its standard deviation, for pixel values from 0 to 1; 0 if there is none",
+        step=1,
+        label="Noise strength",
+        info="0 none, 10 slight grain, 25 strong grain (standard deviation in grey levels of 255)",
     )
     samples = gr.Slider(
         1,
@@ -248,7 +248,7 @@ def _outcome() -> dict[str, Any]:
     return {
         "so_far": gr.HTML(EMPTY, elem_id="so-far"),
         "comparison": gr.ImageSlider(
-            label="Given | restored",
+            label="Before | after",
             visible=False,
             interactive=False,
             format="png",
@@ -265,7 +265,7 @@ def _outcome() -> dict[str, Any]:
             elem_id="downloads",
         ),
         "command": gr.Textbox(
-            label="The same from a shell",
+            label="Command that does the same",
             visible=False,
             lines=2,
             interactive=False,

@@ -3,7 +3,7 @@
     tasks: [inpaint-20-30, sr4]             # names of `hrdis list tasks`
     noise: [none, gaussian0.05]             # or poisson1.0, speckle0.1
     solvers:
-      - reddiff                             # a name of `hrdis list solvers`, with its presets
+      - reddiff                             # of `hrdis list solvers`: the preset of each task
       - solver: hrdis
         label: HRDIS                        # its name in the report
         preset: sr4                         # instead of the task's own
