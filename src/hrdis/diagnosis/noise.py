@@ -47,12 +47,14 @@ class Noise(Finding):
         white: whether neighbouring pixels have independent noise; None where it cannot be told.
         ratio: its level at middle frequencies over that at high ones, 1 for white noise.
         curve: (brightness, level) pairs in grey levels, where the level depends on brightness.
+        before_jpeg: whether it is what the picture had before JPEG took part of it.
     """
 
     channels: tuple[float, ...] = ()
     white: bool | None = None
     ratio: float = 1.0
     curve: tuple[tuple[float, float], ...] = ()
+    before_jpeg: bool = False
 
 
 def estimate_noise(x: Tensor) -> Noise:

@@ -21,7 +21,7 @@ LIVELY = 31  # window in which liveliness is measured
 RIM = 8  # pixels around a defect that are compared with it
 DEEP = 40.0  # grey levels between a defect and what is around it
 #: The same in robust standard deviations of what is around: of a speck, of a scratch.
-ALONE, LINE = 10.0, 5.0
+ALONE, LINE = 14.0, 5.0
 EVEN = 0.35  # standard deviation inside a defect, over its depth
 CROWD = 0.02  # share of the surroundings that other candidates may take
 COVERAGE = 0.02  # of the picture; more is the picture itself
@@ -68,7 +68,8 @@ def find_specks(x: Tensor, sigma: float = 0.0) -> Specks:
         scratch = length > max(40, 0.04 * short) and width <= max(3.5, 0.004 * short)
         if not (dust or scratch):
             continue
-        rows, columns = slice(max(top - RIM, 0), bottom + RIM), slice(max(left - RIM, 0), right + RIM)
+        rows = slice(max(top - RIM, 0), bottom + RIM)
+        columns = slice(max(left - RIM, 0), right + RIM)
         own = labels[rows, columns] == label
         if _alone(plane[0, 0, rows, columns], own, strong[rows, columns], sigma, scratch):
             kept[rows, columns] |= own
@@ -110,9 +111,6 @@ def _alone(plane: Tensor, own: Tensor, strong: Tensor, sigma: float, scratch: bo
     depth = float((inside.mean() - middle).abs())
     even = float(inside.std()) < EVEN * depth
     others = float((strong & ~near).double().mean())
-    import os
-    if os.environ.get("DUMP"):
-        print("F", int(scratch), round(depth,1), round(spread,2), round(depth/spread,1), round(float(inside.std())/depth,2), round(others,3), int(own.sum()))
     return depth > max(DEEP, (LINE if scratch else ALONE) * spread) and even and others < CROWD
 
 

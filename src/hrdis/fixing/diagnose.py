@@ -111,8 +111,9 @@ def diagnose(
         if hidden >= LEAST_NOISE:
             why = f"Noise of about {hidden:.0f} grey levels before the picture became a JPEG."
             level = Noise(
-                "yes", hidden, 0.8 * hidden, 1.25 * hidden, why, level.channels, True, level.ratio
-            )
+                "yes", hidden, 0.8 * hidden, 1.25 * hidden, why, level.channels, True, level.ratio,
+                before_jpeg=True,
+            )  # fmt: skip
         elif level.found == "yes" and level.value <= 1.3 * jpeg.damage:
             # JPEG's ringing and texture that it has coarsened look like noise.
             level = _unsure(level, "or what JPEG leaves of texture")
