@@ -21,7 +21,8 @@ LIVELY = 31  # window in which liveliness is measured
 RIM = 8  # pixels around a defect that are compared with it
 DEEP = 40.0  # grey levels between a defect and what is around it
 #: The same in robust standard deviations of what is around: of a speck, of a scratch.
-ALONE, LINE = 14.0, 5.0
+ALONE, LINE = 14.0, 10.0
+LEAST = 4  # specks; fewer may be anything
 EVEN = 0.35  # standard deviation inside a defect, over its depth
 CROWD = 0.02  # share of the surroundings that other candidates may take
 COVERAGE = 0.02  # of the picture; more is the picture itself
@@ -83,8 +84,8 @@ def find_specks(x: Tensor, sigma: float = 0.0) -> Specks:
     if count > most or share > 100 * COVERAGE:
         why = f"{count} small details stand out, too many to be defects."
         return Specks("no", 0, 0, share, why)
-    # light points on a dark ground may be stars or lamps, and a few may be anything
-    sure = scratches > 0 or (count >= 3 and float(plane.median()) > 60)
+    # light points on a dark ground may be stars or lamps
+    sure = scratches > 0 or (count >= LEAST and float(plane.median()) > 60)
     found = "yes" if sure else "unsure"
     why = f"{count} specks or scratches on {share:.2f} % of the picture; look at the mask first."
     return Specks(found, share, share / 2, share * 2, why, grown, count)  # type: ignore[arg-type]
