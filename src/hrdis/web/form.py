@@ -76,7 +76,7 @@ def options(form: Form, folder: Path, device: str, precision: Any) -> FileOption
     if form.picture is None:
         raise ValueError("There is no picture yet. Drop one into the first box, or try an example.")
     task = TASKS[form.task]
-    picture = _copy_into(folder, form.picture)
+    picture = copy_into(folder, form.picture)
     common = FileOptions(
         image=picture,
         output=folder / f"{picture.stem}-restored.png",
@@ -95,7 +95,7 @@ def options(form: Form, folder: Path, device: str, precision: Any) -> FileOption
             raise ValueError(
                 "This task needs the kernel of the blur: an array (.npy) or a small picture of it."
             )
-        return replace(common, kernel=_copy_into(folder, form.kernel, "kernel"))
+        return replace(common, kernel=copy_into(folder, form.kernel, "kernel"))
     if not task.mask:
         return common
     if form.hole == "alpha":
@@ -105,13 +105,13 @@ def options(form: Form, folder: Path, device: str, precision: Any) -> FileOption
             raise ValueError(
                 "There is no mask yet. Choose its file, or paint over the damage instead."
             )
-        return replace(common, mask=_copy_into(folder, form.mask, "mask"), hole=form.hole)  # type: ignore[arg-type]
+        return replace(common, mask=copy_into(folder, form.mask, "mask"), hole=form.hole)  # type: ignore[arg-type]
     mask = folder / f"{picture.stem}-mask.png"
     images.write_pil(mask, _mask_of(form.painted, images.read(picture).size))
     return replace(common, mask=mask)
 
 
-def _copy_into(folder: Path, file: Path, kind: str = "picture") -> Path:
+def copy_into(folder: Path, file: Path, kind: str = "picture") -> Path:
     """Copy a file to a folder under a name that is free there and no option of the command."""
     name = file.name
     # A mask may have the name of the picture, and a name may begin as an option does.
