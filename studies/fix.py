@@ -242,11 +242,10 @@ def told(prior: Any, y: Tensor, truth: Tensor, name: str, k: int) -> Tensor | No
 def measure(options: Options, prior: Any, paths: list[Path]) -> None:
     """Measure a row per photograph and kind of damage, but for those of earlier runs."""
     there = {(row["damage"], row["photograph"]) for row in read(options.rows)}
-    for name, right, damage in DAMAGES:
-        if not name.startswith(options.only):
-            continue
-        for k, path in enumerate(paths):
-            if (name, path.stem) in there:
+    # A photograph after the other: a measurement that is cut short has all kinds of damage.
+    for k, path in enumerate(paths):
+        for name, right, damage in DAMAGES:
+            if not name.startswith(options.only) or (name, path.stem) in there:
                 continue
             truth = photograph(path, options.side, options.shrink)
             y = stored(damage(truth, k))

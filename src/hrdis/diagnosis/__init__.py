@@ -6,7 +6,7 @@ network.
 
 from .base import Answer, Finding
 from .blur import Blurring, estimate_blur
-from .jpeg import Compression, estimate_compression
+from .jpeg import Compression, estimate_compression, noise_under_jpeg
 from .noise import NoiseLevel, estimate_noise
 from .resolution import Resolution, estimate_resolution
 from .specks import Specks, find_specks
@@ -14,4 +14,5 @@ from .specks import Specks, find_specks
 __all__ = [
     "Answer", "Blurring", "Compression", "Finding", "NoiseLevel", "Resolution", "Specks",
     "estimate_blur", "estimate_compression", "estimate_noise", "estimate_resolution", "find_specks",
+    "noise_under_jpeg",
 ]  # fmt: skip

@@ -21,9 +21,10 @@ LEAST = 600  # patches; fewer give eigenvalues that spread by more than 10 %
 #: noise (2 % low on photographs), the higher one lets texture in (2 % high). Their geometric mean
 #: is taken, and their difference is part of the uncertainty.
 STRICT, LENIENT = 2.0, 4.75
-#: Grey levels below which noise is left alone: the own grain of photographs, up to 1.7 levels where
-#: it was measured, with a level of film grain.
-ACT = 2.2
+#: Grey levels below which noise is left alone: the own grain of photographs, up to 1.7 levels, with
+#: a level of film grain and what fine texture adds. The gain that Stein's formula predicts does not
+#: tell them apart: it is 1 to 5 dB for grain, too.
+ACT = 3.0
 ROUNDING = 1 / 12  # variance of rounding to whole grey levels
 #: Level at middle frequencies over that at high ones, above which noise is coarser than a pixel:
 #: texture without noise gives up to 5, so that it counts where the patches are alike, too; noise
@@ -32,6 +33,9 @@ CORRELATED, SURELY_CORRELATED = 2.5, 5.5
 #: Unevenness of the patches above which they hold texture: noise of 5 levels gives 0.3 to 0.7,
 #: photographs without noise 0.55 to 1.2.
 TEXTURE = 0.62
+#: Correlation of the channels above which coarse structure belongs to the scene: on training crops
+#: camera noise gives up to 0.29, photographs without noise and blurred ones 0.48 and more.
+SHARED = 0.4
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,14 @@ class NoiseLevel(Finding):
         white: whether neighbouring pixels have independent noise; None where it cannot be told.
         ratio: its level at middle frequencies over that at high ones, 1 for white noise.
         curve: (brightness, level) pairs in grey levels, where the level depends on brightness.
+        before_jpeg: whether it is what the picture had before JPEG took part of it.
     """
 
     channels: tuple[float, ...] = ()
     white: bool | None = None
     ratio: float = 1.0
     curve: tuple[tuple[float, float], ...] = ()
+    before_jpeg: bool = False
 
 
 def estimate_noise(x: Tensor) -> NoiseLevel:
@@ -89,7 +95,7 @@ def estimate_noise(x: Tensor) -> NoiseLevel:
         highs.append(found[2])
     value = _rms(channels)
     # On photographs 90 % of the estimates lie within 8 % of the truth above 4 levels; the own grain
-    # of a photograph and fine texture add about 0.25 levels below (docs/fix.md).
+    # of a photograph and fine texture add about 0.25 levels below (studies/fix.py).
     low = max(0.0, min(_rms(lows), 0.93 * value) - 0.25)
     high = max(_rms(highs), 1.07 * value) + 0.1
     spectrum = noise_spectrum(chosen)
@@ -100,17 +106,20 @@ def estimate_noise(x: Tensor) -> NoiseLevel:
         coarse = spectrum.ratio > (SURELY_CORRELATED if textured else CORRELATED)
         white = not coarse
         textured = textured and not coarse
+    scene = False
     if spectrum is not None and white is False:
+        # What is the same in all colours is no noise of a sensor: a motion looks like coarse noise.
+        scene = spectrum.shared is not None and spectrum.shared > SHARED
         value, low, high = spectrum.total, 0.75 * spectrum.total, 1.3 * spectrum.total
     ratio = 1.0 if spectrum is None else spectrum.ratio
     curve = () if spectrum is None or value < ACT else spectrum.curve
-    answer = _answer(value, low, high, white, curve, textured)
+    answer = _answer(value, low, high, white, curve, textured, scene)
     return NoiseLevel(*answer, tuple(channels), white, ratio, curve)
 
 
 def _answer(
     value: float, low: float, high: float, white: bool | None,
-    curve: tuple[tuple[float, float], ...], textured: bool,
+    curve: tuple[tuple[float, float], ...], textured: bool, scene: bool,
 ) -> tuple[Answer, float, float, float, str]:  # fmt: skip
     found: Answer = "yes" if low >= ACT else "no"
     if low < ACT < value:
@@ -121,6 +130,10 @@ def _answer(
     if found == "yes" and textured and value < 12:
         found = "unsure"
         why += ", or fine texture: the smoothest parts are not alike"
+    if found == "yes" and scene:
+        found = "unsure"
+        why = f"Structure of {value:.1f} grey levels, coarser than a pixel and the same in all "
+        why += "colours: coarse noise, a blur or the subject"
     if found == "yes" and white is False:
         why += ", coarser than a pixel"
     if found == "yes" and curve:

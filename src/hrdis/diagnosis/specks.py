@@ -18,6 +18,13 @@ DEPTH = 7.0  # local standard deviations that a defect stands out
 LEVELS = 22.0  # grey levels that it stands out at least
 WIDTHS = (7, 13)  # pixels; a defect is thinner than the window
 LIVELY = 31  # window in which liveliness is measured
+RIM = 8  # pixels around a defect that are compared with it
+DEEP = 40.0  # grey levels between a defect and what is around it
+#: The same in robust standard deviations of what is around: of a speck, of a scratch.
+ALONE, LINE = 14.0, 10.0
+LEAST = 4  # specks; fewer may be anything
+EVEN = 0.35  # standard deviation inside a defect, over its depth
+CROWD = 0.02  # share of the surroundings that other candidates may take
 COVERAGE = 0.02  # of the picture; more is the picture itself
 CANDIDATES = 150  # of a megapixel; more are foliage, stars or writing
 
@@ -60,24 +67,52 @@ def find_specks(x: Tensor, sigma: float = 0.0) -> Specks:
         width = area / length
         dust = area >= 3 and length <= max(9, 0.016 * short)
         scratch = length > max(40, 0.04 * short) and width <= max(3.5, 0.004 * short)
-        if dust or scratch:
-            kept |= labels == label
+        if not (dust or scratch):
+            continue
+        rows = slice(max(top - RIM, 0), bottom + RIM)
+        columns = slice(max(left - RIM, 0), right + RIM)
+        own = labels[rows, columns] == label
+        if _alone(plane[0, 0, rows, columns], own, strong[rows, columns], sigma, scratch):
+            kept[rows, columns] |= own
             count += 1
             scratches += scratch
-    most = max(8, CANDIDATES * h * w / 1e6)
+    most = max(12, CANDIDATES * h * w / 1e6)
     if count == 0:
         return Specks("no", 0, 0, 0, "No specks or scratches stand out.")
     grown = F.max_pool2d(kept[None, None].double(), 5, 1, 2)[0, 0] > 0
     share = 100 * float(grown.double().mean())
-    doubtful = len(boxes) - count
-    if count > most or share > 100 * COVERAGE or doubtful > 1.5 * count + 3:
-        why = f"{len(boxes)} small details stand out, too many or too varied to be defects."
+    if count > most or share > 100 * COVERAGE:
+        why = f"{count} small details stand out, too many to be defects."
         return Specks("no", 0, 0, share, why)
-    # light points on a dark ground may be stars or lamps, and a few may be anything
-    sure = scratches > 0 or (count >= 3 and float(plane.median()) > 60)
+    # light points on a dark ground may be stars or lamps
+    sure = scratches > 0 or (count >= LEAST and float(plane.median()) > 60)
     found = "yes" if sure else "unsure"
     why = f"{count} specks or scratches on {share:.2f} % of the picture; look at the mask first."
     return Specks(found, share, share / 2, share * 2, why, grown, count)  # type: ignore[arg-type]
+
+
+def _alone(plane: Tensor, own: Tensor, strong: Tensor, sigma: float, scratch: bool) -> bool:
+    """Return True if a part stands out of what is around it, and nothing else there does.
+
+    Args:
+        plane: a window of the picture, `RIM` pixels larger than the part.
+        own: the part's pixels.
+        strong: all candidates' pixels.
+    """
+    near = F.max_pool2d(own[None, None].double(), 5, 1, 2)[0, 0] > 0
+    around = plane[~near]
+    if scratch:  # its box holds much else: only what is near it tells
+        close = F.max_pool2d(own[None, None].double(), 13, 1, 6)[0, 0] > 0
+        around = plane[close & ~near]
+    if len(around) < 30:
+        return False
+    middle = around.median()
+    spread = max(1.4826 * float((around - middle).abs().median()), sigma, 1.0)
+    inside = plane[own]
+    depth = float((inside.mean() - middle).abs())
+    even = float(inside.std()) < EVEN * depth
+    others = float((strong & ~near).double().mean())
+    return depth > max(DEEP, (LINE if scratch else ALONE) * spread) and even and others < CROWD
 
 
 def _thin(plane: Tensor, window: int, sigma: float) -> Tensor:

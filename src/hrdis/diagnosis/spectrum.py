@@ -30,12 +30,15 @@ class Spectrum:
         ratio: its level at middle frequencies over that at high ones; 1 for white noise.
         unevenness: standard deviation over mean of the energy of single patches: 0.3 for white
             noise, 0.5 for a camera's, above for texture, which is not the same everywhere.
+        shared: correlation of the channels at middle frequencies on the quietest patches: below 0.3
+            for a camera's noise, above 0.5 for what a picture shows; None for grey pictures.
         curve: (brightness, level) pairs, where the level depends on brightness; else ().
     """
 
     total: float
     ratio: float
     unevenness: float
+    shared: float | None
     curve: tuple[tuple[float, float], ...]
 
 
@@ -82,8 +85,39 @@ def noise_spectrum(tiles: list[np.ndarray]) -> Spectrum | None:
         math.sqrt(float(mean.mean())),
         float(np.median(ratios)),
         float(np.median(uneven)),
+        _shared(tiles),
         _dependence(curve),
     )
+
+
+def _shared(tiles: list[np.ndarray]) -> float | None:
+    """Return the mean correlation of neighbouring channels at middle frequencies.
+
+    On the patches that are quietest in all channels together. Each photosite has noise of its own,
+    while light and shade fall on all colours.
+    """
+    if len(tiles[0]) == 1:
+        return None
+    parts = []
+    for tile in tiles:
+        view = np.lib.stride_tricks.sliding_window_view(tile, (SIDE, SIDE), (1, 2))[:, ::2, ::2]
+        parts.append(view.reshape(len(tile), -1, SIDE, SIDE))
+    step = sum(part.shape[1] for part in parts) // MOST + 1
+    patches = np.concatenate(parts, 1)[:, ::step]
+    inside = (patches.min((0, 2, 3)) > 0) & (patches.max((0, 2, 3)) < 255)
+    patches = patches[:, inside]
+    if patches.shape[1] < LEAST:
+        return None
+    table = cosines(SIDE)
+    coefficients = table @ patches @ table.T
+    low = (np.square(coefficients) * ((ORDER > 0) & (ORDER < 3))).sum((0, 2, 3))
+    count = max(LEAST, int(SHARE * len(low)))
+    middle = coefficients[:, np.argsort(low)[:count]][:, :, (ORDER >= 3) & (ORDER <= 5)]
+    rows = middle.reshape(len(middle), -1)
+    if float(rows.std(1).min()) < 1e-9:  # a channel that is empty
+        return None
+    between = np.corrcoef(rows)
+    return float(between[0, 1] + between[1, 2]) / 2
 
 
 def _dependence(points: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:

@@ -21,6 +21,7 @@ from ..diagnosis import (
     estimate_noise,
     estimate_resolution,
     find_specks,
+    noise_under_jpeg,
 )
 from ..diagnosis.noise import ACT as LEAST_NOISE
 from ..priors.base import Prior
@@ -105,20 +106,28 @@ def diagnose(
     level = estimate_noise(x)
     if prior is not None:
         level = settled(prior, x, level)
-    if jpeg.found == "yes" and level.found == "yes":
-        # JPEG's ringing and texture that it has coarsened look like coarse noise. To the prior they
-        # look like structure: it calls less than a third of them noise.
-        apart = level.value > 1.3 * jpeg.damage
-        if apart and level.white is False:
-            part = middling(x.float())
-            apart = prior is not None and (
-                implied_level(prior, part, level.value) > 0.45 * level.value
-            )
-        if not apart:
+    if jpeg.found == "yes":
+        hidden = noise_under_jpeg(x, jpeg)
+        if hidden >= LEAST_NOISE:
+            why = f"Noise of about {hidden:.0f} grey levels before the picture became a JPEG."
+            level = NoiseLevel(
+                "yes", hidden, 0.8 * hidden, 1.25 * hidden, why, level.channels, True, level.ratio,
+                before_jpeg=True,
+            )  # fmt: skip
+        elif level.found == "yes" and level.value <= 1.3 * jpeg.damage:
+            # JPEG's ringing and texture that it has coarsened look like noise.
             level = _unsure(level, "or what JPEG leaves of texture")
+        elif level.found == "yes" and level.white is False:
+            # To the prior they look like structure: it calls less than a third of them noise.
+            part = middling(x.float())
+            if prior is None or implied_level(prior, part, level.value) <= 0.45 * level.value:
+                level = _unsure(level, "or what JPEG leaves of texture")
     if enlarged.found == "yes" and level.white is False:
         level = _unsure(level, "but the picture was enlarged, which smooths its grain")
-    known = max(level.value if level.value >= LEAST_NOISE and level.found != "no" else 0.0, 0.0)
+    known = 0.0
+    scene = level.found == "unsure" and level.white is False  # no noise to the measure of edges
+    if level.value >= LEAST_NOISE and level.found != "no" and not scene:
+        known = level.value
     blur = estimate_blur(x, known)
     if blur.found == "yes" and (enlarged.found == "yes" or jpeg.found == "yes"):
         what = "an enlargement" if enlarged.found == "yes" else "JPEG"

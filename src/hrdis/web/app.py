@@ -19,11 +19,12 @@ from .events import (
     restorer,
     stop_run,
 )
+from .fixing import fixer, looker, stop_fix
 from .folder import VisitorFolder
 from .form import Form
 from .guard import LOOPBACK, Guard
 from .jobs import JobRunner
-from .page import CSS, THEME, Layout, build
+from .page import CSS, THEME, FixLayout, Layout, build
 
 LARGEST = "256mb"  # of a file sent to the page
 #: Events of the form never wait behind a restoration, are not part of the API, and show no spinner.
@@ -163,6 +164,27 @@ def wire(runner: JobRunner, folder: VisitorFolder, layout: Layout) -> None:
     run.then(None, js=FOCUS_RESTORE, api_visibility="private")
     stopped = [layout.status, layout.so_far, layout.restore, layout.stop]
     layout.stop.click(stop_run, None, stopped, cancels=[run], **QUIETLY)
+    _wire_fixing(layout.fixing, runner)
+
+
+def _wire_fixing(tab: FixLayout, runner: JobRunner) -> None:
+    unlimited: Any = {"concurrency_limit": None, "show_progress": "hidden"}
+    seen = [tab.status, tab.diagnosis]
+    looked = tab.picture.change(
+        looker(runner), tab.picture, seen, api_visibility="private", **unlimited
+    )
+    shown = [*seen, tab.comparison, tab.files, tab.fix, tab.stop]
+    # the button finds out by itself: a look that still runs would only be waited for
+    run = tab.fix.click(
+        fixer(runner),
+        [tab.picture, tab.fill],
+        shown,
+        api_name="fix",
+        cancels=[looked],
+        **unlimited,
+    )
+    stopped = [tab.status, tab.fix, tab.stop]
+    tab.stop.click(stop_fix, None, stopped, cancels=[run], **QUIETLY)
 
 
 def _wire_form(layout: Layout, show_example: Any) -> None:

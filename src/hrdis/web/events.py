@@ -120,7 +120,7 @@ def painted_layer(editor: gr.ImageEditor, payload: Any) -> dict[str, Any] | None
         with open_image(layer if isinstance(layer, bytes) else layer.path) as image:
             return {"layers": [image.convert("RGBA")]}
     except ValueError as error:
-        raise _error(for_visitor(error, getattr(layer, "path", None))) from None
+        raise error_of(for_visitor(error, getattr(layer, "path", None))) from None
 
 
 def _class_number(text: str | None) -> int | None:
@@ -182,7 +182,7 @@ def restorer(runner: "JobRunner") -> Any:
             )
             for seen in runner.restore(form):
                 if isinstance(seen, Waiting):
-                    yield [line(_place(seen.before)), *[gr.skip()] * 7]
+                    yield [line(place(seen.before)), *[gr.skip()] * 7]
                 elif isinstance(seen, ProgressFrame):
                     yield [_bar(seen), gr.HTML(_inline(seen), visible=True), *[gr.skip()] * 6]
                 else:
@@ -192,7 +192,7 @@ def restorer(runner: "JobRunner") -> Any:
             said = explain(error, picture, mask, kernel)
             yield [line(said, "wrong"), *_no_results(), *buttons(running=False)]
             # The line stands under the button; programs get the error.
-            raise _error(said, visible=False) from None
+            raise error_of(said, visible=False) from None
 
     return restore
 
@@ -221,7 +221,8 @@ def for_visitor(error: Exception | str, *files: str | None) -> str:
     return for_page(error, [Path(file).parent for file in files if file])
 
 
-def _error(message: str, visible: bool = True) -> gr.Error:
+def error_of(message: str, visible: bool = True) -> gr.Error:
+    """Return a message as the error that programs get, its HTML escaped."""
     # gradio renders messages as HTML, and a name of a file may be some.
     escaped = html.escape(message, quote=False)
     return gr.Error(escaped, visible=visible, print_exception=False)
@@ -271,7 +272,8 @@ def line(text: str, kind: str = "") -> str:
     return f'<p class="{kind}" role="{role}">{html.escape(text)}</p>'
 
 
-def _place(before: int) -> str:
+def place(before: int) -> str:
+    """Return how many are before a visitor."""
     if before == 1:
         return "One restoration is before yours. Yours starts by itself."
     return f"{before} restorations are before yours. Yours starts by itself."

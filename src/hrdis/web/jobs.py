@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,11 +47,10 @@ FLAGS = {
 
 @dataclass(eq=False)
 class _Run:
-    """A restoration between its watcher and the worker that computes it."""
+    """A piece of work between its watcher and the worker that computes it."""
 
-    form: Form
     folder: Path
-    options: FileOptions
+    compute: Callable[["_Run"], Any]
     cancelled: threading.Event = field(default_factory=threading.Event)
     news: threading.Event = field(default_factory=threading.Event)
     frame: ProgressFrame | None = None
@@ -96,7 +95,30 @@ class JobRunner:
             ArithmeticError: if the restoration became NaN or infinite.
         """
         self.limits.check_samples(form.samples)
-        run = self._line_up(form)
+
+        def prepared(folder: Path) -> Callable[[_Run], FinishedJob]:
+            given = options(form, folder, self.device, self.precision)
+            return lambda run: self._restored(run, form, given)
+
+        yield from self._queued(prepared)
+
+    def run(self, compute: Callable[[Path], Any], file: Path) -> Iterator[Any]:
+        """Compute something else in the same line, with a copy of a file in a folder of its own.
+
+        Args:
+            compute: gets the folder, in the worker's thread.
+            file: what is copied there.
+        """
+
+        def prepared(folder: Path) -> Callable[[_Run], Any]:
+            copy_into(folder, file)
+            return lambda run: compute(run.folder)
+
+        yield from self._queued(prepared)
+
+    def _queued(self, prepared: Callable[[Path], Callable[[_Run], Any]]) -> Iterator[Any]:
+        """Yield what a watcher sees of a piece of work, from the end of the line on."""
+        run = self._line_up(prepared)
         future = self._worker.submit(self._compute, run)
         future.add_done_callback(lambda _: run.news.set())
         told = 0
@@ -126,8 +148,8 @@ class JobRunner:
                 run.cancelled.set()
         self._worker.shutdown(wait=False, cancel_futures=True)
 
-    def _line_up(self, form: Form) -> _Run:
-        """Check the files of a form and put its restoration at the end of the line."""
+    def _line_up(self, prepared: Callable[[Path], Callable[[_Run], Any]]) -> _Run:
+        """Make a folder, check and copy files into it, and go to the end of the line."""
         with self._line_lock:
             if len(self._line) > self.queue:
                 raise ValueError(
@@ -136,7 +158,7 @@ class JobRunner:
                 )
         folder = Path(tempfile.mkdtemp(prefix="hrdis-job-", dir=self.folder))
         try:
-            run = _Run(form, folder, options(form, folder, self.device, self.precision))
+            run = _Run(folder, prepared(folder))
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -155,17 +177,18 @@ class JobRunner:
 
     # ---- in the worker's thread -----------------------------------------------------------------
 
-    def _compute(self, run: _Run) -> FinishedJob:
+    def _compute(self, run: _Run) -> Any:
         self._running = run
         try:
-            return self._restored(run)
+            self._check_cancelled()
+            return run.compute(run)
         finally:
             self._running = None
 
-    def _restored(self, run: _Run) -> FinishedJob:
+    def _restored(self, run: _Run, form: Form, given: FileOptions) -> FinishedJob:
         with warnings.catch_warnings(record=True) as raised:
             warnings.simplefilter("always", UserWarning)
-            job = prepare(run.options, run.form.settings, self._load, choice=run.form.choice)
+            job = prepare(given, form.settings, self.load, choice=form.choice)
         _check_room(job)
         self.limits.check(job)
         notes = []
@@ -177,14 +200,14 @@ class JobRunner:
             raise ArithmeticError(
                 "The restoration became NaN or infinite. Lower the step size (lr, zeta, scale)."
             )
-        *pictures, record = found.save(run.options.output)
-        _leave_out(run.folder, record)
+        *pictures, record = found.save(given.output)
+        leave_out(run.folder, record)
         return FinishedJob(
             given=shown(job, job.given(), SIDE_DONE),
             first=shown(job, found.samples[:1], SIDE_DONE),
             gallery=_gallery(pictures),
-            files=_to_download(run.options),
-            command=command(run.form, run.options),
+            files=_to_download(given),
+            command=command(form, given),
             summary=" ".join([f"{found.calls} network calls in {found.seconds:.1f} s.", *notes]),
         )
 
@@ -203,7 +226,7 @@ class JobRunner:
                 last = time.perf_counter()
         return steps.result
 
-    def _load(self, name: str, **how: Any) -> Prior:
+    def load(self, name: str, **how: Any) -> Prior:
         """Load a prior, or return the one used last if its files and options are the same."""
         # The hash is part of the record: it has to be that of the weights which are used, also
         # where their files were replaced since.
@@ -235,12 +258,17 @@ def _check_room(job: Job) -> None:
 def shown(job: Job, x: Tensor, side: int) -> "Image.Image":
     """Convert a solution to a picture for the screen, at most so many pixels a side."""
     with torch.inference_mode():
-        picture = images.to_pil(replace(job.picture, x=job.finish(x), alpha=None, bits=8))
-    picture.thumbnail((side, side))
-    return picture
+        return thumbnail(replace(job.picture, x=job.finish(x)), side)
 
 
-def _leave_out(folder: Path, record: Path) -> None:
+def thumbnail(picture: images.Picture, side: int = SIDE_DONE) -> "Image.Image":
+    """Convert a picture for the screen: opaque, 8 bits, at most so many pixels a side."""
+    small = images.to_pil(replace(picture, alpha=None, bits=8))
+    small.thumbnail((side, side))
+    return small
+
+
+def leave_out(folder: Path, record: Path) -> None:
     """Take the name of a folder of the server out of a record that is downloaded."""
     escaped = json.dumps(str(folder) + os.sep)[1:-1]
     text = record.read_text(encoding="utf-8")
@@ -283,7 +311,7 @@ def options(form: Form, folder: Path, device: str, precision: Any) -> FileOption
     if form.picture is None:
         raise ValueError("There is no picture yet. Drop one into the first box, or try an example.")
     task = task_of(form.task)
-    picture = _copy_into(folder, form.picture)
+    picture = copy_into(folder, form.picture)
     common = FileOptions(
         image=picture,
         output=folder / f"{picture.stem}-restored.png",
@@ -303,7 +331,7 @@ def options(form: Form, folder: Path, device: str, precision: Any) -> FileOption
             raise ValueError(
                 "This task needs the kernel of the blur: an array (.npy) or a small picture of it."
             )
-        return replace(common, kernel=str(_copy_into(folder, form.kernel, "kernel")))
+        return replace(common, kernel=str(copy_into(folder, form.kernel, "kernel")))
     if not task.mask:
         return common
     if form.hole == "alpha":
@@ -313,13 +341,13 @@ def options(form: Form, folder: Path, device: str, precision: Any) -> FileOption
             raise ValueError(
                 "There is no mask yet. Choose its file, or paint over the damage instead."
             )
-        return replace(common, mask=_copy_into(folder, form.mask, "mask"), hole=form.hole)  # type: ignore[arg-type]
+        return replace(common, mask=copy_into(folder, form.mask, "mask"), hole=form.hole)  # type: ignore[arg-type]
     mask = folder / f"{picture.stem}-mask.png"
     images.write_pil(mask, _mask_of(form.painted, images.read(picture).size))
     return replace(common, mask=mask)
 
 
-def _copy_into(folder: Path, file: Path, kind: str = "picture") -> Path:
+def copy_into(folder: Path, file: Path, kind: str = "picture") -> Path:
     """Copy a file to a folder under a name that is free there and no option of the command."""
     name = file.name
     # A mask may have the name of the picture, and a name may begin as an option does.

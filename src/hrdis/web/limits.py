@@ -37,6 +37,18 @@ class Limits:
                 f"{samples} restorations were asked for. From 1 to {SAMPLES} are expected."
             )
 
+    def check_picture(self, height: int, width: int, calls: int) -> None:
+        """Raise if so many network calls on a picture are more than is allowed.
+
+        Raises:
+            ValueError: if they are.
+        """
+        if height * width > self.memory or height * width * calls > self.work:
+            raise ValueError(
+                f"A picture of {width} x {height} pixels is too large for this page. Take a "
+                "smaller picture."
+            )
+
     def check(self, job: "Job") -> None:
         """Raise if a restoration takes more than is allowed.
 

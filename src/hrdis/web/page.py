@@ -13,15 +13,20 @@ import hrdis
 
 from ..presets import EFFORTS
 from .events import EMPTY, START, line, painted_layer, uploaded_path
+from .fixing import FIX_START
 from .form import solvers_for
 from .labels import LABELS
 from .limits import SAMPLES
 
 HEAD = """\
-# Restore a photograph
+# Repair a photograph
 
-Fill scratches, enlarge, sharpen, remove noise. Your picture stays on the machine that serves this
-page."""
+Your picture stays on the machine that serves this page."""
+FIX = """\
+Drop a photograph and read what is wrong with it. *Fix* mends noise, JPEG artefacts and blur where
+they are beyond doubt, and leaves the rest as it is."""
+RESTORE = """\
+Say yourself what is to be done: fill scratches, enlarge, sharpen, remove noise."""
 FOOT = f"""\
 Where the samples differ, hrdis is unsure. Where they agree it can still be wrong, because all
 samples come from the same model. Not for medical or forensic use. hrdis {hrdis.__version__}."""
@@ -33,7 +38,7 @@ HOLES = [
 ]
 CSS = """
 .gradio-container {max-width: 1280px !important; margin: auto}
-#status p, #note p {margin: 0; overflow-wrap: anywhere}
+#status p, #fix-status p, #note p {margin: 0; overflow-wrap: anywhere}
 .wrong {color: #b91c1c; font-weight: 600}
 .dark .wrong {color: #fca5a5}
 #status progress {width: 100%; height: 0.9rem; appearance: none; border: 0;
@@ -45,7 +50,8 @@ CSS = """
 #so-far img {width: 100%; max-height: 640px; object-fit: contain; display: block}
 #so-far .empty {padding: 6rem 1rem; text-align: center; color: var(--body-text-color-subdued);
   border: 1px dashed var(--border-color-primary); border-radius: var(--radius-lg); margin: 0}
-#downloads button[aria-label^="Remove"] {display: none}
+#downloads button[aria-label^="Remove"],
+#fix-downloads button[aria-label^="Remove"] {display: none}
 @media (min-width: 768px) {#outcome {position: sticky; top: 1rem; align-self: flex-start}}
 @media (max-width: 767px) {#so-far .empty {padding: 2rem 1rem}}
 """
@@ -65,11 +71,26 @@ BRUSH = "#ff0066"
 
 
 @dataclass(frozen=True)
+class FixLayout:
+    """The components of the first tab."""
+
+    picture: Any
+    fill: Any
+    fix: Any
+    stop: Any
+    status: Any
+    diagnosis: Any
+    comparison: Any
+    files: Any
+
+
+@dataclass(frozen=True)
 class Layout:
     """The page and its components.
 
     Args:
         page: the whole page.
+        fixing: the first tab; all others belong to the second.
         asked: what the Restore button sends, in the order of the handler's arguments.
         shown: what the handler answers with, in the order of its values.
         advanced: the folded part, where the settings of the algorithm are added.
@@ -77,6 +98,7 @@ class Layout:
     """
 
     page: gr.Blocks
+    fixing: FixLayout
     picture: Any
     note: Any
     task: Any
@@ -127,20 +149,60 @@ def build(priors: Sequence[str], wire: Callable[[Layout], None]) -> gr.Blocks:
         priors: names of the priors to choose from; the first is chosen.
         wire: connects the components with their handlers.
     """
-    with gr.Blocks(title="hrdis: restore a photograph", analytics_enabled=False) as page:
+    with gr.Blocks(title="hrdis: repair a photograph", analytics_enabled=False) as page:
         gr.Markdown(HEAD)
-        with gr.Row():
-            with gr.Column(scale=5):
-                form = _form(priors)
-            with gr.Column(scale=6, elem_id="outcome"):
-                outcome = _outcome()
+        with gr.Tab("Fix a photograph", elem_id="fix-tab"):
+            fixing = _fixing()
+        with gr.Tab("Restore", elem_id="restore-tab"):
+            gr.Markdown(RESTORE)
+            with gr.Row():
+                with gr.Column(scale=5):
+                    form = _form(priors)
+                with gr.Column(scale=6, elem_id="outcome"):
+                    outcome = _outcome()
         gr.Markdown(FOOT)
-        layout = Layout(page=page, **form, **outcome)
-        for sent in (layout.picture, layout.mask, layout.kernel):
+        layout = Layout(page=page, fixing=fixing, **form, **outcome)
+        for sent in (fixing.picture, layout.picture, layout.mask, layout.kernel):
             sent.preprocess = uploaded_path
         layout.painted.preprocess = partial(painted_layer, layout.painted)
         wire(layout)
     return page
+
+
+def _fixing() -> FixLayout:
+    gr.Markdown(FIX)
+    with gr.Row():
+        with gr.Column(scale=5):
+            picture = gr.Image(
+                label="Your photograph",
+                type="filepath",
+                image_mode=None,
+                sources=["upload", "clipboard"],
+                placeholder="Drop a photograph here\n- or -\nclick to choose one",
+                height=260,
+                buttons=[],
+            )
+            fill = gr.Checkbox(label="Fill specks and scratches, too")
+            fix = gr.Button("Fix", variant="primary", size="lg", elem_id="fix")
+            stop = gr.Button("Stop", variant="stop", size="lg", elem_id="stop-fix", visible=False)
+            status = gr.HTML(line(FIX_START), elem_id="fix-status")
+        with gr.Column(scale=6):
+            diagnosis = gr.HTML("", elem_id="diagnosis")
+            comparison = gr.ImageSlider(
+                label="Before | after",
+                visible=False,
+                interactive=False,
+                format="png",
+                max_height=640,
+            )
+            files = gr.File(
+                label="Download",
+                visible=False,
+                interactive=False,
+                file_count="multiple",
+                elem_id="fix-downloads",
+            )
+    return FixLayout(picture, fill, fix, stop, status, diagnosis, comparison, files)
 
 
 def _form(priors: Sequence[str]) -> dict[str, Any]:
