@@ -46,7 +46,7 @@ LATER = {
 INSIDE = {
     "operators.kernels", "operators.kspace", "operators.masks", "operators.deepinv",
     "operators.hints", "operators.composition", "operators.nonlinear_blur", "operators.rounding",
-    "diagnosis.noise", "restoration.choosing",
+    "diagnosis.noise", "restoration.choosing", "fixing.many",
     "priors.denoiser", "priors.diffusers", "priors.latent", "priors.networks", "priors.small_unet",
     "priors.unet",
 }  # fmt: skip

@@ -7,8 +7,8 @@ from hrdis.restoration import prepare
 pytest.importorskip("gradio")
 from hrdis.web.examples import example
 from hrdis.web.form import Form
-from hrdis.web.jobs import options
 from hrdis.web.labels import LABELS
+from hrdis.web.request import options
 
 from .conftest import QUICK
 

@@ -13,8 +13,8 @@ pytest.importorskip("gradio")
 from PIL import Image
 
 from hrdis.web.form import editor_image, solvers_for
-from hrdis.web.jobs import command, options
 from hrdis.web.labels import LABELS
+from hrdis.web.request import command, options
 
 from .conftest import H, W, form, stroke
 
