@@ -12,8 +12,8 @@ import torch
 from .. import images
 from ..arguments import able
 from ..checkpoints import presets_of
-from ..presets import Choice, choose
 from ..noise import read_level
+from ..presets import Choice, choose
 from ..problem import Problem
 from ..restoration import FileOptions
 from ..solvers import SOLVERS, Solver, find
