@@ -97,7 +97,7 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 def test_what_does_not_fit_is_refused_in_one_line(case):
     name, options, said = WRONG[case]
-    with pytest.raises(ValueError, match="^.*$") as caught:
+    with pytest.raises(ValueError, match=r"^.*$") as caught:
         resolve(name, **options)
     assert said in str(caught.value) and "\n" not in str(caught.value)
 

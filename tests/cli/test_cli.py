@@ -351,7 +351,8 @@ def test_restore_draws_samples(tmp_path: Path, prior: str) -> None:
     assert run(*words, "-o", tmp_path / "all.png", "--samples", "3", "--seed", "5") == 0
     names = {p.name for p in tmp_path.glob("all*")}
     assert names == {
-        "all.png", "all-2.png", "all-3.png", "all-mean.png", "all-uncertainty.png", "all-overview.png",
+        "all.png", "all-2.png", "all-3.png", "all-mean.png",
+        "all-uncertainty.png", "all-overview.png",
         "all.json"
     }  # fmt: skip
     run(*words, "-o", tmp_path / "one.png", "--seed", "6")
@@ -1138,7 +1139,7 @@ def test_file_that_reads_as_an_option_is_told_how_to_be_named(
         ),
         (
             "clear.png --mask few.png",
-            "clear.png is transparent in the holes and stays so. To make them opaque: --mask-marks tr",
+            "clear.png is transparent in the holes and stays so. To make them opaque: --mask-m",
         ),
         ("in.png --mask few.png", ""),
         ("clear.png --mask-marks transparent", ""),

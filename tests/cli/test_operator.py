@@ -335,7 +335,9 @@ BAD_RESTORE = {
     "y.npy --operator my.py:make": (
         "shape (1, 3, 20, 12), but my.py:make gives (1, 3, 20, 6) for a picture of"
     ),
-    "y.npy --operator my.py:make --image-size 20 20": "gives (1, 3, 20, 10) for a picture of 20 x 20",
+    "y.npy --operator my.py:make --image-size 20 20": (
+        "gives (1, 3, 20, 10) for a picture of 20 x 20"
+    ),
     "flat.npy --operator my.py:sums --image-size 9000 9000": "81 megapixels",
     "two.npy --operator my.py:make": (
         "(2, 3, 20, 12). One measurement with the image axis first, (1, ...), is expected"

@@ -2,7 +2,8 @@
 never downloaded.
 
 ``hrdis model download diffusers:OWNER/NAME`` downloads one (`fetch`), and notes its revision and
-the hashes of its files. The files in the hub's cache under that id must have these hashes ever after.
+the hashes of its files. The files in the hub's cache under that id must have these hashes ever
+after.
 """
 
 import re
