@@ -42,9 +42,10 @@ def solver_page(name: str, cls: type[Solver], presets: dict[str, Solver]) -> lis
         ("noise", NOISE[cls.noise]),
         ("cost", " ".join(parts.pop("Cost", [cls.cost])).strip()),
         ("source", " ".join(parts.pop("Reference", [cls.reference])).strip()),
-        ("origin", RECONSTRUCTION if cls.reconstruction else "the published algorithm"),
         ("names", f"``hrdis.{cls.__name__}``, ``hrdis restore --solver {name}``, ``{path}``"),
     ]
+    if cls.reconstruction:
+        facts.insert(4, ("origin", RECONSTRUCTION))
     paper = [".. rubric:: The algorithm", "", *literal(aligned(body.splitlines())), ""]
     loop = [".. rubric:: The code", "", *code(inspect.getsource(cls.run))]
     lines = [
