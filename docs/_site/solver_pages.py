@@ -22,13 +22,14 @@ NEEDS = {
     "BlindOperator": "a `BlindOperator`: an operator with parameters to estimate",
 }
 NOISE = {
-    "known": "told its level, ``problem.sigma_y``",
-    "weights": "not told its level: the weights of its presets account for it",
-    "switch": "told whether there is any",
-    "assumed": "assumes one fixed level",
-    "ignored": "has none in mind",
-    "noiseless": "refuses every measurement that has any",
+    "known": "uses the level, ``problem.sigma_y``",
+    "weights": "tuned settings for each level",
+    "switch": "uses only whether there is any",
+    "assumed": "assumes a fixed level",
+    "ignored": "ignores it",
+    "noiseless": "the input must be clean",
 }
+RECONSTRUCTION = "a reconstruction, rebuilt from the text of its paper"
 
 
 def solver_page(name: str, cls: type[Solver], presets: dict[str, Solver]) -> list[str]:
@@ -43,6 +44,8 @@ def solver_page(name: str, cls: type[Solver], presets: dict[str, Solver]) -> lis
         ("source", " ".join(parts.pop("Reference", [cls.reference])).strip()),
         ("names", f"``hrdis.{cls.__name__}``, ``hrdis restore --solver {name}``, ``{path}``"),
     ]
+    if cls.reconstruction:
+        facts.insert(4, ("origin", RECONSTRUCTION))
     paper = [".. rubric:: The algorithm", "", *literal(aligned(body.splitlines())), ""]
     loop = [".. rubric:: The code", "", *code(inspect.getsource(cls.run))]
     lines = [

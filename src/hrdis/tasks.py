@@ -195,18 +195,18 @@ def _ct(h: int, w: int, seed: int, index: int) -> Operator:
 def _inpaint(band: tuple[float, float], source: str) -> Task:
     low, high = (f"{100 * b:.0f}" for b in band)
     return Task(
-        f"fill free-form holes covering {low}-{high} % of the picture (or those of a mask)",
+        f"fill the holes marked in a mask; drawn ones cover {low}-{high} % of the picture",
         partial(_freeform, band=band), (f"inpaint-{low}-{high}", "inpaint"), mask=True,
         source=source,
     )  # fmt: skip
 
 
 def _sr(scale: int, kernel: str, source: str) -> Task:
-    how = "block means" if kernel == "average" else "bicubic"
+    how = "by averaging blocks" if kernel == "average" else "with bicubic filtering"
     own = [f"sr{scale}"] if kernel == "average" else [f"sr{scale}-bicubic", f"sr{scale}"]
     keys = (*own, "sr4") if scale > 4 else tuple(own)
     return Task(
-        f"enlarge {scale} times (the small picture is {how})",
+        f"enlarge {scale} times (made small {how})",
         partial(_superres, scale=scale, kernel=kernel), keys, scale=scale, source=source,
     )  # fmt: skip
 
@@ -256,8 +256,8 @@ TASKS: dict[str, Task] = {
         partial(_plain, make=PhaseRetrieval), ("phase",), source="HRDIS, FFHQ",
         size=partial(_size_by, PhaseRetrieval),
     ),
-    "hdr": Task("undo a doubled contrast that clipped", partial(_plain, make=HDR), ("hdr",),
-    source="HRDIS"),
+    "hdr": Task("recover clipped highlights and shadows (a doubled contrast)",
+    partial(_plain, make=HDR), ("hdr",), source="HRDIS"),
     "jpeg10": Task(
         "undo JPEG compression at quality 10 (sides: multiples of 16)",
         partial(_plain, make=partial(JPEG, 10)),
@@ -303,7 +303,7 @@ TASKS: dict[str, Task] = {
         kernel=True
     ),
     "deblur-uniform": _deblur(
-        "a mean over 9 x 9 pixels", partial(_separable, name="uniform9", mirrored=False),
+        "a 9 x 9 box blur", partial(_separable, name="uniform9", mirrored=False),
         "deblur-uniform", "DDRM",
         photo=partial(_separable, name="uniform9", mirrored=True),
     ),

@@ -24,7 +24,7 @@ FILES = ("config.json", "scheduler_config.json", "diffusion_pytorch_model.safete
 
 
 def run(*words: object) -> int:
-    return cli.main(["prior", *map(str, words)])
+    return cli.main(["model", *map(str, words)])
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_shipped_card_says_what_it_must(card):
 def test_prior_that_is_not_here_is_not_fetched_but_says_how(cache):  # noqa: F811
     with pytest.raises(
         ValueError,
-        match=r"^The prior 'imagenet256' is not on this machine .*hrdis prior get imagenet",
+        match=r"^The prior 'imagenet256' is not on this machine .*hrdis model download imagenet",
     ):
         hrdis.load_prior("imagenet256")
     assert not cache.exists()
@@ -115,22 +115,22 @@ def test_file_put_into_the_cache_by_hand_is_pinned_on_first_use(cache):  # noqa:
 
 def test_address_that_was_added_is_fetched(server, cache, capsys):  # noqa: F811
     assert run("add", "mine", f"diffusers:{server.url}", "--sha256", SHA) == 0
-    assert run("get", "mine") == 0
+    assert run("download", "mine") == 0
     assert (cache / "priors" / "mine" / "weights.pt").read_bytes() == BODY
-    assert run("get", "mine") == 0 and "is here already" in capsys.readouterr().err
+    assert run("download", "mine") == 0 and "is here already" in capsys.readouterr().err
 
 
 def test_download_that_fails_is_one_line_and_status_1(server, capsys):  # noqa: F811
     run("add", "mine", f"diffusers:{server.url}", "--sha256", "0" * 64)
     capsys.readouterr()
-    assert run("get", "mine") == 1
+    assert run("download", "mine") == 1
     assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("get nobody", "There is no card 'nobody'"),
+        ("download nobody", "There is no card 'nobody'"),
         ("get", "The default prior comes with the package. Another name is expected"),
         (
             "show nobody",
@@ -143,7 +143,7 @@ def test_download_that_fails_is_one_line_and_status_1(server, capsys):  # noqa: 
         ("add imagenet256 diffusers:.", "There is a prior 'imagenet256' already"),
         ("add mine diffusers:/nowhere/x.pt", "There is no /nowhere/x.pt"),
         ("add mine diffusers:http://h/x --sha256 123", "64 hexadecimal digits"),
-        ("check imagenet256", "hrdis prior get imagenet256"),
+        ("check imagenet256", "hrdis model download imagenet256"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(words, message, capsys):

@@ -527,7 +527,7 @@ def test_model_of_the_hub_is_fetched_by_get_alone_and_then_needs_no_network(hub,
     at(address)
     with pytest.raises(
         ValueError,
-        match=r"no model of that id was fetched\. .*: hrdis prior get diffusers:me/small$",
+        match=r"no model of that id was fetched\. .*: hrdis model download diffusers:me/small$",
     ):
         load_prior("diffusers:me/small")
     assert not handler.asked

@@ -178,7 +178,7 @@ def test_part_of_a_file_without_a_version_is_not_continued(server, cache):
 def test_transfer_that_never_gets_further_ends(server, cache, ranges):
     server.ranges, server.breaks = ranges, [100_000, 50_000, 100_000, 50_000] * 5
     message = refused(card(server), cache, "100000 of 300000 bytes came|50000 of 300000 bytes came")
-    assert "hrdis prior get mine" in message and len(server.asked) == 1 + download.RETRIES
+    assert "hrdis model download mine" in message and len(server.asked) == 1 + download.RETRIES
 
 
 def test_length_that_is_too_large_ends(server, cache):
@@ -216,7 +216,7 @@ def test_web_page_is_no_file(server, cache, kind):
     refused(
         card(server, None),
         cache,
-        "a web page instead of the file, .*hrdis prior add NAME diffusers:PATH",
+        "a web page instead of the file, .*hrdis model add NAME diffusers:PATH",
     )
     assert left(cache) == set() and cards.pins(card(server)) == {}
 

@@ -44,7 +44,7 @@ def test_what_degrade_wrote_is_restored(tmp_path: Path, prior: str, task: str, m
     assert run("restore", y, "--task", task, "-o", tmp_path / "out.png", *words) == 0
     assert Image.open(tmp_path / "out.png").size == (32, 32)
     assert Image.open(tmp_path / "out.png").mode == mode
-    assert (tmp_path / "out-sheet.png").exists()
+    assert (tmp_path / "out-overview.png").exists()
 
 
 @every_task
@@ -98,7 +98,7 @@ def test_array_is_restored_from_python(tmp_path: Path, prior: str) -> None:
 
 BAD = {
     "restore in.png --task cs25 -o out.png": (
-        "The task 'cs25' measures numbers that are no picture. An array (.npy, .pt, .safetensors)"
+        "The task 'cs25' does not measure a picture. An array (.npy, .pt, .safetensors)"
     ),
     "restore y.npy --task cs10 -o out.png": "which the task 'cs10' does not measure",
     "restore y.npy --task phase -o out.png": "which the task 'phase' does not measure",

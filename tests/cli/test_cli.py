@@ -28,6 +28,7 @@ from hrdis.cli import progress
 from hrdis.cli.parsing import parse
 from hrdis.cli.train import Train
 from hrdis.devices import pick_device
+from hrdis.repairs import NAMES
 from hrdis.rng import stream
 from hrdis.training import state as states
 from hrdis.training.model_card import command
@@ -265,7 +266,7 @@ def test_restore_redraws_observed_pixels_when_asked(tmp_path: Path, prior: str) 
         mask,
         "--prior",
         prior,
-        "--redraw",
+        "--no-keep-known",
         *FAST,
     )
     lost = np.asarray(Image.open(mask)) > 0
@@ -325,8 +326,8 @@ def test_restore_takes_transparent_pixels_as_holes(tmp_path: Path, prior: str) -
             out,
             "--task",
             "inpaint",
-            "--hole",
-            "alpha",
+            "--mask-marks",
+            "transparent",
             "--prior",
             prior,
             *FAST,
@@ -350,7 +351,8 @@ def test_restore_draws_samples(tmp_path: Path, prior: str) -> None:
     assert run(*words, "-o", tmp_path / "all.png", "--samples", "3", "--seed", "5") == 0
     names = {p.name for p in tmp_path.glob("all*")}
     assert names == {
-        "all.png", "all-2.png", "all-3.png", "all-mean.png", "all-deviation.png", "all-sheet.png",
+        "all.png", "all-2.png", "all-3.png", "all-mean.png",
+        "all-uncertainty.png", "all-overview.png",
         "all.json"
     }  # fmt: skip
     run(*words, "-o", tmp_path / "one.png", "--seed", "6")
@@ -401,7 +403,10 @@ def test_sixteen_bits_can_be_written_to_every_format(
 
 def test_a_reader_that_leaves_is_no_error() -> None:
     process = subprocess.run(
-        f"{sys.executable} -m hrdis solvers | head -1", shell=True, capture_output=True, text=True
+        f"{sys.executable} -m hrdis list solvers | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
     )
     assert process.returncode == 0 and not process.stderr
 
@@ -585,10 +590,10 @@ BAD = {
     "in.png --task sr4 --noise 0.1 --solver ddnm": "noiseless",
     "in.png --task sr4 --mask m.png": "takes none",
     "in.png --task inpaint": "needs a mask",
-    "in.png --task cs25": "The task 'cs25' measures numbers that are no picture",
-    "in.png --task cs-walsh4": "The task 'cs-walsh4' measures numbers that are no picture",
-    "in.png --task mri4": "The task 'mri4' measures numbers that are no picture",
-    "in.png --task ct60": "The task 'ct60' measures numbers that are no picture",
+    "in.png --task cs25": "The task 'cs25' does not measure a picture",
+    "in.png --task cs-walsh4": "The task 'cs-walsh4' does not measure a picture",
+    "in.png --task mri4": "The task 'mri4' does not measure a picture",
+    "in.png --task ct60": "The task 'ct60' does not measure a picture",
     "in.png --task deblur-nonlinear": "needs the weights of its network",
     "in.png --task deblur-nonlinear --weights missing.pth": "There is no file missing.pth",
     "in.png --task deblur-nonlinear --weights text.png": "cannot be read as weights",
@@ -608,7 +613,7 @@ BAD = {
     "in.png --task inpaint --mask text.png": "is no picture",
     "in.png --task inpaint --mask wide.png": "Both must agree",
     "in.png --task inpaint --mask white.png": "white.png marks every pixel as a hole",
-    "in.png --task inpaint --hole alpha": "has no transparency",
+    "in.png --task inpaint --mask-marks transparent": "has no transparency",
     "in.png --task sr4 --prior nowhere": "There is no prior 'nowhere'",
     "in.png --task sr4 --prior .": "config.json does not exist",
     "in.png --task sr4 --device tpu9": "cannot be used",
@@ -694,7 +699,7 @@ def test_damaged_and_restored_files_keep_their_notes(tmp_path: Path, prior: str)
     whole.save(tmp_path / "in.png", dpi=(300, 300), exif=exif, icc_profile=b"a profile")
     for argv in (
         ["degrade", tmp_path / "in.png", "--task", "sr2", "-o", tmp_path / "bad.png"],
-        ["restore", tmp_path / "in.png", "--task", "inpaint", "--hole", "alpha", "-o",
+        ["restore", tmp_path / "in.png", "--task", "inpaint", "--mask-marks", "transparent", "-o",
         tmp_path / "out.png", "--steps",
          "2", "--prior", prior],
     ):  # fmt: skip
@@ -944,7 +949,7 @@ def test_measurement_that_is_no_picture_is_refused(
         )
         == 2
     )
-    assert "The task 'phase' measures numbers that are no picture" in capfd.readouterr().err
+    assert "The task 'phase' does not measure a picture" in capfd.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["in.png"]
 
 
@@ -964,9 +969,9 @@ def test_measurement_that_is_no_picture_is_refused(
         "degrade in.png --task deblur-gauss -o out.png",
         "degrade in.png --task deblur-nonlinear -o out.png",
         "degrade in.png --task sr4 --weights in.png -o out.png",
-        "demo --out in.png/x",
-        "prior show nowhere",
-        "solvers nowhere",
+        "demo -o in.png/x",
+        "model show nowhere",
+        "list solvers nowhere",
         "train nowhere -o out",
     ],
 )
@@ -1011,10 +1016,10 @@ def test_overview_imports_no_torch() -> None:
 def test_lists_name_everything(capsys: pytest.CaptureFixture[str]) -> None:
     import hrdis
 
-    run("solvers")
-    run("tasks")
+    run("list", "solvers")
+    run("list", "tasks")
     said = capsys.readouterr().out
-    assert all(name in said for name in [*hrdis.SOLVERS, *hrdis.TASKS])
+    assert all(name in said for name in [*hrdis.SOLVERS, *NAMES])
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -1024,7 +1029,7 @@ def test_solvers_fit_the_terminal_and_every_word_is_explained(
     import hrdis
 
     monkeypatch.setenv("COLUMNS", str(width))
-    assert run("solvers") == 0
+    assert run("list", "solvers") == 0
     table, legend = capsys.readouterr().out.split("\n\n", 1)
     rows = {line.split()[0]: line for line in table.splitlines() if line[0] != " "}
     assert max(map(len, f"{table}\n{legend}".splitlines())) <= width
@@ -1042,7 +1047,7 @@ def test_one_solver_is_shown_with_its_settings_and_presets(
 ) -> None:
     import hrdis
 
-    assert run("solvers", name) == 0
+    assert run("list", "solvers", name) == 0
     said, (cls, presets) = capsys.readouterr().out, hrdis.SOLVERS[name]
     assert all(f"--{f.name.replace('_', '-')} " in said for f in fields(cls))  # type: ignore[arg-type]
     assert all(f"  {key} " in said for key in presets)
@@ -1084,7 +1089,7 @@ def test_setting_of_another_solver_is_refused_with_a_suggestion(
 
 
 def test_prior_show_prints_the_card(prior: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("prior", "show", prior) == 0
+    assert run("model", "show", prior) == 0
     assert "A network of noise." in capsys.readouterr().out
 
 
@@ -1126,18 +1131,18 @@ def test_file_that_reads_as_an_option_is_told_how_to_be_named(
     [
         (
             "in.png --mask most.png",
-            "The holes cover 95% of the picture. If it is the other way round: --hole black",
+            "The holes cover 95% of the picture. If it is the other way round: --mask-marks black",
         ),
         (
-            "in.png --mask few.png --hole black",
-            "The holes cover 95% of the picture. If it is the other way round: --hole w",
+            "in.png --mask few.png --mask-marks black",
+            "The holes cover 95% of the picture. If it is the other way round: --mask-marks w",
         ),
         (
             "clear.png --mask few.png",
-            "clear.png is transparent in the holes and stays so. To make them opaque: --hole al",
+            "clear.png is transparent in the holes and stays so. To make them opaque: --mask-m",
         ),
         ("in.png --mask few.png", ""),
-        ("clear.png --hole alpha", ""),
+        ("clear.png --mask-marks transparent", ""),
     ],
 )
 def test_mask_that_is_likely_meant_otherwise_is_doubted(
@@ -1219,7 +1224,7 @@ def test_bar_tells_the_time_left_where_a_step_takes_a_minute(
         ),
         ("demo here", "Unrecognized options: here. For full helptext, run hrdis demo --help"),
         (
-            "prior tell",
+            "model tell",
             "invalid choice 'tell' for argument 'action'. Expected one of ('list', 'show',",
         ),
     ],

@@ -115,7 +115,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_operator_that_is_right_passes(
     here: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("check-operator", f"my.py:{name}", "--size", "12", "8") == 0
+    assert run("check", "operator", f"my.py:{name}", "--size", "12", "8") == 0
     shown = capsys.readouterr().out
     assert (
         "All checks passed." in shown
@@ -125,7 +125,7 @@ def test_operator_that_is_right_passes(
 
 
 def test_operator_that_is_wrong_fails(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("check-operator", "my.py:wrong", "--channels", "1") == 1
+    assert run("check", "operator", "my.py:wrong", "--channels", "1") == 1
     shown = capsys.readouterr().out
     assert "FAIL  adjoint" in shown and "fix: let autograd do it" in shown
 
@@ -148,33 +148,33 @@ BAD = {
 
 
 @pytest.mark.parametrize("spec", BAD)
-@pytest.mark.parametrize("command", ["check-operator", "degrade", "restore"])
+@pytest.mark.parametrize("command", ["check operator", "degrade", "restore"])
 def test_operator_that_cannot_be_loaded_is_refused(
     here: Path, prior: str, command: str, spec: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     words = {
-        "check-operator": [spec],
+        "check operator": [spec],
         "degrade": ["in.png", "--operator", spec, "-o", "out.npy"],
         "restore": ["y.npy", "--operator", spec, "-o", "out.png", "--prior", prior],
     }
     before = sorted(p.name for p in here.iterdir() if p.name != "__pycache__")
-    assert run(command, *words[command]) == 2
+    assert run(*command.split(), *words[command]) == 2
     message = capfd.readouterr().err.strip()
     assert BAD[spec] in message and len(message.splitlines()) == 1
     assert sorted(p.name for p in here.iterdir() if p.name != "__pycache__") == before
 
 
 def test_size_that_is_none_is_refused(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert run("check-operator", "my.py:pool", "--size", "0", "8") == 2
+    assert run("check", "operator", "my.py:pool", "--size", "0", "8") == 2
     assert "Positive numbers are expected" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["check-operator", "restore", "degrade"])
+@pytest.mark.parametrize("command", ["check operator", "restore", "degrade"])
 def test_help_says_that_the_file_is_executed(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        run(command, "--help")
+        run(*command.split(), "--help")
     assert "run none that you do not trust" in " ".join(
         capsys.readouterr().out.replace("│", " ").split()
     )
@@ -183,7 +183,7 @@ def test_help_says_that_the_file_is_executed(
 def test_operator_may_import_what_lies_beside_it(here: Path) -> None:
     (here / "beside_it.py").write_text("from hrdis.operators import SuperResolution as Sensor")
     (here / "imports.py").write_text("from beside_it import Sensor\ndef make(): return Sensor(2)")
-    assert run("check-operator", "imports.py:make") == 0
+    assert run("check", "operator", "imports.py:make") == 0
 
 
 # ---- degrade and restore
@@ -236,7 +236,7 @@ def test_restore_takes_arrays(here: Path, prior: str, suffix: str) -> None:
     words = [
         "--operator",
         "my.py:make",
-        "--size",
+        "--image-size",
         20,
         24,
         "-o",
@@ -250,7 +250,7 @@ def test_restore_takes_arrays(here: Path, prior: str, suffix: str) -> None:
     assert Image.open("out.png").size == (24, 20)
     record = json.loads((here / "out.json").read_text())
     assert record["operator"] == "my.py:make" and record["task"] is None
-    assert (here / "out-sheet.png").exists()
+    assert (here / "out-overview.png").exists()
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
@@ -281,7 +281,7 @@ def test_restore_takes_what_degrade_wrote_for_deepinv(here: Path, prior: str) ->
         words = [
             "--operator",
             f"my.py:{operator}",
-            "--size",
+            "--image-size",
             20,
             24,
             "-o",
@@ -295,7 +295,17 @@ def test_restore_takes_what_degrade_wrote_for_deepinv(here: Path, prior: str) ->
     )
     assert np.abs(theirs - ours).max() <= 1
     run("degrade", "in.png", "--operator", "my.py:fixed", "-o", "y8.png")
-    words = ["--operator", "my.py:fixed", "--size", 20, 24, "-o", "seen.png", "--prior", prior]
+    words = [
+        "--operator",
+        "my.py:fixed",
+        "--image-size",
+        20,
+        24,
+        "-o",
+        "seen.png",
+        "--prior",
+        prior,
+    ]
     assert (
         run("restore", "y8.png", *words, *FAST) == 0
     )  # 8 bits: not the same, but the same picture
@@ -320,13 +330,15 @@ BAD_RESTORE = {
     ),
     "in.png --operator my.py:pool --mask in.png": "--mask is given, but --operator takes none",
     "flat.npy --operator my.py:sums": (
-        "does not tell the size of the picture. Height and width are expected: --size"
+        "does not tell the size of the picture. Height and width are expected: --image-size"
     ),
     "y.npy --operator my.py:make": (
         "shape (1, 3, 20, 12), but my.py:make gives (1, 3, 20, 6) for a picture of"
     ),
-    "y.npy --operator my.py:make --size 20 20": "gives (1, 3, 20, 10) for a picture of 20 x 20",
-    "flat.npy --operator my.py:sums --size 9000 9000": "81 megapixels",
+    "y.npy --operator my.py:make --image-size 20 20": (
+        "gives (1, 3, 20, 10) for a picture of 20 x 20"
+    ),
+    "flat.npy --operator my.py:sums --image-size 9000 9000": "81 megapixels",
     "two.npy --operator my.py:make": (
         "(2, 3, 20, 12). One measurement with the image axis first, (1, ...), is expected"
     ),

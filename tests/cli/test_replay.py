@@ -185,12 +185,12 @@ def test_measurement_in_an_array_replays_at_the_size_of_the_picture(
     prior: str,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The record holds no --size; it is read off the restored picture."""
+    """The record holds no --image-size; it is read off the restored picture."""
     monkeypatch.chdir(tmp_path)
     Path("my.py").write_text(
         "import hrdis\n\n\ndef make(h, w):\n    return lambda x: x.flatten(1)[:, ::2]\n"
     )
     np.save("y.npy", np.linspace(-1, 1, 3 * 12 * 16 // 2, dtype=np.float32)[None])
-    words = ["--operator", "my.py:make", "--size", "12", "16", "--prior", prior, *FAST]
+    words = ["--operator", "my.py:make", "--image-size", "12", "16", "--prior", prior, *FAST]
     assert run("restore", "y.npy", "-o", "out.png", *words) == 0
     assert run("replay", "out.json") == 0

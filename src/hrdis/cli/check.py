@@ -26,4 +26,4 @@ def main(argv: Sequence[str]) -> int:
     chosen, rest = part("check", argv, ("operator", "model"), HELP)
     if chosen == "operator":
         return check_operator.main(rest)
-    return model.main(["check", *rest]) if chosen else 0
+    return model.main(["check", *rest])

@@ -24,8 +24,6 @@ Examples:
 
 def main(argv: Sequence[str]) -> int:
     chosen, rest = part("list", argv, ("tasks", "solvers", "models"), HELP)
-    if not chosen:
-        return 0
     if chosen == "models":
         return int(import_module(".model", __package__).main(["list", *rest]))
     return int(import_module(f".{chosen}", __package__).main(rest))

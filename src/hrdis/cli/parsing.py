@@ -57,15 +57,16 @@ def choose(kind: str, name: str, valid: Iterable[str]) -> str:
 def part(
     command: str, argv: Sequence[str], parts: Sequence[str], description: str
 ) -> tuple[str, list[str]]:
-    """Return which part of a command is meant, and the words after it; "" if its help was shown.
+    """Return which part of a command is meant, and the words after it.
 
     Raises:
         BadInput: for none, or one that does not exist.
+        SystemExit: after the help, as from `parse`.
     """
     words = list(argv)
     if words and words[0] in ("-h", "--help"):
         print(description)
-        return "", []
+        raise SystemExit(0)
     example = f"hrdis {command} {parts[0]}"
     if not words:
         raise BadInput(f"One of {', '.join(parts)} is expected: {example}")

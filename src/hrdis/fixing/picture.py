@@ -254,7 +254,7 @@ def _command(
     name = shlex.quote(str(picture)) if isinstance(picture, str | Path) else "IMAGE"
     stem = Path(name).stem if name != "IMAGE" else "OUT"
     if kinds == ["upscale"]:
-        return f"hrdis restore {name} --task sr{upscale} --solver ddnm -o OUT.png"
+        return f"hrdis restore {name} --task upscale --scale {upscale} --solver ddnm -o OUT.png"
     if kinds == ["scratches"]:
         mask = f"{stem}.mask.png"
         return (
@@ -263,7 +263,7 @@ def _command(
     if kinds == ["blur"]:
         s, sigma = restorations.SHARPEN, max(found.noise.value, 1.0) / 255
         return (
-            f"hrdis restore {name} --task deblur-motion --kernel {stem}.kernel.npy --noise "
+            f"hrdis restore {name} --task deblur --kernel {stem}.kernel.npy --noise "
             f"{sigma:.4f} --solver diffpir --steps {s.steps} --start {s.start} --lam {s.lam:g} "
             f"--zeta {s.zeta:g} -o OUT.png"
         )

@@ -81,9 +81,9 @@ class Family(Solver):
     lambda_reg: Annotated[float, Field(ge=0)] = 0.25
     """Weight of the regularization (the paper's lambda_2)."""
     weight: Weight = "linear"
-    """Weight of the regularization over time, W(sigma); linear is sigma itself."""
+    """How the regularization weight W depends on the noise level sigma; linear is sigma itself."""
     weight_min: Annotated[float, Field(ge=0)] = 0.0
-    """Floor of W(sigma); the paper takes 2 for noisy measurements."""
+    """Smallest such weight; the paper takes 2 for noisy measurements."""
     sigma_x0: Annotated[float, Field(ge=0)] = 0.0
     """Noise added to mu before it is measured and diffused (rho in the authors' code)."""
     adam_eps: Annotated[float, Field(ge=0)] | None = None
@@ -91,8 +91,8 @@ class Family(Solver):
     / adam_eps.
     """
     init: Literal["pinv", "smooth"] = "pinv"
-    """Initial mu: the papers', mostly A^+ y (blurs: y itself), or a smooth picture (bicubic,
-    biharmonic).
+    """Starting image: pinv computes it from the input (a blurred one as it is); smooth interpolates
+    the input (bicubic, biharmonic).
     """
     loss_reduction: Literal["per_image", "batch_mean"] = "per_image"
     """per_image: no image depends on its neighbours; batch_mean: the authors' loss."""
