@@ -7,7 +7,6 @@ import pytest
 
 pytest.importorskip("gradio")
 import gradio
-
 from PIL import Image
 
 from hrdis import images
