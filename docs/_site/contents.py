@@ -12,6 +12,7 @@ CONTENTS: dict[str, list[str]] = {
         "tutorials/train",
     ],
     "How to": [
+        "how-to/fix",
         "how-to/mask",
         "how-to/noise-level",
         "how-to/deblur",
@@ -58,6 +59,7 @@ CONTENTS: dict[str, list[str]] = {
     ],
     "Measurements": [
         "measurements/index",
+        "measurements/fix",
         "measurements/model",
         "measurements/looks",
         "measurements/tasks",

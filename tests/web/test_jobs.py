@@ -183,7 +183,7 @@ def test_stop_does_not_wait_for_the_tiles_of_a_step(tmp_path):
         calls.append(1)
         runner._running.cancelled.set()
 
-    prior = runner._load("default", label=None, dtype=torch.float32, device=torch.device("cpu"))
+    prior = runner.load("default", label=None, dtype=torch.float32, device=torch.device("cpu"))
     prior.register_forward_pre_hook(cancel)
     with pytest.raises(Cancelled):
         list(runner.restore(form(file, "denoise", noise=0.1, changed=QUICK)))

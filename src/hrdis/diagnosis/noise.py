@@ -233,8 +233,8 @@ def _chen(patches: np.ndarray) -> float:
     for i in range(len(values)):
         rest = values[i:]
         if rest.mean() <= np.median(rest):
-            return float(rest.mean())
-    return float(values[-1])
+            return max(float(rest.mean()), 1e-6)  # of patches that are all alike, rounding's
+    return max(float(values[-1]), 1e-6)
 
 
 def _kept(means: np.ndarray, sigma: float) -> float:

@@ -22,7 +22,9 @@ RIM = 8  # pixels around a defect that are compared with it
 DEEP = 40.0  # grey levels between a defect and what is around it
 #: The same in robust standard deviations of what is around: of a speck, of a scratch.
 ALONE, LINE = 14.0, 10.0
-LEAST = 4  # specks; fewer may be anything
+#: Specks below which none is proposed, and from which on they are sure to be dust, if their
+#: brightness differs by less than that: dust is of one kind, details of a scene are not.
+FEW, LEAST, ALIKE = 3, 4, 50.0
 EVEN = 0.35  # standard deviation inside a defect, over its depth
 CROWD = 0.02  # share of the surroundings that other candidates may take
 COVERAGE = 0.02  # of the picture; more is the picture itself
@@ -62,6 +64,7 @@ def find_specks(x: Tensor, sigma: float = 0.0) -> Specks:
     labels, boxes = _components(strong)
     kept = torch.zeros(h, w, dtype=torch.bool)
     count, scratches, short = 0, 0, min(h, w)
+    values: list[float] = []  # brightness of each
     for label, (top, left, bottom, right, area) in boxes.items():
         length = max(bottom - top, right - left)
         width = area / length
@@ -76,16 +79,20 @@ def find_specks(x: Tensor, sigma: float = 0.0) -> Specks:
             kept[rows, columns] |= own
             count += 1
             scratches += scratch
+            values.append(float(plane[0, 0, rows, columns][own].mean()))
     most = max(12, CANDIDATES * h * w / 1e6)
     if count == 0:
         return Specks("no", 0, 0, 0, "No specks or scratches stand out.")
     grown = F.max_pool2d(kept[None, None].double(), 5, 1, 2)[0, 0] > 0
     share = 100 * float(grown.double().mean())
+    if scratches == 0 and count < FEW:
+        return Specks("no", 0, 0, share, f"{count} small details stand out, which may be anything.")
     if count > most or share > 100 * COVERAGE:
         why = f"{count} small details stand out, too many to be defects."
         return Specks("no", 0, 0, share, why)
     # light points on a dark ground may be stars or lamps
-    sure = scratches > 0 or (count >= LEAST and float(plane.median()) > 60)
+    alike = max(values) - min(values) < ALIKE
+    sure = scratches > 0 or (count >= LEAST and alike and float(plane.median()) > 60)
     found = "yes" if sure else "unsure"
     why = f"{count} specks or scratches on {share:.2f} % of the picture; look at the mask first."
     return Specks(found, share, share / 2, share * 2, why, grown, count)  # type: ignore[arg-type]

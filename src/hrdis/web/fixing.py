@@ -64,19 +64,14 @@ def repair(
     if picture is None:
         raise ValueError("There is no picture yet. Drop one into the first box.")
 
-    def compute(folder: Path) -> FixedJob:
-        return _repaired(folder, source(folder), fill, look, runner.load("default"), runner.limits)
-
-    def source(folder: Path) -> Path:
-        return next(path for path in folder.iterdir() if path.is_file())
+    def compute(copy: Path) -> FixedJob:
+        return _repaired(copy, fill, look, runner.load("default"), runner.limits)
 
     yield from runner.run(compute, picture)
 
 
-def _repaired(
-    folder: Path, picture: Path, fill: bool, look: bool, prior: Prior, limits: Limits
-) -> FixedJob:
-    """Look at or mend the only picture of a folder, in the worker's thread."""
+def _repaired(picture: Path, fill: bool, look: bool, prior: Prior, limits: Limits) -> FixedJob:
+    """Look at or mend a picture in a folder of its own, in the worker's thread."""
     given = images.read(picture)
     limits.check_picture(*given.size, CALLS)
     errand = many.errands([picture], None)[0]
@@ -87,7 +82,7 @@ def _repaired(
     files = []
     for name in fixed.save(errand.output, picture):
         files.append(Path(name))
-    leave_out(folder, files[-1])
+    leave_out(picture.parent, files[-1])
     return FixedJob(
         fixed.diagnosis, fixed.steps, thumbnail(given), thumbnail(fixed.picture), tuple(files)
     )

@@ -95,13 +95,13 @@ class JobRunner:
         """Compute something else in the same line, with a copy of a file in a folder of its own.
 
         Args:
-            compute: gets the folder, in the worker's thread.
-            file: what is copied there.
+            compute: gets the copy, in the worker's thread.
+            file: what is copied.
         """
 
         def prepared(folder: Path) -> Callable[[_Run], Any]:
-            copy_into(folder, file)
-            return lambda run: compute(run.folder)
+            copy = copy_into(folder, file)
+            return lambda run: compute(copy)
 
         yield from self._queued(prepared)
 
