@@ -1,0 +1,522 @@
+"""Every solver whose step is affine in its state and its draws, against its exact law.
+
+On a Gaussian prior the network is affine, so that a run's result is Gaussian. Here the published
+steps are written as matrices, for four pixels, in float64; `Form` carries mean and covariance
+through them. Samples of the solver must have that law; how far the law is from the posterior is the
+method's own bias, which ``pytest -s`` prints.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor
+
+import hrdis
+from hrdis.linalg import matrix
+from hrdis.operators import Inpainting, SuperResolution
+from hrdis.problem import Problem
+from hrdis.rng import Replay
+from tests.common.toys import Recorded, normal
+
+Q = hrdis.Schedule.linear()
+SHAPE, N = (1, 2, 2), 4
+EYE = torch.eye(N).double()
+SAMPLES = 4000
+
+#: Neighbours correlate, so that a direction that was not observed depends on those that were. The
+#: spread of 0.15 around 0.1 keeps every denoised image within [-1, 1]: a clamp changes nothing.
+AT = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]).double()
+C = 0.15**2 * torch.exp(-torch.cdist(AT, AT))
+MEAN = torch.tensor([0.1, 0.0, -0.1, 0.05]).double()
+PRIOR = hrdis.priors.Gaussian(MEAN.reshape(SHAPE), C)
+
+OPERATORS = {
+    "mask": Inpainting(torch.tensor([[1.0, 0.0], [1.0, 0.0]])),
+    "means": SuperResolution(2),
+}
+NOISES = (0.0, 0.05, 0.2)
+
+
+class Form:
+    """A random vector that is affine in independent standard normal numbers: mean + root z."""
+
+    drawn = 0
+
+    def __init__(self, mean: Tensor, root: Tensor):
+        self.mean, self.root = mean, root
+
+    @classmethod
+    def fresh(cls) -> "Form":
+        """Return N numbers that nothing else has seen."""
+        root = torch.zeros(N, cls.drawn + N).double()
+        root[:, cls.drawn :] = EYE
+        cls.drawn += N
+        return cls(torch.zeros(N).double(), root)
+
+    @classmethod
+    def fixed(cls, mean: Tensor) -> "Form":
+        return cls(mean, torch.zeros(len(mean), 0).double())
+
+    def __add__(self, other: "Form | Tensor") -> "Form":
+        if isinstance(other, Tensor):
+            return Form(self.mean + other, self.root)
+        width = max(self.root.shape[1], other.root.shape[1])
+        roots = []
+        for root in (self.root, other.root):
+            roots.append(torch.nn.functional.pad(root, (0, width - root.shape[1])))
+        return Form(self.mean + other.mean, roots[0] + roots[1])
+
+    def __sub__(self, other: "Form | Tensor") -> "Form":
+        return self + -1.0 * other
+
+    def __rmul__(self, scale: float) -> "Form":
+        return Form(scale * self.mean, scale * self.root)
+
+    def by(self, M: Tensor) -> "Form":
+        """Return M times the vector; a vector M stands for its diagonal matrix."""
+        M = torch.diag(M) if M.ndim == 1 else M
+        return Form(M @ self.mean, M @ self.root)
+
+    @property
+    def covariance(self) -> Tensor:
+        return self.root @ self.root.T
+
+
+class Case:
+    """One measurement of one picture, as matrices."""
+
+    def __init__(self, operator: str, sigma_y: float):
+        Form.drawn = 0
+        self.A, self.sigma_y = OPERATORS[operator], sigma_y
+        x = (MEAN + torch.linalg.cholesky(C) @ normal(N, seed=4)).reshape(1, *SHAPE)
+        noise = sigma_y * normal(*self.A(x).shape, seed=5)
+        noise = self.A(noise) if operator == "mask" else noise
+        self.problem = Problem(self.A(x) + noise, self.A, sigma_y)
+        self.H, self.y = matrix(self.A, SHAPE), self.problem.y.flatten()
+        self.back = torch.linalg.pinv(self.H, rtol=1e-9)
+        # singular values and right vectors of H; Vy is V* H^+ y
+        squares, self.V = torch.linalg.eigh(self.H.T @ self.H)
+        self.s = torch.where(squares > 1e-9, squares, 0 * squares).sqrt()
+        self.Vy = self.V.T @ self.back @ self.y
+        self.smooth = self.A.smooth(self.problem.y).flatten()
+
+    def prox(self, x: Form, rho: float) -> Form:
+        """argmin ||H x - y||^2 + rho ||x - x0||^2."""
+        if rho == 0:
+            return x - x.by(self.back @ self.H) + self.back @ self.y
+        inverse = torch.linalg.inv(self.H.T @ self.H + rho * EYE)
+        return (rho * x + self.H.T @ self.y).by(inverse)
+
+
+# ---- the schedule and the network ----------------------------------------------------------------
+
+
+def a(t: int) -> float:
+    return 1.0 if t < 0 else float(Q[t]) ** 0.5
+
+
+def b(t: int) -> float:
+    return 0.0 if t < 0 else (1 - float(Q[t])) ** 0.5
+
+
+def sigma(t: int) -> float:
+    return b(t) / a(t)
+
+
+def gain(t: int) -> Tensor:
+    """The Jacobian of x0_hat in x_t: a C (a^2 C + b^2 I)^-1."""
+    return a(t) * C @ torch.linalg.inv(a(t) ** 2 * C + b(t) ** 2 * EYE)
+
+
+def network(x: Form, t: int) -> tuple[Form, Form]:
+    """x0_hat and eps."""
+    x0 = (x - a(t) * MEAN).by(gain(t)) + MEAN
+    return x0, (1 / b(t)) * (x - a(t) * x0)
+
+
+def diffused(x0: Form, t: int, n: Form) -> Form:
+    return a(t) * x0 + b(t) * n
+
+
+def mixed(old: Form, s: int, share: float) -> Form:
+    """Noise of which a share, a standard deviation, is drawn anew."""
+    if s < 0 or share == 0:
+        return old
+    return (1 - share**2) ** 0.5 * old + share * Form.fresh()
+
+
+def ddim_share(t: int, s: int, eta: float) -> float:
+    if s < 0:
+        return 0.0
+    return eta * (1 - a(t) ** 2 / a(s) ** 2) ** 0.5 / b(t)
+
+
+# ---- the algorithms ------------------------------------------------------------------------------
+
+
+def ddrm(p: Case, solver: hrdis.DDRM, times: list[int]) -> Form:
+    s_i, eta, eta_b = p.s, solver.eta, solver.eta_b
+    inverse = torch.where(s_i > 0, 1 / s_i.clamp(min=1e-9), 0 * s_i)
+
+    def left(w: float, share: float) -> Tensor:
+        return (w**2 - (share * p.sigma_y * inverse) ** 2).clamp(min=0).sqrt()
+
+    w = sigma(times[0])
+    known = (s_i * w > p.sigma_y).double()
+    z = Form.fresh().by(p.V.T)
+    X = z.by(known * left(w, 1.0) + (1 - known) * w) + known * p.Vy
+    x = (1 / w) * X.by(p.V)
+    for t, s in pairwise(times):
+        x0, eps = (v.by(p.V.T) for v in network(x, t))
+        w = sigma(s)
+        z = Form.fresh().by(p.V.T) if s >= 0 else Form.fixed(torch.zeros(N).double())
+        rest = (1 - eta**2) ** 0.5 * w
+        blind = x0 + rest * eps + eta * w * z
+        above = (1 - eta_b) * x0 + eta_b * p.Vy + z.by(left(w, eta_b))
+        below = blind
+        if p.sigma_y > 0:
+            residual = -1.0 * x0.by(s_i) + s_i * p.Vy
+            below = x0 + (rest / p.sigma_y) * residual + eta * w * z
+        none, loud = (s_i == 0).double(), (s_i * w > p.sigma_y).double()
+        quiet = 1 - none - loud
+        x = a(s) * (blind.by(none) + below.by(quiet) + above.by(loud)).by(p.V)
+    return x
+
+
+def ddnm(p: Case, solver: hrdis.DDNM, times: list[int]) -> Form:
+    x = Form.fresh()
+    for t, s in pairwise(times):
+        x0, eps = network(x, t)
+        x = diffused(p.prox(x0, 0.0), s, mixed(eps, s, solver.eta))
+    return x
+
+
+def ddnmplus(p: Case, solver: hrdis.DDNMPlus, times: list[int]) -> Form:
+    eta, x = solver.eta, Form.fresh()
+    if p.sigma_y == 0:
+        return ddnm(p, solver, times)
+    for t, s in pairwise(times):
+        x0, eps = network(x, t)
+        kept, d1, d2 = (torch.zeros(N).double() for _ in range(3))
+        for i in range(N):
+            noise = a(s) * p.sigma_y / float(p.s[i]) if p.s[i] > 0 else 0.0
+            if p.s[i] == 0:
+                kept[i], d1[i], d2[i] = 1, eta * b(s), (1 - eta**2) ** 0.5 * b(s)
+            elif b(s) >= noise:
+                kept[i], d1[i] = 1, (b(s) ** 2 - noise**2) ** 0.5
+            else:
+                kept[i], d1[i] = b(s) * (1 - eta**2) ** 0.5 / noise, eta * b(s)
+        step = (x0.by(p.H) - p.y).by(p.V @ torch.diag(kept) @ p.V.T @ p.back)
+        # without a next level d1 is 0 and no draw is made
+        fresh = Form.fresh().by(p.V.T) if s >= 0 else Form.fixed(torch.zeros(N).double())
+        x = a(s) * (x0 - step) + (fresh.by(d1) + eps.by(p.V.T).by(d2)).by(p.V)
+    return x
+
+
+def simplified(p: Case, solver: hrdis.DDNMPlus, times: list[int]) -> Form:
+    x = Form.fresh()
+    for t, s in pairwise(times):
+        x0, eps = network(x, t)
+        kept = min(1.0, b(s) / (a(s) * p.sigma_y)) if p.sigma_y > 0 else 1.0
+        spread = max(b(s) ** 2 - (a(s) * kept * p.sigma_y) ** 2, 0.0) ** 0.5
+        moved = x0 - kept * (x0 - p.prox(x0, 0.0))
+        x = a(s) * moved + spread * mixed(eps, s, solver.eta)
+    return x
+
+
+def dds(p: Case, solver: hrdis.DDS, times: list[int]) -> Form:
+    x = Form.fresh()
+    for t, s in pairwise(times):
+        x0, eps = network(x, t)
+        # I + gamma H* H is gamma times H* H + I / gamma
+        moved = p.prox(x0, 1 / solver.gamma if p.sigma_y > 0 else 0.0)
+        x = diffused(moved, s, mixed(eps, s, solver.eta))
+    return x
+
+
+def diffpir(p: Case, solver: hrdis.DiffPIR, times: list[int]) -> Form:
+    x = Form.fresh()
+    for t, s in pairwise(times):
+        x0, _ = network(x, t)
+        rho = solver.lam * max(0.001, p.sigma_y / 2) ** 2 / sigma(t) ** 2
+        moved = p.prox(x0, rho)
+        eps = (1 / b(t)) * (x - a(t) * moved)
+        x = diffused(moved, s, mixed(eps, s, solver.zeta**0.5))
+    return x
+
+
+def pigdm(p: Case, solver: hrdis.PiGDM, times: list[int]) -> Form:
+    x = diffused(Form.fixed(p.back @ p.y), times[0], Form.fresh())
+    hole = 1 - p.H.diagonal() if p.H.shape == (N, N) else None
+    for t, s in pairwise(times):
+        x0, eps = network(x, t)
+        g = (p.prox(x0, p.sigma_y**2 / b(t) ** 2) - x0).by(gain(t).T)
+        if solver.hard_replace and p.sigma_y == 0 and hole is not None:
+            x0, g = x0.by(hole) + p.y, g.by(hole)
+        elif solver.form == "score":
+            x0 = x0 + (solver.weight / a(t)) * g
+            eps, g = (1 / b(t)) * (x - a(t) * x0), 0.0 * g
+        n = mixed(eps, s, ddim_share(t, s, solver.eta))
+        x = diffused(x0, s, n) + (solver.weight * a(s) * a(t)) * g
+    return x
+
+
+def mmps(p: Case, solver: hrdis.MMPS, times: list[int]) -> Form:
+    x = Form.fresh()
+    for t, s in pairwise(times):
+        x0, _ = network(x, t)
+        V = b(t) ** 2 / a(t) * gain(t).T
+        M = p.H @ V @ p.H.T + p.sigma_y**2 * torch.eye(len(p.y)).double()
+        moved = x0 - (x0.by(p.H) - p.y).by(V @ p.H.T @ torch.linalg.pinv(M, rtol=1e-9))
+        eps = (1 / b(t)) * (x - a(t) * moved)
+        x = diffused(moved, s, mixed(eps, s, ddim_share(t, s, solver.eta)))
+    return x
+
+
+def daps(p: Case, solver: hrdis.DAPS, times: list[int]) -> Form:
+    x = sigma(times[0]) * Form.fresh()
+    for k, (t, s) in enumerate(pairwise(times)):
+        for high, low in pairwise(solver._ode_times(Q, t)):
+            x0, _ = network(a(high) * x, high)
+            x = x + ((sigma(low) - sigma(high)) / sigma(high)) * (x - x0)
+        x0, step = x, solver.lr * (1 - 0.99 * k / max(len(times) - 2, 1))
+        for _ in range(solver.langevin_steps):
+            data = (x.by(p.H) - p.y).by(2 / solver.tau**2 * p.H.T)
+            x = x - step * (data + 1 / sigma(t) ** 2 * (x - x0)) + (2 * step) ** 0.5 * Form.fresh()
+        x = x + sigma(s) * Form.fresh() if s >= 0 else x
+    return x
+
+
+def gdp(p: Case, solver: hrdis.GDP, times: list[int]) -> Form:
+    x = Form.fresh()
+    for t, s in pairwise(times):
+        x0, _ = network(x, t)
+        held = x0 if solver.guide == "x0" else x
+        on_x0, on_xt, std = ancestral(t, s)
+        step = on_x0 * x0 + on_xt * x + solver.kappa * (p.prox(held, 0.0) - held)
+        x = step + std * Form.fresh() if s >= 0 else step
+    return x
+
+
+def ancestral(t: int, s: int) -> tuple[float, float, float]:
+    """The mean's factors of x0_hat and x_t, and the small standard deviation."""
+    beta = 1 - a(t) ** 2 / a(s) ** 2
+    on_x0 = a(s) * beta / b(t) ** 2
+    on_xt = (1 - beta) ** 0.5 * b(s) ** 2 / b(t) ** 2
+    return on_x0, on_xt, (beta * b(s) ** 2 / b(t) ** 2) ** 0.5
+
+
+def fps(p: Case, solver: hrdis.FPS, times: list[int]) -> Form:
+    c, y = solver.c, Form.fixed(p.y)
+
+    def given(m: Form, y_s: Form, q_s: float, v_s: float) -> Form:
+        if p.sigma_y == 0:
+            blind = EYE - p.back @ p.H
+            return (m + q_s**0.5 * Form.fresh()).by(blind) + y_s.by(p.back)
+        shrink = 1 / (1 + q_s / v_s * p.s**2)
+        S, root = (p.V @ torch.diag(d) @ p.V.T for d in (shrink, shrink.sqrt()))
+        mean = (m + (q_s / v_s) * y_s.by(p.H.T)).by(S)
+        return mean + q_s**0.5 * Form.fresh().by(root)
+
+    path = Form.fresh().by(p.H)
+    v = a(times[0]) ** 2 * p.sigma_y**2
+    x = given(Form.fixed(torch.zeros(N).double()), path, 1.0, v)
+    for t, s in pairwise(times):
+        x0, eps = network(x, t)
+        if s < 0:
+            return x0
+        kept = (1 - c) ** 0.5 * b(s) / b(t) * (path - a(t) * y)
+        path = a(s) * y + kept + c**0.5 * b(s) * Form.fresh().by(p.H)
+        m = a(s) * x0 + (1 - c) ** 0.5 * b(s) * eps
+        x = given(m, path, c * b(s) ** 2, a(s) ** 2 * p.sigma_y**2)
+    return x
+
+
+def fire(p: Case, solver: hrdis.FIRE, times: list[int]) -> Form:
+    x = diffused(Form.fixed(p.smooth), times[0], Form.fresh())
+    kappa = {"mean": -1, "plain": 0, "sample": 1}[solver.aim]
+    for t, s in pairwise(times):
+        x0, _ = network(x, t)
+        nu = 1 / (1 / sigma(t) ** 2 + 1 / solver.spread**2)
+        moved = p.prox(x0, p.sigma_y**2 / nu)
+        if s < 0:
+            return moved
+        E = torch.where(p.s == 0, nu, 0.0).double()
+        if p.sigma_y > 0:
+            E = 1 / (p.s**2 / p.sigma_y**2 + 1 / nu)
+        root = p.V @ torch.diag((sigma(s) ** 2 + kappa * E).clamp(min=0).sqrt()) @ p.V.T
+        x = a(s) * (moved + Form.fresh().by(root))
+    return x
+
+
+def cm4ir(p: Case, solver: hrdis.CM4IR, times: list[int]) -> Form:
+    x = diffused(Form.fixed(p.smooth), times[0], Form.fresh())
+    for t, s in pairwise(times):
+        x0, eps = network(x, t)
+        if s < 0:
+            return x0 if p.sigma_y > 0 else p.prox(x0, 0.0)
+        kept = (-1 if solver.flip else 1) * (1 - solver.eta**2) ** 0.5 * eps
+        moved = p.prox(x0, solver.zeta * p.sigma_y**2)
+        x = diffused(moved, s, kept + solver.eta * Form.fresh())
+    return x
+
+
+class Momentum:
+    """Adam whose epsilon is far above the gradient: a step along the mean of past gradients."""
+
+    def __init__(self, solver: hrdis.HRDIS):
+        self.rate, self.k = solver.lr / solver.adam_eps, 0
+        self.mean = Form.fixed(torch.zeros(N).double())
+
+    def step(self, gradient: Form) -> Form:
+        self.k += 1
+        self.mean = 0.9 * self.mean + 0.1 * gradient
+        return (self.rate / (1 - 0.9**self.k)) * self.mean
+
+
+def descent(p: Case, solver: hrdis.HRDIS, mu: Form, residual: Form) -> Form:
+    """The gradient, with ``residual`` = mu - x0_hat, or sigma (eps - n), which is the same."""
+    data = (N / len(p.y)) * (mu.by(p.H) - p.y).by(p.H.T)
+    return solver.lambda_obs * data + solver.lambda_reg * residual
+
+
+def hybrid(p: Case, solver: hrdis.HRDIS, times: list[int]) -> Form:
+    """HRDIS; RED-diff is beta = 1 with a first update, CR is beta = 0."""
+    beta = {hrdis.REDDiff: 1.0, hrdis.CR: 0.0}.get(type(solver), getattr(solver, "beta", 0.0))
+    mu, adam, eps = Form.fixed(p.back @ p.y), Momentum(solver), None
+    for k, t in enumerate(times[:-1]):
+        if eps is None or beta == 1:
+            n = Form.fresh()
+        else:
+            n = mixed(eps, t, beta**0.5)
+        _, eps = network(diffused(mu, t, n), t)
+        if k > 0 or isinstance(solver, hrdis.REDDiff):
+            mu = mu - adam.step(descent(p, solver, mu, sigma(t) * (eps - n)))
+    return mu
+
+
+def drddim(p: Case, solver: hrdis.DRDDIM, times: list[int]) -> Form:
+    mu, adam = Form.fixed(p.back @ p.y), Momentum(solver)
+    for t, s in pairwise(times):
+        x0, eps = network(diffused(mu, t, Form.fresh()), t)
+        if s >= 0:
+            x0, _ = network(diffused(x0, s, mixed(eps, s, solver.beta**0.5)), s)
+        mu = mu - adam.step(descent(p, solver, mu, mu - x0))
+    return mu
+
+
+#: rates of 0.3 in all: far below 2, where plain descent diverges
+PLAIN = {"lr": 0.3e7, "adam_eps": 1e7, "lambda_reg": 0.5}
+
+SOLVERS: dict[str, tuple[hrdis.Solver, Callable[..., Form]]] = {
+    "hrdis": (hrdis.HRDIS(steps=12, **PLAIN), hybrid),
+    "reddiff": (hrdis.REDDiff(steps=12, **PLAIN), hybrid),
+    "cr": (hrdis.CR(steps=12, **PLAIN), hybrid),
+    "cmhrdis": (hrdis.CMHRDIS(steps=12, **PLAIN), hybrid),
+    "drddim": (hrdis.DRDDIM(steps=12, **PLAIN), drddim),
+    "ddrm": (hrdis.DDRM(steps=12), ddrm),
+    "ddrm, half of y": (hrdis.DDRM(steps=12, eta=0.4, eta_b=0.5), ddrm),
+    "ddnm": (hrdis.DDNM(steps=12), ddnm),
+    "ddnmplus": (hrdis.DDNMPlus(steps=12), ddnmplus),
+    "ddnmplus, simplified": (hrdis.DDNMPlus(steps=12, form="simplified"), simplified),
+    "dds": (hrdis.DDS(steps=12), dds),
+    "diffpir": (hrdis.DiffPIR(steps=12, zeta=0.3), diffpir),
+    "pigdm": (hrdis.PiGDM(steps=12), pigdm),
+    "pigdm, score": (hrdis.PiGDM(steps=12, form="score", hard_replace=False), pigdm),
+    "mmps": (hrdis.MMPS(steps=12, cg_steps=8), mmps),
+    "daps": (hrdis.DAPS(steps=5, langevin_steps=6, tau=0.2, lr=5e-3), daps),
+    "gdp": (hrdis.GDP(steps=12, kappa=0.2), gdp),
+    "gdp, the noisy image": (hrdis.GDP(steps=12, kappa=0.05, guide="xt"), gdp),
+    "fps": (hrdis.FPS(steps=12, clamp=False), fps),
+    "fire": (hrdis.FIRE(steps=6, spread=0.3), fire),
+    "fire, samples": (hrdis.FIRE(steps=6, spread=0.3, aim="sample"), fire),
+    "cm4ir": (hrdis.CM4IR(steps=6, clamp=False, eta=0.4), cm4ir),
+}
+CASES = []
+for name, (solver, _) in SOLVERS.items():
+    for operator in OPERATORS:
+        for sigma_y in NOISES:
+            if sigma_y == 0 or not solver.noiseless:
+                CASES.append((name, operator, sigma_y))
+
+
+class Draws:
+    """Standard normal numbers for a whole batch at once, which is quicker than one per image."""
+
+    def __init__(self, seed: int = 0):
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def randn(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        size = (SAMPLES, *shape)
+        return torch.randn(size, generator=self.generator, dtype=torch.float64)
+
+    def randn_like(self, x: Tensor) -> Tensor:
+        return self.randn(x.shape[1:], like=x)
+
+
+def within(x: Tensor, mean: Tensor, covariance: Tensor) -> float:
+    """The largest error of the mean and the covariance of samples (n, k), in standard errors."""
+    count, variance = len(x), covariance.diagonal()
+    # what has no spread must agree to rounding, and to the 1e-7 by which Adam is not plain
+    floor = 1e-6
+    off_mean = (x.mean(0) - mean).abs() / ((variance / count).sqrt() + floor)
+    spread = ((variance[:, None] * variance + covariance**2) / count).sqrt()
+    off_covariance = (torch.cov(x.T) - covariance).abs() / (spread + floor**2)
+    return float(max(off_mean.max(), off_covariance.max()))
+
+
+@pytest.mark.parametrize(("name", "operator", "sigma_y"), CASES)
+def test_samples_have_the_law_of_the_published_steps(
+    name: str, operator: str, sigma_y: float
+) -> None:
+    case = Case(operator, sigma_y)
+    solver, formula = SOLVERS[name]
+    law = formula(case, solver, solver.times(Q))
+    y = case.problem.y
+    many = Problem(y.repeat(SAMPLES, *[1] * (y.ndim - 1)), case.A, sigma_y)
+    x = hrdis.solve(solver, PRIOR, many, rng=Draws()).x.flatten(1)
+    assert within(x, law.mean, law.covariance) < 4
+
+    posterior = PRIOR.posterior(case.problem)[0]
+    bias = (law.mean - posterior.mean.flatten()).norm() / posterior.covariance.trace().sqrt()
+    ratio = law.covariance.trace() / posterior.covariance.trace()
+    print(f"{name}, {operator}, noise {sigma_y}: bias {bias:.2f} std, variance {ratio:.2f}")
+
+
+@pytest.mark.parametrize("sigma_y", NOISES)
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_moment_matching_tends_to_the_posterior(operator: str, sigma_y: float) -> None:
+    """The law of MMPS, deterministic between its steps: the error falls as one over the calls."""
+    errors = []
+    for steps in (100, 400):
+        case = Case(operator, sigma_y)
+        solver = hrdis.MMPS(steps=steps, eta=0.0)
+        law = mmps(case, solver, solver.times(Q))
+        exact = PRIOR.posterior(case.problem)[0]
+        distance = (law.mean - exact.mean.flatten()).norm() / exact.covariance.trace().sqrt()
+        spread = (law.covariance - exact.covariance).norm() / exact.covariance.norm()
+        errors.append(float(distance + spread))
+    assert errors[1] < 0.4 * errors[0]
+    assert errors[1] < 0.06
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("t", [900, 400, 50])
+def test_one_step_of_dps_has_the_law_of_the_published_step(operator: str, t: int) -> None:
+    """The guidance divides by the residual's norm: affine in the draw alone, from a given x_t."""
+    case, s, zeta = Case(operator, 0.05), t - 40, 0.3
+    x_t = Form.fixed(normal(N, seed=9))
+    x0, _ = network(x_t, t)
+    r = case.y - case.H @ x0.mean
+    gradient = -gain(t).T @ case.H.T @ r / r.norm()
+    on_x0, on_xt, std = ancestral(t, s)
+    law = on_x0 * x0 + on_xt * x_t - zeta * gradient + std * Form.fresh()
+
+    draws = [x_t.mean.reshape(1, *SHAPE).repeat(SAMPLES, 1, 1, 1), normal(SAMPLES, *SHAPE, seed=1)]
+    y, prior = case.problem.y, Recorded(PRIOR)
+    many = Problem(y.repeat(SAMPLES, *[1] * (y.ndim - 1)), case.A, 0.05)
+    solver = hrdis.DPS(zeta=zeta)
+    hrdis.solve(solver, prior, many, times=[t, s, -1], rng=Replay(draws))
+    assert within(prior.inputs[1].flatten(1), law.mean, law.covariance) < 4
