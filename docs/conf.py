@@ -28,6 +28,7 @@ nitpick_ignore_regex = [
         r"Tensor|Any|Path|Callable|Generator|Iterator|Iterable|Sequence|Mapping|IO|ABC|Protocol|Positional",
     ),
     ("py:.*", r"bool|int|float|str|bytes|dict|list|tuple|type|object|None"),
+    ("py:class", r"Shape|model"),  # an alias, and the name of an option in an annotation
 ]
 
 myst_heading_anchors = 3

@@ -67,6 +67,7 @@ CONTENTS: dict[str, list[str]] = {
         "measurements/posterior",
         "measurements/overrelaxed",
         "measurements/few-calls",
+        "measurements/effort",
         "measurements/peers",
         "measurements/latents",
         "measurements/speed",

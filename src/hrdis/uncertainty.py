@@ -50,7 +50,7 @@ def deviation_map(deviation: Tensor) -> "Image.Image":
     """Draw the deviation with its scale: dark where the samples agree, bright where they differ.
 
     Args:
-        deviation: (h, w), as `SampleSummary.deviation`.
+        deviation: (h, w), as ``SampleSummary.deviation``.
     """
     import io
 

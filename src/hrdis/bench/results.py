@@ -65,7 +65,7 @@ class MethodResults:
     """Rows of one method on one task: they differ in picture and seed only.
 
     Args:
-        id: `RunTask.variant`.
+        id: ``RunTask.variant``.
         rows: rows of every status.
     """
 

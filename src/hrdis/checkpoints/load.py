@@ -158,7 +158,7 @@ def identity(name: str | Path = "default") -> str:
 
 
 def scheme_of(name: str | Path) -> str:
-    """Return the scheme that reads a prior: a key of `LOADERS`, "diffusers" for a folder."""
+    """Return the scheme that reads a prior: a key of ``LOADERS``, "diffusers" for a folder."""
     scheme, _, rest = str(_without_card(name)).partition(":")
     return scheme if rest and scheme in LOADERS else "diffusers"
 

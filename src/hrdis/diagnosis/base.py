@@ -17,7 +17,7 @@ Answer = Literal["yes", "no", "unsure"]
 class Finding:
     """The answer of one estimator.
 
-    Attributes:
+    Args:
         found: whether the picture has this fault.
         value: how much of it, in the unit that the estimator names.
         low, high: an interval for the value, about 90 % wide on photographs.

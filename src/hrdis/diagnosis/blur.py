@@ -30,7 +30,7 @@ LONG = 1.7  # times as wide along as across the motion
 class Blurring(Finding):
     """The blur of a whole picture; value, low and high are the Gaussian's width in pixels.
 
-    Attributes:
+    Args:
         kind: "gaussian", or "motion" for a straight one.
         length, angle: of a motion, in pixels and in degrees from the right, counter-clockwise.
     """

@@ -34,7 +34,7 @@ CENTRE = 1024  # pixels a side that are looked at
 class Compression(Finding):
     """Former JPEG compression; value, low and high are qualities from 1 to 100.
 
-    Attributes:
+    Args:
         offset: rows and columns above and left of the first whole block, 0 to 7.
         steps: the 64 quantisation steps of the brightness by rows; () if unknown.
         source: "file" or "pixels".

@@ -42,7 +42,7 @@ SHARED = 0.4
 class NoiseLevel(Finding):
     """The noise of a picture; value, low and high are standard deviations in grey levels.
 
-    Attributes:
+    Args:
         channels: the level of each channel.
         white: whether neighbouring pixels have independent noise; None where it cannot be told.
         ratio: its level at middle frequencies over that at high ones, 1 for white noise.

@@ -24,7 +24,7 @@ DIP = 0.6  # of the median of the neighbours' residuals, below which a grid is f
 class Resolution(Finding):
     """Former enlargement; value, low and high are its factor, 1 for none.
 
-    Attributes:
+    Args:
         native: (height, width) before the enlargement.
     """
 

@@ -35,7 +35,7 @@ CANDIDATES = 150  # of a megapixel; more are foliage, stars or writing
 class Specks(Finding):
     """Specks and scratches; value, low and high are shares of the picture in per cent.
 
-    Attributes:
+    Args:
         mask: (h, w) bool, True where the picture should be filled; None without a proposal.
         count: of defects.
     """

@@ -25,7 +25,7 @@ ORDER = np.add.outer(np.arange(SIDE), np.arange(SIDE))
 class Spectrum:
     """The noise by frequency and brightness, in grey levels.
 
-    Attributes:
+    Args:
         total: its standard deviation over all frequencies.
         ratio: its level at middle frequencies over that at high ones; 1 for white noise.
         unevenness: standard deviation over mean of the energy of single patches: 0.3 for white

@@ -32,7 +32,7 @@ from .network import agreed_level, implied_level, middling
 class Diagnosis:
     """The damage found in a picture, one answer per kind.
 
-    Attributes:
+    Args:
         jpeg, enlarged, noise, blur, scratches: the answers.
     """
 

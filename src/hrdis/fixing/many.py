@@ -23,7 +23,7 @@ class Errand:
 class Outcome:
     """The end of one errand.
 
-    Attributes:
+    Args:
         errand: which.
         fixed: the result; None if it failed or was there already.
         files: the names of what was written.

@@ -33,7 +33,7 @@ NOTHING = "Nothing to mend: the picture is as it was."
 class Fixed:
     """A picture that was looked at and, if need be, mended.
 
-    Attributes:
+    Args:
         picture: the result, with what its file needs beside its colours.
         diagnosis: what was found.
         steps: what was done or left alone, a sentence each.
@@ -122,7 +122,7 @@ def fix(
     Args:
         picture: a file, one of Pillow's images, an array (h, w) or (h, w, c) of uint8, or a tensor
             (1, c, h, w) in [-1, 1].
-        only: which kinds of `KINDS` may be mended; all but scratches by default.
+        only: which kinds of ``KINDS`` may be mended; all but scratches by default.
         strength: how much of the noise and of JPEG's artefacts is taken away, 0 to 1.
         noise: the level of the noise in grey levels, instead of what is measured.
         upscale: 2 or 4 to enlarge the result.

@@ -35,7 +35,7 @@ LUMA = (0.299, 0.587, 0.114)
 class Mended:
     """A restoration of one kind of damage.
 
-    Attributes:
+    Args:
         x: (1, c, h, w), the picture after it, or as it was.
         done: whether it was kept.
         why: one sentence with its numbers.

@@ -70,7 +70,7 @@ class Prior(nn.Module, ABC):
     space by `pull` and solutions to images by `picture`; solvers work in that space, and the driver
     converts what they return.
 
-    Attributes:
+    Args:
         schedule: the noise levels of the times t.
         channels: image channels the prior accepts; None for any.
         name: name for records and messages.

@@ -95,7 +95,7 @@ def _phases(device: torch.device) -> Tensor:
 class SmallUNet(nn.Module):
     """Fully convolutional U-Net that predicts v = alpha_t eps - sigma_t x0 for pixels in [-1, 1].
 
-    `pixel_unshuffle` turns 3 channels into 12 at half the sides, which spares the costly full
+    ``pixel_unshuffle`` turns 3 channels into 12 at half the sides, which spares the costly full
     resolution; every level below halves the sides again. Skips are added. There is no attention, so
     that any image size works.
 

@@ -162,7 +162,7 @@ class Tiled(WrappedPrior):
 class LiveBytes(TorchDispatchMode):
     """Counter of the bytes of the tensors that operations make and that are not freed yet.
 
-    Attributes:
+    Args:
         now: bytes at the moment.
         most: the largest value of ``now``.
     """

@@ -15,7 +15,7 @@
     bkse: GOPRO_wVAE.pth                    # paths are relative to this file
     prior: default
     metrics: [PSNR, SSIM, LPIPS]
-    size: 256                               # and every other field of `PlanOptions`
+    size: 256                               # and every other field of ``PlanOptions``
 
 Only tasks and solvers must be there. Options of the command line go before those of the file.
 """
@@ -46,10 +46,10 @@ class PlanFile:
 
     Args:
         table: its methods and tasks.
-        folder, listed, limit: pictures, as `find_pictures` takes them.
+        folder, listed, limit: pictures, as ``find_pictures`` takes them.
         bkse: weights of the nonlinear blur.
         prior: name of the prior.
-        options: fields of `PlanOptions`.
+        options: fields of ``PlanOptions``.
     """
 
     table: PaperTable

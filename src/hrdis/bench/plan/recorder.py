@@ -20,7 +20,7 @@ class StepRecorder:
         count: number of steps to keep; with 0 nothing is recorded and nothing slows the run down.
         solver, prior: those of the run.
 
-    Attributes:
+    Args:
         times: network time of each step that was kept.
         pictures: (name, (b, c, h, w)), two per step: "000-answer" and "000-state".
     """

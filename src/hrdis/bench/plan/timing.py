@@ -23,7 +23,7 @@ class PeakMemory:
             give back what it does not need and to take it again, which costs a percent of a short
             run.
 
-    Attributes:
+    Args:
         allocated: on CUDA the most bytes that tensors took; else, with ``host``, the growth of the
             process at its largest, None where the system does not tell (only Linux does).
         reserved: on CUDA the most bytes that the allocator held, else None.

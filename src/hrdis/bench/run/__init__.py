@@ -1,6 +1,6 @@
 """The run folder, and the engines that work off the units of a plan.
 
-`Store` keeps rows and pictures, `execute` works off units on an `Engine`, `merge` and `collect`
+`Store` keeps rows and pictures, ``execute`` works off units on an ``Engine``, `merge` and `collect`
 bring several run folders together. Nothing here knows a network, a picture size or a task: the work
 itself is handed in as a callable.
 """

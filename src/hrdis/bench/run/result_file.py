@@ -65,7 +65,7 @@ def remove_abandoned_files(folder: Path, results: Path) -> None:
 class ResultFile:
     """Results file of one process: locked while the process lives, never appended to by another.
 
-    Attributes:
+    Args:
         name: `HOST-PROCESS-RANDOM`.
         pid: the process that made it.
     """

@@ -46,7 +46,7 @@ RESULTS = "results"
 class Store:
     """A run folder, opened by `Store.create` or `Store.open`. Pickles as its path.
 
-    Attributes:
+    Args:
         folder: its path.
         config: everything needed to rerun it, as it was when the folder was made.
     """

@@ -34,7 +34,7 @@ class Scoring:
     """Networks that score pictures; every file is the user's own."""
 
     lpips: Path | None = None
-    """Weights under LPIPS: torchvision's AlexNet or VGG-16 (the linear layers come with `lpips`),
+    """Weights under LPIPS: torchvision's AlexNet or VGG-16 (the linear layers come with ``lpips``),
     or a whole LPIPS.
     """
     lpips_net: Literal["alex", "vgg"] = "alex"
