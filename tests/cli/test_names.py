@@ -132,6 +132,7 @@ WRONG = {
     "--task upscale --scale 3": "--scale is 3",
     "--task upscale --scale x": "--scale",
     "--task sr4 --scale 2": "Use --task upscale",
+    "--operator my.py:make --scale 2": "--scale is given, but --operator takes none",
     "--task dejpeg --quality 0": "--quality is 0",
     "--task deblur --kernel box:4": "--kernel is 'box:4'",
     "--task deblur": "--kernel gaussian:3",
