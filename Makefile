@@ -9,7 +9,7 @@ C      := $(addprefix -c ,$(strip $(CONSTRAINTS)))
 export UV_FIND_LINKS ?= $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
 
 demo: $(VENV)/.base    ## restore a photograph with HRDIS and the embedded prior
-	$(BIN)/hrdis demo --out runs/demo
+	$(BIN)/hrdis demo -o runs/demo
 test: $(VENV)/.test    ## the tests, at most ten minutes on two cores
 	$(BIN)/python -m pytest
 slow: $(VENV)/.test    ## the longer tests

@@ -342,8 +342,9 @@ def write_page(options: Options) -> None:
             f"{statistics.median(gains):+.2f} / {gains[-1]:+.2f} | {told_of} |"
         )
     if harmed:
-        lines += ["", "## Worse than they came", "", "| damage | photograph | gain in dB | what was "
-                  "done |", "| --- | --- | ---: | --- |"]  # fmt: skip
+        lines += ["", "## Worse than they came", ""]
+        lines += ["| damage | photograph | gain in dB | what was done |"]
+        lines += ["| --- | --- | ---: | --- |"]
         for row in harmed:
             lines.append(
                 f"| {row['damage']} | {row['photograph']} | {row['gain']} | {row['steps']} |"

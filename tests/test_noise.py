@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import hrdis
-from hrdis.noise import Gaussian, Poisson, Speckle, poisson_quantile
+from hrdis.noise import Gaussian, Poisson, Speckle, poisson_quantile, read_level
 from hrdis.rng import ImageRNG, Replay
 from tests.common.toys import normal
 
@@ -17,6 +17,21 @@ from tests.common.toys import normal
 )
 def test_gaussian_level_is_in_units_of_y(args, sigma_y):
     assert Gaussian(*args).sigma_y == sigma_y
+
+
+@pytest.mark.parametrize(
+    ("given", "level"),
+    [(0.1, 0.1), ("0.1", 0.1), ("25/255", 25 / 255), (25, 25 / 255), ("1", 1 / 255), (0, 0),
+     ("51/51", 1.0), (0.999, 0.999), (-5, -5)],
+)  # fmt: skip
+def test_level_is_read_as_a_fraction_or_grey_levels(given, level):
+    assert read_level(given) == level
+
+
+@pytest.mark.parametrize("given", ["loud", "", "1/0", "1/2/3", "/"])
+def test_level_that_is_no_number_is_refused(given):
+    with pytest.raises(ValueError, match="--noise is"):
+        read_level(given)
 
 
 def test_gaussian_adds_sigma_y_times_the_draw():

@@ -11,6 +11,7 @@ from hrdis.cli.renamed import OPTIONS, command_today, options_today
 from hrdis.repairs import REPAIRS
 from hrdis.restoration import FileOptions
 from hrdis.restoration.options import read_memory
+from hrdis.solvers import SOLVERS, find
 from tests.cli.test_cli import FAST, hole, photo, prior, run  # noqa: F401
 
 OLD_COMMANDS = {
@@ -132,6 +133,7 @@ WRONG = {
     "--task upscale --scale 3": "--scale is 3",
     "--task upscale --scale x": "--scale",
     "--task sr4 --scale 2": "Use --task upscale",
+    "--operator my.py:make --scale 2": "--scale is given, but --operator takes none",
     "--task dejpeg --quality 0": "--quality is 0",
     "--task deblur --kernel box:4": "--kernel is 'box:4'",
     "--task deblur": "--kernel gaussian:3",
@@ -236,6 +238,23 @@ def test_degrade_takes_the_names_that_restore_takes(tmp_path):
         out = tmp_path / "bad.png"
         assert run("degrade", tmp_path / "in.png", "--task", *words.split(), "-o", out) == 0
         assert record(out)[field] == value
+
+
+SPELLINGS = {
+    "red-diff": "reddiff", "RED-diff": "reddiff", "ddnm+": "ddnmplus", "DDNM+": "ddnmplus",
+    "hrdis-blind": "blindhrdis", "HRDIS": "hrdis", "CM-HRDIS": "cmhrdis", "FPS-SMC": "fps",
+    "DiffPIR": "diffpir", "PiGDM": "pigdm", "\u03a0GDM": "pigdm", "ddnm_plus": "ddnmplus",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_solver_answers_to_the_spelling_of_papers(spelling):
+    assert find(spelling) == SPELLINGS[spelling]
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_solver_answers_to_its_key_and_its_class(name):
+    assert find(name) == find(SOLVERS[name][0].__name__) == name
 
 
 @pytest.mark.parametrize("name", ["DDNM+", "HRDIS-Blind", "red-diff"])

@@ -164,7 +164,12 @@ def test_shows_itself_in_a_notebook(prior, values):
         ({"task": "sr4", "solver": "hrdos"}, "unknown solver 'hrdos'.*Did you mean 'hrdis'"),
         ({"task": "sr4", "samples": 0}, "^samples is 0"),
         ({"task": "sr4", "noise": -1.0}, "^noise is -1"),
-        ({"task": "denoise"}, r'^task="denoise" needs the strength of the noise: noise=25'),
+        ({"task": "denoise"}, r'^task="denoise" needs the strength of the noise: noise=25 '),
+        ({"task": "upscale", "scale": 3}, r"^scale is 3\. 2, 4 or 8 is expected: scale=4"),
+        ({"task": "sr4", "quality": 5}, r'^quality is given.*Use task="dejpeg"'),
+        ({"task": "deband", "bits": 9}, r"^bits is 9\. .*bits=3"),
+        ({"task": "deblur", "kernel": "box:4"}, r"^kernel is 'box:4'\. A file, or one of"),
+        ({"task": "sr4", "noise": "loud"}, r"^noise is 'loud'\. .*noise=25"),
         ({"task": "inpaint"}, r'needs a mask: mask="holes\.png".*hole="alpha"'),
         ({"task": "sr4", "mask": np.zeros((16, 16))}, r'^mask is given.*Use task="inpaint"'),
         ({"task": "inpaint", "mask": np.zeros((4, 16))}, "marks no pixel"),
@@ -178,6 +183,30 @@ def test_what_is_wrong_is_said_in_python(values, arguments, said):
     with pytest.raises(ValueError, match=said) as error:
         hrdis.restore(values, **arguments)
     assert "--" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("repair", "benchmark"),
+    [
+        ({"task": "upscale", "scale": 2}, {"task": "sr2"}),
+        ({"task": "deblur", "kernel": "gaussian:3"}, {"task": "deblur-gauss"}),
+        ({"task": "upscale", "scale": 2, "noise": 25}, {"task": "sr2", "noise": 25 / 255}),
+        ({"task": "upscale", "scale": 2, "noise": "25/255"}, {"task": "sr2", "noise": 25 / 255}),
+        ({"task": "declip"}, {"task": "hdr"}),
+    ],
+)
+def test_repair_is_its_benchmark_setting_pixel_by_pixel(
+    prior, same_size, values, repair, benchmark
+):
+    fitting = prior if "scale" in repair else same_size
+    settings = {"solver": hrdis.HRDIS(steps=2), "prior": fitting}
+    found = hrdis.restore(values, **repair | settings)
+    assert torch.equal(found.samples, hrdis.restore(values, **benchmark | settings).samples)
+
+
+def test_noise_in_the_record_is_a_fraction(same_size, values):
+    asked = {"solver": hrdis.HRDIS(steps=1), "prior": same_size, "noise": 51}
+    assert hrdis.restore(values, "denoise", **asked).record["noise"]["[0,1]"] == 0.2
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import torch
 
 import hrdis
 from hrdis import images
+from hrdis.noise import read_level
 from hrdis.solvers import SOLVERS
 
 pytest.importorskip("gradio")
@@ -52,6 +53,39 @@ def test_solver_auto_is_named_in_the_options_by_what_it_is(picture, work):
     asked = form(picture, "hdr", solver="auto")
     assert options(asked, work, "cpu", "fp32").solver == "hrdis"
     assert asked.choice.effort == "normal"
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        ("sr2", "--task upscale --scale 2"),
+        ("deblur-gauss", "--task deblur --kernel gaussian:3"),
+        ("deblur-uniform", "--task deblur --kernel box:9"),
+        ("jpeg10", "--task dejpeg --quality 10"),
+        ("quantize", "--task deband --bits 3"),
+        ("hdr", "--task declip"),
+        ("lowlight", "--task brighten"),
+    ],
+)
+def test_command_names_the_repair(task, words, picture, work):
+    asked = form(picture, task)
+    said = command(asked, options(asked, work, "cpu", "fp32"))
+    assert f"{words} " in said
+
+
+@pytest.mark.parametrize(("noise", "word"), [(25, "25"), (0.5 / 255, str(0.5 / 255)), (10, "10")])
+def test_command_says_the_noise_as_the_page_does(noise, word, picture, work):
+    asked = form(picture, "sr2", noise=noise)
+    given = options(asked, work, "cpu", "fp32")
+    said = shlex.split(command(asked, given))
+    assert said[said.index("--noise") + 1] == word and read_level(word) == given.noise
+
+
+def test_command_names_options_as_they_are_called_today(picture, work):
+    asked = form(picture, hole="alpha", label=3, prior="other")
+    said = command(asked, options(asked, work, "cpu", "fp32"))
+    for words in ("--mask-marks transparent", "--class-label 3", "--model other"):
+        assert words in said
 
 
 def test_holes_are_where_the_brush_was(picture, work):

@@ -6,7 +6,7 @@
     score/    scores of finished pictures
     report/   one page, and its tables as CSV and LaTeX
 
-Below them lie ``records`` (run tasks, units, rows) and `results` (rows with their scores, by method).
-A package imports the others, of which ``plan`` and `report` need `paper` alone, through their
-``__init__``; the command in `hrdis.cli.bench` joins them.
+Below them lie ``records`` (run tasks, units, rows) and ``results`` (rows with their scores, by
+method). A package imports the others, of which ``plan`` and ``report`` need ``paper`` alone,
+through their ``__init__``; the command in ``hrdis.cli.bench`` joins them.
 """

@@ -207,7 +207,7 @@ class SVDOperator(LinearOperator):
         return self.V(reciprocal(self._singulars_for(y)) * self.Ut(y))
 
     def prox(self, x: Tensor, y: Tensor, rho: float | Tensor) -> Tensor:
-        """Return argmin_v ||A v - y||^2 + rho ||v - x||^2 in closed form; rho = 0 is ``project``."""
+        """Return argmin_v ||A v - y||^2 + rho ||v - x||^2 in closed form; rho 0 is ``project``."""
         if float(rho) == 0:
             return self.project(x, y)
         s = self.singulars(x)

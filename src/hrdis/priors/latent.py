@@ -18,8 +18,8 @@ class LatentPrior(Prior):
     r"""Prior of latents z, with the autoencoder that decodes them to images x = D(z).
 
     Solvers work on u = z / bound and explain y by A(D(bound u)): the driver converts every problem
-    by ``pull``, and results by ``picture``. Solvers treat their variable as an image: they clamp it to
-    [-1, 1], and their step lengths are in these units. Latents of unit variance reach 4, hence
+    by ``pull``, and results by ``picture``. Solvers treat their variable as an image: they clamp it
+    to [-1, 1], and their step lengths are in these units. Latents of unit variance reach 4, hence
     ``bound``. The noisy latent z_t = a_t z + b_t n is, up to a factor, u with the same n on a
     schedule of less noise,
 

@@ -149,6 +149,9 @@ class Options:
             ValueError: as `hrdis.repairs.resolve`.
         """
         if not self.task:
+            for name in ("scale", "quality", "bits"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"--{name} is given, but --operator takes none.")
             return None
         return resolve(
             self.task, scale=self.scale, quality=self.quality, bits=self.bits, kernel=self.kernel
