@@ -218,7 +218,7 @@ def test_solver_by_name_interpolates_and_the_result_says_so():
 CALLS = {"low": 5, "normal": 20}
 COMPARED = Presets(
     "p",
-    (Row("fire", "a", {"start": 100}, 0.05), Row("fire", "a", {"start": 400}, 0.2)),
+    (Row("fire", "a", {"start": 100}, 0.05), Row("fire", "a", {"start": 400}, 0.2), row("s", 100)),
     autos=(
         Auto("a", "ddnm", CALLS, lead={"low": 1.24}),
         Auto("a", "ddrm", {"high": 100}, settings={"eta": 0.5}),
@@ -243,6 +243,7 @@ COMPARED = Presets(
         (["m"], 0.0, "normal", hrdis.HRDIS, 100),  # compared with noise only
         (["q"], 0.1, "normal", hrdis.HRDIS, 100),  # compared without noise only
         (["x"], 0.0, "low", hrdis.HRDIS, 100),
+        (["s", "a"], 0.0, "low", hrdis.HRDIS, 100),  # searched itself, but not compared
     ],
 )
 def test_auto_is_the_solver_of_the_row(families, noise, effort, solver, steps):

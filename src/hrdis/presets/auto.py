@@ -22,7 +22,7 @@ def choose_auto(
 ) -> "Choice[Solver]":
     """Return the solver that was measured to be the best, with its settings, and say why.
 
-    The first family that was compared counts, and of its levels of noise the nearest by ratio.
+    The first family that has rows counts, and of its levels of noise the nearest by ratio.
     Levels are not mixed, as their solvers may differ, but the settings of the chosen one fit the
     noise as those of `choose` do. Where nothing was compared, it is HRDIS with its preset.
 
@@ -100,4 +100,7 @@ def _best(
             found[abs(log(max(noise, QUIET) / max(row.noise, QUIET)))] = row
         if found:
             return found[min(found)]
+        # Where a family was searched but not compared, nothing is known from a less specific one.
+        if tuned is not None and any(row.family == family for row in tuned.rows):
+            return None
     return None
