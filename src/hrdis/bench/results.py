@@ -49,6 +49,15 @@ class Results:
     sets: list[dict[str, Any]] = field(default_factory=list)
     seeds: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def comparable(self) -> bool:
+        """False if prior or pictures of a run are those of the package, and not the paper's."""
+        for config in self.configs.values():
+            shipped = config.get("shipped", {})
+            if shipped.get("prior") or shipped.get("data"):
+                return False
+        return True
+
     def picture(self, row: Mapping[str, Any], which: str = "picture") -> Path | None:
         """Return the file of a row's picture, or None if the row names none or it is gone."""
         name = row.get(which)

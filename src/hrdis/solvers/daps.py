@@ -51,8 +51,11 @@ class DAPS(Solver):
 
     Differs from the official code:
         zhangbingliang2019/DAPS, commit 098df6b: (1) noise levels are the nearest ones of the
-        prior's own schedule, where the network was trained, instead of interpolated times; (2) a
-        run that diverges is named, there it returns zeros. As there, the data term has no 1/2.
+        prior's own schedule, where the network was trained, instead of interpolated times, so that
+        the lowest is 0.100 where the code has 0.106; (2) a run that diverges is named, there it
+        returns zeros; (3) the Langevin step of the last level is lr / 100, there lr / 50.
+        As there, the data term
+        has no 1/2.
 
     Example:
         >>> import torch, hrdis

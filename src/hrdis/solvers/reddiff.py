@@ -63,9 +63,9 @@ class REDDiff(Family):
         return HRDIS(beta=1.0, first_update=True, **self.shared()).run(prior, problem, times, rng)
 
 
-# RED-diff as in its own repository's README (HDR, phase retrieval and nonlinear deblurring: its
-# scripts). The HRDIS authors' fork runs nonlinear deblurring otherwise: data weight 0.02, W =
-# const, down to 100.
+# RED-diff as in its own repository: 1000 steps as in its batch script sample_test.sh (its README
+# has 100, its configuration 50). The HRDIS authors' fork runs nonlinear deblurring otherwise: data
+# weight 0.02, W = const, down to 100.
 PAPER: dict[str, Solver] = {
     "inpaint":               REDDiff(steps=1000, lr=0.25, lambda_reg=0.25),
     "sr4":                   REDDiff(steps=1000, lr=0.1, lambda_reg=0.25),

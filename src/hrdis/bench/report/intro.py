@@ -20,7 +20,6 @@ def first_line(run: Results) -> str:
     paper's are others.
     """
     priors, data = set(), set()
-    comparable = True
     for config in run.configs.values():
         name = config.get("prior", {}).get("name", "?")
         if name == "default":
@@ -28,11 +27,8 @@ def first_line(run: Results) -> str:
         else:
             priors.add(f"the prior {name}")
         data.add(_data(config))
-        shipped = config.get("shipped", {})
-        if shipped.get("prior") or shipped.get("data"):
-            comparable = False
     line = f"Made with {' and '.join(sorted(priors))} on {' and '.join(sorted(data))}."
-    if not comparable:
+    if not run.comparable:
         line += f" {NOT_COMPARABLE}"
     return line
 

@@ -190,6 +190,11 @@ def _rows(
                 selections, seeds = method.selections, len(method.seeds)
             elif method.selections == selections:
                 seeds = max(seeds, len(method.seeds))
+    # Tasks whose cells stand in the first row although nothing was chosen there.
+    others = []
+    for i, method in enumerate(of_groups):
+        if isinstance(method, MethodResults) and len(method.selections) < len(selections):
+            others.append(table.groups[i].name)
     rows = []
     for place, selection in enumerate(selections):
         cells: dict[tuple[int, str], TableCell] = {}
@@ -211,6 +216,8 @@ def _rows(
         title = ""
         if len(selections) > 1:
             title = SELECTION_TITLES[selection].format(k=seeds)
+            if others and place == 0:
+                title += f"; {', '.join(others)}: mean over seeds"
         images, of_seeds = _span(image_counts), _span(seed_counts)
         rows.append(TableRow(label, title, place, cells, images, of_seeds, failed))
     return rows
@@ -247,7 +254,8 @@ def _cell(
     text, column = printed(found.value, metric), METRICS[metric]
     difference = difference_of(text, paper_value)
     better = None
-    if difference and Decimal(difference) and column.lower is not None:
+    # With another prior or other pictures than the paper's a difference is neither good nor bad.
+    if difference and Decimal(difference) and column.lower is not None and run.comparable:
         better = (Decimal(difference) < 0) == column.lower
     # A method that failed on the hard pictures must not win by its mean over the easy ones.
     whole = found.n == len(pictures) and not method.failed
