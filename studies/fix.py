@@ -47,7 +47,7 @@ class Options:
     """Folder of photographs."""
     count: int = 8
     """How many of them, evenly spread over their names."""
-    side: int = 160
+    side: int = 128
     """Side of the crops in pixels."""
     shrink: int = 2
     """How much the photographs are reduced before."""
@@ -299,7 +299,7 @@ def write_page(options: Options) -> None:
     lines = [
         "# Fixing photographs without saying what is wrong",
         "",
-        "[Measurements](index.md) · Study: `python studies/fix.py --photos FOLDER --side 128 "
+        "[Measurements](index.md) · Study: `python studies/fix.py --photos FOLDER "
         "--rows docs/data/fix.csv`",
         "",
         "**Question.** Does [`hrdis fix`](../how-to/fix.md) find what is wrong with a photograph, "
@@ -343,16 +343,15 @@ def write_page(options: Options) -> None:
         )
     if harmed:
         lines += ["", "## Worse than they came", ""]
-        lines += ["| damage | photograph | gain in dB | what was done |"]
-        lines += ["| --- | --- | ---: | --- |"]
+        lines += ["| damage | photograph | gain in dB | done |", "| --- | --- | ---: | --- |"]
         for row in harmed:
             lines.append(
                 f"| {row['damage']} | {row['photograph']} | {row['gain']} | {row['steps']} |"
             )
     wrong = [row for row in rows if row["correct"] != "True"]
     if wrong:
-        lines += ["", "## Diagnosed wrongly", "", "| damage | photograph | said |",
-                  "| --- | --- | --- |"]  # fmt: skip
+        lines += ["", "## Diagnosed wrongly", ""]
+        lines += ["| damage | photograph | said |", "| --- | --- | --- |"]
         for row in wrong:
             lines.append(f"| {row['damage']} | {row['photograph']} | {row['said']} |")
     PAGE.write_text("\n".join([*lines, ""]), encoding="utf-8")

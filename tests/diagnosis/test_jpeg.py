@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hrdis.diagnosis import estimate_compression
+from hrdis.diagnosis import estimate_compression, noise_under_jpeg
 from hrdis.diagnosis.jpeg import annex_k, quality_of
-from tests.common.photographs import photograph, stored
+from tests.common.photographs import noisy, photograph, stored
 
 
 def coded(pixels: np.ndarray, quality: int) -> tuple[np.ndarray, list[int]]:
@@ -67,3 +67,17 @@ def test_damage_is_about_what_was_lost(quality: int) -> None:
     found = estimate_compression(stored(after))
     lost = float(np.tensordot([0.299, 0.587, 0.114], after - before, 1).std())
     assert lost / 1.6 < found.damage < 1.6 * lost
+
+
+@pytest.mark.parametrize(("level", "quality"), [(10.0, 80), (20.0, 60)])
+def test_noise_is_found_under_jpeg(level: float, quality: int) -> None:
+    """Within 30 %: what is left of it are counts on some 40 blocks."""
+    y = stored(coded(noisy(photograph(), level).clip(0, 255), quality)[0])
+    assert noise_under_jpeg(y, estimate_compression(y)) == pytest.approx(level, rel=0.3)
+
+
+@pytest.mark.parametrize("quality", [30, 60, 75])
+@pytest.mark.parametrize("name", ["astronaut.jpg", "coffee.jpg", "rocket.jpg"])
+def test_jpeg_alone_holds_no_noise(name: str, quality: int) -> None:
+    y = stored(coded(photograph(name), quality)[0])
+    assert noise_under_jpeg(y, estimate_compression(y)) == 0

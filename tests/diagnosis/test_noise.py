@@ -80,3 +80,27 @@ def test_black_pictures_are_left_undecided() -> None:
 def test_batches_are_refused() -> None:
     with pytest.raises(TypeError, match="One picture"):
         estimate_noise(torch.zeros(2, 3, 64, 64))
+
+
+def test_even_slope_has_no_noise() -> None:
+    """All patches are alike: the smallest eigenvalues are 0, give or take rounding."""
+    slope = np.tile(np.linspace(70, 170, 96).round(), (1, 96, 1))
+    found = estimate_noise(stored(slope))
+    assert found.found == "no" and found.value < 1
+
+
+def coarse(shared: bool) -> np.ndarray:
+    """Structure of about 8 levels and two pixels on grey, the same in all colours or not."""
+    rng = stream(0, "test coarse")
+    z = rng.standard_normal((1 if shared else 3, 160, 160)).repeat(3 if shared else 1, 0)
+    for axis in (1, 2):
+        z = (np.roll(z, 1, axis) + 2 * z + np.roll(z, -1, axis)) / 4
+        z = (np.roll(z, 1, axis) + 2 * z + np.roll(z, -1, axis)) / 4
+    return 120 + 8 * z / z.std() + 0.3 * rng.standard_normal((3, 160, 160))
+
+
+@pytest.mark.parametrize(("shared", "answer"), [(True, "unsure"), (False, "yes")])
+def test_coarse_structure_is_noise_where_each_colour_has_its_own(shared: bool, answer: str) -> None:
+    found = estimate_noise(stored(coarse(shared)))
+    assert found.white is False
+    assert found.found == answer

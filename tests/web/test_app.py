@@ -214,6 +214,7 @@ def page(browser, served):
     page.on("request", lambda request: page.hosts.add(urlparse(request.url).netloc))
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.goto(served.address)
+    page.get_by_role("tab", name="Restore", exact=True).click()
     page.get_by_role("button", name="Restore", exact=True).wait_for()
     yield page
     context.close()
@@ -229,7 +230,7 @@ def set_steps(page, steps):
 
 @pytest.mark.e2e
 def test_painting_over_a_hole_fills_it(page, picture, served):
-    page.locator("input[type=file]").first.set_input_files(picture)
+    page.locator("#restore-tab input[type=file]").first.set_input_files(picture)
     canvas = page.locator("canvas").first
     canvas.wait_for()
     page.wait_for_timeout(1500)  # until the picture is on the canvas
@@ -278,7 +279,7 @@ def test_an_error_stands_under_the_button_and_gives_it_back(page):
 def test_a_file_that_is_no_picture_is_taken_away_with_one_line(page, tmp_path):
     file = tmp_path / "photo.heic"
     file.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
-    page.locator("input[type=file]").first.set_input_files(file)
+    page.locator("#restore-tab input[type=file]").first.set_input_files(file)
     page.locator("#note").get_by_text("it is a HEIC picture").wait_for()
     page.get_by_text("Drop a picture here").wait_for()  # the first box is empty again
     assert not page.errors
@@ -289,6 +290,7 @@ def test_everything_on_the_page_has_a_name_and_fits_a_phone(browser, served):
     context = browser.new_context(viewport={"width": 390, "height": 844})
     page = context.new_page()
     page.goto(served.address)
+    page.get_by_role("tab", name="Restore", exact=True).click()
     page.get_by_role("button", name="Restore", exact=True).wait_for()
     page.get_by_text("Algorithm and settings").click()
     page.get_by_label("steps", exact=True).wait_for()

@@ -26,7 +26,7 @@ LEAST_GAIN = 0.5  # dB, expected, below which a picture is left as it is
 #: Grey levels of JPEG's loss that are acted on at most: beyond, the prior smooths what was left.
 MOST_LOST = 7.0
 WHITE = 0.1  # correlation of neighbours in what was taken away, above which texture went with it
-#: The solver that sharpens, searched on training photographs (benchmarks/fix.py).
+#: The solver that sharpens, searched on training photographs (studies/fix.py).
 SHARPEN = DiffPIR(steps=20, start=100, lam=8.0, zeta=0.3)
 LUMA = (0.299, 0.587, 0.114)
 
