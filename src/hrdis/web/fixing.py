@@ -12,12 +12,13 @@ from .. import images
 from ..fixing import KINDS, Diagnosis, fix, many
 from ..priors import Prior
 from .events import error_of, explain, line, place
-from .jobs import JobRunner, leave_out, thumbnail
 from .limits import Limits
 from .outcomes import Waiting
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from .jobs import JobRunner
 
 CALLS = 32  # of the network at most: 20 for a blur, the rest for noise, JPEG and the estimators
 FIX_START = "Drop a photograph: the page says what is wrong with it. Then press Fix."
@@ -48,7 +49,7 @@ class FixedJob:
 
 
 def repair(
-    runner: JobRunner, picture: Path | None, fill: bool = False, look: bool = False
+    runner: "JobRunner", picture: Path | None, fill: bool = False, look: bool = False
 ) -> Iterator[Waiting | FixedJob]:
     """Look at a picture, or mend it, when its turn comes; closing the iterator cancels it.
 
@@ -87,6 +88,9 @@ def _repaired(
     files = []
     for name in fixed.save(errand.output, picture):
         files.append(Path(name))
+    # The handlers stand below the runner, which is there when they are called.
+    from .jobs import leave_out, thumbnail
+
     leave_out(folder, files[-1])
     return FixedJob(
         fixed.diagnosis, fixed.steps, thumbnail(given), thumbnail(fixed.picture), tuple(files)
@@ -96,7 +100,7 @@ def _repaired(
 # ---- handlers -----------------------------------------------------------------------------------
 
 
-def looker(runner: JobRunner) -> Any:
+def looker(runner: "JobRunner") -> Any:
     """Return the handler of a new picture: it yields the status and the diagnosis."""
 
     def look(picture: str | None) -> Iterator[list[Any]]:
@@ -119,7 +123,7 @@ def looker(runner: JobRunner) -> Any:
     return look
 
 
-def fixer(runner: JobRunner) -> Any:
+def fixer(runner: "JobRunner") -> Any:
     """Return the handler of the Fix button.
 
     It yields status, diagnosis, comparison, files and the two buttons.
