@@ -12,6 +12,7 @@ from .. import images
 from ..fixing import KINDS, Diagnosis, fix, many
 from ..priors import Prior
 from .events import error_of, explain, line, place
+from .labels import FIX_START
 from .limits import Limits
 from .outcomes import Waiting
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from .jobs import JobRunner
 
 CALLS = 32  # of the network at most: 20 for a blur, the rest for noise, JPEG and the estimators
-FIX_START = "Drop a photograph: the page says what is wrong with it. Then press Fix."
 NOTHING_FOUND = "Nothing is beyond doubt wrong with it; Fix would leave it as it is."
 NAMES = {
     "noise": "Noise", "jpeg": "JPEG artefacts", "enlarged": "Enlargement", "blur": "Blur",
