@@ -27,7 +27,7 @@ from PIL import Image
 from torch import Tensor
 
 import hrdis
-from hrdis.diagnosis import Noise, estimate_noise
+from hrdis.diagnosis import NoiseLevel, estimate_noise
 from hrdis.fixing import diagnose
 from hrdis.fixing.diagnose import settled
 from hrdis.fixing.restorations import clean_jpeg, deblur, denoise
@@ -182,7 +182,7 @@ def psnr(x: Tensor, truth: Tensor) -> float:
 def told(prior: Any, y: Tensor, truth: Tensor, name: str, k: int) -> Tensor | None:
     """Restore knowing the damage: the true level, quality or kernel; None where not tried."""
     difference = 127.5 * float((y - truth).square().mean().sqrt())
-    known = Noise("yes", difference, difference, difference, "")
+    known = NoiseLevel("yes", difference, difference, difference, "")
     if name.startswith(("noise", "camera")) and "JPEG" not in name:
         return denoise(prior, y, known).x
     if name.startswith("JPEG"):

@@ -17,7 +17,7 @@ COMMANDS: dict[tuple[str, ...], tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Renamed:
-    """What an old option is called now.
+    """The new name of an old option.
 
     Args:
         new: the option today.

@@ -3,15 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from .. import images
 from ..devices import Precision
 from ..noise import read_level
-from ..repairs import is_word, resolve
-from ..tasks import Task
+
+if TYPE_CHECKING:
+    from ..tasks import Task
 
 Hole = Literal["white", "black", "alpha"]
 
@@ -142,7 +143,7 @@ class Options:
     GPU has free; on a CPU one tile after the other.
     """
 
-    def known_task(self) -> Task | None:
+    def known_task(self) -> "Task | None":
         """Return the task with its options, or None where an operator is given instead.
 
         Raises:
@@ -153,6 +154,9 @@ class Options:
                 if getattr(self, name) is not None:
                     raise ValueError(f"--{name} is given, but --operator takes none.")
             return None
+        # The options are below the table of repairs, which only this method needs.
+        from ..repairs import resolve
+
         return resolve(
             self.task, scale=self.scale, quality=self.quality, bits=self.bits, kernel=self.kernel
         )
@@ -160,6 +164,8 @@ class Options:
     @property
     def kernel_file(self) -> Path | None:
         """The file of the kernel; None without a kernel, or for one in words."""
+        from ..repairs import is_word
+
         return None if self.kernel is None or is_word(self.kernel) else Path(self.kernel)
 
 

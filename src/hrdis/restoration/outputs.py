@@ -12,7 +12,6 @@ from pydantic import TypeAdapter
 import hrdis
 
 from .. import images, uncertainty
-from ..repairs import is_word
 
 if TYPE_CHECKING:
     from .result import Restoration
@@ -131,6 +130,8 @@ def _name(given: object) -> str | None:
 
 def _word(kernel: str | None) -> str | None:
     """Return a kernel in words, which has no hash: that of a file is the file's name."""
+    from ..repairs import is_word
+
     return kernel if kernel is not None and is_word(kernel) else None
 
 

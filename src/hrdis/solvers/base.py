@@ -25,12 +25,12 @@ from pydantic import Field
 from torch import Tensor
 
 from ..operators.base import BlindOperator, LinearOperator, Operator
-from ..presets import Choice, choose
 from ..priors.base import Prediction, Prior
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule
 
 if TYPE_CHECKING:
+    from ..presets import Choice
     from ..problem import Problem
 
 T = TypeVar("T")
@@ -231,9 +231,12 @@ class Solver(ABC):
         """Yield a `Step` per network time and return the images."""
 
 
-def choose_for(cls: type[S], problem: "Problem", prior: Prior) -> Choice[S]:
+def choose_for(cls: type[S], problem: "Problem", prior: Prior) -> "Choice[S]":
     """Return the settings of a solver that fit a problem and a prior, and why."""
     level = problem.sigma_y / 2  # sigma_y is for images in [-1, 1], levels of noise for [0, 1]
+    # A solver is settings and an algorithm; only this looks for settings that fit.
+    from ..presets import choose
+
     return choose(cls, problem.A.families, level, tuned=prior.presets)
 
 

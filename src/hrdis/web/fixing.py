@@ -12,15 +12,16 @@ from .. import images
 from ..fixing import KINDS, Diagnosis, fix, many
 from ..priors import Prior
 from .events import error_of, explain, line, place
-from .jobs import JobRunner, leave_out, thumbnail
+from .labels import FIX_START
 from .limits import Limits
 from .outcomes import Waiting
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from .jobs import JobRunner
+
 CALLS = 32  # of the network at most: 20 for a blur, the rest for noise, JPEG and the estimators
-FIX_START = "Drop a photograph: the page says what is wrong with it. Then press Fix."
 NOTHING_FOUND = "Nothing is beyond doubt wrong with it; Fix would leave it as it is."
 NAMES = {
     "noise": "Noise", "jpeg": "JPEG artefacts", "enlarged": "Enlargement", "blur": "Blur",
@@ -48,7 +49,7 @@ class FixedJob:
 
 
 def repair(
-    runner: JobRunner, picture: Path | None, fill: bool = False, look: bool = False
+    runner: "JobRunner", picture: Path | None, fill: bool = False, look: bool = False
 ) -> Iterator[Waiting | FixedJob]:
     """Look at a picture, or mend it, when its turn comes; closing the iterator cancels it.
 
@@ -82,6 +83,9 @@ def _repaired(picture: Path, fill: bool, look: bool, prior: Prior, limits: Limit
     files = []
     for name in fixed.save(errand.output, picture):
         files.append(Path(name))
+    # The handlers stand below the runner, which is there when they are called.
+    from .jobs import leave_out, thumbnail
+
     leave_out(picture.parent, files[-1])
     return FixedJob(
         fixed.diagnosis, fixed.steps, thumbnail(given), thumbnail(fixed.picture), tuple(files)
@@ -91,7 +95,7 @@ def _repaired(picture: Path, fill: bool, look: bool, prior: Prior, limits: Limit
 # ---- handlers -----------------------------------------------------------------------------------
 
 
-def looker(runner: JobRunner) -> Any:
+def looker(runner: "JobRunner") -> Any:
     """Return the handler of a new picture: it yields the status and the diagnosis."""
 
     def look(picture: str | None) -> Iterator[list[Any]]:
@@ -114,7 +118,7 @@ def looker(runner: JobRunner) -> Any:
     return look
 
 
-def fixer(runner: JobRunner) -> Any:
+def fixer(runner: "JobRunner") -> Any:
     """Return the handler of the Fix button.
 
     It yields status, diagnosis, comparison, files and the two buttons.

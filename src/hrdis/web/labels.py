@@ -7,6 +7,9 @@ from typing import Any
 from ..repairs import resolve
 from ..tasks import Task
 
+#: The status of the tab that fixes, before there is a picture.
+FIX_START = "Drop a photograph: the page says what is wrong with it. Then press Fix."
+
 
 @dataclass(frozen=True)
 class TaskLabel:

@@ -13,9 +13,8 @@ import hrdis
 
 from ..presets import EFFORTS
 from .events import EMPTY, START, line, painted_layer, uploaded_path
-from .fixing import FIX_START
 from .form import solvers_for
-from .labels import LABELS
+from .labels import FIX_START, LABELS
 from .limits import SAMPLES
 
 HEAD = """\
