@@ -49,7 +49,8 @@ def main(argv: Sequence[str]) -> int:
     with checking():
         task = _task_asked_for(argv)
         solver = find(peek(argv, "--solver", task.solver))
-        noise = read_level(peek(argv, "--noise", "0"))
+        # A level below 0 is refused later, in the words of the option.
+        noise = max(0.0, read_level(peek(argv, "--noise", "0")))
         tuned = presets_of(peek(argv, "--model", "default"))
         choice = presets.choose(SOLVERS[solver][0], task.presets, noise, tuned=tuned)
     args: Any = parse(FileOptions, argv, "restore", HELP, settings=choice.settings)
