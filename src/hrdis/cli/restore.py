@@ -80,8 +80,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _task_asked_for(argv: Sequence[str]) -> Task:
-    """Return the task of a command line before all of it is read: its solver's settings are options
-    too, with the defaults that fit.
+    """Return the task of a command line before all of it is read.
+
+    The settings of its solver are options too, with the defaults that fit the task.
 
     Raises:
         ValueError: as `hrdis.repairs.resolve`.

@@ -144,7 +144,7 @@ def restore(
 
 
 def _solver_name(task: Task | None, solver: str | Solver) -> str:
-    """Return the name of the solver: the one that was given, or the usual one of the task.
+    """Return the name of the solver that was given, else of the usual one of the task.
 
     Raises:
         ValueError: for a name that nobody knows.
