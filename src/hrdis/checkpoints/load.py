@@ -109,7 +109,7 @@ def presets_of(name: str | Path) -> Presets | None:
     if str(name) == "default":
         return embedded()
     place, card = _folder(name), find_card(name)
-    candidates = [place / PRESETS_FILE, place.with_name(f"{place.name}.{PRESETS_FILE}")]
+    candidates = [place / PRESETS_FILE, place.parent / f"{place.name}.{PRESETS_FILE}"]
     if place.is_file() and (place.parent / "config.json").is_file():
         candidates.append(place.parent / PRESETS_FILE)
     if card is not None:

@@ -190,7 +190,7 @@ def _check_array_output(args: Any) -> None:
     """Raise unless an array can be written where the measurement goes."""
     if args.output.suffix != ".npy":
         raise ValueError(
-            f"The task {args.task!r} measures numbers that are no picture. A .npy file is "
+            f"The task {args.task!r} does not measure a picture. A .npy file is "
             f"expected: -o {args.output.with_suffix('.npy')}"
         )
     images.check_folder(args.output.parent)

@@ -1,4 +1,4 @@
-"""Old names of commands and options: each keeps working, with one line that names the new one."""
+"""Old names of commands and options, which keep working with one line that names the new one."""
 
 import sys
 from collections.abc import Sequence

@@ -50,7 +50,8 @@ def main(argv: Sequence[str]) -> int:
     samples = peek(argv, "--samples", "1")
     with checking():
         task = _task_asked_for(argv)
-        noise = read_level(peek(argv, "--noise", "0"))
+        # A level below 0 is refused later, in the words of the option.
+        noise = max(0.0, read_level(peek(argv, "--noise", "0")))
         tuned = presets_of(peek(argv, "--model", "default"))
         effort, solver = peek(argv, "--effort", "normal"), peek(argv, "--solver", "auto")
         count = int(samples) if samples.isdigit() else 1  # what is no number is refused below
@@ -84,8 +85,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _task_asked_for(argv: Sequence[str]) -> Task | None:
-    """Return the task of a command line before all of it is read: its solver's settings are options
-    too, with the defaults that fit.
+    """Return the task of a command line before all of it is read; None for an operator.
+
+    The settings of its solver are options too, with the defaults that fit the task.
 
     Raises:
         ValueError: as `hrdis.repairs.resolve`.

@@ -41,7 +41,7 @@ def read_memory(text: str) -> float:
 def words(
     metavar: str, read: Callable[[str], Any], show: Callable[[Any], str], *choices: str
 ) -> Any:
-    """Return how tyro reads one word of the command: as ``read`` does, shown by ``show``."""
+    """Return how tyro reads one word of the command with ``read`` and shows it with ``show``."""
     return tyro.constructors.PrimitiveConstructorSpec(
         nargs=1, metavar=metavar, instance_from_str=lambda found: read(found[0]),
         is_instance=lambda _: True, str_from_instance=lambda value: [show(value)],

@@ -129,7 +129,7 @@ def _name(given: object) -> str | None:
 
 
 def _word(kernel: str | None) -> str | None:
-    """Return a kernel in words, which has no hash: that of a file is the file's name."""
+    """Return a kernel in words, which has no hash, or None for a file."""
     from ..repairs import is_word
 
     return kernel if kernel is not None and is_word(kernel) else None
