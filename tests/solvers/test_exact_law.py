@@ -386,9 +386,7 @@ def hybrid(p: Case, solver: hrdis.HRDIS, times: list[int]) -> Form:
     beta = {hrdis.REDDiff: 1.0, hrdis.CR: 0.0}.get(type(solver), getattr(solver, "beta", 0.0))
     mu, adam, eps = Form.fixed(p.back @ p.y), Momentum(solver), None
     for k, t in enumerate(times[:-1]):
-        n = Form.fresh()
-        if eps is not None and beta != 1:
-            n = mixed(eps, t, beta**0.5)
+        n = Form.fresh() if eps is None or beta == 1 else mixed(eps, t, beta**0.5)
         _, eps = network(diffused(mu, t, n), t)
         if k > 0 or isinstance(solver, hrdis.REDDiff):
             mu = mu - adam.step(descent(p, solver, mu, sigma(t) * (eps - n)))

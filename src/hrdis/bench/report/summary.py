@@ -217,7 +217,7 @@ def _rows(
         if len(selections) > 1:
             title = SELECTION_TITLES[selection].format(k=seeds)
             if others and place == 0:
-                title += f"; {', '.join(others)}: mean over seeds"
+                title += f"; {', '.join(others)}: not chosen"
         images, of_seeds = _span(image_counts), _span(seed_counts)
         rows.append(TableRow(label, title, place, cells, images, of_seeds, failed))
     return rows
