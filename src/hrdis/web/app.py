@@ -170,7 +170,7 @@ def wire(runner: JobRunner, folder: VisitorFolder, layout: Layout) -> None:
 def _wire_fixing(tab: FixLayout, runner: JobRunner) -> None:
     unlimited: Any = {"concurrency_limit": None, "show_progress": "hidden"}
     seen = [tab.status, tab.diagnosis]
-    looked = tab.picture.change(
+    looked = tab.picture.input(
         looker(runner), tab.picture, seen, api_visibility="private", **unlimited
     )
     shown = [*seen, tab.comparison, tab.files, tab.fix, tab.stop]
