@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .. import images
 from ..noise import read_level
-from ..restoration import FileOptions
 from ..restoration.choosing import AUTO
 from .form import Form
 from .labels import asked_for, task_of
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from ..restoration import FileOptions
 
 #: The options of the command by the fields of `FileOptions`, in the order of the line for a shell.
 FLAGS = {
@@ -24,12 +25,14 @@ FLAGS = {
 }  # fmt: skip
 
 
-def options(form: Form, folder: Path, device: str, precision: Any) -> FileOptions:
+def options(form: Form, folder: Path, device: str, precision: Any) -> "FileOptions":
     """Return the options of a restoration, and copy its files to a folder of its own.
 
     Raises:
         ValueError: if something is missing that the page asks for.
     """
+    from ..restoration import FileOptions
+
     if form.picture is None:
         raise ValueError("There is no picture yet. Drop one into the first box, or try an example.")
     task = task_of(form.task)
@@ -93,8 +96,10 @@ def _mask_of(painted: "Image.Image | None", size: tuple[int, int]) -> "Image.Ima
     return holes if holes.size == (w, h) else holes.resize((w, h), Image.Resampling.NEAREST)
 
 
-def command(form: Form, given: FileOptions) -> str:
+def command(form: Form, given: "FileOptions") -> str:
     """Return the line for a shell that does the same restoration."""
+    from ..restoration import FileOptions
+
     line: list[Any] = ["hrdis", "restore", given.image.name, "--task", given.task]
     # auto chooses the same solver in a shell
     usual_solver = given.solver if form.solver == AUTO else AUTO
