@@ -1,8 +1,8 @@
 """The nine repairs, named by what a person wants, and how their options become a `Task`.
 
-`TASKS` holds the measurement settings of papers, of which each repair picks or makes one.
-With ``scale=4``, ``upscale`` is ``sr4``; ``declip`` is ``hdr``. A name of `TASKS` may stand where
-a repair may.
+`TASKS` holds the measurement settings of papers, of which each repair picks or makes one. With
+``scale=4``, ``upscale`` is ``sr4``; ``declip`` is ``hdr``. A name of `TASKS` may stand wherever a
+repair may.
 """
 
 import math
