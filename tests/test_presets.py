@@ -438,7 +438,8 @@ def test_rows_of_the_embedded_prior_fit_its_schedule():
 
 def test_rows_of_the_embedded_prior_say_which_search_found_them():
     known = {search["name"]: search for search in embedded().searches}
-    assert {entry.search for entry in embedded().rows} == set(known)
+    entries = [*embedded().rows, *embedded().autos]
+    assert {entry.search for entry in entries} == set(known)
     assert all({"command", "date", "photographs", "weights"} <= set(s) for s in known.values())
 
 
