@@ -90,9 +90,9 @@ def find_specks(x: Tensor, sigma: float = 0.0) -> Specks:
     if count > most or share > 100 * COVERAGE:
         why = f"{count} small details stand out, too many to be defects."
         return Specks("no", 0, 0, share, why)
-    # light points on a dark ground may be stars or lamps
+    # light points on a dark ground may be stars or lamps, and a line alone a wire or a rim
     alike = max(values) - min(values) < ALIKE
-    sure = scratches > 0 or (count >= LEAST and alike and float(plane.median()) > 60)
+    sure = count >= LEAST and alike and float(plane.median()) > 60
     found = "yes" if sure else "unsure"
     why = f"{count} specks or scratches on {share:.2f} % of the picture; look at the mask first."
     return Specks(found, share, share / 2, share * 2, why, grown, count)  # type: ignore[arg-type]
