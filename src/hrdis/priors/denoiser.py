@@ -172,7 +172,7 @@ def consistency(
         c_noise = 250 ln(s)
 
     and c_in as in `edm`. The result is one clean image that fits x, sharper than the mean of all
-    such images.
+    such images. It is not clamped; openai/consistency_models clamps it to [-1, 1].
 
     Args:
         F: called with (b, c, h, w) and c_noise (b,), and labels (b,) where it knows classes.
