@@ -31,8 +31,7 @@ OTHERS = ("docs/measurements/model.md", "docs/measurements/tasks.md")
 UNSOURCED: dict[str, set[str]] = {
     "README.md": {
         "with the 4 MB model",
-        "noise, to 2e-6 of the",
-        "amplifies rounding, 3e-5 (test). -",
+        "noise within 1e-5 . In",
         "not learned: 95 % of",
     },
     "docs/measurements/index.md": {"step, within 4 % of"},
