@@ -10,14 +10,14 @@ from .rows import QUIET, Presets, Row
 if TYPE_CHECKING:
     from ..solvers.base import Solver
 
-S = TypeVar("S", bound="Solver")
+AnySolver = TypeVar("AnySolver", bound="Solver")
 
 #: The levels in the names of the papers' rows; "" is without noise.
 PAPER_LEVELS = {"": QUIET, "-noise01": 0.01, "-noise02": 0.02, "-noise05": 0.05, "-noise10": 0.1}
 
 
 @dataclass(frozen=True)
-class Choice(Generic[S]):
+class Choice(Generic[AnySolver]):
     """The settings that `choose` or `choose_auto` found, and where they come from.
 
     Args:
@@ -29,7 +29,7 @@ class Choice(Generic[S]):
         effort: at which the solver "auto" was asked for; "" if the solver was given by name.
     """
 
-    settings: S
+    settings: AnySolver
     source: Literal["prior", "paper", "defaults"]
     row: str
     why: str
@@ -37,12 +37,12 @@ class Choice(Generic[S]):
 
 
 def choose(
-    solver: type[S],
+    solver: type[AnySolver],
     families: Sequence[str],
     noise: float = 0.0,
     kind: str = "gaussian",
     tuned: Presets | None = None,
-) -> Choice[S]:
+) -> Choice[AnySolver]:
     """Return the settings of a solver that fit a measurement and a prior.
 
     The prior's own rows go first, then the paper's, then the defaults of the class; among the rows
@@ -115,7 +115,9 @@ def _candidates(
     return sorted(own, key=lambda row: row.noise)
 
 
-def _tuned(solver: type[S], prior: str, rows: Sequence[Row], noise: float) -> Choice[S]:
+def _tuned(
+    solver: type[AnySolver], prior: str, rows: Sequence[Row], noise: float
+) -> Choice[AnySolver]:
     """Choose among the rows of one solver and family, given by rising level of noise."""
     place = max(noise, QUIET)
     below, above = rows[0], rows[-1]
@@ -140,7 +142,7 @@ def _tuned(solver: type[S], prior: str, rows: Sequence[Row], noise: float) -> Ch
     return Choice(solver(**row.settings), "prior", f"{row.key}@{prior}", why)
 
 
-def interpolate(low: S, high: S, share: float) -> S:
+def interpolate(low: AnySolver, high: AnySolver, share: float) -> AnySolver:
     """Return settings between two of one class: ``low`` at share 0, ``high`` at share 1.
 
     Positive numbers go geometrically, since weights and steps span orders of magnitude, other

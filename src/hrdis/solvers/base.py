@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..problem import Problem
 
 T = TypeVar("T")
-S = TypeVar("S", bound="Solver")
+AnySolver = TypeVar("AnySolver", bound="Solver")
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -231,7 +231,7 @@ class Solver(ABC):
         """Yield a `Step` per network time and return the images."""
 
 
-def choose_for(cls: type[S], problem: "Problem", prior: Prior) -> "Choice[S]":
+def choose_for(cls: type[AnySolver], problem: "Problem", prior: Prior) -> "Choice[AnySolver]":
     """Return the settings of a solver that fit a problem and a prior, and why."""
     level = problem.sigma_y / 2  # sigma_y is for images in [-1, 1], levels of noise for [0, 1]
     # A solver is settings and an algorithm; only this looks for settings that fit.

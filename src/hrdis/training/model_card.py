@@ -222,7 +222,9 @@ def command(settings: TrainSettings) -> str:
     defaults = (GPU if settings.device == "cuda" else CPU).as_record()
     line = "hrdis train PHOTOGRAPHS -o OUT"
     for name, value in settings.as_record().items():
-        if name in FREE or value == defaults[name] or value in (None, False, []):
+        if name in FREE or value == defaults[name]:
+            continue
+        if value is None or value is False or value == []:  # not `in`: 0.0 equals False
             continue
         line += f" --{name.replace('_', '-')}"
         if value is True:
