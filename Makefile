@@ -10,8 +10,8 @@ export UV_FIND_LINKS ?= $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config g
 
 demo: $(VENV)/.base    ## restore a photograph with HRDIS and the embedded prior
 	$(BIN)/hrdis demo -o runs/demo
-test: $(VENV)/.test    ## the tests, at most ten minutes on two cores
-	$(BIN)/python -m pytest
+test: $(VENV)/.test    ## the tests, in two processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations 15
 slow: $(VENV)/.test    ## the longer tests
 	$(BIN)/python -m pytest -m slow
 docs: $(VENV)/.docs    ## the documentation as a site: docs/_build/index.html

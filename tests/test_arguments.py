@@ -187,7 +187,7 @@ FIRST_LINES = {
         lambda: hrdis.solve(SOLVER, Half(schedule=False), PROBLEM, seeds=[0, 1, 2])
     ),
     "A(x) is a NoneType. A tensor is expected": lambda: hrdis.Problem(X, lambda x: None),
-    "The images have shape (1, 4, 4), but Gaussian was made for (1, 8, 8). Both must agree.": (
+    "The images have shape (1, 4, 4), but GaussianPrior was made for (1, 8, 8). Both must agree.": (
         lambda: hrdis.priors.Gaussian(X[0], 1.0)(X[..., :4, :4], 0)
     ),
 }
@@ -204,7 +204,7 @@ SHOWN = {
     "Schedule(1000 times, sigma 0.01 to 157)": lambda: hrdis.Schedule.linear(),
     "Problem(y=(3, 1, ": lambda: PROBLEM,
     "GaussianMixture('custom', Schedule(": lambda: PRIOR,
-    "Gaussian('custom', Schedule(1000 times, sigma 0.01 to 157), mean=(2, 2), variances)": (
+    "GaussianPrior('custom', Schedule(1000 times, sigma 0.01 to 157), mean=(2, 2), variances)": (
         lambda: hrdis.priors.Gaussian([[0.0, 0], [0, 0]], 1.0)
     ),
     "Result(x=(3, 1, ": lambda: hrdis.solve(SOLVER, PRIOR, PROBLEM, seeds=[0, 1, 2]),

@@ -326,7 +326,7 @@ def test_name_and_its_settings_give_the_same_pixels():
 
 
 @pytest.mark.parametrize(
-    ("name", "near"), [("hrdiss", "hrdis"), ("red-diff", "reddiff"), ("DDNM+", "ddnmplus")]
+    ("name", "near"), [("hrdiss", "hrdis"), ("red-dif", "reddiff"), ("DDNM++", "ddnmplus")]
 )
 def test_unknown_name_is_told_with_the_likeliest(name, near):
     with pytest.raises(

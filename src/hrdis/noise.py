@@ -140,7 +140,7 @@ class Poisson:
         Chung et al., Diffusion Posterior Sampling, ICLR 2023, arXiv 2209.14687.
 
     Example:
-        >>> Poisson(1.0).describe()
+        >>> Poisson(1.0).describe()  # doctest: +NORMALIZE_WHITESPACE
         'Poisson noise of rate 1: standard deviation 0.04428 for images in [0, 1], 0.08856 for [-1,
         1], at mid-grey'
     """
@@ -225,7 +225,7 @@ class Speckle:
         its tables.
 
     Example:
-        >>> Speckle(0.1).describe()
+        >>> Speckle(0.1).describe()  # doctest: +NORMALIZE_WHITESPACE
         'speckle noise of 0.1: standard deviation 0.05 for images in [0, 1], 0.1 for [-1, 1], at
         mid-grey'
     """

@@ -131,7 +131,7 @@ def test_download_that_fails_is_one_line_and_status_1(server, capsys):  # noqa: 
     ("words", "message"),
     [
         ("download nobody", "There is no card 'nobody'"),
-        ("get", "The default prior comes with the package. Another name is expected"),
+        ("download", "The default prior comes with the package. Another name is expected"),
         (
             "show nobody",
             "There is no prior 'nobody'. 'default', a known name or a folder is expected.",

@@ -115,7 +115,11 @@ def _held(value: Any) -> Any:
 def _wrapped(value: Any, known: dict[int, OnDevice]) -> Any:
     if not isinstance(value, torch.Tensor) or isinstance(value, OnDevice):
         return value
-    return known.get(id(value)) if id(value) in known else OnDevice(value)
+    if id(value) in known:
+        return known[id(value)]
+    if value.is_conj():  # a wrapper has no bit for it: left as a view, the sign would be lost
+        value = value.resolve_conj()
+    return OnDevice(value)
 
 
 @contextmanager

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+STUDIES = Path(__file__).parents[2] / "studies"
 
 
 @pytest.fixture(scope="module")
 def mutants():
     pytest.importorskip("hypothesis")
-    sys.path.insert(0, str(BENCHMARKS))
+    sys.path.insert(0, str(STUDIES))
     try:
-        spec = importlib.util.spec_from_file_location("mutants", BENCHMARKS / "mutants.py")
+        spec = importlib.util.spec_from_file_location("mutants", STUDIES / "mutants.py")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     finally:
-        sys.path.remove(str(BENCHMARKS))
+        sys.path.remove(str(STUDIES))
     return module
 
 
@@ -35,7 +35,7 @@ def test_pattern_that_is_not_found_is_named(mutants, tmp_path):
 
 
 def test_script_refuses_before_any_work():
-    command = [sys.executable, str(BENCHMARKS / "mutants.py"), "--solvers", "hrdiss", "--no-write"]
+    command = [sys.executable, str(STUDIES / "mutants.py"), "--solvers", "hrdiss", "--no-write"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("hrdiss: no mutants are known. One of base, hrdis")

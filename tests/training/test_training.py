@@ -203,7 +203,7 @@ def test_files_are_readable_by_others_and_nothing_temporary_is_left(finished):
     assert names == {
         "config.json", "scheduler_config.json", WEIGHTS, "settings.json", "log.jsonl",
         "curves.png", "samples",
-        "state.safetensors", "before-decay.safetensors", "MODEL_CARD.md",
+        "state.safetensors", "before-decay.safetensors", "MODEL_CARD.md", "presets.toml",
     }  # fmt: skip
     assert Image.open(finished / "samples" / "00000020.png").size[0] > 0
 

@@ -44,9 +44,9 @@ def test_command_says_what_was_changed(changed, line, picture, work):
     ],
 )
 def test_command_asks_for_auto_by_silence(fields, effort, line, picture, work):
-    asked = form(picture, "sr4", effort=effort, **fields)
+    asked = form(picture, "sr4", effort=effort, changed={}, **fields)
     said = shlex.split(command(asked, options(asked, work, "cpu", "fp32")))
-    assert said[5:-2] == line
+    assert said[5:7] == ["--scale", "4"] and said[7:-2] == line
 
 
 def test_solver_auto_is_named_in_the_options_by_what_it_is(picture, work):

@@ -1,5 +1,6 @@
 """The solver of a restoration: by name with the settings that fit, or the best measured."""
 
+from ..messages import unknown
 from ..presets import EFFORTS, Choice, Presets, choose, choose_auto
 from ..solvers import SOLVERS, Solver, find
 from ..tasks import Task
@@ -8,6 +9,15 @@ AUTO = "auto"
 
 #: Whose settings suit an operator that nobody has tuned for.
 FALLBACK = ("sr4",)
+
+
+def check_level(noise: float) -> None:
+    """Refuse a level of noise that no picture can have."""
+    if not 0 <= noise < 1:
+        raise ValueError(
+            f"--noise is {noise}. A standard deviation from 0 to 1 is expected, or grey levels "
+            "below 255: --noise 0.05"
+        )
 
 
 def chosen(
@@ -29,6 +39,7 @@ def chosen(
     Raises:
         ValueError: for an unknown solver or effort, an effort for a solver by name, or a bad noise.
     """
+    check_level(noise)
     if effort not in EFFORTS:
         raise ValueError(f"--effort is {effort!r}. One of {', '.join(EFFORTS)} is expected.")
     families = task.presets if task else FALLBACK
@@ -37,7 +48,10 @@ def chosen(
             return choose_auto(families, noise, effort, samples, tuned)
         name = task.solver if task else "hrdis"
         return choose(SOLVERS[name][0], families, noise, tuned=tuned)
-    name = find(solver)
+    try:
+        name = find(solver)
+    except ValueError:
+        raise ValueError(unknown("solver", solver, [AUTO, *SOLVERS])) from None
     if effort != "normal":
         raise ValueError(
             f"--effort {effort} is for the solver auto, and --solver is {solver}. Its number of "

@@ -25,6 +25,7 @@ from ..problem import Problem
 from ..solvers.base import Solver, Step
 from . import arrays, outputs, plugin
 from . import inputs as given
+from .choosing import check_level
 from .ends import AT_ENDS, keep_ends
 from .inputs import Inputs
 from .options import FileOptions, Options, check_pixels
@@ -259,11 +260,7 @@ def prepare(
 def _check_numbers(options: Options) -> None:
     if options.samples < 1:
         raise ValueError(f"--samples is {options.samples}. At least 1 is expected.")
-    if not 0 <= options.noise < 1:
-        raise ValueError(
-            f"--noise is {options.noise}. A standard deviation from 0 to 1 is expected, or grey "
-            "levels below 255: --noise 0.05"
-        )
+    check_level(options.noise)
     if options.task == "denoise" and options.noise == 0:
         raise ValueError(
             "--task denoise needs the strength of the noise: --noise 25 (grey levels of 255)."

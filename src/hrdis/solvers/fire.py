@@ -19,7 +19,7 @@ from .base import Run, Sampler, Solver, Step, settings
 #: Levels of the tables below, sigma, evenly spaced in ln sigma.
 LOWEST, HIGHEST = 0.01, 20.0
 
-#: Root mean square error of x0_hat at those levels, by prior: benchmarks/few_calls.py --table.
+#: Root mean square error of x0_hat at those levels, by prior: studies/few_calls.py --table.
 ERRORS: dict[str, tuple[float, ...]] = {
     "default": (
         0.007034, 0.00947, 0.0125, 0.01654, 0.02148, 0.02799, 0.03556, 0.04568, 0.05758, 0.07169,

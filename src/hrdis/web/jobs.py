@@ -266,11 +266,11 @@ def leave_out(folder: Path, record: Path) -> None:
 
 def _gallery(pictures: list[Path]) -> list[tuple[Path, str]]:
     """Return the pictures to show beside each other, with titles; none for a single sample."""
-    titles = {"": "sample 1", "mean": "mean of the samples", "deviation": "where they differ"}
+    titles = {"": "sample 1", "mean": "mean of the samples", "uncertainty": "where they differ"}
     titled = []
     for path in pictures:
         kind = path.stem.rpartition("restored")[2].lstrip("-")
-        if kind != "sheet":
+        if kind != "overview":
             titled.append((path, titles.get(kind, f"sample {kind}")))
     return titled if len(titled) > 1 else []
 
