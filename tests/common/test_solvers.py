@@ -602,7 +602,7 @@ def test_times_that_are_no_whole_numbers_are_refused(times):
 @pytest.mark.parametrize(
     "times",
     [(900, 5, -1), torch.tensor([900, 5, -1]), np.array([900.0, 5.0, -1.0]), iter([900, 5, -1])],
-    ids=str,
+    ids=["tuple", "tensor", "array", "iterator"],
 )
 def test_times_may_come_in_any_sequence(times):
     assert solve("hrdis", times=times).times == (900, 5, -1)
