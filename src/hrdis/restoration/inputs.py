@@ -148,7 +148,14 @@ def operator_of_task(options: Options, inputs: Inputs, task: Task, h: int, w: in
             f"--mask is given, but the task {options.task!r} takes none. Use --task inpaint."
         )
     if task.kernel:
-        return Blur(_kernel(options, inputs))
+        if inputs.kernel is None:
+            raise ValueError(
+                f"The task {options.task!r} needs the kernel of the blur: --kernel kernel.npy (or "
+                "a picture of it), or --kernel gaussian:3, box:9 or motion:15:30."
+            )
+        if isinstance(inputs.kernel, Path):
+            return Blur(images.read_kernel(inputs.kernel))
+        return Blur(torch.as_tensor(np.asarray(inputs.kernel), dtype=torch.float32))
     if task.weights:
         return _nonlinear_blur(inputs, task, h, w)
     if task.blind is not None and options.solver == task.solver:
@@ -206,17 +213,6 @@ def _mask_of_array(given: Any, hole: str) -> Tensor:
     if holes.all() or not holes.any():
         raise ValueError("mask marks no pixel, or every pixel, as a hole. Some are expected.")
     return (~holes).float()
-
-
-def _kernel(options: Options, inputs: Inputs) -> Tensor:
-    if inputs.kernel is None:
-        raise ValueError(
-            f"The task {options.task!r} needs the kernel of the blur: --kernel kernel.npy (or "
-            "a picture of it), or --kernel gaussian:3, box:9 or motion:15:30."
-        )
-    if isinstance(inputs.kernel, Path):
-        return images.read_kernel(inputs.kernel)
-    return torch.as_tensor(np.asarray(inputs.kernel), dtype=torch.float32)
 
 
 def _nonlinear_blur(inputs: Inputs, task: Task, h: int, w: int) -> Operator:
@@ -277,7 +273,11 @@ def problem_of_operator(options: Options, inputs: Inputs, y: Tensor, is_picture:
         )
     h, w = options.size or y.shape[-2:]
     channels = y.shape[1] if y.ndim == 4 and y.shape[1] in (1, 3) else 3
-    A = _own_operator(options, inputs, (channels, h, w)).to(y.device)
+    if inputs.operator is None:
+        A = plugin.load(options.operator, (channels, h, w))
+    else:
+        A = as_operator(inputs.operator, (channels, h, w))
+    A = A.to(y.device)
     level = Gaussian(options.noise).sigma_y
     if isinstance(A, DeepinvOperator):
         # --noise is for pixel values from 0 to 1, which is the range of deepinv.
@@ -295,12 +295,6 @@ def problem_of_operator(options: Options, inputs: Inputs, y: Tensor, is_picture:
                 "restored picture are expected: --image-size 64 64"
             )
         return Problem(y, A, level)
-
-
-def _own_operator(options: Options, inputs: Inputs, shape: tuple[int, int, int]) -> Operator:
-    if inputs.operator is None:
-        return plugin.load(options.operator, shape)
-    return as_operator(inputs.operator, shape)
 
 
 def fit_channels(y: Tensor, prior: Prior, is_picture: bool) -> Tensor:

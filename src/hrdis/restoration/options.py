@@ -53,10 +53,6 @@ def _mark(hole: Hole) -> str:
     return "transparent" if hole == "alpha" else hole
 
 
-def _gigabytes(memory: float) -> str:
-    return f"{memory:g}GB"
-
-
 #: A level of noise as the command takes it.
 NoiseLevel = Annotated[float, words("0.1|25/255|25", read_level, str)]
 
@@ -137,7 +133,9 @@ class Options:
     overlap: int = 64
     """How far tiles overlap, in pixels."""
     tile_memory: Annotated[
-        float, tyro.conf.arg(name="max-memory"), words("4GB", read_memory, _gigabytes)
+        float,
+        tyro.conf.arg(name="max-memory"),
+        words("4GB", read_memory, lambda memory: f"{memory:g}GB"),
     ] = 0.0
     """Memory that a network call on tiles may take, such as 4GB or 500MB. By default as much as the
     GPU has free; on a CPU one tile after the other.
