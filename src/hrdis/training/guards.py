@@ -145,7 +145,14 @@ def checked(net: nn.Module, asked: Execution, x_t: Tensor, t: Tensor, v: Tensor)
                 f"{len(dead)} of {len(plain)} parameters get no gradient: {_listed(dead)}. Every "
                 "parameter of the network is expected to take part in its output."
             )
-        for execution in _simpler(asked):
+        tried = [asked]  # then simpler ones
+        if asked.compile:
+            tried.append(replace(asked, compile=False))
+        if asked.bf16:
+            tried.append(replace(asked, compile=False, bf16=False))
+        if asked.channels_last:
+            tried.append(PLAIN)
+        for execution in tried:
             try:
                 found = gradients(net, execution, x_t, t, v)
             except Exception as error:
@@ -169,17 +176,6 @@ def checked(net: nn.Module, asked: Execution, x_t: Tensor, t: Tensor, v: Tensor)
                 stacklevel=2,
             )
     return PLAIN
-
-
-def _simpler(asked: Execution) -> Iterator[Execution]:
-    """Yield the execution asked for, then simpler ones."""
-    yield asked
-    if asked.compile:
-        yield replace(asked, compile=False)
-    if asked.bf16:
-        yield replace(asked, compile=False, bf16=False)
-    if asked.channels_last:
-        yield PLAIN
 
 
 class Movement:

@@ -119,7 +119,17 @@ def load(name: str | Path, settings: TrainSettings) -> dict[str, Tensor]:
     }
     if settings.network == "small":
         asked["middle"] = settings.middle
-    there = _shape_of(prior.net)
+    config: Any = prior.net.config
+    if isinstance(prior.net, SmallUNet):
+        there: dict[str, Any] = {"network": "small"}
+        for part in ("channels", "blocks", "middle"):
+            there[part] = config[part]
+    else:
+        there = {
+            "network": "unet2d",
+            "channels": list(config["block_out_channels"]),
+            "blocks": config["layers_per_block"],
+        }
     if there != asked:
         names = ", ".join(f"{key}={value!r}" for key, value in there.items())
         raise ValueError(
@@ -130,20 +140,6 @@ def load(name: str | Path, settings: TrainSettings) -> dict[str, Tensor]:
     for key, tensor in prior.net.state_dict().items():
         weights[key] = tensor.float().clone()
     return weights
-
-
-def _shape_of(net: Any) -> dict[str, Any]:
-    """Return the settings that describe a network."""
-    if isinstance(net, SmallUNet):
-        shape: dict[str, Any] = {"network": "small"}
-        for name in ("channels", "blocks", "middle"):
-            shape[name] = net.config[name]
-        return shape
-    return {
-        "network": "unet2d",
-        "channels": list(net.config["block_out_channels"]),
-        "blocks": net.config["layers_per_block"],
-    }
 
 
 def export(net: Any, folder: Path) -> None:
