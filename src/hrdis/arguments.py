@@ -39,7 +39,17 @@ def check_arguments(solver: object, prior: object, problem: object) -> None:
             example = f"an object made from it, {solver.__name__}()"
         raise TypeError(f"solver is {shown(solver)}. A solver is expected: {example}.")
     if not isinstance(prior, Prior):
-        raise TypeError(f"prior is {shown(prior)}. A prior is expected: {_loaded(prior)}")
+        from .priors import is_unet
+
+        example = 'hrdis.load_prior("default")'
+        if isinstance(prior, str):
+            example = f"hrdis.load_prior({prior!r})"
+        elif isinstance(prior, type) and issubclass(prior, Prior):
+            example = f"an object made from it, {prior.__name__}(...)"
+        elif is_unet(prior):
+            example = "hrdis.priors.from_diffusers(unet, scheduler), with the scheduler it was "
+            example += "trained with"
+        raise TypeError(f"prior is {shown(prior)}. A prior is expected: {example}.")
     if not hasattr(prior, "schedule"):
         raise TypeError(
             f"The prior {shown(prior)} has no schedule. Its noise levels are expected: "
@@ -77,21 +87,6 @@ def by_name(name: str, prior: Prior, problem: Problem) -> Choice[Solver]:
         raise ValueError(f"{error} Or give settings of your own: hrdis.HRDIS(steps=100).") from None
     check_arguments(cls(), prior, problem)
     return choose_for(cls, problem, prior)
-
-
-def _loaded(prior: object) -> str:
-    """Say how to load the prior that was probably meant."""
-    if isinstance(prior, str):
-        return f"hrdis.load_prior({prior!r})."
-    if isinstance(prior, type) and issubclass(prior, Prior):
-        return f"an object made from it, {prior.__name__}(...)."
-    from .priors import is_unet
-
-    if is_unet(prior):
-        return (
-            "hrdis.priors.from_diffusers(unet, scheduler), with the scheduler it was trained with."
-        )
-    return 'hrdis.load_prior("default").'
 
 
 def check_times(given: Sequence[int], prior: Prior, solver: Solver) -> list[int]:

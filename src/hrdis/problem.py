@@ -198,7 +198,16 @@ def measure(
             "defined for pictures in [-1, 1]. Use Gaussian(sigma), or, for y >= 0, Poisson(rate, "
             "scale=...)."
         )
-    _warn_of_image(x, noise)
+    warning = ""
+    if x.abs().max() > 1.5:
+        warning = (
+            f"x reaches {float(x.abs().max()):.3g}; images are expected in [-1, 1]. For values in "
+            "[0, 1] or 0..255 use 2 * x - 1 or x / 127.5 - 1."
+        )
+    elif noise is not None:  # without noise `Problem` sees the same in y
+        warning = hints.range_warning(x, "x")
+    if warning:
+        warnings.warn(warning, stacklevel=level_outside())
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
         y = operator(x)
         if noise is None:
@@ -301,18 +310,3 @@ def _check_simulation(A: object, x: object, noise: object) -> None:
             f"noise is {shown(noise)}. A noise with its level is expected: "
             f"noise=hrdis.noise.Gaussian({level})."
         )
-
-
-def _warn_of_image(x: Tensor, noise: Noise | None) -> None:
-    """Warn of an image that is not in [-1, 1], or looks like one of another range."""
-    if x.abs().max() > 1.5:
-        warnings.warn(
-            f"x reaches {float(x.abs().max()):.3g}; images are expected in [-1, 1]. For values in "
-            "[0, 1] or 0..255 use 2 * x - 1 or x / 127.5 - 1.",
-            stacklevel=level_outside(),
-        )
-        return
-    # Without noise `Problem` sees the same in y.
-    warning = hints.range_warning(x, "x") if noise is not None else ""
-    if warning:
-        warnings.warn(warning, stacklevel=level_outside())

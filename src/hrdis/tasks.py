@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from math import sqrt
+from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
@@ -128,10 +129,6 @@ def _holes(h: int, w: int, seed: int, index: int, *, draw: Callable[..., Tensor]
     return Inpainting(draw(h, w, seed=seed, index=index))
 
 
-def _gauss(h: int, w: int, seed: int, index: int) -> Operator:
-    return Blur(kernels.gaussian(61, 3.0))
-
-
 def _motion(h: int, w: int, seed: int, index: int) -> Operator:
     return Blur(kernels.motion(61, 0.5, seed, index))
 
@@ -158,11 +155,6 @@ def _size_by(make: Callable[[], Operator], y_shape: Shape) -> tuple[int, int]:
     """Return (h, w) as an operator tells it from the shape of its measurement."""
     h, w = make().image_shape(y_shape)[-2:]
     return h, w
-
-
-def _last_two(y_shape: Shape) -> tuple[int, int]:
-    """Return (h, w) where the measurement has a number per pixel, in its last two axes."""
-    return y_shape[-2], y_shape[-1]
 
 
 def _ct_size(y_shape: Shape) -> tuple[int, int]:
@@ -268,7 +260,8 @@ TASKS: dict[str, Task] = {
     ),
     "mri4": Task(
         "a picture as a scanner sees it, a quarter of the columns of its Fourier transform",
-        _mri, ("mri4", "mri"), source="InverseBench", size=_last_two, drawn=True,
+        _mri, ("mri4", "mri"), source="InverseBench",
+        size=itemgetter(-2, -1), drawn=True,  # a number per pixel, in the last two axes
     ),
     "ct60": Task(
         "a square picture from X-rays along 60 directions", _ct, ("ct60", "ct"), source="DDS",
@@ -286,7 +279,10 @@ TASKS: dict[str, Task] = {
         "give a grey picture its colours", partial(fixed, make=partial(Colorization, "mean")),
         ("colorize",), source="DDRM", photo=partial(fixed, make=partial(Colorization, "bt601")),
     ),
-    "deblur-gauss": _deblur("a Gaussian blur of 3 pixels", _gauss, "deblur-gauss", "DPS"),
+    "deblur-gauss": _deblur(
+        "a Gaussian blur of 3 pixels",
+        partial(fixed, make=partial(Blur, kernels.gaussian(61, 3.0))), "deblur-gauss", "DPS",
+    ),
     "deblur-motion": _deblur(
         "a camera's shake (or any blur) whose kernel is known", _motion, "deblur-motion", "DPS",
         kernel=True

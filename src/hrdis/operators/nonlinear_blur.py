@@ -133,18 +133,17 @@ class NonlinearBlur(Operator):
                     f"{h * SIDE} x {w * SIDE}. ({b} or 1, {WIDTH}, {h}, {w}) is expected."
                 )
             return self.latent
-        drawn = [
-            self._stream(self.index + i).standard_normal((WIDTH, h, w), dtype="float32")
-            for i in range(b)
-        ]
-        return SPREAD * torch.stack([torch.from_numpy(k) for k in drawn])
-
-    def _stream(self, i: int) -> Any:
-        if not self.resample:
-            return stream(self.seed, "blur kernel", i)
-        if i not in self._streams:
-            self._streams[i] = stream(self.seed, "blur kernel, resampled", i)
-        return self._streams[i]
+        drawn = []
+        for i in range(self.index, self.index + b):
+            if not self.resample:
+                numbers = stream(self.seed, "blur kernel", i)
+            elif i in self._streams:  # it goes on where the last call ended
+                numbers = self._streams[i]
+            else:
+                numbers = self._streams[i] = stream(self.seed, "blur kernel, resampled", i)
+            k = numbers.standard_normal((WIDTH, h, w), dtype="float32")
+            drawn.append(torch.from_numpy(k))
+        return SPREAD * torch.stack(drawn)
 
 
 class BKSE(nn.Module):
@@ -162,7 +161,10 @@ class BKSE(nn.Module):
             slope,
             *[_Residual() for _ in range(10)],
         )
-        self.adapter = nn.ModuleDict({"model": _unet()})
+        level = None
+        for outer, inner in ((512, 512), (256, 512), (128, 256), (64, 128)):
+            level = UNetLevel(outer, inner, level)
+        self.adapter = nn.ModuleDict({"model": UNetLevel(64, 64, level, outermost=True)})
         self.recon_trunk = nn.Sequential(
             *[_Residual() for _ in range(20)],
             _conv(64, 256), nn.PixelShuffle(2), slope, _conv(64, 256), nn.PixelShuffle(2), slope,
@@ -201,13 +203,6 @@ class UNetLevel(nn.Module):
         below = torch.cat([below, k], 1) if self.submodule is None else self.submodule(below, k)
         above = self.up(below)
         return above if self.outermost else torch.cat([above, h], 1)
-
-
-def _unet() -> UNetLevel:
-    level = None
-    for outer, inner in ((512, 512), (256, 512), (128, 256), (64, 128)):
-        level = UNetLevel(outer, inner, level)
-    return UNetLevel(64, 64, level, outermost=True)
 
 
 def _conv(c: int, d: int, stride: int = 1) -> nn.Conv2d:
