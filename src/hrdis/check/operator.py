@@ -52,10 +52,7 @@ def check_operator(A: Any, shape: tuple[int, ...] = (3, 32, 32), seed: int = 0) 
             "check_operator(hrdis.operators.SuperResolution(scale=4))."
         )
     c, h, w = shape[-3:]
-    return _report(OperatorProbe(as_operator(A, (c, h, w)), shape, seed))
-
-
-def _report(probe: OperatorProbe) -> CheckReport:
+    probe = OperatorProbe(as_operator(A, (c, h, w)), shape, seed)
     A = probe.given
     kind, asked = "an Operator", [*GENERAL, general.start]
     if isinstance(A, LinearOperator):

@@ -127,7 +127,19 @@ def network_names(found: Mapping[str, Shape], file: Path, reader: str) -> dict[s
                 prefixes.add(key.removesuffix(anchor))
     prefix, before = "", None
     if prefixes:
-        prefix = _choose_network(prefixes, file, reader)
+        # The moving average where a file holds one too: it is what one samples from.
+        averages = [other for other in prefixes if "ema" in other.lower()]
+        raw = [other for other in prefixes if other not in averages]
+        if len(raw) > 1 or len(averages) > 1:
+            first = sorted(averages or raw)[0]
+            taken = f"k.removeprefix({first!r}): v for k, v in state.items()"
+            taken = f"{{{taken} if k.startswith({first!r})}}"
+            raise ValueError(
+                f"{file} holds {len(prefixes)} networks, under "
+                f"{', '.join(map(repr, sorted(prefixes)))}. One is expected: state = {reader}; "
+                f"torch.save({taken}, 'weights.pt')"
+            )
+        prefix = (averages or raw)[0]
     elif found:  # the wrappers' prefixes that all names begin with
         while prefix != before:
             before = prefix
@@ -204,19 +216,4 @@ def network_in(saved: Any, file: str | Path) -> dict[str, Tensor]:
         f"{message} The weights alone are expected, of {' or '.join(map(repr, places))}: "
         f"torch.save(torch.load({str(file)!r}, weights_only=True)[{(averages or places)[0]!r}], "
         "'weights.pt')."
-    )
-
-
-def _choose_network(prefixes: set[str], file: Path, reader: str) -> str:
-    """Choose the moving average where a file holds one too: it is what one samples from."""
-    averages = [prefix for prefix in prefixes if "ema" in prefix.lower()]
-    raw = [prefix for prefix in prefixes if prefix not in averages]
-    if len(raw) <= 1 and len(averages) <= 1:
-        return (averages or raw)[0]
-    first = sorted(averages or raw)[0]
-    listed = ", ".join(map(repr, sorted(prefixes)))
-    taken = f"{{k.removeprefix({first!r}): v for k, v in state.items() if k.startswith({first!r})}}"
-    raise ValueError(
-        f"{file} holds {len(prefixes)} networks, under {listed}. One is expected: state = {reader};"
-        f" torch.save({taken}, 'weights.pt')"
     )

@@ -47,11 +47,19 @@ def notes_of(image: "Image.Image") -> dict[str, Any]:
         exif = image.getexif()
     except MALFORMED:
         exif = None
-    dpi = _resolution(image, exif)
-    if dpi is not None:
-        notes["dpi"] = dpi
+    # Dots per inch across and down: those of the file, else those of the camera's notes.
+    with contextlib.suppress(*MALFORMED):
+        across, down = (float(value) for value in image.info["dpi"])
+        if 1 < across < 1e5 and 1 < down < 1e5:
+            notes["dpi"] = across, down
     if exif is None:
         return notes
+    if "dpi" not in notes:
+        with contextlib.suppress(*MALFORMED):
+            per = {INCH: 1.0, CENTIMETRE: 2.54}[exif.get(UNIT, INCH)]
+            across, down = (float(exif[tag]) * per for tag in (ACROSS, DOWN))
+            if 1 < across < 1e5 and 1 < down < 1e5:
+                notes["dpi"] = across, down
     kept = Image.Exif()
     with contextlib.suppress(*MALFORMED):
         for tag in set(exif) | set(BLOCKS):
@@ -68,22 +76,6 @@ def notes_of(image: "Image.Image") -> dict[str, Any]:
         if 0 < len(content) <= LONGEST:
             notes["exif"] = content
     return notes
-
-
-def _resolution(image: "Image.Image", exif: "Image.Exif | None") -> tuple[float, float] | None:
-    """Return dots per inch across and down: those of the file, else those of the camera's notes."""
-    with contextlib.suppress(*MALFORMED):
-        across, down = (float(value) for value in image.info["dpi"])
-        if 1 < across < 1e5 and 1 < down < 1e5:
-            return across, down
-    if exif is None:
-        return None
-    with contextlib.suppress(*MALFORMED):
-        per = {INCH: 1.0, CENTIMETRE: 2.54}[exif.get(UNIT, INCH)]
-        across, down = (float(exif[tag]) * per for tag in (ACROSS, DOWN))
-        if 1 < across < 1e5 and 1 < down < 1e5:
-            return across, down
-    return None
 
 
 def with_resolution(exif: bytes | None, dpi: tuple[float, float] | None) -> bytes | None:

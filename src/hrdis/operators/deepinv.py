@@ -71,7 +71,7 @@ def from_deepinv(physics: Any, shape: tuple[int, int, int]) -> "DeepinvOperator"
             if tensor.is_floating_point() or tensor.is_complex():
                 like = tensor.real
                 break
-    mask = getattr(physics, "mask", None)
+    mask: Any = getattr(physics, "mask", None)
     per_image = isinstance(mask, Tensor) and mask.ndim == len(shape) + 1
     size = (len(mask) if per_image else 1, *shape)
     u = torch.from_numpy(stream(0, "deepinv").standard_normal(size)).to(like)

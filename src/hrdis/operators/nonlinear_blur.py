@@ -216,9 +216,32 @@ def _load(weights: str | Path | Mapping[str, Tensor] | BKSE) -> BKSE:
     """
     if isinstance(weights, BKSE):
         return weights
-    where = "The state dict" if isinstance(weights, Mapping) else str(weights)
-    state = dict(weights if isinstance(weights, Mapping) else _read(Path(weights)))
-    state = {k: v for k, v in state.items() if not k.startswith("kernel_extractor.")}
+    if isinstance(weights, Mapping):
+        where, given = "The state dict", weights
+    else:
+        where, path = str(weights), Path(weights)
+        if not path.is_file():
+            raise ValueError(
+                f"There is no file {path}. {ORIGIN}: NonlinearBlur(weights='GOPRO_wVAE.pth')."
+            )
+        try:
+            if path.suffix == ".safetensors":
+                from safetensors.torch import load_file
+
+                given = load_file(path)
+            else:
+                given = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # pickles fail in many ways
+            reason = str(error).split("\n")[0]
+            if isinstance(error, pickle.UnpicklingError):  # its message advises to run the code
+                reason = type(error).__name__
+            raise ValueError(f"{path} cannot be read as weights ({reason}). {ORIGIN}.") from None
+        if not isinstance(given, Mapping):
+            raise ValueError(
+                f"{path} holds a {type(given).__name__}. A state dict of tensors is expected. "
+                f"{ORIGIN}."
+            )
+    state = {k: v for k, v in given.items() if not k.startswith("kernel_extractor.")}
     with torch.device("meta"):
         network = BKSE()
     wanted = network.state_dict()
@@ -239,26 +262,3 @@ def _load(weights: str | Path | Mapping[str, Tensor] | BKSE) -> BKSE:
         )
     network.load_state_dict(state, assign=True)
     return network.requires_grad_(False).eval()
-
-
-def _read(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
-        raise ValueError(
-            f"There is no file {path}. {ORIGIN}: NonlinearBlur(weights='GOPRO_wVAE.pth')."
-        )
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickles fail in many ways
-        reason = str(error).split("\n")[0]
-        if isinstance(error, pickle.UnpicklingError):  # its message advises to run the code
-            reason = type(error).__name__
-        raise ValueError(f"{path} cannot be read as weights ({reason}). {ORIGIN}.") from None
-    if not isinstance(state, Mapping):
-        raise ValueError(
-            f"{path} holds a {type(state).__name__}. A state dict of tensors is expected. {ORIGIN}."
-        )
-    return state
