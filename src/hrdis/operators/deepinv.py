@@ -65,6 +65,7 @@ def from_deepinv(physics: Any, shape: tuple[int, int, int]) -> "DeepinvOperator"
             f"shape is {tuple(shape)}. The shape (c, h, w) of the images is expected: "
             "from_deepinv(physics, (3, 64, 64))."
         )
+    # Noise of the precision and on the device of the physics, with one image per mask.
     like = torch.zeros(())
     if isinstance(physics, nn.Module):
         for tensor in (*physics.parameters(), *physics.buffers()):
