@@ -20,6 +20,7 @@ from .operators import (
     Identity,
     Inpainting,
     LowLight,
+    Mosaic,
     NonlinearBlur,
     Operator,
     PhaseRetrieval,
@@ -296,6 +297,10 @@ TASKS: dict[str, Task] = {
         "give a grey picture its colours", partial(_colorize, weights="mean"), ("colorize",),
         source="DDRM",
         photo=partial(_colorize, weights="bt601"),
+    ),
+    "demosaic": Task(
+        "give all three colours to the pixels of a camera's sensor (RGGB)",
+        partial(_plain, make=Mosaic), ("demosaic", "inpaint-random", "inpaint"),
     ),
     "deblur-gauss": _deblur("a Gaussian blur of 3 pixels", _gauss, "deblur-gauss", "DPS"),
     "deblur-motion": _deblur(

@@ -447,6 +447,8 @@ VARIANTS: dict[str, hrdis.Solver] = {
     "overrelaxed, a mean": hrdis.OverRelaxed(steps=8, alpha=-0.5, result="mean"),
     "fire, plain": hrdis.FIRE(steps=8, aim="plain", start=None),
     "fire, samples": hrdis.FIRE(steps=8, aim="sample"),
+    "repaint, resampling": hrdis.RePaint(steps=8, length=2, repeat=3),
+    "repaint, low start": hrdis.RePaint(steps=8, start=500),
     "cm4ir, grows": hrdis.CM4IR(steps=8, gamma=0.2),
     "cm4ir, keeps its sign": hrdis.CM4IR(steps=8, flip=False, eta=0),
 }

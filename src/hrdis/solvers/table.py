@@ -26,3 +26,4 @@ from .daps import DAPS as DAPS
 from .overrelaxed import OverRelaxed as OverRelaxed
 from .fire import FIRE as FIRE
 from .cm4ir import CM4IR as CM4IR
+from .repaint import RePaint as RePaint
