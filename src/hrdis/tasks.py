@@ -22,6 +22,7 @@ from .operators import (
     Identity,
     Inpainting,
     LowLight,
+    Mosaic,
     NonlinearBlur,
     Operator,
     PhaseRetrieval,
@@ -278,6 +279,10 @@ TASKS: dict[str, Task] = {
     "colorize": Task(
         "give a grey picture its colours", partial(fixed, make=partial(Colorization, "mean")),
         ("colorize",), source="DDRM", photo=partial(fixed, make=partial(Colorization, "bt601")),
+    ),
+    "demosaic": Task(
+        "give all three colours to the pixels of a camera's sensor (RGGB)",
+        partial(fixed, make=Mosaic), ("demosaic", "inpaint-random", "inpaint"),
     ),
     "deblur-gauss": _deblur(
         "a Gaussian blur of 3 pixels",

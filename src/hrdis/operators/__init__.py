@@ -29,6 +29,7 @@ from .inpaint import Inpainting as Inpainting
 from .linear_function import LinearFunction as LinearFunction
 from .lowlight import LowLight as LowLight
 from .matrix import Matrix as Matrix
+from .mosaic import Mosaic as Mosaic
 from .mri import MRI as MRI
 from .mri import MultiCoilMRI as MultiCoilMRI
 from .mri import SingleCoilMRI as SingleCoilMRI

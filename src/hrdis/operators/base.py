@@ -38,6 +38,8 @@ class Operator(nn.Module, ABC):
     #: True if y is an image in [-1, 1]: it can be saved as one, and carry noise that is defined
     #: for images.
     picture: bool = True
+    #: True if y is grey and the image has colours: a picture file of colours is measured first.
+    to_grey: bool = False
     #: Families of presets whose settings suit it, the most specific first; by default those for a
     #: coarser image.
     families: tuple[str, ...] = ("sr4",)

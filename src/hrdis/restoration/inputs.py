@@ -14,7 +14,7 @@ from torch import Tensor
 from .. import images
 from ..messages import level_outside
 from ..noise import Gaussian
-from ..operators import Blur, Colorization, Inpainting, NonlinearBlur, Operator
+from ..operators import Blur, Inpainting, NonlinearBlur, Operator
 from ..operators.base import as_operator
 from ..operators.deepinv import DeepinvOperator
 from ..priors.base import Prior
@@ -316,7 +316,7 @@ def measurement(
     picture: images.Picture, A: Operator, prior: Prior
 ) -> tuple[Tensor, images.Picture]:
     """Return the measurement in a picture, and the picture without what the result cannot keep."""
-    if isinstance(A, Colorization):
+    if A.to_grey:
         if picture.x.shape[1] == 1:  # a profile of grey says nothing of colours
             return picture.x.clone(), replace(picture, icc=None)
         return A(picture.x), picture

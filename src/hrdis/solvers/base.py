@@ -28,6 +28,7 @@ from ..operators.base import BlindOperator, LinearOperator, Operator
 from ..priors.base import Prediction, Prior
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule
+from .papers import Paper
 
 if TYPE_CHECKING:
     from ..presets import Choice
@@ -176,6 +177,8 @@ class Solver(ABC):
     reconstruction: ClassVar[bool] = False
     #: The settings of its paper, by family of measurements and noise; the foot of its file.
     paper: ClassVar[Mapping[str, "Solver"]] = {}
+    #: The paper itself, for ``hrdis cite``; at the foot of its file, too.
+    source: ClassVar[Paper | None] = None
     summary: ClassVar[str] = ""
     cost: ClassVar[str] = ""
     reference: ClassVar[str] = ""

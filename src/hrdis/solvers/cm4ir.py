@@ -13,6 +13,7 @@ from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule
 from .base import Run, Sampler, Solver, Step, settings
+from .papers import Paper
 
 
 @final
@@ -127,3 +128,12 @@ class CM4IR(Sampler):
 
 
 PAPER: dict[str, Solver] = {}
+
+SOURCE = Paper(
+    "garber2025cm4ir",
+    "Zero-Shot Image Restoration Using Few-Step Guidance of Consistency Models (and Beyond)",
+    ("Garber, Tomer", "Tirer, Tom"),
+    "CVPR",
+    2025,
+    "https://arxiv.org/abs/2412.20596",
+)

@@ -13,6 +13,7 @@ from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule, mix
 from .base import Run, Sampler, Solver, Step, settings
+from .papers import Paper
 
 
 @final
@@ -95,3 +96,20 @@ PAPER: dict[str, Solver] = {
     "sr4": DiffPIR(steps=100, lam=1.0, zeta=0.1),
     "sr2": DiffPIR(steps=100, lam=1.0, zeta=0.1),
 }
+
+SOURCE = Paper(
+    "zhu2023diffpir",
+    "Denoising Diffusion Models for Plug-and-Play Image Restoration",
+    (
+        "Zhu, Yuanzhi",
+        "Zhang, Kai",
+        "Liang, Jingyun",
+        "Cao, Jiezhang",
+        "Wen, Bihan",
+        "Timofte, Radu",
+        "Van Gool, Luc",
+    ),
+    "CVPRW",
+    2023,
+    "https://arxiv.org/abs/2305.08995",
+)

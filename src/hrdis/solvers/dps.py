@@ -13,6 +13,7 @@ from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import mix
 from .base import Run, Sampler, Solver, Step, settings, through_network
+from .papers import Paper
 
 
 @final
@@ -124,3 +125,18 @@ PAPER: dict[str, Solver] = {
     "hdr": DPS(zeta=0.3),  # nobody says: our choice
     "cs": DPS(zeta=0.3),  # nobody says: our choice
 }
+
+SOURCE = Paper(
+    "chung2023dps",
+    "Diffusion Posterior Sampling for General Noisy Inverse Problems",
+    (
+        "Chung, Hyungjin",
+        "Kim, Jeongsol",
+        "McCann, Michael Thompson",
+        "Klasky, Marc Louis",
+        "Ye, Jong Chul",
+    ),
+    "ICLR",
+    2023,
+    "https://arxiv.org/abs/2209.14687",
+)

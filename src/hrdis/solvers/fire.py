@@ -15,6 +15,7 @@ from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule
 from .base import Run, Sampler, Solver, Step, settings
+from .papers import Paper
 
 #: Levels of the tables below, sigma, evenly spaced in ln sigma.
 LOWEST, HIGHEST = 0.01, 20.0
@@ -203,3 +204,12 @@ class FIRE(Sampler):
 
 
 PAPER: dict[str, Solver] = {}
+
+SOURCE = Paper(
+    "bendel2025ddfire",
+    "Solving Inverse Problems using Diffusion with Iterative Colored Renoising",
+    ("Bendel, Matthew C.", "Shastri, Saurav K.", "Ahmad, Rizwan", "Schniter, Philip"),
+    "TMLR",
+    2025,
+    "https://arxiv.org/abs/2501.17468",
+)

@@ -13,6 +13,7 @@ from ..priors.base import Prior
 from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from .base import Run, Sampler, Solver, Step, data_gradient, parameter_gradients, settings
+from .papers import Paper
 
 
 @final
@@ -137,3 +138,21 @@ PAPER: dict[str, Solver] = {
     "lowlight": GDP(kappa=80000 / (2 * 3 * 256**2), blind=True),  # its script for low light
     "cs": _official(4000),  # nobody says: our choice
 }
+
+SOURCE = Paper(
+    "fei2023gdp",
+    "Generative Diffusion Prior for Unified Image Restoration and Enhancement",
+    (
+        "Fei, Ben",
+        "Lyu, Zhaoyang",
+        "Pan, Liang",
+        "Zhang, Junzhe",
+        "Yang, Weidong",
+        "Luo, Tianyue",
+        "Zhang, Bo",
+        "Dai, Bo",
+    ),
+    "CVPR",
+    2023,
+    "https://arxiv.org/abs/2304.01247",
+)
