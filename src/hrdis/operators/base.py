@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..linalg import cg
+from ..linalg import cg, reciprocal, tolerance
 from . import hints
 
 Shape = tuple[int, ...]
@@ -121,8 +121,7 @@ class Operator(nn.Module, ABC):
 class ProximalOperator(Operator):
     """An operator that knows, of the images that explain y, the one closest to a given image.
 
-    What solvers such as CM4IR and DiffPIR need: all linear operators are of this kind, and so are
-    rounding and clipping.
+    All linear operators are of this kind, and so are rounding and clipping.
     """
 
     capability: ClassVar[str] = "a projection onto the images that explain y"
@@ -363,7 +362,7 @@ def as_operator(A: Any, shape: tuple[int, int, int] | None = None) -> Operator:
     return Function(A, shape)
 
 
-# ---- constants ----------------------------------------------------------------------------------
+# ---- constants and numbers ----------------------------------------------------------------------
 
 
 class Copies:
@@ -393,23 +392,9 @@ class Copies:
         return Copies, (self.value,)  # another process may not have these devices
 
 
-# ---- numbers ------------------------------------------------------------------------------------
-
-
-def reciprocal(s: Tensor) -> Tensor:
-    """Return 1 / s where s > 0, else 0: the singular values of the pseudo-inverse."""
-    # The inner `where` keeps 1 / 0 out of the graph: its gradient would be NaN.
-    return torch.where(s > 0, 1 / s.where(s > 0, torch.ones_like(s)), torch.zeros_like(s))
-
-
 def at_least_float32(x: Tensor) -> Tensor:
     """Convert half precision to float32; leave other dtypes.
 
     Half precisions have no Fourier transform on most devices, and no room for sums.
     """
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-
-
-def tolerance(x: Tensor) -> float:
-    """Return the relative residual at which conjugate gradient may stop, for the dtype of x."""
-    return 1e-14 if x.dtype == torch.float64 else 1e-6

@@ -25,10 +25,9 @@ from ..problem import Problem
 from ..solvers.base import Solver, Step
 from . import arrays, outputs, plugin
 from . import inputs as given
-from .choosing import check_level
 from .ends import AT_ENDS, keep_ends
 from .inputs import Inputs
-from .options import FileOptions, Options, check_pixels
+from .options import FileOptions, Options, check_level, check_pixels
 from .result import Restoration
 
 

@@ -180,3 +180,12 @@ def check_pixels(options: Options, h: int, w: int) -> None:
             f"{images.MAX_PIXELS // 1_000_000} are expected. Crop it, or use a smaller scale: "
             "--task sr2"
         )
+
+
+def check_level(noise: float) -> None:
+    """Refuse a level of noise that no picture can have."""
+    if not 0 <= noise < 1:
+        raise ValueError(
+            f"--noise is {noise}. A standard deviation from 0 to 1 is expected, or grey levels "
+            "below 255: --noise 0.05"
+        )

@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..linalg import cg, largest_eigenvalue, per_image, rms
-from ..operators.base import LinearOperator, SVDOperator, tolerance
+from ..linalg import cg, largest_eigenvalue, per_image, rms, tolerance
+from ..operators.base import LinearOperator, SVDOperator
 from ..priors.base import Prior
 from ..problem import Problem
 from ..rng import ImageRNG, Replay

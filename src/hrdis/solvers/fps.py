@@ -7,8 +7,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..linalg import rms
-from ..operators.base import SVDOperator, reciprocal
+from ..linalg import reciprocal, rms
+from ..operators.base import SVDOperator
 from ..priors.base import Prior
 from ..problem import Problem
 from ..rng import ImageRNG, Replay

@@ -5,12 +5,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ...presets import Presets, embedded
+from ...presets import Presets, choose, embedded
 from ...schedule import Schedule
 from ...solvers import SOLVERS, Solver
 from ...solvers.base import settings
+from ...tasks import TASKS
 from ..paper import HRDIS_PRESETS, Column, Method
-from .problems import preset_for
+from .noises import KINDS, parse_noise
 
 PresetsOf = Literal["auto", "paper", "default"]
 
@@ -62,6 +63,25 @@ class PriorIdentity:
     presets: Presets | None
     schedule: Schedule
     identity: str = ""
+
+
+def preset_for(
+    solver: str, task: str, noise: str, tuned: Presets | None
+) -> tuple[str | None, Solver]:
+    """Return the preset of a solver for a task and noise: the name of its row, and the settings.
+
+    Args:
+        solver, task, noise: names, as in a run task.
+        tuned: the rows of the prior, which go first; None for the papers' own.
+    """
+    model = parse_noise(noise)
+    sigma = 0.0 if model is None else model.sigma_y / 2  # for images in [0, 1]
+    kind = "gaussian"
+    for known in KINDS:
+        if noise.startswith(known):
+            kind = known
+    choice = choose(SOLVERS[solver][0], TASKS[task].presets, sigma, kind, tuned)
+    return choice.row or None, choice.settings
 
 
 def choose_settings(

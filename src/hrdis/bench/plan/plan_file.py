@@ -33,7 +33,7 @@ from ...solvers import SOLVERS
 from ...tasks import TASKS
 from ..paper import Column, Method, PaperTable
 from .methods import PlanOptions
-from .problems import parse_noise
+from .noises import parse_noise
 
 METRICS = ("PSNR", "SSIM", "LPIPS", "FID", "KID", "CA", "diversity")
 OPTIONS = tuple(option.name for option in fields(PlanOptions))

@@ -7,59 +7,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ... import noise as noises
 from ...operators import BlindOperator, Inpainting, Operator
-from ...presets import Presets, choose
 from ...problem import Problem, measure
-from ...solvers import SOLVERS, Solver
 from ...tasks import TASKS, Task
 from ..records import RunTask
+from .noises import parse_noise
 
 #: Tasks whose operator is another one for each image, and cannot be stacked in a batch.
 UNBATCHED_TASKS = ("deblur-motion", "deblur-nonlinear")
-NOISE_KINDS = {"gaussian": noises.Gaussian, "poisson": noises.Poisson, "speckle": noises.Speckle}
 NONLINEAR_BLUR = "deblur-nonlinear"
-
-
-def parse_noise(name: str) -> noises.Noise | None:
-    """Return the noise of a name: none, gaussian0.05, poisson1.0, speckle0.1.
-
-    Raises:
-        ValueError: for any other, or a level that the noise refuses.
-    """
-    if name == "none":
-        return None
-    for kind, make in NOISE_KINDS.items():
-        if not name.startswith(kind):
-            continue
-        try:
-            level = float(name.removeprefix(kind))
-        except ValueError:
-            break  # no number: the message below names the form that is expected
-        return make(level)
-    raise ValueError(
-        f"Unknown noise {name!r}. none, or a kind and a level, is expected: gaussian0.05, "
-        "poisson1.0."
-    )
-
-
-def preset_for(
-    solver: str, task: str, noise: str, tuned: Presets | None
-) -> tuple[str | None, Solver]:
-    """Return the preset of a solver for a task and noise: the name of its row, and the settings.
-
-    Args:
-        solver, task, noise: names, as in a run task.
-        tuned: the rows of the prior, which go first; None for the papers' own.
-    """
-    model = parse_noise(noise)
-    sigma = 0.0 if model is None else model.sigma_y / 2  # for images in [0, 1]
-    kind = "gaussian"
-    for known in NOISE_KINDS:
-        if noise.startswith(known):
-            kind = known
-    choice = choose(SOLVERS[solver][0], TASKS[task].presets, sigma, kind, tuned)
-    return choice.row or None, choice.settings
 
 
 class ProblemMaker:
