@@ -60,6 +60,7 @@ CONTENTS: dict[str, list[str]] = {
     "Measurements": [
         "measurements/index",
         "measurements/fix",
+        "measurements/repairs",
         "measurements/model",
         "measurements/looks",
         "measurements/tasks",

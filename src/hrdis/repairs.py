@@ -70,7 +70,10 @@ REPAIRS: dict[str, Repair] = {
     ),
     "declip": Repair("Recover clipped highlights and shadows.", "", "hdr"),
     "brighten": Repair("Brighten a picture taken in too little light.", "", "lowlight"),
-    "colorize": Repair("Colour a grey picture.", "", "colorize"),
+    "colorize": Repair(
+        "Colour a grey picture (with a model that knows what is in it; the embedded one does not).",
+        "", "colorize",
+    ),
 }  # fmt: skip
 
 #: Every name that a task may have, the repairs first.

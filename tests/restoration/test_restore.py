@@ -251,6 +251,11 @@ def test_samples_drawn_together_are_those_drawn_alone(prior, same_size, values, 
             assert estimates[k] == pytest.approx(alone.estimated[name][0], abs=1e-5)
 
 
+def test_colours_are_not_promised_by_the_embedded_model(values):
+    with pytest.warns(UserWarning, match="does not know the colours of things"):
+        hrdis.restore(values, "colorize", solver="ddnm")
+
+
 class Greedy(hrdis.priors.Prior):
     """A prior that runs out of memory with more than so many images."""
 

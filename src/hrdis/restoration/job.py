@@ -250,6 +250,12 @@ def prepare(
             y = given.fit_channels(y, prior, is_picture=True)  # its channels are the picture's
         level = Gaussian(options.noise).sigma_y
         problem = Problem(y.to(device), operator.float().to(device), level)
+        if "colorize" in task.presets and prior.name == "default":
+            warnings.warn(
+                "The embedded model does not know the colours of things: the picture stays almost "
+                "grey. A model that has learned what is in pictures is expected.",
+                stacklevel=level_outside(),
+            )
     tiled = Tiled(prior, options.tile, options.overlap, memory=options.tile_memory * 1e9 or "free")
     check(settings, tiled, problem)
     times = settings.times(prior.schedule)
