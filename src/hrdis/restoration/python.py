@@ -1,7 +1,6 @@
 """`restore`: a damaged picture in, a restored one out, in one call."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -101,7 +100,7 @@ def restore(
         >>> restore(small, "upscale", scale=2, solver="ddnm").samples.shape
         torch.Size([1, 3, 24, 24])
     """
-    with _in_python():
+    try:
         if bool(task) == (operator is not None):
             given = "both were" if task else "neither was"
             raise ValueError(
@@ -141,17 +140,11 @@ def restore(
             of_files(options).hashes,
         )
         job = prepare(options, settings, inputs=inputs, choice=choice)
+    except (ValueError, TypeError) as error:
+        # In the words of Python: arguments, not options of the command.
+        raise type(error)(for_python(error)) from error
     return job.run(on_step)
 
 
 def _path(given: Any) -> Path | None:
     return Path(given) if isinstance(given, str | Path) else None
-
-
-@contextmanager
-def _in_python() -> Iterator[None]:
-    """Say what is wrong in the words of Python: arguments, not options of the command."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        raise type(error)(for_python(error)) from error
