@@ -104,7 +104,12 @@ def best_of(
     for run in own:
         result = solve(solver, prior, problem, seeds=run)
         results.append(result)
-        scores.append(_score(result, problem, truth, how, sign))
+        if truth is None:
+            score = residual(result, problem)
+        else:
+            x = truth.to(result.x)
+            score = psnr(align(result.x, x, how, sign), x)
+        scores.append(score.cpu().where(result.finite, torch.nan))
         if on_run is not None:
             on_run(result)
     table = torch.stack(scores)
@@ -130,11 +135,3 @@ def residual(result: Result, problem: Problem) -> Tensor:
             else A(result.x)
         )
     return rms((y - problem.y).abs()).cpu()
-
-
-def _score(result: Result, problem: Problem, truth: Tensor | None, how: str, sign: bool) -> Tensor:
-    if truth is None:
-        score = residual(result, problem)
-    else:
-        score = psnr(align(result.x, truth.to(result.x), how, sign), truth.to(result.x))  # type: ignore[arg-type]
-    return score.cpu().where(result.finite, torch.nan)

@@ -130,10 +130,27 @@ def main(argv: Sequence[str]) -> int:
             )
         continued = args.output is not None and (args.output / CONFIG).is_file()
         previous_config = read_config(args.output) if continued else None
-        request = _request(args)
+        request = RunRequest(
+            numbers=_numbers(args.table, "table", TABLES),
+            figures=_numbers(args.figure, "figure", FIGURES),
+            plan=None if args.plan is None else read_plan(args.plan),
+            prior=args.prior,
+            data=args.data,
+            list=args.list,
+            limit=args.limit,
+            bkse=args.bkse,
+            device=args.device,
+            tasks=args.tasks,
+            solvers=args.solvers,
+            options=given_options(args),
+        ).completed()
         ready = prepare(request, previous_config)
-        for text in _left_out(ready.plan.config["missing"]):
-            say(text)
+        left_out = set()
+        for entry in ready.plan.config["missing"]:
+            text = f"left out: {entry['column']}, {entry['row']}: {entry['reason']}"
+            if text not in left_out:  # several tables may leave out the same
+                left_out.add(text)
+                say(text)
         if args.dry_run:
             show_costs(ready)
             if continued:
@@ -148,32 +165,6 @@ def main(argv: Sequence[str]) -> int:
         config["provenance"] = provenance(request, argv, ready.spec)
         store = Store.create(args.output, config)
     return run(args, ready, store)
-
-
-def _request(args: Any) -> RunRequest:
-    request = RunRequest(
-        numbers=_numbers(args.table, "table", TABLES),
-        figures=_numbers(args.figure, "figure", FIGURES),
-        plan=None if args.plan is None else read_plan(args.plan),
-        prior=args.prior,
-        data=args.data,
-        list=args.list,
-        limit=args.limit,
-        bkse=args.bkse,
-        device=args.device,
-        tasks=args.tasks,
-        solvers=args.solvers,
-        options=given_options(args),
-    )
-    return request.completed()
-
-
-def _left_out(missing: Sequence[dict[str, Any]]) -> list[str]:
-    """Return one line for each method that cannot be run on a task, whatever the tables."""
-    lines = []
-    for entry in missing:
-        lines.append(f"left out: {entry['column']}, {entry['row']}: {entry['reason']}")
-    return list(dict.fromkeys(lines))
 
 
 def run(args: Any, ready: PreparedRun, store: Store) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import tyro
 
 from hrdis.checkpoints import load_prior
-from hrdis.fixing import KINDS, Fixed, fix, many
+from hrdis.fixing import KINDS, fix, many
 
 from .parsing import checking, fail, parse
 from .progress import say, waiting
@@ -124,19 +124,16 @@ def _run(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any) -> in
             there += 1
             say(f"{place}{outcome.errand.source}: finished before, {outcome.errand.output}")
         else:
-            _tell(place, outcome.errand, outcome.fixed, outcome.files)
+            fixed = outcome.fixed
+            if place:
+                say(f"{place}{outcome.errand.source}: {' '.join(fixed.steps)}")
+                continue
+            for sentence in (*fixed.diagnosis.sentences(), *fixed.steps):
+                say(sentence)
+            if fixed.command:
+                say(f"The same: {fixed.command}")
+            say("Wrote " + ", ".join(outcome.files))
     if len(todo) > 1:
         mended = len(todo) - failed - there
         say(f"{mended} done, {there} finished before, {failed} failed.")
     return 1 if failed else 0
-
-
-def _tell(place: str, errand: many.Errand, fixed: Fixed, files: Sequence[str]) -> None:
-    if place:
-        say(f"{place}{errand.source}: {' '.join(fixed.steps)}")
-        return
-    for sentence in (*fixed.diagnosis.sentences(), *fixed.steps):
-        say(sentence)
-    if fixed.command:
-        say(f"The same: {fixed.command}")
-    say("Wrote " + ", ".join(files))

@@ -101,10 +101,12 @@ def parse(cls: type[T], argv: Sequence[str], command: str, description: str, **d
                 f"{word} is a file, but reads as an option. Its name with a folder is expected: "
                 f"./{word}"
             )
-    groups = [
-        (name, Annotated[type(value), tyro.conf.arg(help=_first_line(value))], field(default=value))
-        for name, value in defaults.items()
-    ]
+    groups = []
+    for name, value in defaults.items():
+        about = f"{type(value).__name__}: {(type(value).__doc__ or '').splitlines()[0]}"
+        groups.append(
+            (name, Annotated[type(value), tyro.conf.arg(help=about)], field(default=value))
+        )
     combined = make_dataclass(cls.__name__, groups, bases=(cls,), frozen=True, kw_only=True)
     combined.__doc__ = description
     told = StringIO()
@@ -134,8 +136,3 @@ def _one_line(box: str) -> str:
             parts.append([])
     said = (" ".join(" ".join(part).split()) for part in parts if part)
     return " ".join(text if text.endswith((".", ")", "help")) else f"{text}." for text in said)
-
-
-def _first_line(value: object) -> str:
-    name = type(value).__name__
-    return f"{name}: {(type(value).__doc__ or '').splitlines()[0]}"

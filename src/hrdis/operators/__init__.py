@@ -10,6 +10,7 @@ from .base import BlindOperator as BlindOperator
 from .base import Function as Function
 from .base import LinearOperator as LinearOperator
 from .base import Operator as Operator
+from .base import ProximalOperator as ProximalOperator
 from .base import SVDOperator as SVDOperator
 from .blur import Blur as Blur
 from .blur import CircularBlur as CircularBlur

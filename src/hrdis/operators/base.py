@@ -118,7 +118,25 @@ class Operator(nn.Module, ABC):
             )
 
 
-class LinearOperator(Operator):
+class ProximalOperator(Operator):
+    """An operator that knows, of the images that explain y, the one closest to a given image.
+
+    What solvers such as CM4IR and DiffPIR need: all linear operators are of this kind, and so are
+    rounding and clipping.
+    """
+
+    capability: ClassVar[str] = "a projection onto the images that explain y"
+
+    @abstractmethod
+    def project(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the image closest to x among those that explain y, P(x)."""
+
+    def prox(self, x: Tensor, y: Tensor, rho: float | Tensor) -> Tensor:
+        """Return argmin_v ||v - P(v)||^2 + rho ||v - x||^2 = x + (P(x) - x) / (1 + rho)."""
+        return x + (self.project(x, y) - x) / (1 + rho)
+
+
+class LinearOperator(ProximalOperator):
     """A linear operator: it also has an adjoint, and ``pinv`` is the Moore-Penrose inverse."""
 
     capability: ClassVar[str] = "an adjoint"

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.checkpoint import checkpoint
 
 from .base import Prediction, Prior, WrappedPrior
 
@@ -87,7 +88,13 @@ class Tiled(WrappedPrior):
         for k in range(0, len(places), n):
             group = places[k : k + n]
             tiles = torch.stack([x_t[i, :, rows, columns] for i, rows, columns in group])
-            found = Prediction.of(self._call(tiles, t), self.name)
+            if self.memory is None or not (torch.is_grad_enabled() and tiles.requires_grad):
+                answer = self.prior(tiles, t)
+            else:  # activations are computed again for gradients
+                answer = checkpoint(
+                    self.prior, tiles, t, use_reentrant=False, preserve_rng_state=False
+                )
+            found = Prediction.of(answer, self.name)
             for j, (i, rows, columns) in enumerate(group):
                 eps[i, :, rows, columns] += window * found.eps[j]
                 if found.v is not None:
@@ -95,14 +102,6 @@ class Tiled(WrappedPrior):
                     learned = True
         eps = eps / total
         return Prediction(self.schedule.denoised(x_t, t, eps), eps, v / total if learned else None)
-
-    def _call(self, tiles: Tensor, t: int) -> Prediction:
-        """Call the prior; with bounded memory its activations are computed again for gradients."""
-        if self.memory is None or not (torch.is_grad_enabled() and tiles.requires_grad):
-            return self.prior(tiles, t)
-        from torch.utils.checkpoint import checkpoint
-
-        return checkpoint(self.prior, tiles, t, use_reentrant=False, preserve_rng_state=False)
 
     # ---- how many tiles at once -----------------------------------------------------------------
 

@@ -117,13 +117,17 @@ def restore(
             tuned = prior.presets if isinstance(prior, Prior) else presets_of(str(prior))
             choice = chosen(known, settings, level, effort, samples, tuned)
             settings = choice.settings
+        solver_name = type(settings).__name__  # of a user's own; else its name in the table
+        for name, (cls, _) in SOLVERS.items():
+            if type(settings) is cls:
+                solver_name = name
         kernel_file = None if words else _path(kernel)
         options = Options(
             image=_path(picture) or Path("picture"), task=task, scale=scale, quality=quality,
             bits=bits, kernel=words or (str(kernel_file) if kernel_file else None),
             operator=operator if isinstance(operator, str) else "",
             mask=_path(mask), hole=hole, weights=_path(weights), noise=level,
-            solver=_name_of(settings), effort=effort,
+            solver=solver_name, effort=effort,
             prior=prior.name if isinstance(prior, Prior) else str(prior), label=label,
             samples=samples, seed=seed, redraw=redraw, device=device, precision=precision,
         )  # fmt: skip
@@ -137,14 +141,6 @@ def restore(
         )
         job = prepare(options, settings, inputs=inputs, choice=choice)
     return job.run(on_step)
-
-
-def _name_of(solver: Solver) -> str:
-    """Return the name of a solver in the table, or of its class if it is a user's own."""
-    for name, (cls, _) in SOLVERS.items():
-        if type(solver) is cls:
-            return name
-    return type(solver).__name__
 
 
 def _path(given: Any) -> Path | None:

@@ -103,20 +103,18 @@ class ProblemMaker:
         pictures = tuple((run_task.image_sha256, run_task.index) for run_task in run_tasks)
         name = (first.task, first.noise, blind_operator, where, pictures)
         if self._last is None or self._last[0] != name:
-            problem = self._measured(run_tasks, truth)
+            indices = [run_task.index for run_task in run_tasks]
+            A = self._operator(first.task, truth, indices)
+            seeds = [run_task.draw_seed("measure") for run_task in run_tasks]
+            with warnings.catch_warnings():
+                # `measure` warns of an identity without noise, which a plan asks for on purpose.
+                warnings.simplefilter("ignore", UserWarning)
+                problem = measure(A, truth, parse_noise(first.noise), seeds=seeds)
             if blind_operator is not None:
-                A = blind_operator(truth.shape[-2], truth.shape[-1], 0, 0)
-                problem = Problem(problem.y, A, problem.sigma_y)
+                unknown = blind_operator(truth.shape[-2], truth.shape[-1], 0, 0)
+                problem = Problem(problem.y, unknown, problem.sigma_y)
             self._last = name, problem
         return self._last[1]
-
-    def _measured(self, run_tasks: Sequence[RunTask], truth: Tensor) -> Problem:
-        A = self._operator(run_tasks[0].task, truth, [run_task.index for run_task in run_tasks])
-        seeds = [run_task.draw_seed("measure") for run_task in run_tasks]
-        with warnings.catch_warnings():
-            # `measure` warns of an identity without noise, which a plan asks for on purpose.
-            warnings.simplefilter("ignore", UserWarning)
-            return measure(A, truth, parse_noise(run_tasks[0].noise), seeds=seeds)
 
     def _operator(self, task: str, truth: Tensor, indices: Sequence[int]) -> Operator:
         (h, w), build = truth.shape[-2:], self.tasks[task].build

@@ -111,7 +111,12 @@ class RayWorkers:
                 ready, _ = ray.wait(list(self._calls), num_returns=1, timeout=wait)
                 for call in ready:
                     self._take_answer(ray, call, self._calls.pop(call))
-                self._kill_overdue(ray)
+                for call, worker in list(self._calls.items()):
+                    if worker.deadline <= time.monotonic():
+                        del self._calls[call]
+                        ray.kill(worker.actor)
+                        late = f"no answer within {self._engine.timeout:g} s"
+                        self._replace(worker, "timeout", late)
         return self._replaced
 
     def _gpu_share(self, ray: Any) -> float:
@@ -148,13 +153,6 @@ class RayWorkers:
             deadline = time.monotonic() + (self._engine.timeout or math.inf)
             call = worker.actor.work.remote(pending.unit, pending.missing)
             self._calls[call] = RayWorker(worker.actor, pending, deadline)
-
-    def _kill_overdue(self, ray: Any) -> None:
-        for call, worker in list(self._calls.items()):
-            if worker.deadline <= time.monotonic():
-                del self._calls[call]
-                ray.kill(worker.actor)
-                self._replace(worker, "timeout", f"no answer within {self._engine.timeout:g} s")
 
     def _replace(self, worker: RayWorker, status: str, error: str) -> None:
         """Replace a lost worker; put its unit back, or write down that it cannot be done."""

@@ -1,7 +1,7 @@
 """Computation of all scores of a run, and the files that keep them."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ...files import write_text
@@ -47,7 +47,11 @@ def score(
     for metric, name, records in PER_PICTURE:
         path = folder / f"{name}.jsonl"
         try:
-            _write_lines(path, _reported(records(run, rows, options), metric, len(rows), report))
+            scored = []
+            for record in records(run, rows, options):
+                scored.append(record)
+                report(metric, len(scored), len(rows))
+            _write_lines(path, scored)
         except MetricUnavailable as reason:
             # Scores of an earlier time stay: they were computed with weights not given now.
             if not path.is_file():
@@ -55,7 +59,10 @@ def score(
     methods = group_by_method(rows)
     _write_lines(folder / SEEDS_FILE, sample_records(run, methods))
     found = [*missing, *set_records(run, methods, options, report)]
-    merged = merge_with_older(_read_older(folder / SETS_FILE), found)
+    older: list[Record] = []
+    if (folder / SETS_FILE).is_file():
+        older = json.loads((folder / SETS_FILE).read_text(encoding="utf-8"))
+    merged = merge_with_older(older, found)
     write_text(folder / SETS_FILE, json.dumps(json_safe(merged), indent=1))
     return merged
 
@@ -80,18 +87,6 @@ def merge_with_older(older: Sequence[Record], found: Sequence[Record]) -> list[R
         if record["status"] == "ok" or "variant" in record or record["metric"] not in scored:
             merged.append(record)
     return merged
-
-
-def _read_older(path: Path) -> list[Record]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-
-
-def _reported(
-    records: Iterable[Record], metric: str, total: int, report: Progress
-) -> Iterator[Record]:
-    for done, record in enumerate(records):
-        report(metric, done + 1, total)
-        yield record
 
 
 def _write_lines(path: Path, records: Iterable[Record]) -> None:
