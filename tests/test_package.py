@@ -66,9 +66,9 @@ def test_public_names_are_those_of_the_table_and_the_solvers_but_for_two_modules
 
 
 def test_every_solver_of_the_folder_is_in_the_table():
-    """Its key is the name of its file; base, papers and table hold none."""
+    """Its key is the name of its file; base and papers hold none."""
     files = {path.stem for path in (Path(hrdis.__file__).parent / "solvers").glob("*.py")}
-    assert set(hrdis.SOLVERS) == files - {"__init__", "base", "papers", "table"}
+    assert set(hrdis.SOLVERS) == files - {"__init__", "base", "papers"}
 
 
 def test_star_gives_a_solver():

@@ -44,10 +44,7 @@ if TYPE_CHECKING:
     from .restoration import Restoration as Restoration
     from .restoration import restore as restore
     from .schedule import Schedule as Schedule
-    from .solvers import SOLVERS as SOLVERS
-    from .solvers import Solver as Solver
-    from .solvers import Step as Step
-    from .solvers.table import *  # noqa: F403
+    from .solvers import *  # noqa: F403
     from .tasks import TASKS as TASKS
 
 _HOME = {

@@ -1,6 +1,6 @@
 """Small problems with known answers, and the tables that the common suites run over.
 
-A new solver is tested by its line in ``hrdis.solvers.table``; a new linear operator by its line in
+A new solver is tested by its line in ``hrdis.solvers``; a new linear operator by its line in
 ``hrdis.operators``, if it can be made without arguments, and otherwise by a row of `LINEAR` here.
 """
 

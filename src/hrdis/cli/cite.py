@@ -9,7 +9,8 @@ from typing import Any
 import tyro
 
 import hrdis
-from hrdis.solvers import SOLVERS, Paper, bibtex_entry, find
+from hrdis.solvers import SOLVERS, find
+from hrdis.solvers.base import Paper, bibtex_entry
 
 from .parsing import BadInput, checking, parse
 

@@ -17,8 +17,8 @@ class Mosaic(SVDOperator):
 
     c(i, j) is the colour of the filter before the pixel, which repeats every 2 x 2 pixels. Half of
     them are green, a quarter red and a quarter blue (Bayer). A* y puts y into the colour that was
-    seen and 0 into the others, and is A^+ too; U = V = I, s is 1 for an entry that was seen and 0
-    for the others.
+    seen and 0 into the others, and is A^+ too. With U = V = I, s is 1 for an entry that was seen
+    and 0 for the others.
 
     Args:
         pattern: the filters of the 2 x 2 pixels in the upper left corner, in reading order:

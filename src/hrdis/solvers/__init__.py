@@ -5,23 +5,46 @@ and level of noise (``"sr4"``, ``"inpaint-noise05"``). Settings tuned for a prio
 `hrdis.presets`.
 """
 
-import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 
 from .. import presets
 from ..messages import unknown
-from . import table
 from .base import Solver as Solver
 from .base import Step as Step
-from .papers import Paper as Paper
-from .papers import bibtex_entry as bibtex_entry
-from .table import *  # noqa: F403
+
+# The table of solvers, in the order in which lists show them. A line is all that a new one needs
+# beside its file: its name, its paper's settings and its paper follow from that. The lines are
+# imports, so that type checkers see the classes.
+# ruff: isort: off
+from .hrdis import HRDIS as HRDIS
+from .reddiff import REDDiff as REDDiff
+from .cr import CR as CR
+from .drddim import DRDDIM as DRDDIM
+from .cmhrdis import CMHRDIS as CMHRDIS
+from .blindhrdis import BlindHRDIS as BlindHRDIS
+from .ddrm import DDRM as DDRM
+from .dps import DPS as DPS
+from .pigdm import PiGDM as PiGDM
+from .ddnm import DDNM as DDNM
+from .ddnmplus import DDNMPlus as DDNMPlus
+from .dds import DDS as DDS
+from .gdp import GDP as GDP
+from .fps import FPS as FPS
+from .diffpir import DiffPIR as DiffPIR
+from .mmps import MMPS as MMPS
+from .daps import DAPS as DAPS
+from .overrelaxed import OverRelaxed as OverRelaxed
+from .fire import FIRE as FIRE
+from .cm4ir import CM4IR as CM4IR
+from .repaint import RePaint as RePaint
+# ruff: isort: on
 
 SOLVERS: dict[str, tuple[type[Solver], dict[str, Solver]]] = {}
-for _cls in vars(table).values():
-    if isinstance(_cls, type) and issubclass(_cls, Solver):
-        _file = sys.modules[_cls.__module__]
+for _cls in [*vars().values()]:
+    if isinstance(_cls, type) and issubclass(_cls, Solver) and _cls is not Solver:
+        _file = import_module(_cls.__module__)
         _cls.name = _cls.__module__.rpartition(".")[2]
         _cls.paper, _cls.source = _file.PAPER, _file.SOURCE
         SOLVERS[_cls.name] = (_cls, _file.PAPER)

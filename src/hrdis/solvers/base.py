@@ -28,7 +28,8 @@ from ..operators.base import BlindOperator, LinearOperator, Operator
 from ..priors.base import Prediction, Prior
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule
-from .papers import Paper
+from .papers import Paper as Paper
+from .papers import bibtex_entry as bibtex_entry
 
 if TYPE_CHECKING:
     from ..presets import Choice

@@ -23,7 +23,7 @@ class Paper:
         key: of its BibTeX entry: the first author, the year and a word.
         title: as printed.
         authors: ``"Family, Given"`` each.
-        venue: a short form of `VENUES`, or the whole name of a conference that is not there.
+        venue: a short form, as in ``VENUES``, or the whole name of a conference that is not there.
         year: of publication.
         url: an address that stays.
     """
