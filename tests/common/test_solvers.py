@@ -488,6 +488,15 @@ def test_every_bounded_setting_is_tried_out_of_bounds(cls):
 
 
 @pytest.mark.parametrize("cls", [cls for cls, _ in hrdis.SOLVERS.values()])
+def test_no_setting_is_infinite(cls):
+    """The record of such a run could not be written, as JSON has no infinity."""
+    for field in fields(cls):
+        for value in (math.inf, -math.inf, math.nan):
+            with pytest.raises(ValueError, match=f"{field.name} is "):
+                cls(**{field.name: value})
+
+
+@pytest.mark.parametrize("cls", [cls for cls, _ in hrdis.SOLVERS.values()])
 def test_every_solver_says_what_it_is(cls):
     assert cls.summary and cls.cost and cls.reference
 

@@ -2,13 +2,12 @@
 bit for bit.
 """
 
-import errno
 import hashlib
 import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints import differences
-from ..files import write_atomically, write_text
+from ..files import try_lock, write_atomically, write_text
 from .batches import CACHE
 from .muon import MuonAdamW
 from .photographs import Photographs
@@ -70,10 +69,6 @@ def _tensors_of(net: nn.Module, ema: nn.Module, optimizer: MuonAdamW) -> dict[st
     return tensors | optimizer.tensors()
 
 
-def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-
-
 @torch.no_grad()
 def restore(state: State, net: nn.Module, ema: nn.Module, optimizer: MuonAdamW) -> None:
     """Copy a state into network, average and optimiser, keeping their memory formats.
@@ -82,7 +77,10 @@ def restore(state: State, net: nn.Module, ema: nn.Module, optimizer: MuonAdamW) 
         ValueError: if it is the state of another network.
     """
     into = _tensors_of(net, ema, optimizer)
-    if wrong := differences(_shapes(state.tensors), _shapes(into)):
+    shapes: list[dict[str, tuple[int, ...]]] = []
+    for tensors in (state.tensors, into):
+        shapes.append({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    if wrong := differences(*shapes):
         raise ValueError(
             f"The state is one of another network than the settings': {wrong}. Use the settings "
             "that the run was made with: network, channels, blocks, middle."
@@ -228,24 +226,17 @@ def remove_leftovers(out: Path) -> None:
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
     """Keep a second process from training into the same folder; the lock ends with the process."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: no lock
-        yield
-        return
-    with (out / ".lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise ValueError(
-                    f"Another process is training into out = {out}. Wait for it, or give another "
-                    "folder."
-                ) from None
-            # Some network file systems have no locks; a run alone in its folder needs none.
+    with (out / ".lock").open("a") as handle:
+        got = try_lock(handle.fileno())
+        if got is False:
+            raise ValueError(
+                f"Another process is training into out = {out}. Wait for it, or give another "
+                "folder."
+            )
+        if got is None:  # some network file systems; a run alone in its folder needs none
             warnings.warn(
-                f"out = {out} lies on a file system without locks ({error.strerror}): see to it "
-                "that no second process trains into it.",
+                f"out = {out} lies on a file system without locks: see to it that no second "
+                "process trains into it.",
                 stacklevel=4,
             )
         yield

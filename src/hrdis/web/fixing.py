@@ -76,7 +76,7 @@ def _repaired(picture: Path, fill: bool, look: bool, prior: Prior, limits: Limit
     given = images.read(picture)
     limits.check_picture(*given.size, CALLS)
     errand = many.errands([picture], None)[0]
-    many.check_transparency(errand, given)
+    many.check_picture(errand, given)
     fixed = fix(picture, only=KINDS if fill else (), dry_run=look, prior=prior)
     if look:
         return FixedJob(fixed.diagnosis)

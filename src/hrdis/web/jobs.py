@@ -185,15 +185,18 @@ class JobRunner:
             if warning.category is UserWarning:
                 notes.append(for_page(warning.message, [run.folder]))
         found = self._watched(run, job)
-        if not found.finite:
+        if not found.kept:
             raise ArithmeticError(
                 "The restoration became NaN or infinite. Lower the step size (lr, zeta, scale)."
             )
+        if not found.finite:
+            lost = len(found.samples) - len(found.kept)
+            notes.append(f"{lost} of {len(found.samples)} became invalid and were left out.")
         *pictures, record = found.save(given.output)
         leave_out(run.folder, record)
         return FinishedJob(
             given=shown(job, job.given(), SIDE_DONE),
-            first=shown(job, found.samples[:1], SIDE_DONE),
+            first=shown(job, found.samples[found.kept[:1]], SIDE_DONE),
             gallery=_gallery(pictures),
             files=_to_download(given),
             command=command(form, given),
