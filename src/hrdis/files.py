@@ -74,8 +74,13 @@ def shortened(name: str, most: int) -> str:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Replace a text file in UTF-8, as `write_atomically` does."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+    """Replace a text file in UTF-8, as `write_atomically` does.
+
+    The bytes of a file's name that are no UTF-8, which Python keeps as lone surrogates, are written
+    as ``\\udcff``.
+    """
+    content = text.encode(errors="backslashreplace")
+    write_atomically(path, lambda file: file.write(content))
 
 
 def write_json(path: str | Path, value: object) -> None:

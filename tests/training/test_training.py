@@ -631,3 +631,25 @@ def test_v_gives_back_the_clean_image_and_the_noise():
     torch.testing.assert_close(x_t, alpha * x0 + sigma * eps)
     torch.testing.assert_close(clean(schedule, x_t, t, v), x0)
     torch.testing.assert_close(alpha * v + sigma * x_t, eps)
+
+
+@pytest.mark.parametrize("name", ["sheet", "curves"])
+def test_kill_while_a_picture_is_drawn_leaves_the_one_before(tmp_path, monkeypatch, name):
+    from hrdis.training import evaluate
+
+    path = tmp_path / f"{name}.png"
+    path.write_bytes(b"the one before")
+
+    def killed(self, file, *_, **__):
+        file.write(b"half")
+        raise Killed
+
+    monkeypatch.setattr(Image.Image, "save", killed)
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", killed)
+    with pytest.raises(Killed):
+        if name == "sheet":
+            crop = np.zeros((4, 4, 3), np.uint8)
+            evaluate.save_sheet(path, [crop], [[np.zeros((4, 4, 3), np.float32)]])
+        else:
+            evaluate.save_curves(path, [])
+    assert path.read_bytes() == b"the one before" and len(list(tmp_path.iterdir())) == 1

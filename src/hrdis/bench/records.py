@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -111,6 +112,20 @@ class RunTask:
 
 FIELDS = tuple(RunTask.__dataclass_fields__)
 
+#: Types of what scores and reports read of a cell, and of the rest of a row, which may be null.
+KINDS_OF_CELL: dict[str, tuple[type, ...]] = {
+    "image": (str,), "image_sha256": (str,), "task": (str,), "noise": (str,), "solver": (str,),
+    "seed": (int,), "settings": (dict,), "group": (str,), "index": (int,),
+    "preset": (str, NoneType),
+}  # fmt: skip
+KINDS_OF_ROW: dict[str, tuple[type, ...]] = {
+    "variant": (str,), "picture": (str,), "truth": (str,), "measurement": (str,), "error": (str,),
+    "psnr": (int, float), "ssim": (int, float), "residual": (int, float),
+    "psnr_aligned": (int, float), "ssim_aligned": (int, float), "seconds": (int, float),
+    "call_seconds": (int, float), "peak_memory": (int, float), "nfe": (int,), "frames": (list,),
+    "frame_times": (list,), "estimated": (dict,),
+}  # fmt: skip
+
 
 @settings
 class Unit:
@@ -196,7 +211,14 @@ def picture_path(folder: Path, relative: str) -> Path:
             f"{relative!r} is not a picture of a run. images/NAME.png, truth/... or given/... is "
             "expected."
         )
-    return folder / relative
+    path = folder / relative
+    # A link in a stranger's folder would put a file of this machine into a report or a copy.
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(
+            f"{path} is a link out of the run folder. A picture in the folder is expected: put a "
+            "copy there."
+        )
+    return path
 
 
 def parse_row(line: bytes) -> Row | None:
@@ -211,6 +233,34 @@ def parse_row(line: bytes) -> Row | None:
     if row.get("status") not in tuple(STATUS_RANK):
         return None
     return row
+
+
+def check_row(row: Mapping[str, Any], folder: Path) -> None:
+    """Raise unless a row holds what scores and reports read, of the right kinds.
+
+    Args:
+        row: from a results file, which may be damaged or a stranger's.
+        folder: the run folder, for the message.
+
+    Raises:
+        ValueError: naming the row and the field.
+    """
+    cell = row.get("cell")
+    wrong = ""
+    if isinstance(cell, Mapping):
+        for name, kinds in KINDS_OF_CELL.items():
+            if not isinstance(cell.get(name), kinds):
+                wrong = f"cell.{name}"
+    else:
+        wrong = "cell"
+    for name, kinds in KINDS_OF_ROW.items():
+        if not wrong and not isinstance(row.get(name), (*kinds, NoneType)):
+            wrong = name
+    if wrong:
+        raise ValueError(
+            f"The row {row.get('key')} in {folder / 'results'} is damaged: {wrong} is missing or "
+            "of another kind. Delete that line, and run the same command of the benchmark again."
+        )
 
 
 def row_rank(row: Row | None) -> int:

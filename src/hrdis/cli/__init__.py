@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 #: The commands in groups, what people do first at the top.
 GROUPS: dict[str, dict[str, str]] = {
@@ -81,6 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .renamed import command_today, options_today
 
     args = command_today(args)
+    # The name of a file may be no text of this system; a result is printed all the same.
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         for kind in (
             UserWarning,

@@ -31,6 +31,9 @@ from .inputs import Inputs
 from .options import FileOptions, Options, check_pixels
 from .result import Restoration
 
+#: Samples of one run; each takes a file, and all of them memory.
+MOST_SAMPLES = 10_000
+
 
 @dataclass(frozen=True)
 class Job:
@@ -207,6 +210,11 @@ def prepare(
         plugin.task_or_operator(options)
     if options.samples < 1:
         raise ValueError(f"--samples is {options.samples}. At least 1 is expected.")
+    if options.samples > MOST_SAMPLES:
+        raise ValueError(
+            f"--samples is {options.samples}. At most {MOST_SAMPLES} are expected; further ones "
+            f"come from another run: --seed {options.seed + MOST_SAMPLES}"
+        )
     check_level(options.noise)
     if options.task == "denoise" and options.noise == 0:
         raise ValueError(
