@@ -119,12 +119,18 @@ KINDS_OF_CELL: dict[str, tuple[type, ...]] = {
     "preset": (str, NoneType),
 }  # fmt: skip
 KINDS_OF_ROW: dict[str, tuple[type, ...]] = {
-    "variant": (str,), "picture": (str,), "truth": (str,), "measurement": (str,), "error": (str,),
-    "psnr": (int, float), "ssim": (int, float), "residual": (int, float),
-    "psnr_aligned": (int, float), "ssim_aligned": (int, float), "seconds": (int, float),
-    "call_seconds": (int, float), "peak_memory": (int, float), "nfe": (int,), "frames": (list,),
-    "frame_times": (list,), "estimated": (dict,),
+    **dict.fromkeys(
+        ("key", "variant", "picture", "truth", "measurement", "error", "worker", "device", "hrdis",
+         "torch"), (str,),
+    ),
+    **dict.fromkeys(
+        ("psnr", "ssim", "psnr_aligned", "ssim_aligned", "lpips", "ca", "ca_clean", "residual",
+         "seconds", "call_seconds", "overhead", "peak_memory", "nfe"), (int, float),
+    ),
+    "frames": (list,), "frame_times": (list,),
 }  # fmt: skip
+#: No number of a row is larger: the age of the world is 4e17 s.
+LARGEST = 1e18
 
 
 @settings
@@ -235,6 +241,19 @@ def parse_row(line: bytes) -> Row | None:
     return row
 
 
+def wrong_field(record: Mapping[str, Any]) -> str:
+    """Return the first field of a row, or of its scores, that holds something else than it must;
+    "" if none does.
+    """
+    for name, kinds in KINDS_OF_ROW.items():
+        value = record.get(name)
+        if value is not None and not isinstance(value, kinds):
+            return name
+        if isinstance(value, int | float) and not abs(value) <= LARGEST:
+            return name
+    return ""
+
+
 def check_row(row: Mapping[str, Any], folder: Path) -> None:
     """Raise unless a row holds what scores and reports read, of the right kinds.
 
@@ -246,16 +265,13 @@ def check_row(row: Mapping[str, Any], folder: Path) -> None:
         ValueError: naming the row and the field.
     """
     cell = row.get("cell")
-    wrong = ""
+    wrong = wrong_field(row)
     if isinstance(cell, Mapping):
         for name, kinds in KINDS_OF_CELL.items():
-            if not isinstance(cell.get(name), kinds):
+            if name not in cell or not isinstance(cell[name], kinds):
                 wrong = f"cell.{name}"
     else:
         wrong = "cell"
-    for name, kinds in KINDS_OF_ROW.items():
-        if not wrong and not isinstance(row.get(name), (*kinds, NoneType)):
-            wrong = name
     if wrong:
         raise ValueError(
             f"The row {row.get('key')} in {folder / 'results'} is damaged: {wrong} is missing or "

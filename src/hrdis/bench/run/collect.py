@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..records import Row, check_row, comparable
+from ..records import Row, check_row, comparable, wrong_field
 from ..results import (
     KINDS_OF_SAMPLES,
     PER_PICTURE_FILES,
@@ -75,7 +75,11 @@ def _add_scores(
     seeds: dict[str, dict[str, Any]] = {}
     for folder in folders:
         for name in PER_PICTURE_FILES:
-            for record in read_lines(folder / "scores" / f"{name}.jsonl"):
+            path = folder / "scores" / f"{name}.jsonl"
+            for record in read_lines(path):
+                wrong = wrong_field(record)
+                if wrong:
+                    raise damaged(path, f"a score whose {wrong} is something else")
                 # Scores of a report on several runs lie beside rows that are not read now.
                 if record.get("key") in rows:
                     rows[record["key"]] = rows[record["key"]] | record
