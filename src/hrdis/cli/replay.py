@@ -99,7 +99,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(
             f"{path} cannot be read as JSON. The record beside a restored picture is expected."
         ) from error
