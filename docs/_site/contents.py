@@ -40,6 +40,7 @@ CONTENTS: dict[str, list[str]] = {
         "reference/models",
         "reference/glossary",
         "reference/letters",
+        "reference/reliability",
         "solvers/index",
         "api/index",
         "about/changelog",

@@ -99,9 +99,16 @@ def best_of(
             f"truth has shape {tuple(truth.shape)}, images {tuple(problem.image_shape)}. Both must "
             "agree."
         )
-    own = [tuple(seed + j for seed in seeds) for j in range(k)]
+    if len(seeds) != len(problem.y):  # before they are walked through
+        raise ValueError(
+            f"seeds has {len(seeds)} entries for a batch of {len(problem.y)}. Give one seed per "
+            f"image: seeds=range(0, {k * len(problem.y)}, {k})."
+        )
+    own: list[tuple[int, ...]] = []
     results, scores = [], []
-    for run in own:
+    for j in range(k):
+        run = tuple(seed + j for seed in seeds)
+        own.append(run)
         result = solve(solver, prior, problem, seeds=run)
         results.append(result)
         if truth is None:

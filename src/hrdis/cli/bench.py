@@ -169,10 +169,16 @@ def main(argv: Sequence[str]) -> int:
 
 def run(args: Any, ready: PreparedRun, store: Store) -> int:
     """Do what is left to do, on the engine that is asked for; return the exit status."""
-    units = units_of_shard(ready.plan.units, read_shard(args.where.shard))
+    shard = read_shard(args.where.shard)
+    units = units_of_shard(ready.plan.units, shard)
     keys = {task.key for unit in units for task in unit.tasks}
     left = keys - store.finished(args.retry_failed)
-    say(f"{len(keys)} restorations, {len(left)} to do, in {args.output}")
+    part = ""
+    if shard is not None:
+        part = f"part {shard[0]}/{shard[1]} of the plan, "
+        if args.where.shard is None:  # a launcher may have left them there
+            part = f"{part[:-2]} by RANK and WORLD_SIZE of the environment, "
+    say(f"{part}{len(keys)} restorations, {len(left)} to do, in {args.output}")
     with bar(len(keys), "restorations") as advance:
         shown = 0
 
@@ -202,7 +208,7 @@ def run(args: Any, ready: PreparedRun, store: Store) -> int:
     for row in store.rows():
         if row["key"] in keys and row["status"] != "ok":
             failed += 1
-    text = f"Done: {summary.tasks} restorations"
+    text = f"Done: {part}{summary.tasks} restorations"
     if failed:
         text += f", {failed} of them failed: see the report, or do them again: --retry-failed"
     if summary.replaced:

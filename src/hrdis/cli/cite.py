@@ -80,7 +80,7 @@ def solver_of(record: Path) -> str:
     """
     try:
         found = json.loads(record.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or "hrdis" not in found or "solver" not in found:
         raise BadInput(

@@ -51,6 +51,8 @@ class Fix:
     """Say what is found, and write nothing."""
     upscale: int = 1
     """Enlarge the result 2 or 4 times."""
+    overwrite: bool = False
+    """Replace files that are in the way, also those that hrdis did not write."""
     prior: Annotated[str, tyro.conf.arg(name="model")] = "default"
     """The diffusion model, as for `hrdis restore`."""
     seed: int = 0
@@ -77,13 +79,13 @@ def main(argv: Sequence[str]) -> int:
             )
         if args.upscale not in (1, 2, 4):
             raise ValueError(f"--upscale is {args.upscale}. 2 or 4 is expected.")
-        todo = many.errands(args.images, args.output)
+        todo = many.errands(args.images, args.output, overwrite=args.overwrite or args.dry_run)
         if len(todo) == 1 and not args.images[0].is_dir():
             # one picture is bad input; one of many is a line at the end
             from hrdis.images import read
 
             given = read(todo[0].source)
-            many.check_transparency(todo[0], given)
+            many.check_picture(todo[0], given, args.upscale)
         with waiting("loading the model"):
             prior = load_prior(args.prior)
     options: dict[str, Any] = {
@@ -92,7 +94,7 @@ def main(argv: Sequence[str]) -> int:
     }  # fmt: skip
     if args.dry_run:
         return _dry(todo, options, prior)
-    return _run(todo, options, prior)
+    return _run(todo, options, prior, args.overwrite)
 
 
 def _dry(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any) -> int:
@@ -111,10 +113,10 @@ def _dry(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any) -> in
     return 1 if failed else 0
 
 
-def _run(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any) -> int:
+def _run(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any, overwrite: bool) -> int:
     """Mend the files, and say one thing of each."""
     failed = there = 0
-    run = many.run(todo, options, prior=prior)
+    run = many.run(todo, options, prior=prior, overwrite=overwrite)
     for number, outcome in enumerate(run, 1):
         place = f"[{number}/{len(todo)}] " if len(todo) > 1 else ""
         if outcome.error:

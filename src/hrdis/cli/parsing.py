@@ -2,6 +2,7 @@
 per error.
 """
 
+import errno
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
@@ -25,14 +26,27 @@ def fail(command: str, message: object, status: int) -> int:
     return status
 
 
+#: Errors of what was given to a command, before its work has begun.
+REFUSALS = (ValueError, TypeError, OSError, RuntimeError, EOFError)
+#: Errors of the system that say nothing of what was given: a disk that is full or broken.
+TROUBLES = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
+
 @contextmanager
-def checking() -> Iterator[None]:
+def checking(*, work: bool = False) -> Iterator[None]:
     """Around the checks of a command, before any work: what the library refuses becomes
     `BadInput`.
+
+    Args:
+        work: the library does its work in here, too. Then a full disk or lack of memory is no bad
+            input, and comes out as it is.
     """
+    refusals = (ValueError, TypeError) if work else REFUSALS
     try:
         yield
-    except (ValueError, TypeError, OSError, RuntimeError, EOFError) as error:
+    except refusals as error:
+        if getattr(error, "errno", None) in TROUBLES:
+            raise
         raise BadInput(for_command(str(error).split("\n")[0])) from error
 
 

@@ -89,7 +89,7 @@ def _replay(args: ReplayOptions, folder: Path) -> int:
     with checking(), waiting("reading the picture and loading the model"):
         job = prepare(options, settings)
         # What decides the pixels has to be as it was: model, settings, times, noise level.
-        now = Restoration(torch.empty(0), 0, 0.0, {}, job).record
+        now = Restoration(torch.empty(0, 1, 1, 1), 0, 0.0, {}, job).record
         for name in DECIDED:
             # JSON has no tuples, so both sides go through it.
             if json.loads(json.dumps(now[name])) != record[name]:
@@ -104,8 +104,8 @@ def _replay(args: ReplayOptions, folder: Path) -> int:
         if not options.operator:
             raise
         return fail("replay", plugin.explain(options.operator, error), 1)
-    if not found.finite:
-        return fail("replay", "the restoration became NaN or infinite this time; it differs.", 1)
+    if [options.seed + k for k in found.kept] != record["seeds"]:
+        return fail("replay", "other samples became NaN or infinite this time; it differs.", 1)
     *made, _ = found.save(options.output)
     return _report(record, args.record.parent, made, job)
 
@@ -118,7 +118,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(
             f"{path} cannot be read as JSON. The record beside a restored picture is expected."
         ) from error
@@ -127,6 +127,11 @@ def read(path: Path) -> dict[str, Any]:
         raise BadInput(
             f"{path} is no record of `hrdis restore`. The .json beside a restored picture is "
             "expected."
+        )
+    if record.get("unfinished"):
+        raise BadInput(
+            f"{path} is the record of a restoration that ended while its pictures were written. "
+            "Run `hrdis restore` again."
         )
     return record
 
@@ -175,6 +180,8 @@ def _options(
         h, w = images.read(there).x.shape[-2:]
         size = (h, w)
     assert inputs["image"] is not None
+    # Samples that became NaN were drawn beside the others, so they are drawn again.
+    seeds = [*record["seeds"], *record.get("lost_seeds", [])]
     return FileOptions(
         image=inputs["image"],
         output=folder / first.name,
@@ -192,8 +199,8 @@ def _options(
         solver=record["solver"],
         prior=record["prior"],
         label=record["label"],
-        samples=len(record["seeds"]),
-        seed=record["seeds"][0],
+        samples=len(seeds),
+        seed=min(seeds),
         redraw=record["redraw"],
         device=args.device or record["device"],
         precision=record["precision"],

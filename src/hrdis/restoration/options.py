@@ -170,6 +170,8 @@ class FileOptions(Options):
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Where the restored picture goes; the suffix chooses the format."""
+    overwrite: bool = False
+    """Replace files that are in the way, also those that hrdis did not write."""
 
 
 def check_pixels(options: Options, h: int, w: int) -> None:

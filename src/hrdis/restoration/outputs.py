@@ -1,8 +1,12 @@
 """Files that a restoration leaves on disk: pictures, charts, and a record."""
 
 import json
+import math
+import os
 import platform
-from collections.abc import Sequence
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +16,15 @@ from pydantic import TypeAdapter
 import hrdis
 
 from .. import images, uncertainty
+from ..files import LONGEST_NAME, read_json, shortened
+from ..messages import level_outside
 
 if TYPE_CHECKING:
     from .result import Restoration
+
+
+#: Field of a record whose pictures are not all written yet.
+UNFINISHED = "unfinished"
 
 
 def names(output: Path, samples: int) -> list[Path]:
@@ -27,59 +37,166 @@ def names(output: Path, samples: int) -> list[Path]:
     return [*found, output.with_suffix(".json")]
 
 
-def check(outputs: Sequence[Path], inputs: Sequence[Path | None]) -> None:
-    """Raise unless no output would overwrite an input, and a record in the way is one of ours.
+def check(
+    outputs: Sequence[Path],
+    inputs: Sequence[Path | None],
+    *,
+    record: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Raise if an output has a name that is too long, or would take the place of a file that is
+    not to be lost: an input, or one that no record of this program beside it names.
+
+    Args:
+        outputs: files that will be written.
+        inputs: the files that are read; they are never written over.
+        record: the record beside them, by default the last of the outputs.
+        overwrite: let other files be replaced.
 
     Raises:
         ValueError: naming the file in the way; nothing has been written.
     """
     taken = [path for path in inputs if path is not None]
+    record = record or outputs[-1]
+    ours = files_of_record(record)
     for path in outputs:
+        if len(os.fsencode(path.name)) > LONGEST_NAME:
+            raise ValueError(
+                f"The name {path.name[:20]}...{path.suffix} has {len(os.fsencode(path.name))} "
+                f"bytes. At most {LONGEST_NAME} are expected: -o new.png"
+            )
         if any(_is_same_file(path, given) for given in taken):
             raise ValueError(
                 f"{path} is an input and would be written over. Another name is expected: "
                 "-o new.png"
             )
-        if path.suffix == ".json" and path.exists() and not _is_record(path):
+        if overwrite or not path.exists():
+            continue
+        if path == record:
+            if ours is None:
+                raise ValueError(
+                    f"{path} exists and is no record of this program. Another name is expected: "
+                    "-o new.png"
+                )
+        elif path.name not in (ours or []):
             raise ValueError(
-                f"{path} exists and is no record of this program. Another name is expected: "
-                "-o new.png"
+                f"{path} exists, and no record beside it says that this program wrote it. Another "
+                "name is expected, -o new.png, or --overwrite to replace it."
             )
 
 
-def write(found: "Restoration", output: Path) -> list[Path]:
+def files_of_record(path: Path) -> list[str] | None:
+    """Return the names of the files that a record of this program lists; None if it is none."""
+    try:
+        said = read_json(path)
+    except ValueError:
+        return None
+    files = said.get("files", [])
+    if "hrdis" not in said or not isinstance(files, list):
+        return None
+    return [Path(str(name)).name for name in files]
+
+
+def write_record(path: Path, said: Mapping[str, Any], *, unfinished: bool = False) -> None:
+    """Write a record, whole or not at all.
+
+    Args:
+        path: the record.
+        said: values of JSON.
+        unfinished: say that the files it names are not all written yet. After a kill no new
+            picture must stand beside the record of an old one, nor without any.
+
+    Raises:
+        ValueError: for NaN or infinity, which JSON has not.
+    """
+    mark = {UNFINISHED: True} if unfinished else {}
+    content = json.dumps({**said, **mark}, indent=2, allow_nan=False).encode() + b"\n"
+    images.write_atomically(path, lambda file: file.write(content))
+
+
+def write(found: "Restoration", output: Path, *, overwrite: bool = False) -> list[Path]:
     """Write the pictures and the record of a restoration: see `Restoration.save`."""
-    if not found.finite:
+    kept = found.kept
+    if not kept:
         raise ArithmeticError(
             "The result became invalid (NaN or infinite) and was not saved. Run without changed "
             "settings."
         )
-    job, samples = found.job, found.samples.split(1)
+    job, samples = found.job, found.samples[kept].split(1)
     files = names(output, len(samples))
     images.check_output(
         output, transparent=job.stored.alpha is not None, size=tuple(samples[0].shape[-2:])
     )
-    check(files, job.inputs.files)
-    pictures = dict(zip(files, samples, strict=False))
+    check(files, job.inputs.files, overwrite=overwrite)
+    if len(kept) < len(found.samples):
+        lost = ", ".join(str(seed) for seed in found.lost_seeds)
+        warnings.warn(
+            f"The samples of seed {lost} became invalid (NaN or infinite) and were left out.",
+            stacklevel=level_outside(),
+        )
+    said = record(found) | {"files": [str(path) for path in files[:-1]]}
+    pictures = {}
+    for path, x in zip(files, samples, strict=False):
+        pictures[path] = job.stored.with_image(x)
     if len(samples) > 1:
-        pictures[_beside(output, "mean")] = found.mean
-    for path, x in pictures.items():
-        images.write(path, job.stored.with_image(x))
+        pictures[_beside(output, "mean")] = job.stored.with_image(found.mean)
+    before = files[-1].read_bytes() if files[-1].exists() else None
+    write_record(files[-1], said, unfinished=True)
+    rescued = {}
+    for path, picture in pictures.items():
+        try:
+            images.write(path, picture)
+        except Exception as error:
+            rescued[path] = rescue(path, picture, error)
+    if rescued:
+        if len(rescued) == len(pictures):  # then the record that was there is still true
+            if before is None:
+                files[-1].unlink(missing_ok=True)
+            else:
+                images.write_atomically(files[-1], lambda file: file.write(before))
+        raise OSError("; ".join(rescued.values()))
     if found.deviation is not None:
         titles = ["given", *(f"sample {k + 1}" for k in range(len(samples))), "mean"]
         shown = [job.given(), *samples, found.mean]
         sheet = uncertainty.sheet(shown, titles, columns=min(len(samples) + 2, 4))
         images.write_pil(_chart(output, "uncertainty"), uncertainty.deviation_map(found.deviation))
         images.write_pil(_chart(output, "overview"), sheet)
-    said = record(found) | {"files": [str(path) for path in files[:-1]]}
-    content = json.dumps(said, indent=2, allow_nan=False).encode() + b"\n"
-    images.write_atomically(files[-1], lambda file: file.write(content))
+    write_record(files[-1], said)
     return files
+
+
+def rescue(path: Path, picture: images.Picture, error: Exception) -> str:
+    """Keep a picture that could not be written where it should be; return one line about it.
+
+    Hours of work may be in it, and the trouble may be that of a format (an encoder that fails), of
+    a file (open in another program) or of a disk (full).
+    """
+    reason = str(getattr(error, "strerror", None) or error or type(error).__name__).splitlines()[0]
+    said = f"{path} could not be written ({reason})"
+    for folder in (path.parent, Path(tempfile.gettempdir())):
+        for number in range(1, 100):
+            place = folder / f"{shortened(path.stem, 200)}-rescued-{number}.png"
+            if place.exists():
+                continue
+            try:
+                images.write(place, picture)
+            except Exception:
+                break
+            return f"{said}; the picture is in {place}"
+    return f"{said}, and nowhere else either"
 
 
 def record(found: "Restoration") -> dict[str, Any]:
     """Return what was done, enough to do it again, as values of JSON."""
+    from ..repairs import is_word
+
     job, options, inputs = found.job, found.job.options, found.job.inputs
+    in_words = options.kernel is not None and is_word(options.kernel)  # not in a file
+    estimated: dict[str, list[float | None]] = {}
+    for name, values in found.estimated.items():
+        estimated[name] = []
+        for k in found.kept:  # JSON has no NaN
+            estimated[name].append(values[k] if math.isfinite(values[k]) else None)
     return {
         "hrdis": hrdis.__version__,
         "image": _name(inputs.image),
@@ -94,7 +211,7 @@ def record(found: "Restoration") -> dict[str, Any]:
         "operator": options.operator or None,
         "operator_sha256": inputs.hashes.get("operator"),
         "operator_seed": inputs.operator_seed,
-        "kernel": _name(inputs.kernel) or _word(options.kernel),
+        "kernel": _name(inputs.kernel) or (options.kernel if in_words else None),
         "kernel_sha256": inputs.hashes.get("kernel"),
         "weights": _name(options.weights),
         "weights_sha256": inputs.hashes.get("weights"),
@@ -107,11 +224,12 @@ def record(found: "Restoration") -> dict[str, Any]:
         "prior": options.prior,
         "label": options.label,
         "prior_sha256": inputs.hashes.get("prior"),
-        "seeds": list(range(options.seed, options.seed + len(found.samples))),
+        "seeds": [options.seed + k for k in found.kept],
+        "lost_seeds": found.lost_seeds,
         "times": job.times,
         "network_calls": found.calls,
         "seconds": round(found.seconds, 2),
-        "estimated": dict(found.estimated),
+        "estimated": estimated,
         "precision": options.precision,
         "device": str(job.problem.y.device),
         "threads": torch.get_num_threads(),
@@ -126,17 +244,6 @@ def record(found: "Restoration") -> dict[str, Any]:
 
 def _name(given: object) -> str | None:
     return str(given) if isinstance(given, Path) else None
-
-
-def _word(kernel: str | None) -> str | None:
-    """Return a kernel in words, which has no hash, or None for a file."""
-    from ..repairs import is_word
-
-    return kernel if kernel is not None and is_word(kernel) else None
-
-
-def _is_record(path: Path) -> bool:
-    return b'"hrdis"' in path.read_bytes()[:100_000]
 
 
 def _is_same_file(path: Path, other: Path) -> bool:

@@ -50,7 +50,8 @@ def settings(cls: type[T]) -> type[T]:
         ValueError: naming every field that is out of bounds or unknown, and what was expected.
         TypeError: for a setting without a name.
     """
-    config = pydantic.ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    # JSON has no infinity: a record of such settings could not be written after the run.
+    config = pydantic.ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
     made: Any = pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=config)(cls)
     checked = made.__init__
 

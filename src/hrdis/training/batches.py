@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import NormalDist
+from zlib import crc32
 
 import numpy as np
 
@@ -80,8 +81,8 @@ class ProceduralPool:
         side: side of the images in pixels.
         seed: the run's.
         images: uint8 ``(count, side, side, 3)`` to keep them in.
-        painted: bool ``(count,)``, which of them are there. Processes may share both arrays: two
-            that paint the same image write the same bytes.
+        painted: int64 ``(count,)``, 0 for what is not there yet, else `checksum` of the image.
+            Processes may share both arrays: two that paint the same image write the same bytes.
     """
 
     def __init__(
@@ -94,11 +95,20 @@ class ProceduralPool:
         return len(self._images)
 
     def __getitem__(self, i: int) -> np.ndarray:
-        if not self._painted[i]:
+        # No flag, but a sum: a processor may show what another process wrote last before what it
+        # wrote first (ARM does), and an image that is not whole must not be trained on.
+        image = np.array(self._images[i])
+        if self._painted[i] != checksum(image):
             rng = stream(self._seed, "procedural", i)
-            self._images[i] = paint(rng, self._side, self._pyramid.palette(rng))
-            self._painted[i] = True
-        return np.asarray(self._images[i])
+            image = paint(rng, self._side, self._pyramid.palette(rng))
+            self._images[i] = image
+            self._painted[i] = checksum(image)
+        return image
+
+
+def checksum(image: np.ndarray) -> int:
+    """Return a number above 0 by which an image that is not whole is known."""
+    return 1 + crc32(np.ascontiguousarray(image).data)
 
 
 class BatchMaker:
@@ -120,7 +130,10 @@ class BatchMaker:
         self._settings = settings
         self._croppers = {side: Cropper(pyramid, side) for side in settings.patches}
         side, size = max(settings.patches), settings.procedural_pool
-        images, painted = pool or (np.zeros((size, side, side, 3), np.uint8), np.zeros(size, bool))
+        images, painted = pool or (
+            np.zeros((size, side, side, 3), np.uint8),
+            np.zeros(size, np.int64),
+        )
         self._pool = ProceduralPool(pyramid, side, settings.seed, images, painted)
         self._probabilities = time_probabilities(Schedule.linear())
 
@@ -172,7 +185,7 @@ def batches(
         np.save(cache / "pixels.npy", pyramid.pixels)
         side = max(settings.patches)
         shape = (settings.procedural_pool, side, side, 3)
-        for name, dtype, sizes in (("images", np.uint8, shape), ("painted", bool, shape[:1])):
+        for name, dtype, sizes in (("images", np.uint8, shape), ("painted", np.int64, shape[:1])):
             file = cache / f"{name}.npy"
             np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=sizes).flush()
         table = (pyramid.sizes, pyramid.sources, pyramid.weights)

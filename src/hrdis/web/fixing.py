@@ -69,7 +69,7 @@ def repair(
         given = images.read(copy)
         runner.limits.check_picture(*given.size, CALLS)
         errand = many.errands([copy], None)[0]
-        many.check_transparency(errand, given)
+        many.check_picture(errand, given)
         fixed = fix(copy, only=KINDS if fill else (), dry_run=look, prior=prior)
         if look:
             return FixedJob(fixed.diagnosis)

@@ -190,10 +190,13 @@ class JobRunner:
             if warning.category is UserWarning:
                 notes.append(for_page(warning.message, [run.folder]))
         found = self._watched(run, job)
-        if not found.finite:
+        if not found.kept:
             raise ArithmeticError(
                 "The restoration became NaN or infinite. Lower the step size (lr, zeta, scale)."
             )
+        if not found.finite:
+            lost = len(found.samples) - len(found.kept)
+            notes.append(f"{lost} of {len(found.samples)} became invalid and were left out.")
         *pictures, record = found.save(given.output)
         leave_out(run.folder, record)
         kinds = {"": "sample 1", "mean": "mean of the samples", "uncertainty": "where they differ"}
@@ -211,7 +214,7 @@ class JobRunner:
                 files.append((not written, len(path.name), path.name, path))
         return FinishedJob(
             given=shown(job, job.given(), SIDE_DONE),
-            first=shown(job, found.samples[:1], SIDE_DONE),
+            first=shown(job, found.samples[found.kept[:1]], SIDE_DONE),
             gallery=gallery if len(gallery) > 1 else [],  # a single sample is shown already
             files=[path for *_, path in sorted(files)],
             command=command(form, given),

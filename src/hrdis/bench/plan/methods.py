@@ -25,9 +25,9 @@ TABLE_5_SETTINGS = {
 class PlanOptions:
     """Options of a plan beside its tables: everything that changes a number."""
 
-    size: Annotated[int, Field(ge=0)] = 256
+    size: Annotated[int, Field(ge=0, le=65_536)] = 256
     """Scale and crop pictures to this side as the papers do; 0 takes them as they are."""
-    crop: Annotated[int, Field(ge=0)] = 0
+    crop: Annotated[int, Field(ge=0, le=65_536)] = 0
     """Use the centre of this side only; 0: all of it."""
     presets: PresetsOf = "auto"
     """paper: the papers' settings, for the papers' networks; default: those for small priors; auto:
@@ -35,9 +35,9 @@ class PlanOptions:
     """
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Precision of the network."""
-    seeds: Annotated[int, Field(ge=1)] = 1
+    seeds: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Samples per picture, all of one measurement; phase retrieval takes at least 4."""
-    batch: Annotated[int, Field(ge=1)] = 1
+    batch: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Pictures per network call."""
     dataset: str = ""
     """The paper's data set that the pictures are of (imagenet, ffhq, lol); columns of others are

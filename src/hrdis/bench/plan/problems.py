@@ -18,6 +18,10 @@ UNBATCHED_TASKS = ("deblur-motion", "deblur-nonlinear")
 NONLINEAR_BLUR = "deblur-nonlinear"
 
 
+#: Operators that are kept, one per task and size.
+KEPT_OPERATORS = 16
+
+
 class ProblemMaker:
     """Measures the pictures of units. Every solver, and every seed, faces the same y.
 
@@ -86,5 +90,8 @@ class ProblemMaker:
             return build(h, w, 0, indices[0]).to(truth.device)
         name = (task, h, w, truth.device)
         if name not in self._operators:
+            # Pictures of two hundred sizes would fill the memory with operators: the first goes.
+            while len(self._operators) >= KEPT_OPERATORS:
+                del self._operators[next(iter(self._operators))]
             self._operators[name] = build(h, w, 0, 0).to(truth.device)
         return self._operators[name]

@@ -34,6 +34,8 @@ SMALLEST_FOR_SSIM = 11  # pixels a side, the width of its window
 MOST_ALIKE = 20
 #: Pictures that a worker keeps in memory, since every method needs them.
 KEPT_PICTURES = 64
+#: Bytes of pictures that a worker keeps; 64 of 12 megapixels would be 9 GB.
+KEPT_BYTES = 1 << 30
 
 
 class PictureWriter(Protocol):
@@ -247,10 +249,11 @@ class UnitRestorer:
                     f"{path} is not the file it was when the run began. Put that one back, or "
                     "start another run."
                 )
-            if len(self._truth) >= KEPT_PICTURES:
+            picture = match_channels(read_sized(path, run_task.size, run_task.crop), self.prior)
+            kept = sum(other.nbytes for other in self._truth.values())
+            if len(self._truth) >= KEPT_PICTURES or kept + picture.nbytes > KEPT_BYTES:
                 self._truth.clear()
-            picture = read_sized(path, run_task.size, run_task.crop)
-            self._truth[where] = match_channels(picture, self.prior)
+            self._truth[where] = picture
         return self._truth[where]
 
 

@@ -180,7 +180,7 @@ def provenance(run: Results) -> list[dict[str, Any]]:
         made, prior = config.get("provenance") or {}, config.get("prior", {})
         facts = {
             "prior": f"{prior.get('name', '?')}, SHA-256 {prior.get('sha256', '?')}",
-            "config, SHA-256": hashlib.sha256(text.encode()).hexdigest(),
+            "config, SHA-256": hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest(),
             "units, SHA-256": config.get("units_sha256", "?"),
             "hrdis": _values(rows, "hrdis"),
             "torch": _values(rows, "torch"),

@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from ...files import write_text
-from ..records import json_safe
-from ..results import SEEDS_FILE, SETS_FILE, Results, group_by_method
+from ...files import lock, write_text
+from ..records import Row, json_safe
+from ..results import SEEDS_FILE, SETS_FILE, Results, group_by_method, read_sets
 from .networks import MetricUnavailable, Scoring
 from .per_picture import Record, class_records, lpips_records, pixel_records
 from .samples import sample_records
@@ -43,6 +43,14 @@ def score(
             rows.append(row)
     report = progress or (lambda *_: None)
     folder = into / "scores"
+    # Two that score at once would each write what the other has just found over with its own.
+    with lock(folder / ".lock"):
+        return _score(run, rows, options, folder, report)
+
+
+def _score(
+    run: Results, rows: list[Row], options: Scoring, folder: Path, report: Progress
+) -> list[Record]:
     missing: list[Record] = []
     for metric, name, records in PER_PICTURE:
         path = folder / f"{name}.jsonl"
@@ -59,10 +67,7 @@ def score(
     methods = group_by_method(rows)
     _write_lines(folder / SEEDS_FILE, sample_records(run, methods))
     found = [*missing, *set_records(run, methods, options, report)]
-    older: list[Record] = []
-    if (folder / SETS_FILE).is_file():
-        older = json.loads((folder / SETS_FILE).read_text(encoding="utf-8"))
-    merged = merge_with_older(older, found)
+    merged = merge_with_older(read_sets(folder / SETS_FILE), found)
     write_text(folder / SETS_FILE, json.dumps(json_safe(merged), indent=1))
     return merged
 
