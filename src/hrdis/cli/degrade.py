@@ -20,6 +20,7 @@ from hrdis.problem import measure
 from hrdis.repairs import WORDS, is_word, resolve
 from hrdis.restoration import outputs, plugin
 from hrdis.restoration.inputs import with_weights
+from hrdis.restoration.record import DamageRecord
 from hrdis.tasks import Task
 
 from .parsing import checking, parse
@@ -222,7 +223,7 @@ def _own(args: Any, picture: images.Picture, noise: AnyNoise | None) -> Tensor:
 
 def _record(args: Any, noise: AnyNoise | None, files: list[str]) -> int:
     sigma_y = 0.0 if noise is None else noise.sigma_y
-    record = {
+    record: DamageRecord = {
         "hrdis": hrdis.__version__,
         "image": str(args.image),
         "task": args.task or None,

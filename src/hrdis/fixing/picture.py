@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from ..checkpoints import load_prior
 from ..priors import Prior, Tiled
 from . import restorations
 from .diagnose import Diagnosis, diagnose
+from .record import FixRecord
 from .restorations import Mended
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Fixed:
     diagnosis: Diagnosis
     steps: tuple[str, ...]
     changed: bool
-    record: dict[str, Any] = field(repr=False)
+    record: FixRecord = field(repr=False)
     command: str = ""
     mask: Tensor | None = field(default=None, repr=False)
     kernel: Tensor | None = field(default=None, repr=False)
@@ -186,7 +187,7 @@ def fix(
         x = x.expand(-1, 3, -1, -1)
     result = given.with_image(x) if changed else given
     command = _command(picture, found, done, upscale, strength)
-    record = {
+    record: FixRecord = {
         "hrdis": hrdis.__version__,
         "image": str(picture) if isinstance(picture, str | Path) else None,
         "diagnosis": found.record(),

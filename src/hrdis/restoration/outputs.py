@@ -4,7 +4,7 @@ import json
 import platform
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from pydantic import TypeAdapter
@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 import hrdis
 
 from .. import images, uncertainty
+from .record import Record
 
 if TYPE_CHECKING:
     from .result import Restoration
@@ -71,13 +72,13 @@ def write(found: "Restoration", output: Path) -> list[Path]:
         sheet = uncertainty.sheet(shown, titles, columns=min(len(samples) + 2, 4))
         images.write_pil(_chart(output, "uncertainty"), uncertainty.deviation_map(found.deviation))
         images.write_pil(_chart(output, "overview"), sheet)
-    said = record(found) | {"files": [str(path) for path in files[:-1]]}
+    said: Record = {**record(found), "files": [str(path) for path in files[:-1]]}
     content = json.dumps(said, indent=2, allow_nan=False).encode() + b"\n"
     images.write_atomically(files[-1], lambda file: file.write(content))
     return files
 
 
-def record(found: "Restoration") -> dict[str, Any]:
+def record(found: "Restoration") -> Record:
     """Return what was done, enough to do it again, as values of JSON."""
     job, options, inputs = found.job, found.job.options, found.job.inputs
     return {
@@ -102,7 +103,7 @@ def record(found: "Restoration") -> dict[str, Any]:
         "solver": options.solver,
         "effort": (job.choice and job.choice.effort) or None,
         "preset": (job.choice and job.choice.row) or None,
-        "preset_reason": job.choice and job.choice.why,
+        "preset_reason": job.choice.why if job.choice else None,
         "settings": TypeAdapter(type(job.solver)).dump_python(job.solver, mode="json"),
         "prior": options.prior,
         "label": options.label,
