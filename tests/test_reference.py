@@ -16,6 +16,7 @@ import hrdis
 from hrdis import cli
 from hrdis.fixing.record import FixRecord
 from hrdis.restoration.record import DamageRecord, Record
+from tests.common import messages
 
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "docs" / "_site"
@@ -139,3 +140,17 @@ def test_record_of_a_damage_has_the_fields_of_its_class(folder: Path) -> None:
 def test_record_of_a_fix_has_the_fields_of_its_class(folder: Path) -> None:
     assert cli.main(["fix", str(folder / "good.png"), "-o", str(folder / "fixed.png")]) == 0
     assert written(folder / "fixed.png.json") == set(FixRecord.__annotations__)
+
+
+# ---- messages -----------------------------------------------------------------------------------
+
+
+def test_every_trouble_is_a_message_that_the_tests_provoke(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SITE))
+    troubleshooting = importlib.import_module("troubleshooting")
+    said = [entry["message"] for entry in messages.listed()]
+    unknown = []
+    for words, _, _ in troubleshooting.TROUBLES:
+        if not any(troubleshooting.pattern(words).match(message) for message in said):
+            unknown.append(words)
+    assert not unknown

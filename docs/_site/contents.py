@@ -38,6 +38,7 @@ CONTENTS: dict[str, list[str]] = {
     "Reference": [
         "reference/commands",
         *(f"reference/commands/{name}" for name in COMMANDS),
+        "reference/messages",
         "reference/record",
         "reference/environment",
         "reference/models",

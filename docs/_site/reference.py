@@ -7,6 +7,7 @@ names and records. GitHub shows the pages as files, so they are committed, and
 
 import ast
 import inspect
+import json
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import tyro
+from troubleshooting import TROUBLES, trouble
 from variables import VARIABLES
 
 from hrdis import cli
@@ -304,6 +306,49 @@ def variables_table() -> str:
     return table(("variable", "effect"), rows)
 
 
+def troubles_table() -> str:
+    rows = [(f"`{message}`", why, todo) for message, why, todo in TROUBLES]
+    return table(("message", "why", "what to do"), rows)
+
+
+def elided(message: str) -> str:
+    """Return a message whose list of names is cut after the third."""
+    cut = r"((?:Valid names|can be used): (?:[^,.]+, ){3})[^.]*"
+    return re.sub(cut, r"\1...", message)
+
+
+def messages_page() -> str:
+    """Return the page of all messages, by what gives them."""
+    entries: dict[str, list[tuple[str, str, str]]] = {}
+    for entry in json.loads((DOCS / "data" / "messages.json").read_text(encoding="utf-8")):
+        status = "" if entry["status"] is None else str(entry["status"])
+        message = elided(entry["message"])
+        mark = "``" if "`" in message else "`"  # a message that quotes a command holds backticks
+        space = " " if "`" in message else ""
+        shown = f"{mark}{space}{message}{space}{mark}"
+        found = trouble(entry["message"])
+        more = "" if found is None else f"{found[0]}: {found[1]}".replace("](", "](../how-to/")
+        more = more.replace("../how-to/../", "../")
+        entries.setdefault(entry["where"], []).append((shown, status, more))
+    text = [
+        "# Messages",
+        "[Documentation](../index.md) · Reference · [the frequent ones](../how-to/help.md)",
+        "The tests provoke these messages, and check that each is one line in plain words. Names "
+        "and numbers are those of the tests. The status is the "
+        "[exit status](commands.md#exit-status) of the command; a message of status 0 is a hint. "
+        "Messages about Python files of your own may show Python.",
+    ]
+    for where in (*cli.COMMANDS, "page"):
+        if where in entries:
+            text.append("## The browser page" if where == "page" else f"## hrdis {where}")
+            header = ("message", "status", "more")
+            text.append(table(header, entries.pop(where)))
+    others = [row for rows in entries.values() for row in rows]
+    if others:
+        text += ["## Of a command that is none", table(("message", "status", "more"), others)]
+    return "\n\n".join(text) + "\n"
+
+
 def between(text: str, section: str, content: str) -> str:
     """Return a page with new content between ``<!-- section -->`` and ``<!-- /section -->``."""
     begin, end = f"<!-- {section} -->", f"<!-- /{section} -->"
@@ -321,12 +366,13 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("reference/record.md", "restoration"): partial(record_table, Record),
     ("reference/record.md", "damage"): partial(record_table, DamageRecord),
     ("reference/record.md", "fix"): partial(record_table, FixRecord),
+    ("how-to/help.md", "troubles"): troubles_table,
 }
 
 
 def pages() -> dict[Path, str]:
     """Return every page that is made, wholly or in part, by its path."""
-    made = {}
+    made = {DOCS / "reference" / "messages.md": messages_page()}
     for command in cli.COMMANDS:
         made[DOCS / "reference" / "commands" / f"{command}.md"] = command_page(command)
     for (page, section), content in TABLES.items():

@@ -128,7 +128,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             OSError
         ) as error:  # a full disk, a folder that vanished: files are whole or absent all the same
             return fail(
-                args[0], f"{error}. What was finished is whole; nothing was left half written.", 1
+                args[0],
+                f"{for_command(error)}. What was finished is whole; nothing was left half written.",
+                1,
             )
         except KeyboardInterrupt:
             return fail(args[0], "interrupted; nothing was left half written.", 130)

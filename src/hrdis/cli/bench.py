@@ -172,7 +172,8 @@ def _left_out(missing: Sequence[dict[str, Any]]) -> list[str]:
     """Return one line for each method that cannot be run on a task, whatever the tables."""
     lines = []
     for entry in missing:
-        lines.append(f"left out: {entry['column']}, {entry['row']}: {entry['reason']}")
+        column = entry["column"].replace("_", " ")
+        lines.append(f"left out: {column}, {entry['row']}: {entry['reason']}")
     return list(dict.fromkeys(lines))
 
 

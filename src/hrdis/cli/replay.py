@@ -42,7 +42,12 @@ that it names is not what it was.
 #: Fields of a record that name an input, each beside its hash (``image_sha256``).
 INPUTS = ("image", "mask", "kernel", "weights")
 #: Fields that decide the pixels and are known once everything is loaded.
-DECIDED = ("prior_sha256", "settings", "times", "noise")
+DECIDED = {
+    "prior_sha256": "The SHA-256 of the model",
+    "settings": "The settings of the solver",
+    "times": "The list of network times",
+    "noise": "The level of the noise",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +79,7 @@ def _replay(args: ReplayOptions, folder: Path) -> int:
         settings = _settings(record)
         options = _options(record, inputs, operator, args, folder)
         # Another number of threads adds up in another order, which changes the last bits.
-        torch.set_num_threads(int(record["threads"]))
+        torch.set_num_threads(_threads(record))
     with checking(), waiting("reading the picture and loading the model"):
         job = prepare(options, settings)
         _compare_decided(record, job)
@@ -151,9 +156,16 @@ def _settings(record: dict[str, Any]) -> Solver:
         return TypeAdapter(cls).validate_python(record["settings"])
     except ValueError as error:
         raise BadInput(
-            f"The settings of the record are none of {cls.__name__} in hrdis {hrdis.__version__}. "
-            f"Use the version that made it: {record['hrdis']}"
+            f"The settings of the record do not fit the solver {cls.name} of hrdis "
+            f"{hrdis.__version__}. Use the version that made it: {record['hrdis']}"
         ) from error
+
+
+def _threads(record: dict[str, Any]) -> int:
+    """Return the number of threads of the record."""
+    if not isinstance(record["threads"], int) or record["threads"] < 1:
+        raise BadInput("The record says no number of threads. It is expected as it was written.")
+    return record["threads"]
 
 
 def _options(
@@ -211,8 +223,8 @@ def _compare_decided(record: dict[str, Any], job: Job) -> None:
         # JSON has no tuples, so both sides go through it.
         if json.loads(json.dumps(now[name])) != record[name]:
             raise BadInput(
-                f"{name} is {now[name]}, in the record it is {record[name]}. The same model and "
-                "version of hrdis are expected."
+                f"{DECIDED[name]} is {now[name]}, in the record it is {record[name]}. The same "
+                "model and version of hrdis are expected."
             )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from ..messages import bilingual
 from ..rng import stream
 from .base import Operator
 from .hints import crop_or_pad
@@ -248,9 +249,8 @@ def _load(weights: str | Path | Mapping[str, Tensor] | BKSE) -> BKSE:
 
 def _read(path: Path) -> Mapping[str, Tensor]:
     if not path.is_file():
-        raise ValueError(
-            f"There is no file {path}. {ORIGIN}: NonlinearBlur(weights='GOPRO_wVAE.pth')."
-        )
+        said = f"There is no file {path}. {ORIGIN}"
+        raise ValueError(bilingual(f"{said}: NonlinearBlur(weights='GOPRO_wVAE.pth').", f"{said}."))
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -260,7 +260,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     except Exception as error:  # pickles fail in many ways
         reason = str(error).split("\n")[0]
         if isinstance(error, pickle.UnpicklingError):  # its message advises to run the code
-            reason = type(error).__name__
+            reason = "it is no file of weights"
         raise ValueError(f"{path} cannot be read as weights ({reason}). {ORIGIN}.") from None
     if not isinstance(state, Mapping):
         raise ValueError(

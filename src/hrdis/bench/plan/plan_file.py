@@ -154,8 +154,7 @@ def _methods(entry: object, path: Path) -> list[Method]:
 def _mapping(value: object, what: str, valid: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(
-            f"{what} holds {type(value).__name__}. Keys and values are expected. See "
-            "examples/plan.yaml"
+            f"{what} holds no keys and values, which are expected: see examples/plan.yaml"
         )
     for key in value:
         if key not in valid:
