@@ -588,7 +588,7 @@ BAD = {
     "in.png --task sr4 --noise loud": "loud",
     "in.png --task denoise": "needs the strength of the noise",
     "in.png --task sr4 --noise 0.1 --solver ddnm": "without noise",
-    "in.png --task jpeg10 --solver pigdm": "The solver pigdm needs an adjoint, which this task",
+    "in.png --task hdr --solver pigdm": "The solver pigdm needs an adjoint, which this task",
     "in.png --task sr4 --mask m.png": "takes none",
     "in.png --task inpaint": "needs a mask",
     "in.png --task cs25": "The task 'cs25' does not measure a picture",
