@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from .messages import shown
+from .messages import Message, bilingual, shown
 from .presets import Choice, choose_auto
 from .priors.base import Prior
 from .problem import Problem
@@ -167,17 +167,25 @@ def check(solver: Solver, prior: Prior, problem: Problem) -> Problem:
             f"{type(problem.A).__name__}"
         )
     problem = prior.pull(problem)
-    if not isinstance(problem.A, solver.needs()):
-        kind = solver.needs().__name__
-        raise TypeError(
+    needed = solver.needs()
+    if not isinstance(problem.A, needed):
+        kind = needed.__name__
+        python = (
             f"{name} needs {'an' if kind.startswith('S') else 'a'} {kind}, but {A} lacks "
-            f"{solver.needs().capability}. Solvers that can use it: {_names(problem)}."
+            f"{needed.capability}."
         )
+        command = (
+            f"The solver {solver.name} needs {needed.capability}, which this task or operator "
+            "lacks."
+        )
+        raise TypeError(_with_names(python, command, problem))
     if solver.noiseless and problem.sigma_y > 0:
-        raise ValueError(
-            f"{name} is for noiseless measurements, but sigma_y is {problem.sigma_y:g}. Solvers "
-            f"that can use it: {_names(problem)}."
+        python = f"{name} is for noiseless measurements, but sigma_y is {problem.sigma_y:g}."
+        command = (
+            f"The solver {solver.name} is for pictures without noise, but the noise is "
+            f"{problem.sigma_y / 2:g} of white."
         )
+        raise ValueError(_with_names(python, command, problem))
     return problem
 
 
@@ -189,5 +197,12 @@ def able(problem: Problem) -> list[type[Solver]]:
     return [cls for cls in fit if not (cls.noiseless and problem.sigma_y > 0)]
 
 
-def _names(problem: Problem) -> str:
-    return ", ".join(cls.__name__ for cls in able(problem))
+def _with_names(python: str, command: str, problem: Problem) -> Message:
+    """Add the solvers that can run on a problem: in Python their classes, else their names."""
+    fit = able(problem)
+    classes = ", ".join(cls.__name__ for cls in fit)
+    names = ", ".join(cls.name for cls in fit)
+    return bilingual(
+        f"{python} Solvers that can use it: {classes}.",
+        f"{command} Solvers that can be used: {names}.",
+    )

@@ -154,7 +154,7 @@ def test_cells_without_what_they_need_are_left_out_with_the_reason(folder, capsy
         == 0
     )
     assert (
-        "left out: nonlinear_deblur, DR+DDIM: no weights of the nonlinear blur"
+        "left out: nonlinear deblur, DR+DDIM: no weights of the nonlinear blur"
         in capsys.readouterr().err
     )
     (missing,) = json.loads((folder / "run" / "config.json").read_text())["missing"]
@@ -223,7 +223,7 @@ def _strangers(folder: Path) -> None:
         ("-o run", None, "Nothing was asked for."),
         ("--table 9", None, "No folder for the run was given."),
         ("absent.yaml -o run", None, "absent.yaml cannot be read"),
-        ("file -o run", _a_file, "file holds str. Keys and values are expected"),
+        ("file -o run", _a_file, "file holds no keys and values, which are expected"),
         (
             "plan.yaml -o run --data absent",
             None,
@@ -241,7 +241,7 @@ def _strangers(folder: Path) -> None:
         ),
         ("plan.yaml -o run --size -1", None, "size is -1"),
         ("plan.yaml -o run --crop 17", None, "less than the crop of 17"),
-        ("plan.yaml -o run --prior absent", None, "There is no prior 'absent'."),
+        ("plan.yaml -o run --prior absent", None, "There is no model 'absent'."),
         ("plan.yaml -o run --bkse absent.pth", None, "There is no file absent.pth."),
         ("plan.yaml -o run --device cuda:99", None, "--device cuda:99 cannot be used"),
         ("--table 3 --batch 2 -o run", None, "Table 3 times one picture at a time"),

@@ -588,7 +588,8 @@ BAD = {
     "in.png --task sr4 --noise -1": "--noise is -1",
     "in.png --task sr4 --noise loud": "loud",
     "in.png --task denoise": "needs the strength of the noise",
-    "in.png --task sr4 --noise 0.1 --solver ddnm": "noiseless",
+    "in.png --task sr4 --noise 0.1 --solver ddnm": "without noise",
+    "in.png --task hdr --solver pigdm": "The solver pigdm needs an adjoint, which this task",
     "in.png --task sr4 --mask m.png": "takes none",
     "in.png --task inpaint": "needs a mask",
     "in.png --task cs25": "The task 'cs25' does not measure a picture",
@@ -615,7 +616,7 @@ BAD = {
     "in.png --task inpaint --mask wide.png": "Both must agree",
     "in.png --task inpaint --mask white.png": "white.png marks every pixel as a hole",
     "in.png --task inpaint --mask-marks transparent": "has no transparency",
-    "in.png --task sr4 --prior nowhere": "There is no prior 'nowhere'",
+    "in.png --task sr4 --prior nowhere": "There is no model 'nowhere'",
     "in.png --task sr4 --prior .": "config.json does not exist",
     "in.png --task sr4 --device tpu9": "cannot be used",
     "in.png --task sr4 --tile 8": "--tile is 8",
@@ -627,7 +628,7 @@ BAD = {
     "in.png --task sr4 -o notes.png": "notes.json exists",
     "big.png --task sr16": "megapixels",
     "in.png --task inpaint --mask empty.npy": "cannot be read as an array",
-    "in.png --task sr4 --prior ~nobody/x": "There is no prior",
+    "in.png --task sr4 --prior ~nobody/x": "There is no model",
     "in.png --task sr4 -o text.png/out.png": "Nothing can be written",
 }
 
@@ -1276,7 +1277,7 @@ def test_bar_tells_the_time_left_where_a_step_takes_a_minute(
         ("demo here", "Unrecognized options: here. For full helptext, run hrdis demo --help"),
         (
             "model tell",
-            "invalid choice 'tell' for argument 'action'. Expected one of ('list', 'show',",
+            "action is 'tell'. One of list, show, add, download, check is expected.",
         ),
     ],
 )

@@ -140,11 +140,11 @@ def test_input_that_is_gone_is_refused(restored: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
-        ("prior_sha256", "0" * 64, "prior_sha256 is"),
-        ("times", [300, 200, -1], "times is"),
+        ("prior_sha256", "0" * 64, "The SHA-256 of the model is"),
+        ("times", [300, 200, -1], "The list of network times is"),
         ("settings", {"steps": 3, "gamma": 1}, "settings of the record"),
         ("solver", "hrdiss", "Did you mean 'hrdis'?"),
-        ("threads", None, "int()"),
+        ("threads", None, "no number of threads"),
     ],
 )
 def test_what_decides_the_pixels_must_be_as_it_was(

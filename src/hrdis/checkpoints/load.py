@@ -53,10 +53,11 @@ def load_prior(
         name: ``"default"``, the small model inside the package; a name of ``hrdis list models``
             whose files are on this machine; a folder made by ``hrdis train`` or diffusers; or a
             scheme and a path. ``"diffusers:"`` takes a folder, or the id of a model that ``hrdis
-            prior get`` fetched from the hub, e.g. ``"diffusers:google/ddpm-celebahq-256"``, whose
-            scheduler tells noise predictors, EDM networks and consistency models apart; ``"edm:"``
-            and ``"consistency:"`` tell it where the scheduler does not. ``"latent:"`` takes the
-            folder of a latent diffusion pipeline, which has unet/, vae/ and scheduler/.
+            model download`` fetched from the hub, e.g.
+            ``"diffusers:google/ddpm-celebahq-256"``, whose scheduler tells noise predictors, EDM
+            networks and consistency models apart; ``"edm:"`` and ``"consistency:"`` tell it where
+            the scheduler does not. ``"latent:"`` takes the folder of a latent diffusion pipeline,
+            which has unet/, vae/ and scheduler/.
             ``"adm-imagenet256:"`` (or another of ``adm_networks.NETWORKS``) takes a .pt or
             .safetensors file in guided-diffusion's layout, ``"ddpm-celebahq256:"`` one of the
             original DDPM; ``"adm:"`` and ``"ddpm:"`` recognise the network by its shapes.

@@ -33,6 +33,28 @@ GROUPS: dict[str, dict[str, str]] = {
     },
 }
 COMMANDS = {name: says for group in GROUPS.values() for name, says in group.items()}
+#: What the exit statuses mean, for all commands ("") and where a command's own are told apart.
+STATUS: dict[int, dict[str, str]] = {
+    0: {
+        "": "done",
+        "check": "all checks passed",
+        "replay": "every picture is equal",
+        "serve": "ended with Ctrl-C",
+    },
+    1: {
+        "": "the run failed: a full disk, a result that became NaN, a download that broke",
+        "check": "a check failed",
+        "replay": "a picture differs, or could not be made again",
+        "fix": "a file of several failed, or the run did; the others are done",
+    },
+    2: {
+        "": "the input is wrong: an unknown option or name, a file that is missing or does not "
+        "fit; nothing was done",
+    },
+    129: {"": "ended because its terminal was closed (SIGHUP)"},
+    130: {"": "stopped with Ctrl-C"},
+    143: {"": "ended by SIGTERM", "train": "ended by SIGTERM; the present step is saved"},
+}
 #: Modules that are not called like their command.
 MODULES = {"list": "listing"}
 
@@ -64,12 +86,7 @@ def overview() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command.
-
-    Returns:
-        the exit status: 0; 1 for a failed run; 2 for bad input; 130 for Ctrl-C, 143 for SIGTERM and
-        129 for a terminal that was closed.
-    """
+    """Run a command; returns its exit status, a key of `STATUS`."""
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help", "help"):
         print(overview())
@@ -117,7 +134,7 @@ def _run(args: list[str]) -> int:
         sys.stdout = None
         return 0
     except OSError as error:  # a full disk, a folder that vanished: files are whole or absent
-        text = f"{error}. What was finished is whole; nothing was left half written."
+        text = f"{for_command(error)}. What was finished is whole; nothing was left half written."
         return fail(args[0], text, 1)
     except (MemoryError, RuntimeError) as error:
         what = _trouble_of_the_machine(error)

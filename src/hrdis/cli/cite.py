@@ -82,6 +82,11 @@ def solver_of(record: Path) -> str:
         found = json.loads(record.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
         found = None
+    except OSError as error:
+        raise BadInput(
+            f"{record} cannot be read ({error.strerror}). The .json beside a restored picture is "
+            "expected, or a name: --solver ddrm"
+        ) from None
     if not isinstance(found, dict) or "hrdis" not in found or "solver" not in found:
         raise BadInput(
             f"{record} is no record of a restoration. The .json beside a restored picture is "

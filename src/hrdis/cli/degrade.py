@@ -19,6 +19,7 @@ from hrdis.problem import measure
 from hrdis.repairs import WORDS, is_word, resolve
 from hrdis.restoration import outputs, plugin
 from hrdis.restoration.inputs import with_weights
+from hrdis.restoration.record import DamageRecord
 from hrdis.tasks import Task
 
 from .parsing import checking, parse
@@ -226,7 +227,7 @@ def _record(
     args: Any, noise: AnyNoise | None, files: list[Path], *, unfinished: bool = False
 ) -> None:
     sigma_y = 0.0 if noise is None else noise.sigma_y
-    record = {
+    record: DamageRecord = {
         "hrdis": hrdis.__version__,
         "image": str(args.image),
         "task": args.task or None,

@@ -3,6 +3,7 @@ per error.
 """
 
 import errno
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
@@ -16,13 +17,25 @@ from hrdis.messages import for_command, unknown
 T = TypeVar("T")
 
 
+#: Messages of tyro's that speak Python, each with the sentence that leads to the help at its end.
+CHOICE = re.compile(
+    r"invalid choice '(?P<value>.*)' for argument '(?P<option>.*?)'\. "
+    r"Expected one of \((?P<names>.*?)\)\.(?P<more>.*)"
+)
+SETTING = re.compile(r"Error parsing \w+: \w+: (?P<name>\w+) is (?P<rest>.*, but input should .*)")
+VALUE = re.compile(
+    r"Error parsing (?P<option>\S+): (?P<problem>.*?) Argument helptext: .*?"
+    r"(?P<more> For full helptext.*)"
+)
+
+
 class BadInput(Exception):
     """Something the user gave is wrong: one message, exit status 2, no traceback."""
 
 
 def fail(command: str, message: object, status: int) -> int:
     """Print one message and return the exit status."""
-    print(f"hrdis {command}: {message}", file=sys.stderr)
+    print(f"hrdis {command}: {for_command(message)}", file=sys.stderr)
     return status
 
 
@@ -47,7 +60,7 @@ def checking(*, work: bool = False) -> Iterator[None]:
     except refusals as error:
         if getattr(error, "errno", None) in TROUBLES:
             raise
-        raise BadInput(for_command(str(error).split("\n")[0])) from error
+        raise BadInput(for_command(error).split("\n")[0]) from error
 
 
 def number(text: str, option: str) -> float:
@@ -149,4 +162,31 @@ def _one_line(box: str) -> str:
         else:
             parts.append([])
     said = (" ".join(" ".join(part).split()) for part in parts if part)
-    return " ".join(text if text.endswith((".", ")", "help")) else f"{text}." for text in said)
+    sentences = (text if text.endswith((".", ")", "help")) else f"{text}." for text in said)
+    return _in_words(" ".join(sentences))
+
+
+def _in_words(said: str) -> str:
+    """Return a message of tyro's about a value without its Python: types, tuples, calls."""
+    if found := CHOICE.match(said):
+        names = ", ".join(re.findall(r"'([^']*)'", found["names"]))
+        return (
+            f"{found['option']} is {found['value']!r}. One of {names} is expected.{found['more']}"
+        )
+    if found := SETTING.match(said):
+        option = found["name"].replace("_", "-")
+        return f"--{option} is {found['rest']}"
+    if not (found := VALUE.match(said)):
+        return said
+    option, problem, more = found["option"], found["problem"], found["more"]
+    value = re.search(r"(?:base 10: |to float: |from \[)('[^']*')", problem)
+    if value is None:  # written by hrdis, and names the option
+        return problem + more
+    whole = "int()" in problem or "'int'" in problem
+    kind = "A whole number" if whole else "A number"
+    return f"{option} is {value[1]}. {kind} is expected.{more}"
+
+
+def _first_line(value: object) -> str:
+    name = type(value).__name__
+    return f"{name}: {(type(value).__doc__ or '').splitlines()[0]}"

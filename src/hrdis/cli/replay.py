@@ -42,7 +42,12 @@ that it names is not what it was.
 #: Fields of a record that name an input, each beside its hash (``image_sha256``).
 INPUTS = ("image", "mask", "kernel", "weights")
 #: Fields that decide the pixels and are known once everything is loaded.
-DECIDED = ("prior_sha256", "settings", "times", "noise")
+DECIDED = {
+    "prior_sha256": "The SHA-256 of the model",
+    "settings": "The settings of the solver",
+    "times": "The list of network times",
+    "noise": "The level of the noise",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +85,15 @@ def _replay(args: ReplayOptions, folder: Path) -> int:
             settings = TypeAdapter(cls).validate_python(record["settings"])
         except ValueError as error:
             raise BadInput(
-                f"The settings of the record are none of {cls.__name__} in hrdis "
+                f"The settings of the record do not fit the solver {cls.name} of hrdis "
                 f"{hrdis.__version__}. Use the version that made it: {record['hrdis']}"
             ) from error
         options = _options(record, inputs, operator, args, folder)
+        threads = record["threads"]
+        if not isinstance(threads, int) or threads < 1:
+            raise BadInput("The record says no number of threads. One is expected, as written.")
         # Another number of threads adds up in another order, which changes the last bits.
-        torch.set_num_threads(int(record["threads"]))
+        torch.set_num_threads(threads)
     with checking(), waiting("reading the picture and loading the model"):
         job = prepare(options, settings)
         # What decides the pixels has to be as it was: model, settings, times, noise level.
@@ -94,8 +102,8 @@ def _replay(args: ReplayOptions, folder: Path) -> int:
             # JSON has no tuples, so both sides go through it.
             if json.loads(json.dumps(now[name])) != record[name]:
                 raise BadInput(
-                    f"{name} is {now[name]}, in the record it is {record[name]}. The same model "
-                    "and version of hrdis are expected."
+                    f"{DECIDED[name]} is {now[name]}, in the record it is {record[name]}. The same "
+                    "model and version of hrdis are expected."
                 )
     try:
         with bar(job.steps, "steps") as advance:

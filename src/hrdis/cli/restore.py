@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from hrdis.checkpoints import presets_of
+from hrdis.messages import for_command
 from hrdis.noise import read_level
 from hrdis.repairs import NAMES, is_word, resolve
 from hrdis.restoration import FileOptions, plugin, prepare
@@ -65,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
         f"{job.calls} network calls a sample"
     )
     if choice.effort:
-        say(choice.why)
+        say(for_command(choice.why))
     try:
         with bar(job.steps, "steps") as advance:
             found = job.run(lambda _: advance())

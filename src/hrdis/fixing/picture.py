@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from ..priors import Prior, Tiled
 from ..restoration import outputs
 from . import restorations
 from .diagnose import Diagnosis, diagnose
+from .record import FixRecord
 from .restorations import Mended
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Fixed:
     diagnosis: Diagnosis
     steps: tuple[str, ...]
     changed: bool
-    record: dict[str, Any] = field(repr=False)
+    record: FixRecord = field(repr=False)
     command: str = ""
     mask: Tensor | None = field(default=None, repr=False)
     kernel: Tensor | None = field(default=None, repr=False)
@@ -88,7 +89,8 @@ class Fixed:
         if self.kernel is not None:
             files.append(kernel)
         outputs.check([*files, place], [], record=place, overwrite=overwrite)
-        said = {**self.record, "files": [str(file) for file in files]}
+        names = [str(file) for file in files]
+        said: FixRecord = {**self.record, "files": names}
         outputs.write_record(place, said, unfinished=True)
         same = False
         if source is not None:
@@ -112,7 +114,7 @@ class Fixed:
             images.write_atomically(kernel, lambda file: np.save(file, values))
         # the record last: where it is, all of the rest is, and a later run may go on behind it
         outputs.write_record(place, said)
-        return [*said["files"], str(place)]
+        return [*names, str(place)]
 
 
 def record_of(path: Path) -> Path:
@@ -204,7 +206,7 @@ def fix(
         x = x.expand(-1, 3, -1, -1)
     result = given.with_image(x) if changed else given
     command = _command(picture, found, done, upscale, strength)
-    record = {
+    record: FixRecord = {
         "hrdis": hrdis.__version__,
         "image": str(picture) if isinstance(picture, str | Path) else None,
         "diagnosis": found.record(),

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from ..messages import bilingual
 from ..rng import stream
 from .base import Operator
 from .hints import crop_or_pad
@@ -221,9 +222,9 @@ def _load(weights: str | Path | Mapping[str, Tensor] | BKSE) -> BKSE:
     else:
         where, path = str(weights), Path(weights)
         if not path.is_file():
-            raise ValueError(
-                f"There is no file {path}. {ORIGIN}: NonlinearBlur(weights='GOPRO_wVAE.pth')."
-            )
+            said = f"There is no file {path}. {ORIGIN}"
+            python = f"{said}: NonlinearBlur(weights='GOPRO_wVAE.pth')."
+            raise ValueError(bilingual(python, f"{said}."))
         try:
             if path.suffix == ".safetensors":
                 from safetensors.torch import load_file

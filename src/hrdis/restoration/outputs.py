@@ -18,6 +18,7 @@ import hrdis
 from .. import images, uncertainty
 from ..files import LONGEST_NAME, read_json, shortened
 from ..messages import level_outside
+from .record import Record
 
 if TYPE_CHECKING:
     from .result import Restoration
@@ -134,7 +135,7 @@ def write(found: "Restoration", output: Path, *, overwrite: bool = False) -> lis
             f"The samples of seed {lost} became invalid (NaN or infinite) and were left out.",
             stacklevel=level_outside(),
         )
-    said = record(found) | {"files": [str(path) for path in files[:-1]]}
+    said: Record = {**record(found), "files": [str(path) for path in files[:-1]]}
     pictures = {}
     for path, x in zip(files, samples, strict=False):
         pictures[path] = job.stored.with_image(x)
@@ -186,7 +187,7 @@ def rescue(path: Path, picture: images.Picture, error: Exception) -> str:
     return f"{said}, and nowhere else either"
 
 
-def record(found: "Restoration") -> dict[str, Any]:
+def record(found: "Restoration") -> Record:
     """Return what was done, enough to do it again, as values of JSON."""
     from ..repairs import is_word
 
@@ -219,7 +220,7 @@ def record(found: "Restoration") -> dict[str, Any]:
         "solver": options.solver,
         "effort": (job.choice and job.choice.effort) or None,
         "preset": (job.choice and job.choice.row) or None,
-        "preset_reason": job.choice and job.choice.why,
+        "preset_reason": job.choice.why if job.choice else None,
         "settings": TypeAdapter(type(job.solver)).dump_python(job.solver, mode="json"),
         "prior": options.prior,
         "label": options.label,

@@ -104,7 +104,7 @@ class Restoration:
     @property
     def record(self) -> dict[str, Any]:
         """Everything needed to do the restoration again; `save` writes it beside the picture."""
-        return outputs.record(self)
+        return dict(outputs.record(self))
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> list[Path]:
         """Write the picture, and beside it a record of what was done (the same name with .json).

@@ -9,6 +9,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from ..checkpoints import all_cards
+from ..messages import for_page
 from .controls import controls
 from .events import (
     changed_setting,
@@ -219,7 +220,7 @@ def _wire_settings(layout: Layout) -> None:
             picture=None, task=task, solver=solver, prior=prior, noise=noise, effort=effort,
             samples=int(samples),
         )  # fmt: skip
-        gr.Markdown(form.choice.why)
+        gr.Markdown(for_page(form.choice.why))
         made = controls(form.choice.settings)
         for name, control in made.items():
             change = partial(changed_setting, name)

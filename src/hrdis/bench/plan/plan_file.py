@@ -148,8 +148,7 @@ def _table(plan: Mapping[str, Any], path: Path) -> PaperTable:
 def _mapping(value: object, what: str, valid: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(
-            f"{what} holds {type(value).__name__}. Keys and values are expected. See "
-            "examples/plan.yaml"
+            f"{what} holds no keys and values, which are expected: see examples/plan.yaml"
         )
     for key in value:
         if key not in valid:

@@ -19,6 +19,7 @@ from ... import images, metrics
 from ...checkpoints import load_prior
 from ...devices import DTYPES
 from ...driver import Result, solve
+from ...messages import reason
 from ...operators import PhaseRetrieval
 from ...priors.base import Prior
 from ...problem import Problem
@@ -114,7 +115,7 @@ class UnitRestorer:
             text = f"{type(error).__name__}: {error}".strip().split("\n")[0]
             advice = advice_for_machine_trouble(error)
             if advice:
-                raise RunInterrupted(f"{_title(unit)}: {text}. {advice}") from error
+                raise RunInterrupted(f"{_title(unit)}: {reason(error)}. {advice}") from error
             # Anything else is noted, the run goes on, and the report counts it.
             self._alike = self._alike + 1 if text == self._last_error else 1
             self._last_error = text
