@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import hrdis
-from hrdis import images
+from hrdis import images, records
 from hrdis.restoration import outputs
 from tests.common.toys import normal
 
@@ -166,15 +166,15 @@ def test_input_is_never_replaced_where_names_fold_their_case(tmp_path, monkeypat
         Path, "samefile", lambda self, other: str(self).lower() == str(other).lower()
     )
     with pytest.raises(ValueError, match="is an input and would be written over"):
-        outputs.check([asked, tmp_path / "Photo.json"], [given], overwrite=True)
+        records.check([asked, tmp_path / "Photo.json"], [given], overwrite=True)
 
 
 def test_name_too_long_for_a_file_is_refused(tmp_path):
     """With the names of the other samples, which are longer than the one that was asked for."""
     longest = tmp_path / f"{'x' * 250}.png"
-    outputs.check(outputs.names(longest, 1), [])
+    records.check(outputs.names(longest, 1), [])
     with pytest.raises(ValueError, match=r"has 256 bytes\. At most 255 are expected"):
-        outputs.check(outputs.names(longest, 2), [])
+        records.check(outputs.names(longest, 2), [])
 
 
 # ---- kills --------------------------------------------------------------------------------------

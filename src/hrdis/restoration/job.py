@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import images
+from .. import images, records
 from ..arguments import check
 from ..checkpoints import load_prior, weights_sha256
 from ..devices import DTYPES, pick_device
@@ -232,7 +232,7 @@ def prepare(
         filled = options.hole == "alpha"  # nothing transparent is left
         images.check_output(options.output, transparent=transparent and not filled)
         files = outputs.names(options.output, options.samples)
-        outputs.check(files, [*inputs.files, options.weights], overwrite=options.overwrite)
+        records.check(files, [*inputs.files, options.weights], overwrite=options.overwrite)
     if task is not None and not task.picture:
         operator, seed = arrays.operator_of_measurement(options, inputs, task, y)
         inputs = replace(inputs, operator_seed=seed)
