@@ -2,7 +2,7 @@
 
 import csv
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
