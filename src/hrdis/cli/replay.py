@@ -79,7 +79,9 @@ def _replay(args: ReplayOptions, folder: Path) -> int:
         settings = _settings(record)
         options = _options(record, inputs, operator, args, folder)
         # Another number of threads adds up in another order, which changes the last bits.
-        torch.set_num_threads(_threads(record))
+        if not isinstance(record["threads"], int) or record["threads"] < 1:
+            raise BadInput("The record says no number of threads. It is expected as it was.")
+        torch.set_num_threads(record["threads"])
     with checking(), waiting("reading the picture and loading the model"):
         job = prepare(options, settings)
         _compare_decided(record, job)
@@ -159,13 +161,6 @@ def _settings(record: dict[str, Any]) -> Solver:
             f"The settings of the record do not fit the solver {cls.name} of hrdis "
             f"{hrdis.__version__}. Use the version that made it: {record['hrdis']}"
         ) from error
-
-
-def _threads(record: dict[str, Any]) -> int:
-    """Return the number of threads of the record."""
-    if not isinstance(record["threads"], int) or record["threads"] < 1:
-        raise BadInput("The record says no number of threads. It is expected as it was written.")
-    return record["threads"]
 
 
 def _options(
