@@ -109,6 +109,43 @@ def test_every_picture_says_what_it_shows(path: Path) -> None:
         assert len(words.split()) >= 5
 
 
+# ---- the faults
+
+
+RELIABILITY = DOCS / "reference" / "reliability.md"
+
+
+def named_tests(text: str) -> list[tuple[str, str]]:
+    """The (file, test) pairs of links such as [`test_a`](../../tests/test_b.py)."""
+    return [
+        (path, test) for test, path in re.findall(r"\[`(test_\w+)`\]\(\.\./\.\./(\S+?)\)", text)
+    ]
+
+
+def functions(path: str) -> set[str]:
+    """The names of the tests in a file."""
+    return set(re.findall(r"^def (test_\w+)\(", (ROOT / path).read_text("utf-8"), re.MULTILINE))
+
+
+def test_every_fault_of_the_table_names_tests_that_exist() -> None:
+    lines = RELIABILITY.read_text(encoding="utf-8").splitlines()
+    numbers = [int(found[1]) for line in lines if (found := re.match(r"\| (\d+) \|", line))]
+    assert numbers == list(range(1, 43))
+    for line in lines:
+        if re.match(r"\| (\d+|[A-Za-z].*) \|", line) and "---" not in line:
+            names = named_tests(line)
+            assert names or line.startswith("| fault"), line
+            missing = [test for path, test in names if test not in functions(path)]
+            assert not missing
+
+
+def test_named_tests_are_found() -> None:
+    assert named_tests("[`test_a`](../../tests/b.py)<br>[`c`](../../tests/d.py)") == [
+        ("tests/b.py", "test_a")
+    ]
+    assert "test_named_tests_are_found" in functions("tests/test_docs.py")
+
+
 # ---- the site
 # ----------------------------------------------------------------------------
 

@@ -44,6 +44,7 @@ CONTENTS: dict[str, list[str]] = {
         "reference/models",
         "reference/glossary",
         "reference/letters",
+        "reference/reliability",
         "solvers/index",
         "api/index",
         "about/changelog",
@@ -64,6 +65,7 @@ CONTENTS: dict[str, list[str]] = {
     "Measurements": [
         "measurements/index",
         "measurements/fix",
+        "measurements/repairs",
         "measurements/model",
         "measurements/looks",
         "measurements/tasks",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 import hrdis
 from hrdis import cli
 from hrdis.bench.plan import RunRequest, UnitRestorer, restore_unit
+from hrdis.bench.plan.pictures import find_pictures
 from hrdis.bench.records import Unit, comparable
 from hrdis.bench.run import Store
 
@@ -336,3 +338,36 @@ def test_help_shows_working_examples(capsys):
         bench("--help")
     assert end.value.code == 0
     assert "hrdis bench --table 9 --limit 1" in capsys.readouterr().out
+
+
+def test_part_of_a_plan_that_a_launcher_asked_for_is_called_one(folder, capsys, monkeypatch):
+    """RANK and WORLD_SIZE may be left from something else: "Done" alone would hide it."""
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    assert bench("plan.yaml", "-o", "run", "--solvers", "hrdis", "--tasks", "sr4") == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "part 1/3 of the plan by RANK and WORLD_SIZE of the environment, " in told
+    assert "Done: part 1/3 of the plan" in told
+    monkeypatch.setenv("RANK", "3")
+    assert bench("plan.yaml", "-o", "other") == 2
+    assert "RANK/WORLD_SIZE of the environment is '3/3'" in capsys.readouterr().err
+
+
+# ---- names that are no text ---------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of other systems are text")
+def test_picture_whose_name_is_no_text_goes_from_data_to_report(folder):
+    name = os.fsdecode(b"caf\xe9.png")  # Latin-1
+    os.rename("photos/0.png", f"photos/{name}")
+    assert bench("plan.yaml", "-o", "run", "--solvers", "ddrm", "--tasks", "sr4") == 0
+    assert bench("report", "run") == 0
+    assert "caf\\udce9.png" in (folder / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_names_of_the_two_forms_of_unicode_keep_their_order(tmp_path):
+    """A composed letter and its parts are two names on Linux, and sorted by their code points."""
+    for name in ("e\u0301.png", "\u00e9.png", "f.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    found = [picture.name for picture in find_pictures(tmp_path)]
+    assert found == ["e\u0301.png", "f.png", "\u00e9.png"]

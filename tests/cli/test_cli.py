@@ -29,6 +29,7 @@ from hrdis.cli.parsing import parse
 from hrdis.cli.train import Train
 from hrdis.devices import pick_device
 from hrdis.repairs import NAMES
+from hrdis.restoration import Job
 from hrdis.rng import stream
 from hrdis.training import state as states
 from hrdis.training.model_card import command
@@ -740,6 +741,28 @@ def test_nan_is_not_written(tmp_path: Path, prior: str, capsys: pytest.CaptureFi
     assert not (tmp_path / "out.png").exists()
 
 
+def test_sample_that_became_nan_costs_the_others_nothing(
+    tmp_path: Path, prior: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = Job.finish
+
+    def finish(self: Job, x: torch.Tensor) -> torch.Tensor:
+        x = real(self, x).clone()
+        if len(x) == 4:
+            x[2] = torch.nan
+        return x
+
+    monkeypatch.setattr(Job, "finish", finish)
+    words = ["--task", "sr2", "--prior", prior, *FAST, "--samples", "4", "--seed", "3"]
+    assert run("restore", photo(tmp_path / "in.png"), "-o", tmp_path / "out.png", *words) == 1
+    assert "The samples of seed 5 became invalid" in capsys.readouterr().err
+    assert [(tmp_path / f"out{end}.png").exists() for end in ("", "-2", "-3", "-4")] == [
+        True, True, True, False,
+    ]  # fmt: skip
+    # the record is replayed with the lost sample, beside which the others were drawn
+    assert run("replay", tmp_path / "out.json") == 0
+
+
 def _heeds_interrupts() -> None:
     """A shell that starts its jobs in the background has them ignore SIGINT, and so would their
     children.
@@ -810,6 +833,34 @@ def test_degrade_then_restore(tmp_path: Path, prior: str) -> None:
     )
     lost = np.asarray(Image.open(mask)) > 127
     assert np.array_equal(np.asarray(Image.open(out))[~lost], np.asarray(Image.open(good))[~lost])
+
+
+@pytest.mark.parametrize("name", ["bad.png", "bad-mask.png", "bad.json"])
+def test_degrade_replaces_no_file_of_a_stranger(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--task", "inpaint-scratches", "-o", tmp_path / "bad.png"]
+    (tmp_path / name).write_bytes(b"a stranger's")
+    assert run("degrade", photo(tmp_path / "good.png"), *words) == 2
+    assert f"{name} exists" in capsys.readouterr().err
+    assert (tmp_path / name).read_bytes() == b"a stranger's"
+    assert run("degrade", tmp_path / "good.png", *words, "--overwrite") == 0
+    assert run("degrade", tmp_path / "good.png", *words) == 0  # its own are replaced unasked
+
+
+def test_degrade_that_is_killed_leaves_no_record_of_another_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["degrade", photo(tmp_path / "good.png"), "-o", tmp_path / "bad.png", "--task"]
+    assert run(*words, "inpaint-scratches") == 0
+
+    def ended(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(images, "save", ended)  # of the mask, after the picture
+    assert run(*words, "inpaint-random", "--seed", "4") == 130
+    record = json.loads((tmp_path / "bad.json").read_text())
+    assert record["seed"] == 4 and record["unfinished"]
 
 
 def test_degrade_crops_to_the_scale_and_says_so(

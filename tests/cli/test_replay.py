@@ -162,6 +162,14 @@ def test_record_of_degrade_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "no record of `hrdis restore`" in refused(tmp_path / "noisy.json", capsys)
 
 
+def test_record_of_pictures_that_were_not_all_written_is_refused(
+    restored: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = json.loads(restored.read_text())
+    restored.write_text(json.dumps(record | {"unfinished": True}))
+    assert "ended while its pictures were written" in refused(restored, capsys)
+
+
 def test_operator_replays_and_one_that_changed_is_not_executed(
     tmp_path: Path,
     prior: str,  # noqa: F811

@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 #: The commands in groups, what people do first at the top.
 GROUPS: dict[str, dict[str, str]] = {
@@ -50,12 +51,9 @@ STATUS: dict[int, dict[str, str]] = {
         "": "the input is wrong: an unknown option or name, a file that is missing or does not "
         "fit; nothing was done",
     },
-    129: {"serve": "ended because its terminal was closed (SIGHUP)"},
+    129: {"": "ended because its terminal was closed (SIGHUP)"},
     130: {"": "stopped with Ctrl-C"},
-    143: {
-        "serve": "ended by SIGTERM",
-        "train": "ended by SIGTERM; the present step is saved",
-    },
+    143: {"": "ended by SIGTERM", "train": "ended by SIGTERM; the present step is saved"},
 }
 #: Modules that are not called like their command.
 MODULES = {"list": "listing"}
@@ -98,39 +96,67 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"hrdis {__version__}")
         return 0
+    from .streams import tolerant_stderr
+
+    # The name of a file may be no text of this system; a result is printed all the same.
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+    # Work does not end because nobody reads its progress any more.
+    with warnings.catch_warnings(), tolerant_stderr():
+        return _run(args)
+
+
+def _run(args: list[str]) -> int:
+    """Run a command, and say in one line what is no fault of the program."""
     from hrdis.messages import for_command, without_python
 
     from .parsing import BadInput, choose, fail
     from .renamed import command_today, options_today
+    from .signals import Terminated, ended_by_signals
 
     args = command_today(args)
-    with warnings.catch_warnings():
-        for kind in (
-            UserWarning,
-            RuntimeWarning,
-        ):  # what is said of a person's own files is for that person to see
-            warnings.simplefilter("default", kind)
-        own = args[:2] == ["check", "operator"] or "--operator" in args  # Python is what they write
-        told = for_command if own else lambda message: without_python(for_command(message))
-        warnings.showwarning = lambda message, *_: print(
-            f"hrdis {args[0]}: {told(message)}", file=sys.stderr
-        )
-        try:
+    for kind in (UserWarning, RuntimeWarning):
+        # what is said of a person's own files is for that person to see
+        warnings.simplefilter("default", kind)
+    own = args[:2] == ["check", "operator"] or "--operator" in args  # Python is what they write
+    told = for_command if own else lambda message: without_python(for_command(message))
+    warnings.showwarning = lambda message, *_: print(
+        f"hrdis {args[0]}: {told(message)}", file=sys.stderr
+    )
+    try:
+        with ended_by_signals():
             command = choose("command", args[0], COMMANDS)
             module = import_module(f".{MODULES.get(command, command)}", __name__)
             return int(module.main(options_today(command, args[1:])))
-        except BadInput as error:
-            return fail(args[0], told(error), 2)
-        except BrokenPipeError:  # `hrdis list solvers | head -1`: nobody is reading any more
-            sys.stdout = None
-            return 0
-        except (
-            OSError
-        ) as error:  # a full disk, a folder that vanished: files are whole or absent all the same
-            return fail(
-                args[0],
-                f"{for_command(error)}. What was finished is whole; nothing was left half written.",
-                1,
-            )
-        except KeyboardInterrupt:
-            return fail(args[0], "interrupted; nothing was left half written.", 130)
+    except BadInput as error:
+        return fail(args[0], told(error), 2)
+    except BrokenPipeError:  # `hrdis list solvers | head -1`: nobody is reading any more
+        sys.stdout = None
+        return 0
+    except OSError as error:  # a full disk, a folder that vanished: files are whole or absent
+        text = f"{for_command(error)}. What was finished is whole; nothing was left half written."
+        return fail(args[0], text, 1)
+    except (MemoryError, RuntimeError) as error:
+        what = _trouble_of_the_machine(error)
+        if not what:
+            raise
+        return fail(args[0], what, 1)
+    except Terminated as error:
+        return fail(
+            args[0], "ended by a signal; nothing was left half written.", 128 + error.number
+        )
+    except KeyboardInterrupt:
+        return fail(args[0], "interrupted; nothing was left half written.", 130)
+
+
+def _trouble_of_the_machine(error: Exception) -> str:
+    """Return one line about memory or a GPU that failed; "" for an error of the program."""
+    text = f"{type(error).__name__}: {error}".splitlines()[0]
+    if isinstance(error, MemoryError) or "OutOfMemory" in text or "DefaultCPUAllocator" in text:
+        return (
+            f"there is not enough memory ({text[:200]}). Fewer samples, a smaller picture or "
+            "smaller tiles take less: --tile 256"
+        )
+    if "AcceleratorError" in text or "CUDA error" in text:
+        return f"the GPU failed ({text[:200]}). Run the command again, or use --device cpu."
+    return ""

@@ -2,6 +2,7 @@
 per error.
 """
 
+import errno
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,14 +39,27 @@ def fail(command: str, message: object, status: int) -> int:
     return status
 
 
+#: Errors of what was given to a command, before its work has begun.
+REFUSALS = (ValueError, TypeError, OSError, RuntimeError, EOFError)
+#: Errors of the system that say nothing of what was given: a disk that is full or broken.
+TROUBLES = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
+
 @contextmanager
-def checking() -> Iterator[None]:
+def checking(*, work: bool = False) -> Iterator[None]:
     """Around the checks of a command, before any work: what the library refuses becomes
     `BadInput`.
+
+    Args:
+        work: the library does its work in here, too. Then a full disk or lack of memory is no bad
+            input, and comes out as it is.
     """
+    refusals = (ValueError, TypeError) if work else REFUSALS
     try:
         yield
-    except (ValueError, TypeError, OSError, RuntimeError, EOFError) as error:
+    except refusals as error:
+        if getattr(error, "errno", None) in TROUBLES:
+            raise
         raise BadInput(for_command(error).split("\n")[0]) from error
 
 
@@ -114,10 +128,12 @@ def parse(cls: type[T], argv: Sequence[str], command: str, description: str, **d
                 f"{word} is a file, but reads as an option. Its name with a folder is expected: "
                 f"./{word}"
             )
-    groups = [
-        (name, Annotated[type(value), tyro.conf.arg(help=_first_line(value))], field(default=value))
-        for name, value in defaults.items()
-    ]
+    groups = []
+    for name, value in defaults.items():
+        about = f"{type(value).__name__}: {(type(value).__doc__ or '').splitlines()[0]}"
+        groups.append(
+            (name, Annotated[type(value), tyro.conf.arg(help=about)], field(default=value))
+        )
     combined = make_dataclass(cls.__name__, groups, bases=(cls,), frozen=True, kw_only=True)
     combined.__doc__ = description
     told = StringIO()

@@ -74,15 +74,15 @@ def main(argv: Sequence[str]) -> int:
         if not args.operator:
             raise
         return fail("restore", plugin.explain(args.operator, error), 1)
-    if not found.finite:
+    if not found.kept:
         say(
             "hrdis restore: the result became invalid (NaN or infinite) and was not saved. Run "
             "without changed settings."
         )
         return 1
-    files = found.save(args.output)[:-1]
+    files = found.save(args.output, overwrite=args.overwrite)[:-1]
     say(f"{found.seconds:.1f} s. Wrote {', '.join(map(str, files))}")
-    return 0
+    return 0 if found.finite else 1
 
 
 def _task_asked_for(argv: Sequence[str]) -> Task | None:

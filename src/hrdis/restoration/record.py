@@ -68,15 +68,17 @@ class Record(TypedDict):
     prior_sha256: str | None
     """SHA-256 of the model's weights; null where the model has no file."""
     seeds: list[int]
-    """Seed of every sample."""
+    """Seed of every sample that was written."""
+    lost_seeds: list[int]
+    """Seeds of samples that became NaN or infinite, and have no picture."""
     times: list[int]
     """Network times, from noisy to clean; -1 is the clean image."""
     network_calls: int
     """Calls of the network, over all samples."""
     seconds: float
     """Time of the solver, without loading."""
-    estimated: Mapping[str, list[float]]
-    """Numbers that a blind solver found, one per sample, such as the exposure of brighten."""
+    estimated: Mapping[str, list[float | None]]
+    """Numbers that a blind solver found, one per sample, such as an exposure; null for NaN."""
     precision: str
     """Precision of the network: fp32, bf16 or fp16."""
     device: str
@@ -97,6 +99,8 @@ class Record(TypedDict):
     """Version of Python."""
     files: NotRequired[list[str]]
     """The pictures that were written; not in Python's `Restoration.record`."""
+    unfinished: NotRequired[bool]
+    """True if the command was ended while it wrote the pictures; `replay` refuses such a record."""
 
 
 class DamageRecord(TypedDict):

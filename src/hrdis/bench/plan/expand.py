@@ -98,7 +98,7 @@ def expand(
     # By variant: a run task of the first picture, and the number of seeds.
     models: dict[str, RunTask] = {}
     seeds: dict[str, int] = {}
-    shown = []
+    shown, missing = [], []
     for table, note in asked:
         entries = []
         for column, method in product(table.columns, table.methods):
@@ -109,6 +109,7 @@ def expand(
             reason = why_not(column, method, solver)
             if reason:
                 entries.append(entry | {"missing": reason})
+                missing.append({"table": table.name, **entry, "reason": reason})
                 continue
             model = replace(
                 model_task(options, prior, pictures[0]),
@@ -133,7 +134,7 @@ def expand(
     config = {
         "title": ", ".join(names),
         "tables": shown,
-        "missing": _missing(shown),
+        "missing": missing,
         "settings": table_5() if "table 5" in names else [],
         "images": [picture.record() for picture in pictures],
         "prior": _prior_record(prior),
@@ -166,20 +167,6 @@ def model_task(options: PlanOptions, prior: PriorIdentity, picture: DataPicture)
         precision=options.precision,
         seed=0,
     )
-
-
-def _missing(shown: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the entries of all tables that are left out, with their reasons."""
-    missing = []
-    for table in shown:
-        for entry in table["entries"]:
-            if "missing" in entry:
-                record = {
-                    "table": table["name"], "row": entry["row"], "dataset": entry["dataset"],
-                    "column": entry["column"], "reason": entry["missing"],
-                }  # fmt: skip
-                missing.append(record)
-    return missing
 
 
 def _prior_record(prior: PriorIdentity) -> dict[str, Any]:
