@@ -2,7 +2,7 @@
 
 import pytest
 
-from hrdis.cli.parsing import _in_words
+from hrdis.cli.parsing import in_words
 from hrdis.messages import bilingual, for_command, for_page, reason
 from tests.common.messages import Said, breaches, is_there, listed, shape, shown
 
@@ -122,7 +122,7 @@ def test_prior_is_a_model_but_in_names(message: str, said: str) -> None:
     ],
 )
 def test_parser_speaks_no_python(tyro: str, said: str) -> None:
-    assert _in_words(tyro) == said
+    assert in_words(tyro) == said
 
 
 # ---- the list -----------------------------------------------------------------------------------

@@ -195,10 +195,13 @@ def listed() -> list[dict[str, Any]]:
 
 
 def to_list(test: str) -> list[Said]:
-    """Return what was said in a test, of what is listed: no signs of progress."""
+    """Return what was said in a test, of what is listed: no signs of progress, and no single words,
+    which are errors that a test made up.
+    """
     found = []
     for said in heard:
-        if said.where == "page" or said.message.startswith(f"hrdis {said.where}: "):
+        message = said.where == "page" or said.message.startswith(f"hrdis {said.where}: ")
+        if message and " " in shown(said):
             found.append(said)
     return found if test.startswith(LISTED) else []
 

@@ -163,10 +163,10 @@ def _one_line(box: str) -> str:
             parts.append([])
     said = (" ".join(" ".join(part).split()) for part in parts if part)
     sentences = (text if text.endswith((".", ")", "help")) else f"{text}." for text in said)
-    return _in_words(" ".join(sentences))
+    return in_words(" ".join(sentences))
 
 
-def _in_words(said: str) -> str:
+def in_words(said: str) -> str:
     """Return a message of tyro's about a value without its Python: types, tuples, calls."""
     if found := CHOICE.match(said):
         names = ", ".join(re.findall(r"'([^']*)'", found["names"]))
