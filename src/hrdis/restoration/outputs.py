@@ -44,8 +44,9 @@ def check(
     record: Path | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Raise if an output has a name that is too long, or would take the place of a file that is
-    not to be lost: an input, or one that no record of this program beside it names.
+    """Raise if an output has a name that is too long, or would replace a file of somebody else.
+
+    Inputs are never replaced; other files are if a record of this program beside them names them.
 
     Args:
         outputs: files that will be written.
@@ -168,8 +169,8 @@ def write(found: "Restoration", output: Path, *, overwrite: bool = False) -> lis
 def rescue(path: Path, picture: images.Picture, error: Exception) -> str:
     """Keep a picture that could not be written where it should be; return one line about it.
 
-    Hours of work may be in it, and the trouble may be that of a format (an encoder that fails), of
-    a file (open in another program) or of a disk (full).
+    Hours of work may be in it. The encoder may have failed, the file be open in another program,
+    or the disk full.
     """
     reason = str(getattr(error, "strerror", None) or error or type(error).__name__).splitlines()[0]
     said = f"{path} could not be written ({reason})"
