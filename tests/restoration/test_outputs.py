@@ -166,15 +166,15 @@ def test_input_is_never_replaced_where_names_fold_their_case(tmp_path, monkeypat
         Path, "samefile", lambda self, other: str(self).lower() == str(other).lower()
     )
     with pytest.raises(ValueError, match="is an input and would be written over"):
-        outputs.check([asked, tmp_path / "Photo.json"], [given], overwrite=True)
+        images.check_free([asked, tmp_path / "Photo.json"], [given], overwrite=True)
 
 
 def test_name_too_long_for_a_file_is_refused(tmp_path):
     """With the names of the other samples, which are longer than the one that was asked for."""
     longest = tmp_path / f"{'x' * 250}.png"
-    outputs.check(outputs.names(longest, 1), [])
+    images.check_free(outputs.names(longest, 1), [])
     with pytest.raises(ValueError, match=r"has 256 bytes\. At most 255 are expected"):
-        outputs.check(outputs.names(longest, 2), [])
+        images.check_free(outputs.names(longest, 2), [])
 
 
 # ---- kills --------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ def test_no_kill_leaves_a_picture_beside_the_record_of_another(
     """After each of its 13 writes: where pictures are new, the record is new or says unfinished."""
     found.save(tmp_path / "out.png")
     old = content(tmp_path)
-    from hrdis.images import writing
+    from hrdis.images import leaving, writing
 
     real, written = images.write_atomically, []
 
@@ -202,7 +202,7 @@ def test_no_kill_leaves_a_picture_beside_the_record_of_another(
             raise Killed
 
     monkeypatch.setattr(writing, "write_atomically", write)
-    monkeypatch.setattr(images, "write_atomically", write)
+    monkeypatch.setattr(leaving, "write_atomically", write)
     with pytest.raises(Killed):
         replace(found, samples=-found.samples, calls=found.calls + 1).save(tmp_path / "out.png")
     record = json.loads((tmp_path / "out.json").read_text())

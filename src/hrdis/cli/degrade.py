@@ -17,7 +17,7 @@ from hrdis.operators import Blur, Inpainting, NonlinearBlur
 from hrdis.operators.deepinv import DeepinvOperator
 from hrdis.problem import measure
 from hrdis.repairs import WORDS, is_word, resolve
-from hrdis.restoration import outputs, plugin
+from hrdis.restoration import plugin
 from hrdis.restoration.inputs import with_weights
 from hrdis.tasks import Task
 
@@ -113,7 +113,7 @@ def main(argv: Sequence[str]) -> int:
                 kernel=args.kernel,
             )  # fmt: skip
         record = args.output.with_suffix(".json")
-        outputs.check([args.output, record], [args.image], overwrite=args.overwrite)
+        images.check_free([args.output, record], [args.image], overwrite=args.overwrite)
         if args.operator:
             if args.weights is not None:
                 raise ValueError(
@@ -148,7 +148,7 @@ def _task(args: Any, task: Task, picture: images.Picture, noise: AnyNoise | None
             args.output.with_name(f"{args.output.stem}-{end}") for end in ("mask.png", "kernel.npy")
         )
         extra = [mask_file] if task.mask else [kernel_file] if task.kernel or task.weights else []
-        outputs.check(
+        images.check_free(
             extra,
             [args.image, args.weights],
             record=args.output.with_suffix(".json"),
@@ -246,7 +246,7 @@ def _record(
         "seed": args.seed,
         "files": [str(path) for path in files],
     }
-    outputs.write_record(args.output.with_suffix(".json"), record, unfinished=unfinished)
+    images.write_record(args.output.with_suffix(".json"), record, unfinished=unfinished)
 
 
 def _noise(kind: str, level: float) -> AnyNoise | None:

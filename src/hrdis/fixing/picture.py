@@ -16,7 +16,6 @@ import hrdis
 from .. import images
 from ..checkpoints import load_prior
 from ..priors import Prior, Tiled
-from ..restoration import outputs
 from . import restorations
 from .diagnose import Diagnosis, diagnose
 from .restorations import Mended
@@ -87,9 +86,9 @@ class Fixed:
             files.append(mask)
         if self.kernel is not None:
             files.append(kernel)
-        outputs.check([*files, place], [], record=place, overwrite=overwrite)
+        images.check_free([*files, place], [], record=place, overwrite=overwrite)
         said = {**self.record, "files": [str(file) for file in files]}
-        outputs.write_record(place, said, unfinished=True)
+        images.write_record(place, said, unfinished=True)
         same = False
         if source is not None:
             kinds = []
@@ -104,14 +103,14 @@ class Fixed:
             try:
                 images.write(path, self.picture)
             except Exception as error:  # of an encoder, a disk, another program
-                raise OSError(outputs.rescue(path, self.picture, error)) from error
+                raise OSError(images.rescue(path, self.picture, error)) from error
         if self.mask is not None:
             images.save(mask, images.from_unit(self.mask.float()[None]))
         if self.kernel is not None:
             values = self.kernel.numpy()
             images.write_atomically(kernel, lambda file: np.save(file, values))
         # the record last: where it is, all of the rest is, and a later run may go on behind it
-        outputs.write_record(place, said)
+        images.write_record(place, said)
         return [*said["files"], str(place)]
 
 

@@ -9,6 +9,7 @@ kernels, training and benchmarks.
 
 from ..files import write_atomically as write_atomically
 from .base import Picture, from_unit, to_pil, to_unit, without_hidden
+from .leaving import UNFINISHED, check_free, rescue, write_record
 from .masks import read_kernel, read_mask, read_palette_mask
 from .notes import upright
 from .opening import FORMATS, MAX_PIXELS, decode, open_image
@@ -25,8 +26,35 @@ from .writing import (
 )
 
 __all__ = [
-    "FORMATS", "KINDS", "LONGEST", "MAX_PIXELS", "SUFFIXES", "Picture", "check_folder",
-    "check_output", "decode", "from_pil", "from_unit", "load", "open_image", "read",
-    "read_kernel", "read_mask", "read_numbers", "read_palette_mask", "require_finite", "save",
-    "to_pil", "to_unit", "upright", "without_hidden", "write", "write_atomically", "write_pil",
-]  # fmt: skip
+    "FORMATS",
+    "KINDS",
+    "LONGEST",
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "UNFINISHED",
+    "Picture",
+    "check_folder",
+    "check_free",
+    "check_output",
+    "decode",
+    "from_pil",
+    "from_unit",
+    "load",
+    "open_image",
+    "read",
+    "read_kernel",
+    "read_mask",
+    "read_numbers",
+    "read_palette_mask",
+    "require_finite",
+    "rescue",
+    "save",
+    "to_pil",
+    "to_unit",
+    "upright",
+    "without_hidden",
+    "write",
+    "write_atomically",
+    "write_pil",
+    "write_record",
+]

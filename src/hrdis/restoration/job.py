@@ -233,7 +233,7 @@ def prepare(
         filled = options.hole == "alpha"  # nothing transparent is left
         images.check_output(options.output, transparent=transparent and not filled)
         files = outputs.names(options.output, options.samples)
-        outputs.check(files, [*inputs.files, options.weights], overwrite=options.overwrite)
+        images.check_free(files, [*inputs.files, options.weights], overwrite=options.overwrite)
     if task is not None and not task.picture:
         operator, seed = arrays.operator_of_measurement(options, inputs, task, y)
         inputs = replace(inputs, operator_seed=seed)
