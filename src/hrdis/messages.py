@@ -38,7 +38,7 @@ PYTHON_TO_OPTIONS = (
 )
 #: A sentence that holds a call, an assignment or a name in Python.
 PYTHON = re.compile(
-    r"\b(hrdis|torch|np|numpy|prior|kernel|image|kernels|problem)\.\w+[.(\[]|\b[A-Za-z_.]+\([^()\s]+=[^()]*\)"
+    r"\b(hrdis|torch|np|numpy|prior|kernel|image|kernels|problem)\.\w+[.(\[]|\b[\w.]+\([^()\s]+=[^()]*\)"
 )
 
 #: What `hrdis.restore` shares with the command says options; the same as arguments.
