@@ -177,10 +177,13 @@ def shown(said: Said) -> str:
 
 
 def shape(message: str) -> str:
-    """Return what two messages share that differ in numbers, hashes and quoted names alone."""
+    """Return what two messages share that differ in numbers, hashes, quoted names and lists of
+    names alone.
+    """
     message = re.sub(r"'[^']*'", "''", message)
     message = re.sub(r"\b[0-9a-f]{16,}\b", "0", message)
-    return re.sub(r"\d+(?:\.\d+)?(?:e[-+]\d+)?", "0", message)
+    message = re.sub(r"\d+(?:\.\d+)?(?:e[-+]\d+)?", "0", message)
+    return re.sub(r"(Valid names|can be used): [^.]*", r"\1: ...", message)
 
 
 @cache
