@@ -21,7 +21,7 @@ MODULES = {
 FLOORS = {
     "messages": 0, "files": 0, "linalg": 0, "schedule": 0, "devices": 0, "_deprecated": 0,
     "rng": 1, "metrics": 1, "images": 1,
-    "noise": 2, "uncertainty": 2, "records": 2,
+    "noise": 2, "uncertainty": 2,
     "operators": 3,
     "problem": 4, "tasks": 4, "presets": 4, "diagnosis": 4,
     "priors": 5, "repairs": 5,

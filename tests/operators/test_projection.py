@@ -1,4 +1,4 @@
-"""The images that explain y, where A rounds or clips: `project` finds the closest."""
+"""The images consistent with y, where A rounds or clips: `project` finds the closest."""
 
 import pytest
 import torch

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 import hrdis
-from hrdis import images, records
+from hrdis import images
+from hrdis.images import records
 from hrdis.restoration import outputs
 from tests.common.toys import normal
 

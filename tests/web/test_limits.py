@@ -23,7 +23,7 @@ def job(side: int, solver: hrdis.Solver, samples: int = 1) -> SimpleNamespace:
     ("side", "solver", "samples", "said"),
     [
         (8000, hrdis.HRDIS(steps=1000), 8, "times what this page may take"),
-        (1000, hrdis.HRDIS(steps=10_000), 8, "times what this page may take"),
+        (4000, hrdis.HRDIS(steps=1000), 8, "times what this page may take"),
         (2000, hrdis.FPS(particles=1000), 1, "takes too much memory for this page"),
         (4000, hrdis.DAPS(langevin_steps=10_000), 1, "times what this page may take"),
     ],

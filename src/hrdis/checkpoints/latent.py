@@ -76,7 +76,13 @@ def load_latent(folder: str | Path, dtype: torch.dtype = torch.float32) -> Laten
             f"{scheduler} has {fault}. A schedule of betas that leaves some signal is expected."
         )
     config = read_config(folder / "unet" / "config.json")
-    _check_conditions(config, folder)
+    for key in ("num_class_embeds", *CONDITIONS):  # inputs that a prior does not give
+        if config.get(key) not in (None, False):
+            raise ValueError(
+                f"The network in {folder} has {key} = {config[key]!r}. One without labels and "
+                "further conditions is expected: unconditional, or told a text alone (Stable "
+                "Diffusion 1 and 2)."
+            )
     place = _autoencoder_folder(folder)
     own = read_config(place / "config.json")
     with torch.device("meta"):  # no weight may stay random, nor memory be spent before the check
@@ -132,17 +138,6 @@ def config_files(folder: str | Path) -> list[Path]:
         folder / "scheduler" / "scheduler_config.json",
     ]
     return [file for file in candidates if file.is_file()]
-
-
-def _check_conditions(config: dict[str, Any], folder: Path) -> None:
-    """Raise if a network expects an input that a prior does not give."""
-    for key in ("num_class_embeds", *CONDITIONS):
-        if config.get(key) not in (None, False):
-            raise ValueError(
-                f"The network in {folder} has {key} = {config[key]!r}. One without labels and "
-                "further conditions is expected: unconditional, or told a text alone (Stable "
-                "Diffusion 1 and 2)."
-            )
 
 
 def _autoencoder_folder(folder: Path) -> Path:

@@ -151,12 +151,12 @@ def _run(args: list[str]) -> int:
 
 def _trouble_of_the_machine(error: Exception) -> str:
     """Return one line about memory or a GPU that failed; "" for an error of the program."""
-    text = f"{type(error).__name__}: {error}".splitlines()[0]
-    if isinstance(error, MemoryError) or "OutOfMemory" in text or "DefaultCPUAllocator" in text:
+    kind, said = type(error).__name__, str(error).split("\n")[0][:200]
+    if "OutOfMemory" in kind or isinstance(error, MemoryError) or "DefaultCPUAllocator" in said:
         return (
-            f"there is not enough memory ({text[:200]}). Fewer samples, a smaller picture or "
-            "smaller tiles take less: --tile 256"
+            "there is not enough memory. Fewer samples, a smaller picture or smaller tiles take "
+            f"less: --tile 256. The system says: {said}"
         )
-    if "AcceleratorError" in text or "CUDA error" in text:
-        return f"the GPU failed ({text[:200]}). Run the command again, or use --device cpu."
+    if "Accelerator" in kind or "CUDA error" in said:
+        return f"the GPU failed. Run the command again, or use --device cpu. It says: {said}"
     return ""

@@ -147,7 +147,8 @@ def main(argv: Sequence[str]) -> int:
         ready = prepare(request, previous_config)
         left_out = set()
         for entry in ready.plan.config["missing"]:
-            text = f"left out: {entry['column']}, {entry['row']}: {entry['reason']}"
+            column = entry["column"].replace("_", " ")
+            text = f"left out: {column}, {entry['row']}: {entry['reason']}"
             if text not in left_out:  # several tables may leave out the same
                 left_out.add(text)
                 say(text)

@@ -11,7 +11,8 @@ import tyro
 from torch import Tensor
 
 import hrdis
-from hrdis import images, records
+from hrdis import images
+from hrdis.images import records
 from hrdis.noise import Gaussian, Poisson, Speckle, read_level
 from hrdis.operators import Blur, Inpainting, NonlinearBlur
 from hrdis.operators.deepinv import DeepinvOperator

@@ -1,4 +1,4 @@
-"""Signals that end a command: what Ctrl-C does, SIGTERM and a closed terminal do too."""
+"""Signals that end a command: SIGTERM and a closed terminal do what Ctrl-C does."""
 
 import signal
 import threading
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class Terminated(KeyboardInterrupt):
-    """The end of a command by a signal other than Ctrl-C, told like that one to all that clean up.
+    """The end of a command by a signal other than Ctrl-C, raised where Ctrl-C would be.
 
     Args:
         number: the signal.

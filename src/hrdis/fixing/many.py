@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import images, records
+from .. import images
 from ..files import sha256
+from ..images import records
 from .picture import Fixed, fix, record_of
 
 

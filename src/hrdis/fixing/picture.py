@@ -13,8 +13,9 @@ from torch import Tensor
 
 import hrdis
 
-from .. import images, records
+from .. import images
 from ..checkpoints import load_prior
+from ..images import records
 from ..priors import Prior, Tiled
 from . import restorations
 from .diagnose import Diagnosis, diagnose

@@ -119,16 +119,16 @@ class Operator(nn.Module, ABC):
 
 
 class ProximalOperator(Operator):
-    """An operator that knows, of the images that explain y, the one closest to a given image.
+    """An operator that finds the image closest to a given one that is consistent with y.
 
     All linear operators are of this kind, and so are rounding and clipping.
     """
 
-    capability: ClassVar[str] = "a projection onto the images that explain y"
+    capability: ClassVar[str] = "a projection onto the images that are consistent with y"
 
     @abstractmethod
     def project(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the image closest to x among those that explain y, P(x)."""
+        """Return the image closest to x among those consistent with y, P(x)."""
 
     def prox(self, x: Tensor, y: Tensor, rho: float | Tensor) -> Tensor:
         """Return argmin_v ||v - P(v)||^2 + rho ||v - x||^2 = x + (P(x) - x) / (1 + rho)."""

@@ -33,7 +33,7 @@ YCC = ((0.299, 0.587, 0.114), (-0.1687, -0.3313, 0.5), (0.5, -0.4187, -0.0813))
 class RoundingOperator(ProximalOperator):
     """Base of operators that round, with a straight-through or zero gradient; y is the start.
 
-    The images that explain y fill a box, the rounding's cell: `project` goes to its nearest point.
+    The images that are consistent with y fill a box. `project` goes to its nearest point.
     """
 
     def __init__(self, rounding: Rounding):
@@ -126,8 +126,8 @@ class JPEG(RoundingOperator):
     def project(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the image near x whose every coefficient is rounded to that of y.
 
-        The nearest in luminance and in the chroma samples that are kept; the three other samples
-        of a 2 x 2 cell move along with theirs.
+        It is the nearest in luminance and in the chroma samples that are kept. The three samples
+        beside a kept one move along with it.
         """
         self._check_shape(x)
         v, w = ((at_least_float32(image) + 1) / 2 * 255 for image in (x, y))
@@ -161,7 +161,7 @@ class JPEG(RoundingOperator):
         return self._plane(self.rounded(exact, exact.round()), table)
 
     def _clipped(self, v: Tensor, w: Tensor, table: Tensor) -> Tensor:
-        """Move the coefficients of planes v into the cells of those of w, and go back."""
+        """Clip the coefficients of planes v to what rounds to those of w, and go back."""
         middle = self._coefficients(w, table).round()
         found = self._coefficients(v, table).clamp(middle - MOST, middle + MOST)
         return self._plane(found, table)
@@ -226,7 +226,7 @@ class Quantization(RoundingOperator):
 
 
 def _fourfold(v: Tensor) -> Tensor:
-    """Repeat every sample of planes in a 2 x 2 cell."""
+    """Repeat every sample of planes twice along both axes."""
     return v.repeat_interleave(2, -2).repeat_interleave(2, -1)
 
 

@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import images, records
+from .. import images
 from ..arguments import check
 from ..checkpoints import load_prior, weights_sha256
 from ..devices import DTYPES, pick_device
 from ..driver import Iteration, iterate
+from ..images import records
 from ..messages import level_outside
 from ..noise import Gaussian
 from ..operators import Inpainting, SuperResolution

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 
 import hrdis
 
-from .. import images, records, uncertainty
+from .. import images, uncertainty
+from ..images import records
 from ..messages import level_outside
 from .record import Record
 

@@ -27,7 +27,7 @@ class CM4IR(Sampler):
         x_s  = sqrt(alpha_bar_s) x0_y + sqrt(1 - alpha_bar_s) (eta z - sqrt(1 - eta^2) eps)
 
     with x0_hat clamped to [-1, 1] and eps = (x_t - sqrt(alpha_bar_t) x0_hat) / sqrt(1 -
-    alpha_bar_t). Where A rounds or clips, x0_y is the image closest to x0_hat that explains y. The
+    alpha_bar_t). Where A rounds or clips, x0_y is the closest image that is consistent with y. The
     last call returns x0_hat from noisy measurements, x0_y from others. With ``flip=False`` eps
     keeps its sign: DDNM's step.
 

@@ -26,7 +26,7 @@ class DiffPIR(Sampler):
         x_s  = sqrt(alpha_bar_s) x0_y + sqrt(1 - alpha_bar_s) (sqrt(1 - zeta) eps' + sqrt(zeta) z)
 
     with x0_hat clamped to [-1, 1] and sigma_n = max(0.001, sigma_y / 2), the noise of an image in
-    [0, 1]. Where A rounds or clips, ||A x - y|| is the distance to the images that explain y.
+    [0, 1]. Where A rounds or clips, ||A x - y|| is the distance to the images consistent with y.
 
     Yields:
         `Step` with x = x0_y and the root mean square residual of x0_hat.

@@ -135,6 +135,7 @@ def tune(
     """
     settings, out = settings or TuneSettings(), Path(out)
     settings.check()
+    images.check_folder(out.parent)
     files = find_images(Path(folder))
     count = min(settings.limit, len(files))
     files = [files[k * len(files) // count] for k in range(count)]

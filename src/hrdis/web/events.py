@@ -123,17 +123,6 @@ def painted_layer(editor: gr.ImageEditor, payload: Any) -> dict[str, Any] | None
         raise error_of(for_visitor(error, getattr(layer, "path", None))) from None
 
 
-def _class_number(text: str | None) -> int | None:
-    if not text or not text.strip():
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(
-            f"The class of the picture is {text!r}. A whole number is expected, or nothing."
-        ) from None
-
-
 # ---- the button ---------------------------------------------------------------------------------
 
 
@@ -164,6 +153,14 @@ def restorer(runner: "JobRunner") -> Any:
         yield [reading, *_no_results(), *buttons(running=True)]
         try:
             layers = (painted or {}).get("layers") or [None]
+            number = None
+            if label and label.strip():
+                if not label.strip().isdigit():
+                    raise ValueError(
+                        f"The class of the picture is {label!r}. A whole number is expected, or "
+                        "nothing."
+                    )
+                number = int(label)
             form = Form(
                 picture=_path(picture),
                 task=task,
@@ -178,7 +175,7 @@ def restorer(runner: "JobRunner") -> Any:
                 effort=effort,
                 changed=settings or {},
                 prior=prior,
-                label=_class_number(label),
+                label=number,
             )
             for seen in runner.restore(form):
                 if isinstance(seen, Waiting):

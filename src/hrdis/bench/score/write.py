@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ...files import lock, write_text
-from ..records import Row, json_safe
+from ..records import json_safe
 from ..results import SEEDS_FILE, SETS_FILE, Results, group_by_method, read_sets
 from .networks import MetricUnavailable, Scoring
 from .per_picture import Record, class_records, lpips_records, pixel_records
@@ -45,31 +45,25 @@ def score(
     folder = into / "scores"
     # Two that score at once would each write what the other has just found over with its own.
     with lock(folder / ".lock"):
-        return _score(run, rows, options, folder, report)
-
-
-def _score(
-    run: Results, rows: list[Row], options: Scoring, folder: Path, report: Progress
-) -> list[Record]:
-    missing: list[Record] = []
-    for metric, name, records in PER_PICTURE:
-        path = folder / f"{name}.jsonl"
-        try:
-            scored = []
-            for record in records(run, rows, options):
-                scored.append(record)
-                report(metric, len(scored), len(rows))
-            _write_lines(path, scored)
-        except MetricUnavailable as reason:
-            # Scores of an earlier time stay: they were computed with weights not given now.
-            if not path.is_file():
-                missing.append({"metric": metric, "status": "missing", "reason": str(reason)})
-    methods = group_by_method(rows)
-    _write_lines(folder / SEEDS_FILE, sample_records(run, methods))
-    found = [*missing, *set_records(run, methods, options, report)]
-    merged = merge_with_older(read_sets(folder / SETS_FILE), found)
-    write_text(folder / SETS_FILE, json.dumps(json_safe(merged), indent=1))
-    return merged
+        missing: list[Record] = []
+        for metric, name, records in PER_PICTURE:
+            path = folder / f"{name}.jsonl"
+            try:
+                scored = []
+                for record in records(run, rows, options):
+                    scored.append(record)
+                    report(metric, len(scored), len(rows))
+                _write_lines(path, scored)
+            except MetricUnavailable as reason:
+                # Scores of an earlier time stay: they were computed with weights not given now.
+                if not path.is_file():
+                    missing.append({"metric": metric, "status": "missing", "reason": str(reason)})
+        methods = group_by_method(rows)
+        _write_lines(folder / SEEDS_FILE, sample_records(run, methods))
+        found = [*missing, *set_records(run, methods, options, report)]
+        merged = merge_with_older(read_sets(folder / SETS_FILE), found)
+        write_text(folder / SETS_FILE, json.dumps(json_safe(merged), indent=1))
+        return merged
 
 
 def merge_with_older(older: Sequence[Record], found: Sequence[Record]) -> list[Record]:

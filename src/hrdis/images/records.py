@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import images
-from .files import LONGEST_NAME, read_json, shortened
+from ..files import LONGEST_NAME, read_json, shortened, write_atomically
+from .base import Picture
+from .writing import write as write_picture
 
 #: Field of a record whose pictures are not all written yet.
 UNFINISHED = "unfinished"
@@ -21,8 +22,9 @@ def check(
     record: Path | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Raise if an output has a name that is too long, or would take the place of a file that is
-    not to be lost: an input, or one that no record of this program beside it names.
+    """Raise if an output has a name that is too long, or would replace a file that must stay.
+
+    That is an input, or a file that no record of this program beside it names.
 
     Args:
         outputs: files that will be written.
@@ -88,10 +90,10 @@ def write(path: Path, said: Mapping[str, Any], *, unfinished: bool = False) -> N
     """
     mark = {UNFINISHED: True} if unfinished else {}
     content = json.dumps({**said, **mark}, indent=2, allow_nan=False).encode() + b"\n"
-    images.write_atomically(path, lambda file: file.write(content))
+    write_atomically(path, lambda file: file.write(content))
 
 
-def rescue(path: Path, picture: images.Picture, error: Exception) -> str:
+def rescue(path: Path, picture: Picture, error: Exception) -> str:
     """Keep a picture that could not be written where it should be; return one line about it.
 
     Hours of work may be in it, and the trouble may be that of a format (an encoder that fails), of
@@ -105,7 +107,7 @@ def rescue(path: Path, picture: images.Picture, error: Exception) -> str:
             if place.exists():
                 continue
             try:
-                images.write(place, picture)
+                write_picture(place, picture)
             except Exception:
                 break
             return f"{said}; the picture is in {place}"
