@@ -173,7 +173,11 @@ def _folders(words: Sequence[str]) -> Iterator[str]:
 def shown(said: Said) -> str:
     """Return a message as it is listed: without the name of the command and folders of a test."""
     text = said.message.removeprefix(f"hrdis {said.where}: ")
-    return re.sub(r"/\S*/pytest-[^/\s]+/pytest-\d+/(?:[^/\s]+/)?|/tmp/(?:[^/\s]+/)*", "", text)
+    return re.sub(
+        r"/\S*/pytest-[^/\s]+/pytest-\d+/(?:popen-gw\d+/)?(?:[^/\s]+/)?|/tmp/(?:[^/\s]+/)*",
+        "",
+        text,
+    )
 
 
 def shape(message: str) -> str:
