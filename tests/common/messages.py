@@ -52,6 +52,7 @@ IGNORED = (
     rf"^[^.]*{SUFFIXES}(?= (?:is|has|holds|cannot|marks|does) )",  # a name may have spaces
     rf"[^\s'\",;()]*{SUFFIXES}",
     r"--[\w-]+(=\S+)?",
+    r"The system says: .*",
     r"Valid names: (?:[a-z]\w*, )*[a-z]\w*",  # of settings, as programs send them to the page
 )
 PYTHON = {

@@ -9,6 +9,7 @@ from typing import Any
 from .. import images
 from ..files import sha256
 from ..images import records
+from ..messages import reason
 from .picture import Fixed, fix, record_of
 
 
@@ -165,4 +166,4 @@ def run(
             files = fixed.save(errand.output, errand.source, overwrite=overwrite)
             yield Outcome(errand, fixed, tuple(files))
         except (ValueError, TypeError, OSError, RuntimeError, EOFError) as error:
-            yield Outcome(errand, error=str(error).split("\n")[0])
+            yield Outcome(errand, error=reason(error))
