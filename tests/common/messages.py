@@ -52,6 +52,7 @@ IGNORED = (
     rf"^[^.]*{SUFFIXES}(?= (?:is|has|holds|cannot|marks|does) )",  # a name may have spaces
     rf"[^\s'\",;()]*{SUFFIXES}",
     r"--[\w-]+(=\S+)?",
+    r"The system says: .*",
     r"Valid names: (?:[a-z]\w*, )*[a-z]\w*",  # of settings, as programs send them to the page
 )
 PYTHON = {
@@ -181,11 +182,13 @@ def shown(said: Said) -> str:
 
 
 def shape(message: str) -> str:
-    """Return what two messages share that differ in numbers, hashes and quoted names alone."""
-    message = re.sub(r"Valid names: [^.]*\.", "Valid names: ...", message)  # a new one joins them
+    """Return what two messages share that differ in numbers, hashes, quoted names and lists of
+    names alone.
+    """
     message = re.sub(r"'[^']*'", "''", message)
     message = re.sub(r"\b[0-9a-f]{16,}\b", "0", message)
-    return re.sub(r"\d+(?:\.\d+)?(?:e[-+]\d+)?", "0", message)
+    message = re.sub(r"\d+(?:\.\d+)?(?:e[-+]\d+)?", "0", message)
+    return re.sub(r"(Valid names|can be used): [^.]*", r"\1: ...", message)
 
 
 @cache

@@ -44,9 +44,15 @@ def main(argv: Sequence[str]) -> int:
     args: Any = parse(Tune, argv, "tune", HELP)
 
     def report(trial: TuneTrial) -> None:
+        # The settings as options of `hrdis restore`, to try them.
+        name, _, given = trial.settings.rstrip(")").partition("(")
+        words = name
+        for setting in given.split(", "):
+            key, _, value = setting.partition("=")
+            words += f" --{key.replace('_', '-')} {value}"
         say(
             f"{trial.task}, noise {trial.noise:g}: {trial.gain:+.2f} dB in {trial.seconds:.0f} s  "
-            f"{trial.settings}"
+            f"{words}"
         )
 
     with checking(work=True):
