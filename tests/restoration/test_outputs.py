@@ -13,7 +13,6 @@ import torch
 
 import hrdis
 from hrdis import images
-from hrdis.images import records
 from hrdis.restoration import outputs
 from tests.common.toys import normal
 
@@ -167,15 +166,15 @@ def test_input_is_never_replaced_where_names_fold_their_case(tmp_path, monkeypat
         Path, "samefile", lambda self, other: str(self).lower() == str(other).lower()
     )
     with pytest.raises(ValueError, match="is an input and would be written over"):
-        records.check([asked, tmp_path / "Photo.json"], [given], overwrite=True)
+        images.records.check([asked, tmp_path / "Photo.json"], [given], overwrite=True)
 
 
 def test_name_too_long_for_a_file_is_refused(tmp_path):
     """With the names of the other samples, which are longer than the one that was asked for."""
     longest = tmp_path / f"{'x' * 250}.png"
-    records.check(outputs.names(longest, 1), [])
+    images.records.check(outputs.names(longest, 1), [])
     with pytest.raises(ValueError, match=r"has 256 bytes\. At most 255 are expected"):
-        records.check(outputs.names(longest, 2), [])
+        images.records.check(outputs.names(longest, 2), [])
 
 
 # ---- kills --------------------------------------------------------------------------------------
@@ -203,7 +202,7 @@ def test_no_kill_leaves_a_picture_beside_the_record_of_another(
             raise Killed
 
     monkeypatch.setattr(writing, "write_atomically", write)
-    monkeypatch.setattr(images, "write_atomically", write)
+    monkeypatch.setattr(images.records, "write_atomically", write)
     with pytest.raises(Killed):
         replace(found, samples=-found.samples, calls=found.calls + 1).save(tmp_path / "out.png")
     record = json.loads((tmp_path / "out.json").read_text())

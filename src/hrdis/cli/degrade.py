@@ -12,7 +12,6 @@ from torch import Tensor
 
 import hrdis
 from hrdis import images
-from hrdis.images import records
 from hrdis.noise import Gaussian, Poisson, Speckle, read_level
 from hrdis.operators import Blur, Inpainting, NonlinearBlur
 from hrdis.operators.deepinv import DeepinvOperator
@@ -115,7 +114,7 @@ def main(argv: Sequence[str]) -> int:
                 kernel=args.kernel,
             )  # fmt: skip
         record = args.output.with_suffix(".json")
-        records.check([args.output, record], [args.image], overwrite=args.overwrite)
+        images.records.check([args.output, record], [args.image], overwrite=args.overwrite)
         if args.operator:
             if args.weights is not None:
                 raise ValueError(
@@ -150,7 +149,7 @@ def _task(args: Any, task: Task, picture: images.Picture, noise: AnyNoise | None
             args.output.with_name(f"{args.output.stem}-{end}") for end in ("mask.png", "kernel.npy")
         )
         extra = [mask_file] if task.mask else [kernel_file] if task.kernel or task.weights else []
-        records.check(
+        images.records.check(
             extra,
             [args.image, args.weights],
             record=args.output.with_suffix(".json"),
@@ -248,7 +247,7 @@ def _record(
         "seed": args.seed,
         "files": [str(path) for path in files],
     }
-    records.write(args.output.with_suffix(".json"), record, unfinished=unfinished)
+    images.records.write(args.output.with_suffix(".json"), record, unfinished=unfinished)
 
 
 def _noise(kind: str, level: float) -> AnyNoise | None:

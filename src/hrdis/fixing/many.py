@@ -8,7 +8,6 @@ from typing import Any
 
 from .. import images
 from ..files import sha256
-from ..images import records
 from ..messages import reason
 from .picture import Fixed, fix, record_of
 
@@ -108,7 +107,7 @@ def _check(source: Path, output: Path, overwrite: bool) -> None:
     if source.resolve() == output.resolve():
         raise ValueError(f"{output} is the picture itself. Another name is expected: -o OUT")
     record = record_of(output)
-    records.check([output, record], [source], record=record, overwrite=overwrite)
+    images.records.check([output, record], [source], record=record, overwrite=overwrite)
 
 
 def check_picture(errand: Errand, picture: images.Picture, upscale: int = 1) -> None:
@@ -132,7 +131,7 @@ def is_done(errand: Errand, options: dict[str, Any]) -> bool:
         record = json.loads(record_of(errand.output).read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
-    if not isinstance(record, dict) or records.UNFINISHED in record:
+    if not isinstance(record, dict) or images.records.UNFINISHED in record:
         return False
     same = record.get("options") == options and errand.output.is_file()
     return same and record.get("image_sha256") == sha256(errand.source)

@@ -15,7 +15,6 @@ import hrdis
 
 from .. import images
 from ..checkpoints import load_prior
-from ..images import records
 from ..priors import Prior, Tiled
 from . import restorations
 from .diagnose import Diagnosis, diagnose
@@ -88,10 +87,10 @@ class Fixed:
             files.append(mask)
         if self.kernel is not None:
             files.append(kernel)
-        records.check([*files, place], [], record=place, overwrite=overwrite)
+        images.records.check([*files, place], [], record=place, overwrite=overwrite)
         names = [str(file) for file in files]
         said: FixRecord = {**self.record, "files": names}
-        records.write(place, said, unfinished=True)
+        images.records.write(place, said, unfinished=True)
         same = False
         if source is not None:
             kinds = []
@@ -106,14 +105,14 @@ class Fixed:
             try:
                 images.write(path, self.picture)
             except Exception as error:  # of an encoder, a disk, another program
-                raise OSError(records.rescue(path, self.picture, error)) from error
+                raise OSError(images.records.rescue(path, self.picture, error)) from error
         if self.mask is not None:
             images.save(mask, images.from_unit(self.mask.float()[None]))
         if self.kernel is not None:
             values = self.kernel.numpy()
             images.write_atomically(kernel, lambda file: np.save(file, values))
         # the record last: where it is, all of the rest is, and a later run may go on behind it
-        records.write(place, said)
+        images.records.write(place, said)
         return [*names, str(place)]
 
 

@@ -16,7 +16,6 @@ from ..arguments import check
 from ..checkpoints import load_prior, weights_sha256
 from ..devices import DTYPES, pick_device
 from ..driver import Iteration, iterate
-from ..images import records
 from ..messages import level_outside
 from ..noise import Gaussian
 from ..operators import Inpainting, SuperResolution
@@ -233,7 +232,7 @@ def prepare(
         filled = options.hole == "alpha"  # nothing transparent is left
         images.check_output(options.output, transparent=transparent and not filled)
         files = outputs.names(options.output, options.samples)
-        records.check(files, [*inputs.files, options.weights], overwrite=options.overwrite)
+        images.records.check(files, [*inputs.files, options.weights], overwrite=options.overwrite)
     if task is not None and not task.picture:
         operator, seed = arrays.operator_of_measurement(options, inputs, task, y)
         inputs = replace(inputs, operator_seed=seed)

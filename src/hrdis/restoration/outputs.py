@@ -12,7 +12,6 @@ from pydantic import TypeAdapter
 import hrdis
 
 from .. import images, uncertainty
-from ..images import records
 from ..messages import level_outside
 from .record import Record
 
@@ -43,7 +42,7 @@ def write(found: "Restoration", output: Path, *, overwrite: bool = False) -> lis
     images.check_output(
         output, transparent=job.stored.alpha is not None, size=tuple(samples[0].shape[-2:])
     )
-    records.check(files, job.inputs.files, overwrite=overwrite)
+    images.records.check(files, job.inputs.files, overwrite=overwrite)
     if len(kept) < len(found.samples):
         lost = ", ".join(str(seed) for seed in found.lost_seeds)
         warnings.warn(
@@ -57,13 +56,13 @@ def write(found: "Restoration", output: Path, *, overwrite: bool = False) -> lis
     if len(samples) > 1:
         pictures[_beside(output, "mean")] = job.stored.with_image(found.mean)
     before = files[-1].read_bytes() if files[-1].exists() else None
-    records.write(files[-1], said, unfinished=True)
+    images.records.write(files[-1], said, unfinished=True)
     rescued = {}
     for path, picture in pictures.items():
         try:
             images.write(path, picture)
         except Exception as error:
-            rescued[path] = records.rescue(path, picture, error)
+            rescued[path] = images.records.rescue(path, picture, error)
     if rescued:
         if len(rescued) == len(pictures):  # then the record that was there is still true
             if before is None:
@@ -77,7 +76,7 @@ def write(found: "Restoration", output: Path, *, overwrite: bool = False) -> lis
         sheet = uncertainty.sheet(shown, titles, columns=min(len(samples) + 2, 4))
         images.write_pil(_chart(output, "uncertainty"), uncertainty.deviation_map(found.deviation))
         images.write_pil(_chart(output, "overview"), sheet)
-    records.write(files[-1], said)
+    images.records.write(files[-1], said)
     return files
 
 
