@@ -30,6 +30,8 @@ ROOT = Path(__file__).parents[2]
 LIST = ROOT / "docs" / "data" / "messages.json"
 #: The tests whose messages are listed. Others are checked only.
 LISTED = ("tests/cli/", "tests/web/", "tests/checkpoints/test_cards.py")
+#: Faults at random moments, which give now one message and now another.
+UNLISTED = "tests/cli/test_faults.py"
 WRITE = "python -m pytest -n 0 --write-messages"
 
 #: Names with capitals inside that are words for everybody.
@@ -206,7 +208,7 @@ def to_list(test: str) -> list[Said]:
         message = said.where == "page" or said.message.startswith(f"hrdis {said.where}: ")
         if message and " " in shown(said):
             found.append(said)
-    return found if test.startswith(LISTED) else []
+    return found if test.startswith(LISTED) and not test.startswith(UNLISTED) else []
 
 
 def check_rules() -> None:
@@ -219,20 +221,18 @@ def check_rules() -> None:
 
 
 def check_list(test: str) -> None:
-    """Raise AssertionError if a message of this test is not in the list, or one that it stands for
-    was not given.
+    """Raise AssertionError if a message that is listed for this test was not given.
+
+    A message that is not listed yet is no fault: `WRITE` adds it.
     """
     if not LIST.exists():  # not a clone of the repository
         return
     given = {(said.where, shape(shown(said))) for said in to_list(test)}
-    known, stands_for = set(), set()
+    stands_for = set()
     for entry in listed():
-        key = (entry["where"], shape(entry["message"]))
-        known.add(key)
         if entry["test"] == test:
-            stands_for.add(key)
+            stands_for.add((entry["where"], shape(entry["message"])))
     command = f"{WRITE} {test.partition('::')[0]}"
-    assert given <= known, f"{command} lists {given - known}"
     assert stands_for <= given, f"{command} removes {stands_for - given}"
 
 
