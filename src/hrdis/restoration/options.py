@@ -133,9 +133,9 @@ class Options:
     digits.
     """
     tile: int = 512
-    """Larger pictures run in tiles of this side, with --overlap between them."""
+    """Larger pictures run in equal tiles of at most this side, fitted to the picture."""
     overlap: int = 64
-    """How far tiles overlap, in pixels."""
+    """How far tiles overlap at least, in pixels."""
     tile_memory: Annotated[
         float, tyro.conf.arg(name="max-memory"), words("4GB", read_memory, _gigabytes)
     ] = 0.0
