@@ -113,6 +113,7 @@ def record(found: "Restoration") -> dict[str, Any]:
         "seconds": round(found.seconds, 2),
         "estimated": dict(found.estimated),
         "precision": options.precision,
+        "precision_reason": job.precision_reason or None,
         "device": str(job.problem.y.device),
         "threads": torch.get_num_threads(),
         "tile": options.tile,
