@@ -66,10 +66,10 @@ def fastest(
 ) -> Way:
     """Return the fastest way to run a prior whose results are those of fp32 up to rounding.
 
-    On a CPU this is fp32 or onnx: few have arithmetic of half precision, and it changes more than
-    the last digits of float32. On other devices it is one of fp32, bf16 and fp16. Each way is
-    compared with fp32 on one call, its gradient too, and then timed in turns with it. A way is
-    taken if its best time is below 0.95 of that of fp32. The choice is kept in
+    On a CPU this is fp32 or onnx, since half precision changes more than the last digits of
+    float32, and few processors have arithmetic for it. On other devices it is one of fp32, bf16 and
+    fp16. Each way is compared with fp32 on one call, its gradient too, and then timed in turns with
+    it. A way is taken if its best time is below 0.95 of that of fp32. The choice is kept in
     ``precision.json`` of the cache folder, for this machine, device, number of threads, torch,
     onnxruntime, network, and size up to a factor of about 1.4.
 
@@ -125,11 +125,12 @@ def timed(prior: Prior, load: Callable[[torch.dtype], Prior], x: Tensor) -> dict
 
 @torch.enable_grad()
 def _answer(prior: Prior, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the noise estimate, and the gradient of the sum of its squares, for a small part of
-    the images: the graph of all of it may not fit.
+    """Return the noise estimate, and the gradient of the sum of its squares for a small part of the
+    images.
     """
     with torch.no_grad():
         eps = prior(x, TIME).eps
+    # The graph of a whole tile may not fit into memory.
     given = x[..., :PART, :PART].clone().requires_grad_()
     (slope,) = torch.autograd.grad(prior(given, TIME).eps.square().sum(), given)
     return eps, slope

@@ -52,7 +52,7 @@ class OnnxNetwork(nn.Module):
 
 
 class _Output(nn.Module):
-    """A network whose output is a tensor: diffusers' networks return a record."""
+    """A network whose output is a tensor, where that of diffusers' networks is a record."""
 
     def __init__(self, net: nn.Module):
         super().__init__()
@@ -69,7 +69,7 @@ def has_onnxruntime() -> bool:
 
 
 def with_onnxruntime(prior: Prior) -> Prior:
-    """Return a prior whose network runs in onnxruntime; the given one is left as it is.
+    """Return a copy of a prior whose network runs in onnxruntime.
 
     Args:
         prior: a `UNetPrior` without classes, in float32 on the CPU.

@@ -24,11 +24,11 @@ class Tiled(WrappedPrior):
     edge, so that no seam is left. Tiles run a few at a time, which bounds the memory of a call.
 
     Tiles are fitted to the image. A side of n pixels that is longer than a tile takes the fewest
-    tiles that overlap enough, k = ceil((n - overlap) / (tile - overlap)), and these are made as
-    small as the overlap allows, (n + (k - 1) overlap) / k pixels. Everything is rounded to
-    multiples of ``prior.multiple``: a network that halves its resolution gives another estimate for
-    an image that is moved by a pixel, but the same for one that is moved by such a multiple. The
-    image is padded to it by reflection, as the network itself does.
+    tiles that overlap enough, k = ceil((n - overlap) / (tile - overlap)). These are as small as the
+    overlap allows, (n + (k - 1) overlap) / k pixels. Everything is rounded to multiples of
+    ``prior.multiple``, and the image is padded to one by reflection, as the network itself does. A
+    network that halves its resolution gives the same estimate for an image moved by such a
+    multiple. For an image moved by a pixel it gives another one.
 
     With ``memory`` the tensors that one tile keeps alive are counted in its first call, and as many
     tiles of all images run at once as fit; where the caller differentiates, calls are repeated in
