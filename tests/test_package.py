@@ -45,7 +45,7 @@ def test_public_name_exists_and_is_listed(name):
     assert name in dir(hrdis)
 
 
-@pytest.mark.parametrize("name", {*hrdis._HOME, *hrdis.__all__})
+@pytest.mark.parametrize("name", sorted({*hrdis._HOME, *hrdis.__all__}))
 def test_every_name_of_the_table_resolves(name):
     assert getattr(hrdis, name) is not None
 
