@@ -38,12 +38,16 @@ MEASUREMENTS = (
     ("denoise", 0.1),
     ("denoise", 0.05),
     ("sr4", 0.05),
+    ("sr2", 0.0),
+    ("quantize", 0.0),
+    ("jpeg10", 0.0),
+    ("deblur-gauss", 0.01),
+    ("deblur-motion", 0.01),
+    ("sr2", 0.05),
     ("inpaint-scratches", 0.0),
     ("inpaint", 0.0),
-    ("sr2", 0.0),
     ("deblur-gauss", 0.02),
     ("denoise", 0.02),
-    ("sr2", 0.05),
     ("deblur-gauss", 0.05),
     ("inpaint-scratches", 0.05),
     ("sr4", 0.02),
@@ -100,7 +104,14 @@ def candidates(task: str, noise: float, effort: str, prior: hrdis.Prior) -> dict
         found[name] = replace(solver, **changes)  # type: ignore[type-var]
     if task == "denoise" and effort == "low":
         found["fire, one call"] = hrdis.FIRE(steps=1, own_noise=noise)
+    found["auto"] = taken(task, noise, effort, prior)
     return found
+
+
+def taken(task: str, noise: float, effort: str, prior: hrdis.Prior) -> Solver:
+    """What the solver auto takes."""
+    families = hrdis.TASKS[task].presets
+    return hrdis.presets.choose_auto(families, noise, effort, tuned=prior.presets).settings
 
 
 class Trials:
@@ -166,11 +177,14 @@ def comparison(trials: Trials, prior: hrdis.Prior, crops: int) -> str:
                 shown = "-" if trial is None else f"{trial.psnr:.2f}"
                 cells.append(f"**{shown}**" if trial and trial.psnr == best else shown)
             if best:
-                families = hrdis.TASKS[task].presets
-                taken = hrdis.presets.choose_auto(families, noise, effort, tuned=prior.presets)
-                rows.append([task, f"{noise:g}", effort, *cells, type(taken.settings).__name__])
+                solver = taken(task, noise, effort, prior)
+                calls = solver.calls(solver.times(prior.schedule), prior.schedule)
+                auto = trials.known.get((task, noise, brief(solver), crops))
+                shown = "-" if auto is None else f"{auto.psnr:.2f}"
+                name = f"{type(solver).__name__}, {calls}"
+                rows.append([task, f"{noise:g}", effort, *cells, name, shown])
     titles = ["one call", *(hrdis.SOLVERS[name][0].__name__ for name in SOLVERS)]
-    return table(["task", "noise", "effort", *titles, "auto takes"], rows)
+    return table(["task", "noise", "effort", *titles, "auto takes, calls", "auto"], rows)
 
 
 def main(

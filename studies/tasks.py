@@ -173,7 +173,7 @@ def row(
     problem = measured(task, x, noise)
     finish, x = (grey, grey(x)) if task in SCANS else (lambda v: v, x)
     start = finish(problem.A.smooth(problem.y))
-    method, answer = classical(task, problem, noise)
+    method, answer = classical(task, problem, level(noise))
     (key, solver), (key_without, without) = choices(task, noise)
     found, result = sampled(solver, prior, problem, samples)
     found, answer = finish(found), finish(answer)

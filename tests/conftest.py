@@ -2,10 +2,13 @@
 
 import os
 import shutil
+from collections.abc import Generator
 
 import hypothesis
 import pytest
 import torch
+
+from tests.common import messages
 
 torch.set_num_threads(1)
 
@@ -15,6 +18,47 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.register_profile("search", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+
+
+# ---- what people are told -----------------------------------------------------------------------
+
+messages.collect()  # before the conftest.py of a folder imports the page
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--write-messages",
+        action="store_true",
+        help="write docs/data/messages.json, the messages that these tests provoke",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[WRITER] = messages.Writer()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if session.config.getoption("--write-messages"):
+        session.config.stash[WRITER].write()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    messages.heard.clear()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Check every message of a test that passed."""
+    yield
+    messages.check_rules()
+    if item.config.getoption("--write-messages"):
+        item.config.stash[WRITER].note(item.nodeid)
+    else:
+        messages.check_list(item.nodeid)
+
+
+WRITER = pytest.StashKey[messages.Writer]()
 
 
 @pytest.fixture(autouse=True)

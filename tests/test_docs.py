@@ -78,9 +78,9 @@ def test_page_names_its_kind_and_leads_back(path: Path) -> None:
         "measurements": "",  # the name of its study
         ".": "Start",
     }
-    room = path.relative_to(DOCS).parent.as_posix()
+    room = path.relative_to(DOCS).parts[0] if path.parent != DOCS else "."
     line = path.read_text(encoding="utf-8").splitlines()[2]
-    assert re.match(r"\[(Documentation|Measurements)\]\((\.\./)?index\.md\) · ", line)
+    assert re.match(r"\[(Documentation|Measurements)\]\((\.\./)*index\.md\) · ", line)
     assert line.split(" · ")[1].startswith(kinds[room])
 
 
@@ -107,6 +107,43 @@ def test_github_shows_the_whole_page(path: Path) -> None:
 def test_every_picture_says_what_it_shows(path: Path) -> None:
     for words in re.findall(r"!\[(.*?)\]\(", path.read_text(encoding="utf-8")):
         assert len(words.split()) >= 5
+
+
+# ---- the faults
+
+
+RELIABILITY = DOCS / "reference" / "reliability.md"
+
+
+def named_tests(text: str) -> list[tuple[str, str]]:
+    """The (file, test) pairs of links such as [`test_a`](../../tests/test_b.py)."""
+    return [
+        (path, test) for test, path in re.findall(r"\[`(test_\w+)`\]\(\.\./\.\./(\S+?)\)", text)
+    ]
+
+
+def functions(path: str) -> set[str]:
+    """The names of the tests in a file."""
+    return set(re.findall(r"^def (test_\w+)\(", (ROOT / path).read_text("utf-8"), re.MULTILINE))
+
+
+def test_every_fault_of_the_table_names_tests_that_exist() -> None:
+    lines = RELIABILITY.read_text(encoding="utf-8").splitlines()
+    numbers = [int(found[1]) for line in lines if (found := re.match(r"\| (\d+) \|", line))]
+    assert numbers == list(range(1, 43))
+    for line in lines:
+        if re.match(r"\| (\d+|[A-Za-z].*) \|", line) and "---" not in line:
+            names = named_tests(line)
+            assert names or line.startswith("| fault"), line
+            missing = [test for path, test in names if test not in functions(path)]
+            assert not missing
+
+
+def test_named_tests_are_found() -> None:
+    assert named_tests("[`test_a`](../../tests/b.py)<br>[`c`](../../tests/d.py)") == [
+        ("tests/b.py", "test_a")
+    ]
+    assert "test_named_tests_are_found" in functions("tests/test_docs.py")
 
 
 # ---- the site

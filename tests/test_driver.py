@@ -154,6 +154,32 @@ def test_image_that_comes_back_from_infinity_stays_lost_and_is_named_once():
     assert result.finite.tolist() == [True, False, True]
 
 
+@pytest.mark.parametrize("lost", [[0], [0, 1, 2]])
+def test_run_ends_when_no_image_is_finite_any_more(lost):
+    """A thousand further calls would give no picture; one image left goes on."""
+    asked = []
+
+    @settings
+    class Breaks(Solver):
+        def times(self, schedule):
+            return [*range(9, -1, -1), -1]
+
+        @torch.no_grad()
+        def run(self, prior, problem, times, rng):
+            x = problem.y.clone()
+            for t in times[:-1]:
+                asked.append(t)
+                if t == 7:
+                    x[lost] = torch.nan
+                yield Step(t, x)
+            return x
+
+    with pytest.warns(RuntimeWarning, match="became non-finite at t = 7"):
+        result = hrdis.solve(Breaks(), Pixelwise(), PROBLEM, seeds=SEEDS)
+    assert asked == ([9, 8, 7] if len(lost) == 3 else [*range(9, -1, -1)])
+    assert result.finite.tolist() == [k not in lost for k in range(3)]
+
+
 def test_result_that_overflows_after_the_last_step_is_warned_of():
     @settings
     class Falls(Solver):

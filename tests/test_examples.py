@@ -69,8 +69,6 @@ def test_page_shows_the_example_as_it_is(name: str) -> None:
 
 
 RUN = [
-    "tutorials/python.md",
-    "tutorials/own-operator.md",
     "how-to/step-by-hand.md",
     "how-to/mask.md",
     "how-to/noise-level.md",

@@ -20,6 +20,7 @@ PAGES = (
     "docs/measurements/looks.md",
     "docs/measurements/posterior.md",
     "docs/measurements/reliability.md",
+    "docs/measurements/repairs.md",
     "docs/measurements/solvers.md",
     "docs/measurements/speed.md",
 )

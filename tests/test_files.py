@@ -1,12 +1,15 @@
 """Files that are written whole, locked, hashed and read."""
 
+import errno
 import hashlib
 import json
 import os
+import stat
 import subprocess
 import sys
 import threading
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -135,3 +138,86 @@ def test_json_that_is_no_object_is_refused_in_one_line(tmp_path, content, messag
 def test_missing_json_says_what_is_missing(tmp_path):
     with pytest.raises(ValueError, match=r"a\.json does not exist\. It is written by X\.$"):
         files.read_json(tmp_path / "a.json", "It is written by X.")
+
+
+# ---- other systems ------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions are POSIX's")
+def test_private_file_stays_private_when_it_is_replaced(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    path.chmod(0o600)
+    seen = []
+
+    def write(file):
+        seen.append(os.fstat(file.fileno()).st_mode & 0o777)
+        file.write(b"new")
+
+    files.write_atomically(path, write)
+    # from the first byte on: the file beside it is private, too
+    assert seen == [0o600] and path.stat().st_mode & 0o777 == 0o600
+
+
+def test_longest_name_of_a_file_can_be_written(tmp_path):
+    """The file beside it has a longer name, which is shortened, not in the middle of a letter."""
+    for name in ("x" * 255, "ä" * 127 + "x"):
+        files.write_text(tmp_path / name, "content")
+        assert (tmp_path / name).read_text() == "content"
+    assert len(os.listdir(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.EBADF])
+def test_folder_that_cannot_be_flushed_is_no_hindrance(tmp_path, monkeypatch, code):
+    """So it is on some network file systems; a disk that fails (EIO) is told of."""
+    real = os.fsync
+
+    def fsync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, "no")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    files.write_text(tmp_path / "a", "content")
+    assert (tmp_path / "a").read_text() == "content"
+    code = errno.EIO
+    with pytest.raises(OSError):
+        files.write_text(tmp_path / "a", "content")
+
+
+def test_folder_that_cannot_be_opened_is_no_hindrance(tmp_path, monkeypatch):
+    """Windows opens no folders."""
+    real = os.open
+
+    def opened(path, *args, **options):
+        if Path(path).is_dir():
+            raise PermissionError(13, "Permission denied")
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", opened)
+    files.write_text(tmp_path / "a", "content")
+
+
+def test_system_without_file_locks_holds_nobody_up(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    with files.lock(tmp_path / "lock"), (tmp_path / "lock").open() as file:
+        assert files.try_lock(file.fileno()) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "got"), [(errno.EACCES, False), (errno.EDEADLK, False), (errno.EINVAL, None)]
+)
+def test_locks_of_windows_are_told_from_none(tmp_path, monkeypatch, code, got):
+    """Its locks are taken byte by byte, and reported by other errors than POSIX's."""
+
+    def locking(*_):
+        raise OSError(code, "no")
+
+    windows = types.SimpleNamespace(LK_NBLCK=2, locking=locking)
+    monkeypatch.setitem(sys.modules, "msvcrt", windows)
+    monkeypatch.setattr(sys, "platform", "win32")
+    with (tmp_path / "lock").open("w") as file:
+        assert files.try_lock(file.fileno()) is got
+        assert files.try_lock(file.fileno(), shared=True) is None
+        windows.locking = lambda *_: None
+        assert files.try_lock(file.fileno()) is True

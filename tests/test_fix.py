@@ -204,6 +204,26 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
         many.errands([tmp_path / "a" / "x.png", tmp_path / "b" / "x.png"], tmp_path / "out")
 
 
+def test_mended_picture_that_cannot_be_written_is_kept_beside_it(
+    prior: hrdis.Prior, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Minutes of work may be in it."""
+    fixed = hrdis.fix(images.from_unit(torch.zeros(1, 3, 64, 64)), dry_run=True, prior=prior)
+    real = images.write
+
+    def full(path: Path, picture: images.Picture) -> None:
+        if Path(path).name == "a.webp":
+            raise OSError(28, "No space left on device")
+        real(path, picture)
+
+    monkeypatch.setattr(images, "write", full)
+    with pytest.raises(OSError, match=r"a\.webp could not be written .*; the picture is in"):
+        fixed.save(tmp_path / "a.webp")
+    assert torch.equal(images.read(tmp_path / "a-rescued-1.png").x, fixed.x)
+    # the record says that the picture it names is not there
+    assert json.loads((tmp_path / "a.webp.json").read_text())["unfinished"]
+
+
 def test_output_is_never_the_picture_itself(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"")
     with pytest.raises(ValueError, match="picture itself"):

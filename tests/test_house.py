@@ -30,7 +30,7 @@ CEILINGS = {
     "circles of imports": 0,
     "class names defined twice": 0,
     # The goal is 10; the number may only fall.
-    "private helpers used once, % of functions": 18.6,
+    "private helpers used once, % of functions": 10.0,
 }
 #: Rows that may not be lower.
 FLOORS = {"comments per 100 lines": 4.0}

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 #: The counts of the day the test was written; the goal is 0.
 CEILINGS = {
     "docs": {"long": 95, "verbless": 50, "colon": 72, "jargon": 5, "opening": 0},
-    "docstrings": {"long": 78, "verbless": 0, "colon": 227, "jargon": 37, "opening": 0},
+    "docstrings": {"long": 78, "verbless": 0, "colon": 226, "jargon": 37, "opening": 0},
 }
 
 

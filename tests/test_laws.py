@@ -315,6 +315,119 @@ def test_pictures_are_opened_in_one_place(module):
     assert "Image.open(" not in MODULES[module]
 
 
+# ---- what must never appear ----------------------------------------------------------------------
+
+#: Calls that stand in no module but those named, each for a reason.
+ONLY = {
+    # Files become whole, on the disk and in one go, in one place.
+    "os.replace": {"files"}, "os.rename": set(), "shutil.move": set(),
+    # The umask belongs to all threads.
+    "os.umask": set(),
+    # Folders that are swept when the page ends, and when the next one starts.
+    "tempfile.mkdtemp": {"web.jobs", "web.folder"},
+    # Code of the user's own, where an option names its file.
+    "runpy.run_path": {"bench.score.networks"},
+    # Nothing is handed to a shell or to another program.
+    "os.system": set(), "os.popen": set(), "os.execv": set(), "os.startfile": set(),
+    # No code out of a file or an answer.
+    "eval": set(), "exec": set(), "__import__": set(), "pickle.load": set(),
+    "pickle.loads": set(), "pickle.Unpickler": set(), "marshal.loads": set(), "shelve.open": set(),
+    "joblib.load": set(), "yaml.load": set(), "torch.hub.load": set(),
+    "torch.hub.load_state_dict_from_url": set(), "torch.serialization.add_safe_globals": set(),
+}  # fmt: skip
+#: Modules that reach the network or start programs, and who may import them.
+REACHING = {
+    "subprocess": set(), "multiprocessing": {"training.batches"}, "ctypes": {"bench.plan.timing"},
+    "dill": set(), "cloudpickle": set(),
+    "requests": set(), "httpx": set(), "aiohttp": set(), "ftplib": set(), "smtplib": set(),
+    "urllib.request": {"checkpoints.download"}, "http.client": {"checkpoints.download"},
+    # A name for this machine, and whether a Ray cluster that was named answers.
+    "socket": {"bench.plan.restore_unit", "bench.run.locks", "bench.run.ray",
+               "bench.run.result_file"},
+    # Models of the hub are fetched by `hrdis model download` alone; hub looks where they lie.
+    "huggingface_hub": {"checkpoints.fetch", "checkpoints.hub"},
+}  # fmt: skip
+
+
+def called(node: ast.Call) -> str:
+    """The name of what is called: "os.replace", "eval", and "?.from_pretrained" of an object."""
+    return dotted(node.func)
+
+
+def forbidden_calls(module: str, source: str) -> list[str]:
+    """Calls of `ONLY` outside their modules, and readers told to run code."""
+    broken = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        name = called(node)
+        if name in ONLY and module not in ONLY[name]:
+            broken.append(name)
+        if name.endswith(".from_pretrained"):  # of any class: it asks the network for a name
+            broken.append(name)
+        given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+        if given.get("shell", "False") != "False":
+            broken.append(f"{name}(shell=...)")
+        if name == "torch.load" and given.get("weights_only") != "True":
+            broken.append("torch.load without weights_only=True")
+        if name == "np.load" and given.get("allow_pickle", "False") != "False":
+            broken.append("np.load(allow_pickle=...)")
+        local = given.get("local_files_only") == "True"
+        if name == "snapshot_download" and module != "checkpoints.fetch" and not local:
+            broken.append("snapshot_download without local_files_only=True")
+        if given.get("trust_remote_code", "False") != "False":
+            broken.append("trust_remote_code")
+    return broken
+
+
+def reaches(module: str, source: str) -> list[str]:
+    """Imports of `REACHING` outside their modules."""
+    broken = []
+    for name, _ in imports(module, ast.parse(source)):
+        for package, allowed in REACHING.items():
+            if (name == package or name.startswith(f"{package}.")) and module not in allowed:
+                broken.append(name)
+    return broken
+
+
+def unbounded(source: str) -> list[str]:
+    """Whole numbers with a smallest but no largest value: each becomes memory or time."""
+    broken = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Subscript) and dotted(node.value) == "Annotated":
+            text = ast.unparse(node)
+            number = text.startswith(("Annotated[int,", "Annotated[int |"))
+            if number and "Field(" in text and "le=" not in text and "lt=" not in text:
+                broken.append(text)
+    return broken
+
+
+def narrow_decoders(source: str) -> list[int]:
+    """Lines of a `json.loads` in a try that lets a nested file through as a RecursionError.
+
+    Text that this program has just made itself is read outside of any try.
+    """
+    lines = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Try):
+            continue
+        inside = [n for statement in node.body for n in ast.walk(statement)]
+        reads = [n for n in inside if isinstance(n, ast.Call) and called(n) == "json.loads"]
+        caught = " ".join(ast.unparse(h.type) if h.type else "Exception" for h in node.handlers)
+        wide = "RecursionError" in caught or "Exception" in caught.split()
+        if reads and node.handlers and not wide:
+            lines.append(node.lineno)
+    return lines
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_must_never_appear_does_not(module):
+    assert not forbidden_calls(module, MODULES[module])
+    assert not reaches(module, MODULES[module])
+    assert not unbounded(MODULES[module])
+    assert not narrow_decoders(MODULES[module])
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_module_stays_within_its_budget_of_lines(module):
     assert len(MODULES[module].splitlines()) <= 400
@@ -429,3 +542,53 @@ def test_law_of_yields_refuses():
 def test_budget_of_run_counts_lines():
     long = "class A:\n    def run(self):\n        '''Doc.'''\n" + "        x = 1\n" * 41
     assert run_lengths(long) == {"A": 41}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "os.replace(a, b)", "import os\nos.umask(0)", "tempfile.mkdtemp()", "eval(text)",
+        "pickle.load(file)", "pickle.loads(text)", "torch.load(path)",
+        "torch.load(path, weights_only=False)", "np.load(path, allow_pickle=True)",
+        "run(words, shell=True)", "UNet2DModel.from_pretrained(name)", "os.system(text)",
+        "snapshot_download(name)", "yaml.load(text)", "f(x, trust_remote_code=True)",
+    ],
+)  # fmt: skip
+def test_law_of_calls_refuses(source):
+    assert forbidden_calls("restoration.job", source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "torch.load(path, weights_only=True)", "np.load(path)", "net.eval()", "text.replace(a, b)",
+        "re.compile(text)", "np.load(path, allow_pickle=False)",
+    ],
+)  # fmt: skip
+def test_law_of_calls_allows(source):
+    assert not forbidden_calls("restoration.job", source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import subprocess", "from urllib.request import urlopen", "import urllib.request",
+        "def f():\n    import socket", "from huggingface_hub import snapshot_download",
+        "import requests", "from http.client import HTTPConnection",
+    ],
+)  # fmt: skip
+def test_law_of_the_network_refuses(source):
+    assert reaches("restoration.job", source)
+
+
+def test_law_of_bounds_refuses():
+    assert unbounded("x: Annotated[int, Field(ge=1)] = 1")
+    assert unbounded("x: Annotated[int | None, Field(gt=0)] = None")
+    assert not unbounded("x: Annotated[int, Field(ge=1, le=9)] = 1")
+
+
+def test_law_of_decoders_refuses():
+    read = "try:\n    json.loads(x)\nexcept {}:\n    pass"
+    assert narrow_decoders(read.format("json.JSONDecodeError")) == [1]
+    assert not narrow_decoders(read.format("(ValueError, RecursionError)"))
+    assert not narrow_decoders(read.format("Exception"))

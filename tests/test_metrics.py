@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hrdis import metrics, uncertainty
+from hrdis import metrics, rng, uncertainty
 from hrdis.rng import ImageRNG
 
 
@@ -147,3 +147,32 @@ def test_sheet_holds_every_picture() -> None:
     )
     colours = {sheet.getpixel((x, sheet.height // 2)) for x in range(sheet.width)}
     assert {(0, 0, 0), (128, 128, 128), (255, 255, 255)} <= colours
+
+
+class NoFloat64(torch.Tensor):
+    """A tensor of a device that has no float64, as Apple's GPUs."""
+
+    def double(self):
+        raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+
+    def cpu(self):
+        return self.as_subclass(torch.Tensor)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        lambda x, y: metrics.psnr(x, y),
+        lambda x, y: torch.tensor(metrics.psnr_pooled(x, y)),
+        lambda x, y: metrics.ssim(x, y),
+        lambda x, y: metrics.align(x, y, "global"),
+    ],
+    ids=["psnr", "psnr_pooled", "ssim", "align"],
+)
+def test_device_without_float64_has_the_same_scores(metric):
+    x, y = (
+        0.3 * torch.from_numpy(rng.stream(k, "m").standard_normal((2, 3, 12, 12))).float()
+        for k in range(2)
+    )
+    there = metric(x.as_subclass(NoFloat64), y.as_subclass(NoFloat64))
+    assert torch.equal(there.as_subclass(torch.Tensor), metric(x, y))

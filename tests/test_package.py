@@ -45,21 +45,36 @@ def test_public_name_exists_and_is_listed(name):
     assert name in dir(hrdis)
 
 
-@pytest.mark.parametrize("name", hrdis._HOME)
+@pytest.mark.parametrize("name", {*hrdis._HOME, *hrdis.__all__})
 def test_every_name_of_the_table_resolves(name):
     assert getattr(hrdis, name) is not None
 
 
 def test_names_for_type_checkers_are_the_names_that_resolve():
+    """The star is the table of solvers, which the next test compares."""
     tree = ast.parse(Path(hrdis.__file__).read_text())
     block = next(n for n in tree.body if isinstance(n, ast.If))
-    typed = {alias.asname or alias.name for n in block.body for alias in n.names}
+    typed = {alias.asname for n in block.body for alias in n.names if alias.name != "*"}
     assert typed <= set(hrdis._HOME)
 
 
-def test_public_names_are_those_of_the_table_but_for_two_modules():
+def test_public_names_are_those_of_the_table_and_the_solvers_but_for_two_modules():
     """`hrdis.solvers` and `hrdis.tasks` resolve, but SOLVERS and TASKS are what people need."""
-    assert sorted(hrdis.__all__) == sorted(set(hrdis._HOME) - {"solvers", "tasks"})
+    solvers = {cls.__name__ for cls, _ in hrdis.SOLVERS.values()}
+    assert set(hrdis.__all__) == {*hrdis._HOME, *solvers} - {"solvers", "tasks"}
+    assert len(hrdis.__all__) == len(set(hrdis.__all__))
+
+
+def test_every_solver_of_the_folder_is_in_the_table():
+    """Its key is the name of its file; base and papers hold none."""
+    files = {path.stem for path in (Path(hrdis.__file__).parent / "solvers").glob("*.py")}
+    assert set(hrdis.SOLVERS) == files - {"__init__", "base", "papers"}
+
+
+def test_star_gives_a_solver():
+    names: dict[str, object] = {}
+    exec("from hrdis import *", names)
+    assert names["DDNM"] is hrdis.DDNM and "find" not in names
 
 
 @pytest.mark.skipif(not EXAMPLE.exists(), reason="no examples/ here: not a clone")

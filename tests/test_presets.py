@@ -2,7 +2,7 @@
 
 import csv
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -281,6 +281,12 @@ def test_auto_says_what_it_gains_over_hrdis_and_its_row():
     )
 
 
+def test_auto_does_not_claim_to_have_compared_more_calls_than_it_takes():
+    row = replace(COMPARED.autos[0], calls={"normal": 20, "high": 20})
+    choice = choose_auto([row.family], row.noise, "high", tuned=replace(COMPARED, autos=(row,)))
+    assert "more calls are not known to be better" in choice.why
+
+
 @pytest.mark.parametrize("tuned", [None, TUNED])
 def test_auto_is_hrdis_for_a_prior_that_nothing_was_compared_with(tuned):
     choice = choose_auto(["b"], tuned=tuned)
@@ -410,7 +416,7 @@ def test_missing_file_is_refused(tmp_path):
     [
         (row("sr4", 0), r"steps is 0"),
         (Row("hrdis", "sr4", {"start": None}), r"None cannot be written to TOML"),
-        (Row("hrdis", "sr4", {"lr": math.inf}), r"inf cannot be written to TOML"),
+        (Row("hrdis", "sr4", {"lr": math.inf}), r"lr is inf"),
     ],
 )
 def test_what_cannot_be_read_is_not_written(tmp_path, entry, message):

@@ -92,24 +92,23 @@ def test_run_that_diverged_is_never_the_best():
     prior, problem, _ = setting()
 
     class Sometimes(hrdis.Prior):
-        """NaN in the first run."""
+        """NaN in the first run, which ends with it."""
 
         def __init__(self):
             super().__init__()
-            self.schedule, self.channels, self.name, self.calls = (
-                prior.schedule,
-                None,
-                "sometimes",
-                0,
-            )
+            self.schedule, self.channels, self.name = prior.schedule, None, "sometimes"
+            self.broken = True
+
+        def mend(self, _: hrdis.Result) -> None:
+            self.broken = False
 
         def forward(self, x_t: Tensor, t: int):
-            self.calls += 1
             x0, eps = prior(x_t, t)
-            return (x0 * math.nan, eps * math.nan) if self.calls <= 4 else (x0, eps)
+            return (x0 * math.nan, eps * math.nan) if self.broken else (x0, eps)
 
+    own, solver = Sometimes(), replace(HRDIS, steps=4)
     with pytest.warns(RuntimeWarning, match="became non-finite"):
-        found = hrdis.best_of(2, replace(HRDIS, steps=4), Sometimes(), problem, seeds=[0, 9])
+        found = hrdis.best_of(2, solver, own, problem, seeds=[0, 9], on_run=own.mend)
     assert found.chosen.tolist() == [1, 1]
     assert bool(found.scores[0].isnan().all())
     assert found.record()["scores"][0] == [None, None]  # type: ignore[index]
@@ -137,3 +136,15 @@ def test_truth_of_another_shape_is_refused():
         ValueError, match=r"^truth has shape \(1, 1, 16, 16\), images \(2, 1, 16, 16\)"
     ):
         hrdis.best_of(2, HRDIS, prior, problem, seeds=[0, 9], truth=x[:1])
+
+
+def test_seeds_are_counted_before_they_are_looked_at():
+    problem = hrdis.measure(
+        hrdis.operators.Identity(),
+        torch.zeros(1, 1, 8, 8),
+        noise=hrdis.noise.Gaussian(0.1),
+        seeds=[0],
+    )
+    prior = hrdis.priors.Gaussian(torch.zeros(1, 8, 8), 0.25)
+    with pytest.raises(ValueError, match="seeds has 1000000000000 entries for a batch of 1"):
+        hrdis.best_of(2, hrdis.HRDIS(steps=1), prior, problem, seeds=range(10**12))

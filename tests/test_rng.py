@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hrdis import rng
-from hrdis.rng import ImageRNG, Replay, stream
+from hrdis.rng import ImageRNG, Replay, noise_source, stream
 from tests.common.device import device, sent
 
 # ---- streams ------------------------------------------------------------------------------------
@@ -258,3 +258,8 @@ def test_a_draw_on_the_cpu_goes_on_after_draws_ahead():
         source.randn_like(sent(like)), source.randn_like(sent(like))
     other.randn_like(like), other.randn_like(like)
     assert torch.equal(source.randn_like(like), other.randn_like(like))
+
+
+def test_seeds_are_counted_before_they_are_looked_at():
+    with pytest.raises(ValueError, match="seeds has 1000000000000 entries for a batch of 2"):
+        noise_source(range(10**12), None, 2, "solve")

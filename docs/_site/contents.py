@@ -3,6 +3,8 @@
 GitHub shows a ``toctree`` as raw text, so `docs/index.md` has none; the build appends these.
 """
 
+from hrdis.cli import COMMANDS
+
 CONTENTS: dict[str, list[str]] = {
     "Start": ["install"],
     "Tutorials": [
@@ -35,11 +37,14 @@ CONTENTS: dict[str, list[str]] = {
     ],
     "Reference": [
         "reference/commands",
+        *(f"reference/commands/{name}" for name in COMMANDS),
+        "reference/messages",
         "reference/record",
         "reference/environment",
         "reference/models",
         "reference/glossary",
         "reference/letters",
+        "reference/reliability",
         "solvers/index",
         "api/index",
         "about/changelog",
@@ -60,6 +65,7 @@ CONTENTS: dict[str, list[str]] = {
     "Measurements": [
         "measurements/index",
         "measurements/fix",
+        "measurements/repairs",
         "measurements/model",
         "measurements/looks",
         "measurements/tasks",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from .messages import shown
+from .messages import Message, bilingual, shown
 from .presets import Choice, choose_auto
 from .priors.base import Prior
 from .problem import Problem
@@ -34,9 +34,22 @@ def check_arguments(solver: object, prior: object, problem: object) -> None:
             f"The {there} was given in the place of the {name}. {CALL} is expected, in this order."
         )
     if not isinstance(solver, Solver):
-        raise TypeError(f"solver is {shown(solver)}. A solver is expected: {_meant(solver)}")
+        example = "hrdis.HRDIS()"
+        if isinstance(solver, type) and issubclass(solver, Solver):
+            example = f"an object made from it, {solver.__name__}()"
+        raise TypeError(f"solver is {shown(solver)}. A solver is expected: {example}.")
     if not isinstance(prior, Prior):
-        raise TypeError(f"prior is {shown(prior)}. A prior is expected: {_loaded(prior)}")
+        from .priors import is_unet
+
+        example = 'hrdis.load_prior("default")'
+        if isinstance(prior, str):
+            example = f"hrdis.load_prior({prior!r})"
+        elif isinstance(prior, type) and issubclass(prior, Prior):
+            example = f"an object made from it, {prior.__name__}(...)"
+        elif is_unet(prior):
+            example = "hrdis.priors.from_diffusers(unet, scheduler), with the scheduler it was "
+            example += "trained with"
+        raise TypeError(f"prior is {shown(prior)}. A prior is expected: {example}.")
     if not hasattr(prior, "schedule"):
         raise TypeError(
             f"The prior {shown(prior)} has no schedule. Its noise levels are expected: "
@@ -47,15 +60,6 @@ def check_arguments(solver: object, prior: object, problem: object) -> None:
             f"problem is {shown(problem)}. A measurement with its operator is expected: "
             "hrdis.Problem(y, A), or hrdis.measure(A, x, seeds=[0])."
         )
-
-
-def _converted(given: int, taken: Sequence[int]) -> str:
-    """Say how to convert images of so many channels to those that a prior takes."""
-    if given == 3 and taken == (1,):
-        return "Grey ones are made before they are measured: x.mean(1, keepdim=True)."
-    if given == 1 and 3 in taken:
-        return "Grey ones are repeated before they are measured: x.expand(-1, 3, -1, -1)."
-    return "Convert the images, or use another prior."
 
 
 def by_name(name: str, prior: Prior, problem: Problem) -> Choice[Solver]:
@@ -83,28 +87,6 @@ def by_name(name: str, prior: Prior, problem: Problem) -> Choice[Solver]:
         raise ValueError(f"{error} Or give settings of your own: hrdis.HRDIS(steps=100).") from None
     check_arguments(cls(), prior, problem)
     return choose_for(cls, problem, prior)
-
-
-def _meant(solver: object) -> str:
-    """Say how to make the solver that was probably meant."""
-    if isinstance(solver, type) and issubclass(solver, Solver):
-        return f"an object made from it, {solver.__name__}()."
-    return "hrdis.HRDIS()."
-
-
-def _loaded(prior: object) -> str:
-    """Say how to load the prior that was probably meant."""
-    if isinstance(prior, str):
-        return f"hrdis.load_prior({prior!r})."
-    if isinstance(prior, type) and issubclass(prior, Prior):
-        return f"an object made from it, {prior.__name__}(...)."
-    from .priors import is_unet
-
-    if is_unet(prior):
-        return (
-            "hrdis.priors.from_diffusers(unet, scheduler), with the scheduler it was trained with."
-        )
-    return 'hrdis.load_prior("default").'
 
 
 def check_times(given: Sequence[int], prior: Prior, solver: Solver) -> list[int]:
@@ -166,14 +148,17 @@ def check(solver: Solver, prior: Prior, problem: Problem) -> Problem:
     prior.check_label()
     channels = problem.image_shape[1]
     if prior.channels is not None and channels not in prior.channels:
+        if problem.y.shape[-1] in (1, 3):
+            fix = "Channels come before height and width: y.permute(0, 3, 1, 2)."
+        elif channels == 3 and prior.channels == (1,):
+            fix = "Grey ones are made before they are measured: x.mean(1, keepdim=True)."
+        elif channels == 1 and 3 in prior.channels:
+            fix = "Grey ones are repeated before they are measured: x.expand(-1, 3, -1, -1)."
+        else:
+            fix = "Convert the images, or use another prior."
         raise ValueError(
             f"The images have {channels} channels, but the prior {prior.name!r} takes "
-            f"{' or '.join(map(str, prior.channels))}. "
-            + (
-                "Channels come before height and width: y.permute(0, 3, 1, 2)."
-                if problem.y.shape[-1] in (1, 3)
-                else _converted(channels, prior.channels)
-            )
+            f"{' or '.join(map(str, prior.channels))}. {fix}"
         )
     name, A = type(solver).__name__, f"A is a {type(problem.A).__name__}, which"
     if prior.latent:
@@ -182,17 +167,25 @@ def check(solver: Solver, prior: Prior, problem: Problem) -> Problem:
             f"{type(problem.A).__name__}"
         )
     problem = prior.pull(problem)
-    if not isinstance(problem.A, solver.needs()):
-        kind = solver.needs().__name__
-        raise TypeError(
+    needed = solver.needs()
+    if not isinstance(problem.A, needed):
+        kind = needed.__name__
+        python = (
             f"{name} needs {'an' if kind.startswith('S') else 'a'} {kind}, but {A} lacks "
-            f"{solver.needs().capability}. Solvers that can use it: {_names(problem)}."
+            f"{needed.capability}."
         )
+        command = (
+            f"The solver {solver.name} needs {needed.capability}, which this task or operator "
+            "lacks."
+        )
+        raise TypeError(_with_names(python, command, problem))
     if solver.noiseless and problem.sigma_y > 0:
-        raise ValueError(
-            f"{name} is for noiseless measurements, but sigma_y is {problem.sigma_y:g}. Solvers "
-            f"that can use it: {_names(problem)}."
+        python = f"{name} is for noiseless measurements, but sigma_y is {problem.sigma_y:g}."
+        command = (
+            f"The solver {solver.name} is for pictures without noise, but the noise is "
+            f"{problem.sigma_y / 2:g} of white."
         )
+        raise ValueError(_with_names(python, command, problem))
     return problem
 
 
@@ -204,5 +197,12 @@ def able(problem: Problem) -> list[type[Solver]]:
     return [cls for cls in fit if not (cls.noiseless and problem.sigma_y > 0)]
 
 
-def _names(problem: Problem) -> str:
-    return ", ".join(cls.__name__ for cls in able(problem))
+def _with_names(python: str, command: str, problem: Problem) -> Message:
+    """Add the solvers that can run on a problem: in Python their classes, else their names."""
+    fit = able(problem)
+    classes = ", ".join(cls.__name__ for cls in fit)
+    names = ", ".join(cls.name for cls in fit)
+    return bilingual(
+        f"{python} Solvers that can use it: {classes}.",
+        f"{command} Solvers that can be used: {names}.",
+    )

@@ -260,10 +260,14 @@ def _iterate(
         finiteness.note(step.x, f"at t = {step.t} (call {counted.calls} of {calls})")
         theta = {name: value.clone() for name, value in step.theta.items()}
         yield _Decoded(step, decode) if prior.latent else step
+        if finiteness.all_lost():  # what is NaN stays so: the rest of the run would be for nothing
+            run.close()
+            x = step.x.detach().clone()
+            break
     x = decode(x)
     finiteness.note(x, "in the last step")
     finite = finiteness.read()
-    if isinstance(source, Replay):
+    if isinstance(source, Replay) and finite.any():
         source.close()
     return Result(
         x,
@@ -285,11 +289,16 @@ def _check_run(solver: Solver, did: str, what: object, expected: type) -> None:
         )
 
 
+#: Steps after which a device is asked whether any image is still finite.
+LOOK_EVERY = 50
+
+
 class _Finiteness:
     """Record of the images of a run that are still finite, with a warning about the others.
 
     On a CPU every step is checked at once. On any other device that would make the host wait for
-    the whole step: the flags stay on the device and are read once, at the end.
+    the whole step: the flags stay on the device and are read every `LOOK_EVERY` steps, and at the
+    end.
     """
 
     def __init__(self, problem: Problem):
@@ -306,6 +315,12 @@ class _Finiteness:
             self._compare(flags, when)
         else:
             self._unread.append((when, flags))
+
+    def all_lost(self) -> bool:
+        """Return True if no image is finite any more; on a device looked at now and then only."""
+        if len(self._unread) >= LOOK_EVERY:
+            self.read()
+        return not bool(self.finite.any())
 
     def read(self) -> Tensor:
         """Return which images stayed finite, (b,), on the CPU."""

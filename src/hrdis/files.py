@@ -2,19 +2,23 @@
 hashes, and the folder that downloads are kept in.
 """
 
+import errno
 import json
 import os
+import stat
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import file_digest
 from pathlib import Path
 from typing import IO, Any
 
 #: Largest JSON file that is read, in bytes; the index of a model in 200 shards has 300 kB.
 MOST_JSON = 1 << 24
+#: Longest name of a file on the usual file systems, in bytes.
+LONGEST_NAME = 255
 
 
 # ---- writing ------------------------------------------------------------------------------------
@@ -40,12 +44,15 @@ def write_atomically(
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.{owner or 'tmp'}")
+    ending = f".{uuid.uuid4().hex[:8]}.{owner or 'tmp'}"
+    temporary = path.with_name(f".{shortened(path.name, LONGEST_NAME - 1 - len(ending))}{ending}")
     try:
         # Not tempfile.mkstemp: it makes private files, and the umask that would open them up can be
         # read only by changing it for all threads.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
         with os.fdopen(descriptor, "wb") as file:
+            with suppress(OSError):  # a file that only its owner may read stays one
+                os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
             write_to(file)
             file.flush()
             os.fsync(file.fileno())
@@ -61,9 +68,19 @@ def write_atomically(
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows translates line ends without it
 
 
+def shortened(name: str, most: int) -> str:
+    """Return a name without its end, of at most so many bytes; characters stay whole."""
+    return os.fsencode(name)[:most].decode(errors="ignore")
+
+
 def write_text(path: str | Path, text: str) -> None:
-    """Replace a text file in UTF-8, as `write_atomically` does."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+    """Replace a text file in UTF-8, as `write_atomically` does.
+
+    The bytes of a file's name that are no UTF-8, which Python keeps as lone surrogates, are written
+    as ``\\udcff``.
+    """
+    content = text.encode(errors="backslashreplace")
+    write_atomically(path, lambda file: file.write(content))
 
 
 def write_json(path: str | Path, value: object) -> None:
@@ -92,6 +109,10 @@ def sync_folder(folder: Path) -> None:
         return
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems take folders for no files that could be written.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
     finally:
         os.close(descriptor)
 
@@ -104,15 +125,18 @@ def try_lock(descriptor: int, *, shared: bool = False, wait: bool = False) -> bo
 
     Args:
         descriptor: of a file opened for reading and writing.
-        shared: let others share the lock (not on Windows).
+        shared: let others share the lock (Windows has no such locks).
         wait: wait for the lock, for as long as it takes.
 
     Returns:
         True; False if somebody else holds the lock; None if the file system has no locks.
     """
     if sys.platform == "win32":
-        return _try_lock_windows(descriptor, wait)
-    import fcntl
+        return None if shared else _try_lock_windows(descriptor, wait)
+    try:
+        import fcntl
+    except ImportError:  # a system without files to lock, such as a browser
+        return None
 
     how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
@@ -124,7 +148,7 @@ def try_lock(descriptor: int, *, shared: bool = False, wait: bool = False) -> bo
     return True
 
 
-def _try_lock_windows(descriptor: int, wait: bool) -> bool:
+def _try_lock_windows(descriptor: int, wait: bool) -> bool | None:
     import msvcrt
 
     while True:
@@ -132,7 +156,9 @@ def _try_lock_windows(descriptor: int, wait: bool) -> bool:
         os.lseek(descriptor, 1 << 30, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        except OSError:
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EDEADLK):
+                return None  # this file system has no locks
             if not wait:
                 return False
             time.sleep(0.1)

@@ -172,3 +172,14 @@ def gauss_newton(
             if (on_cpu or k == 0) and falls.all():
                 break
     return v
+
+
+def reciprocal(s: Tensor) -> Tensor:
+    """Return 1 / s where s > 0, else 0: the singular values of the pseudo-inverse."""
+    # The inner `where` keeps 1 / 0 out of the graph: its gradient would be NaN.
+    return torch.where(s > 0, 1 / s.where(s > 0, torch.ones_like(s)), torch.zeros_like(s))
+
+
+def tolerance(x: Tensor) -> float:
+    """Return the relative residual at which conjugate gradient may stop, for the dtype of x."""
+    return 1e-14 if x.dtype == torch.float64 else 1e-6

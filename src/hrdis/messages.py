@@ -22,6 +22,19 @@ PYTHON_TO_OPTIONS = (
     (r",? or \w*Blur\(kernel, boundary='replicate'\)", ""),
     (r",? or SuperResolution\(\d+, kernel='average'\)", ""),
     (r"write it with 255 \* mask", "multiply its values by 255"),
+    # Settings are checked as those of their class: "HRDIS: steps is 0, but input should be ...".
+    (r"^[A-Za-z][A-Za-z0-9]*: (\w+ is .*, but input should)", r"\1"),
+    (
+        r"^sigma is (\S+)\. (.*) is expected: \w+\(([\d.]+)\)\.",
+        r"--noise is \1. \2 is expected: --noise \3",
+    ),
+    (
+        r"^overlap is (\S+) and tile is (\S+)\. .*",
+        r"--overlap is \1 and --tile is \2. An overlap from 0 to less than the tile is expected.",
+    ),
+    # What is loaded by load_prior is a model to people who write no Python.
+    (r"(?<![\w/.'\"-])prior(s?)(?![\w/-]|\.\w)", r"model\1"),
+    (r"(?<![\w/.'\"-])Prior(s?)(?![\w/-]|\.\w)", r"Model\1"),
 )
 #: A sentence that holds a call, an assignment or a name in Python.
 PYTHON = re.compile(
@@ -69,10 +82,28 @@ OPTIONS_TO_PAGE = (
     (r"--class-label (\w+)", r'set "class of the picture" to \1'),
     (r"leave --class-label out", 'leave "class of the picture" empty'),
     (r"--task (\w[\w-]*)", r"the task \1"),
-    (r"--solver (\w+)", r"the algorithm \1"), (r"--model (\S+)", r"the model \1"),
+    (r"--solver (\w+)", r"the algorithm \1"),
+    (r"\bsolver(s?)\b", r"algorithm\1"), (r"\bSolver(s?)\b", r"Algorithm\1"),
+    (r"--model (\S+)", r"the model \1"),
     (r": -o \S+", ""),
     (r"--(\w[\w-]*)", r"\1"),
 )  # fmt: skip
+
+
+class Message(str):
+    """A message in the words of Python that also knows those of the command."""
+
+    command: str = ""
+
+
+def bilingual(python: str, command: str) -> Message:
+    """Return a message for Python that `for_command` and `for_page` put in other words.
+
+    For what a pattern cannot translate, because Python names classes and the command does not.
+    """
+    message = Message(python)
+    message.command = command
+    return message
 
 
 def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
@@ -106,11 +137,27 @@ def level_outside() -> int:
     return level
 
 
+def reason(error: BaseException) -> str:
+    """Return what an error of the system or of a library says, in one line without its class."""
+    if isinstance(error, OSError) and error.strerror:
+        file = "" if error.filename is None else f"{error.filename}: "
+        return f"{file}{error.strerror}"
+    lines = str(error).strip().splitlines()
+    if lines:
+        return lines[0]
+    return "there is not enough memory" if isinstance(error, MemoryError) else "no reason was given"
+
+
 def for_command(message: object) -> str:
-    """Return a message in the words of the command: its options instead of Python, whose calls are
-    left out.
+    """Return a message, or that of an error, in the words of the command: its options instead of
+    Python.
     """
     said = str(message)
+    if isinstance(message, BaseException):
+        first = message.args[0] if message.args else None
+        said = getattr(first, "command", None) or said
+    if isinstance(message, OSError) and message.strerror:
+        said = reason(message)
     for python, option in PYTHON_TO_OPTIONS:
         said = re.sub(python, option, said)
     return said

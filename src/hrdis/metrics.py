@@ -97,11 +97,19 @@ def align(
     turned = x.flip(-1, -2)
     candidates = torch.stack([x, turned, -x, -turned] if sign else [x, turned])  # (k, b, c, h, w)
     axes = (-3, -2, -1) if how == "global" else (-2, -1)
-    error = (candidates - truth).double().square().mean(axes, keepdim=True)
-    best = error.argmin(0, keepdim=True)
+    error = _exact(candidates - truth).square().mean(axes, keepdim=True)
+    best = error.argmin(0, keepdim=True).to(candidates.device)
     return candidates.gather(0, best.expand(1, *x.shape))[0]
 
 
 def _unit(x: Tensor) -> Tensor:
     """Convert [-1, 1] to [0, 1], clamped, in float64."""
-    return ((x.double() + 1) / 2).clamp(0, 1)
+    return ((_exact(x) + 1) / 2).clamp(0, 1)
+
+
+def _exact(x: Tensor) -> Tensor:
+    """Return x in float64, on the CPU if its device has no such numbers, as Apple's GPUs."""
+    try:
+        return x.double()
+    except TypeError:
+        return x.cpu().double()

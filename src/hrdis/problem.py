@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from .messages import level_outside, shown
 from .noise import Gaussian, Noise
 from .operators import hints
 from .operators.base import Function, Operator, Shape, as_operator, at_least_float32, find_adapter
-from .rng import ImageRNG, Replay, noise_source
+from .rng import Replay, noise_source
 
 
 @dataclass(frozen=True, init=False)
@@ -86,18 +87,12 @@ class Problem:
                 stacklevel=level_outside(),
             )
         self._check_shape()
-        self._warn_of_range()
-
-    def _warn_of_range(self) -> None:
-        """Warn if the observed pixels look like an image in [0, 1] or 0..255."""
-        if not self.A.picture or isinstance(self.A, Function):
-            return
-        y, observed = self.y, self.A.observed
-        if observed is not None:  # holes are 0 in any range
-            y = y[observed.to(y.device).bool().expand_as(y)]
-        warning = hints.range_warning(y, "y")
-        if warning:
-            warnings.warn(warning, stacklevel=level_outside())
+        if operator.picture and not isinstance(operator, Function):
+            if operator.observed is not None:  # holes are 0 in any range
+                y = y[operator.observed.to(y.device).bool().expand_as(y)]
+            warning = hints.range_warning(y, "y")
+            if warning:
+                warnings.warn(warning, stacklevel=level_outside())
 
     def __repr__(self) -> str:
         y = f"y={tuple(self.y.shape)} {str(self.y.dtype).removeprefix('torch.')} on {self.y.device}"
@@ -105,7 +100,16 @@ class Problem:
 
     def _check_shape(self) -> None:
         """Raise unless A gives measurements of the shape of y."""
-        shape = self._shape_of_images()
+        shape: Shape = ()
+        try:
+            shape = self.A.image_shape(tuple(self.y.shape))
+        except IndexError:
+            pass  # y has the wrong number of axes
+        except ValueError as error:
+            # Python's own error where a shape of too few or too many axes is unpacked; any other
+            # is the operator's message.
+            if "to unpack" not in str(error):
+                raise
         if len(shape) != 4:
             raise ValueError(
                 f"y has shape {tuple(self.y.shape)}, which no measurement of "
@@ -131,19 +135,6 @@ class Problem:
             f"{tuple(made.shape)} for images of shape {shape}. Build both at once: problem = "
             f"hrdis.measure(A, x, seeds=...), or name the image's shape: {self.A.shape_hint}."
         )
-
-    def _shape_of_images(self) -> Shape:
-        """Return the image shape; () if y has the wrong number of axes."""
-        try:
-            return self.A.image_shape(tuple(self.y.shape))
-        except IndexError:
-            return ()
-        except ValueError as error:
-            # Python's own error where a shape of too few or too many axes is unpacked; any other
-            # is the operator's message.
-            if "to unpack" in str(error):
-                return ()
-            raise
 
     def at_least_float32(self) -> "Problem":
         """Return the problem with y in float32 at least, as solvers expect it."""
@@ -207,30 +198,31 @@ def measure(
             "defined for pictures in [-1, 1]. Use Gaussian(sigma), or, for y >= 0, Poisson(rate, "
             "scale=...)."
         )
-    _warn_of_image(x, noise)
+    warning = ""
+    if x.abs().max() > 1.5:
+        warning = (
+            f"x reaches {float(x.abs().max()):.3g}; images are expected in [-1, 1]. For values in "
+            "[0, 1] or 0..255 use 2 * x - 1 or x / 127.5 - 1."
+        )
+    elif noise is not None:  # without noise `Problem` sees the same in y
+        warning = hints.range_warning(x, "x")
+    if warning:
+        warnings.warn(warning, stacklevel=level_outside())
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
         y = operator(x)
         if noise is None:
             return Problem(y.clone(), operator, 0.0)
         draws = noise_source(seeds, rng, len(x), "measure")
-        if operator.unit_range:
-            noisy, sigma_y = _noisy_in_unit_range(y, noise, draws)
+        if operator.unit_range and getattr(noise, "pictures_only", False):
+            noisy, sigma_y = (noise.add(2 * y - 1, draws) + 1) / 2, noise.sigma_y / 2
         else:
+            if operator.unit_range and isinstance(noise, Gaussian):
+                noise = Gaussian(noise.sigma_y / 2, "[-1,1]")
+            # Any other noise that takes all measurements states its level in units of y.
             noisy, sigma_y = noise.add(y, draws), noise.sigma_y
         if operator.observed is not None:
             noisy = torch.where(operator.observed.to(y.device).bool(), noisy, y)
         return Problem(noisy, operator, sigma_y)
-
-
-def _noisy_in_unit_range(y: Tensor, noise: Noise, draws: ImageRNG | Replay) -> tuple[Tensor, float]:
-    """Add noise to a measurement of images in [0, 1]; return it and its standard deviation."""
-    if getattr(noise, "pictures_only", False):
-        return (noise.add(2 * y - 1, draws) + 1) / 2, noise.sigma_y / 2
-    if isinstance(noise, Gaussian):
-        halved = Gaussian(noise.sigma_y / 2, "[-1,1]")
-        return halved.add(y, draws), halved.sigma_y
-    # Any other noise that takes all measurements states its level in units of y.
-    return noise.add(y, draws), noise.sigma_y
 
 
 # ---- what is refused ----------------------------------------------------------------------------
@@ -240,38 +232,33 @@ def _check_measurement(y: object, A: Any) -> None:
     """Raise unless y is a floating tensor of at least one measurement."""
     if isinstance(y, Tensor) and y.is_floating_point() and y.ndim >= 2 and len(y) > 0:
         return
-    got = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
+    got, name = type(y).__name__, "torch.from_numpy(y)"
+    given = None  # y as a tensor, if it is complex
+    if isinstance(y, Tensor):
+        got, name = f"{y.dtype} of shape {tuple(y.shape)}", "y"
+        given = y if y.is_complex() else None
+    elif getattr(getattr(y, "dtype", None), "kind", "") == "c":
+        given = torch.as_tensor(y)
+    if given is None:
+        hint = hints.conversion_hint(y, "y")
+    else:
+        shape = tuple(given.shape)  # of the images that A may take
+        adapter = find_adapter(A)
+        if adapter is not None:
+            shape = (len(given), *adapter.image_shape(A, given))
+        elif isinstance(A, Operator):
+            # Where y has the axes of no measurement its own shape is as good a guess as any.
+            with suppress(IndexError, ValueError):
+                shape = A.image_shape(shape)
+        if hints.gives_complex(A, shape):
+            hint = hints.complex_operator_hint(shape)
+        else:
+            fits = hints.measured_by(A) if isinstance(A, Operator) else hints.is_image
+            code = hints.complex_hint(given, name, fits)
+            hint = f"Complex numbers are given as two channels: {code}."
     raise TypeError(
-        f"y is {got}. A floating tensor whose first axis is the image is expected. "
-        f"{_measurement_hint(y, A)}"
+        f"y is {got}. A floating tensor whose first axis is the image is expected. {hint}"
     )
-
-
-def _measurement_hint(y: object, A: Any) -> str:
-    """Suggest how y becomes a measurement of A."""
-    is_complex = getattr(getattr(y, "dtype", None), "kind", "") == "c"
-    if not is_complex and not (isinstance(y, Tensor) and y.is_complex()):
-        return hints.conversion_hint(y, "y")
-    given, name = (y, "y") if isinstance(y, Tensor) else (torch.as_tensor(y), "torch.from_numpy(y)")
-    shape = _likely_image_shape(A, given)
-    if hints.gives_complex(A, shape):
-        return hints.complex_operator_hint(shape)
-    fits = hints.measured_by(A) if isinstance(A, Operator) else hints.is_image
-    code = hints.complex_hint(given, name, fits)
-    return f"Complex numbers are given as two channels: {code}."
-
-
-def _likely_image_shape(A: Any, y: Tensor) -> Shape:
-    """Return the shape of images that A may take, by that of a complex y."""
-    adapter = find_adapter(A)
-    if adapter is not None:
-        return (len(y), *adapter.image_shape(A, y))
-    if isinstance(A, Operator):
-        try:
-            return A.image_shape(tuple(y.shape))
-        except (IndexError, ValueError):
-            pass  # y has the axes of no measurement: its own shape is as good a guess as any
-    return tuple(y.shape)
 
 
 def _checked_level(sigma_y: object) -> float:
@@ -323,18 +310,3 @@ def _check_simulation(A: object, x: object, noise: object) -> None:
             f"noise is {shown(noise)}. A noise with its level is expected: "
             f"noise=hrdis.noise.Gaussian({level})."
         )
-
-
-def _warn_of_image(x: Tensor, noise: Noise | None) -> None:
-    """Warn of an image that is not in [-1, 1], or looks like one of another range."""
-    if x.abs().max() > 1.5:
-        warnings.warn(
-            f"x reaches {float(x.abs().max()):.3g}; images are expected in [-1, 1]. For values in "
-            "[0, 1] or 0..255 use 2 * x - 1 or x / 127.5 - 1.",
-            stacklevel=level_outside(),
-        )
-        return
-    # Without noise `Problem` sees the same in y.
-    warning = hints.range_warning(x, "x") if noise is not None else ""
-    if warning:
-        warnings.warn(warning, stacklevel=level_outside())

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from .messages import unknown
-from .operators import JPEG, Blur, Operator, Quantization, kernels
-from .tasks import TASKS, Task
+from .operators import JPEG, Blur, Quantization, kernels
+from .tasks import TASKS, Task, fixed
 
 SCALES = (2, 4, 8)
 #: The usual scale, JPEG quality and bits per channel: those of the benchmark settings.
@@ -70,7 +70,10 @@ REPAIRS: dict[str, Repair] = {
     ),
     "declip": Repair("Recover clipped highlights and shadows.", "", "hdr"),
     "brighten": Repair("Brighten a picture taken in too little light.", "", "lowlight"),
-    "colorize": Repair("Colour a grey picture.", "", "colorize"),
+    "colorize": Repair(
+        "Colour a grey picture (with a model that knows what is in it; the embedded one does not).",
+        "", "colorize",
+    ),
 }  # fmt: skip
 
 #: Every name that a task may have, the repairs first.
@@ -123,10 +126,10 @@ def resolve(
     if quality is not None:
         _check_whole("quality", quality, 100, QUALITY)
         keys = tuple(dict.fromkeys((f"jpeg{quality}", *task.presets)))
-        return replace(task, build=_constant(partial(JPEG, quality)), presets=keys)
+        return replace(task, build=partial(fixed, make=partial(JPEG, quality)), presets=keys)
     if bits is not None:
         _check_whole("bits", bits, 7, BITS)
-        return replace(task, build=_constant(partial(Quantization, bits)))
+        return replace(task, build=partial(fixed, make=partial(Quantization, bits)))
     if kernel is not None and is_word(kernel):
         if not task.kernel:
             raise ValueError(
@@ -134,7 +137,7 @@ def resolve(
             )
         family, drawn = _kernel_in_words(kernel)
         return replace(
-            task, build=_constant(partial(Blur, drawn)), kernel=False,
+            task, build=partial(fixed, make=partial(Blur, drawn)), kernel=False,
             presets=(family, *task.presets[1:]),
         )  # fmt: skip
     return task
@@ -152,15 +155,6 @@ def _check_whole(option: str, value: int, most: int, usual: int) -> None:
             f"--{option} is {value}. A whole number from 1 to {most} is expected: --{option} "
             f"{usual}"
         )
-
-
-def _constant(make: Callable[[], Operator]) -> Callable[[int, int, int, int], Operator]:
-    """Return a `Build` of the same operator for every size, seed and index."""
-    return partial(_made, make=make)
-
-
-def _made(h: int, w: int, seed: int, index: int, *, make: Callable[[], Operator]) -> Operator:
-    return make()
 
 
 def _gaussian(std: float) -> Tensor:

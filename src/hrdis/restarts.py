@@ -99,12 +99,24 @@ def best_of(
             f"truth has shape {tuple(truth.shape)}, images {tuple(problem.image_shape)}. Both must "
             "agree."
         )
-    own = [tuple(seed + j for seed in seeds) for j in range(k)]
+    if len(seeds) != len(problem.y):  # before they are walked through
+        raise ValueError(
+            f"seeds has {len(seeds)} entries for a batch of {len(problem.y)}. Give one seed per "
+            f"image: seeds=range(0, {k * len(problem.y)}, {k})."
+        )
+    own: list[tuple[int, ...]] = []
     results, scores = [], []
-    for run in own:
+    for j in range(k):
+        run = tuple(seed + j for seed in seeds)
+        own.append(run)
         result = solve(solver, prior, problem, seeds=run)
         results.append(result)
-        scores.append(_score(result, problem, truth, how, sign))
+        if truth is None:
+            score = residual(result, problem)
+        else:
+            x = truth.to(result.x)
+            score = psnr(align(result.x, x, how, sign), x)
+        scores.append(score.cpu().where(result.finite, torch.nan))
         if on_run is not None:
             on_run(result)
     table = torch.stack(scores)
@@ -130,11 +142,3 @@ def residual(result: Result, problem: Problem) -> Tensor:
             else A(result.x)
         )
     return rms((y - problem.y).abs()).cpu()
-
-
-def _score(result: Result, problem: Problem, truth: Tensor | None, how: str, sign: bool) -> Tensor:
-    if truth is None:
-        score = residual(result, problem)
-    else:
-        score = psnr(align(result.x, truth.to(result.x), how, sign), truth.to(result.x))  # type: ignore[arg-type]
-    return score.cpu().where(result.finite, torch.nan)

@@ -251,13 +251,14 @@ def noise_source(
         raise TypeError(
             f"seeds is {seeds!r}. One seed per image is expected: seeds=range({batch})."
         )
-    if not all(hasattr(seed, "__index__") for seed in seeds):
-        raise TypeError(
-            f"seeds is {seeds!r}. Whole numbers are expected, one per image: seeds=range({batch})."
-        )
+    # The length first: every number of a range of a million million would be looked at.
     if len(seeds) != batch:
         raise ValueError(
             f"seeds has {len(seeds)} entries for a batch of {batch}. Give one seed per image: "
             f"seeds=range({batch})."
+        )
+    if not all(hasattr(seed, "__index__") for seed in seeds):
+        raise TypeError(
+            f"seeds is {seeds!r}. Whole numbers are expected, one per image: seeds=range({batch})."
         )
     return ImageRNG(seeds, name)

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from math import sqrt
+from operator import itemgetter
 from pathlib import Path
+from typing import Literal
 
 from torch import Tensor
 
@@ -20,6 +22,7 @@ from .operators import (
     Identity,
     Inpainting,
     LowLight,
+    Mosaic,
     NonlinearBlur,
     Operator,
     PhaseRetrieval,
@@ -109,44 +112,22 @@ class Task:
         return "blindhrdis" if self.blind else "hrdis"
 
 
-def _freeform(h: int, w: int, seed: int, index: int, *, band: tuple[float, float]) -> Operator:
-    return Inpainting(masks.freeform(h, w, band, seed, index))
+# Builds are functions of the module and `partial` of them: tasks go to other processes.
 
 
-def _scratches(h: int, w: int, seed: int, index: int) -> Operator:
-    return Inpainting(masks.scratches(h, w, 0.15, seed, index))
-
-
-def _box(h: int, w: int, seed: int, index: int) -> Operator:
-    return Inpainting(masks.box(h, w))
-
-
-def _random(h: int, w: int, seed: int, index: int) -> Operator:
-    return Inpainting(masks.random_pixels(h, w, 0.5, seed, index))
-
-
-def _superres(h: int, w: int, seed: int, index: int, *, scale: int, kernel: str) -> Operator:
-    return SuperResolution(scale, kernel)  # type: ignore[arg-type]
-
-
-def _plain(h: int, w: int, seed: int, index: int, *, make: Callable[[], Operator]) -> Operator:
+def fixed(h: int, w: int, seed: int, index: int, *, make: Callable[[], Operator]) -> Operator:
+    """Return the same operator for every size, seed and index."""
     return make()
 
 
-def _sensing(h: int, w: int, seed: int, index: int, *, rate: float) -> Operator:
-    return CompressedSensing(rate, seed)
+def _seeded(h: int, w: int, seed: int, index: int, *, make: Callable[..., Operator]) -> Operator:
+    """Return an operator that a seed decides, the same for every image."""
+    return make(seed=seed)
 
 
-def _walsh(h: int, w: int, seed: int, index: int) -> Operator:
-    return WalshHadamard(4, seed)
-
-
-def _colorize(h: int, w: int, seed: int, index: int, *, weights: str) -> Operator:
-    return Colorization(weights)  # type: ignore[arg-type]
-
-
-def _gauss(h: int, w: int, seed: int, index: int) -> Operator:
-    return Blur(kernels.gaussian(61, 3.0))
+def _holes(h: int, w: int, seed: int, index: int, *, draw: Callable[..., Tensor]) -> Operator:
+    """Return an inpainting with a mask of `hrdis.operators.masks`."""
+    return Inpainting(draw(h, w, seed=seed, index=index))
 
 
 def _motion(h: int, w: int, seed: int, index: int) -> Operator:
@@ -177,11 +158,6 @@ def _size_by(make: Callable[[], Operator], y_shape: Shape) -> tuple[int, int]:
     return h, w
 
 
-def _last_two(y_shape: Shape) -> tuple[int, int]:
-    """Return (h, w) where the measurement has a number per pixel, in its last two axes."""
-    return y_shape[-2], y_shape[-1]
-
-
 def _ct_size(y_shape: Shape) -> tuple[int, int]:
     """Return the side n of the square that ceil(sqrt(2) n) detectors see."""
     side = int(y_shape[-2] / sqrt(2))
@@ -196,27 +172,29 @@ def _inpaint(band: tuple[float, float], source: str) -> Task:
     low, high = (f"{100 * b:.0f}" for b in band)
     return Task(
         f"fill the holes marked in a mask; drawn ones cover {low}-{high} % of the picture",
-        partial(_freeform, band=band), (f"inpaint-{low}-{high}", "inpaint"), mask=True,
-        source=source,
+        partial(_holes, draw=partial(masks.freeform, band=band)),
+        (f"inpaint-{low}-{high}", "inpaint"), mask=True, source=source,
     )  # fmt: skip
 
 
-def _sr(scale: int, kernel: str, source: str) -> Task:
+def _sr(scale: int, kernel: Literal["average", "bicubic"], source: str) -> Task:
     how = "by averaging blocks" if kernel == "average" else "with bicubic filtering"
     own = [f"sr{scale}"] if kernel == "average" else [f"sr{scale}-bicubic", f"sr{scale}"]
     keys = (*own, "sr4") if scale > 4 else tuple(own)
     return Task(
         f"enlarge {scale} times (made small {how})",
-        partial(_superres, scale=scale, kernel=kernel), keys, scale=scale, source=source,
+        partial(fixed, make=partial(SuperResolution, scale, kernel)), keys, scale=scale,
+        source=source,
     )  # fmt: skip
 
 
 def _cs(rate: float, source: str) -> Task:
     name = f"cs{100 * rate:.0f}"
+    make = partial(CompressedSensing, rate)
     return Task(
         f"recover blocks from {100 * rate:.0f} % random combinations of their pixels",
-        partial(_sensing, rate=rate), (name, "cs"), multiple=32, source=source,
-        size=partial(_size_by, partial(CompressedSensing, rate)), drawn=True,
+        partial(_seeded, make=make), (name, "cs"), multiple=32, source=source,
+        size=partial(_size_by, make), drawn=True,
     )  # fmt: skip
 
 
@@ -230,19 +208,23 @@ def _deblur(
 
 
 TASKS: dict[str, Task] = {
-    "denoise": Task("remove noise of known strength", partial(_plain, make=Identity), ("denoise",)),
+    "denoise": Task("remove noise of known strength", partial(fixed, make=Identity), ("denoise",)),
     "inpaint": _inpaint((0.1, 0.2), "HRDIS, ImageNet"),
     "inpaint-20-30": _inpaint((0.2, 0.3), "HRDIS, ImageNet"),
     "inpaint-30-40": _inpaint((0.3, 0.4), "HRDIS, FFHQ"),
     "inpaint-scratches": Task(
-        "fill specks and scratches (15 % of the picture)", _scratches,
+        "fill specks and scratches (15 % of the picture)",
+        partial(_holes, draw=partial(masks.scratches, hole=0.15)),
         ("inpaint-scratches", "inpaint"), mask=True
     ),
-    "inpaint-box": Task("fill a box in the middle", _box, ("inpaint-box", "inpaint"), mask=True,
-    source="DPS"),
+    "inpaint-box": Task(
+        "fill a box in the middle", partial(_holes, draw=masks.box), ("inpaint-box", "inpaint"),
+        mask=True, source="DPS"
+    ),
     "inpaint-random": Task(
-        "fill half of the pixels, dropped at random", _random, ("inpaint-random", "inpaint"),
-        mask=True, source="DDRM"
+        "fill half of the pixels, dropped at random",
+        partial(_holes, draw=partial(masks.random_pixels, hole=0.5)),
+        ("inpaint-random", "inpaint"), mask=True, source="DDRM"
     ),
     "sr2": _sr(2, "average", "DDRM"),
     "sr4": _sr(4, "average", "HRDIS, ImageNet"),
@@ -253,24 +235,24 @@ TASKS: dict[str, Task] = {
     "sr8-bicubic": _sr(8, "bicubic", "DPS"),
     "phase": Task(
         "find a picture from the magnitudes of its Fourier transform",
-        partial(_plain, make=PhaseRetrieval), ("phase",), source="HRDIS, FFHQ",
+        partial(fixed, make=PhaseRetrieval), ("phase",), source="HRDIS, FFHQ",
         size=partial(_size_by, PhaseRetrieval),
     ),
     "hdr": Task("recover clipped highlights and shadows (a doubled contrast)",
-    partial(_plain, make=HDR), ("hdr",), source="HRDIS"),
+    partial(fixed, make=HDR), ("hdr",), source="HRDIS"),
     "jpeg10": Task(
         "undo JPEG compression at quality 10 (sides: multiples of 16)",
-        partial(_plain, make=partial(JPEG, 10)),
+        partial(fixed, make=partial(JPEG, 10)),
         ("jpeg10", "jpeg"), multiple=16, source="RED-diff",
     ),
     "quantize": Task(
-        "smooth the steps of 8 levels a channel", partial(_plain, make=partial(Quantization, 3)),
+        "smooth the steps of 8 levels a channel", partial(fixed, make=partial(Quantization, 3)),
         ("quantize",)
     ),
     "lowlight": Task(
         "brighten a picture taken with too little light (simulated: a quarter of it)",
-        partial(_plain, make=partial(LowLight, 0.25)), ("lowlight",),
-        blind=partial(_plain, make=LowLight),
+        partial(fixed, make=partial(LowLight, 0.25)), ("lowlight",),
+        blind=partial(fixed, make=LowLight),
     ),
     "deblur-nonlinear": Task(
         "undo a blur that a network makes, its latent kernel known (sides: multiples of 128)",
@@ -279,7 +261,8 @@ TASKS: dict[str, Task] = {
     ),
     "mri4": Task(
         "a picture as a scanner sees it, a quarter of the columns of its Fourier transform",
-        _mri, ("mri4", "mri"), source="InverseBench", size=_last_two, drawn=True,
+        _mri, ("mri4", "mri"), source="InverseBench",
+        size=itemgetter(-2, -1), drawn=True,  # a number per pixel, in the last two axes
     ),
     "ct60": Task(
         "a square picture from X-rays along 60 directions", _ct, ("ct60", "ct"), source="DDS",
@@ -289,15 +272,22 @@ TASKS: dict[str, Task] = {
     "cs10": _cs(0.1, "HRDIS, FFHQ"),
     "cs-walsh4": Task(
         "recover a square from a quarter of its Walsh-Hadamard coefficients",
-        _walsh, ("cs-walsh4", "cs25", "cs"), source="DDRM",
+        partial(_seeded, make=partial(WalshHadamard, 4)),
+        ("cs-walsh4", "cs25", "cs"), source="DDRM",
         size=partial(_size_by, partial(WalshHadamard, 4)), drawn=True,
     ),
     "colorize": Task(
-        "give a grey picture its colours", partial(_colorize, weights="mean"), ("colorize",),
-        source="DDRM",
-        photo=partial(_colorize, weights="bt601"),
+        "give a grey picture its colours", partial(fixed, make=partial(Colorization, "mean")),
+        ("colorize",), source="DDRM", photo=partial(fixed, make=partial(Colorization, "bt601")),
     ),
-    "deblur-gauss": _deblur("a Gaussian blur of 3 pixels", _gauss, "deblur-gauss", "DPS"),
+    "demosaic": Task(
+        "give all three colours to the pixels of a camera's sensor (RGGB)",
+        partial(fixed, make=Mosaic), ("demosaic", "inpaint-random", "inpaint"),
+    ),
+    "deblur-gauss": _deblur(
+        "a Gaussian blur of 3 pixels",
+        partial(fixed, make=partial(Blur, kernels.gaussian(61, 3.0))), "deblur-gauss", "DPS",
+    ),
     "deblur-motion": _deblur(
         "a camera's shake (or any blur) whose kernel is known", _motion, "deblur-motion", "DPS",
         kernel=True

@@ -87,9 +87,12 @@ def kind(noise: str) -> str:
 # -------------------------------------------------------
 
 
-def classical(task: str, problem: Problem, noise: str = "none") -> tuple[str, Tensor]:
-    """One well-known method per task, told the noise level and nothing of the truth."""
-    A, y, sigma = problem.A, problem.y, level(noise)
+def classical(task: str, problem: Problem, sigma: float = 0.0) -> tuple[str, Tensor]:
+    """One well-known method per task, told the noise level and nothing of the truth.
+
+    ``sigma`` is for images in [0, 1].
+    """
+    A, y = problem.A, problem.y
     if task.startswith("sr"):
         x = bicubic(y, hrdis.TASKS[task].scale)
         return (

@@ -482,6 +482,83 @@ def test_ray_that_does_not_start_is_tried_again_and_then_named(failures, calls):
     assert len(tried) == calls
 
 
+FAKE_RAY = """
+import os
+
+AT_IMPORT = dict(os.environ)
+is_initialized = lambda: False
+init = shutdown = lambda **_: None
+"""
+
+
+@pytest.mark.parametrize("address", [None, "auto"])
+@pytest.mark.parametrize("asked", [None, "disabled"])
+def test_cluster_of_ones_own_asks_for_a_token_that_is_in_no_file(
+    tmp_path, monkeypatch, address, asked
+):
+    """Else it would run code for every user of the machine. What the user asks for stays."""
+    (tmp_path / "ray.py").write_text(FAKE_RAY)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "ray", raising=False)
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    if asked:
+        monkeypatch.setenv("RAY_AUTH_MODE", asked)
+    with ray_engine.cluster(Engine(workers=2, address=address)) as started:
+        seen = started.AT_IMPORT
+    monkeypatch.delitem(sys.modules, "ray")
+    if address is None and asked is None:
+        assert seen["RAY_AUTH_MODE"] == "token" and len(seen["RAY_AUTH_TOKEN"]) == 64
+    else:
+        assert seen.get("RAY_AUTH_MODE") == asked and "RAY_AUTH_TOKEN" not in seen
+
+
+@pytest.mark.slow
+def test_connection_without_the_token_is_refused(tmp_path):
+    """In processes of their own, since Ray reads its environment once."""
+    serve = (
+        "from hrdis.bench.run.engine import Engine\n"
+        "from hrdis.bench.run.ray import cluster\n"
+        "with cluster(Engine(workers=1)) as ray:\n"
+        "    print(ray.get_runtime_context().gcs_address, flush=True)\n"
+        "    input()\n"
+    )
+    clean = {name: value for name, value in os.environ.items() if "RAY_AUTH" not in name}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    own = subprocess.Popen([sys.executable, "-c", serve], env=clean, **pipes)
+    try:
+        address = own.stdout.readline().strip()
+        stranger = f"import ray; ray.init(address={address!r})"
+        for environment in (clean, clean | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "f" * 64}):
+            refused = subprocess.run(
+                [sys.executable, "-c", stranger], env=environment, capture_output=True, timeout=120
+            )
+            assert refused.returncode != 0
+    finally:
+        own.communicate("\n", timeout=120)
+
+
+def test_worker_that_never_opens_ends_the_run(store, monkeypatch):
+    """A disk that is not there any more holds up the loading of the prior for ever."""
+    clock, killed = [1000.0], []
+    monkeypatch.setattr(ray_engine.time, "monotonic", lambda: clock[0])
+    lost = crew(store, [], timeout=5, workers=2, retries=1)
+    remote = SimpleNamespace(remote=lambda *_: object())
+    lost._actor = SimpleNamespace(remote=lambda: SimpleNamespace(open=remote))
+    lost._queue.extend(PendingUnit(unit, frozenset()) for unit in units(4))
+    for _ in range(2):
+        lost._start_worker()
+    clock[0] += 599
+    lost._kill_overdue(SimpleNamespace(kill=killed.append))
+    assert not killed  # loading may take longer than a unit
+    with pytest.raises(RuntimeError, match=r"while they loaded .*no answer within 600 s"):
+        for _ in range(9):
+            clock[0] += 601
+            lost._kill_overdue(SimpleNamespace(kill=killed.append))
+    assert len(killed) == 4
+
+
 # ---- the command --------------------------------------------------------------------------------
 
 TINY = """

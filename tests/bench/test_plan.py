@@ -24,8 +24,8 @@ from hrdis.bench.plan import (
     read_plan,
     select_columns,
 )
-from hrdis.bench.plan.methods import choose_settings, table_5
-from hrdis.bench.plan.problems import parse_noise, preset_for
+from hrdis.bench.plan.methods import choose_settings, preset_for, table_5
+from hrdis.bench.plan.noises import parse_noise
 from hrdis.bench.records import LABELS, RunTask, settings_of, variant_of
 from hrdis.presets import embedded
 

@@ -25,7 +25,9 @@ from hrdis.bench.plan import (
     model_task,
     paper_tables,
     read_sized,
+    restore_unit,
 )
+from hrdis.bench.plan import problems as problem_room
 from hrdis.bench.plan.recorder import StepRecorder
 from hrdis.bench.plan.restore_unit import MOST_ALIKE, pixel_scores, round_to_8_bits
 from hrdis.bench.plan.timing import PeakMemory, process_memory, time_call
@@ -186,6 +188,24 @@ def test_operators_without_random_parts_are_built_once(photos, monkeypatch):
         for solver in (hrdis.HRDIS(), hrdis.DDRM()):
             problems.problem_of([task_of(photos, solver, i, task="cs25", index=i)], truth)
     assert len(built) == 1
+
+
+def test_memory_does_not_grow_with_the_sizes_of_the_pictures(photos, tmp_path, monkeypatch):
+    """Two hundred sizes: operators and pictures are kept within bounds, the last ones."""
+    monkeypatch.setattr(restore_unit, "KEPT_BYTES", 3 * 4 * 16 * 16 * 5)
+    problems, run = ProblemMaker(), worker(photos, tmp_path)
+    one, files = task_of(photos, hrdis.HRDIS()), run.spec.files
+    monkeypatch.setattr(
+        restore_unit, "read_sized", lambda path, size, crop: torch.zeros(1, 3, size, size)
+    )
+    for side in range(4, 204):
+        problems._operator("sr4", torch.zeros(1, 3, 4 * side, 4 * side), [0])
+        truth = run._load(replace(one, size=side % 16 + 1))
+        assert truth.shape[-1] == side % 16 + 1
+        assert len(problems._operators) <= problem_room.KEPT_OPERATORS
+        kept = list(run._truth.values())
+        assert len(kept) == 1 or sum(x.nbytes for x in kept) <= restore_unit.KEPT_BYTES
+    assert len(files) and next(reversed(problems._operators))[1] == 4 * 203
 
 
 class White(Prior):

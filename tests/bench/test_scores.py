@@ -18,9 +18,8 @@ from hrdis import images
 from hrdis.bench.paper import Column, Method, PaperTable
 from hrdis.bench.report.metrics import value
 from hrdis.bench.report.statistics import estimate
-from hrdis.bench.results import group_by_method
+from hrdis.bench.results import group_by_method, read_lines
 from hrdis.bench.run import collect
-from hrdis.bench.run.collect import read_lines
 from hrdis.bench.score import MetricUnavailable, Scoring, score
 from hrdis.bench.score.networks import classifier, distance, features
 from hrdis.bench.score.set_distances import fid, kid

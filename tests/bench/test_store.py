@@ -15,6 +15,7 @@ from pathlib import Path
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from PIL import Image
 
@@ -525,3 +526,10 @@ def test_merge_refuses_rows_that_point_outside(shards, tmp_path):
     )
     with pytest.raises(ValueError, match="is not a picture of a run"):
         merge(shards, tmp_path / "all")
+
+
+def test_numbers_that_are_no_colours_are_not_written(tmp_path):
+    store = Store.create(tmp_path / "run", {"plan": 1})
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        store.write_picture("images/a.png", torch.full((3, 4, 4), torch.nan))
+    assert not list((tmp_path / "run").rglob("*.png"))

@@ -1,5 +1,7 @@
 """The prior inside the package."""
 
+import json
+import shutil
 from importlib import resources
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 import torch
 
 import hrdis
-from hrdis.checkpoints import embedded_folder
+from hrdis.checkpoints import embedded_folder, identity, weights_sha256
 from hrdis.presets import choose, embedded
 from tests.common.toys import normal
 
@@ -69,3 +71,25 @@ def test_hrdis_denoises_a_photograph(level, gain):
     solver = choose(hrdis.HRDIS, ("denoise",), level, tuned=embedded()).settings
     x = hrdis.solve(solver, hrdis.load_prior("default"), problem, seeds=[0]).x
     assert float(hrdis.metrics.psnr(x, truth) - hrdis.metrics.psnr(problem.y, truth)) > gain
+
+
+@pytest.mark.parametrize(
+    ("file", "field", "value"),
+    [
+        ("scheduler_config.json", "prediction_type", "epsilon"),
+        ("scheduler_config.json", "beta_end", 0.03),
+        ("", "", ""),
+    ],
+    ids=["prediction", "betas", "scheme"],
+)
+def test_priors_of_one_file_of_weights_are_told_apart(tmp_path, file, field, value):
+    """A benchmark would take the results of the one for those of the other."""
+    folder = shutil.copytree(embedded_folder(), tmp_path / "prior")
+    other = f"edm:{folder}"
+    if file:
+        other = str(shutil.copytree(folder, tmp_path / "other"))
+        settings = json.loads((tmp_path / "other" / file).read_text())
+        assert settings.get(field) != value
+        (tmp_path / "other" / file).write_text(json.dumps(settings | {field: value}))
+    assert weights_sha256(other) == weights_sha256(folder)
+    assert identity(other) != identity(folder) == identity(embedded_folder())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 import hrdis
 from hrdis import cli
 from hrdis.bench.plan import RunRequest, UnitRestorer, restore_unit
+from hrdis.bench.plan.pictures import find_pictures
 from hrdis.bench.records import Unit, comparable
 from hrdis.bench.run import Store
 
@@ -152,7 +154,7 @@ def test_cells_without_what_they_need_are_left_out_with_the_reason(folder, capsy
         == 0
     )
     assert (
-        "left out: nonlinear_deblur, DR+DDIM: no weights of the nonlinear blur"
+        "left out: nonlinear deblur, DR+DDIM: no weights of the nonlinear blur"
         in capsys.readouterr().err
     )
     (missing,) = json.loads((folder / "run" / "config.json").read_text())["missing"]
@@ -221,7 +223,7 @@ def _strangers(folder: Path) -> None:
         ("-o run", None, "Nothing was asked for."),
         ("--table 9", None, "No folder for the run was given."),
         ("absent.yaml -o run", None, "absent.yaml cannot be read"),
-        ("file -o run", _a_file, "file holds str. Keys and values are expected"),
+        ("file -o run", _a_file, "file holds no keys and values, which are expected"),
         (
             "plan.yaml -o run --data absent",
             None,
@@ -239,7 +241,7 @@ def _strangers(folder: Path) -> None:
         ),
         ("plan.yaml -o run --size -1", None, "size is -1"),
         ("plan.yaml -o run --crop 17", None, "less than the crop of 17"),
-        ("plan.yaml -o run --prior absent", None, "There is no prior 'absent'."),
+        ("plan.yaml -o run --prior absent", None, "There is no model 'absent'."),
         ("plan.yaml -o run --bkse absent.pth", None, "There is no file absent.pth."),
         ("plan.yaml -o run --device cuda:99", None, "--device cuda:99 cannot be used"),
         ("--table 3 --batch 2 -o run", None, "Table 3 times one picture at a time"),
@@ -336,3 +338,36 @@ def test_help_shows_working_examples(capsys):
         bench("--help")
     assert end.value.code == 0
     assert "hrdis bench --table 9 --limit 1" in capsys.readouterr().out
+
+
+def test_part_of_a_plan_that_a_launcher_asked_for_is_called_one(folder, capsys, monkeypatch):
+    """RANK and WORLD_SIZE may be left from something else: "Done" alone would hide it."""
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    assert bench("plan.yaml", "-o", "run", "--solvers", "hrdis", "--tasks", "sr4") == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "part 1/3 of the plan by RANK and WORLD_SIZE of the environment, " in told
+    assert "Done: part 1/3 of the plan" in told
+    monkeypatch.setenv("RANK", "3")
+    assert bench("plan.yaml", "-o", "other") == 2
+    assert "RANK/WORLD_SIZE of the environment is '3/3'" in capsys.readouterr().err
+
+
+# ---- names that are no text ---------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of other systems are text")
+def test_picture_whose_name_is_no_text_goes_from_data_to_report(folder):
+    name = os.fsdecode(b"caf\xe9.png")  # Latin-1
+    os.rename("photos/0.png", f"photos/{name}")
+    assert bench("plan.yaml", "-o", "run", "--solvers", "ddrm", "--tasks", "sr4") == 0
+    assert bench("report", "run") == 0
+    assert "caf\\udce9.png" in (folder / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_names_of_the_two_forms_of_unicode_keep_their_order(tmp_path):
+    """A composed letter and its parts are two names on Linux, and sorted by their code points."""
+    for name in ("e\u0301.png", "\u00e9.png", "f.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    found = [picture.name for picture in find_pictures(tmp_path)]
+    assert found == ["e\u0301.png", "f.png", "\u00e9.png"]

@@ -29,6 +29,7 @@ from hrdis.cli.parsing import parse
 from hrdis.cli.train import Train
 from hrdis.devices import pick_device
 from hrdis.repairs import NAMES
+from hrdis.restoration import Job
 from hrdis.rng import stream
 from hrdis.training import state as states
 from hrdis.training.model_card import command
@@ -587,7 +588,8 @@ BAD = {
     "in.png --task sr4 --noise -1": "--noise is -1",
     "in.png --task sr4 --noise loud": "loud",
     "in.png --task denoise": "needs the strength of the noise",
-    "in.png --task sr4 --noise 0.1 --solver ddnm": "noiseless",
+    "in.png --task sr4 --noise 0.1 --solver ddnm": "without noise",
+    "in.png --task hdr --solver pigdm": "The solver pigdm needs an adjoint, which this task",
     "in.png --task sr4 --mask m.png": "takes none",
     "in.png --task inpaint": "needs a mask",
     "in.png --task cs25": "The task 'cs25' does not measure a picture",
@@ -614,7 +616,7 @@ BAD = {
     "in.png --task inpaint --mask wide.png": "Both must agree",
     "in.png --task inpaint --mask white.png": "white.png marks every pixel as a hole",
     "in.png --task inpaint --mask-marks transparent": "has no transparency",
-    "in.png --task sr4 --prior nowhere": "There is no prior 'nowhere'",
+    "in.png --task sr4 --prior nowhere": "There is no model 'nowhere'",
     "in.png --task sr4 --prior .": "config.json does not exist",
     "in.png --task sr4 --device tpu9": "cannot be used",
     "in.png --task sr4 --tile 8": "--tile is 8",
@@ -626,7 +628,7 @@ BAD = {
     "in.png --task sr4 -o notes.png": "notes.json exists",
     "big.png --task sr16": "megapixels",
     "in.png --task inpaint --mask empty.npy": "cannot be read as an array",
-    "in.png --task sr4 --prior ~nobody/x": "There is no prior",
+    "in.png --task sr4 --prior ~nobody/x": "There is no model",
     "in.png --task sr4 -o text.png/out.png": "Nothing can be written",
 }
 
@@ -739,6 +741,28 @@ def test_nan_is_not_written(tmp_path: Path, prior: str, capsys: pytest.CaptureFi
     assert not (tmp_path / "out.png").exists()
 
 
+def test_sample_that_became_nan_costs_the_others_nothing(
+    tmp_path: Path, prior: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = Job.finish
+
+    def finish(self: Job, x: torch.Tensor) -> torch.Tensor:
+        x = real(self, x).clone()
+        if len(x) == 4:
+            x[2] = torch.nan
+        return x
+
+    monkeypatch.setattr(Job, "finish", finish)
+    words = ["--task", "sr2", "--prior", prior, *FAST, "--samples", "4", "--seed", "3"]
+    assert run("restore", photo(tmp_path / "in.png"), "-o", tmp_path / "out.png", *words) == 1
+    assert "The samples of seed 5 became invalid" in capsys.readouterr().err
+    assert [(tmp_path / f"out{end}.png").exists() for end in ("", "-2", "-3", "-4")] == [
+        True, True, True, False,
+    ]  # fmt: skip
+    # the record is replayed with the lost sample, beside which the others were drawn
+    assert run("replay", tmp_path / "out.json") == 0
+
+
 def _heeds_interrupts() -> None:
     """A shell that starts its jobs in the background has them ignore SIGINT, and so would their
     children.
@@ -809,6 +833,34 @@ def test_degrade_then_restore(tmp_path: Path, prior: str) -> None:
     )
     lost = np.asarray(Image.open(mask)) > 127
     assert np.array_equal(np.asarray(Image.open(out))[~lost], np.asarray(Image.open(good))[~lost])
+
+
+@pytest.mark.parametrize("name", ["bad.png", "bad-mask.png", "bad.json"])
+def test_degrade_replaces_no_file_of_a_stranger(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--task", "inpaint-scratches", "-o", tmp_path / "bad.png"]
+    (tmp_path / name).write_bytes(b"a stranger's")
+    assert run("degrade", photo(tmp_path / "good.png"), *words) == 2
+    assert f"{name} exists" in capsys.readouterr().err
+    assert (tmp_path / name).read_bytes() == b"a stranger's"
+    assert run("degrade", tmp_path / "good.png", *words, "--overwrite") == 0
+    assert run("degrade", tmp_path / "good.png", *words) == 0  # its own are replaced unasked
+
+
+def test_degrade_that_is_killed_leaves_no_record_of_another_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["degrade", photo(tmp_path / "good.png"), "-o", tmp_path / "bad.png", "--task"]
+    assert run(*words, "inpaint-scratches") == 0
+
+    def ended(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(images, "save", ended)  # of the mask, after the picture
+    assert run(*words, "inpaint-random", "--seed", "4") == 130
+    record = json.loads((tmp_path / "bad.json").read_text())
+    assert record["seed"] == 4 and record["unfinished"]
 
 
 def test_degrade_crops_to_the_scale_and_says_so(
@@ -1225,7 +1277,7 @@ def test_bar_tells_the_time_left_where_a_step_takes_a_minute(
         ("demo here", "Unrecognized options: here. For full helptext, run hrdis demo --help"),
         (
             "model tell",
-            "invalid choice 'tell' for argument 'action'. Expected one of ('list', 'show',",
+            "action is 'tell'. One of list, show, add, download, check is expected.",
         ),
     ],
 )

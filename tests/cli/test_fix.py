@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from hrdis import cli, images
 from tests.common.photographs import noisy, photograph, stored
@@ -61,13 +62,36 @@ def test_folder_keeps_names_goes_on_after_a_failure_and_is_resumed(
     assert (out / "sub" / "b.png").read_bytes() == (album / "sub" / "b.png").read_bytes()
     assert capsys.readouterr().err.count("broken.png") >= 1
 
-    # a kill in the middle leaves a picture without its record: that one is done again, no other
-    (out / "sub" / "b.png.json").unlink()
+    # a kill in the middle leaves a record that says so: that one is done again, no other
+    record = json.loads((out / "sub" / "b.png.json").read_text())
+    (out / "sub" / "b.png.json").write_text(json.dumps(record | {"unfinished": True}))
     before = os.stat(out / "a.png").st_mtime_ns
     (album / "broken.png").unlink()
     assert cli.main(["fix", str(album), "-o", str(out)]) == 0
     assert os.stat(out / "a.png").st_mtime_ns == before
-    assert (out / "sub" / "b.png.json").is_file()
+    assert json.loads((out / "sub" / "b.png.json").read_text()) == record | {
+        "seconds": pytest.approx(record["seconds"], abs=60)
+    }
+
+
+@pytest.mark.parametrize("name", ["a-fixed.png", "a-fixed.png.json"])
+def test_no_file_of_a_stranger_is_replaced(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture(tmp_path / "a.png")
+    (tmp_path / name).write_bytes(b"a stranger's")
+    assert cli.main(["fix", str(tmp_path / "a.png")]) == 2
+    assert f"{name} exists" in capsys.readouterr().err
+    assert (tmp_path / name).read_bytes() == b"a stranger's"
+
+
+def test_enlarged_side_that_a_format_cannot_hold_is_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images.save(tmp_path / "a.png", torch.zeros(3, 2, 8200))
+    words = ["--upscale", "2", "-o", str(tmp_path / "a.webp")]
+    assert cli.main(["fix", str(tmp_path / "a.png"), *words]) == 2
+    assert "16400 x 4 pixels, but this format ends at 16383" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

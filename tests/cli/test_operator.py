@@ -348,7 +348,7 @@ BAD_RESTORE = {
     "missing.npy --operator my.py:make": "missing.npy does not exist",
     "in.png --operator my.py:early": "my.py:early raised KeyError (line 57)",
     "y.npy --task sr2": "y.npy is no picture",
-    "in.png --operator my.py:pool --solver ddnm --noise 0.1": "noiseless",
+    "in.png --operator my.py:pool --solver ddnm --noise 0.1": "without noise",
 }
 
 
@@ -371,7 +371,7 @@ BAD_DEGRADE = {
     "in.png --operator my.py:early -o out.npy": "my.py:early raised KeyError (line 57)",
     "in.png --operator my.py:pool -o in.png": "in.png is an input",
     "in.png --operator my.py:pool -o my.py/out.npy": "Nothing can be written",
-    "in.png --operator my.py:pool -o out.npy --noise -1": "sigma is -1",
+    "in.png --operator my.py:pool -o out.npy --noise -1": "--noise is -1",
 }
 
 

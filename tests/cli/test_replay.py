@@ -140,11 +140,11 @@ def test_input_that_is_gone_is_refused(restored: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
-        ("prior_sha256", "0" * 64, "prior_sha256 is"),
-        ("times", [300, 200, -1], "times is"),
+        ("prior_sha256", "0" * 64, "The SHA-256 of the model is"),
+        ("times", [300, 200, -1], "The list of network times is"),
         ("settings", {"steps": 3, "gamma": 1}, "settings of the record"),
         ("solver", "hrdiss", "Did you mean 'hrdis'?"),
-        ("threads", None, "int()"),
+        ("threads", None, "no number of threads"),
     ],
 )
 def test_what_decides_the_pixels_must_be_as_it_was(
@@ -160,6 +160,14 @@ def test_record_of_degrade_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
     words = ["--task", "denoise", "--noise", "0.1"]
     run("degrade", photo(tmp_path / "in.png"), "-o", tmp_path / "noisy.png", *words)
     assert "no record of `hrdis restore`" in refused(tmp_path / "noisy.json", capsys)
+
+
+def test_record_of_pictures_that_were_not_all_written_is_refused(
+    restored: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = json.loads(restored.read_text())
+    restored.write_text(json.dumps(record | {"unfinished": True}))
+    assert "ended while its pictures were written" in refused(restored, capsys)
 
 
 def test_operator_replays_and_one_that_changed_is_not_executed(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hrdis.cli import train as command
 from hrdis.training import state as states
 from tests.cli.test_cli import photographs, run
 
@@ -38,3 +39,14 @@ def test_a_closed_stderr_does_not_end_the_training(
     stored = states.read(tmp_path / "out")
     assert stored is not None and stored.step == 4
     assert closed.lines  # something was said before nobody read it
+
+
+def test_training_that_diverged_is_a_failed_run_and_no_bad_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def diverged(*_: object) -> None:
+        raise RuntimeError("The loss became nan at step 7.")
+
+    monkeypatch.setattr(command, "train", diverged)
+    assert run("train", photographs(tmp_path / "photos"), "-o", tmp_path / "out") == 1
+    assert "The loss became nan at step 7." in capsys.readouterr().err

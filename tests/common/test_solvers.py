@@ -488,6 +488,24 @@ def test_every_bounded_setting_is_tried_out_of_bounds(cls):
 
 
 @pytest.mark.parametrize("cls", [cls for cls, _ in hrdis.SOLVERS.values()])
+def test_no_setting_is_infinite(cls):
+    """The record of such a run could not be written, as JSON has no infinity."""
+    for field in fields(cls):
+        for value in (math.inf, -math.inf, math.nan):
+            with pytest.raises(ValueError, match=f"{field.name} is "):
+                cls(**{field.name: value})
+
+
+@pytest.mark.parametrize("cls", [cls for cls, _ in hrdis.SOLVERS.values()])
+def test_no_whole_number_is_without_a_largest_value(cls):
+    """A list of that length, or a step that lasts for ever, would be made of it."""
+    for field in fields(cls):
+        if "int" in str(field.type) and "float" not in str(field.type):
+            with pytest.raises(ValueError, match=f"{field.name} is 1000000000"):
+                cls(**{field.name: 10**9})
+
+
+@pytest.mark.parametrize("cls", [cls for cls, _ in hrdis.SOLVERS.values()])
 def test_every_solver_says_what_it_is(cls):
     assert cls.summary and cls.cost and cls.reference
 

@@ -1,12 +1,14 @@
 """Small problems with known answers, and the tables that the common suites run over.
 
-A new operator or solver is tested by being listed here (operators: `LINEAR`) or in
-``hrdis.SOLVERS``.
+A new solver is tested by its line in ``hrdis.solvers``; a new linear operator by its line in
+``hrdis.operators``, if it can be made without arguments, and otherwise by a row of `LINEAR` here.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from inspect import isabstract
 from math import prod
 
 import numpy as np
@@ -123,7 +125,8 @@ class Row:
         )
 
 
-#: every exported linear operator; h and w are multiples of 12 unless the row says otherwise
+#: linear operators, those that need no row follow below; h and w are multiples of 12 unless the
+#: row says otherwise
 LINEAR: dict[str, Row] = {
     "identity": Row(lambda b, c, h, w: Identity()),
     "inpaint": Row(lambda b, c, h, w: Inpainting(pixels(h, w))),
@@ -207,6 +210,49 @@ LINEAR: dict[str, Row] = {
         rough=True,
     ),
 }
+
+
+def listed() -> set[type]:
+    """The classes of `LINEAR`."""
+    return {type(row(*row.fit(1, 1, 12, 12))) for row in LINEAR.values()}
+
+
+def exported() -> set[type[LinearOperator]]:
+    """The linear operators that ``hrdis.operators`` hands out, without the bases."""
+    found = set()
+    for cls in vars(hrdis.operators).values():
+        if isinstance(cls, type) and issubclass(cls, LinearOperator) and not isabstract(cls):
+            found.add(cls)
+    return found
+
+
+def channels_of(A: LinearOperator) -> tuple[int, ...]:
+    """The numbers of channels that an operator does not refuse."""
+    taken = []
+    for c in (1, 3, 2):
+        with suppress(ValueError):
+            A(torch.zeros(1, c, 12, 12))
+            taken.append(c)
+    return tuple(taken)
+
+
+def without_a_row() -> dict[str, Row]:
+    """Rows for the operators that no row names and that can be made without arguments.
+
+    They are held to the strictest of everything; who needs less writes a row.
+    """
+    rows = {}
+    for cls in sorted(exported() - listed(), key=lambda cls: cls.__name__):
+        with suppress(TypeError):  # it has arguments, and the test of the list asks for a row
+            rows[cls.__name__] = Row(
+                lambda b, c, h, w, cls=cls: cls(),
+                channels=channels_of(cls()),
+                iterative=cls.pinv is LinearOperator.pinv,
+            )
+    return rows
+
+
+LINEAR |= without_a_row()
 
 
 @lru_cache
@@ -401,6 +447,8 @@ VARIANTS: dict[str, hrdis.Solver] = {
     "overrelaxed, a mean": hrdis.OverRelaxed(steps=8, alpha=-0.5, result="mean"),
     "fire, plain": hrdis.FIRE(steps=8, aim="plain", start=None),
     "fire, samples": hrdis.FIRE(steps=8, aim="sample"),
+    "repaint, resampling": hrdis.RePaint(steps=8, length=2, repeat=3),
+    "repaint, low start": hrdis.RePaint(steps=8, start=500),
     "cm4ir, grows": hrdis.CM4IR(steps=8, gamma=0.2),
     "cm4ir, keeps its sign": hrdis.CM4IR(steps=8, flip=False, eta=0),
 }

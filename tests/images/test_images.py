@@ -548,3 +548,14 @@ def test_postscript_is_never_handed_to_a_program(
         ):
             reader(tmp_path / "x.png")
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_numbers_that_are_no_colours_are_not_written(tmp_path: Path, value: float) -> None:
+    """NaN became arbitrary colours without a word."""
+    x = torch.zeros(3, 4, 4)
+    x[1, 2, 3] = value
+    for write in (images.save, lambda path, x: images.write(path, images.Picture(x[None]))):
+        with pytest.raises(ValueError, match=r"1 of 48 values of the picture .* NaN or"):
+            write(tmp_path / "a.png", x)
+    assert not list(tmp_path.iterdir())

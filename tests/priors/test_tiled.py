@@ -361,3 +361,70 @@ def test_tile_that_takes_too_much_is_refused():
 def test_memory_that_is_none_is_refused(memory):
     with pytest.raises(ValueError, match=r"^memory is .*A positive number of bytes is expected"):
         Tiled(Pixelwise(), 16, 4, memory=memory)
+
+
+# ---- memory that others take --------------------------------------------------------------------
+
+
+def on_gpu(monkeypatch, free):
+    """Let tiles believe that they are on a GPU with so many bytes free, one after the other."""
+    from hrdis.priors import tiled
+
+    left = list(free)
+    monkeypatch.setattr(tiled, "free_memory", lambda device: left.pop(0))
+    choose = Tiled._tiles_per_call
+
+    def on_cuda(self, tile, t, images):
+        class There:
+            shape, dtype, requires_grad = tile.shape, tile.dtype, False
+            device = torch.device("cuda")
+
+        monkeypatch.setattr(self, "_peak_bytes", lambda *_, **__: 1000, raising=False)
+        return choose(self, There(), t, images)
+
+    monkeypatch.setattr(Tiled, "_tiles_per_call", on_cuda)
+
+
+@pytest.mark.parametrize(("free", "first"), [(1e12, 16), (13 * 1800, 8), (2.5 * 1800, 2)])
+def test_memory_that_others_take_during_a_run_changes_no_call(monkeypatch, free, first):
+    """A power of two, at most 16, chosen once: the last bits depend on it. Later there is none."""
+    on_gpu(monkeypatch, [free])
+    inner = Recorded(network())
+    tiled = Tiled(inner, 16, 4, memory="free")
+    x = normal(2, 3, 40, 40, dtype=torch.float32)
+    for _ in range(2):
+        tiled(x, 300)
+    sizes = [len(seen) for seen in inner.inputs]
+    assert sizes[: len(sizes) // 2] == sizes[len(sizes) // 2 :]
+    assert sizes[0] == first and sum(sizes) == 2 * 18
+
+
+def test_run_goes_on_with_fewer_tiles_when_others_took_the_memory(monkeypatch):
+    on_gpu(monkeypatch, [1e12])
+
+    class Crowded(Recorded):
+        def forward(self, x_t, t):
+            if len(x_t) > 3:
+                raise torch.OutOfMemoryError("out of memory")
+            return super().forward(x_t, t)
+
+    inner = Crowded(network(torch.float64))
+    x = normal(1, 3, 40, 40)
+    tiled = Tiled(inner, 16, 4, memory="free")
+    with pytest.warns(UserWarning, match=r"going on with \d at once") as told:
+        found = tiled(x, 300)
+    assert len(told) == 2  # nine tiles, four, two
+    assert {len(seen) for seen in inner.inputs} <= {1, 2}
+    expected = Tiled(network(torch.float64), 16, 4)(x, 300)
+    torch.testing.assert_close(found.eps, expected.eps, rtol=0, atol=1e-12)
+
+
+def test_out_of_memory_of_one_tile_is_not_hidden(monkeypatch):
+    on_gpu(monkeypatch, [1e12])
+
+    class Full(Recorded):
+        def forward(self, x_t, t):
+            raise torch.OutOfMemoryError("out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError), pytest.warns(UserWarning):
+        Tiled(Full(network()), 16, 4, memory="free")(normal(1, 3, 40, 40), 300)

@@ -10,6 +10,8 @@ from PIL import Image
 
 import hrdis
 from hrdis import images
+from hrdis.solvers import SOLVERS
+from hrdis.tasks import TASKS
 from tests.common.toys import normal
 
 SIDE = 16
@@ -249,6 +251,11 @@ def test_samples_drawn_together_are_those_drawn_alone(prior, same_size, values, 
             assert estimates[k] == pytest.approx(alone.estimated[name][0], abs=1e-5)
 
 
+def test_colours_are_not_promised_by_the_embedded_model(values):
+    with pytest.warns(UserWarning, match="does not know the colours of things"):
+        hrdis.restore(values, "colorize", solver="ddnm")
+
+
 class Greedy(hrdis.priors.Prior):
     """A prior that runs out of memory with more than so many images."""
 
@@ -286,3 +293,24 @@ def test_samples_of_a_large_picture_are_drawn_in_turn(values):
         options = Options(image=Path("x"), task="sr2", solver="ddnm", samples=8, tile=256)
         picture = np.tile(values, (sides, sides, 1))
         assert prepare(options, solver(), inputs=Inputs(picture)).at_once == together
+
+
+@pytest.mark.parametrize("name", [name for name, task in TASKS.items() if task.picture])
+def test_picture_that_a_task_measured_is_restored(tmp_path, name):
+    """As `hrdis degrade` writes it: what the operator makes of colours is a file that it takes."""
+    task, side = TASKS[name], 32
+    if task.weights:
+        pytest.skip("its network has no weights here")
+    A = (task.photo or task.build)(side, side, 0, 0)
+    y = A(0.5 * normal(1, 3, side, side).float().clamp(-2, 2)).clamp(-1, 1)
+    images.save(tmp_path / "y.png", y)
+    options = {"noise": 0.02}
+    if task.mask:
+        options["mask"] = 1 - A.mask[0, 0].numpy()
+    if task.kernel:
+        options["kernel"] = A.kernel.numpy()
+    prior = hrdis.priors.Gaussian(torch.zeros(3, side, side), 0.25)
+    preset = SOLVERS[task.solver][0](steps=3)
+    found = hrdis.restore(tmp_path / "y.png", name, solver=preset, prior=prior, **options)
+    assert found.samples.shape == (1, 3, side, side)
+    assert bool(torch.isfinite(found.samples).all())

@@ -12,7 +12,13 @@ from PIL import Image
 from hrdis.rng import stream
 from hrdis.schedule import Schedule
 from hrdis.training import photographs as folder_of
-from hrdis.training.batches import BatchMaker, draw_times, time_probabilities
+from hrdis.training.batches import (
+    BatchMaker,
+    ProceduralPool,
+    checksum,
+    draw_times,
+    time_probabilities,
+)
 from hrdis.training.crops import Cropper, Pyramid, at_all_scales, random_colours, random_flip
 from hrdis.training.model_card import command, licence_counts, weights_licence, write_card
 from hrdis.training.procedural import paint
@@ -236,6 +242,25 @@ def test_every_kind_of_picture_is_read_as_restore_reads_it(tmp_path):
     expected = np.rint(255 * ramp)[..., None].repeat(3, -1)
     for name in ("f.tif", "d.png"):
         assert np.abs(folder_of.read_image(tmp_path / name) - expected).max() <= 1
+
+
+def test_places_of_photographs_are_counted_in_64_bits():
+    """Sums of numpy's own integer wrap at 2 GiB of pixels on some systems (Windows, numpy 1)."""
+    sizes = np.array([[40_000, 20_000], [10, 10], [1, 1]], dtype=np.int64)
+    pyramid = Pyramid(np.empty(0, np.uint8), sizes, np.arange(3), np.ones(3))
+    assert pyramid.starts.dtype == np.int64
+    assert pyramid.starts.tolist() == [0, 2_400_000_000, 2_400_000_300]
+
+
+def test_image_that_another_process_has_not_written_whole_is_painted_again():
+    """Its mark may be seen before its pixels: processors may show writes in another order."""
+    pyramid = Pyramid.build([noise("colours", 30, 40)])
+    images, painted = np.zeros((2, 24, 24, 3), np.uint8), np.zeros(2, np.int64)
+    pool = ProceduralPool(pyramid, 24, 3, images, painted)
+    whole = pool[1].copy()
+    assert painted.tolist() == [0, checksum(whole)] and whole.any()
+    images[1, 5:] = 0  # the mark is there, the lower rows are not
+    assert np.array_equal(pool[1], whole) and np.array_equal(images[1], whole)
 
 
 # ---- noise levels and batches -------------------------------------------------------------------

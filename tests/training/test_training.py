@@ -631,3 +631,54 @@ def test_v_gives_back_the_clean_image_and_the_noise():
     torch.testing.assert_close(x_t, alpha * x0 + sigma * eps)
     torch.testing.assert_close(clean(schedule, x_t, t, v), x0)
     torch.testing.assert_close(alpha * v + sigma * x_t, eps)
+
+
+@pytest.mark.parametrize("name", ["sheet", "curves"])
+def test_kill_while_a_picture_is_drawn_leaves_the_one_before(tmp_path, monkeypatch, name):
+    from hrdis.training import evaluate
+
+    path = tmp_path / f"{name}.png"
+    path.write_bytes(b"the one before")
+
+    def killed(self, file, *_, **__):
+        file.write(b"half")
+        raise Killed
+
+    monkeypatch.setattr(Image.Image, "save", killed)
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", killed)
+    with pytest.raises(Killed):
+        if name == "sheet":
+            crop = np.zeros((4, 4, 3), np.uint8)
+            evaluate.save_sheet(path, [crop], [[np.zeros((4, 4, 3), np.float32)]])
+        else:
+            evaluate.save_curves(path, [])
+    assert path.read_bytes() == b"the one before" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_damaged_states_are_refused_in_one_line_or_are_equal(tmp_path):
+    tensors = {"net.a": torch.arange(12.0), "ema.a": torch.ones(3, 4)}
+    whole = states.State(step=7, first=0, pixels=100, seconds=1.5, updates=7, tensors=tensors)
+    states.write(tmp_path, whole)
+    path = tmp_path / states.STATE
+    content, draw = path.read_bytes(), stream(0, "damaged state")
+    for number in range(1000):
+        damaged = bytearray(content)
+        for _ in range(int(draw.integers(1, 4))):
+            damaged[int(draw.integers(len(damaged)))] = int(draw.integers(256))
+        if number % 5 == 0:
+            damaged = damaged[: int(draw.integers(len(damaged)))]
+        path.write_bytes(damaged)
+        try:
+            found = states.read(tmp_path)
+        except ValueError as error:
+            assert "\n" not in str(error) and str(path) in str(error)
+            continue
+        assert found is not None and replace(found, tensors={}) == replace(whole, tensors={})
+        assert found.tensors.keys() == tensors.keys()
+        assert all(torch.equal(found.tensors[name], tensors[name]) for name in tensors)
+
+
+@pytest.mark.parametrize("end", [b"\xff\xfe", b"[1]", b"{}", b"[" * 10**5, b'{"step": "7"}'])
+def test_log_is_read_up_to_what_a_power_cut_left_in_it(tmp_path, end):
+    (tmp_path / states.LOG).write_bytes(b'{"step": 1}\n{"step": 2}\n' + end + b'\n{"step": 3}\n')
+    assert states.read_log(tmp_path) == [{"step": 1}, {"step": 2}]

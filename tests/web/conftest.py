@@ -14,6 +14,7 @@ pytest.importorskip("gradio", reason="gradio is not installed: pip install 'hrdi
 from PIL import Image, ImageDraw
 
 from hrdis.web.app import serve
+from hrdis.web.events import for_visitor
 from hrdis.web.form import Form
 from hrdis.web.jobs import JobRunner
 from hrdis.web.outcomes import FinishedJob
@@ -21,6 +22,21 @@ from hrdis.web.outcomes import FinishedJob
 QUICK = {"steps": 2}
 SLOW = {"steps": 900, "start": None}  # minutes
 H, W = 40, 56
+
+
+@pytest.fixture(autouse=True)
+def _refusals_are_put_in_the_words_of_the_page(monkeypatch):
+    """What a restoration refuses is said as the page says it, and so collected and checked."""
+    restore = JobRunner.restore
+
+    def said(self, form):
+        try:
+            yield from restore(self, form)
+        except (ValueError, TypeError, ArithmeticError) as error:
+            for_visitor(error, form.picture, form.mask, form.kernel)
+            raise
+
+    monkeypatch.setattr(JobRunner, "restore", said)
 
 
 @pytest.fixture

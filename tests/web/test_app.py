@@ -162,7 +162,7 @@ def test_a_port_in_use_is_refused(served):
     [
         (["--port", "70000"], "--port is 70000"),
         (["--queue", "0"], "--queue is 0"),
-        (["--prior", "nowhere"], "There is no prior 'nowhere'"),
+        (["--prior", "nowhere"], "There is no model 'nowhere'"),
         (["--device", "cuda:99"], "--device cuda:99 cannot be used"),
     ],
 )

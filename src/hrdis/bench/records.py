@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -111,6 +112,26 @@ class RunTask:
 
 FIELDS = tuple(RunTask.__dataclass_fields__)
 
+#: Types of what scores and reports read of a cell, and of the rest of a row, which may be null.
+KINDS_OF_CELL: dict[str, tuple[type, ...]] = {
+    "image": (str,), "image_sha256": (str,), "task": (str,), "noise": (str,), "solver": (str,),
+    "seed": (int,), "settings": (dict,), "group": (str,), "index": (int,),
+    "preset": (str, NoneType),
+}  # fmt: skip
+KINDS_OF_ROW: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(
+        ("key", "variant", "picture", "truth", "measurement", "error", "worker", "device", "hrdis",
+         "torch"), (str,),
+    ),
+    **dict.fromkeys(
+        ("psnr", "ssim", "psnr_aligned", "ssim_aligned", "lpips", "ca", "ca_clean", "residual",
+         "seconds", "call_seconds", "overhead", "peak_memory", "nfe"), (int, float),
+    ),
+    "frames": (list,), "frame_times": (list,),
+}  # fmt: skip
+#: No number of a row is larger: the age of the world is 4e17 s.
+LARGEST = 1e18
+
 
 @settings
 class Unit:
@@ -196,7 +217,14 @@ def picture_path(folder: Path, relative: str) -> Path:
             f"{relative!r} is not a picture of a run. images/NAME.png, truth/... or given/... is "
             "expected."
         )
-    return folder / relative
+    path = folder / relative
+    # A link in a stranger's folder would put a file of this machine into a report or a copy.
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(
+            f"{path} is a link out of the run folder. A picture in the folder is expected: put a "
+            "copy there."
+        )
+    return path
 
 
 def parse_row(line: bytes) -> Row | None:
@@ -211,6 +239,44 @@ def parse_row(line: bytes) -> Row | None:
     if row.get("status") not in tuple(STATUS_RANK):
         return None
     return row
+
+
+def wrong_field(record: Mapping[str, Any]) -> str:
+    """Return the first field of a row, or of its scores, that holds something else than it must;
+    "" if none does.
+    """
+    for name, kinds in KINDS_OF_ROW.items():
+        value = record.get(name)
+        if value is not None and not isinstance(value, kinds):
+            return name
+        if isinstance(value, int | float) and not abs(value) <= LARGEST:
+            return name
+    return ""
+
+
+def check_row(row: Mapping[str, Any], folder: Path) -> None:
+    """Raise unless a row holds what scores and reports read, of the right kinds.
+
+    Args:
+        row: from a results file, which may be damaged or a stranger's.
+        folder: the run folder, for the message.
+
+    Raises:
+        ValueError: naming the row and the field.
+    """
+    cell = row.get("cell")
+    wrong = wrong_field(row)
+    if isinstance(cell, Mapping):
+        for name, kinds in KINDS_OF_CELL.items():
+            if name not in cell or not isinstance(cell[name], kinds):
+                wrong = f"cell.{name}"
+    else:
+        wrong = "cell"
+    if wrong:
+        raise ValueError(
+            f"The row {row.get('key')} in {folder / 'results'} is damaged: {wrong} is missing or "
+            "of another kind. Delete that line, and run the same command of the benchmark again."
+        )
 
 
 def row_rank(row: Row | None) -> int:

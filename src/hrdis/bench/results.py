@@ -2,6 +2,7 @@
 sorted into methods, and the choice among several seeds.
 """
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,11 @@ HIGHEST_PSNR = 100.0
 #: the samples of one picture.
 PER_PICTURE_FILES = ("pixels", "lpips", "classes")
 SETS_FILE, SEEDS_FILE = "sets.json", "seeds.jsonl"
+#: What a record of the samples of one picture holds, and of which types.
+KINDS_OF_SAMPLES: dict[str, Any] = {
+    "id": str, "variant": str, "keys": list, "samples": int, "pairwise": int | float,
+    "std": int | float, "psnr_of_mean": int | float | None, "ssim_of_mean": int | float | None,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -212,3 +218,66 @@ def on_common_images(methods: Sequence[MethodResults]) -> list[MethodResults]:
 def digest(keys: Iterable[str]) -> str:
     """Return a name for a set of results: scores of a set hold for it and for no other."""
     return sha256(" ".join(sorted(keys)).encode()).hexdigest()[:12]
+
+
+# ---- files of scores ----------------------------------------------------------------------------
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the records of a JSON Lines file; none if it is not there.
+
+    Raises:
+        ValueError: naming the file, for a line that holds no record.
+    """
+    if not path.is_file():
+        return []
+    records = []
+    for line in path.read_bytes().split(b"\n"):
+        if not line:
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise damaged(path, str(error)) from None
+        if not isinstance(record, dict):
+            raise damaged(path, "a line that holds no object")
+        records.append(record)
+    return records
+
+
+def read_sets(path: Path) -> list[dict[str, Any]]:
+    """Return the scores of sets of pictures; none if the file is not there.
+
+    Raises:
+        ValueError: naming the file, if it holds none.
+    """
+    if not path.is_file():
+        return []
+    try:
+        records = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, str(error)) from None
+    if not isinstance(records, list):
+        raise damaged(path, "no list")
+    for record in records:
+        if not isinstance(record, dict):
+            raise damaged(path, "a score that is no object")
+        needed: dict[str, Any] = {"metric": str, "status": str}
+        if "variant" in record:
+            needed["of"] = str
+        if record.get("status") == "ok":
+            needed |= {"value": int | float, "n": int}
+        else:
+            needed["reason"] = str
+        for name, kind in needed.items():
+            if not isinstance(record.get(name), kind):
+                raise damaged(path, f"a score without {name}")
+    return records
+
+
+def damaged(path: Path, what: str) -> ValueError:
+    """Return the error about a file of scores."""
+    return ValueError(
+        f"{path} is damaged ({what.splitlines()[0]}). Delete it, and score again: hrdis bench "
+        f"score {path.parent.parent}"
+    )

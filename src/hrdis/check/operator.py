@@ -1,11 +1,10 @@
 """The check of an operator: tried on random images, with what to do about each failure."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from ..operators.base import LinearOperator, Operator, SVDOperator, as_operator, find_adapter
+from ..operators.base import LinearOperator, SVDOperator, as_operator, find_adapter
 from ..solvers import SOLVERS
 from . import general, linear
 from .base import EXACT, Check, CheckReport, OperatorProbe, first_line, relative_error
@@ -53,58 +52,42 @@ def check_operator(A: Any, shape: tuple[int, ...] = (3, 32, 32), seed: int = 0) 
             "check_operator(hrdis.operators.SuperResolution(scale=4))."
         )
     c, h, w = shape[-3:]
-    return _report(OperatorProbe(as_operator(A, (c, h, w)), shape, seed))
-
-
-def _report(probe: OperatorProbe) -> CheckReport:
+    probe = OperatorProbe(as_operator(A, (c, h, w)), shape, seed)
     A = probe.given
+    kind, asked = "an Operator", [*GENERAL, general.start]
+    if isinstance(A, LinearOperator):
+        kind = "a LinearOperator"
+        asked = [*GENERAL, linear.linear, linear.adjoint, linear.pseudo_inverse]
+    if isinstance(A, SVDOperator):
+        kind = "an SVDOperator"
+        asked.append(linear.decomposition)
     checks = [general.runs(probe)]
     if checks[0].passed:
         probe.use_float64()
-        for check in _checks_of(A):
-            checks.append(_attempt(check, probe))
+        for check in asked:
+            name = check.__name__.replace("_", " ")
+            try:
+                with torch.no_grad():
+                    checks.append(check(probe))
+            except Exception as error:
+                # This is code of anybody: whatever it raises is what the check has found.
+                found, meaning = first_line(error), "This could not be tried: A raised."
+                checks.append(Check(name, False, found, meaning, "see the message"))
     finite = any(check.name == general.finite.__name__ and check.passed for check in checks)
     if finite and not isinstance(A, LinearOperator):
         _note_linearity(probe)
     solvers = {}
     for name, (cls, _) in SOLVERS.items():
-        kind = cls.requires.__name__
-        article = "an" if kind.startswith("S") else "a"
-        solvers[name] = "" if isinstance(A, cls.requires) else f"needs {article} {kind}"
+        needed = cls.requires.__name__
+        article = "an" if needed.startswith("S") else "a"
+        solvers[name] = "" if isinstance(A, cls.requires) else f"needs {article} {needed}"
+    title = type(A).__name__
+    inner = getattr(A, "physics", None) or getattr(A, "function", None)
+    if inner is not None:
+        title = f"{title} of {getattr(inner, '__name__', type(inner).__name__)}"
     size = " x ".join(map(str, probe.shape[1:]))
-    title = f"{_name(A)}: {_kind(A)}, tried on images of {size}"
+    title = f"{title}: {kind}, tried on images of {size}"
     return CheckReport(title, tuple(checks), probe.null_space, solvers, tuple(probe.notes))
-
-
-def _kind(A: Operator) -> str:
-    """Return the most special interface that A has, with its article."""
-    if isinstance(A, SVDOperator):
-        return "an SVDOperator"
-    return "a LinearOperator" if isinstance(A, LinearOperator) else "an Operator"
-
-
-def _checks_of(A: Operator) -> list[Callable[[OperatorProbe], Check]]:
-    """Return the checks that the interfaces of A ask for, in order."""
-    checks: list[Callable[[OperatorProbe], Check]] = [*GENERAL]
-    if isinstance(A, LinearOperator):
-        checks += [linear.linear, linear.adjoint, linear.pseudo_inverse]
-    else:
-        checks.append(general.start)
-    if isinstance(A, SVDOperator):
-        checks.append(linear.decomposition)
-    return checks
-
-
-def _attempt(check: Callable[[OperatorProbe], Check], probe: OperatorProbe) -> Check:
-    try:
-        with torch.no_grad():
-            return check(probe)
-    except Exception as error:
-        # This is code of anybody: whatever it raises is what the check has found.
-        name = check.__name__.replace("_", " ")
-        return Check(
-            name, False, first_line(error), "This could not be tried: A raised.", "see the message"
-        )
 
 
 def _note_linearity(probe: OperatorProbe) -> None:
@@ -132,10 +115,3 @@ def _note_linearity(probe: OperatorProbe) -> None:
             "hrdis.operators.LinearFunction(lambda x: A(x) - A(torch.zeros_like(x)), "
             f"shape={probe.shape[1:]}), with A(0) subtracted from y too."
         )
-
-
-def _name(A: Operator) -> str:
-    inner = getattr(A, "physics", None) or getattr(A, "function", None)
-    if inner is None:
-        return type(A).__name__
-    return f"{type(A).__name__} of {getattr(inner, '__name__', type(inner).__name__)}"

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -54,7 +53,7 @@ def check_prior(prior: Prior, x: Tensor, card: Card | None = None, seed: int = 0
     """
     q, z = prior.schedule, ImageRNG(range(seed, seed + len(x)), "check prior").randn_like(x)
     checks = _as_card(prior, card) if card is not None else []
-    levels, forms, seconds = [], 0.0, []
+    levels, off, seconds = [], 0.0, []
     for sigma, least in LEVELS:
         t = q.nearest(sigma)
         x_t = q.diffuse(x, t, z)
@@ -62,26 +61,29 @@ def check_prior(prior: Prior, x: Tensor, card: Card | None = None, seed: int = 0
         found = prior(x_t, t)
         finite = bool(torch.isfinite(found.x0_hat).all())  # waits for the device too
         seconds.append(time.perf_counter() - started)
-        forms = max(
-            forms, float((q.signal(t) * found.x0_hat + q.noise(t) * found.eps - x_t).abs().max())
-        )
-        levels.append(
-            _level(
-                x,
-                x + q.sigma(t) * z,
-                found.x0_hat if finite else torch.full_like(x, torch.nan),
-                least,
-                t,
-            )
-        )
-    checks += [_forms(forms), *levels, *_top(prior, x, z), *check_weights(prior)]
+        again = q.signal(t) * found.x0_hat + q.noise(t) * found.eps
+        off = max(off, float((again - x_t).abs().max()))
+        x0_hat = found.x0_hat if finite else torch.full_like(x, torch.nan)
+        levels.append(_level(x, x + q.sigma(t) * z, x0_hat, least, t))
+    meaning = "x_t = sqrt(alpha_bar) x0_hat + sqrt(1 - alpha_bar) eps: both forms are one estimate."
+    fix = "derive one from the other: x0_hat = schedule.denoised(x_t, t, eps)"
+    checks.append(Check("two forms", off <= 1e-3, f"{off:.1e} (at most 0.001)", meaning, fix))
+    checks += [*levels, *_top(prior, x, z), *check_weights(prior)]
     coarse = [q.nearest(sigma) for sigma, _ in LEVELS[2:]]
     checks += check_response(prior, lambda: [prior(q.diffuse(x, t, z), t) for t in coarse])
-    notes = [
-        f"one call on {len(x)} pictures of {x.shape[-1]} x {x.shape[-2]}: {sorted(seconds)[2]:.2f} "
-        "s"
-    ]
-    if len(x) > 1 and (use := _use(prior, x, z, coarse)):
+    size, median = f"{x.shape[-1]} x {x.shape[-2]}", sorted(seconds)[2]
+    notes = [f"one call on {len(x)} pictures of {size}: {median:.2f} s"]
+
+    def error() -> Tensor:
+        errors = []
+        for t in coarse:
+            x0_hat = prior(q.diffuse(x, t, z), t).x0_hat
+            errors.append((x0_hat - x).square().mean())
+        return torch.stack(errors)
+
+    grown = use_of_depths(prior, error) if len(x) > 1 else {}
+    if len(grown) > 1:  # of a network with one resolution there is nothing to compare
+        use = ", ".join(f"x {factor:.2f} at {side} px" for side, factor in grown.items())
         notes.append(
             f"error with another picture's features: {use}; a resolution near x 1.00 is of no use"
         )
@@ -160,12 +162,6 @@ def _filters(x: Tensor) -> list[Tensor]:
     return found
 
 
-def _forms(off: float) -> Check:
-    meaning = "x_t = sqrt(alpha_bar) x0_hat + sqrt(1 - alpha_bar) eps: both forms are one estimate."
-    fix = "derive one from the other: x0_hat = schedule.denoised(x_t, t, eps)"
-    return Check("two forms", off <= 1e-3, f"{off:.1e} (at most 0.001)", meaning, fix)
-
-
 def _top(prior: Prior, x: Tensor, z: Tensor) -> list[Check]:
     """Check the noise statistics and the output range where nothing but noise is left."""
     t = len(prior.schedule) - 1
@@ -186,25 +182,9 @@ def _top(prior: Prior, x: Tensor, z: Tensor) -> list[Check]:
     ]  # fmt: skip
 
 
-def _use(prior: Prior, x: Tensor, z: Tensor, times: list[int]) -> str:
-    """Say how much each resolution of the network helps, "" where it has but one."""
-
-    def error() -> Tensor:
-        found = (prior(prior.schedule.diffuse(x, t, z), t).x0_hat for t in times)
-        return torch.stack([(x0_hat - x).square().mean() for x0_hat in found])
-
-    grown = use_of_depths(prior, error)
-    return (
-        ", ".join(f"x {factor:.2f} at {side} px" for side, factor in grown.items())
-        if len(grown) > 1
-        else ""
-    )
-
-
 def _verdict(prior: Prior, x: Tensor, z: Tensor, levels: list[Check]) -> str:
     """Explain the likely cause of a failed check."""
-    better = _another(prior, x, z)
-    if better:
+    if better := _another(prior, x, z):
         return (
             f"It denoises like a network {better}: its schedule or prediction type is declared "
             "wrongly."
@@ -235,20 +215,30 @@ def _another(prior: Prior, x: Tensor, z: Tensor) -> str:
     declared: str = getattr(prior, "prediction_type", "epsilon")
     scores: dict[tuple[str, str], float] = {}
     own = "on its own schedule"
-    candidates = {
-        own: prior.schedule,
-        **{f"trained on {name}": make() for name, make in SCHEDULES.items()},
-    }
+    candidates = {own: prior.schedule}
+    for name, make in SCHEDULES.items():
+        candidates[f"trained on {name}"] = make()
     for name, q in candidates.items():
         for sigma in (LEVELS[2][0], LEVELS[3][0]):
             t = q.nearest(sigma)
             if t >= len(prior.schedule):
                 break
             x_t = q.diffuse(x, t, z)
-            for kind, x0_hat in _readings(prior, declared, q, x_t, t).items():
-                scores[name, kind] = (
-                    scores.get((name, kind), 0.0) + _close(x0_hat.nan_to_num(nan=9.0), x) / 2
-                )
+            found = prior(x_t, t)
+            output = found.eps  # of the network itself, made again from what the prior says
+            if declared == "v_prediction":
+                signal, noise = prior.schedule.signal(t), prior.schedule.noise(t)
+                output = signal * found.eps - noise * found.x0_hat
+            elif declared == "sample":
+                output = found.x0_hat
+            readings = {
+                "epsilon": q.denoised(x_t, t, output),
+                "v_prediction": q.signal(t) * x_t - q.noise(t) * output,
+                "sample": output,
+            }
+            for kind, x0_hat in readings.items():
+                near = _close(x0_hat.nan_to_num(nan=9.0), x) / 2
+                scores[name, kind] = scores.get((name, kind), 0.0) + near
     best = max(scores, key=lambda key: scores[key])
     better = scores[best] - scores[own, declared]
     filtered = max(_close(smooth, x) for smooth in _filters(x + LEVELS[2][0] * z)) / 2
@@ -256,21 +246,3 @@ def _another(prior: Prior, x: Tensor, z: Tensor) -> str:
     if better < 1 or scores[best] < filtered:
         return ""
     return f"{best[0]} that predicts {best[1]} ({better:.1f} dB better than as declared)"
-
-
-def _readings(prior: Any, declared: str, q: Schedule, x_t: Tensor, t: int) -> dict[str, Tensor]:
-    """Return the denoised image if the network's output were the noise, v, or the image.
-
-    All at time t of the schedule q.
-    """
-    found, own = prior(x_t, t), prior.schedule
-    output = {
-        "epsilon": found.eps,
-        "v_prediction": own.signal(t) * found.eps - own.noise(t) * found.x0_hat,
-        "sample": found.x0_hat,
-    }[declared if declared in ("v_prediction", "sample") else "epsilon"]
-    return {
-        "epsilon": q.denoised(x_t, t, output),
-        "v_prediction": q.signal(t) * x_t - q.noise(t) * output,
-        "sample": output,
-    }

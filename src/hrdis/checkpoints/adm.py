@@ -150,7 +150,30 @@ def module_names(s: ADMStructure) -> dict[str, tuple[str, ...]]:
     }
     if s.classes:
         names["label_emb"] = ("class_embedding",)
-    for adm, unet in _blocks(s):
+    blocks = []  # residual blocks, attention and resampling, in ADM and in diffusers
+    levels, R = len(s.mult), s.blocks
+    for i in range(levels):
+        for j in range(R):
+            block = f"input_blocks.{1 + i * (R + 1) + j}"
+            blocks.append((f"{block}.0", f"down_blocks.{i}.resnets.{j}"))
+            if i in s.attention:
+                blocks.append((f"{block}.1", f"down_blocks.{i}.attentions.{j}"))
+        if i < levels - 1:
+            block = f"input_blocks.{(i + 1) * (R + 1)}"
+            blocks.append((f"{block}.0", f"down_blocks.{i}.downsamplers.0"))
+    blocks.append(("middle_block.0", "mid_block.resnets.0"))
+    blocks.append(("middle_block.1", "mid_block.attentions.0"))
+    blocks.append(("middle_block.2", "mid_block.resnets.1"))
+    for u in range(levels):
+        attends = levels - 1 - u in s.attention
+        for j in range(R + 1):
+            block = f"output_blocks.{u * (R + 1) + j}"
+            blocks.append((f"{block}.0", f"up_blocks.{u}.resnets.{j}"))
+            if attends:
+                blocks.append((f"{block}.1", f"up_blocks.{u}.attentions.{j}"))
+        if u < levels - 1:  # the last module of the last block
+            blocks.append((f"{block}.{1 + attends}", f"up_blocks.{u}.upsamplers.0"))
+    for adm, unet in blocks:
         if ".attentions." in unet:
             names[f"{adm}.norm"] = (f"{unet}.group_norm",)
             names[f"{adm}.proj_out"] = (f"{unet}.to_out.0",)
@@ -162,31 +185,6 @@ def module_names(s: ADMStructure) -> dict[str, tuple[str, ...]]:
             for part, unet_part in RES.items():
                 names[f"{adm}.{part}"] = (f"{unet}.{unet_part}",)
     return names
-
-
-def _blocks(s: ADMStructure) -> Iterator[tuple[str, str]]:
-    """Yield the names of residual blocks, attention and resampling, in ADM and in diffusers."""
-    levels, R = len(s.mult), s.blocks
-    for i in range(levels):
-        for j in range(R):
-            block = f"input_blocks.{1 + i * (R + 1) + j}"
-            yield f"{block}.0", f"down_blocks.{i}.resnets.{j}"
-            if i in s.attention:
-                yield f"{block}.1", f"down_blocks.{i}.attentions.{j}"
-        if i < levels - 1:
-            yield f"input_blocks.{(i + 1) * (R + 1)}.0", f"down_blocks.{i}.downsamplers.0"
-    yield "middle_block.0", "mid_block.resnets.0"
-    yield "middle_block.1", "mid_block.attentions.0"
-    yield "middle_block.2", "mid_block.resnets.1"
-    for u in range(levels):
-        attends = levels - 1 - u in s.attention
-        for j in range(R + 1):
-            block = f"output_blocks.{u * (R + 1) + j}"
-            yield f"{block}.0", f"up_blocks.{u}.resnets.{j}"
-            if attends:
-                yield f"{block}.1", f"up_blocks.{u}.attentions.{j}"
-        if u < levels - 1:
-            yield f"output_blocks.{u * (R + 1) + R}.{1 + attends}", f"up_blocks.{u}.upsamplers.0"
 
 
 def split_qkv(rows: Tensor, order: QKVOrder, head_channels: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -5,7 +5,7 @@ These are the CelebA-HQ and LSUN files of DDRM, DDNM, DDIM and SDEdit. Their sha
 about them: all have one attention head and linear betas, and predict noise.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -178,19 +178,7 @@ def module_names(s: DDPMStructure) -> dict[str, tuple[str, ...]]:
         "norm_out": ("conv_norm_out",),
         "conv_out": ("conv_out",),
     }
-    for ddpm, unet in _blocks(s):
-        parts = RES
-        if ".attentions." in unet:
-            parts = ATTENTION
-        elif "samplers." in unet:
-            parts = {"conv": "conv"}
-        for part, unet_part in parts.items():
-            names[f"{ddpm}.{part}"] = (f"{unet}.{unet_part}",)
-    return names
-
-
-def _blocks(s: DDPMStructure) -> Iterator[tuple[str, str]]:
-    """Yield the names of residual blocks, attention and resampling, in DDPM and in diffusers."""
+    blocks = []  # residual blocks, attention and resampling, in DDPM and in diffusers
     levels = len(s.widths)
     for i in range(levels):
         # On the way up DDPM counts levels from the finest, diffusers stages from the coarsest.
@@ -201,16 +189,25 @@ def _blocks(s: DDPMStructure) -> Iterator[tuple[str, str]]:
         )
         for ddpm, unet, count in sides:
             for j in range(count):
-                yield f"{ddpm}.block.{j}", f"{unet}.resnets.{j}"
+                blocks.append((f"{ddpm}.block.{j}", f"{unet}.resnets.{j}"))
                 if i in s.attention:
-                    yield f"{ddpm}.attn.{j}", f"{unet}.attentions.{j}"
+                    blocks.append((f"{ddpm}.attn.{j}", f"{unet}.attentions.{j}"))
         if i < levels - 1:
-            yield f"down.{i}.downsample", f"down_blocks.{i}.downsamplers.0"
+            blocks.append((f"down.{i}.downsample", f"down_blocks.{i}.downsamplers.0"))
         if i > 0:
-            yield f"up.{i}.upsample", f"up_blocks.{u}.upsamplers.0"
-    yield "mid.block_1", "mid_block.resnets.0"
-    yield "mid.attn_1", "mid_block.attentions.0"
-    yield "mid.block_2", "mid_block.resnets.1"
+            blocks.append((f"up.{i}.upsample", f"up_blocks.{u}.upsamplers.0"))
+    blocks.append(("mid.block_1", "mid_block.resnets.0"))
+    blocks.append(("mid.attn_1", "mid_block.attentions.0"))
+    blocks.append(("mid.block_2", "mid_block.resnets.1"))
+    for ddpm, unet in blocks:
+        parts = RES
+        if ".attentions." in unet:
+            parts = ATTENTION
+        elif "samplers." in unet:
+            parts = {"conv": "conv"}
+        for part, unet_part in parts.items():
+            names[f"{ddpm}.{part}"] = (f"{unet}.{unet_part}",)
+    return names
 
 
 #: Loaders by scheme: the name of a network, or "ddpm" to go by the shapes.

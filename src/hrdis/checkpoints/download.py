@@ -89,7 +89,18 @@ class Download:
             DownloadInterrupted: if it should be tried again.
             FetchError: if that would not help.
         """
-        self.validator = self._continue_from_disk()
+        noted: list[str] = []
+        if self.note.exists():
+            noted = self.note.read_text(encoding="utf-8").split("\n")
+        self.validator = ""
+        if len(noted) > 1 and noted[0] and noted[1].isdigit() and self.have:
+            safe = min(int(noted[1]), self.have)
+            with self.part.open("r+b") as part:
+                part.truncate(safe)
+            if safe:
+                self.validator = noted[0]
+        else:
+            self.forget()
         request = urllib.request.Request(
             self.file.url, headers={"User-Agent": "hrdis", "Accept-Encoding": "identity"}
         )
@@ -97,7 +108,8 @@ class Download:
             request.add_header("Range", f"bytes={self.have}-")
             request.add_header("If-Range", self.validator)
         try:
-            with _open(request) as response:
+            opener = urllib.request.build_opener(_SafeRedirects)
+            with opener.open(request, timeout=PATIENCE) as response:
                 self._receive(response)
         except urllib.error.HTTPError as error:
             with error:
@@ -113,35 +125,30 @@ class Download:
         except (TimeoutError, http.client.HTTPException, ConnectionError) as error:
             raise DownloadInterrupted(f"{type(error).__name__}: {error}") from None
 
-    def _continue_from_disk(self) -> str:
-        """Return the validator of the part that can be continued; remove the part and return "" if
-        there is none.
-        """
-        lines: list[str] = []
-        if self.note.exists():
-            lines = self.note.read_text(encoding="utf-8").split("\n")
-        if len(lines) < 2 or not lines[0] or not lines[1].isdigit() or not self.have:
-            self.forget()
-            return ""
-        safe = min(int(lines[1]), self.have)
-        with self.part.open("r+b") as part:
-            part.truncate(safe)
-        return lines[0] if safe else ""
-
     def _receive(self, response: Any) -> None:
         """Write the body of a response to the part."""
         content_range = str(response.headers.get("Content-Range", ""))
         resumed = response.status == 206 and content_range.startswith(f"bytes {self.have}-")
-        if response.status == 206 and not (resumed and self._is_same(response.headers)):
+        # If-Range makes a server send the whole of a file that changed, but there are caches that
+        # ignore it; their answer names the new version. One that names none is believed only where
+        # a hash will tell.
+        version = _validator(response.headers)
+        same = version == self.validator or (not version and self.hashed)
+        if response.status == 206 and not (resumed and same):
             self.forget()
             raise DownloadInterrupted("the server sent another part or version than was asked for")
         if not resumed:
             self.forget()
-        total = _total(response.headers, self.have)
+        total = None  # bytes of the whole file, where the server states them
+        length = str(response.headers.get("Content-Length", ""))
+        if whole := re.search(r"/(\d+)$", content_range):
+            total = int(whole[1])
+        elif length.isdigit():
+            total = self.have + int(length)
         piece = _read(response)
         self._check(response, b"" if resumed else piece, total)
         if not resumed:  # a partial response need not repeat the validator
-            self.validator = _validator(response.headers)
+            self.validator = version
         try:
             with self.part.open("ab") as part:
                 self._write(part, piece, response, total)
@@ -158,16 +165,6 @@ class Download:
         expected = total or self.file.bytes
         if self.have == 0 or (expected is not None and self.have != expected):
             raise DownloadInterrupted(f"{self.have} of {expected or 'some'} bytes came")
-
-    def _is_same(self, headers: Message) -> bool:
-        """Return True if a partial response continues the version of the part.
-
-        If-Range makes a server send the whole of a file that changed, but there are caches that
-        ignore it; their answer names the new version. One that names none is believed only where a
-        hash will tell.
-        """
-        named = _validator(headers)
-        return named == self.validator or (not named and self.hashed)
 
     def _write(self, part: IO[bytes], piece: bytes, response: Any, total: int | None) -> None:
         """Append pieces to the part until the response ends, and note what is on the disk."""
@@ -254,11 +251,6 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _open(request: urllib.request.Request) -> Any:
-    """Send a request; every address on the way is checked."""
-    return urllib.request.build_opener(_SafeRedirects).open(request, timeout=PATIENCE)
-
-
 def _read(response: Any) -> bytes:
     """Read the next piece of a response.
 
@@ -291,13 +283,3 @@ def _validator(headers: Message) -> str:
     """Return the validator for an If-Range header: a strong ETag, or the Last-Modified date."""
     tag = str(headers.get("ETag", "W/"))
     return str(headers.get("Last-Modified", "")) if tag.startswith("W/") else tag
-
-
-def _total(headers: Message, have: int) -> int | None:
-    """Return the length of the whole file, as the server states it; None if it does not."""
-    if whole := re.search(r"/(\d+)$", str(headers.get("Content-Range", ""))):
-        return int(whole[1])
-    length = str(headers.get("Content-Length", ""))
-    if length.isdigit():
-        return have + int(length)
-    return None

@@ -94,7 +94,7 @@ def _snapshot(repo: str, commit: str | None, patterns: list[str], scheme: str) -
     except RepositoryNotFoundError:
         raise FetchError(
             f"There is no model {repo!r} on {constants.ENDPOINT}. The id of one is expected: hrdis "
-            "prior get diffusers:google/ddpm-celebahq-256"
+            "model download diffusers:google/ddpm-celebahq-256"
         ) from None
     except Exception as error:  # whatever the network does, the fix is the same
         reason = " ".join(str(error).split())[:200] or type(error).__name__

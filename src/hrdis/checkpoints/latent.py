@@ -66,10 +66,32 @@ def load_latent(folder: str | Path, dtype: torch.dtype = torch.float32) -> Laten
         )
     scheduler = folder / "scheduler" / "scheduler_config.json"
     noise = read_config(scheduler)
-    _check_scheduler(noise, scheduler)
+    kind, fault = str(noise.get("_class_name", "")), ""
+    if kind.startswith("Flow"):
+        fault = f"a {kind}"
+    elif noise.get("rescale_betas_zero_snr"):
+        fault = "rescale_betas_zero_snr, noise without any signal at the top"
+    if fault:
+        raise ValueError(
+            f"{scheduler} has {fault}. A schedule of betas that leaves some signal is expected."
+        )
     config = read_config(folder / "unet" / "config.json")
-    _check_conditions(config, folder)
-    vae = _autoencoder(folder, dtype)
+    for key in ("num_class_embeds", *CONDITIONS):  # inputs that a prior does not give
+        if config.get(key) not in (None, False):
+            raise ValueError(
+                f"The network in {folder} has {key} = {config[key]!r}. One without labels and "
+                "further conditions is expected: unconditional, or told a text alone (Stable "
+                "Diffusion 1 and 2)."
+            )
+    place = _autoencoder_folder(folder)
+    own = read_config(place / "config.json")
+    with torch.device("meta"):  # no weight may stay random, nor memory be spent before the check
+        vae = build_unet(own, AUTOENCODERS)
+    load_weights(vae, weights_in(place, WEIGHTS))
+    if dtype == torch.float16 and own.get("force_upcast", False):
+        vae = nn.Module.to(vae, torch.float32)
+    else:
+        vae = nn.Module.to(vae, dtype)
     latents = vae.config["latent_channels"]  # type: ignore[index]
     if config.get("in_channels") != latents:
         raise ValueError(
@@ -77,7 +99,7 @@ def load_latent(folder: str | Path, dtype: torch.dtype = torch.float32) -> Laten
             f"autoencoder makes {latents}. A model without further inputs is expected (an "
             "inpainting or upscaling network has them)."
         )
-    with torch.device("meta"):  # no weight may stay random, nor memory be spent before the check
+    with torch.device("meta"):
         net = build_unet(config, NETWORKS)
     load_weights(net, weights_in(folder / "unet", WEIGHTS))
     levels = len(net.config["block_out_channels"])  # type: ignore[index]
@@ -116,41 +138,6 @@ def config_files(folder: str | Path) -> list[Path]:
         folder / "scheduler" / "scheduler_config.json",
     ]
     return [file for file in candidates if file.is_file()]
-
-
-def _check_scheduler(config: dict[str, Any], file: Path) -> None:
-    """Raise unless the scheduler is one of a discrete variance-preserving diffusion."""
-    name, fault = str(config.get("_class_name", "")), ""
-    if name.startswith("Flow"):
-        fault = f"a {name}"
-    elif config.get("rescale_betas_zero_snr"):
-        fault = "rescale_betas_zero_snr, noise without any signal at the top"
-    if fault:
-        raise ValueError(
-            f"{file} has {fault}. A schedule of betas that leaves some signal is expected."
-        )
-
-
-def _check_conditions(config: dict[str, Any], folder: Path) -> None:
-    """Raise if a network expects an input that a prior does not give."""
-    for key in ("num_class_embeds", *CONDITIONS):
-        if config.get(key) not in (None, False):
-            raise ValueError(
-                f"The network in {folder} has {key} = {config[key]!r}. One without labels and "
-                "further conditions is expected: unconditional, or told a text alone (Stable "
-                "Diffusion 1 and 2)."
-            )
-
-
-def _autoencoder(folder: Path, dtype: torch.dtype) -> nn.Module:
-    place = _autoencoder_folder(folder)
-    config = read_config(place / "config.json")
-    with torch.device("meta"):
-        vae = build_unet(config, AUTOENCODERS)
-    load_weights(vae, weights_in(place, WEIGHTS))
-    if dtype == torch.float16 and config.get("force_upcast", False):
-        dtype = torch.float32
-    return nn.Module.to(vae, dtype)
 
 
 def _autoencoder_folder(folder: Path) -> Path:

@@ -3,7 +3,7 @@ add to them, how two differ, and what kind of file has which.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ ANCHORS = (
     "time_embedding.linear_1.weight",  # diffusers
     "time.linear1.weight",  # SmallUNet
 )
+ENDINGS = tuple(f".{anchor}" for anchor in ANCHORS)
 
 #: Prefixes that wrappers add to the names of weights, for networks that have no anchor.
 WRAPPERS = (
@@ -94,7 +95,7 @@ def identify_checkpoint(found: Mapping[str, Shape], where: object, known: str = 
     if path.suffix:
         places = {"file": str(where), "folder": str(path.parent)}
     for mark, kind in HALLMARKS.items():
-        if mark != known and _has(found, mark):
+        if mark != known and any(f".{key}".endswith(f".{mark}") for key in found):
             return f"It is {kind.format(**places)}."
     for key in found:
         if "exp_avg" not in key and "momentum" not in key and not key.startswith("state."):
@@ -124,7 +125,27 @@ def network_names(found: Mapping[str, Shape], file: Path, reader: str) -> dict[s
         for anchor in ANCHORS:
             if f".{key}".endswith(f".{anchor}"):
                 prefixes.add(key.removesuffix(anchor))
-    prefix = _choose_network(prefixes, file, reader) if prefixes else _common_prefix(found)
+    prefix, before = "", None
+    if prefixes:
+        # The moving average where a file holds one too: it is what one samples from.
+        averages = [other for other in prefixes if "ema" in other.lower()]
+        raw = [other for other in prefixes if other not in averages]
+        if len(raw) > 1 or len(averages) > 1:
+            first = sorted(averages or raw)[0]
+            taken = f"k.removeprefix({first!r}): v for k, v in state.items()"
+            taken = f"{{{taken} if k.startswith({first!r})}}"
+            raise ValueError(
+                f"{file} holds {len(prefixes)} networks, under "
+                f"{', '.join(map(repr, sorted(prefixes)))}. One is expected: state = {reader}; "
+                f"torch.save({taken}, 'weights.pt')"
+            )
+        prefix = (averages or raw)[0]
+    elif found:  # the wrappers' prefixes that all names begin with
+        while prefix != before:
+            before = prefix
+            for wrapper in WRAPPERS:
+                if all(key.startswith(prefix + wrapper) for key in found):
+                    prefix += wrapper
     # A prefix may be the beginning of another one: "" for the network, "ema." for its average.
     others = tuple(other for other in prefixes if other != prefix and other.startswith(prefix))
     names = {}
@@ -158,8 +179,14 @@ def network_in(saved: Any, file: str | Path) -> dict[str, Tensor]:
             "that the training wrote beside it is expected, e.g. model010000.pt or "
             "ema_0.9999_010000.pt beside opt010000.pt."
         )
-    nested = {key: value for key, value in parts.items() if _is_state_dict(value)}
-    networks = {key: value for key, value in nested.items() if _has_anchor(value)}
+    nested, networks = [], {}  # dictionaries of tensors, and those that are of a network
+    for key, value in parts.items():
+        if not isinstance(value, dict) or not value:
+            continue
+        if all(isinstance(part, Tensor) for part in value.values()):
+            nested.append(key)
+            if any(f".{name}".endswith(ENDINGS) for name in value):
+                networks[key] = value
     averages = [key for key in networks if "ema" in str(key).lower()]
     usual = [key for key in PLACES if key in networks]
     if len(networks) == 1 or len(averages) == 1 or (usual and not averages):
@@ -190,45 +217,3 @@ def network_in(saved: Any, file: str | Path) -> dict[str, Tensor]:
         f"torch.save(torch.load({str(file)!r}, weights_only=True)[{(averages or places)[0]!r}], "
         "'weights.pt')."
     )
-
-
-def _choose_network(prefixes: set[str], file: Path, reader: str) -> str:
-    """Choose the moving average where a file holds one too: it is what one samples from."""
-    averages = [prefix for prefix in prefixes if "ema" in prefix.lower()]
-    raw = [prefix for prefix in prefixes if prefix not in averages]
-    if len(raw) <= 1 and len(averages) <= 1:
-        return (averages or raw)[0]
-    first = sorted(averages or raw)[0]
-    listed = ", ".join(map(repr, sorted(prefixes)))
-    taken = f"{{k.removeprefix({first!r}): v for k, v in state.items() if k.startswith({first!r})}}"
-    raise ValueError(
-        f"{file} holds {len(prefixes)} networks, under {listed}. One is expected: state = {reader};"
-        f" torch.save({taken}, 'weights.pt')"
-    )
-
-
-def _common_prefix(keys: Iterable[str]) -> str:
-    """Return the wrappers' prefixes that all names begin with."""
-    names, prefix = list(keys), ""
-    while names:
-        for wrapper in WRAPPERS:
-            if all(name.startswith(prefix + wrapper) for name in names):
-                prefix += wrapper
-                break
-        else:
-            break
-    return prefix
-
-
-def _has(found: Mapping[str, Shape], mark: str) -> bool:
-    return any(f".{key}".endswith(f".{mark}") for key in found)
-
-
-def _is_state_dict(value: object) -> bool:
-    if not isinstance(value, dict) or not value:
-        return False
-    return all(isinstance(part, Tensor) for part in value.values())
-
-
-def _has_anchor(state: Mapping[Any, Tensor]) -> bool:
-    return any(f".{key}".endswith(f".{anchor}") for key in state for anchor in ANCHORS)

@@ -53,10 +53,11 @@ def load_prior(
         name: ``"default"``, the small model inside the package; a name of ``hrdis list models``
             whose files are on this machine; a folder made by ``hrdis train`` or diffusers; or a
             scheme and a path. ``"diffusers:"`` takes a folder, or the id of a model that ``hrdis
-            prior get`` fetched from the hub, e.g. ``"diffusers:google/ddpm-celebahq-256"``, whose
-            scheduler tells noise predictors, EDM networks and consistency models apart; ``"edm:"``
-            and ``"consistency:"`` tell it where the scheduler does not. ``"latent:"`` takes the
-            folder of a latent diffusion pipeline, which has unet/, vae/ and scheduler/.
+            model download`` fetched from the hub, e.g.
+            ``"diffusers:google/ddpm-celebahq-256"``, whose scheduler tells noise predictors, EDM
+            networks and consistency models apart; ``"edm:"`` and ``"consistency:"`` tell it where
+            the scheduler does not. ``"latent:"`` takes the folder of a latent diffusion pipeline,
+            which has unet/, vae/ and scheduler/.
             ``"adm-imagenet256:"`` (or another of ``adm_networks.NETWORKS``) takes a .pt or
             .safetensors file in guided-diffusion's layout, ``"ddpm-celebahq256:"`` one of the
             original DDPM; ``"adm:"`` and ``"ddpm:"`` recognise the network by its shapes.
@@ -84,7 +85,14 @@ def load_prior(
         if folder.is_file() and (folder.parent / "config.json").is_file():
             folder = folder.parent
         if not folder.is_dir():
-            raise ValueError(_no_such_prior(name))
+            near = get_close_matches(scheme, LOADERS, n=1)
+            meant = f" Did you mean {near[0] + ':' + rest!r}?" if rest and near else ""
+            raise ValueError(
+                f"There is no prior {str(name)!r}. 'default' or a folder with config.json, "
+                "scheduler_config.json and diffusion_pytorch_model.safetensors is expected: "
+                "hrdis.load_prior('default'); or a file of weights with its layout before it: "
+                f"hrdis.load_prior('adm:weights.pt').{meant}"
+            )
         own_name = "default" if str(name) == "default" else folder.name
         prior = load_diffusers(folder, dtype, name=own_name)
     prior.presets = presets_of(name)
@@ -146,9 +154,14 @@ def identity(name: str | Path = "default") -> str:
     attention rows, an EDM network), or where the betas or the prediction type of their schedulers
     differ.
     """
-    configurations = {}
+    configurations: dict[str, dict[str, Any]] = {}
     for place, file in _config_files(name).items():
-        configurations[place] = _effective_settings(file)
+        settings = configurations[place] = {}
+        for key, value in read_config(file).items():
+            # Versions and names are noted there too, and change nothing that is computed.
+            noted = key.startswith("_") and key != "_class_name"
+            if not noted and key not in EMA_SETTINGS:
+                settings[key] = value
     about = {
         "scheme": scheme_of(name),
         "configurations": configurations,
@@ -208,18 +221,6 @@ def _config_files(name: str | Path) -> dict[str, Path]:
     return {place: file for place, file in files.items() if file.is_file()}
 
 
-def _effective_settings(file: Path) -> dict[str, Any]:
-    """Return the entries of a configuration that change what is computed, without the versions and
-    names that are noted in it too.
-    """
-    settings = {}
-    for key, value in read_config(file).items():
-        noted = key.startswith("_") and key != "_class_name"
-        if not noted and key not in EMA_SETTINGS:
-            settings[key] = value
-    return settings
-
-
 def _without_card(name: str | Path) -> str | Path:
     """Return "scheme:path" for the name of a card, and any other name as it is."""
     card = find_card(name)
@@ -234,17 +235,3 @@ def _folder(name: str | Path) -> Path:
     scheme, _, rest = target.partition(":")
     where = rest if rest and scheme in LOADERS else target
     return fetched(where) or Path(where).expanduser()
-
-
-def _no_such_prior(name: str | Path) -> str:
-    message = (
-        f"There is no prior {str(name)!r}. 'default' or a folder with config.json, "
-        "scheduler_config.json and diffusion_pytorch_model.safetensors is expected: "
-        "hrdis.load_prior('default'); or a file of weights with its layout before it: "
-        "hrdis.load_prior('adm:weights.pt')."
-    )
-    scheme, _, rest = str(name).partition(":")
-    near = get_close_matches(scheme, LOADERS, n=1)
-    if rest and near:
-        message += f" Did you mean {near[0] + ':' + rest!r}?"
-    return message

@@ -205,7 +205,11 @@ def convert(
             )
     net, targets, layout = unfilled_network(config, names)
     own = net.state_dict()
-    trimmed = {key: _trim(shape, layout.get(key)) for key, shape in found.items()}
+    trimmed = {}
+    for key, shape in found.items():
+        rank = len(layout.get(key, shape))
+        only_ones = set(shape[rank:]) <= {1}
+        trimmed[key] = shape[:rank] if only_ones else shape
     if wrong := differences(trimmed, layout):
         raise ValueError(
             f"{where} is not {expected}: {wrong}. {identify_checkpoint(found, where)}".rstrip()
@@ -248,10 +252,3 @@ def unfilled_network(
 
 def _shapes_of(net: nn.Module) -> dict[str, Shape]:
     return {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
-
-
-def _trim(shape: Shape, like: Shape | None) -> Shape:
-    """Remove the ones at the end of a shape that ``like`` does not have."""
-    if like is None or set(shape[len(like) :]) - {1}:
-        return shape
-    return shape[: len(like)]

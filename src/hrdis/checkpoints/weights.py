@@ -183,7 +183,11 @@ def _unpickled(file: str | Path, device: str) -> dict[str, Tensor]:
     with reading(file):
         zipped = zipfile.is_zipfile(file)
         if zipped:
-            _check_expansion(file)
+            # `torch.save` compresses nothing; a small file of zeros would fill the memory.
+            with zipfile.ZipFile(file) as archive:
+                expanded = sum(entry.file_size for entry in archive.infolist())
+            if expanded > Path(file).stat().st_size:
+                raise ValueError(f"its records expand to {expanded} bytes, more than the file has")
         # Mapped, "meta" reads no weights at all; files older than torch 1.6 are not zip archives
         # and cannot be mapped.
         mapped = device == "meta" and zipped
@@ -194,17 +198,6 @@ def _unpickled(file: str | Path, device: str) -> dict[str, Tensor]:
         ):
             state = torch.load(file, map_location=device, weights_only=True, mmap=mapped)
     return network_in(state, file)
-
-
-def _check_expansion(file: str | Path) -> None:
-    """Raise if an archive expands to more than the file's own size.
-
-    `torch.save` compresses nothing; a small file of compressed zeros would fill the memory.
-    """
-    with zipfile.ZipFile(file) as archive:
-        expanded = sum(entry.file_size for entry in archive.infolist())
-    if expanded > Path(file).stat().st_size:
-        raise ValueError(f"its records expand to {expanded} bytes, more than the file has")
 
 
 class reading:
@@ -227,7 +220,13 @@ class reading:
         if error is None or not isinstance(error, Exception):
             return
         reason = " ".join(str(error).split()).rpartition("WeightsUnpickler error: ")[-1]
-        if isinstance(error, pickle.UnpicklingError) and self._is_about_code(reason):
+        words: list[str] = []  # by which torch's reader complains about more than tensors
+        if isinstance(error, pickle.UnpicklingError):
+            words += ["GLOBAL", "global", "callable"]
+            with open(self.file, "rb") as content:
+                if content.read(1) == b"\x80":  # a pickle, not a ZIP archive
+                    words.append("operand")
+        if any(word in reason for word in words):
             raise ValueError(
                 f"{self.file} needs code to be read, so it was not. A dictionary of plain tensors "
                 "is expected. If you trust its origin, convert it once where it may run code: "
@@ -249,12 +248,3 @@ class reading:
             f"{self.file} cannot be read ({reason[:200] or type(error).__name__}). It is damaged, "
             "truncated, or no file of weights (.pt, .safetensors): fetch it again."
         ) from None
-
-    def _is_about_code(self, reason: str) -> bool:
-        """Return True if torch's reader complains about a pickle of more than tensors."""
-        with open(self.file, "rb") as content:
-            pickled = content.read(1) == b"\x80"
-        words = ["GLOBAL", "global", "callable"]
-        if pickled:
-            words.append("operand")
-        return any(word in reason for word in words)

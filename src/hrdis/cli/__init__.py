@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 #: The commands in groups, what people do first at the top.
 GROUPS: dict[str, dict[str, str]] = {
@@ -32,6 +33,28 @@ GROUPS: dict[str, dict[str, str]] = {
     },
 }
 COMMANDS = {name: says for group in GROUPS.values() for name, says in group.items()}
+#: What the exit statuses mean, for all commands ("") and where a command's own are told apart.
+STATUS: dict[int, dict[str, str]] = {
+    0: {
+        "": "done",
+        "check": "all checks passed",
+        "replay": "every picture is equal",
+        "serve": "ended with Ctrl-C",
+    },
+    1: {
+        "": "the run failed: a full disk, a result that became NaN, a download that broke",
+        "check": "a check failed",
+        "replay": "a picture differs, or could not be made again",
+        "fix": "a file of several failed, or the run did; the others are done",
+    },
+    2: {
+        "": "the input is wrong: an unknown option or name, a file that is missing or does not "
+        "fit; nothing was done",
+    },
+    129: {"": "ended because its terminal was closed (SIGHUP)"},
+    130: {"": "stopped with Ctrl-C"},
+    143: {"": "ended by SIGTERM", "train": "ended by SIGTERM; the present step is saved"},
+}
 #: Modules that are not called like their command.
 MODULES = {"list": "listing"}
 
@@ -63,9 +86,7 @@ def overview() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, 1 for a failed run, 2 for bad input, 130 for
-    Ctrl-C.
-    """
+    """Run a command; returns its exit status, a key of `STATUS`."""
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help", "help"):
         print(overview())
@@ -75,37 +96,67 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"hrdis {__version__}")
         return 0
+    from .streams import tolerant_stderr
+
+    # The name of a file may be no text of this system; a result is printed all the same.
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+    # Work does not end because nobody reads its progress any more.
+    with warnings.catch_warnings(), tolerant_stderr():
+        return _run(args)
+
+
+def _run(args: list[str]) -> int:
+    """Run a command, and say in one line what is no fault of the program."""
     from hrdis.messages import for_command, without_python
 
     from .parsing import BadInput, choose, fail
     from .renamed import command_today, options_today
+    from .signals import Terminated, ended_by_signals
 
     args = command_today(args)
-    with warnings.catch_warnings():
-        for kind in (
-            UserWarning,
-            RuntimeWarning,
-        ):  # what is said of a person's own files is for that person to see
-            warnings.simplefilter("default", kind)
-        own = args[:2] == ["check", "operator"] or "--operator" in args  # Python is what they write
-        told = for_command if own else lambda message: without_python(for_command(message))
-        warnings.showwarning = lambda message, *_: print(
-            f"hrdis {args[0]}: {told(message)}", file=sys.stderr
-        )
-        try:
+    for kind in (UserWarning, RuntimeWarning):
+        # what is said of a person's own files is for that person to see
+        warnings.simplefilter("default", kind)
+    own = args[:2] == ["check", "operator"] or "--operator" in args  # Python is what they write
+    told = for_command if own else lambda message: without_python(for_command(message))
+    warnings.showwarning = lambda message, *_: print(
+        f"hrdis {args[0]}: {told(message)}", file=sys.stderr
+    )
+    try:
+        with ended_by_signals():
             command = choose("command", args[0], COMMANDS)
             module = import_module(f".{MODULES.get(command, command)}", __name__)
             return int(module.main(options_today(command, args[1:])))
-        except BadInput as error:
-            return fail(args[0], told(error), 2)
-        except BrokenPipeError:  # `hrdis list solvers | head -1`: nobody is reading any more
-            sys.stdout = None
-            return 0
-        except (
-            OSError
-        ) as error:  # a full disk, a folder that vanished: files are whole or absent all the same
-            return fail(
-                args[0], f"{error}. What was finished is whole; nothing was left half written.", 1
-            )
-        except KeyboardInterrupt:
-            return fail(args[0], "interrupted; nothing was left half written.", 130)
+    except BadInput as error:
+        return fail(args[0], told(error), 2)
+    except BrokenPipeError:  # `hrdis list solvers | head -1`: nobody is reading any more
+        sys.stdout = None
+        return 0
+    except OSError as error:  # a full disk, a folder that vanished: files are whole or absent
+        text = f"{for_command(error)}. What was finished is whole; nothing was left half written."
+        return fail(args[0], text, 1)
+    except (MemoryError, RuntimeError) as error:
+        what = _trouble_of_the_machine(error)
+        if not what:
+            raise
+        return fail(args[0], what, 1)
+    except Terminated as error:
+        return fail(
+            args[0], "ended by a signal; nothing was left half written.", 128 + error.number
+        )
+    except KeyboardInterrupt:
+        return fail(args[0], "interrupted; nothing was left half written.", 130)
+
+
+def _trouble_of_the_machine(error: Exception) -> str:
+    """Return one line about memory or a GPU that failed; "" for an error of the program."""
+    kind, said = type(error).__name__, str(error).split("\n")[0][:200]
+    if "OutOfMemory" in kind or isinstance(error, MemoryError) or "DefaultCPUAllocator" in said:
+        return (
+            "there is not enough memory. Fewer samples, a smaller picture or smaller tiles take "
+            f"less: --tile 256. The system says: {said}"
+        )
+    if "Accelerator" in kind or "CUDA error" in said:
+        return f"the GPU failed. Run the command again, or use --device cpu. It says: {said}"
+    return ""

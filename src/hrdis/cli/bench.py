@@ -130,10 +130,28 @@ def main(argv: Sequence[str]) -> int:
             )
         continued = args.output is not None and (args.output / CONFIG).is_file()
         previous_config = read_config(args.output) if continued else None
-        request = _request(args)
+        request = RunRequest(
+            numbers=_numbers(args.table, "table", TABLES),
+            figures=_numbers(args.figure, "figure", FIGURES),
+            plan=None if args.plan is None else read_plan(args.plan),
+            prior=args.prior,
+            data=args.data,
+            list=args.list,
+            limit=args.limit,
+            bkse=args.bkse,
+            device=args.device,
+            tasks=args.tasks,
+            solvers=args.solvers,
+            options=given_options(args),
+        ).completed()
         ready = prepare(request, previous_config)
-        for text in _left_out(ready.plan.config["missing"]):
-            say(text)
+        left_out = set()
+        for entry in ready.plan.config["missing"]:
+            column = entry["column"].replace("_", " ")
+            text = f"left out: {column}, {entry['row']}: {entry['reason']}"
+            if text not in left_out:  # several tables may leave out the same
+                left_out.add(text)
+                say(text)
         if args.dry_run:
             show_costs(ready)
             if continued:
@@ -150,38 +168,18 @@ def main(argv: Sequence[str]) -> int:
     return run(args, ready, store)
 
 
-def _request(args: Any) -> RunRequest:
-    request = RunRequest(
-        numbers=_numbers(args.table, "table", TABLES),
-        figures=_numbers(args.figure, "figure", FIGURES),
-        plan=None if args.plan is None else read_plan(args.plan),
-        prior=args.prior,
-        data=args.data,
-        list=args.list,
-        limit=args.limit,
-        bkse=args.bkse,
-        device=args.device,
-        tasks=args.tasks,
-        solvers=args.solvers,
-        options=given_options(args),
-    )
-    return request.completed()
-
-
-def _left_out(missing: Sequence[dict[str, Any]]) -> list[str]:
-    """Return one line for each method that cannot be run on a task, whatever the tables."""
-    lines = []
-    for entry in missing:
-        lines.append(f"left out: {entry['column']}, {entry['row']}: {entry['reason']}")
-    return list(dict.fromkeys(lines))
-
-
 def run(args: Any, ready: PreparedRun, store: Store) -> int:
     """Do what is left to do, on the engine that is asked for; return the exit status."""
-    units = units_of_shard(ready.plan.units, read_shard(args.where.shard))
+    shard = read_shard(args.where.shard)
+    units = units_of_shard(ready.plan.units, shard)
     keys = {task.key for unit in units for task in unit.tasks}
     left = keys - store.finished(args.retry_failed)
-    say(f"{len(keys)} restorations, {len(left)} to do, in {args.output}")
+    part = ""
+    if shard is not None:
+        part = f"part {shard[0]}/{shard[1]} of the plan, "
+        if args.where.shard is None:  # a launcher may have left them there
+            part = f"{part[:-2]} by RANK and WORLD_SIZE of the environment, "
+    say(f"{part}{len(keys)} restorations, {len(left)} to do, in {args.output}")
     with bar(len(keys), "restorations") as advance:
         shown = 0
 
@@ -211,7 +209,7 @@ def run(args: Any, ready: PreparedRun, store: Store) -> int:
     for row in store.rows():
         if row["key"] in keys and row["status"] != "ok":
             failed += 1
-    text = f"Done: {summary.tasks} restorations"
+    text = f"Done: {part}{summary.tasks} restorations"
     if failed:
         text += f", {failed} of them failed: see the report, or do them again: --retry-failed"
     if summary.replaced:

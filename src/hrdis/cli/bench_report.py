@@ -76,7 +76,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _report(argv: Sequence[str]) -> int:
     args: Any = parse(ReportOptions, argv, "bench report", REPORT, scoring=Scoring())
-    with checking():
+    with checking(work=True):
         check_scoring(args.scoring)
         if args.output is not None:
             out = args.output
@@ -99,7 +99,7 @@ def _report(argv: Sequence[str]) -> int:
 
 def _score(argv: Sequence[str]) -> int:
     args: Any = parse(ScoreOptions, argv, "bench score", SCORE, scoring=Scoring())
-    with checking():
+    with checking(work=True):
         check_scoring(args.scoring)
         found = score(collect([args.folder]), args.scoring, args.folder)
     missing = []

@@ -1,6 +1,5 @@
 """``hrdis degrade``: damage a good picture, to have something to restore."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +12,15 @@ from torch import Tensor
 
 import hrdis
 from hrdis import images
+from hrdis.images import records
 from hrdis.noise import Gaussian, Poisson, Speckle, read_level
 from hrdis.operators import Blur, Inpainting, NonlinearBlur
 from hrdis.operators.deepinv import DeepinvOperator
 from hrdis.problem import measure
 from hrdis.repairs import WORDS, is_word, resolve
-from hrdis.restoration import outputs, plugin
+from hrdis.restoration import plugin
 from hrdis.restoration.inputs import with_weights
+from hrdis.restoration.record import DamageRecord
 from hrdis.tasks import Task
 
 from .parsing import checking, parse
@@ -82,20 +83,39 @@ class Degrade:
     """What kind of noise to add."""
     seed: int = 0
     """Seed of the mask, the kernel and the noise."""
+    overwrite: bool = False
+    """Replace files that are in the way, also those that hrdis did not write."""
 
 
 def main(argv: Sequence[str]) -> int:
     args: Any = parse(Degrade, argv, "degrade", HELP)
     with checking():
-        level = _level(args.noise_kind, args.noise)
+        if args.noise_kind == "gaussian":  # a number from 1 on is grey levels
+            level = read_level(args.noise)
+        else:
+            try:
+                level = float(args.noise)
+            except ValueError:
+                raise ValueError(
+                    f"--noise is {args.noise!r}. A number is expected: --noise 1"
+                ) from None
         args = replace(args, noise=level)
         plugin.task_or_operator(args)
         picture = images.read(args.image).without_hidden()
         noise = _noise(args.noise_kind, level)
         known = None
         if args.task:
-            known = _known(args)
-        outputs.check([args.output, args.output.with_suffix(".json")], [args.image])
+            if args.kernel is not None and not is_word(args.kernel):
+                raise ValueError(
+                    f"--kernel is {args.kernel!r}. One of {WORDS} is expected, in pixels; a file "
+                    "is read by hrdis restore."
+                )
+            known = resolve(
+                args.task, scale=args.scale, quality=args.quality, bits=args.bits,
+                kernel=args.kernel,
+            )  # fmt: skip
+        record = args.output.with_suffix(".json")
+        records.check([args.output, record], [args.image], overwrite=args.overwrite)
         if args.operator:
             if args.weights is not None:
                 raise ValueError(
@@ -105,42 +125,22 @@ def main(argv: Sequence[str]) -> int:
             y = _own(args, picture, noise)
         elif known is not None and known.picture:
             images.check_output(args.output, transparent=picture.alpha is not None)
+        elif args.output.suffix == ".npy":
+            images.check_folder(args.output.parent)
         else:
-            _check_array_output(args)
+            raise ValueError(
+                f"The task {args.task!r} does not measure a picture. A .npy file is expected: "
+                f"-o {args.output.with_suffix('.npy')}"
+            )
     if args.operator:
+        _record(args, noise, [args.output], unfinished=True)
         if args.output.suffix == ".npy":
             plugin.write_array(args.output, y)
         else:
             images.write(args.output, picture.with_image(y))
-        return _record(args, noise, [str(args.output)])
+        return _finish(args, noise, [args.output])
     assert known is not None  # else there is an operator
     return _task(args, known, picture, noise)
-
-
-def _known(args: Any) -> Task:
-    """Return the task with its options.
-
-    Raises:
-        ValueError: as `hrdis.repairs.resolve`, or for a kernel in a file.
-    """
-    if args.kernel is not None and not is_word(args.kernel):
-        raise ValueError(
-            f"--kernel is {args.kernel!r}. One of {WORDS} is expected, in pixels; a file is read "
-            "by hrdis restore."
-        )
-    return resolve(
-        args.task, scale=args.scale, quality=args.quality, bits=args.bits, kernel=args.kernel
-    )
-
-
-def _level(kind: str, text: str) -> float:
-    """Return the level of noise; a number from 1 on is grey levels for Gaussian noise alone."""
-    if kind == "gaussian":
-        return read_level(text)
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"--noise is {text!r}. A number is expected: --noise 1") from None
 
 
 def _task(args: Any, task: Task, picture: images.Picture, noise: AnyNoise | None) -> int:
@@ -150,7 +150,12 @@ def _task(args: Any, task: Task, picture: images.Picture, noise: AnyNoise | None
             args.output.with_name(f"{args.output.stem}-{end}") for end in ("mask.png", "kernel.npy")
         )
         extra = [mask_file] if task.mask else [kernel_file] if task.kernel or task.weights else []
-        outputs.check(extra, [args.image, args.weights])
+        records.check(
+            extra,
+            [args.image, args.weights],
+            record=args.output.with_suffix(".json"),
+            overwrite=args.overwrite,
+        )
         side = max(task.scale, task.multiple)
         h, w = (n - n % side for n in picture.size)
         if min(h, w) == 0:
@@ -167,33 +172,24 @@ def _task(args: Any, task: Task, picture: images.Picture, noise: AnyNoise | None
         problem = measure(A, x, noise, seeds=[args.seed])
     if (h, w) != picture.size:
         say(f"cropped to {w} x {h}, multiples of {side}")
+    _record(args, noise, [args.output, *extra], unfinished=True)
     if not task.picture:
         plugin.write_array(args.output, problem.y)
-        return _record(args, noise, [str(args.output)])
+        return _finish(args, noise, [args.output])
     icc = (
         picture.icc if problem.y.shape[1] == x.shape[1] else None
     )  # a profile of colours does not fit grey
     alpha = None if picture.alpha is None else picture.alpha[:h, :w]
     images.write(args.output, replace(picture, x=x, alpha=alpha, icc=icc).with_image(problem.y))
-    files = [str(args.output)]
+    files = [args.output]
     if isinstance(A, Inpainting):
         images.save(mask_file, images.from_unit(1 - A.mask))
-        files.append(str(mask_file))
+        files.append(mask_file)
     if isinstance(A, NonlinearBlur) or (task.kernel and isinstance(A, Blur)):
         kernel = (A.latents(1, h, w) if isinstance(A, NonlinearBlur) else A.kernel).numpy()
         images.write_atomically(kernel_file, lambda f: np.save(f, kernel))
-        files.append(str(kernel_file))
-    return _record(args, noise, files)
-
-
-def _check_array_output(args: Any) -> None:
-    """Raise unless an array can be written where the measurement goes."""
-    if args.output.suffix != ".npy":
-        raise ValueError(
-            f"The task {args.task!r} does not measure a picture. A .npy file is "
-            f"expected: -o {args.output.with_suffix('.npy')}"
-        )
-    images.check_folder(args.output.parent)
+        files.append(kernel_file)
+    return _finish(args, noise, files)
 
 
 def _own(args: Any, picture: images.Picture, noise: AnyNoise | None) -> Tensor:
@@ -220,9 +216,19 @@ def _own(args: Any, picture: images.Picture, noise: AnyNoise | None) -> Tensor:
     return images.from_unit(y) if isinstance(A, DeepinvOperator) else y
 
 
-def _record(args: Any, noise: AnyNoise | None, files: list[str]) -> int:
+def _finish(args: Any, noise: AnyNoise | None, files: list[Path]) -> int:
+    """Write the record of files that are there, and name them; returns the exit status."""
+    _record(args, noise, files)
+    written = ", ".join(map(str, files))
+    say((f"{noise.describe()}. " if noise is not None else "") + f"Wrote {written}")
+    return 0
+
+
+def _record(
+    args: Any, noise: AnyNoise | None, files: list[Path], *, unfinished: bool = False
+) -> None:
     sigma_y = 0.0 if noise is None else noise.sigma_y
-    record = {
+    record: DamageRecord = {
         "hrdis": hrdis.__version__,
         "image": str(args.image),
         "task": args.task or None,
@@ -240,14 +246,9 @@ def _record(args: Any, noise: AnyNoise | None, files: list[str]) -> int:
             "[-1,1]": sigma_y,
         },
         "seed": args.seed,
-        "files": files,
+        "files": [str(path) for path in files],
     }
-    images.write_atomically(
-        args.output.with_suffix(".json"),
-        lambda f: f.write(json.dumps(record, indent=2).encode() + b"\n"),
-    )
-    say((f"{noise.describe()}. " if noise is not None else "") + "Wrote " + ", ".join(files))
-    return 0
+    records.write(args.output.with_suffix(".json"), record, unfinished=unfinished)
 
 
 def _noise(kind: str, level: float) -> AnyNoise | None:

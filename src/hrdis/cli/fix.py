@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import tyro
 
 from hrdis.checkpoints import load_prior
-from hrdis.fixing import KINDS, Fixed, fix, many
+from hrdis.fixing import KINDS, fix, many
 
 from .parsing import checking, fail, parse
 from .progress import say, waiting
@@ -51,6 +51,8 @@ class Fix:
     """Say what is found, and write nothing."""
     upscale: int = 1
     """Enlarge the result 2 or 4 times."""
+    overwrite: bool = False
+    """Replace files that are in the way, also those that hrdis did not write."""
     prior: Annotated[str, tyro.conf.arg(name="model")] = "default"
     """The diffusion model, as for `hrdis restore`."""
     seed: int = 0
@@ -77,13 +79,13 @@ def main(argv: Sequence[str]) -> int:
             )
         if args.upscale not in (1, 2, 4):
             raise ValueError(f"--upscale is {args.upscale}. 2 or 4 is expected.")
-        todo = many.errands(args.images, args.output)
+        todo = many.errands(args.images, args.output, overwrite=args.overwrite or args.dry_run)
         if len(todo) == 1 and not args.images[0].is_dir():
             # one picture is bad input; one of many is a line at the end
             from hrdis.images import read
 
             given = read(todo[0].source)
-            many.check_transparency(todo[0], given)
+            many.check_picture(todo[0], given, args.upscale)
         with waiting("loading the model"):
             prior = load_prior(args.prior)
     options: dict[str, Any] = {
@@ -92,7 +94,7 @@ def main(argv: Sequence[str]) -> int:
     }  # fmt: skip
     if args.dry_run:
         return _dry(todo, options, prior)
-    return _run(todo, options, prior)
+    return _run(todo, options, prior, args.overwrite)
 
 
 def _dry(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any) -> int:
@@ -111,10 +113,10 @@ def _dry(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any) -> in
     return 1 if failed else 0
 
 
-def _run(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any) -> int:
+def _run(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any, overwrite: bool) -> int:
     """Mend the files, and say one thing of each."""
     failed = there = 0
-    run = many.run(todo, options, prior=prior)
+    run = many.run(todo, options, prior=prior, overwrite=overwrite)
     for number, outcome in enumerate(run, 1):
         place = f"[{number}/{len(todo)}] " if len(todo) > 1 else ""
         if outcome.error:
@@ -124,19 +126,16 @@ def _run(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any) -> in
             there += 1
             say(f"{place}{outcome.errand.source}: finished before, {outcome.errand.output}")
         else:
-            _tell(place, outcome.errand, outcome.fixed, outcome.files)
+            fixed = outcome.fixed
+            if place:
+                say(f"{place}{outcome.errand.source}: {' '.join(fixed.steps)}")
+                continue
+            for sentence in (*fixed.diagnosis.sentences(), *fixed.steps):
+                say(sentence)
+            if fixed.command:
+                say(f"The same: {fixed.command}")
+            say("Wrote " + ", ".join(outcome.files))
     if len(todo) > 1:
         mended = len(todo) - failed - there
         say(f"{mended} done, {there} finished before, {failed} failed.")
     return 1 if failed else 0
-
-
-def _tell(place: str, errand: many.Errand, fixed: Fixed, files: Sequence[str]) -> None:
-    if place:
-        say(f"{place}{errand.source}: {' '.join(fixed.steps)}")
-        return
-    for sentence in (*fixed.diagnosis.sentences(), *fixed.steps):
-        say(sentence)
-    if fixed.command:
-        say(f"The same: {fixed.command}")
-    say("Wrote " + ", ".join(files))

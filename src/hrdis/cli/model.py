@@ -126,40 +126,59 @@ def _list(args: Any) -> int:
 def _show(args: Any) -> int:
     with checking():
         card = find_card(args.name)
-        text = model_card(args.name) if card is None else _markdown(card)
-    Console(highlight=False).print(Markdown(text))
+        if card is None:  # a folder, or the one of the package
+            lines = [model_card(args.name)]
+        else:
+            lines = [f"# {card.name}", "", card.about, ""]
+            rows = {
+                "origin": card.origin, "licence": card.licence, "trained on": card.data,
+                "schedule": card.schedule, "predicts": card.prediction,
+                "image size": card.size and f"{card.size} pixels",
+                "parameters": card.parameters, "classes": card.classes, "loads as": card.target,
+            }  # fmt: skip
+            for key, value in rows.items():
+                if value:
+                    lines.append(f"- {key}: {value}")
+            pinned, missing = pins(card), card.missing
+            for file in card.files:
+                digest = "none published"
+                if file.sha256:
+                    digest = f"{file.sha256} ({card.hash_source})"
+                if file.name in pinned:
+                    pin = pinned[file.name]
+                    digest += f"; pinned {pin['date']}: {pin['sha256']}"
+                place = "here"
+                if file in missing:
+                    place = f"not here: `hrdis model download {card.name}`"
+                source = file.url or card.folder
+                lines.append(f"- {file.name}: {source}; SHA-256 {digest}; {place}")
+    Console(highlight=False).print(Markdown("\n".join(lines)))
     return 0
-
-
-def _markdown(card: Card) -> str:
-    """Render a card as Markdown."""
-    rows = {
-        "origin": card.origin, "licence": card.licence, "trained on": card.data,
-        "schedule": card.schedule,
-        "predicts": card.prediction, "image size": card.size and f"{card.size} pixels",
-        "parameters": card.parameters, "classes": card.classes, "loads as": card.target,
-    }  # fmt: skip
-    lines = [f"# {card.name}", "", card.about, ""]
-    for key, value in rows.items():
-        if value:
-            lines.append(f"- {key}: {value}")
-    pinned, missing = pins(card), card.missing
-    for file in card.files:
-        digest = f"{file.sha256} ({card.hash_source})" if file.sha256 else "none published"
-        if file.name in pinned:
-            digest += f"; pinned {pinned[file.name]['date']}: {pinned[file.name]['sha256']}"
-        place = f"not here: `hrdis model download {card.name}`" if file in missing else "here"
-        lines.append(f"- {file.name}: {file.url or card.folder}; SHA-256 {digest}; {place}")
-    return "\n".join(lines) + "\n"
 
 
 def _get(args: Any) -> int:
     scheme, _, where = args.name.rpartition(":")
     scheme = scheme or "diffusers"
     if is_id(where) and scheme in FOLDERS and not Path(where).expanduser().exists():
-        return _get_model(where, scheme)
+        try:
+            lines = fetch_model(where, scheme)
+        except ValueError as error:
+            return fail("model", error, 1)
+        here = f"{where} is here already, as it was pinned. Load it: {scheme}:{where}"
+        say("\n".join(lines) or here)
+        return 0
     with checking():
-        card = _card_to_fetch(args.name)
+        if args.name == "default":
+            raise ValueError(
+                "The default prior comes with the package. Another name is expected: hrdis model "
+                "download ffhq256"
+            )
+        card = find_card(args.name)
+        if card is None:
+            raise ValueError(
+                f"There is no card {args.name!r}. A name of `hrdis list models` is expected, the "
+                "id of a model of the hub (diffusers:google/ddpm-celebahq-256), or: hrdis model add"
+            )
     try:
         with byte_bar() as report:
             lines = fetch_prior(card, report)
@@ -169,31 +188,6 @@ def _get(args: Any) -> int:
         "\n".join(lines) or f"{card.name} is here already, and is what its card says: {card.folder}"
     )
     return 0
-
-
-def _get_model(repo: str, scheme: str) -> int:
-    """Fetch a model of the hub."""
-    try:
-        lines = fetch_model(repo, scheme)
-    except ValueError as error:
-        return fail("model", error, 1)
-    say("\n".join(lines) or f"{repo} is here already, as it was pinned. Load it: {scheme}:{repo}")
-    return 0
-
-
-def _card_to_fetch(name: str) -> Card:
-    if name == "default":
-        raise ValueError(
-            "The default prior comes with the package. Another name is expected: hrdis model "
-            "download ffhq256"
-        )
-    card = find_card(name)
-    if card is None:
-        raise ValueError(
-            f"There is no card {name!r}. A name of `hrdis list models` is expected, the id of a "
-            "model of the hub (diffusers:google/ddpm-celebahq-256), or: hrdis model add"
-        )
-    return card
 
 
 def _add(args: Any) -> int:

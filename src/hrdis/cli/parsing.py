@@ -2,6 +2,8 @@
 per error.
 """
 
+import errno
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
@@ -15,25 +17,50 @@ from hrdis.messages import for_command, unknown
 T = TypeVar("T")
 
 
+#: Messages of tyro's that speak Python, each with the sentence that leads to the help at its end.
+CHOICE = re.compile(
+    r"invalid choice '(?P<value>.*)' for argument '(?P<option>.*?)'\. "
+    r"Expected one of \((?P<names>.*?)\)\.(?P<more>.*)"
+)
+SETTING = re.compile(r"Error parsing \w+: \w+: (?P<name>\w+) is (?P<rest>.*, but input should .*)")
+VALUE = re.compile(
+    r"Error parsing (?P<option>\S+): (?P<problem>.*?) Argument helptext: .*?"
+    r"(?P<more> For full helptext.*)"
+)
+
+
 class BadInput(Exception):
     """Something the user gave is wrong: one message, exit status 2, no traceback."""
 
 
 def fail(command: str, message: object, status: int) -> int:
     """Print one message and return the exit status."""
-    print(f"hrdis {command}: {message}", file=sys.stderr)
+    print(f"hrdis {command}: {for_command(message)}", file=sys.stderr)
     return status
 
 
+#: Errors of what was given to a command, before its work has begun.
+REFUSALS = (ValueError, TypeError, OSError, RuntimeError, EOFError)
+#: Errors of the system that say nothing of what was given: a disk that is full or broken.
+TROUBLES = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
+
 @contextmanager
-def checking() -> Iterator[None]:
+def checking(*, work: bool = False) -> Iterator[None]:
     """Around the checks of a command, before any work: what the library refuses becomes
     `BadInput`.
+
+    Args:
+        work: the library does its work in here, too. Then a full disk or lack of memory is no bad
+            input, and comes out as it is.
     """
+    refusals = (ValueError, TypeError) if work else REFUSALS
     try:
         yield
-    except (ValueError, TypeError, OSError, RuntimeError, EOFError) as error:
-        raise BadInput(for_command(str(error).split("\n")[0])) from error
+    except refusals as error:
+        if getattr(error, "errno", None) in TROUBLES:
+            raise
+        raise BadInput(for_command(error).split("\n")[0]) from error
 
 
 def number(text: str, option: str) -> float:
@@ -101,10 +128,12 @@ def parse(cls: type[T], argv: Sequence[str], command: str, description: str, **d
                 f"{word} is a file, but reads as an option. Its name with a folder is expected: "
                 f"./{word}"
             )
-    groups = [
-        (name, Annotated[type(value), tyro.conf.arg(help=_first_line(value))], field(default=value))
-        for name, value in defaults.items()
-    ]
+    groups = []
+    for name, value in defaults.items():
+        about = f"{type(value).__name__}: {(type(value).__doc__ or '').splitlines()[0]}"
+        groups.append(
+            (name, Annotated[type(value), tyro.conf.arg(help=about)], field(default=value))
+        )
     combined = make_dataclass(cls.__name__, groups, bases=(cls,), frozen=True, kw_only=True)
     combined.__doc__ = description
     told = StringIO()
@@ -133,7 +162,29 @@ def _one_line(box: str) -> str:
         else:
             parts.append([])
     said = (" ".join(" ".join(part).split()) for part in parts if part)
-    return " ".join(text if text.endswith((".", ")", "help")) else f"{text}." for text in said)
+    sentences = (text if text.endswith((".", ")", "help")) else f"{text}." for text in said)
+    return in_words(" ".join(sentences))
+
+
+def in_words(said: str) -> str:
+    """Return a message of tyro's about a value without its Python: types, tuples, calls."""
+    if found := CHOICE.match(said):
+        names = ", ".join(re.findall(r"'([^']*)'", found["names"]))
+        return (
+            f"{found['option']} is {found['value']!r}. One of {names} is expected.{found['more']}"
+        )
+    if found := SETTING.match(said):
+        option = found["name"].replace("_", "-")
+        return f"--{option} is {found['rest']}"
+    if not (found := VALUE.match(said)):
+        return said
+    option, problem, more = found["option"], found["problem"], found["more"]
+    value = re.search(r"(?:base 10: |to float: |from \[)('[^']*')", problem)
+    if value is None:  # written by hrdis, and names the option
+        return problem + more
+    whole = "int()" in problem or "'int'" in problem
+    kind = "A whole number" if whole else "A number"
+    return f"{option} is {value[1]}. {kind} is expected.{more}"
 
 
 def _first_line(value: object) -> str:

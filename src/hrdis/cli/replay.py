@@ -17,7 +17,7 @@ import hrdis
 from hrdis import images
 from hrdis.repairs import is_word
 from hrdis.restoration import FileOptions, Job, Restoration, plugin, prepare
-from hrdis.solvers import SOLVERS, Solver
+from hrdis.solvers import SOLVERS
 
 from .parsing import BadInput, checking, choose, fail, parse
 from .progress import bar, say, waiting
@@ -42,7 +42,12 @@ that it names is not what it was.
 #: Fields of a record that name an input, each beside its hash (``image_sha256``).
 INPUTS = ("image", "mask", "kernel", "weights")
 #: Fields that decide the pixels and are known once everything is loaded.
-DECIDED = ("prior_sha256", "settings", "times", "noise")
+DECIDED = {
+    "prior_sha256": "The SHA-256 of the model",
+    "settings": "The settings of the solver",
+    "times": "The list of network times",
+    "noise": "The level of the noise",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,14 +75,36 @@ def _replay(args: ReplayOptions, folder: Path) -> int:
     with checking():
         record = read(args.record)
         inputs = {name: located(record, name, args.record.parent) for name in INPUTS}
-        operator = _operator(record, args.record.parent)
-        settings = _settings(record)
+        operator = ""
+        if record["operator"]:  # its file is executed later, and only if it is unchanged
+            file, _, function = record["operator"].rpartition(":")
+            named = {"operator": file, "operator_sha256": record["operator_sha256"]}
+            operator = f"{located(named, 'operator', args.record.parent)}:{function}"
+        cls = SOLVERS[choose("solver", record["solver"], SOLVERS)][0]
+        try:
+            settings = TypeAdapter(cls).validate_python(record["settings"])
+        except ValueError as error:
+            raise BadInput(
+                f"The settings of the record do not fit the solver {cls.name} of hrdis "
+                f"{hrdis.__version__}. Use the version that made it: {record['hrdis']}"
+            ) from error
         options = _options(record, inputs, operator, args, folder)
+        threads = record["threads"]
+        if not isinstance(threads, int) or threads < 1:
+            raise BadInput("The record says no number of threads. One is expected, as written.")
         # Another number of threads adds up in another order, which changes the last bits.
-        torch.set_num_threads(int(record["threads"]))
+        torch.set_num_threads(threads)
     with checking(), waiting("reading the picture and loading the model"):
         job = prepare(options, settings)
-        _compare_decided(record, job)
+        # What decides the pixels has to be as it was: model, settings, times, noise level.
+        now = Restoration(torch.empty(0, 1, 1, 1), 0, 0.0, {}, job).record
+        for name in DECIDED:
+            # JSON has no tuples, so both sides go through it.
+            if json.loads(json.dumps(now[name])) != record[name]:
+                raise BadInput(
+                    f"{DECIDED[name]} is {now[name]}, in the record it is {record[name]}. The same "
+                    "model and version of hrdis are expected."
+                )
     try:
         with bar(job.steps, "steps") as advance:
             found = job.run(lambda _: advance())
@@ -85,8 +112,8 @@ def _replay(args: ReplayOptions, folder: Path) -> int:
         if not options.operator:
             raise
         return fail("replay", plugin.explain(options.operator, error), 1)
-    if not found.finite:
-        return fail("replay", "the restoration became NaN or infinite this time; it differs.", 1)
+    if [options.seed + k for k in found.kept] != record["seeds"]:
+        return fail("replay", "other samples became NaN or infinite this time; it differs.", 1)
     *made, _ = found.save(options.output)
     return _report(record, args.record.parent, made, job)
 
@@ -99,7 +126,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(
             f"{path} cannot be read as JSON. The record beside a restored picture is expected."
         ) from error
@@ -108,6 +135,11 @@ def read(path: Path) -> dict[str, Any]:
         raise BadInput(
             f"{path} is no record of `hrdis restore`. The .json beside a restored picture is "
             "expected."
+        )
+    if record.get("unfinished"):
+        raise BadInput(
+            f"{path} is the record of a restoration that ended while its pictures were written. "
+            "Run `hrdis restore` again."
         )
     return record
 
@@ -136,26 +168,6 @@ def located(record: dict[str, Any], name: str, folder: Path) -> Path | None:
     )
 
 
-def _operator(record: dict[str, Any], folder: Path) -> str:
-    """Return the --operator of the record; its file is executed later only if it is unchanged."""
-    if not record["operator"]:
-        return ""
-    file, _, function = record["operator"].rpartition(":")
-    named = {"operator": file, "operator_sha256": record["operator_sha256"]}
-    return f"{located(named, 'operator', folder)}:{function}"
-
-
-def _settings(record: dict[str, Any]) -> Solver:
-    cls = SOLVERS[choose("solver", record["solver"], SOLVERS)][0]
-    try:
-        return TypeAdapter(cls).validate_python(record["settings"])
-    except ValueError as error:
-        raise BadInput(
-            f"The settings of the record are none of {cls.__name__} in hrdis {hrdis.__version__}. "
-            f"Use the version that made it: {record['hrdis']}"
-        ) from error
-
-
 def _options(
     record: dict[str, Any],
     inputs: dict[str, Path | None],
@@ -176,6 +188,8 @@ def _options(
         h, w = images.read(there).x.shape[-2:]
         size = (h, w)
     assert inputs["image"] is not None
+    # Samples that became NaN were drawn beside the others, so they are drawn again.
+    seeds = [*record["seeds"], *record.get("lost_seeds", [])]
     return FileOptions(
         image=inputs["image"],
         output=folder / first.name,
@@ -193,8 +207,8 @@ def _options(
         solver=record["solver"],
         prior=record["prior"],
         label=record["label"],
-        samples=len(record["seeds"]),
-        seed=record["seeds"][0],
+        samples=len(seeds),
+        seed=min(seeds),
         redraw=record["redraw"],
         device=args.device or record["device"],
         precision=record["precision"],
@@ -202,18 +216,6 @@ def _options(
         overlap=record["overlap"],
         tile_memory=record["tile_memory"],
     )
-
-
-def _compare_decided(record: dict[str, Any], job: Job) -> None:
-    """Raise unless what decides the pixels is as it was: model, settings, times, noise level."""
-    now = Restoration(torch.empty(0), 0, 0.0, {}, job).record
-    for name in DECIDED:
-        # JSON has no tuples, so both sides go through it.
-        if json.loads(json.dumps(now[name])) != record[name]:
-            raise BadInput(
-                f"{name} is {now[name]}, in the record it is {record[name]}. The same model and "
-                "version of hrdis are expected."
-            )
 
 
 def _there(recorded: Path, folder: Path) -> Path | None:
@@ -226,7 +228,13 @@ def _there(recorded: Path, folder: Path) -> Path | None:
 
 def _report(record: dict[str, Any], folder: Path, made: list[Path], job: Job) -> int:
     """Print one line per picture; returns the exit status."""
-    recorded = [_today(Path(name).name, record) for name in record["files"]]
+    recorded = [Path(name).name for name in record["files"]]
+    if len(record["seeds"]) > 1:
+        # Older records hold other names of two files.
+        stem = Path(record["files"][0]).stem
+        for old, new in (("deviation", "uncertainty"), ("sheet", "overview")):
+            if f"{stem}-{old}.png" in recorded:
+                recorded[recorded.index(f"{stem}-{old}.png")] = f"{stem}-{new}.png"
     if [path.name for path in made] != recorded:
         return fail("replay", f"other files are written now: {', '.join(map(str, made))}", 1)
     equal = True
@@ -235,18 +243,20 @@ def _report(record: dict[str, Any], folder: Path, made: list[Path], job: Job) ->
         verdict = "missing" if there is None else difference(there, again)
         equal = equal and verdict == "equal"
         print(f"{name}: {verdict}")
-    if not equal:
-        _explain(record, job)
-    return 0 if equal else 1
-
-
-def _today(name: str, record: dict[str, Any]) -> str:
-    """Return what an output is called today, of which older records hold another name."""
-    stem = Path(record["files"][0]).stem
-    for old, new in (("deviation", "uncertainty"), ("sheet", "overview")):
-        if len(record["seeds"]) > 1 and name == f"{stem}-{old}.png":
-            return f"{stem}-{new}.png"
-    return name
+    if equal:
+        return 0
+    # Say what differs between then and now and can change pixels.
+    now = {
+        "hrdis": hrdis.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": str(job.problem.y.device),
+        "threads": torch.get_num_threads(),
+    }
+    for name, value in now.items():
+        if record[name] != value:
+            say(f"{name} was {record[name]}, and is {value}")
+    return 1
 
 
 def difference(old: Path, new: Path) -> str:
@@ -261,17 +271,3 @@ def difference(old: Path, new: Path) -> str:
         return "equal"
     share = float((gap > 0).float().mean())
     return f"differs in {share:.1%} of the pixels, by at most {float(gap.max()) * 255:.2g} of 255"
-
-
-def _explain(record: dict[str, Any], job: Job) -> None:
-    """Say what differs between then and now and can change pixels."""
-    now = {
-        "hrdis": hrdis.__version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "device": str(job.problem.y.device),
-        "threads": torch.get_num_threads(),
-    }
-    for name, value in now.items():
-        if record[name] != value:
-            say(f"{name} was {record[name]}, and is {value}")

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from hrdis.checkpoints import presets_of
+from hrdis.messages import for_command
 from hrdis.noise import read_level
 from hrdis.repairs import NAMES, is_word, resolve
 from hrdis.restoration import FileOptions, plugin, prepare
@@ -65,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
         f"{job.calls} network calls a sample"
     )
     if choice.effort:
-        say(choice.why)
+        say(for_command(choice.why))
     if job.precision_reason:
         say(job.precision_reason)
     try:
@@ -75,15 +76,15 @@ def main(argv: Sequence[str]) -> int:
         if not args.operator:
             raise
         return fail("restore", plugin.explain(args.operator, error), 1)
-    if not found.finite:
+    if not found.kept:
         say(
             "hrdis restore: the result became invalid (NaN or infinite) and was not saved. Run "
             "without changed settings."
         )
         return 1
-    files = found.save(args.output)[:-1]
+    files = found.save(args.output, overwrite=args.overwrite)[:-1]
     say(f"{found.seconds:.1f} s. Wrote {', '.join(map(str, files))}")
-    return 0
+    return 0 if found.finite else 1
 
 
 def _task_asked_for(argv: Sequence[str]) -> Task | None:

@@ -33,7 +33,8 @@ class Solvers:
 
 
 LEGEND = """
-needs  any: an operator or a callable x -> y; linear: with an adjoint; SVD: with
+needs  any: an operator or a callable x -> y; closest: with a
+       projection (linear, rounding, clipping); linear: with an adjoint; SVD: with
        singular vectors in closed form; blind: with unknown parameters
 noise  known: uses the level; weights: tuned settings per level; switch: only
        noise or none; assumed: assumes a fixed level; ignored: ignores it;
@@ -46,6 +47,7 @@ noise  known: uses the level; weights: tuned settings per level; switch: only
 WIDE = 116  # columns from which the table also says what a solver does
 KINDS = {
     "Operator": "any",
+    "ProximalOperator": "closest",
     "LinearOperator": "linear",
     "SVDOperator": "SVD",
     "BlindOperator": "blind",

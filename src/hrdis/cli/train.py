@@ -92,7 +92,7 @@ def run(args: Any) -> int:
         try:
             out = train(args.folder, args.output, args.settings, report, stop)
         except (ValueError, TypeError) as error:
-            raise BadInput(for_command(str(error).split("\n")[0])) from error
+            raise BadInput(for_command(error).split("\n")[0]) from error
         # It diverged, or does not learn: the fault of the run, not of the options.
         except RuntimeError as error:
             return fail("train", str(error).split("\n")[0], 1)

@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
             f"{trial.settings}"
         )
 
-    with checking():
+    with checking(work=True):
         found = tune(
             args.prior, args.photos, args.output, args, report, "hrdis tune " + shlex.join(argv)
         )

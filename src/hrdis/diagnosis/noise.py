@@ -145,12 +145,6 @@ def _rms(values: list[float]) -> float:
     return math.sqrt(sum(v * v for v in values) / len(values))
 
 
-def _patches(plane: np.ndarray, step: int = 1) -> np.ndarray:
-    """Return all patches of a plane as rows."""
-    view = np.lib.stride_tricks.sliding_window_view(plane, (SIDE, SIDE))[::step, ::step]
-    return view.reshape(-1, SIDE * SIDE)
-
-
 def _level(planes: list[np.ndarray]) -> tuple[float, float, float] | None:
     """Return the noise of one channel: the best value, the lower and the higher; None if unknown.
 
@@ -160,7 +154,8 @@ def _level(planes: list[np.ndarray]) -> tuple[float, float, float] | None:
     step = 1 if sum(plane.size for plane in planes) < 100_000 else 2
     parts = []
     for plane in planes:
-        parts.append(_patches(plane, step))
+        view = np.lib.stride_tricks.sliding_window_view(plane, (SIDE, SIDE))[::step, ::step]
+        parts.append(view.reshape(-1, SIDE * SIDE))
     patches = np.concatenate(parts)
     means = patches.mean(1)
     spread = patches.max(1) - patches.min(1)

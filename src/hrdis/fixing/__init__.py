@@ -1,7 +1,6 @@
-"""Mend pictures without being told what is wrong with them: `fix`, and many files at once."""
+"""Mend pictures without being told what is wrong with them; `fixing.many` takes folders."""
 
-from . import many
 from .diagnose import Diagnosis, diagnose
 from .picture import KINDS, NOTHING, Fixed, fix, record_of
 
-__all__ = ["KINDS", "NOTHING", "Diagnosis", "Fixed", "diagnose", "fix", "many", "record_of"]
+__all__ = ["KINDS", "NOTHING", "Diagnosis", "Fixed", "diagnose", "fix", "record_of"]

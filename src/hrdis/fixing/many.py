@@ -3,11 +3,12 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
 from .. import images
+from ..files import sha256
+from ..images import records
 from .picture import Fixed, fix, record_of
 
 
@@ -36,11 +37,18 @@ class Outcome:
     error: str = ""
 
 
-def errands(sources: Sequence[Path], output: Path | None) -> list[Errand]:
+def errands(
+    sources: Sequence[Path], output: Path | None, *, overwrite: bool = False
+) -> list[Errand]:
     """Return what is to be done for files and folders; nothing is read but their names.
 
     A folder gives all pictures in it, its sub-folders kept. One file goes to ``output``, or beside
     itself as NAME-fixed; several, or a folder, go into the folder ``output``, or into FOLDER-fixed.
+
+    Args:
+        sources: files and folders.
+        output: where the results go.
+        overwrite: let results replace files that no record of this program beside them names.
 
     Raises:
         ValueError: for what does not exist, an output that is in the way, or two files that would
@@ -54,7 +62,7 @@ def errands(sources: Sequence[Path], output: Path | None) -> list[Errand]:
         path = output or source.with_name(f"{source.stem}-fixed{_suffix(source)}")
         if path.is_dir():
             path = path / source.with_suffix(_suffix(source)).name
-        _check(source, images.check_output(path))
+        _check(source, images.check_output(path), overwrite)
         return [Errand(source, path)]
     if output is None and len(sources) > 1:
         raise ValueError("Several files need a folder for the results: -o FOLDER")
@@ -85,7 +93,7 @@ def errands(sources: Sequence[Path], output: Path | None) -> list[Errand]:
                 f"{errand.source} and {taken[errand.output]} would both become {errand.output}. "
                 "Give them other names, or the folder they lie in."
             )
-        _check(errand.source, errand.output)
+        _check(errand.source, errand.output, overwrite)
         taken[errand.output] = errand.source
     return found
 
@@ -95,18 +103,23 @@ def _suffix(source: Path) -> str:
     return source.suffix if source.suffix.lower() in images.SUFFIXES else ".png"
 
 
-def _check(source: Path, output: Path) -> None:
+def _check(source: Path, output: Path, overwrite: bool) -> None:
     if source.resolve() == output.resolve():
         raise ValueError(f"{output} is the picture itself. Another name is expected: -o OUT")
+    record = record_of(output)
+    records.check([output, record], [source], record=record, overwrite=overwrite)
 
 
-def check_transparency(errand: Errand, picture: images.Picture) -> None:
-    """Raise if a picture has transparency that its output cannot hold.
+def check_picture(errand: Errand, picture: images.Picture, upscale: int = 1) -> None:
+    """Raise if a picture has transparency, or when it is enlarged a side, that its output cannot
+    hold.
 
     Raises:
         ValueError: naming a format that can.
     """
-    images.check_output(errand.output, transparent=picture.alpha is not None)
+    h, w = picture.size
+    transparent = picture.alpha is not None
+    images.check_output(errand.output, transparent=transparent, size=(upscale * h, upscale * w))
 
 
 def is_done(errand: Errand, options: dict[str, Any]) -> bool:
@@ -116,19 +129,21 @@ def is_done(errand: Errand, options: dict[str, Any]) -> bool:
     """
     try:
         record = json.loads(record_of(errand.output).read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
+        return False
+    if not isinstance(record, dict) or records.UNFINISHED in record:
         return False
     same = record.get("options") == options and errand.output.is_file()
-    return same and record.get("image_sha256") == _sha256(errand.source)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
+    return same and record.get("image_sha256") == sha256(errand.source)
 
 
 def run(
-    todo: Sequence[Errand], options: dict[str, Any], mend: Callable[..., Fixed] = fix, **extra: Any
+    todo: Sequence[Errand],
+    options: dict[str, Any],
+    mend: Callable[..., Fixed] = fix,
+    *,
+    overwrite: bool = False,
+    **extra: Any,
 ) -> Iterator[Outcome]:
     """Mend one file after the other; a failure is an outcome and stops nothing.
 
@@ -136,6 +151,7 @@ def run(
         todo: the errands.
         options: what `fix` is told, as its record has it.
         mend: `fix`, or what stands for it.
+        overwrite: as in `errands`.
         extra: further arguments of ``mend``: the prior.
     """
     for errand in todo:
@@ -143,8 +159,10 @@ def run(
             if is_done(errand, options):
                 yield Outcome(errand)
                 continue
+            check_picture(errand, images.read(errand.source), options.get("upscale", 1))
             fixed = mend(errand.source, **options, **extra)
-            fixed.record["image_sha256"] = _sha256(errand.source)
-            yield Outcome(errand, fixed, tuple(fixed.save(errand.output, errand.source)))
+            fixed.record["image_sha256"] = sha256(errand.source)
+            files = fixed.save(errand.output, errand.source, overwrite=overwrite)
+            yield Outcome(errand, fixed, tuple(files))
         except (ValueError, TypeError, OSError, RuntimeError, EOFError) as error:
             yield Outcome(errand, error=str(error).split("\n")[0])

@@ -1,12 +1,11 @@
 """Find what is wrong with a picture and mend it, or leave it as it is: `hrdis.fix`."""
 
-import json
 import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,9 +15,11 @@ import hrdis
 
 from .. import images
 from ..checkpoints import load_prior
+from ..images import records
 from ..priors import Prior, Tiled
 from . import restorations
 from .diagnose import Diagnosis, diagnose
+from .record import FixRecord
 from .restorations import Mended
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Fixed:
     diagnosis: Diagnosis
     steps: tuple[str, ...]
     changed: bool
-    record: dict[str, Any] = field(repr=False)
+    record: FixRecord = field(repr=False)
     command: str = ""
     mask: Tensor | None = field(default=None, repr=False)
     kernel: Tensor | None = field(default=None, repr=False)
@@ -58,48 +59,67 @@ class Fixed:
         """The result (1, c, h, w) in [-1, 1]."""
         return self.picture.x
 
-    def save(self, path: str | Path, source: str | Path | None = None) -> list[str]:
+    def save(
+        self, path: str | Path, source: str | Path | None = None, *, overwrite: bool = False
+    ) -> list[str]:
         """Write the picture, its record and, where there are, its mask and kernel.
 
         Args:
             path: the picture to write.
             source: the file it came from, copied byte for byte where nothing was changed and the
                 kind of file stays.
+            overwrite: replace files that no record of this program beside them names.
 
         Returns:
             the names of all files.
+
+        Raises:
+            ValueError: if no such file can be written, or another's would be lost.
+            OSError: if the picture could not be written; it names where it was kept instead.
         """
         path = images.check_output(path, transparent=self.picture.alpha is not None)
-        same = source is not None and _kind(path) == _kind(Path(source))
+        mask, kernel, place = (
+            path.with_name(f"{path.stem}.mask.png"),
+            path.with_name(f"{path.stem}.kernel.npy"),
+            record_of(path),
+        )
+        files = [path]
+        if self.mask is not None:
+            files.append(mask)
+        if self.kernel is not None:
+            files.append(kernel)
+        records.check([*files, place], [], record=place, overwrite=overwrite)
+        names = [str(file) for file in files]
+        said: FixRecord = {**self.record, "files": names}
+        records.write(place, said, unfinished=True)
+        same = False
+        if source is not None:
+            kinds = []
+            for name in (path, Path(source)):
+                suffix = name.suffix.lower()
+                kinds.append({".jpeg": ".jpg", ".tiff": ".tif"}.get(suffix, suffix))
+            same = kinds[0] == kinds[1]
         if not self.changed and source is not None and same:
             content = Path(source).read_bytes()
             images.write_atomically(path, lambda file: file.write(content))
         else:
-            images.write(path, self.picture)
-        names = [str(path)]
+            try:
+                images.write(path, self.picture)
+            except Exception as error:  # of an encoder, a disk, another program
+                raise OSError(records.rescue(path, self.picture, error)) from error
         if self.mask is not None:
-            mask = path.with_name(f"{path.stem}.mask.png")
             images.save(mask, images.from_unit(self.mask.float()[None]))
-            names.append(str(mask))
         if self.kernel is not None:
-            kernel, place = self.kernel, path.with_name(f"{path.stem}.kernel.npy")
-            images.write_atomically(place, lambda file: np.save(file, kernel.numpy()))
-            names.append(str(place))
+            values = self.kernel.numpy()
+            images.write_atomically(kernel, lambda file: np.save(file, values))
         # the record last: where it is, all of the rest is, and a later run may go on behind it
-        text = json.dumps({**self.record, "files": names}, indent=2, allow_nan=False) + "\n"
-        place = record_of(path)
-        images.write_atomically(place, lambda file: file.write(text.encode()))
+        records.write(place, said)
         return [*names, str(place)]
 
 
 def record_of(path: Path) -> Path:
     """Return where the record of a fixed picture lies: the suffix stays, for a.jpg beside a.png."""
     return path.with_name(f"{path.name}.json")
-
-
-def _kind(path: Path) -> str:
-    suffix = path.suffix.lower()
-    return {".jpeg": ".jpg", ".tiff": ".tif"}.get(suffix, suffix)
 
 
 def fix(
@@ -186,7 +206,7 @@ def fix(
         x = x.expand(-1, 3, -1, -1)
     result = given.with_image(x) if changed else given
     command = _command(picture, found, done, upscale, strength)
-    record = {
+    record: FixRecord = {
         "hrdis": hrdis.__version__,
         "image": str(picture) if isinstance(picture, str | Path) else None,
         "diagnosis": found.record(),
@@ -291,11 +311,14 @@ def opened(
         with images.open_image(picture) as image:
             turned = images.upright(image)
             tables = getattr(image, "quantization", None) or {}
+            straight = turned is image
+            if not straight:
+                try:
+                    straight = image.getexif().get(0x0112, 1) == 1
+                except Exception:  # malformed notes ask for no rotation
+                    straight = True
             # turned pictures have their blocks elsewhere: their pixels tell
-            known = tables.get(0) if turned.size == image.size and turned is image else None
-            if known is None and tables and _unturned(image):
-                known = tables.get(0)
-            return images.from_pil(turned), known
+            return images.from_pil(turned), tables.get(0) if straight else None
     if isinstance(picture, Image.Image):
         return images.from_pil(picture), None
     if isinstance(picture, images.Picture):
@@ -318,11 +341,3 @@ def opened(
         f"picture is a {type(picture).__name__}. A file, one of Pillow's images, an array or a "
         "tensor is expected."
     )
-
-
-def _unturned(image: "Image.Image") -> bool:
-    """Return True if the camera notes ask for no rotation."""
-    try:
-        return image.getexif().get(0x0112, 1) == 1
-    except Exception:  # malformed notes ask for nothing
-        return True

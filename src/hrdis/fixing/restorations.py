@@ -78,7 +78,12 @@ def denoise(prior: Prior, y: Tensor, found: NoiseLevel, strength: float = 1.0) -
     weight *= strength
     removed = weight * (y - x)
     shift = float(removed.mean((0, 2, 3)).abs().max()) * 127.5
-    rho = _correlation(removed)
+    # The correlation of neighbouring pixels, the larger of rows and columns.
+    r = removed - removed.mean((2, 3), keepdim=True)
+    power = float(r.square().mean()) + 1e-12
+    across = float((r[..., 1:] * r[..., :-1]).mean()) / power
+    down = float((r[..., 1:, :] * r[..., :-1, :]).mean()) / power
+    rho = max(across, down)
     if rho > WHITE + 0.1:
         return Mended(y, False, f"Noise left alone: what was taken away is no noise ({rho:.2f}).")
     if shift > max(0.5, 0.1 * level):
@@ -121,15 +126,6 @@ def _denoise_coarse(prior: Prior, y: Tensor, found: NoiseLevel, strength: float)
         why = f"Coarse noise of {found.value:.1f} levels removed at 1/{factor} of the size."
         return Mended(x, True, why, removed)
     return Mended(y, False, "Coarse noise left alone: at no size is it like a pixel's.")
-
-
-def _correlation(removed: Tensor) -> float:
-    """Return the correlation of neighbouring pixels, the larger of rows and columns."""
-    r = removed - removed.mean((2, 3), keepdim=True)
-    power = float(r.square().mean()) + 1e-12
-    across = float((r[..., 1:] * r[..., :-1]).mean()) / power
-    down = float((r[..., 1:, :] * r[..., :-1, :]).mean()) / power
-    return max(across, down)
 
 
 def clean_jpeg(

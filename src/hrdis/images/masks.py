@@ -47,7 +47,22 @@ def read_mask(path: str | Path, hole: Literal["white", "black", "alpha"] = "whit
             lines that touch no hole.
     """
     path = Path(path)
-    light = _array(path, hole) if path.suffix == ".npy" else _picture(path, hole)
+    if path.suffix != ".npy":
+        light = _picture(path, hole)
+    elif hole == "alpha":
+        raise _no_transparency(path)
+    else:
+        expected = "A (h, w) array of 0 and 1 is expected"
+        values = _load_array(path, expected)
+        if values.ndim != 2 or not np.isin(values, (0, 1)).all():
+            span = ""
+            if values.dtype.kind in "iuf" and values.size > 0:
+                span = f" and values from {values.min():g} to {values.max():g}"
+            raise ValueError(
+                f"{path} holds an array of shape {values.shape}{span}. {expected}: write 1 where "
+                "it is not 0."
+            )
+        light = values.astype(np.float32)
     white = light if hole == "white" else 1 - light
     marked = with_soft_edges(white)
     said = {"white": "white", "black": "black", "alpha": "transparent"}[hole]
@@ -96,23 +111,6 @@ def with_soft_edges(white: np.ndarray) -> np.ndarray:
         if (grown == marked).all():
             return marked
         marked = grown
-
-
-def _array(path: Path, hole: str) -> np.ndarray:
-    """Return the values of an array of 0 and 1 as float32."""
-    if hole == "alpha":
-        raise _no_transparency(path)
-    expected = "A (h, w) array of 0 and 1 is expected"
-    values = _load_array(path, expected)
-    if values.ndim != 2 or not np.isin(values, (0, 1)).all():
-        span = ""
-        if values.dtype.kind in "iuf" and values.size > 0:
-            span = f" and values from {values.min():g} to {values.max():g}"
-        raise ValueError(
-            f"{path} holds an array of shape {values.shape}{span}. {expected}: write 1 where it is "
-            "not 0."
-        )
-    return values.astype(np.float32)
 
 
 def _load_array(path: Path, expected: str) -> np.ndarray:
@@ -272,7 +270,9 @@ def read_kernel(path: str | Path) -> Tensor:
             f"{path} holds a kernel whose sum is {total:g}. A finite sum other than 0 is expected."
         )
     kernel = torch.from_numpy(values / total)
-    down, right = _off_centre(kernel)
+    # of the centre of mass, in pixels from the kernel's centre
+    below, beside = (torch.arange(n, dtype=kernel.dtype) - n // 2 for n in kernel.shape)
+    down, right = float(kernel.sum(1) @ below), float(kernel.sum(0) @ beside)
     if max(abs(down), abs(right)) > OFF_CENTRE:
         warnings.warn(
             f"The centre of mass of {path} lies {abs(down):.1f} pixels "
@@ -283,11 +283,3 @@ def read_kernel(path: str | Path) -> Tensor:
             stacklevel=2,
         )
     return kernel
-
-
-def _off_centre(kernel: Tensor) -> tuple[float, float]:
-    """Return how far below and right of its centre a kernel of sum 1 has its centre of mass, in
-    pixels.
-    """
-    down, right = (torch.arange(n, dtype=kernel.dtype) - n // 2 for n in kernel.shape)
-    return float(kernel.sum(1) @ down), float(kernel.sum(0) @ right)

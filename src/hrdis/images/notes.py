@@ -21,6 +21,7 @@ INCH, CENTIMETRE = 2, 3
 #: Of the notes of a TIFF these alone are about the picture: description, camera, author, dates,
 #: exposure, place. The others say where the pixels lie in the file.
 ABOUT = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298, 0x8769, 0x8825)
+BLOCKS = (0x8769, 0x8825)  # exposure and place, which are blocks of their own
 LONGEST = 65_000  # bytes of a JPEG's block
 
 
@@ -39,56 +40,42 @@ def notes_of(image: "Image.Image") -> dict[str, Any]:
     """Return the EXIF of a picture without its rotation, and its resolution, where they can be
     read.
     """
+    from PIL import Image
+
     notes: dict[str, Any] = {}
     try:
         exif = image.getexif()
     except MALFORMED:
         exif = None
-    dpi = _resolution(image, exif)
-    if dpi is not None:
-        notes["dpi"] = dpi
-    if exif is not None:
-        with contextlib.suppress(*MALFORMED):
-            kept = _about(exif, image.format == "TIFF")
-            if kept:
-                notes["exif"] = kept
-    return notes
-
-
-def _about(exif: "Image.Exif", tiff: bool) -> bytes:
-    """Return the notes without rotation and resolution, which go with the picture; b"" if none are
-    left.
-    """
-    from PIL import Image
-
-    kept = Image.Exif()
-    for tag in set(exif) | {0x8769, 0x8825}:
-        if tag in (ORIENTATION, ACROSS, DOWN, UNIT) or (tiff and tag not in ABOUT):
-            continue
-        if tag in (0x8769, 0x8825):  # exposure and place are blocks of their own
-            block = exif.get_ifd(tag)
-            if block:
-                kept[tag] = dict(block)
-        else:
-            kept[tag] = exif[tag]
-    content = kept.tobytes() if len(kept) else b""
-    return content if len(content) <= LONGEST else b""
-
-
-def _resolution(image: "Image.Image", exif: "Image.Exif | None") -> tuple[float, float] | None:
-    """Return dots per inch across and down: those of the file, else those of the camera's notes."""
+    # Dots per inch across and down: those of the file, else those of the camera's notes.
     with contextlib.suppress(*MALFORMED):
         across, down = (float(value) for value in image.info["dpi"])
         if 1 < across < 1e5 and 1 < down < 1e5:
-            return across, down
+            notes["dpi"] = across, down
     if exif is None:
-        return None
+        return notes
+    if "dpi" not in notes:
+        with contextlib.suppress(*MALFORMED):
+            per = {INCH: 1.0, CENTIMETRE: 2.54}[exif.get(UNIT, INCH)]
+            across, down = (float(exif[tag]) * per for tag in (ACROSS, DOWN))
+            if 1 < across < 1e5 and 1 < down < 1e5:
+                notes["dpi"] = across, down
+    kept = Image.Exif()
     with contextlib.suppress(*MALFORMED):
-        per = {INCH: 1.0, CENTIMETRE: 2.54}[exif.get(UNIT, INCH)]
-        across, down = (float(exif[tag]) * per for tag in (ACROSS, DOWN))
-        if 1 < across < 1e5 and 1 < down < 1e5:
-            return across, down
-    return None
+        for tag in set(exif) | set(BLOCKS):
+            # Rotation and resolution go with the picture itself.
+            if tag in (ORIENTATION, ACROSS, DOWN, UNIT):
+                continue
+            if image.format == "TIFF" and tag not in ABOUT:
+                continue
+            if tag not in BLOCKS:
+                kept[tag] = exif[tag]
+            elif block := exif.get_ifd(tag):
+                kept[tag] = dict(block)
+        content = kept.tobytes() if len(kept) else b""
+        if 0 < len(content) <= LONGEST:
+            notes["exif"] = content
+    return notes
 
 
 def with_resolution(exif: bytes | None, dpi: tuple[float, float] | None) -> bytes | None:

@@ -94,14 +94,7 @@ def open_image(source: str | Path | bytes) -> Iterator["Image.Image"]:
                     "first."
                 )
             try:
-                said = _said(image)
-                several = _frames(image) > 1
-                tiff = image.format == "TIFF"
-                notes = (
-                    notes_of(image) if tiff else {}
-                )  # Pillow turns it while it loads, and forgets them
-                image.load()
-                said[NOTES] = notes if tiff else notes_of(image)
+                said, several = _load(image)
             except Image.DecompressionBombError:
                 raise ValueError(too_large) from None
             except Exception as error:  # a decoder may raise anything on what is no picture
@@ -146,9 +139,12 @@ def decode(path: str | Path, convert: Callable[["Image.Image"], T]) -> T:
         return convert(image)
 
 
-def _said(image: "Image.Image") -> dict[str | tuple[int, int], Any]:
-    """Return what the file says of its numbers and Pillow does not hand on: their depth, whether 0
-    is white.
+def _load(image: "Image.Image") -> tuple[dict[str | tuple[int, int], Any], bool]:
+    """Decode a picture.
+
+    Returns:
+        what its file says and Pillow does not hand on: the depth of its numbers, whether 0 is
+        white, its notes; and whether the file holds several pictures.
     """
     said: dict[str | tuple[int, int], Any] = {}
     tags = getattr(image, "tag_v2", None)
@@ -159,18 +155,17 @@ def _said(image: "Image.Image") -> dict[str | tuple[int, int], Any]:
     tile = getattr(image, "tile", None)  # of a PNG alone: how its numbers are packed
     if image.format == "PNG" and tile:
         said[DEPTH] = 16 if ";16" in str(tile[0][3]) else 8
-    return said
-
-
-def _frames(image: "Image.Image") -> int:
-    """Return how many pictures the file holds; the second one of a phone's (MPO) is no picture."""
-    if image.format == "MPO":
-        return 1
-    try:
-        return int(getattr(image, "n_frames", 1))
-    except MALFORMED:  # the first one may be whole
-        image.seek(0)
-        return 1
+    several = False
+    if image.format != "MPO":  # of a phone, whose second one is no picture
+        try:
+            several = int(getattr(image, "n_frames", 1)) > 1
+        except MALFORMED:  # the first one may be whole
+            image.seek(0)
+    # Pillow turns a TIFF while it loads, and forgets its notes.
+    notes = notes_of(image) if image.format == "TIFF" else None
+    image.load()
+    said[NOTES] = notes_of(image) if notes is None else notes
+    return said, several
 
 
 def _instead(start: bytes) -> str:

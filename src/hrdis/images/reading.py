@@ -35,7 +35,7 @@ class Kind:
 
 
 #: Every mode that is read. Whole numbers of 8, 10 or 12 bits in 16 are found out by the largest;
-#: see `_white`.
+#: see `_deep`.
 KINDS = {
     "1": Kind("L", False), "L": Kind("L"), "LA": Kind("LA"), "La": Kind("LA", False),
     "P": Kind("RGB"), "PA": Kind("RGBA", False), "RGB": Kind("RGB"), "RGBA": Kind("RGBA"),
@@ -116,7 +116,11 @@ def from_pil(image: "Image.Image") -> Picture:
         grey = values / (white or 1)
         white_is_zero = bool(image.info.get(WHITE_IS_ZERO))
         x = _tensor((1 - grey if white_is_zero else grey)[..., None])
-        return Picture(x, _opaque(image, values), 16, icc, white=white or 65535, **notes)
+        alpha = None
+        nothing = image.info.get("transparency")
+        if isinstance(nothing, int):  # the number that stands for nothing
+            alpha = torch.from_numpy((values != nothing).astype(np.float32))
+        return Picture(x, alpha, 16, icc, white=white or 65535, **notes)
     becomes = kind.becomes
     if "transparency" in image.info and not becomes.endswith("A"):
         becomes += "A"
@@ -126,27 +130,23 @@ def from_pil(image: "Image.Image") -> Picture:
     if becomes.endswith("A"):
         alpha = torch.from_numpy(pixels[..., -1].astype(np.float32) / 255)
         pixels = pixels[..., :-1]
-    _check_range(str(name), pixels, alpha, int(image.info.get(DEPTH, 8)))
-    return Picture(_tensor(pixels, 255), alpha, 8, icc, **notes)
-
-
-def _check_range(name: str, pixels: np.ndarray, alpha: Tensor | None, depth: int) -> None:
-    """Refuse colours of 8 bits that are all but black because they mean something else."""
-    if alpha is not None and float(alpha.min()) < 1:  # a black shape on nothing
-        return
+    # What is all but black means something else, unless it is a black shape on nothing.
+    shape_on_nothing = alpha is not None and float(alpha.min()) < 1
     most = int(pixels.max(initial=0))
-    if most == 1:
+    if most == 1 and not shape_on_nothing:
         raise ValueError(
             f"{name} holds 0 and 1 of 255, which both look black. White is expected to be 255: "
             "write it with 255 * mask."
         )
-    if depth == 16 and 0 < most <= 15 and pixels.shape[2] == 3:
+    deep = int(image.info.get(DEPTH, 8)) == 16 and pixels.shape[2] == 3
+    if deep and 0 < most <= 15 and not shape_on_nothing:
         bits = 8 + most.bit_length()
         raise ValueError(
             f"{name} holds colours of 16 bits that end at about {most * 257} of 65535, as data of "
             f"{bits} bits does. The whole range is expected: stretch it, multiply by "
             f"{2 ** (16 - bits)}."
         )
+    return Picture(_tensor(pixels, 255), alpha, 8, icc, **notes)
 
 
 def _deep(image: "Image.Image", name: str) -> tuple[np.ndarray, int]:
@@ -176,43 +176,26 @@ def _deep(image: "Image.Image", name: str) -> tuple[np.ndarray, int]:
             f"{name} holds values from {low:g} to {high:g}. Whole numbers from 0 to 65535 are "
             "expected: shift or scale them."
         )
-    return values, _white(name, int(high), int(image.info.get(DEPTH, 16)))
-
-
-def _white(name: str, high: int, depth: int) -> int:
-    """Return the number that is white in a picture whose largest is ``high``.
-
-    That of the depth the file states, if below 16 bits. Data of 8, 10 or 12 bits in 16, as
-    microscopes and scanners write them, are told by their largest number: as pictures of 16 bits
-    they would be all but black.
-    """
+    depth, high = int(image.info.get(DEPTH, 16)), int(high)
     if depth < 16 and high < 2**depth:
-        return int(2**depth) - 1
+        return values, 2**depth - 1
     if high == 1:
         raise ValueError(
             f"{name} holds 0 and 1 of 65535, which both look black. White is expected to be 65535: "
             "write it with 255 * mask, in 8 bits."
         )
+    # Data of 8, 10 or 12 bits in 16, as microscopes and scanners write them, are told by their
+    # largest number: as pictures of 16 bits they would be all but black.
     bits = next((b for b in (8, 10, 12) if high < 2**b), 16)
     if high == 0 or bits == 16:
-        return 65535
+        return values, 65535
     warnings.warn(
         f"{name} holds values up to {high} of 65535, as data of {bits} bits does. {2**bits - 1} "
         "is taken for white, in what is written too. If it is a dark picture of 16 bits, stretch "
         f"it: multiply by {2 ** (16 - bits)}.",
-        stacklevel=5,
+        stacklevel=4,
     )
-    return int(2**bits) - 1
-
-
-def _opaque(image: "Image.Image", values: np.ndarray) -> Tensor | None:
-    """Return the transparency of a grey picture of 16 bits, one number of which may stand for
-    nothing.
-    """
-    nothing = image.info.get("transparency")
-    if not isinstance(nothing, int):
-        return None
-    return torch.from_numpy((values != nothing).astype(np.float32))
+    return values, 2**bits - 1
 
 
 def _tensor(pixels: np.ndarray, most: float = 1) -> Tensor:

@@ -87,7 +87,11 @@ def check_folder(folder: str | Path) -> Path:
 def write(path: str | Path, picture: Picture) -> None:
     """Write a picture; the file appears whole or not at all. JPEG, WebP and BMP hold 8 bits,
     whatever was read.
+
+    Raises:
+        ValueError: for NaN or infinite values, which would become arbitrary colours.
     """
+    require_finite(picture.x, str(path))
     suffix = Path(path).suffix.lower()
     image = to_pil(picture if suffix in DEEP else replace(picture, bits=8))
     options: dict[str, Any] = {"icc_profile": picture.icc} if picture.icc else {}
@@ -113,9 +117,26 @@ def write(path: str | Path, picture: Picture) -> None:
     write_atomically(path, lambda file: image.save(file, format=name, **options))
 
 
+def require_finite(x: Tensor, name: str) -> None:
+    """Raise unless all values of a picture are finite.
+
+    Raises:
+        ValueError: with the number of those that are not.
+    """
+    wrong = x.numel() - int(x.isfinite().sum())
+    if wrong:
+        raise ValueError(
+            f"{wrong} of {x.numel()} values of the picture for {name} are NaN or infinite. Finite "
+            "values are expected, mostly in [-1, 1]."
+        )
+
+
 def save(path: str | Path, x: Tensor) -> None:
     """Write one image (c, h, w) or (1, c, h, w) in [-1, 1] with 8 bits, clamped; c is 1 or 3, the
     name a picture's.
+
+    Raises:
+        TypeError, ValueError: for another shape, a name that is no picture's, NaN or infinity.
     """
     shape = tuple(getattr(x, "shape", ()))
     if (

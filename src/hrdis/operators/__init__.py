@@ -10,6 +10,7 @@ from .base import BlindOperator as BlindOperator
 from .base import Function as Function
 from .base import LinearOperator as LinearOperator
 from .base import Operator as Operator
+from .base import ProximalOperator as ProximalOperator
 from .base import SVDOperator as SVDOperator
 from .blur import Blur as Blur
 from .blur import CircularBlur as CircularBlur
@@ -28,6 +29,7 @@ from .inpaint import Inpainting as Inpainting
 from .linear_function import LinearFunction as LinearFunction
 from .lowlight import LowLight as LowLight
 from .matrix import Matrix as Matrix
+from .mosaic import Mosaic as Mosaic
 from .mri import MRI as MRI
 from .mri import MultiCoilMRI as MultiCoilMRI
 from .mri import SingleCoilMRI as SingleCoilMRI

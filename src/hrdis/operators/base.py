@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..linalg import cg
+from ..linalg import cg, reciprocal, tolerance
 from . import hints
 
 Shape = tuple[int, ...]
@@ -38,6 +38,8 @@ class Operator(nn.Module, ABC):
     #: True if y is an image in [-1, 1]: it can be saved as one, and carry noise that is defined
     #: for images.
     picture: bool = True
+    #: True if y is grey and the image has colours: a picture file of colours is measured first.
+    to_grey: bool = False
     #: Families of presets whose settings suit it, the most specific first; by default those for a
     #: coarser image.
     families: tuple[str, ...] = ("sr4",)
@@ -116,7 +118,24 @@ class Operator(nn.Module, ABC):
             )
 
 
-class LinearOperator(Operator):
+class ProximalOperator(Operator):
+    """An operator that finds the image closest to a given one that is consistent with y.
+
+    All linear operators are of this kind, and so are rounding and clipping.
+    """
+
+    capability: ClassVar[str] = "a projection onto the images that are consistent with y"
+
+    @abstractmethod
+    def project(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the image closest to x among those consistent with y, P(x)."""
+
+    def prox(self, x: Tensor, y: Tensor, rho: float | Tensor) -> Tensor:
+        """Return argmin_v ||v - P(v)||^2 + rho ||v - x||^2 = x + (P(x) - x) / (1 + rho)."""
+        return x + (self.project(x, y) - x) / (1 + rho)
+
+
+class LinearOperator(ProximalOperator):
     """A linear operator: it also has an adjoint, and ``pinv`` is the Moore-Penrose inverse."""
 
     capability: ClassVar[str] = "an adjoint"
@@ -343,7 +362,7 @@ def as_operator(A: Any, shape: tuple[int, int, int] | None = None) -> Operator:
     return Function(A, shape)
 
 
-# ---- constants ----------------------------------------------------------------------------------
+# ---- constants and numbers ----------------------------------------------------------------------
 
 
 class Copies:
@@ -373,23 +392,9 @@ class Copies:
         return Copies, (self.value,)  # another process may not have these devices
 
 
-# ---- numbers ------------------------------------------------------------------------------------
-
-
-def reciprocal(s: Tensor) -> Tensor:
-    """Return 1 / s where s > 0, else 0: the singular values of the pseudo-inverse."""
-    # The inner `where` keeps 1 / 0 out of the graph: its gradient would be NaN.
-    return torch.where(s > 0, 1 / s.where(s > 0, torch.ones_like(s)), torch.zeros_like(s))
-
-
 def at_least_float32(x: Tensor) -> Tensor:
     """Convert half precision to float32; leave other dtypes.
 
     Half precisions have no Fourier transform on most devices, and no room for sums.
     """
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-
-
-def tolerance(x: Tensor) -> float:
-    """Return the relative residual at which conjugate gradient may stop, for the dtype of x."""
-    return 1e-14 if x.dtype == torch.float64 else 1e-6

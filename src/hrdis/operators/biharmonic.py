@@ -2,8 +2,6 @@
 affordable.
 """
 
-from collections.abc import Iterator
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -40,21 +38,19 @@ def biharmonic(y: Tensor, mask: Tensor, steps: int = 100, affordable: float = AF
         y: (b, c, h, w); what stands in holes is not looked at.
         mask: 1 = observed, 0 = hole, of the same shape.
     """
-    return torch.stack(
-        [
-            torch.cat(list(_fill_image(*pair, steps, affordable)))
-            for pair in zip(y, mask, strict=True)
-        ]
-    )
-
-
-def _fill_image(y: Tensor, mask: Tensor, steps: int, affordable: float) -> Iterator[Tensor]:
-    """Fill one image (c, h, w): its channels at once where they share a mask."""
-    on_host = mask.cpu()  # read once, of an accelerator
-    shared = bool((on_host == on_host[:1]).all())
-    for channels in [slice(None)] if shared else [slice(k, k + 1) for k in range(len(y))]:
-        seen, its_hole = mask[channels], on_host[channels][0] == 0
-        yield _fill(seen * y[channels], seen[0], its_hole, steps, affordable)
+    images = []
+    for image, seen in zip(y, mask, strict=True):
+        on_host = seen.cpu()  # read once, of an accelerator
+        # Channels that share a mask are filled at once.
+        shared = bool((on_host == on_host[:1]).all())
+        count = len(image) if shared else 1
+        filled = []
+        for k in range(0, len(image), count):
+            part = slice(k, k + count)
+            hole = on_host[k] == 0
+            filled.append(_fill(seen[part] * image[part], seen[k], hole, steps, affordable))
+        images.append(torch.cat(filled))
+    return torch.stack(images)
 
 
 def _fill(y: Tensor, mask: Tensor, hole: Tensor, steps: int, affordable: float) -> Tensor:
@@ -75,8 +71,11 @@ def _fill(y: Tensor, mask: Tensor, hole: Tensor, steps: int, affordable: float) 
             filled = known.clone()
             filled[:, rows, columns] = values.to(known)
             return filled.to(y.device)
-    smaller, its_mask = _halved(y, mask)
-    coarse = _fill(smaller, its_mask, its_mask.cpu() == 0, steps, affordable)
+    # Half the size: means of what was observed, and a mask of where anything was.
+    weight = F.avg_pool2d(mask[None], 2, ceil_mode=True)[0]
+    seen = (weight > 0).to(y)
+    smaller = seen * F.avg_pool2d(y[None], 2, ceil_mode=True)[0] / weight.clamp(min=1e-6)
+    coarse = _fill(smaller, seen, seen.cpu() == 0, steps, affordable)
     start = F.interpolate(coarse[None], size=y.shape[-2:], mode="bicubic", align_corners=False)[0]
     free = mask == 0
     start = torch.where(free, start, y)
@@ -202,13 +201,6 @@ def _dense(entries: Entries, k: int, n: int, m: int) -> Tensor:
     out = torch.zeros(n, m, dtype=torch.float64)
     out[i[part], j[part]] = value[part]
     return out
-
-
-def _halved(y: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Return half the size: means of what was observed, and a mask of where anything was."""
-    weight = F.avg_pool2d(mask[None], 2, ceil_mode=True)[0]
-    seen = (weight > 0).to(y)
-    return seen * F.avg_pool2d(y[None], 2, ceil_mode=True)[0] / weight.clamp(min=1e-6), seen
 
 
 def _bending(x: Tensor) -> Tensor:

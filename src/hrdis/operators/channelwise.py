@@ -66,7 +66,10 @@ class Channelwise(LinearOperator):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._join(self.operator(self._split(x)), len(x))
+        one = x.flatten(0, 1)[:, None]
+        others = one.new_zeros(len(one), self.channels - 1, *one.shape[2:])
+        y: Tensor = self.operator(torch.cat([one, others], 1))
+        return y.unflatten(0, x.shape[:2])
 
     def adjoint(self, y: Tensor) -> Tensor:
         return self._first(self.operator.adjoint(y.flatten(0, 1)), len(y))
@@ -85,14 +88,6 @@ class Channelwise(LinearOperator):
             if self.channels == 1
             else self.pinv(y)
         )
-
-    def _split(self, x: Tensor) -> Tensor:
-        """Convert (b, c, h, w) to (b c, channels, h, w), all channels but the first 0."""
-        one = x.flatten(0, 1)[:, None]
-        return torch.cat([one, one.new_zeros(len(one), self.channels - 1, *one.shape[2:])], 1)
-
-    def _join(self, y: Tensor, b: int) -> Tensor:
-        return y.unflatten(0, (b, len(y) // b))
 
     def _first(self, x: Tensor, b: int) -> Tensor:
         """Convert (b c, channels, h, w) to (b, c, h, w), the first channel of each."""

@@ -37,6 +37,8 @@ class Colorization(SVDOperator):
 
     families = ("colorize",)
 
+    to_grey = True
+
     Q: Tensor
 
     def __init__(self, weights: Literal["mean", "bt601"] = "mean"):

@@ -84,7 +84,13 @@ class CT(LinearOperator):
             )
         self.size, self.detectors = size, math.ceil(math.sqrt(2) * size)
         self.register_buffer("angles", angles)
-        self._filter = Copies(_ramp(self.detectors))
+        # The ramp filter's response, from its samples in space.
+        samples = max(64, 2 ** math.ceil(math.log2(2 * self.detectors)))
+        k = torch.arange(samples, dtype=torch.float64)
+        k = torch.minimum(k, samples - k)
+        taps = torch.where(k % 2 == 1, -1 / (math.pi * k.clamp(min=1)) ** 2, torch.zeros_like(k))
+        taps[0] = 0.25
+        self._filter = Copies(2 * torch.fft.fft(taps).real)
 
     def extra_repr(self) -> str:
         return (
@@ -155,13 +161,3 @@ class CT(LinearOperator):
             x, grid.expand(len(x), -1, -1, -1), mode="bilinear", align_corners=True
         )
         return turned.sum(-2)
-
-
-def _ramp(d: int) -> Tensor:
-    """Return the response of the ramp filter for d detectors, from its samples in space."""
-    size = max(64, 2 ** math.ceil(math.log2(2 * d)))
-    k = torch.arange(size, dtype=torch.float64)
-    k = torch.minimum(k, size - k)
-    taps = torch.where(k % 2 == 1, -1 / (math.pi * k.clamp(min=1)) ** 2, torch.zeros_like(k))
-    taps[0] = 0.25
-    return 2 * torch.fft.fft(taps).real

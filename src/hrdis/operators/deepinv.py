@@ -65,7 +65,18 @@ def from_deepinv(physics: Any, shape: tuple[int, int, int]) -> "DeepinvOperator"
             f"shape is {tuple(shape)}. The shape (c, h, w) of the images is expected: "
             "from_deepinv(physics, (3, 64, 64))."
         )
-    u, v = _random_images(physics, shape)
+    # Noise of the precision and on the device of the physics, with one image per mask.
+    like = torch.zeros(())
+    if isinstance(physics, nn.Module):
+        for tensor in (*physics.parameters(), *physics.buffers()):
+            if tensor.is_floating_point() or tensor.is_complex():
+                like = tensor.real
+                break
+    mask: Any = getattr(physics, "mask", None)
+    per_image = isinstance(mask, Tensor) and mask.ndim == len(shape) + 1
+    size = (len(mask) if per_image else 1, *shape)
+    u = torch.from_numpy(stream(0, "deepinv").standard_normal(size)).to(like)
+    v = torch.from_numpy(stream(1, "deepinv").standard_normal(size)).to(like)
     with torch.no_grad():
         try:
             Au = physics.A(u)
@@ -250,21 +261,6 @@ class DeepinvSVD(DeepinvOperator, SVDOperator):
 
 
 # ---- trying a physics ---------------------------------------------------------------------------
-
-
-def _random_images(physics: Any, shape: Shape) -> tuple[Tensor, Tensor]:
-    """Return two batches of noise on the device of the physics, with one image per mask."""
-    like = torch.zeros(())
-    if isinstance(physics, nn.Module):
-        for tensor in (*physics.parameters(), *physics.buffers()):
-            if tensor.is_floating_point() or tensor.is_complex():
-                like = tensor.real
-                break
-    mask = getattr(physics, "mask", None)
-    batch = len(mask) if isinstance(mask, Tensor) and mask.ndim == len(shape) + 1 else 1
-    u = stream(0, "deepinv").standard_normal((batch, *shape))
-    v = stream(1, "deepinv").standard_normal((batch, *shape))
-    return torch.from_numpy(u).to(like), torch.from_numpy(v).to(like)
 
 
 def _near(a: Any, b: Tensor) -> bool:

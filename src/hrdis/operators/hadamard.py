@@ -104,7 +104,8 @@ class WalshHadamard(SVDOperator):
             if self.given is not None:
                 order = self.given.cpu()
             elif self.order == "sequency":
-                changes = _sign_changes(n)
+                rows = hadamard(torch.eye(n)).sign()
+                changes = (rows[:, 1:] != rows[:, :-1]).sum(1)
                 order = (changes[:, None] + changes).flatten().argsort(stable=True)
             else:
                 order = torch.from_numpy(stream(self.seed, "walsh-hadamard", n).permutation(n * n))
@@ -156,9 +157,3 @@ def hadamard(x: Tensor) -> Tensor:
         x = torch.stack([a + b, a - b], -2).flatten(-3)
         half *= 2
     return x / math.sqrt(n)
-
-
-def _sign_changes(n: int) -> Tensor:
-    """Count the sign changes in each row of the n x n Hadamard matrix."""
-    rows = hadamard(torch.eye(n)).sign()
-    return (rows[:, 1:] != rows[:, :-1]).sum(1)

@@ -3,12 +3,13 @@
 import warnings
 from math import isfinite
 
+import torch
 from torch import Tensor
 
-from .base import Operator
+from .base import ProximalOperator
 
 
-class HDR(Operator):
+class HDR(ProximalOperator):
     """A x = clip(scale x, -1, 1): contrast is stretched, and what leaves the range is lost.
 
     The gradient is ``scale`` where ``|x| < 1 / scale`` and 0 where y is saturated: there only the
@@ -55,6 +56,12 @@ class HDR(Operator):
 
     def forward(self, x: Tensor) -> Tensor:
         return (self.scale * x).clamp(-1, 1)
+
+    def project(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return y / scale where y is inside (-1, 1), elsewhere x as far beyond +-1 / scale."""
+        bound = y / self.scale
+        beyond = torch.where(y > 0, torch.maximum(x, bound), torch.minimum(x, bound))
+        return torch.where(y.abs() < 1, bound, beyond)
 
     def pinv(self, y: Tensor) -> Tensor:
         """Return the starting image y / scale, which explains every y in [-1, 1]."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from ..messages import bilingual
 from ..rng import stream
 from .base import Operator
 from .hints import crop_or_pad
@@ -133,18 +134,17 @@ class NonlinearBlur(Operator):
                     f"{h * SIDE} x {w * SIDE}. ({b} or 1, {WIDTH}, {h}, {w}) is expected."
                 )
             return self.latent
-        drawn = [
-            self._stream(self.index + i).standard_normal((WIDTH, h, w), dtype="float32")
-            for i in range(b)
-        ]
-        return SPREAD * torch.stack([torch.from_numpy(k) for k in drawn])
-
-    def _stream(self, i: int) -> Any:
-        if not self.resample:
-            return stream(self.seed, "blur kernel", i)
-        if i not in self._streams:
-            self._streams[i] = stream(self.seed, "blur kernel, resampled", i)
-        return self._streams[i]
+        drawn = []
+        for i in range(self.index, self.index + b):
+            if not self.resample:
+                numbers = stream(self.seed, "blur kernel", i)
+            elif i in self._streams:  # it goes on where the last call ended
+                numbers = self._streams[i]
+            else:
+                numbers = self._streams[i] = stream(self.seed, "blur kernel, resampled", i)
+            k = numbers.standard_normal((WIDTH, h, w), dtype="float32")
+            drawn.append(torch.from_numpy(k))
+        return SPREAD * torch.stack(drawn)
 
 
 class BKSE(nn.Module):
@@ -162,7 +162,10 @@ class BKSE(nn.Module):
             slope,
             *[_Residual() for _ in range(10)],
         )
-        self.adapter = nn.ModuleDict({"model": _unet()})
+        level = None
+        for outer, inner in ((512, 512), (256, 512), (128, 256), (64, 128)):
+            level = UNetLevel(outer, inner, level)
+        self.adapter = nn.ModuleDict({"model": UNetLevel(64, 64, level, outermost=True)})
         self.recon_trunk = nn.Sequential(
             *[_Residual() for _ in range(20)],
             _conv(64, 256), nn.PixelShuffle(2), slope, _conv(64, 256), nn.PixelShuffle(2), slope,
@@ -203,13 +206,6 @@ class UNetLevel(nn.Module):
         return above if self.outermost else torch.cat([above, h], 1)
 
 
-def _unet() -> UNetLevel:
-    level = None
-    for outer, inner in ((512, 512), (256, 512), (128, 256), (64, 128)):
-        level = UNetLevel(outer, inner, level)
-    return UNetLevel(64, 64, level, outermost=True)
-
-
 def _conv(c: int, d: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(c, d, 3, stride, 1)
 
@@ -221,9 +217,32 @@ def _load(weights: str | Path | Mapping[str, Tensor] | BKSE) -> BKSE:
     """
     if isinstance(weights, BKSE):
         return weights
-    where = "The state dict" if isinstance(weights, Mapping) else str(weights)
-    state = dict(weights if isinstance(weights, Mapping) else _read(Path(weights)))
-    state = {k: v for k, v in state.items() if not k.startswith("kernel_extractor.")}
+    if isinstance(weights, Mapping):
+        where, given = "The state dict", weights
+    else:
+        where, path = str(weights), Path(weights)
+        if not path.is_file():
+            said = f"There is no file {path}. {ORIGIN}"
+            python = f"{said}: NonlinearBlur(weights='GOPRO_wVAE.pth')."
+            raise ValueError(bilingual(python, f"{said}."))
+        try:
+            if path.suffix == ".safetensors":
+                from safetensors.torch import load_file
+
+                given = load_file(path)
+            else:
+                given = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # pickles fail in many ways
+            reason = str(error).split("\n")[0]
+            if isinstance(error, pickle.UnpicklingError):  # its message advises to run the code
+                reason = type(error).__name__
+            raise ValueError(f"{path} cannot be read as weights ({reason}). {ORIGIN}.") from None
+        if not isinstance(given, Mapping):
+            raise ValueError(
+                f"{path} holds a {type(given).__name__}. A state dict of tensors is expected. "
+                f"{ORIGIN}."
+            )
+    state = {k: v for k, v in given.items() if not k.startswith("kernel_extractor.")}
     with torch.device("meta"):
         network = BKSE()
     wanted = network.state_dict()
@@ -244,26 +263,3 @@ def _load(weights: str | Path | Mapping[str, Tensor] | BKSE) -> BKSE:
         )
     network.load_state_dict(state, assign=True)
     return network.requires_grad_(False).eval()
-
-
-def _read(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
-        raise ValueError(
-            f"There is no file {path}. {ORIGIN}: NonlinearBlur(weights='GOPRO_wVAE.pth')."
-        )
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickles fail in many ways
-        reason = str(error).split("\n")[0]
-        if isinstance(error, pickle.UnpicklingError):  # its message advises to run the code
-            reason = type(error).__name__
-        raise ValueError(f"{path} cannot be read as weights ({reason}). {ORIGIN}.") from None
-    if not isinstance(state, Mapping):
-        raise ValueError(
-            f"{path} holds a {type(state).__name__}. A state dict of tensors is expected. {ORIGIN}."
-        )
-    return state

@@ -6,10 +6,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .base import Copies, Operator, at_least_float32
+from .base import Copies, ProximalOperator, at_least_float32
 from .hints import crop_or_pad
 
 Rounding = Literal["ste", "hard"]
+
+#: How far from a level a value may lie to be rounded to it, a little less than half a step so that
+#: float32 does not round it to the next one.
+MOST = 0.4999
 
 # ITU-T T.81, annex K.1: tables for quality 50
 LUMINANCE = (
@@ -26,8 +30,11 @@ CHROMINANCE = (
 YCC = ((0.299, 0.587, 0.114), (-0.1687, -0.3313, 0.5), (0.5, -0.4187, -0.0813))
 
 
-class RoundingOperator(Operator):
-    """Base of operators that round, with a straight-through or zero gradient; y is the start."""
+class RoundingOperator(ProximalOperator):
+    """Base of operators that round, with a straight-through or zero gradient; y is the start.
+
+    The images that are consistent with y fill a box. `project` goes to its nearest point.
+    """
 
     def __init__(self, rounding: Rounding):
         super().__init__()
@@ -104,6 +111,37 @@ class JPEG(RoundingOperator):
         return f"quality={self.quality}, rounding={self.rounding!r}"
 
     def forward(self, x: Tensor) -> Tensor:
+        self._check_shape(x)
+        v = (at_least_float32(x) + 1) / 2 * 255
+        if x.shape[1] == 1:
+            v = self._coded(v - 128, self.luminance) + 128
+        else:
+            ycc = _recolour(self.to_ycc, v)
+            light = self._coded(ycc[:, :1] - 128, self.luminance) + 128
+            # 128 is added to chroma, and subtracted again
+            chroma = self._coded(ycc[:, 1:, ::2, ::2], self.chrominance)
+            v = _recolour(self.to_rgb, torch.cat([light, _fourfold(chroma)], 1))
+        return (v / 255 * 2 - 1).to(x.dtype)
+
+    def project(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the image near x whose every coefficient is rounded to that of y.
+
+        It is the nearest in luminance and in the chroma samples that are kept. The three samples
+        beside a kept one move along with it.
+        """
+        self._check_shape(x)
+        v, w = ((at_least_float32(image) + 1) / 2 * 255 for image in (x, y))
+        if x.shape[1] == 1:
+            v = self._clipped(v - 128, w - 128, self.luminance) + 128
+        else:
+            v, w = _recolour(self.to_ycc, v), _recolour(self.to_ycc, w)
+            light = self._clipped(v[:, :1] - 128, w[:, :1] - 128, self.luminance) + 128
+            kept = v[:, 1:, ::2, ::2]
+            change = self._clipped(kept, w[:, 1:, ::2, ::2], self.chrominance) - kept
+            v = _recolour(self.to_rgb, torch.cat([light, v[:, 1:] + _fourfold(change)], 1))
+        return (v / 255 * 2 - 1).to(x.dtype)
+
+    def _check_shape(self, x: Tensor) -> None:
         c, h, w = x.shape[1:]
         if c not in (1, 3):
             raise ValueError(
@@ -116,27 +154,31 @@ class JPEG(RoundingOperator):
                 f"The image is {h} x {w}. Multiples of {cell} are expected. "
                 f"{crop_or_pad(h, w, cell)}"
             )
-        v = (at_least_float32(x) + 1) / 2 * 255
-        if c == 1:
-            v = self._coded(v - 128, self.luminance) + 128
-        else:
-            ycc = _recolour(self.to_ycc, v)
-            light = self._coded(ycc[:, :1] - 128, self.luminance) + 128
-            chroma = self._coded(
-                ycc[:, 1:, ::2, ::2], self.chrominance
-            )  # 128 is added, and subtracted again
-            chroma = chroma.repeat_interleave(2, -2).repeat_interleave(2, -1)
-            v = _recolour(self.to_rgb, torch.cat([light, chroma], 1))
-        return (v / 255 * 2 - 1).to(x.dtype)
 
     def _coded(self, v: Tensor, table: Tensor) -> Tensor:
         """Transform planes by 8 x 8 cosines, divide by the table, round, and go back."""
+        exact = self._coefficients(v, table)
+        return self._plane(self.rounded(exact, exact.round()), table)
+
+    def _clipped(self, v: Tensor, w: Tensor, table: Tensor) -> Tensor:
+        """Clip the coefficients of planes v to what rounds to those of w, and go back."""
+        middle = self._coefficients(w, table).round()
+        found = self._coefficients(v, table).clamp(middle - MOST, middle + MOST)
+        return self._plane(found, table)
+
+    def _coefficients(self, v: Tensor, table: Tensor) -> Tensor:
+        """Return the coefficients of planes (..., h, w) in units of the table, (..., 8, 8)."""
         D, q = self.cosines.like(v), table.to(v)
         *batch, h, w = v.shape
         blocks = v.reshape(*batch, h // 8, 8, w // 8, 8).transpose(-3, -2)
-        exact = D @ blocks @ D.T / q
-        blocks = D.T @ (self.rounded(exact, exact.round()) * q) @ D
-        return blocks.transpose(-3, -2).reshape(v.shape)
+        return D @ blocks @ D.T / q
+
+    def _plane(self, coefficients: Tensor, table: Tensor) -> Tensor:
+        """Return the planes (..., h, w) of coefficients."""
+        D, q = self.cosines.like(coefficients), table.to(coefficients)
+        *batch, rows, columns, _, _ = coefficients.shape
+        blocks = D.T @ (coefficients * q) @ D
+        return blocks.transpose(-3, -2).reshape(*batch, 8 * rows, 8 * columns)
 
 
 class Quantization(RoundingOperator):
@@ -176,6 +218,16 @@ class Quantization(RoundingOperator):
         steps = 2**self.bits - 1
         exact = (at_least_float32(x) + 1) / 2 * steps
         return (self.rounded(exact, (exact + 0.5).floor()) / steps * 2 - 1).to(x.dtype)
+
+    def project(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return every value of x, moved into the interval that is rounded to y's level."""
+        half = 2 * MOST / (2**self.bits - 1)
+        return x.clamp(y - half, y + half)
+
+
+def _fourfold(v: Tensor) -> Tensor:
+    """Repeat every sample of planes twice along both axes."""
+    return v.repeat_interleave(2, -2).repeat_interleave(2, -1)
 
 
 def _recolour(matrix: Copies, v: Tensor) -> Tensor:

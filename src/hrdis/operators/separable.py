@@ -82,22 +82,24 @@ class Separable(SVDOperator):
         return self._part(name, size[0], -2).like(x) @ x @ self._part(name, size[1], -1).like(x).T
 
     def _part(self, name: str, n: int, axis: Literal[-2, -1]) -> Copies:
-        if (name, n, axis) not in self._kept:
-            with torch.inference_mode(False):  # kept for later callers, who may want a gradient
-                for key, M in self._parts(name, self.factor(n, axis)).items():
-                    self._kept[key, n, axis] = Copies(M)
+        if (name, n, axis) in self._kept:
+            return self._kept[name, n, axis]
+        with torch.inference_mode(False):  # kept for later callers, who may want a gradient
+            K = self.factor(n, axis)
+            if name in ("K", "Kt"):
+                parts = {"K": K, "Kt": K.T.contiguous()}
+            elif name == "pinv":
+                parts = {"pinv": torch.linalg.pinv(K, rtol=ZERO)}
+            else:
+                U, s, Vt = torch.linalg.svd(K, full_matrices=True)
+                m = len(K)
+                s = torch.cat([s, s.new_zeros(n - m)])
+                s = s.where(s > ZERO * s[0], torch.zeros_like(s))
+                Ut = s.new_zeros(n, m)  # to a spectrum of n entries, 0 where s is
+                Ut[:m] = U.T
+                Ut[s == 0] = 0
+                parts = {"s": s, "Vt": Vt, "V": Vt.T.contiguous()}
+                parts |= {"Ut": Ut, "U": Ut.T.contiguous()}
+            for key, M in parts.items():
+                self._kept[key, n, axis] = Copies(M)
         return self._kept[name, n, axis]
-
-    def _parts(self, name: str, K: Tensor) -> dict[str, Tensor]:
-        if name in ("K", "Kt"):
-            return {"K": K, "Kt": K.T.contiguous()}
-        if name == "pinv":
-            return {"pinv": torch.linalg.pinv(K, rtol=ZERO)}
-        m, n = K.shape
-        U, s, Vt = torch.linalg.svd(K, full_matrices=True)
-        s = torch.cat([s, s.new_zeros(n - m)])
-        s = s.where(s > ZERO * s[0], torch.zeros_like(s))
-        Ut = s.new_zeros(n, m)  # to a spectrum of n entries, 0 where s is
-        Ut[:m] = U.T
-        Ut[s == 0] = 0
-        return {"s": s, "V": Vt.T.contiguous(), "Vt": Vt, "Ut": Ut, "U": Ut.T.contiguous()}

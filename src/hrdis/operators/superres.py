@@ -69,7 +69,22 @@ class SuperResolution(Separable):
         return torch.where(mean <= -1 + 1e-6, -mean.new_ones(()), x)
 
     def factor(self, n: int, axis: int) -> Tensor:
-        return _average(n, self.scale) if self.kernel == "average" else _bicubic(n, self.scale)
+        scale, m = self.scale, n // self.scale
+        if self.kernel == "average":
+            one = torch.eye(m, dtype=torch.float64, device="cpu")
+            return one.repeat_interleave(scale, dim=1) / scale
+        k = torch.arange(m, device="cpu")[:, None]
+        taps = torch.arange(-2 * scale, 2 * scale, device="cpu")[None, :]
+        j = k * scale + scale // 2 + taps  # input samples
+        u = ((j - k * scale - scale // 2 + 0.5) / scale).abs().double()
+        near = 1.5 * u**3 - 2.5 * u**2 + 1
+        far = -0.5 * u**3 + 2.5 * u**2 - 4 * u + 2
+        weight = torch.where(u <= 1, near, torch.where(u < 2, far, torch.zeros_like(u)))
+        weight = weight / weight.sum(1, keepdim=True)
+        j = j % (2 * n)
+        j = torch.where(j < n, j, 2 * n - 1 - j)  # half-sample symmetric: -1 -> 0, n -> n - 1
+        K = torch.zeros(m, n, dtype=torch.float64, device="cpu")
+        return K.scatter_add_(1, j, weight)
 
     def side(self, m: int) -> int:
         return m * self.scale
@@ -78,25 +93,3 @@ class SuperResolution(Separable):
         """Return y enlarged bicubically, moved to the nearest image that explains y."""
         x = F.interpolate(y, scale_factor=self.scale, mode="bicubic", align_corners=False)
         return self.project(x, y)
-
-
-def _average(n: int, scale: int) -> Tensor:
-    return (
-        torch.eye(n // scale, dtype=torch.float64, device="cpu").repeat_interleave(scale, dim=1)
-        / scale
-    )
-
-
-def _bicubic(n: int, scale: int) -> Tensor:
-    k = torch.arange(n // scale, device="cpu")[:, None]
-    j = (
-        k * scale + scale // 2 + torch.arange(-2 * scale, 2 * scale, device="cpu")[None, :]
-    )  # input samples, 4 scale taps
-    u = ((j - k * scale - scale // 2 + 0.5) / scale).abs().double()
-    near = 1.5 * u**3 - 2.5 * u**2 + 1
-    far = -0.5 * u**3 + 2.5 * u**2 - 4 * u + 2
-    weight = torch.where(u <= 1, near, torch.where(u < 2, far, torch.zeros_like(u)))
-    weight = weight / weight.sum(1, keepdim=True)
-    j = j % (2 * n)
-    j = torch.where(j < n, j, 2 * n - 1 - j)  # half-sample symmetric: -1 -> 0, n -> n - 1
-    return torch.zeros(n // scale, n, dtype=torch.float64, device="cpu").scatter_add_(1, j, weight)

@@ -56,6 +56,8 @@ def choose_auto(
 
     cls = SOLVERS[row.solver][0]
     said = f"the best measured for {row.key} at {effort} effort"
+    if effort == "high" and row.calls["high"] <= row.calls.get("normal", 0):
+        said = f"the best measured for {row.key}, where more calls are not known to be better"
     if samples > 1 and row.sampler:
         sampler = SOLVERS[row.sampler][0]
         chosen = choose(sampler, families, noise, tuned=tuned)

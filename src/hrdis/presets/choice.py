@@ -1,6 +1,6 @@
 """The settings of one solver that fit a measurement and a prior."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from math import exp, inf, log
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
@@ -71,15 +71,26 @@ def choose(
     check_noise(noise)
     if tuned is not None:
         for family in families:
-            rows = _candidates(tuned.rows, solver.name, family, noise, kind)
-            if rows:
+            found = [row for row in tuned.rows if (row.solver, row.family) == (solver.name, family)]
+            own = [row for row in found if row.kind == kind]
+            if kind != "gaussian" and not (noise > 0 and own):
+                own = [row for row in found if row.kind == "gaussian"]
+            if noise == 0:
+                # What was searched with noise distrusts y, which is exact here.
+                own = [row for row in own if row.noise == 0]
+            if own:
+                rows = sorted(own, key=lambda row: row.noise)
                 return _tuned(solver, tuned.prior, rows, noise)
     wanted = " or ".join(families)
     missing = "the prior has no settings of its own"
     if tuned is not None:
         missing = f"the prior {tuned.prior!r} has none of {solver.__name__} for {wanted}"
+    suffixes = [""]  # endings of a paper's rows, the best first
+    if noise > 0:
+        nearest = sorted(PAPER_LEVELS, key=lambda suffix: abs(log(noise / PAPER_LEVELS[suffix])))
+        suffixes = [f"-{kind}", *nearest]
     for family in families:
-        for suffix in _suffixes(noise, kind):
+        for suffix in suffixes:
             if family + suffix in solver.paper:
                 why = f"The paper's settings for {family + suffix}: {missing}."
                 return Choice(solver.paper[family + suffix], "paper", family + suffix, why)  # type: ignore[arg-type]
@@ -91,28 +102,6 @@ def check_noise(noise: float) -> None:
     """Raise unless a noise is a standard deviation."""
     if not 0 <= noise < inf:
         raise ValueError(f"noise is {noise}. A standard deviation, 0 or more, is expected.")
-
-
-def _suffixes(noise: float, kind: str) -> list[str]:
-    """Return the endings of a paper's rows that may serve, the best first."""
-    if noise == 0:
-        return [""]
-    nearest = sorted(PAPER_LEVELS, key=lambda suffix: abs(log(noise / PAPER_LEVELS[suffix])))
-    return [f"-{kind}", *nearest]
-
-
-def _candidates(
-    rows: Iterable[Row], solver: str, family: str, noise: float, kind: str
-) -> list[Row]:
-    """Return the rows that may serve, by rising level of noise."""
-    found = [row for row in rows if row.solver == solver and row.family == family]
-    own = [row for row in found if row.kind == kind]
-    if kind != "gaussian" and not (noise > 0 and own):
-        own = [row for row in found if row.kind == "gaussian"]
-    if noise == 0:
-        # What was searched with noise distrusts y, which is exact here.
-        own = [row for row in own if row.noise == 0]
-    return sorted(own, key=lambda row: row.noise)
 
 
 def _tuned(

@@ -154,11 +154,11 @@ def check(presets: Presets, path: str | Path = FILE) -> None:
     # Solvers know their presets, so this module must not need them to be imported.
     from ..solvers import SOLVERS
 
+    known = ", ".join(SOLVERS)
     seen: set[tuple[str, str, str, float]] = set()
     for number, row in enumerate(presets.rows, 1):
         where = f"{path}, row {number} ({row.solver}, {row.key})"
         if row.solver not in SOLVERS:
-            known = ", ".join(SOLVERS)
             raise ValueError(f"{where}: no solver {row.solver!r}. One of {known} is expected.")
         try:
             SOLVERS[row.solver][0](**row.settings)
@@ -168,30 +168,22 @@ def check(presets: Presets, path: str | Path = FILE) -> None:
         if place in seen:
             raise ValueError(f"{where}: a row before it has the same solver, family and noise.")
         seen.add(place)
-    _check_autos(presets, path)
-
-
-def _check_autos(presets: Presets, path: str | Path) -> None:
-    """Check the rows about the solver auto as `check` does those of settings."""
-    from ..solvers import SOLVERS
-
-    seen: set[tuple[str, float, str]] = set()
-    for number, row in enumerate(presets.autos, 1):
-        where = f"{path}, auto {number} ({row.solver}, {row.key})"
-        for name in (row.solver, row.sampler or row.solver):
+    compared: set[tuple[str, float, str]] = set()
+    for number, auto in enumerate(presets.autos, 1):
+        where = f"{path}, auto {number} ({auto.solver}, {auto.key})"
+        for name in (auto.solver, auto.sampler or auto.solver):
             if name not in SOLVERS:
-                known = ", ".join(SOLVERS)
                 raise ValueError(f"{where}: no solver {name!r}. One of {known} is expected.")
-        for effort in row.calls:
+        for effort in auto.calls:
             try:
-                row.made(SOLVERS[row.solver][0](), effort, row.noise)
+                auto.made(SOLVERS[auto.solver][0](), effort, auto.noise)
             except (ValueError, TypeError) as error:
                 raise ValueError(f"{where}: {error}") from None
-            if (row.family, row.noise, effort) in seen:
+            if (auto.family, auto.noise, effort) in compared:
                 raise ValueError(
                     f"{where}: a row before it has the same family, noise and effort {effort}."
                 )
-            seen.add((row.family, row.noise, effort))
+            compared.add((auto.family, auto.noise, effort))
 
 
 def write(path: str | Path, presets: Presets) -> None:

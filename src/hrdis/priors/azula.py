@@ -90,7 +90,14 @@ class AzulaDenoiser(nn.Module):
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         level = float(sigma[0])
         if level not in self.times:
-            self.times[level] = _time(self.denoiser, level)
+            low, high = 0.0, 1.0
+            for _ in range(60):  # bisection to about the last bit
+                middle = (low + high) / 2
+                if _level(self.denoiser, middle) < level:
+                    low = middle
+                else:
+                    high = middle
+            self.times[level] = (low + high) / 2
         t = torch.tensor(self.times[level], dtype=x.dtype, device=x.device)
         alpha, _ = self.denoiser.schedule(t)  # type: ignore[operator]
         mean: Tensor = self.denoiser(alpha * x, t).mean
@@ -103,20 +110,4 @@ def _level(denoiser: Any, t: float) -> float:
     return sigma / alpha if alpha > 0 else math.inf
 
 
-def _time(denoiser: Any, level: float) -> float:
-    """Return the t whose noise-to-signal ratio is ``level``, by bisection to about the last bit."""
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        if _level(denoiser, middle) < level:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
-
-
-def _from_wrapped(denoiser: nn.Module) -> DenoiserPrior:
-    return from_azula(unwrapped(denoiser))
-
-
-ADAPTERS.append((is_azula, _from_wrapped))
+ADAPTERS.append((is_azula, lambda denoiser: from_azula(unwrapped(denoiser))))

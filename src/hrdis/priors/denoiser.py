@@ -89,12 +89,13 @@ class DenoiserPrior(Prior):
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         s = self.schedule.sigma(t)
         x = x_t / self.schedule.signal(t)
-        x0_hat = clamped(self._denoise, x, float(s), self.sigma_min, self.sigma_max).to(x_t.dtype)
-        return Prediction(x0_hat, (x - x0_hat) / s)
 
-    def _denoise(self, x: Tensor, sigma: float) -> Tensor:
-        levels, label = x.new_full((len(x),), sigma), self.labels_of(x)
-        return self.denoise(x, levels) if label is None else self.denoise(x, levels, label)
+        def denoise(x: Tensor, sigma: float) -> Tensor:
+            levels, label = x.new_full((len(x),), sigma), self.labels_of(x)
+            return self.denoise(x, levels) if label is None else self.denoise(x, levels, label)
+
+        x0_hat = clamped(denoise, x, float(s), self.sigma_min, self.sigma_max).to(x_t.dtype)
+        return Prediction(x0_hat, (x - x0_hat) / s)
 
 
 def clamped(

@@ -110,7 +110,10 @@ class LatentPrior(Prior):
         self.bound, self.factor = bound, factor
         if checkpoint:
             vae.enable_gradient_checkpointing()  # type: ignore[operator]
-        self.schedule = prior.schedule if bound == 1 else _scaled_schedule(prior.schedule, bound)
+        self.schedule = prior.schedule
+        if bound != 1:  # sigma / bound at every time
+            signal = prior.schedule.alpha_bar * bound**2
+            self.schedule = Schedule(signal / (signal + 1 - prior.schedule.alpha_bar))
         decoded = config_of(vae).get("out_channels")
         if decoded == 3:
             self.channels = (1, 3)
@@ -172,7 +175,10 @@ class LatentDecoder(Operator):
     ):
         super().__init__()
         config = config_of(vae)
-        self.vae, self.shape, self.factor = vae, shape, factor or _factor(config)
+        widths = config.get("block_out_channels") or config.get("encoder_block_out_channels")
+        levels = len(widths or (1,))
+        self.factor = factor or 2 ** (levels - 1)  # every level but the last halves
+        self.vae, self.shape = vae, shape
         self.latent_channels = config.get("latent_channels", shape[0])
         self.grey = shape[0] == 1 and config.get("out_channels", 1) == 3
         self.shift = _each(config.get("shift_factor") or 0.0)
@@ -244,18 +250,6 @@ class DecodedBlindOperator(BlindOperator):
         return self if own is self.A else DecodedBlindOperator(self.decoder, own)  # type: ignore[arg-type]
 
 
-def _factor(config: dict[str, Any]) -> int:
-    """Return the pixels along the side of a latent: every level but the last halves."""
-    levels = config.get("block_out_channels") or config.get("encoder_block_out_channels") or (1,)
-    return int(2 ** (len(levels) - 1))
-
-
 def _each(values: float | list[float]) -> Tensor:
     """Shape a number for all channels, or one for each, to broadcast over latents."""
     return torch.as_tensor(values, dtype=torch.float64, device="cpu").reshape(-1, 1, 1)
-
-
-def _scaled_schedule(q: Schedule, bound: float) -> Schedule:
-    """Return the schedule of x / bound where q is that of x: sigma / bound at every time."""
-    signal = q.alpha_bar * bound**2
-    return Schedule(signal / (signal + 1 - q.alpha_bar))

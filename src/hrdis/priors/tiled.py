@@ -1,5 +1,6 @@
 """Large images: a prior that runs in overlapping tiles, whose noise estimates are blended."""
 
+import warnings
 import weakref
 from typing import Any, Literal
 
@@ -7,13 +8,18 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.checkpoint import checkpoint
 
+from ..messages import level_outside
 from .base import Prediction, Prior, WrappedPrior
 from .unet import pad
 
 SHARE = 0.8  # of the free memory of a device that tiles may take
 # what a call takes over its live tensors, for workspaces: 1.4 to 1.65 measured
 SCRATCH = 1.8
+# Tiles in a call on a GPU, at most: more make it no faster. So the number, on which the last bits
+# of a prediction depend, is the same on all GPUs that are not short of memory.
+MOST_TILES = 16
 
 
 class Tiled(WrappedPrior):
@@ -48,6 +54,10 @@ class Tiled(WrappedPrior):
         ValueError: if the overlap is not below the tile, a call would hold no tile, or (when
             called) one tile takes more than ``memory``.
 
+    With "free" the number of tiles in a call is a power of two, at most 16, and chosen once for
+    each shape: what other processes take meanwhile changes no bit of a run, but where memory has
+    run out, which halves the number from then on, with a warning.
+
     Cost:
         at most 1.35 times the pixels of the image with the default tiles and a multiple of 8 or
         less, 1.31 for large images, (tile / (tile - overlap))^2 for those of other tiles; with
@@ -77,6 +87,7 @@ class Tiled(WrappedPrior):
             )
         self.tile, self.overlap, self.batch, self.memory = tile, overlap, batch, memory
         self._bytes: dict[tuple[object, ...], int] = {}  # of a call on one tile, by its shape
+        self._chosen: dict[tuple[object, ...], int] = {}  # tiles in a call, by the shape of one
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         h, w = x_t.shape[-2:]
@@ -95,11 +106,31 @@ class Tiled(WrappedPrior):
                 total[rows, columns] += window
                 for i in range(len(x_t)):
                     places.append((i, rows, columns))
-        n = self._tiles_per_call(padded[:1, :, :th, :tw], t, len(x_t))
-        for k in range(0, len(places), n):
-            group = places[k : k + n]
+        one = padded[:1, :, :th, :tw]
+        n = self._tiles_per_call(one, t, len(x_t))
+        done = 0
+        while done < len(places):
+            group = places[done : done + n]
             tiles = torch.stack([padded[i, :, rows, columns] for i, rows, columns in group])
-            found = Prediction.of(self._call(tiles, t), self.name)
+            try:
+                if self.memory is None or not (torch.is_grad_enabled() and tiles.requires_grad):
+                    answer = self.prior(tiles, t)
+                else:  # activations are computed again for gradients
+                    answer = checkpoint(
+                        self.prior, tiles, t, use_reentrant=False, preserve_rng_state=False
+                    )
+            except torch.OutOfMemoryError:
+                if len(group) == 1 or self.memory != "free":
+                    raise
+                n = self._chosen[self._key(one)] = len(group) // 2
+                warnings.warn(
+                    f"{len(group)} tiles at once take more memory than is free now; going on with "
+                    f"{n} at once.",
+                    stacklevel=level_outside(),
+                )
+                continue
+            found = Prediction.of(answer, self.name)
+            done += len(group)
             for j, (i, rows, columns) in enumerate(group):
                 eps[i, :, rows, columns] += window * found.eps[j]
                 if found.v is not None:
@@ -109,31 +140,19 @@ class Tiled(WrappedPrior):
         v = None if v is None else (v / total)[..., :h, :w]
         return Prediction(self.schedule.denoised(x_t, t, eps), eps, v)
 
-    def _call(self, tiles: Tensor, t: int) -> Prediction:
-        """Call the prior; with bounded memory its activations are computed again for gradients."""
-        if self.memory is None or not (torch.is_grad_enabled() and tiles.requires_grad):
-            return self.prior(tiles, t)
-        from torch.utils.checkpoint import checkpoint
-
-        return checkpoint(self.prior, tiles, t, use_reentrant=False, preserve_rng_state=False)
-
     # ---- how many tiles at once -----------------------------------------------------------------
 
     def _tiles_per_call(self, tile: Tensor, t: int, images: int) -> int:
         """Return the number of tiles in one call, counted over all images."""
         if self.memory is None or (self.memory == "free" and tile.device.type != "cuda"):
             return self.batch * images
-        differentiate = torch.is_grad_enabled() and tile.requires_grad
-        key = (*tile.shape, tile.dtype, tile.device, differentiate)
+        key = self._key(tile)
+        if key in self._chosen:
+            return self._chosen[key]
         if key not in self._bytes:
-            self._bytes[key] = max(1, int(SCRATCH * self._peak_bytes(tile, t, differentiate)))
-        if self.memory == "free":
-            cached = torch.cuda.memory_reserved(tile.device) - torch.cuda.memory_allocated(
-                tile.device
-            )
-            allowed = SHARE * (torch.cuda.mem_get_info(tile.device)[0] + cached)
-        else:
-            allowed = self.memory
+            peak = self._peak_bytes(tile, t, differentiate=bool(key[-1]))
+            self._bytes[key] = max(1, int(SCRATCH * peak))
+        allowed = free_memory(tile.device) if self.memory == "free" else self.memory
         if self._bytes[key] > allowed:
             h, w = tile.shape[-2:]
             raise ValueError(
@@ -141,7 +160,17 @@ class Tiled(WrappedPrior):
                 f"{allowed / 1e6:.0f} MB are allowed. Smaller tiles or more memory are expected: "
                 f"Tiled(prior, tile={self.tile // 2}, memory={self._bytes[key]:.2g})"
             )
-        return int(allowed // self._bytes[key])
+        number = int(allowed // self._bytes[key])
+        if self.memory == "free":
+            number = self._chosen[key] = 1 << (min(number, MOST_TILES).bit_length() - 1)
+        return number
+
+    def _key(self, tile: Tensor) -> tuple[object, ...]:
+        """Return what the memory of a call on one tile depends on; whether it is differentiated
+        comes last.
+        """
+        differentiate = torch.is_grad_enabled() and tile.requires_grad
+        return (*tile.shape, tile.dtype, tile.device, differentiate)
 
     def _peak_bytes(self, tile: Tensor, t: int, differentiate: bool) -> int:
         """Measure the peak bytes of live tensors in one call on one tile, with its backward pass if
@@ -180,6 +209,12 @@ class Tiled(WrappedPrior):
         distance = torch.arange(1, size + 1, device="cpu").float()
         distance = distance.minimum(distance.flip(0))
         return (distance / (self.overlap + 1)).clamp(max=1)
+
+
+def free_memory(device: torch.device) -> float:
+    """Return the bytes of a CUDA device that tiles may take now."""
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return SHARE * (torch.cuda.mem_get_info(device)[0] + cached)
 
 
 class LiveBytes(TorchDispatchMode):

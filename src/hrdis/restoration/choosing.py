@@ -4,20 +4,12 @@ from ..messages import unknown
 from ..presets import EFFORTS, Choice, Presets, choose, choose_auto
 from ..solvers import SOLVERS, Solver, find
 from ..tasks import Task
+from .options import check_level
 
 AUTO = "auto"
 
 #: Whose settings suit an operator that nobody has tuned for.
 FALLBACK = ("sr4",)
-
-
-def check_level(noise: float) -> None:
-    """Refuse a level of noise that no picture can have."""
-    if not 0 <= noise < 1:
-        raise ValueError(
-            f"--noise is {noise}. A standard deviation from 0 to 1 is expected, or grey levels "
-            "below 255: --noise 0.05"
-        )
 
 
 def chosen(

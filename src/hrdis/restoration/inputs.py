@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from .. import images
+from ..messages import level_outside
 from ..noise import Gaussian
-from ..operators import Blur, Colorization, Inpainting, NonlinearBlur, Operator
+from ..operators import Blur, Inpainting, NonlinearBlur, Operator
 from ..operators.base import as_operator
 from ..operators.deepinv import DeepinvOperator
 from ..priors.base import Prior
@@ -101,7 +102,21 @@ def read_picture(given: Any, is_measurement: bool) -> tuple[images.Picture | Non
     if isinstance(given, np.ndarray):
         if is_measurement:
             return None, torch.from_numpy(given).float()
-        picture = _of_array(given)
+        grey = given[..., None] if given.ndim == 2 else given
+        if grey.ndim != 3 or grey.shape[2] not in (1, 3) or given.dtype.kind not in "uf":
+            raise ValueError(
+                f"picture is an array of shape {given.shape} and {given.dtype}. (h, w) or (h, w, "
+                "3) is expected: uint8 from 0 to 255, or floating-point from 0 to 1."
+            )
+        white = np.iinfo(given.dtype).max if given.dtype.kind == "u" else 1.0
+        x = torch.from_numpy(grey.astype(np.float32) / white).permute(2, 0, 1)[None]
+        if not bool(torch.isfinite(x).all()) or float(x.min()) < 0 or float(x.max()) > 1:
+            raise ValueError(
+                f"picture holds values from {float(x.min()):g} to {float(x.max()):g}. "
+                "Floating-point arrays from 0 to 1 are expected; a tensor (c, h, w) is taken as "
+                "from -1 to 1."
+            )
+        picture = images.Picture(images.from_unit(x.contiguous()))
         return picture, picture.x
     if hasattr(given, "convert") and hasattr(given, "getexif"):
         picture = images.from_pil(images.upright(given)).without_hidden()
@@ -110,24 +125,6 @@ def read_picture(given: Any, is_measurement: bool) -> tuple[images.Picture | Non
         f"picture is a {type(given).__name__}. A file, a PIL image, an array (h, w, 3) or a tensor "
         "(c, h, w) in [-1, 1] is expected."
     )
-
-
-def _of_array(values: np.ndarray) -> images.Picture:
-    """Return an array (h, w) or (h, w, c) as a picture: 0..255 in uint8, 0..1 in floats."""
-    grey = values[..., None] if values.ndim == 2 else values
-    if grey.ndim != 3 or grey.shape[2] not in (1, 3) or values.dtype.kind not in "uf":
-        raise ValueError(
-            f"picture is an array of shape {values.shape} and {values.dtype}. (h, w) or (h, w, 3) "
-            "is expected: uint8 from 0 to 255, or floating-point from 0 to 1."
-        )
-    white = np.iinfo(values.dtype).max if values.dtype.kind == "u" else 1.0
-    x = torch.from_numpy(grey.astype(np.float32) / white).permute(2, 0, 1)[None]
-    if not bool(torch.isfinite(x).all()) or float(x.min()) < 0 or float(x.max()) > 1:
-        raise ValueError(
-            f"picture holds values from {float(x.min()):g} to {float(x.max()):g}. Floating-point "
-            "arrays from 0 to 1 are expected; a tensor (c, h, w) is taken as from -1 to 1."
-        )
-    return images.Picture(images.from_unit(x.contiguous()))
 
 
 def operator_of_task(options: Options, inputs: Inputs, task: Task, h: int, w: int) -> Operator:
@@ -148,9 +145,27 @@ def operator_of_task(options: Options, inputs: Inputs, task: Task, h: int, w: in
             f"--mask is given, but the task {options.task!r} takes none. Use --task inpaint."
         )
     if task.kernel:
-        return Blur(_kernel(options, inputs))
+        if inputs.kernel is None:
+            raise ValueError(
+                f"The task {options.task!r} needs the kernel of the blur: --kernel kernel.npy (or "
+                "a picture of it), or --kernel gaussian:3, box:9 or motion:15:30."
+            )
+        if isinstance(inputs.kernel, Path):
+            return Blur(images.read_kernel(inputs.kernel))
+        return Blur(torch.as_tensor(np.asarray(inputs.kernel), dtype=torch.float32))
     if task.weights:
-        return _nonlinear_blur(inputs, task, h, w)
+        A = task.build(h, w, 0, 0)
+        assert isinstance(A, NonlinearBlur)
+        latent = inputs.kernel
+        if latent is None:
+            warnings.warn(
+                "The blur's latent is taken to be that of seed 0; --kernel FILE.npy gives another.",
+                stacklevel=level_outside(),
+            )
+            return A
+        if isinstance(latent, Path):
+            latent = plugin.read_array(latent)
+        return NonlinearBlur(A.network, latent=latent)
     if task.blind is not None and options.solver == task.solver:
         return task.blind(h, w, 0, 0)  # any other solver is told what `build` knows
     return (task.photo or task.build)(h, w, 0, 0)
@@ -173,6 +188,7 @@ def with_weights(name: str, task: Task, weights: Path | None) -> Task:
 
 
 def _mask(options: Options, inputs: Inputs, h: int, w: int) -> Tensor:
+    """Return the mask of a file or an array, 1 where a pixel is observed."""
     source = inputs.image if inputs.mask is None and options.hole == "alpha" else inputs.mask
     if source is None:
         raise ValueError(
@@ -182,56 +198,27 @@ def _mask(options: Options, inputs: Inputs, h: int, w: int) -> Tensor:
     if isinstance(source, Path):
         mask, name = images.read_mask(source, options.hole), f"The mask {source}"
     else:
-        mask, name = _mask_of_array(source, options.hole), "The mask"
+        name = "The mask"
+        try:
+            values = torch.as_tensor(np.asarray(source)).squeeze()
+        except (TypeError, ValueError, RuntimeError):
+            values = torch.zeros(())
+        binary = values.ndim == 2 and bool(((values == 0) | (values == 1)).all())
+        if not binary or options.hole == "alpha":
+            raise ValueError(
+                f"mask is a {type(source).__name__} of shape {tuple(values.shape)}. An array (h, "
+                "w) of 0 and 1 is expected, 1 where a hole is to be filled, or a file."
+            )
+        holes = values.bool() if options.hole == "white" else ~values.bool()
+        if holes.all() or not holes.any():
+            raise ValueError("mask marks no pixel, or every pixel, as a hole. Some are expected.")
+        mask = (~holes).float()
     if mask.shape != (h, w):
         raise ValueError(
             f"{name} is {mask.shape[1]} x {mask.shape[0]}, the picture {w} x {h} (width "
             "x height). Both must agree; nothing is resized in silence."
         )
     return mask
-
-
-def _mask_of_array(given: Any, hole: str) -> Tensor:
-    """Return a mask, 1 where a pixel is observed, of an array of 0 and 1."""
-    try:
-        values = torch.as_tensor(np.asarray(given)).squeeze()
-    except (TypeError, ValueError, RuntimeError):
-        values = torch.zeros(())
-    if values.ndim != 2 or not bool(((values == 0) | (values == 1)).all()) or hole == "alpha":
-        raise ValueError(
-            f"mask is a {type(given).__name__} of shape {tuple(values.shape)}. An array (h, w) of "
-            "0 and 1 is expected, 1 where a hole is to be filled, or a file."
-        )
-    holes = values.bool() if hole == "white" else ~values.bool()
-    if holes.all() or not holes.any():
-        raise ValueError("mask marks no pixel, or every pixel, as a hole. Some are expected.")
-    return (~holes).float()
-
-
-def _kernel(options: Options, inputs: Inputs) -> Tensor:
-    if inputs.kernel is None:
-        raise ValueError(
-            f"The task {options.task!r} needs the kernel of the blur: --kernel kernel.npy (or "
-            "a picture of it), or --kernel gaussian:3, box:9 or motion:15:30."
-        )
-    if isinstance(inputs.kernel, Path):
-        return images.read_kernel(inputs.kernel)
-    return torch.as_tensor(np.asarray(inputs.kernel), dtype=torch.float32)
-
-
-def _nonlinear_blur(inputs: Inputs, task: Task, h: int, w: int) -> Operator:
-    A = task.build(h, w, 0, 0)
-    assert isinstance(A, NonlinearBlur)
-    if inputs.kernel is None:
-        warnings.warn(
-            "The blur's latent is taken to be that of seed 0; --kernel FILE.npy gives another.",
-            stacklevel=2,
-        )
-        return A
-    latent = inputs.kernel
-    if isinstance(latent, Path):
-        latent = plugin.read_array(latent)
-    return NonlinearBlur(A.network, latent=latent)
 
 
 def warn_about_mask(options: Options, picture: images.Picture, holes: Tensor) -> None:
@@ -277,7 +264,11 @@ def problem_of_operator(options: Options, inputs: Inputs, y: Tensor, is_picture:
         )
     h, w = options.size or y.shape[-2:]
     channels = y.shape[1] if y.ndim == 4 and y.shape[1] in (1, 3) else 3
-    A = _own_operator(options, inputs, (channels, h, w)).to(y.device)
+    if inputs.operator is None:
+        A = plugin.load(options.operator, (channels, h, w))
+    else:
+        A = as_operator(inputs.operator, (channels, h, w))
+    A = A.to(y.device)
     level = Gaussian(options.noise).sigma_y
     if isinstance(A, DeepinvOperator):
         # --noise is for pixel values from 0 to 1, which is the range of deepinv.
@@ -295,12 +286,6 @@ def problem_of_operator(options: Options, inputs: Inputs, y: Tensor, is_picture:
                 "restored picture are expected: --image-size 64 64"
             )
         return Problem(y, A, level)
-
-
-def _own_operator(options: Options, inputs: Inputs, shape: tuple[int, int, int]) -> Operator:
-    if inputs.operator is None:
-        return plugin.load(options.operator, shape)
-    return as_operator(inputs.operator, shape)
 
 
 def fit_channels(y: Tensor, prior: Prior, is_picture: bool) -> Tensor:
@@ -331,7 +316,7 @@ def measurement(
     picture: images.Picture, A: Operator, prior: Prior
 ) -> tuple[Tensor, images.Picture]:
     """Return the measurement in a picture, and the picture without what the result cannot keep."""
-    if isinstance(A, Colorization):
+    if A.to_grey:
         if picture.x.shape[1] == 1:  # a profile of grey says nothing of colours
             return picture.x.clone(), replace(picture, icc=None)
         return A(picture.x), picture

@@ -16,6 +16,7 @@ from ..arguments import check
 from ..checkpoints import fastest, load_prior, weights_sha256
 from ..devices import DTYPES, pick_device
 from ..driver import Iteration, iterate
+from ..images import records
 from ..messages import level_outside
 from ..noise import Gaussian
 from ..operators import Inpainting, SuperResolution
@@ -25,11 +26,13 @@ from ..problem import Problem
 from ..solvers.base import Solver, Step
 from . import arrays, outputs, plugin
 from . import inputs as given
-from .choosing import check_level
 from .ends import AT_ENDS, keep_ends
 from .inputs import Inputs
-from .options import FileOptions, Options, check_pixels
+from .options import FileOptions, Options, check_level, check_pixels
 from .result import Restoration
+
+#: Samples of one run; each takes a file, and all of them memory.
+MOST_SAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,11 @@ class Job:
         while first < self.options.samples:
             count = min(together, self.options.samples - first)
             seeds = [self.options.seed + first + k for k in range(count)]
-            run = iterate(self.solver, self.prior, _repeated(self.problem, count), seeds=seeds)
+            problem = self.problem
+            if count > 1:  # the same measurement for each sample
+                y = problem.y.expand(count, *problem.y.shape[1:]).contiguous()
+                problem = Problem(y, problem.A, problem.sigma_y)
+            run = iterate(self.solver, self.prior, problem, seeds=seeds)
             try:
                 for step in run:
                     yield first, step
@@ -181,14 +188,6 @@ class Job:
         return bool((y == y[:, :1]).all())
 
 
-def _repeated(problem: Problem, count: int) -> Problem:
-    """Return the same measurement so many times, one for each sample that is drawn."""
-    if count == 1:
-        return problem
-    y = problem.y.expand(count, *problem.y.shape[1:]).contiguous()
-    return Problem(y, problem.A, problem.sigma_y)
-
-
 def prepare(
     options: Options,
     settings: Solver,
@@ -211,14 +210,32 @@ def prepare(
     """
     if inputs is None:
         plugin.task_or_operator(options)
-    _check_numbers(options)
+    if options.samples < 1:
+        raise ValueError(f"--samples is {options.samples}. At least 1 is expected.")
+    if options.samples > MOST_SAMPLES:
+        raise ValueError(
+            f"--samples is {options.samples}. At most {MOST_SAMPLES} are expected; further ones "
+            f"come from another run: --seed {options.seed + MOST_SAMPLES}"
+        )
+    check_level(options.noise)
+    if options.task == "denoise" and options.noise == 0:
+        raise ValueError(
+            "--task denoise needs the strength of the noise: --noise 25 (grey levels of 255)."
+        )
+    if options.tile < 64:
+        raise ValueError(f"--tile is {options.tile}. At least 64 pixels are expected: --tile 512")
     task = options.known_task()
     inputs = given.of_files(options) if inputs is None else inputs
     is_measurement = task is None or not task.picture
     if task is not None and not task.picture:
         arrays.check_array(options, inputs.image)
     picture, y = given.read_picture(inputs.image, is_measurement)
-    _check_output(options, inputs, picture)
+    if isinstance(options, FileOptions):
+        transparent = picture is not None and picture.alpha is not None
+        filled = options.hole == "alpha"  # nothing transparent is left
+        images.check_output(options.output, transparent=transparent and not filled)
+        files = outputs.names(options.output, options.samples)
+        records.check(files, [*inputs.files, options.weights], overwrite=options.overwrite)
     if task is not None and not task.picture:
         operator, seed = arrays.operator_of_measurement(options, inputs, task, y)
         inputs = replace(inputs, operator_seed=seed)
@@ -254,6 +271,12 @@ def prepare(
             y = given.fit_channels(y, prior, is_picture=True)  # its channels are the picture's
         level = Gaussian(options.noise).sigma_y
         problem = Problem(y.to(device), operator.float().to(device), level)
+        if "colorize" in task.presets and prior.name == "default":
+            warnings.warn(
+                "The embedded model does not know the colours of things: the picture stays almost "
+                "grey. A model that has learned what is in pictures is expected.",
+                stacklevel=level_outside(),
+            )
     tiled = Tiled(prior, options.tile, options.overlap, memory=options.tile_memory * 1e9 or "free")
     check(settings, tiled, problem)
     times = settings.times(prior.schedule)
@@ -268,27 +291,6 @@ def prepare(
         tiled.prior, reason = way.prior, way.why
         options = replace(options, precision=way.precision)
     return Job(options, inputs, picture, problem, tiled, settings, times, choice, reason)
-
-
-def _check_numbers(options: Options) -> None:
-    if options.samples < 1:
-        raise ValueError(f"--samples is {options.samples}. At least 1 is expected.")
-    check_level(options.noise)
-    if options.task == "denoise" and options.noise == 0:
-        raise ValueError(
-            "--task denoise needs the strength of the noise: --noise 25 (grey levels of 255)."
-        )
-    if options.tile < 64:
-        raise ValueError(f"--tile is {options.tile}. At least 64 pixels are expected: --tile 512")
-
-
-def _check_output(options: Options, inputs: Inputs, picture: images.Picture | None) -> None:
-    if not isinstance(options, FileOptions):
-        return
-    transparent = picture is not None and picture.alpha is not None and options.hole != "alpha"
-    images.check_output(options.output, transparent=transparent)
-    read = [*inputs.files, options.weights]
-    outputs.check(outputs.names(options.output, options.samples), read)
 
 
 def _check_size(options: Options, h: int, w: int) -> None:

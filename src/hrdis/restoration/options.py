@@ -18,6 +18,7 @@ Hole = Literal["white", "black", "alpha"]
 
 #: What marks a hole, in the words of the command and of the page, and in those of Python.
 MARKS: dict[str, Hole] = {"white": "white", "black": "black", "transparent": "alpha"}
+_SHOWN_MARKS = {mark: word for word, mark in MARKS.items()}
 
 
 def read_memory(text: str) -> float:
@@ -47,14 +48,6 @@ def words(
         is_instance=lambda _: True, str_from_instance=lambda value: [show(value)],
         choices=choices or None,
     )  # fmt: skip
-
-
-def _mark(hole: Hole) -> str:
-    return "transparent" if hole == "alpha" else hole
-
-
-def _gigabytes(memory: float) -> str:
-    return f"{memory:g}GB"
 
 
 #: A level of noise as the command takes it.
@@ -90,7 +83,7 @@ class Options:
     hole: Annotated[
         Hole,
         tyro.conf.arg(name="mask-marks"),
-        words("{white,black,transparent}", MARKS.__getitem__, _mark, *MARKS),
+        words("{white,black,transparent}", MARKS.__getitem__, _SHOWN_MARKS.__getitem__, *MARKS),
     ] = "white"
     """What the mask shows the holes with: white is filled and black is kept, as in other programs,
     or the other way round. With transparent the picture may be its own mask.
@@ -139,7 +132,9 @@ class Options:
     overlap: int = 64
     """How far tiles overlap at least, in pixels."""
     tile_memory: Annotated[
-        float, tyro.conf.arg(name="max-memory"), words("4GB", read_memory, _gigabytes)
+        float,
+        tyro.conf.arg(name="max-memory"),
+        words("4GB", read_memory, lambda memory: f"{memory:g}GB"),
     ] = 0.0
     """Memory that a network call on tiles may take, such as 4GB or 500MB. By default as much as the
     GPU has free; on a CPU one tile after the other.
@@ -177,6 +172,8 @@ class FileOptions(Options):
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Where the restored picture goes; the suffix chooses the format."""
+    overwrite: bool = False
+    """Replace files that are in the way, also those that hrdis did not write."""
 
 
 def check_pixels(options: Options, h: int, w: int) -> None:
@@ -186,4 +183,13 @@ def check_pixels(options: Options, h: int, w: int) -> None:
             f"Restored, {options.image} has {h * w / 1e6:.0f} megapixels. At most "
             f"{images.MAX_PIXELS // 1_000_000} are expected. Crop it, or use a smaller scale: "
             "--task sr2"
+        )
+
+
+def check_level(noise: float) -> None:
+    """Refuse a level of noise that no picture can have."""
+    if not 0 <= noise < 1:
+        raise ValueError(
+            f"--noise is {noise}. A standard deviation from 0 to 1 is expected, or grey levels "
+            "below 255: --noise 0.05"
         )

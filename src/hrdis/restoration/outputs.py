@@ -1,10 +1,10 @@
 """Files that a restoration leaves on disk: pictures, charts, and a record."""
 
-import json
+import math
 import platform
-from collections.abc import Sequence
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from pydantic import TypeAdapter
@@ -12,6 +12,9 @@ from pydantic import TypeAdapter
 import hrdis
 
 from .. import images, uncertainty
+from ..images import records
+from ..messages import level_outside
+from .record import Record
 
 if TYPE_CHECKING:
     from .result import Restoration
@@ -27,59 +30,68 @@ def names(output: Path, samples: int) -> list[Path]:
     return [*found, output.with_suffix(".json")]
 
 
-def check(outputs: Sequence[Path], inputs: Sequence[Path | None]) -> None:
-    """Raise unless no output would overwrite an input, and a record in the way is one of ours.
-
-    Raises:
-        ValueError: naming the file in the way; nothing has been written.
-    """
-    taken = [path for path in inputs if path is not None]
-    for path in outputs:
-        if any(_is_same_file(path, given) for given in taken):
-            raise ValueError(
-                f"{path} is an input and would be written over. Another name is expected: "
-                "-o new.png"
-            )
-        if path.suffix == ".json" and path.exists() and not _is_record(path):
-            raise ValueError(
-                f"{path} exists and is no record of this program. Another name is expected: "
-                "-o new.png"
-            )
-
-
-def write(found: "Restoration", output: Path) -> list[Path]:
+def write(found: "Restoration", output: Path, *, overwrite: bool = False) -> list[Path]:
     """Write the pictures and the record of a restoration: see `Restoration.save`."""
-    if not found.finite:
+    kept = found.kept
+    if not kept:
         raise ArithmeticError(
             "The result became invalid (NaN or infinite) and was not saved. Run without changed "
             "settings."
         )
-    job, samples = found.job, found.samples.split(1)
+    job, samples = found.job, found.samples[kept].split(1)
     files = names(output, len(samples))
     images.check_output(
         output, transparent=job.stored.alpha is not None, size=tuple(samples[0].shape[-2:])
     )
-    check(files, job.inputs.files)
-    pictures = dict(zip(files, samples, strict=False))
+    records.check(files, job.inputs.files, overwrite=overwrite)
+    if len(kept) < len(found.samples):
+        lost = ", ".join(str(seed) for seed in found.lost_seeds)
+        warnings.warn(
+            f"The samples of seed {lost} became invalid (NaN or infinite) and were left out.",
+            stacklevel=level_outside(),
+        )
+    said: Record = {**record(found), "files": [str(path) for path in files[:-1]]}
+    pictures = {}
+    for path, x in zip(files, samples, strict=False):
+        pictures[path] = job.stored.with_image(x)
     if len(samples) > 1:
-        pictures[_beside(output, "mean")] = found.mean
-    for path, x in pictures.items():
-        images.write(path, job.stored.with_image(x))
+        pictures[_beside(output, "mean")] = job.stored.with_image(found.mean)
+    before = files[-1].read_bytes() if files[-1].exists() else None
+    records.write(files[-1], said, unfinished=True)
+    rescued = {}
+    for path, picture in pictures.items():
+        try:
+            images.write(path, picture)
+        except Exception as error:
+            rescued[path] = records.rescue(path, picture, error)
+    if rescued:
+        if len(rescued) == len(pictures):  # then the record that was there is still true
+            if before is None:
+                files[-1].unlink(missing_ok=True)
+            else:
+                images.write_atomically(files[-1], lambda file: file.write(before))
+        raise OSError("; ".join(rescued.values()))
     if found.deviation is not None:
         titles = ["given", *(f"sample {k + 1}" for k in range(len(samples))), "mean"]
         shown = [job.given(), *samples, found.mean]
         sheet = uncertainty.sheet(shown, titles, columns=min(len(samples) + 2, 4))
         images.write_pil(_chart(output, "uncertainty"), uncertainty.deviation_map(found.deviation))
         images.write_pil(_chart(output, "overview"), sheet)
-    said = record(found) | {"files": [str(path) for path in files[:-1]]}
-    content = json.dumps(said, indent=2, allow_nan=False).encode() + b"\n"
-    images.write_atomically(files[-1], lambda file: file.write(content))
+    records.write(files[-1], said)
     return files
 
 
-def record(found: "Restoration") -> dict[str, Any]:
+def record(found: "Restoration") -> Record:
     """Return what was done, enough to do it again, as values of JSON."""
+    from ..repairs import is_word
+
     job, options, inputs = found.job, found.job.options, found.job.inputs
+    in_words = options.kernel is not None and is_word(options.kernel)  # not in a file
+    estimated: dict[str, list[float | None]] = {}
+    for name, values in found.estimated.items():
+        estimated[name] = []
+        for k in found.kept:  # JSON has no NaN
+            estimated[name].append(values[k] if math.isfinite(values[k]) else None)
     return {
         "hrdis": hrdis.__version__,
         "image": _name(inputs.image),
@@ -94,7 +106,7 @@ def record(found: "Restoration") -> dict[str, Any]:
         "operator": options.operator or None,
         "operator_sha256": inputs.hashes.get("operator"),
         "operator_seed": inputs.operator_seed,
-        "kernel": _name(inputs.kernel) or _word(options.kernel),
+        "kernel": _name(inputs.kernel) or (options.kernel if in_words else None),
         "kernel_sha256": inputs.hashes.get("kernel"),
         "weights": _name(options.weights),
         "weights_sha256": inputs.hashes.get("weights"),
@@ -102,16 +114,17 @@ def record(found: "Restoration") -> dict[str, Any]:
         "solver": options.solver,
         "effort": (job.choice and job.choice.effort) or None,
         "preset": (job.choice and job.choice.row) or None,
-        "preset_reason": job.choice and job.choice.why,
+        "preset_reason": job.choice.why if job.choice else None,
         "settings": TypeAdapter(type(job.solver)).dump_python(job.solver, mode="json"),
         "prior": options.prior,
         "label": options.label,
         "prior_sha256": inputs.hashes.get("prior"),
-        "seeds": list(range(options.seed, options.seed + len(found.samples))),
+        "seeds": [options.seed + k for k in found.kept],
+        "lost_seeds": found.lost_seeds,
         "times": job.times,
         "network_calls": found.calls,
         "seconds": round(found.seconds, 2),
-        "estimated": dict(found.estimated),
+        "estimated": estimated,
         "precision": options.precision,
         "precision_reason": job.precision_reason or None,
         "device": str(job.problem.y.device),
@@ -127,25 +140,6 @@ def record(found: "Restoration") -> dict[str, Any]:
 
 def _name(given: object) -> str | None:
     return str(given) if isinstance(given, Path) else None
-
-
-def _word(kernel: str | None) -> str | None:
-    """Return a kernel in words, which has no hash, or None for a file."""
-    from ..repairs import is_word
-
-    return kernel if kernel is not None and is_word(kernel) else None
-
-
-def _is_record(path: Path) -> bool:
-    return b'"hrdis"' in path.read_bytes()[:100_000]
-
-
-def _is_same_file(path: Path, other: Path) -> bool:
-    """Return True if two names are of one file, on systems too that do not tell A from a."""
-    try:
-        return path.samefile(other)
-    except OSError:  # one of them does not exist
-        return path.resolve() == other.resolve()
 
 
 def _chart(output: Path, name: str) -> Path:

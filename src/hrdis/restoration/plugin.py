@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -179,12 +179,25 @@ def read_array(path: Path) -> Tensor:
     Raises:
         ValueError: if the file is missing, no array, complex, or holds other than one measurement.
     """
+    import numpy as np
+    from safetensors.torch import load_file
+
     if not path.is_file():
         raise ValueError(
             f"{path} does not exist. A measurement ({', '.join(ARRAYS)}) or a picture is expected."
         )
     try:
-        y = _readers()[path.suffix](path)
+        if path.suffix == ".npy":
+            y = torch.from_numpy(np.load(path, allow_pickle=False))
+        elif path.suffix == ".pt":
+            y = torch.load(path, map_location="cpu", weights_only=True)
+        elif path.suffix == ".safetensors":
+            tensors = load_file(path)
+            if len(tensors) != 1:
+                raise ValueError(f"one tensor is expected, found {', '.join(tensors) or 'none'}")
+            (y,) = tensors.values()
+        else:
+            raise ValueError(f"{', '.join(ARRAYS)} are read, not {path.suffix!r}")
     except Exception as error:  # each library has its own; all mean that the file is none
         said = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
         raise ValueError(
@@ -206,22 +219,6 @@ def read_array(path: Path) -> Tensor:
             "...), is expected: numpy.save(path, y[None])"
         )
     return y.float()
-
-
-def _readers() -> dict[str, Callable[[Path], Any]]:
-    import numpy as np
-    from safetensors.torch import load_file
-
-    def only(tensors: dict[str, Tensor]) -> Tensor:
-        if len(tensors) != 1:
-            raise ValueError(f"one tensor is expected, found {', '.join(tensors) or 'none'}")
-        return next(iter(tensors.values()))
-
-    return {
-        ".npy": lambda path: torch.from_numpy(np.load(path, allow_pickle=False)),
-        ".pt": lambda path: torch.load(path, map_location="cpu", weights_only=True),
-        ".safetensors": lambda path: only(load_file(path)),
-    }
 
 
 def write_array(path: Path, y: Tensor) -> None:

@@ -1,7 +1,6 @@
 """`restore`: a damaged picture in, a restored one out, in one call."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -60,8 +59,9 @@ def restore(
         picture: a file, one of Pillow's images, an array (h, w) or (h, w, 3) (uint8 from 0 to 255,
             floats from 0 to 1), or a tensor (c, h, w) in [-1, 1]. With ``operator``, an array or a
             tensor is its measurement, the image axis first, in the operator's units.
-        task: what to do: "denoise", "inpaint", "upscale", "deblur", "dejpeg", "deband", "declip",
-            "brighten" or "colorize"; or a benchmark setting, a name of `hrdis.TASKS`.
+        task: what to do: "denoise", "inpaint", "upscale", "deblur", "dejpeg", "deband", "declip" or
+            "brighten"; with a model that knows what is in pictures, which the embedded one does
+            not, "colorize"; or a benchmark setting, a name of `hrdis.TASKS`.
         scale: for "upscale", how much larger: 2, 4 or 8; by default 4.
         quality: for "dejpeg", the quality of the compression, from 1 to 100; by default 10.
         bits: for "deband", bits per colour, from 1 to 7; by default 3.
@@ -101,7 +101,7 @@ def restore(
         >>> restore(small, "upscale", scale=2, solver="ddnm").samples.shape
         torch.Size([1, 3, 24, 24])
     """
-    with _in_python():
+    try:
         if bool(task) == (operator is not None):
             given = "both were" if task else "neither was"
             raise ValueError(
@@ -118,13 +118,17 @@ def restore(
             tuned = prior.presets if isinstance(prior, Prior) else presets_of(str(prior))
             choice = chosen(known, settings, level, effort, samples, tuned)
             settings = choice.settings
+        solver_name = type(settings).__name__  # of a user's own; else its name in the table
+        for name, (cls, _) in SOLVERS.items():
+            if type(settings) is cls:
+                solver_name = name
         kernel_file = None if words else _path(kernel)
         options = Options(
             image=_path(picture) or Path("picture"), task=task, scale=scale, quality=quality,
             bits=bits, kernel=words or (str(kernel_file) if kernel_file else None),
             operator=operator if isinstance(operator, str) else "",
             mask=_path(mask), hole=hole, weights=_path(weights), noise=level,
-            solver=_name_of(settings), effort=effort,
+            solver=solver_name, effort=effort,
             prior=prior.name if isinstance(prior, Prior) else str(prior), label=label,
             samples=samples, seed=seed, redraw=redraw, device=device, precision=precision,
         )  # fmt: skip
@@ -137,25 +141,11 @@ def restore(
             of_files(options).hashes,
         )
         job = prepare(options, settings, inputs=inputs, choice=choice)
+    except (ValueError, TypeError) as error:
+        # In the words of Python: arguments, not options of the command.
+        raise type(error)(for_python(error)) from error
     return job.run(on_step)
-
-
-def _name_of(solver: Solver) -> str:
-    """Return the name of a solver in the table, or of its class if it is a user's own."""
-    for name, (cls, _) in SOLVERS.items():
-        if type(solver) is cls:
-            return name
-    return type(solver).__name__
 
 
 def _path(given: Any) -> Path | None:
     return Path(given) if isinstance(given, str | Path) else None
-
-
-@contextmanager
-def _in_python() -> Iterator[None]:
-    """Say what is wrong in the words of Python: arguments, not options of the command."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        raise type(error)(for_python(error)) from error

@@ -54,20 +54,35 @@ class Restoration:
         return bool(torch.isfinite(self.samples).all())
 
     @property
+    def kept(self) -> list[int]:
+        """The numbers of the samples that are finite, from 0; the others are never written."""
+        flags = torch.isfinite(self.samples).flatten(1).all(1)
+        return [k for k in range(len(flags)) if flags[k]]
+
+    @property
+    def lost_seeds(self) -> list[int]:
+        """The seeds of the samples that became NaN or infinite."""
+        first, kept = self.job.options.seed, self.kept
+        return [first + k for k in range(len(self.samples)) if k not in kept]
+
+    @property
     def mean(self) -> Tensor:
-        """The mean of the samples, (1, c, h, w): closer to the truth than each, and smoother."""
-        return self.samples.mean(0, keepdim=True)
+        """The mean of the finite samples, (1, c, h, w): closer to the truth than each, and
+        smoother.
+        """
+        return self.samples[self.kept].mean(0, keepdim=True)
 
     @property
     def deviation(self) -> Tensor | None:
-        """Standard deviation between the samples, (h, w), on [0, 1]; None for one sample.
+        """Standard deviation between the finite samples, (h, w), on [0, 1]; None for one.
 
         All samples can be wrong alike: what they agree on follows from the measurement, the model
         and the method, not from the measurement alone.
         """
-        if len(self.samples) == 1:
+        kept = self.kept
+        if len(kept) < 2:
             return None
-        return uncertainty.summarise(self.samples).deviation
+        return uncertainty.summarise(self.samples[kept]).deviation
 
     @property
     def image(self) -> "Image.Image":
@@ -89,9 +104,9 @@ class Restoration:
     @property
     def record(self) -> dict[str, Any]:
         """Everything needed to do the restoration again; `save` writes it beside the picture."""
-        return outputs.record(self)
+        return dict(outputs.record(self))
 
-    def save(self, path: str | Path) -> list[Path]:
+    def save(self, path: str | Path, *, overwrite: bool = False) -> list[Path]:
         """Write the picture, and beside it a record of what was done (the same name with .json).
 
         With several samples also the others (NAME-2, ...), their mean (NAME-mean), a map of where
@@ -99,12 +114,18 @@ class Restoration:
 
         Args:
             path: its suffix chooses the format; a PNG or TIFF keeps what was given best.
+            overwrite: replace files that no record of this program beside them names.
 
         Returns:
             the files written, the record last.
 
         Raises:
-            ValueError: if no such file can be written, or a file that was read would be lost.
-            ArithmeticError: if a sample is not finite.
+            ValueError: if no such file can be written, or a file that was read or is another's
+                would be lost.
+            ArithmeticError: if no sample is finite.
+            OSError: if a picture could not be written; it names where the picture was kept instead.
+
+        Warns:
+            UserWarning: of samples that are not finite and are left out.
         """
-        return outputs.write(self, Path(path))
+        return outputs.write(self, Path(path), overwrite=overwrite)

@@ -7,80 +7,47 @@ and level of noise (``"sr4"``, ``"inpaint-noise05"``). Settings tuned for a prio
 
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 
 from .. import presets
 from ..messages import unknown
-from . import (
-    blindhrdis,
-    cm4ir,
-    cmhrdis,
-    cr,
-    daps,
-    ddnm,
-    ddnmplus,
-    ddrm,
-    dds,
-    diffpir,
-    dps,
-    drddim,
-    fire,
-    fps,
-    gdp,
-    hrdis,
-    mmps,
-    overrelaxed,
-    pigdm,
-    reddiff,
-)
 from .base import Solver as Solver
 from .base import Step as Step
-from .blindhrdis import BlindHRDIS as BlindHRDIS
-from .cm4ir import CM4IR as CM4IR
-from .cmhrdis import CMHRDIS as CMHRDIS
+
+# The table of solvers, in the order in which lists show them. A line is all that a new one needs
+# beside its file: its name, its paper's settings and its paper follow from that. The lines are
+# imports, so that type checkers see the classes.
+# ruff: isort: off
+from .hrdis import HRDIS as HRDIS
+from .reddiff import REDDiff as REDDiff
 from .cr import CR as CR
-from .daps import DAPS as DAPS
+from .drddim import DRDDIM as DRDDIM
+from .cmhrdis import CMHRDIS as CMHRDIS
+from .blindhrdis import BlindHRDIS as BlindHRDIS
+from .ddrm import DDRM as DDRM
+from .dps import DPS as DPS
+from .pigdm import PiGDM as PiGDM
 from .ddnm import DDNM as DDNM
 from .ddnmplus import DDNMPlus as DDNMPlus
-from .ddrm import DDRM as DDRM
 from .dds import DDS as DDS
-from .diffpir import DiffPIR as DiffPIR
-from .dps import DPS as DPS
-from .drddim import DRDDIM as DRDDIM
-from .fire import FIRE as FIRE
-from .fps import FPS as FPS
 from .gdp import GDP as GDP
-from .hrdis import HRDIS as HRDIS
+from .fps import FPS as FPS
+from .diffpir import DiffPIR as DiffPIR
 from .mmps import MMPS as MMPS
+from .daps import DAPS as DAPS
 from .overrelaxed import OverRelaxed as OverRelaxed
-from .pigdm import PiGDM as PiGDM
-from .reddiff import REDDiff as REDDiff
+from .fire import FIRE as FIRE
+from .cm4ir import CM4IR as CM4IR
+from .repaint import RePaint as RePaint
+# ruff: isort: on
 
-SOLVERS: dict[str, tuple[type[Solver], dict[str, Solver]]] = {
-    "hrdis": (HRDIS, hrdis.PAPER),
-    "reddiff": (REDDiff, reddiff.PAPER),
-    "cr": (CR, cr.PAPER),
-    "drddim": (DRDDIM, drddim.PAPER),
-    "cmhrdis": (CMHRDIS, cmhrdis.PAPER),
-    "blindhrdis": (BlindHRDIS, blindhrdis.PAPER),
-    "ddrm": (DDRM, ddrm.PAPER),
-    "dps": (DPS, dps.PAPER),
-    "pigdm": (PiGDM, pigdm.PAPER),
-    "ddnm": (DDNM, ddnm.PAPER),
-    "ddnmplus": (DDNMPlus, ddnmplus.PAPER),
-    "dds": (DDS, dds.PAPER),
-    "gdp": (GDP, gdp.PAPER),
-    "fps": (FPS, fps.PAPER),
-    "diffpir": (DiffPIR, diffpir.PAPER),
-    "mmps": (MMPS, mmps.PAPER),
-    "daps": (DAPS, daps.PAPER),
-    "overrelaxed": (OverRelaxed, overrelaxed.PAPER),
-    "fire": (FIRE, fire.PAPER),
-    "cm4ir": (CM4IR, cm4ir.PAPER),
-}
-
-
-for _name, (_cls, _paper) in SOLVERS.items():
-    _cls.name, _cls.paper = _name, _paper
+SOLVERS: dict[str, tuple[type[Solver], dict[str, Solver]]] = {}
+for _cls in [*vars().values()]:
+    if isinstance(_cls, type) and issubclass(_cls, Solver) and _cls is not Solver:
+        _file = import_module(_cls.__module__)
+        _cls.name = _cls.__module__.rpartition(".")[2]
+        _cls.paper, _cls.source = _file.PAPER, _file.SOURCE
+        SOLVERS[_cls.name] = (_cls, _file.PAPER)
 
 
 #: Names by which papers call a solver and that differ from its key in more than case and signs.

@@ -28,6 +28,8 @@ from ..operators.base import BlindOperator, LinearOperator, Operator
 from ..priors.base import Prediction, Prior
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule
+from .papers import Paper as Paper
+from .papers import bibtex_entry as bibtex_entry
 
 if TYPE_CHECKING:
     from ..presets import Choice
@@ -48,7 +50,8 @@ def settings(cls: type[T]) -> type[T]:
         ValueError: naming every field that is out of bounds or unknown, and what was expected.
         TypeError: for a setting without a name.
     """
-    config = pydantic.ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    # JSON has no infinity: a record of such settings could not be written after the run.
+    config = pydantic.ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
     made: Any = pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=config)(cls)
     checked = made.__init__
 
@@ -176,6 +179,8 @@ class Solver(ABC):
     reconstruction: ClassVar[bool] = False
     #: The settings of its paper, by family of measurements and noise; the foot of its file.
     paper: ClassVar[Mapping[str, "Solver"]] = {}
+    #: The paper itself, for ``hrdis cite``; at the foot of its file, too.
+    source: ClassVar[Paper | None] = None
     summary: ClassVar[str] = ""
     cost: ClassVar[str] = ""
     reference: ClassVar[str] = ""

@@ -14,6 +14,7 @@ from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import mix
 from .base import Run, Solver, Step, data_gradient, parameter_gradients, settings
+from .hrdis import SOURCE as SOURCE
 from .hrdis import Family
 
 

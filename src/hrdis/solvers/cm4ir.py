@@ -7,12 +7,13 @@ import torch
 from pydantic import Field
 
 from ..linalg import rms
-from ..operators.base import LinearOperator
+from ..operators.base import ProximalOperator
 from ..priors.base import Prior
 from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule
 from .base import Run, Sampler, Solver, Step, settings
+from .papers import Paper
 
 
 @final
@@ -26,8 +27,9 @@ class CM4IR(Sampler):
         x_s  = sqrt(alpha_bar_s) x0_y + sqrt(1 - alpha_bar_s) (eta z - sqrt(1 - eta^2) eps)
 
     with x0_hat clamped to [-1, 1] and eps = (x_t - sqrt(alpha_bar_t) x0_hat) / sqrt(1 -
-    alpha_bar_t). The last call returns x0_hat from noisy measurements, x0_y from others. With
-    ``flip=False`` eps keeps its sign: DDNM's step.
+    alpha_bar_t). Where A rounds or clips, x0_y is the closest image that is consistent with y. The
+    last call returns x0_hat from noisy measurements, x0_y from others. With ``flip=False`` eps
+    keeps its sign: DDNM's step.
 
     With the minus sign a level that is repeated keeps far less variance than the posterior has: the
     method seeks the posterior mean and returns no samples.
@@ -52,10 +54,10 @@ class CM4IR(Sampler):
 
     Differs from the official code:
         tirer-lab/CM4IR, commit e5fe0a0: (1) any prior may denoise, where the paper takes a
-        consistency model; (2) starts from the operator's smooth picture, there from the
-        back-projected y, or a median fill of holes; (3) sigma is noise over signal, there sqrt(1 -
-        alpha_bar); (4) the denoiser is always told the level that the noise has (the paper's delta
-        is 0).
+        consistency model, and A may round or clip; (2) starts from the operator's smooth picture,
+        there from the back-projected y, or a median fill of holes; (3) sigma is noise over signal,
+        there sqrt(1 - alpha_bar); (4) the denoiser is always told the level that the noise has (the
+        paper's delta is 0).
 
     Example:
         >>> import torch, hrdis
@@ -66,9 +68,9 @@ class CM4IR(Sampler):
         4
     """
 
-    requires: ClassVar = LinearOperator
+    requires: ClassVar = ProximalOperator
     noise: ClassVar[str] = "known"
-    summary: ClassVar[str] = "few calls: back-projection, noise of turned sign; linear"
+    summary: ClassVar[str] = "few calls: back-projection, noise of turned sign"
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "CM4IR, CVPR 2025"
 
@@ -105,7 +107,7 @@ class CM4IR(Sampler):
     @torch.no_grad()
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
         y, q = problem.y, prior.schedule
-        A: LinearOperator = problem.A  # type: ignore[assignment]
+        A: ProximalOperator = problem.A  # type: ignore[assignment]
         x_t = self.first(problem, q, times[0], rng.randn(problem.image_shape[1:], like=y))
         for t, s in pairwise(times):
             x0_hat = prior(x_t, t).x0_hat
@@ -126,3 +128,12 @@ class CM4IR(Sampler):
 
 
 PAPER: dict[str, Solver] = {}
+
+SOURCE = Paper(
+    "garber2025cm4ir",
+    "Zero-Shot Image Restoration Using Few-Step Guidance of Consistency Models (and Beyond)",
+    ("Garber, Tomer", "Tirer, Tom"),
+    "CVPR",
+    2025,
+    "https://arxiv.org/abs/2412.20596",
+)

@@ -9,6 +9,7 @@ from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from .base import Run, Solver, settings
 from .hrdis import HRDIS, Family
+from .hrdis import SOURCE as SOURCE
 
 
 @final

@@ -12,6 +12,7 @@ from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule
 from .base import Run, Solver, Step, misfit_gradient, settings
+from .papers import Paper
 
 SIGMA_MAX = 100.0  # the official configs' largest noise level, over signal
 
@@ -142,3 +143,19 @@ PAPER: dict[str, Solver] = {
     "phase": DAPS(lr=5e-5),
     "hdr": DAPS(lr=2e-5),
 }
+
+SOURCE = Paper(
+    "zhang2025daps",
+    "Improving Diffusion Inverse Problem Solving with Decoupled Noise Annealing",
+    (
+        "Zhang, Bingliang",
+        "Chu, Wenda",
+        "Berner, Julius",
+        "Meng, Chenlin",
+        "Anandkumar, Anima",
+        "Song, Yang",
+    ),
+    "CVPR",
+    2025,
+    "https://arxiv.org/abs/2407.01521",
+)

@@ -13,6 +13,7 @@ from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule, mix
 from .base import Run, Sampler, Solver, Step, settings
+from .papers import Paper
 
 
 @final
@@ -99,3 +100,12 @@ PAPER: dict[str, Solver] = {
     "sr4": DDNM(),
     "inpaint": DDNM(),
 }
+
+SOURCE = Paper(
+    "wang2023ddnm",
+    "Zero-Shot Image Restoration Using Denoising Diffusion Null-Space Model",
+    ("Wang, Yinhuai", "Yu, Jiwen", "Zhang, Jian"),
+    "ICLR",
+    2023,
+    "https://arxiv.org/abs/2212.00490",
+)

@@ -14,6 +14,7 @@ from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule, mix
 from .base import Run, Sampler, Solver, Step, settings
+from .ddnm import SOURCE as SOURCE
 
 
 @final

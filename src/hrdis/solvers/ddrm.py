@@ -7,12 +7,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..linalg import rms
-from ..operators.base import SVDOperator, reciprocal
+from ..linalg import reciprocal, rms
+from ..operators.base import SVDOperator
 from ..priors.base import Prior
 from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from .base import Run, Sampler, Solver, Step, settings
+from .papers import Paper
 
 
 @final
@@ -119,3 +120,12 @@ PAPER: dict[str, Solver] = {
     "inpaint": DDRM(),
     "denoise": DDRM(),
 }
+
+SOURCE = Paper(
+    "kawar2022ddrm",
+    "Denoising Diffusion Restoration Models",
+    ("Kawar, Bahjat", "Elad, Michael", "Ermon, Stefano", "Song, Jiaming"),
+    "NeurIPS",
+    2022,
+    "https://arxiv.org/abs/2201.11793",
+)

@@ -13,6 +13,7 @@ from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import mix
 from .base import Run, Sampler, Solver, Step, settings
+from .papers import Paper
 
 
 @final
@@ -100,3 +101,12 @@ PAPER: dict[str, Solver] = {
     "sr4": DDS(),
     "inpaint": DDS(),
 }
+
+SOURCE = Paper(
+    "chung2024dds",
+    "Decomposed Diffusion Sampler for Accelerating Large-Scale Inverse Problems",
+    ("Chung, Hyungjin", "Lee, Suhyeon", "Ye, Jong Chul"),
+    "ICLR",
+    2024,
+    "https://arxiv.org/abs/2303.05754",
+)

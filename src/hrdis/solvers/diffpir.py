@@ -7,12 +7,13 @@ import torch
 from pydantic import Field
 
 from ..linalg import rms
-from ..operators.base import LinearOperator
+from ..operators.base import ProximalOperator
 from ..priors.base import Prior
 from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule, mix
 from .base import Run, Sampler, Solver, Step, settings
+from .papers import Paper
 
 
 @final
@@ -25,7 +26,7 @@ class DiffPIR(Sampler):
         x_s  = sqrt(alpha_bar_s) x0_y + sqrt(1 - alpha_bar_s) (sqrt(1 - zeta) eps' + sqrt(zeta) z)
 
     with x0_hat clamped to [-1, 1] and sigma_n = max(0.001, sigma_y / 2), the noise of an image in
-    [0, 1].
+    [0, 1]. Where A rounds or clips, ||A x - y|| is the distance to the images consistent with y.
 
     Yields:
         `Step` with x = x0_y and the root mean square residual of x0_hat.
@@ -59,9 +60,9 @@ class DiffPIR(Sampler):
         20
     """
 
-    requires: ClassVar = LinearOperator
+    requires: ClassVar = ProximalOperator
     noise: ClassVar[str] = "known"
-    summary: ClassVar[str] = "proximal step towards y after each call; linear"
+    summary: ClassVar[str] = "proximal step towards y after each call"
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reference: ClassVar[str] = "DiffPIR, CVPRW 2023"
 
@@ -76,7 +77,7 @@ class DiffPIR(Sampler):
     @torch.no_grad()
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
         y, q = problem.y, prior.schedule
-        A: LinearOperator = problem.A  # type: ignore[assignment]
+        A: ProximalOperator = problem.A  # type: ignore[assignment]
         x_t = self.first(problem, q, times[0], rng.randn(problem.image_shape[1:], like=y))
         for t, s in pairwise(times):
             x0_hat = prior(x_t, t).x0_hat.clamp(-1, 1)
@@ -95,3 +96,20 @@ PAPER: dict[str, Solver] = {
     "sr4": DiffPIR(steps=100, lam=1.0, zeta=0.1),
     "sr2": DiffPIR(steps=100, lam=1.0, zeta=0.1),
 }
+
+SOURCE = Paper(
+    "zhu2023diffpir",
+    "Denoising Diffusion Models for Plug-and-Play Image Restoration",
+    (
+        "Zhu, Yuanzhi",
+        "Zhang, Kai",
+        "Liang, Jingyun",
+        "Cao, Jiezhang",
+        "Wen, Bihan",
+        "Timofte, Radu",
+        "Van Gool, Luc",
+    ),
+    "CVPRW",
+    2023,
+    "https://arxiv.org/abs/2305.08995",
+)

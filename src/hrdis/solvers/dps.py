@@ -11,8 +11,9 @@ from ..linalg import norm
 from ..priors.base import Prior
 from ..problem import Problem
 from ..rng import ImageRNG, Replay
-from ..schedule import Schedule, mix
+from ..schedule import mix
 from .base import Run, Sampler, Solver, Step, settings, through_network
+from .papers import Paper
 
 
 @final
@@ -100,33 +101,19 @@ class DPS(Sampler):
         for t, s in pairwise(times):
             found, d, gradient = through_network(prior, x_t, t, distance)
             x0_hat = found.x0_hat.clamp(-1, 1) if clamped else found.x0_hat
-            if clamped:
-                moved = self._ancestral(q, t, s, x_t, x0_hat, found.v, rng)
+            if self.form == "ancestral":
+                on_x0, on_xt, std = q.ancestral(t, s, found.v)
+                x_s = on_x0 * x0_hat + on_xt * x_t
+                if s >= 0:
+                    x_s = x_s + std * rng.randn_like(x_t)
             else:
-                moved = self._ddim(q, t, s, x0_hat, found.eps, rng)
-            x_t = moved - zeta * gradient
+                share, noise = q.ddim_share(t, s, self.eta), found.eps
+                if share > 0:
+                    noise = mix(noise, rng.randn_like(x0_hat), share)
+                x_s = q.diffuse(x0_hat, s, noise)
+            x_t = x_s - zeta * gradient
             yield Step(t, x0_hat if s >= 0 else x_t.clone(), {"residual": d / y[0].numel() ** 0.5})
         return x_t
-
-    def _ancestral(
-        self,
-        q: Schedule,
-        t: int,
-        s: int,
-        x_t: Tensor,
-        x0_hat: Tensor,
-        v: Tensor | None,
-        rng: ImageRNG | Replay,
-    ) -> Tensor:
-        on_x0, on_xt, std = q.ancestral(t, s, v)
-        mean = on_x0 * x0_hat + on_xt * x_t
-        return mean + std * rng.randn_like(x_t) if s >= 0 else mean
-
-    def _ddim(
-        self, q: Schedule, t: int, s: int, x0_hat: Tensor, eps: Tensor, rng: ImageRNG | Replay
-    ) -> Tensor:
-        share = q.ddim_share(t, s, self.eta)
-        return q.diffuse(x0_hat, s, mix(eps, rng.randn_like(x0_hat), share) if share > 0 else eps)
 
 
 PAPER: dict[str, Solver] = {
@@ -138,3 +125,18 @@ PAPER: dict[str, Solver] = {
     "hdr": DPS(zeta=0.3),  # nobody says: our choice
     "cs": DPS(zeta=0.3),  # nobody says: our choice
 }
+
+SOURCE = Paper(
+    "chung2023dps",
+    "Diffusion Posterior Sampling for General Noisy Inverse Problems",
+    (
+        "Chung, Hyungjin",
+        "Kim, Jeongsol",
+        "McCann, Michael Thompson",
+        "Klasky, Marc Louis",
+        "Ye, Jong Chul",
+    ),
+    "ICLR",
+    2023,
+    "https://arxiv.org/abs/2209.14687",
+)

@@ -12,6 +12,7 @@ from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule, mix
 from .base import Run, Solver, Step, data_gradient, settings
+from .hrdis import SOURCE as SOURCE
 from .hrdis import Family
 
 

@@ -8,13 +8,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..linalg import cg, largest_eigenvalue, per_image, rms
-from ..operators.base import LinearOperator, SVDOperator, tolerance
+from ..linalg import cg, largest_eigenvalue, per_image, rms, tolerance
+from ..operators.base import LinearOperator, SVDOperator
 from ..priors.base import Prior
 from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule
 from .base import Run, Sampler, Solver, Step, settings
+from .papers import Paper
 
 #: Levels of the tables below, sigma, evenly spaced in ln sigma.
 LOWEST, HIGHEST = 0.01, 20.0
@@ -203,3 +204,12 @@ class FIRE(Sampler):
 
 
 PAPER: dict[str, Solver] = {}
+
+SOURCE = Paper(
+    "bendel2025ddfire",
+    "Solving Inverse Problems using Diffusion with Iterative Colored Renoising",
+    ("Bendel, Matthew C.", "Shastri, Saurav K.", "Ahmad, Rizwan", "Schniter, Philip"),
+    "TMLR",
+    2025,
+    "https://arxiv.org/abs/2501.17468",
+)

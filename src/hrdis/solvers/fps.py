@@ -7,13 +7,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..linalg import rms
-from ..operators.base import SVDOperator, reciprocal
+from ..linalg import reciprocal, rms
+from ..operators.base import SVDOperator
 from ..priors.base import Prior
 from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule
 from .base import Run, Sampler, Solver, Step, settings
+from .papers import Paper
 
 
 @final
@@ -189,3 +190,12 @@ PAPER: dict[str, Solver] = {
     "inpaint": FPS(),
     "denoise": FPS(),
 }
+
+SOURCE = Paper(
+    "dou2024fps",
+    "Diffusion Posterior Sampling for Linear Inverse Problem Solving: A Filtering Perspective",
+    ("Dou, Zehao", "Song, Yang"),
+    "ICLR",
+    2024,
+    "https://openreview.net/forum?id=tplXNcHZs1",
+)

@@ -6,7 +6,6 @@ from typing import Annotated, ClassVar, Literal, final
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from ..linalg import rms
 from ..operators.base import BlindOperator, LinearOperator, Operator
@@ -14,6 +13,7 @@ from ..priors.base import Prior
 from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from .base import Run, Sampler, Solver, Step, data_gradient, parameter_gradients, settings
+from .papers import Paper
 
 
 @final
@@ -111,25 +111,17 @@ class GDP(Sampler):
                 for name, value in theta.items():
                     moved[name] = value - self.rate * gradients[name] / 2
                 theta = A.valid(moved)
+            elif isinstance(A, LinearOperator):
+                r = A(held) - y
+                g = A.pinv(r)  # A^+ A is a projection: (A^+ A)^T A^+ r = A^+ r
             else:
-                r, g = _gradient(A, held, y)
+                r, g = data_gradient(A, held, y)
             on_x0, on_xt, std = q.ancestral(t, s, found.v)
             x_t = on_x0 * x0_hat + on_xt * x_t - kappa * g
             if s >= 0:
                 x_t = x_t + std * rng.randn_like(x_t)
             yield Step(t, x0_hat if s >= 0 else x_t.clone(), {"residual": rms(r)}, theta)
         return x_t
-
-
-def _gradient(A: Operator, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the residual r, and half the gradient of N_x times its mean square.
-
-    For a linear A the gradient is that in image space, A^+ r.
-    """
-    if isinstance(A, LinearOperator):
-        r = A(x) - y
-        return r, A.pinv(r)  # A^+ A is a projection: (A^+ A)^T A^+ r = A^+ r
-    return data_gradient(A, x, y)
 
 
 def _official(scale: float, guide: Literal["x0", "xt"] = "x0") -> GDP:
@@ -146,3 +138,21 @@ PAPER: dict[str, Solver] = {
     "lowlight": GDP(kappa=80000 / (2 * 3 * 256**2), blind=True),  # its script for low light
     "cs": _official(4000),  # nobody says: our choice
 }
+
+SOURCE = Paper(
+    "fei2023gdp",
+    "Generative Diffusion Prior for Unified Image Restoration and Enhancement",
+    (
+        "Fei, Ben",
+        "Lyu, Zhaoyang",
+        "Pan, Liang",
+        "Zhang, Junzhe",
+        "Yang, Weidong",
+        "Luo, Tianyue",
+        "Zhang, Bo",
+        "Dai, Bo",
+    ),
+    "CVPR",
+    2023,
+    "https://arxiv.org/abs/2304.01247",
+)

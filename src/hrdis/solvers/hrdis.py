@@ -17,6 +17,7 @@ from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule, mix
 from .base import Run, Solver, Step, data_gradient, settings
+from .papers import Paper
 
 Weight = Literal[
     "linear", "sqrt", "square", "log", "trunc_linear", "power2over3", "const", "clip_min"
@@ -260,3 +261,12 @@ PAPER: dict[str, Solver] = {
     "inpaint-poisson": HRDIS(**STRONG),
     "inpaint-speckle": HRDIS(**STRONG),
 }
+
+SOURCE = Paper(
+    "dou2025hrdis",
+    "Hybrid Regularization Improves Diffusion-based Inverse Problem Solving",
+    ("Dou, Hongkun", "Li, Zeyu", "Du, Jinyang", "Yang, Lijun", "Yao, Wen", "Deng, Yue"),
+    "ICLR",
+    2025,
+    "https://openreview.net/forum?id=d7pr2doXn3",
+)

@@ -14,6 +14,7 @@ from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import mix
 from .base import Run, Sampler, Solver, Step, settings, transposed_jacobian
+from .papers import Paper
 
 
 @final
@@ -113,3 +114,17 @@ class MMPS(Sampler):
 
 #: No rows of its own: the defaults of the class serve every measurement.
 PAPER: dict[str, Solver] = {}
+
+SOURCE = Paper(
+    "rozet2024mmps",
+    "Learning Diffusion Priors from Observations by Expectation Maximization",
+    (
+        "Rozet, Fran{\\c{c}}ois",
+        "Andry, G{\\'e}r{\\^o}me",
+        "Lanusse, Fran{\\c{c}}ois",
+        "Louppe, Gilles",
+    ),
+    "NeurIPS",
+    2024,
+    "https://arxiv.org/abs/2405.13712",
+)

@@ -14,6 +14,7 @@ from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import Schedule
 from .base import Run, Sampler, Solver, Step, settings
+from .papers import Paper
 
 #: Noise assumed of a noiseless nonlinear measurement, whose equation is not solved exactly.
 FLOOR = 0.01
@@ -157,3 +158,13 @@ class OverRelaxed(Sampler):
 
 
 PAPER: dict[str, Solver] = {}
+
+SOURCE = Paper(
+    "adler1981overrelaxation",
+    "Over-relaxation method for the Monte Carlo evaluation of the partition function for "
+    "multiquadratic actions",
+    ("Adler, Stephen L.",),
+    "PRD",
+    1981,
+    "https://doi.org/10.1103/PhysRevD.23.2901",
+)

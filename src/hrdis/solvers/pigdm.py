@@ -14,6 +14,7 @@ from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from ..schedule import mix
 from .base import Run, Sampler, Solver, Step, settings, through_network
+from .papers import Paper
 
 
 @final
@@ -126,3 +127,12 @@ PAPER: dict[str, Solver] = {
     "inpaint": PiGDM(),
     "denoise": PiGDM(),
 }
+
+SOURCE = Paper(
+    "song2023pigdm",
+    "Pseudoinverse-Guided Diffusion Models for Inverse Problems",
+    ("Song, Jiaming", "Vahdat, Arash", "Mardani, Morteza", "Kautz, Jan"),
+    "ICLR",
+    2023,
+    "https://openreview.net/forum?id=9_gsMA8MRKQ",
+)

@@ -9,6 +9,7 @@ from ..problem import Problem
 from ..rng import ImageRNG, Replay
 from .base import Run, Solver, settings
 from .hrdis import HRDIS, Family
+from .papers import Paper
 
 
 @final
@@ -74,3 +75,12 @@ PAPER: dict[str, Solver] = {
     "deblur-nonlinear":      REDDiff(steps=1000, lr=0.5, lambda_reg=0.25),
     "inpaint-noise10":       REDDiff(steps=1000, lr=0.25, lambda_reg=1.0),
 }  # fmt: skip
+
+SOURCE = Paper(
+    "mardani2024reddiff",
+    "A Variational Perspective on Solving Inverse Problems with Diffusion Models",
+    ("Mardani, Morteza", "Song, Jiaming", "Kautz, Jan", "Vahdat, Arash"),
+    "ICLR",
+    2024,
+    "https://arxiv.org/abs/2305.04391",
+)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import NormalDist
+from zlib import crc32
 
 import numpy as np
 
@@ -80,8 +81,8 @@ class ProceduralPool:
         side: side of the images in pixels.
         seed: the run's.
         images: uint8 ``(count, side, side, 3)`` to keep them in.
-        painted: bool ``(count,)``, which of them are there. Processes may share both arrays: two
-            that paint the same image write the same bytes.
+        painted: int64 ``(count,)``, 0 for what is not there yet, else `checksum` of the image.
+            Processes may share both arrays: two that paint the same image write the same bytes.
     """
 
     def __init__(
@@ -94,11 +95,20 @@ class ProceduralPool:
         return len(self._images)
 
     def __getitem__(self, i: int) -> np.ndarray:
-        if not self._painted[i]:
+        # No flag, but a sum: a processor may show what another process wrote last before what it
+        # wrote first (ARM does), and an image that is not whole must not be trained on.
+        image = np.array(self._images[i])
+        if self._painted[i] != checksum(image):
             rng = stream(self._seed, "procedural", i)
-            self._images[i] = paint(rng, self._side, self._pyramid.palette(rng))
-            self._painted[i] = True
-        return np.asarray(self._images[i])
+            image = paint(rng, self._side, self._pyramid.palette(rng))
+            self._images[i] = image
+            self._painted[i] = checksum(image)
+        return image
+
+
+def checksum(image: np.ndarray) -> int:
+    """Return a number above 0 by which an image that is not whole is known."""
+    return 1 + crc32(np.ascontiguousarray(image).data)
 
 
 class BatchMaker:
@@ -120,27 +130,28 @@ class BatchMaker:
         self._settings = settings
         self._croppers = {side: Cropper(pyramid, side) for side in settings.patches}
         side, size = max(settings.patches), settings.procedural_pool
-        images, painted = pool or (np.zeros((size, side, side, 3), np.uint8), np.zeros(size, bool))
+        images, painted = pool or (
+            np.zeros((size, side, side, 3), np.uint8),
+            np.zeros(size, np.int64),
+        )
         self._pool = ProceduralPool(pyramid, side, settings.seed, images, painted)
         self._probabilities = time_probabilities(Schedule.linear())
 
     def __call__(self, step: int, patch: int, count: int) -> Batch:
         """Return the batch of a step: ``count`` images of ``patch`` x ``patch`` pixels."""
         rng = stream(self._settings.seed, "batch", step)
-        x0 = [
-            self._image(rng, patch, procedural)
-            for procedural in rng.random(count) < self._settings.procedural
-        ]
+        x0 = []
+        for procedural in rng.random(count) < self._settings.procedural:
+            if procedural:
+                picture = self._pool[int(rng.integers(len(self._pool)))]
+                x0.append(random_flip(rng, cut(rng, picture, patch)))
+            else:
+                x0.append(self._croppers[patch](rng))
         return Batch(
             x0=np.ascontiguousarray(np.stack(x0)),
             t=draw_times(rng, count, self._probabilities),
             eps=rng.standard_normal((count, 3, patch, patch), dtype=np.float32),
         )
-
-    def _image(self, rng: np.random.Generator, patch: int, procedural: bool) -> np.ndarray:
-        if procedural:
-            return random_flip(rng, cut(rng, self._pool[int(rng.integers(len(self._pool)))], patch))
-        return self._croppers[patch](rng)
 
 
 Stage = Callable[[int], tuple[int, int]]
@@ -170,8 +181,21 @@ def batches(
     cache = out / CACHE
     cache.mkdir()
     try:
-        _share(settings, pyramid, cache)
-        yield from _prepared(settings, pyramid, first, stage, cache)
+        # Photographs, and room for procedural images, in files that processes map into memory.
+        np.save(cache / "pixels.npy", pyramid.pixels)
+        side = max(settings.patches)
+        shape = (settings.procedural_pool, side, side, 3)
+        for name, dtype, sizes in (("images", np.uint8, shape), ("painted", np.int64, shape[:1])):
+            file = cache / f"{name}.npy"
+            np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=sizes).flush()
+        table = (pyramid.sizes, pyramid.sources, pyramid.weights)
+        with ProcessPoolExecutor(
+            settings.workers,
+            get_context("spawn"),  # a forked process would inherit CUDA and torch's threads
+            initializer=_start,
+            initargs=(settings, table, cache),
+        ) as processes:
+            yield from _ahead(processes, _make, 2 * settings.workers, first, stage)
     except BrokenProcessPool as error:
         raise RuntimeError(
             "A process that prepares batches was killed, perhaps for lack of memory, or could not "
@@ -181,30 +205,6 @@ def batches(
         ) from error
     finally:
         shutil.rmtree(cache, ignore_errors=True)
-
-
-def _share(settings: TrainSettings, pyramid: Pyramid, cache: Path) -> None:
-    """Write the photographs, and room for the procedural images, to files that processes map into
-    memory.
-    """
-    np.save(cache / "pixels.npy", pyramid.pixels)
-    side = max(settings.patches)
-    shape = (settings.procedural_pool, side, side, 3)
-    np.lib.format.open_memmap(cache / "images.npy", mode="w+", dtype=np.uint8, shape=shape).flush()
-    np.lib.format.open_memmap(cache / "painted.npy", mode="w+", dtype=bool, shape=shape[:1]).flush()
-
-
-def _prepared(
-    settings: TrainSettings, pyramid: Pyramid, first: int, stage: Stage, cache: Path
-) -> Generator[Batch, None, None]:
-    table = (pyramid.sizes, pyramid.sources, pyramid.weights)
-    with ProcessPoolExecutor(
-        settings.workers,
-        get_context("spawn"),  # a forked process would inherit CUDA and torch's threads
-        initializer=_start,
-        initargs=(settings, table, cache),
-    ) as processes:
-        yield from _ahead(processes, _make, 2 * settings.workers, first, stage)
 
 
 def _ahead(

@@ -128,7 +128,11 @@ def save_curves(path: Path, log: Sequence[dict[str, Any]]) -> None:
         if "psnr" in entry:
             measured.append(entry)
     left.plot(seen, values, color="0.75", lw=0.8)
-    left.plot(seen, _smoothed(values), color="C0")
+    # Centred means over a fifteenth of the values: the loss of one batch says little.
+    reach, means = max(1, len(values) // 30), []
+    for i in range(len(values)):
+        means.append(float(np.mean(values[max(0, i - reach) : i + reach + 1])))
+    left.plot(seen, means, color="C0")
     left.set(xlabel="million pixels seen", ylabel="loss (mean squared error of v)", xlim=(0, None))
     if values:  # the first steps are off the scale, or nothing else could be seen
         left.set_ylim(0.8 * min(values), min(1.0, 3 * float(np.median(values))))
@@ -141,11 +145,3 @@ def save_curves(path: Path, log: Sequence[dict[str, Any]]) -> None:
     )
     right.legend(loc="upper left", bbox_to_anchor=(1, 1))
     write_atomically(path, lambda file: figure.savefig(file, dpi=100, format="png"))
-
-
-def _smoothed(values: Sequence[float]) -> list[float]:
-    """Return centred means over a fifteenth of the values."""
-    reach, means = max(1, len(values) // 30), []
-    for i in range(len(values)):
-        means.append(float(np.mean(values[max(0, i - reach) : i + reach + 1])))
-    return means

@@ -145,9 +145,25 @@ def checked(net: nn.Module, asked: Execution, x_t: Tensor, t: Tensor, v: Tensor)
                 f"{len(dead)} of {len(plain)} parameters get no gradient: {_listed(dead)}. Every "
                 "parameter of the network is expected to take part in its output."
             )
-        for execution in _simpler(asked):
-            found = _tried(net, execution, x_t, t, v)
-            if found is None:
+        tried = [asked]  # then simpler ones
+        if asked.compile:
+            tried.append(replace(asked, compile=False))
+        if asked.bf16:
+            tried.append(replace(asked, compile=False, bf16=False))
+        if asked.channels_last:
+            tried.append(PLAIN)
+        for execution in tried:
+            try:
+                found = gradients(net, execution, x_t, t, v)
+            except Exception as error:
+                if not execution.compile:
+                    raise
+                # Compilers need a toolchain that may not be there.
+                warnings.warn(
+                    f"The network cannot be compiled here ({type(error).__name__}). Training goes "
+                    "on without.",
+                    stacklevel=2,
+                )
                 continue
             off = differences(plain, found, TOLERANCE["bf16" if execution.bf16 else "fp32"])
             if not off:
@@ -160,36 +176,6 @@ def checked(net: nn.Module, asked: Execution, x_t: Tensor, t: Tensor, v: Tensor)
                 stacklevel=2,
             )
     return PLAIN
-
-
-def _tried(
-    net: nn.Module, execution: Execution, x_t: Tensor, t: Tensor, v: Tensor
-) -> dict[str, Tensor] | None:
-    """Return the gradients of an execution, None where it fails: compilers need a toolchain that
-    may not be there.
-    """
-    try:
-        return gradients(net, execution, x_t, t, v)
-    except Exception as error:
-        if not execution.compile:
-            raise
-        warnings.warn(
-            f"The network cannot be compiled here ({type(error).__name__}). Training goes on "
-            "without.",
-            stacklevel=3,
-        )
-        return None
-
-
-def _simpler(asked: Execution) -> Iterator[Execution]:
-    """Yield the execution asked for, then simpler ones."""
-    yield asked
-    if asked.compile:
-        yield replace(asked, compile=False)
-    if asked.bf16:
-        yield replace(asked, compile=False, bf16=False)
-    if asked.channels_last:
-        yield PLAIN
 
 
 class Movement:

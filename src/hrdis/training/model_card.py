@@ -104,14 +104,20 @@ def write_card(
     """
     # Before the card, which names that file.
     write_credits(out, folder, photographs)
+    denoising = ""
+    if psnr:
+        levels = " | ".join(f"{level}/255" for level in psnr)
+        values = " | ".join(f"{value:.2f} dB" for value in psnr.values())
+        denoising = f"| noise | {levels} |\n| --- |{' --- |' * len(psnr)}\n| PSNR | {values} |"
+    licence = weights_licence(licence_counts(folder, photographs))
     parts = {
         "What it is": _PURPOSE,
         "Network": _network(settings, out / WEIGHTS),
         "Data": _data(folder, photographs, settings),
         "Training": _training(settings, step, pixels, seconds, finished),
-        "Denoising of held-out photographs": _denoising(psnr),
+        "Denoising of held-out photographs": denoising,
         **(sections or {}),
-        "Licence": _licence(folder, photographs),
+        "Licence": f"The weights: **{licence}**. {_ADAPTATION}",
     }
     text = "# A diffusion prior for photographs\n"
     for title, part in parts.items():
@@ -136,6 +142,11 @@ does not know objects, faces or writing.
 
 It invents detail. Do not use it to recognise a person or to read a text, nor for medical or
 forensic images."""
+
+_ADAPTATION = (
+    "Whether weights are an adaptation of the pictures they were trained on is unsettled; this "
+    "takes the cautious view that they are. The code has its own licence."
+)
 
 
 def _network(settings: TrainSettings, weights: Path) -> str:
@@ -232,20 +243,3 @@ def command(settings: TrainSettings) -> str:
         for word in value if isinstance(value, list) else [value]:
             line += f" {shlex.quote(str(word))}"
     return line
-
-
-def _denoising(psnr: Mapping[str, float] | None) -> str:
-    if not psnr:
-        return ""
-    levels = " | ".join(f"{level}/255" for level in psnr)
-    values = " | ".join(f"{value:.2f} dB" for value in psnr.values())
-    return f"| noise | {levels} |\n| --- |{' --- |' * len(psnr)}\n| PSNR | {values} |"
-
-
-def _licence(folder: Path, photographs: Photographs) -> str:
-    licence = weights_licence(licence_counts(folder, photographs))
-    return (
-        f"The weights: **{licence}**. Whether weights are an adaptation of the pictures they were "
-        "trained on is unsettled; this takes the cautious view that they are. The code has its "
-        "own licence."
-    )

@@ -48,21 +48,17 @@ def build(settings: TrainSettings) -> Any:
         if settings.network == "small":
             net: Any = SmallUNet(settings.channels, settings.blocks, settings.middle)
         else:
-            net = _unet2d(settings)
+            from diffusers import UNet2DModel  # 2 s to import
+
+            count = len(settings.channels)
+            net = UNet2DModel(
+                sample_size=64, in_channels=3, out_channels=3, block_out_channels=settings.channels,
+                layers_per_block=settings.blocks, down_block_types=("DownBlock2D",) * count,
+                up_block_types=("UpBlock2D",) * count, add_attention=False, norm_num_groups=8,
+                norm_eps=1e-5,
+            )  # fmt: skip
     _initialise(net, settings.seed)
     return net
-
-
-def _unet2d(settings: TrainSettings) -> Any:
-    from diffusers import UNet2DModel  # 2 s to import
-
-    count = len(settings.channels)
-    return UNet2DModel(
-        sample_size=64, in_channels=3, out_channels=3, block_out_channels=settings.channels,
-        layers_per_block=settings.blocks, down_block_types=("DownBlock2D",) * count,
-        up_block_types=("UpBlock2D",) * count, add_attention=False, norm_num_groups=8,
-        norm_eps=1e-5,
-    )  # fmt: skip
 
 
 @torch.no_grad()
@@ -116,7 +112,24 @@ def load(name: str | Path, settings: TrainSettings) -> dict[str, Tensor]:
             f"start_from = {name} does not predict v, as the networks of this trainer do. A prior "
             "of `hrdis train` is expected, or 'default'."
         )
-    there, asked = _shape_of(prior.net), _shape_asked(settings)
+    asked: dict[str, Any] = {
+        "network": settings.network,
+        "channels": list(settings.channels),
+        "blocks": settings.blocks,
+    }
+    if settings.network == "small":
+        asked["middle"] = settings.middle
+    config: Any = prior.net.config
+    if isinstance(prior.net, SmallUNet):
+        there: dict[str, Any] = {"network": "small"}
+        for part in ("channels", "blocks", "middle"):
+            there[part] = config[part]
+    else:
+        there = {
+            "network": "unet2d",
+            "channels": list(config["block_out_channels"]),
+            "blocks": config["layers_per_block"],
+        }
     if there != asked:
         names = ", ".join(f"{key}={value!r}" for key, value in there.items())
         raise ValueError(
@@ -127,31 +140,6 @@ def load(name: str | Path, settings: TrainSettings) -> dict[str, Tensor]:
     for key, tensor in prior.net.state_dict().items():
         weights[key] = tensor.float().clone()
     return weights
-
-
-def _shape_of(net: Any) -> dict[str, Any]:
-    """Return the settings that describe a network."""
-    if isinstance(net, SmallUNet):
-        shape: dict[str, Any] = {"network": "small"}
-        for name in ("channels", "blocks", "middle"):
-            shape[name] = net.config[name]
-        return shape
-    return {
-        "network": "unet2d",
-        "channels": list(net.config["block_out_channels"]),
-        "blocks": net.config["layers_per_block"],
-    }
-
-
-def _shape_asked(settings: TrainSettings) -> dict[str, Any]:
-    shape: dict[str, Any] = {
-        "network": settings.network,
-        "channels": list(settings.channels),
-        "blocks": settings.blocks,
-    }
-    if settings.network == "small":
-        shape["middle"] = settings.middle
-    return shape
 
 
 def export(net: Any, folder: Path) -> None:

@@ -44,7 +44,31 @@ def find_images(folder: Path, licences: Sequence[str] = ()) -> list[Path]:
             f"{folder} holds no images. Files ending in {', '.join(sorted(SUFFIXES))} were looked "
             "for, in all its subfolders. Give a folder of photographs."
         )
-    return _with_licence(folder, found, licences) if licences else found
+    if not licences:
+        return found
+    manifest = read_manifest(folder)
+    if not manifest:
+        raise ValueError(
+            f"licences = {', '.join(licences)} was asked for, but there is no manifest.csv in "
+            f"{folder} or its parent. A table with the columns file and licence is expected. Leave "
+            "licences empty to use every image."
+        )
+    known = {row["licence"].strip().lower(): row["licence"] for row in manifest.values()}
+    wanted = {name.strip().lower(): name for name in licences}
+    unknown = [name for key, name in wanted.items() if key not in known]
+    if unknown:
+        raise ValueError(
+            f"The manifest names no licence {', '.join(unknown)}. It has: "
+            f"{', '.join(sorted(known.values()))}."
+        )
+    kept = []
+    for path in found:
+        licence = manifest.get(path.resolve(), {}).get("licence", "")
+        if licence.strip().lower() in wanted:
+            kept.append(path)
+    if not kept:
+        raise ValueError(f"No image in {folder} has one of the licences {', '.join(licences)}.")
+    return kept
 
 
 def read_manifest(folder: Path) -> dict[Path, dict[str, str]]:
@@ -62,32 +86,6 @@ def read_manifest(folder: Path) -> dict[Path, dict[str, str]]:
                 )
             return {(home / row["file"]).resolve(): row for row in rows}
     return {}
-
-
-def _with_licence(folder: Path, files: list[Path], licences: Sequence[str]) -> list[Path]:
-    manifest = read_manifest(folder)
-    if not manifest:
-        raise ValueError(
-            f"licences = {', '.join(licences)} was asked for, but there is no manifest.csv in "
-            f"{folder} or its parent. A table with the columns file and licence is expected. Leave "
-            "licences empty to use every image."
-        )
-    known = {row["licence"].strip().lower(): row["licence"] for row in manifest.values()}
-    wanted = {name.strip().lower(): name for name in licences}
-    unknown = [name for key, name in wanted.items() if key not in known]
-    if unknown:
-        raise ValueError(
-            f"The manifest names no licence {', '.join(unknown)}. It has: "
-            f"{', '.join(sorted(known.values()))}."
-        )
-    kept = []
-    for path in files:
-        licence = manifest.get(path.resolve(), {}).get("licence", "")
-        if licence.strip().lower() in wanted:
-            kept.append(path)
-    if not kept:
-        raise ValueError(f"No image in {folder} has one of the licences {', '.join(licences)}.")
-    return kept
 
 
 def read_image(path: Path, long_side: int | None = None) -> np.ndarray:

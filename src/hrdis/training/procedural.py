@@ -100,46 +100,34 @@ def _leaf(
     u = np.arange(x0, x1, dtype=np.float32)[None, :] - np.float32(centre[1])
     angle = rng.uniform(0, 2 * np.pi)
     c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    mask = _SHAPES[kind](rng, (c * u + s * v) / radius, (c * v - s * u) / radius)
+    mask = _shape(rng, kind, (c * u + s * v) / radius, (c * v - s * u) / radius)
     paper.fill(canvas[y0:y1, x0:x1], mask, y0, x0, radius)
 
 
-def _disk(rng: np.random.Generator, u: Floats, v: Floats) -> Mask:
-    return u * u + v * v < 1
-
-
-def _ellipse(rng: np.random.Generator, u: Floats, v: Floats) -> Mask:
-    return u * u + (v / rng.uniform(0.2, 0.9)) ** 2 < 1
-
-
-def _rectangle(rng: np.random.Generator, u: Floats, v: Floats) -> Mask:
-    """Draw a rectangle; the thin ones are bars and lines."""
-    aspect = math.exp(rng.uniform(math.log(0.04), 0))
-    return (np.abs(u) < 1) & (np.abs(v) < aspect)
-
-
-def _polygon(rng: np.random.Generator, u: Floats, v: Floats) -> Mask:
-    """Draw a convex polygon, the intersection of half-planes."""
-    corners = int(rng.integers(3, 8))
-    inside = u * u + v * v < 1.5**2
-    for k in range(corners):
-        angle = 2 * np.pi * (k + rng.uniform(-0.3, 0.3)) / corners
-        inside &= np.cos(angle) * u + np.sin(angle) * v < rng.uniform(0.45, 1)
-    return inside
-
-
-def _blob(rng: np.random.Generator, u: Floats, v: Floats) -> Mask:
-    """Draw a disk whose radius is modulated by a few harmonics."""
+def _shape(
+    rng: np.random.Generator, kind: str, u: NDArray[np.float64], v: NDArray[np.float64]
+) -> Mask:
+    """Return the mask of a shape of radius 1 at coordinates u and v."""
+    if kind == "disk":
+        return u * u + v * v < 1
+    if kind == "ellipse":
+        return u * u + (v / rng.uniform(0.2, 0.9)) ** 2 < 1
+    if kind == "rectangle":  # the thin ones are bars and lines
+        aspect = math.exp(rng.uniform(math.log(0.04), 0))
+        return (np.abs(u) < 1) & (np.abs(v) < aspect)
+    if kind == "polygon":  # convex: the intersection of half-planes
+        corners = int(rng.integers(3, 8))
+        inside = u * u + v * v < 1.5**2
+        for k in range(corners):
+            angle = 2 * np.pi * (k + rng.uniform(-0.3, 0.3)) / corners
+            inside &= np.cos(angle) * u + np.sin(angle) * v < rng.uniform(0.45, 1)
+        return inside
+    # A blob: a disk whose radius is modulated by a few harmonics.
     phi = np.arctan2(v, u)
     edge = np.full_like(phi, 0.9)
     for k in range(2, 2 + int(rng.integers(2, 6))):
         edge += rng.uniform(0, 0.45) / k * np.cos(k * phi + rng.uniform(0, 2 * np.pi))
     return u * u + v * v < edge * edge
-
-
-_SHAPES: dict[str, Callable[..., Mask]] = dict(
-    zip(KINDS, (_disk, _ellipse, _rectangle, _polygon, _blob), strict=True)
-)
 
 
 def _blurred(canvas: Floats, sigma: float) -> Floats:

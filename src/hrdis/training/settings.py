@@ -25,7 +25,7 @@ class TrainSettings:
     hours: Annotated[float, Field(gt=0)] = 5.0
     """Length of this run, counted while it is computing; not used where steps are given."""
 
-    steps: Annotated[int | None, Field(ge=1)] = None
+    steps: Annotated[int | None, Field(ge=1, le=10**9)] = None
     """Length of this run in optimiser steps instead, which makes it repeatable bit for bit."""
 
     decay: Annotated[float, Field(ge=0, le=1)] = 0.45
@@ -43,7 +43,7 @@ class TrainSettings:
     `hrdis list models`, a folder. The optimiser starts anew.
     """
 
-    pixels: Annotated[int, Field(ge=256)] = 36_864
+    pixels: Annotated[int, Field(ge=256, le=10**9)] = 36_864
     """Pixels per optimiser step: 16 patches of 48 x 48."""
 
     patches: Annotated[tuple[Annotated[int, Field(ge=8, le=1024)], ...], Field(min_length=1)] = (
@@ -60,13 +60,13 @@ class TrainSettings:
     lr_first: Annotated[float, Field(gt=0, le=0.1)] = 0.02
     """Muon's rate at the first step, where the network starts from random weights."""
 
-    settle: Annotated[int, Field(ge=1)] = 4000
+    settle: Annotated[int, Field(ge=1, le=10**9)] = 4000
     """Steps over which Muon's rate falls from lr_first to lr."""
 
     adam_lr: Annotated[float, Field(gt=0, le=0.1)] = 1e-3
     """Learning rate of AdamW, for all other parameters."""
 
-    warmup: Annotated[int, Field(ge=0)] = 50
+    warmup: Annotated[int, Field(ge=0, le=10**9)] = 50
     """Steps over which the learning rates rise from zero."""
 
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
@@ -127,7 +127,7 @@ class TrainSettings:
     max_minutes: Annotated[float | None, Field(gt=0)] = None
     """Stop cleanly after so many minutes; the same command later goes on."""
 
-    log_every: Annotated[int, Field(ge=1)] = 100
+    log_every: Annotated[int, Field(ge=1, le=10**9)] = 100
     """Steps between lines of the log."""
 
     @model_validator(mode="after")

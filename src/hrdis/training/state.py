@@ -2,13 +2,12 @@
 bit for bit.
 """
 
-import errno
 import hashlib
 import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints import differences
-from ..files import write_atomically, write_text
+from ..files import try_lock, write_atomically, write_text
 from .batches import CACHE
 from .muon import MuonAdamW
 from .photographs import Photographs
@@ -70,10 +69,6 @@ def _tensors_of(net: nn.Module, ema: nn.Module, optimizer: MuonAdamW) -> dict[st
     return tensors | optimizer.tensors()
 
 
-def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-
-
 @torch.no_grad()
 def restore(state: State, net: nn.Module, ema: nn.Module, optimizer: MuonAdamW) -> None:
     """Copy a state into network, average and optimiser, keeping their memory formats.
@@ -82,7 +77,10 @@ def restore(state: State, net: nn.Module, ema: nn.Module, optimizer: MuonAdamW) 
         ValueError: if it is the state of another network.
     """
     into = _tensors_of(net, ema, optimizer)
-    if wrong := differences(_shapes(state.tensors), _shapes(into)):
+    shapes: list[dict[str, tuple[int, ...]]] = []
+    for tensors in (state.tensors, into):
+        shapes.append({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    if wrong := differences(*shapes):
         raise ValueError(
             f"The state is one of another network than the settings': {wrong}. Use the settings "
             "that the run was made with: network, channels, blocks, middle."
@@ -117,14 +115,16 @@ def write(folder: Path, state: State, name: str = STATE) -> None:
         if field.name != "tensors":
             notes[field.name] = getattr(state, field.name)
     # safetensors checks lengths only: bits that flip would be trained on.
-    notes["sha256"] = _digest(state.tensors)
+    notes["sha256"] = _digest(state.tensors, notes)
     content = save(state.tensors, metadata={"hrdis": json.dumps(notes)})
     write_atomically(folder / name, lambda file: file.write(content))
 
 
-def _digest(tensors: dict[str, Tensor]) -> str:
-    """Return the SHA-256 of names and bytes, by which a damaged file is known."""
+def _digest(tensors: dict[str, Tensor], notes: dict[str, Any]) -> str:
+    """Return the SHA-256 of notes, names and bytes, by which a damaged file is known."""
     digest = hashlib.sha256()
+    if notes:
+        digest.update(json.dumps(notes, sort_keys=True).encode())
     for name in sorted(tensors):
         digest.update(name.encode())
         digest.update(tensors[name].contiguous().numpy().data)
@@ -145,18 +145,25 @@ def read(folder: Path, name: str = STATE) -> State | None:
             tensors = {}
             for key in opened.keys():  # noqa: SIM118 (safetensors' handle is no mapping)
                 tensors[key] = opened.get_tensor(key).clone()
-        version, digest = notes.pop("format", None), notes.pop("sha256", None)
+        digest = notes.pop("sha256", None)
+        # The first states of this format held the sum of the tensors alone.
+        known = (_digest(tensors, notes), _digest(tensors, {}))
+        version = notes.pop("format", None)
         if version != FORMAT:
             raise ValueError(
                 f"{path} was written by an earlier version, whose networks and optimiser are no "
                 "longer trained. Begin in a new folder."
             )
         state = State(**notes, tensors=tensors)
-    except (SafetensorError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (
+        SafetensorError, KeyError, TypeError, AttributeError, RecursionError,
+        json.JSONDecodeError, UnicodeDecodeError,
+    ) as error:  # fmt: skip
+        reason = str(error).split("\n")[0]
         raise ValueError(
-            f"{path} cannot be read as the state of a run ({error}). {advice}"
+            f"{path} cannot be read as the state of a run ({reason}). {advice}"
         ) from error
-    if _digest(tensors) != digest:
+    if digest not in known:
         raise ValueError(
             f"{path} is damaged: its numbers are not those that were written. {advice}"
         )
@@ -228,24 +235,17 @@ def remove_leftovers(out: Path) -> None:
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
     """Keep a second process from training into the same folder; the lock ends with the process."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: no lock
-        yield
-        return
-    with (out / ".lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise ValueError(
-                    f"Another process is training into out = {out}. Wait for it, or give another "
-                    "folder."
-                ) from None
-            # Some network file systems have no locks; a run alone in its folder needs none.
+    with (out / ".lock").open("a") as handle:
+        got = try_lock(handle.fileno())
+        if got is False:
+            raise ValueError(
+                f"Another process is training into out = {out}. Wait for it, or give another "
+                "folder."
+            )
+        if got is None:  # some network file systems; a run alone in its folder needs none
             warnings.warn(
-                f"out = {out} lies on a file system without locks ({error.strerror}): see to it "
-                "that no second process trains into it.",
+                f"out = {out} lies on a file system without locks: see to it that no second "
+                "process trains into it.",
                 stacklevel=4,
             )
         yield
@@ -268,9 +268,9 @@ def check_settings(out: Path, settings: TrainSettings, photographs: str) -> None
     if path.is_file():
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
-            before, now = stored["settings"], record["settings"]
+            before, now = dict(stored["settings"]), record["settings"]
             digest = stored["photographs"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(
                 f"{path} cannot be read as the settings of a run ({error}). Delete it to go on "
                 f"with these settings from {out / STATE}."
@@ -311,11 +311,14 @@ def read_log(out: Path) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     if not path.is_file():
         return lines
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().split(b"\n"):
         try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):  # a power cut may leave anything there
             break
+        if not isinstance(entry, dict) or not isinstance(entry.get("step"), int):
+            break
+        lines.append(entry)
     return lines
 
 

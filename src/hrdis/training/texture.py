@@ -93,21 +93,17 @@ class TextureFiller:
             window: Floats = 0.5 * noise[np.ix_(rows, columns)]
             return window
         if kind == "stripes":
-            return self._stripes(shape, radius)
+            # A warped sinusoid, or the square wave of its sign.
+            u, v = self._coordinates(shape)
+            period = np.exp(rng.uniform(np.log(5), np.log(max(8.0, 0.7 * radius))))
+            warp = rng.uniform(0, 0.8) * np.sin(2 * np.pi * v / (period * rng.uniform(2, 8)))
+            wave: Floats = np.sin(2 * np.pi * u / period + warp).astype(np.float32)
+            if rng.random() < 0.4:
+                np.sign(wave, out=wave)
+            return wave
         if kind == "fine":
             return 0.5 * rng.standard_normal(shape, dtype=np.float32)
         return self._ramp(shape, radius)
-
-    def _stripes(self, shape: tuple[int, ...], radius: float) -> Floats:
-        """Return a warped sinusoid, or the square wave of its sign."""
-        rng = self._rng
-        u, v = self._coordinates(shape)
-        period = np.exp(rng.uniform(np.log(5), np.log(max(8.0, 0.7 * radius))))
-        warp = rng.uniform(0, 0.8) * np.sin(2 * np.pi * v / (period * rng.uniform(2, 8)))
-        wave: Floats = np.sin(2 * np.pi * u / period + warp).astype(np.float32)
-        if rng.random() < 0.4:
-            np.sign(wave, out=wave)
-        return wave
 
     def _ramp(self, shape: tuple[int, ...], radius: float) -> Floats:
         u, _ = self._coordinates(shape)

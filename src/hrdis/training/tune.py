@@ -135,6 +135,7 @@ def tune(
     """
     settings, out = settings or TuneSettings(), Path(out)
     settings.check()
+    images.check_folder(out.parent)
     files = find_images(Path(folder))
     count = min(settings.limit, len(files))
     files = [files[k * len(files) // count] for k in range(count)]
@@ -147,11 +148,14 @@ def tune(
                 f"{out} is for the prior {found.prior!r}, not for {prior.name!r}. Another file is "
                 "expected: -o FILE."
             )
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
     record = {
         "name": f"{date.today()} {len(found.searches) + 1}", "command": command,
         "date": str(date.today()), "weights": weights_sha256(name),
         "photographs": f"{count} crops of {settings.size} x {settings.size}, SHA-256 of the files "
-        f"{_sha256_of(files)}", "score": SCORE, "trials": 0,
+        f"{digest.hexdigest()}", "score": SCORE, "trials": 0,
     }  # fmt: skip
     for known in found.searches:
         if known.get("command") == command and known.get("weights") == record["weights"]:
@@ -171,7 +175,11 @@ def tune(
                     search=str(record["name"]),
                 )  # fmt: skip
                 record["trials"] = len(trials.known)
-                found = _with_row(found, row, record)
+                # The row and its search, each in the place of an older one.
+                place = row.solver, row.key
+                rows = [old for old in found.rows if (old.solver, old.key) != place]
+                searches = [old for old in found.searches if old["name"] != record["name"]]
+                found = Presets(found.prior, (*rows, row), (*searches, dict(record)))
                 presets.write(out, found)
     return found
 
@@ -298,14 +306,6 @@ class Search:
         return trial
 
 
-def _with_row(found: Presets, row: Row, record: Mapping[str, Any]) -> Presets:
-    """Return presets with a row and its search, each in the place of an older one."""
-    rows = [old for old in found.rows if (old.solver, old.key) != (row.solver, row.key)]
-    rows.append(row)
-    searches = [old for old in found.searches if old["name"] != record["name"]]
-    return Presets(found.prior, tuple(rows), (*searches, dict(record)))
-
-
 def _crops(files: Sequence[Path], side: int, seed: int, prior: Prior) -> Tensor:
     """Cut one crop of each photograph at a random place, redrawn while it is flat."""
     crops = []
@@ -323,10 +323,3 @@ def _crops(files: Sequence[Path], side: int, seed: int, prior: Prior) -> Tensor:
                 break
         crops.append(crop.mean(1, keepdim=True) if prior.channels == (1,) else crop)
     return torch.cat(crops)
-
-
-def _sha256_of(files: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()

@@ -9,6 +9,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from ..checkpoints import all_cards
+from ..messages import for_page
 from .controls import controls
 from .events import (
     changed_setting,
@@ -103,7 +104,11 @@ def serve(
     folder = VisitorFolder.shared()
     try:
         runner.folder = folder.jobs
-        page = build(_offered(priors), partial(wire, runner, folder))
+        offered = [*priors, "default"]
+        for card in all_cards().values():
+            if card.here:
+                offered.append(card.name)
+        page = build(list(dict.fromkeys(offered)), partial(wire, runner, folder))
         # Restorations wait in the runner, which tells each its place; gradio's queue only counts.
         page.queue(default_concurrency_limit=None, max_size=1000)
         hosts = {host, *names, *LOOPBACK} if host in LOOPBACK or names else set()
@@ -137,20 +142,33 @@ def serve(
     return PageServer(page, address.rstrip("/"), runner, folder)
 
 
-def _offered(priors: Sequence[str]) -> list[str]:
-    """Return the priors to choose from, each once: those named, "default", and those that are
-    here.
-    """
-    names = [*priors, "default"]
-    for card in all_cards().values():
-        if card.here:
-            names.append(card.name)
-    return list(dict.fromkeys(names))
-
-
 def wire(runner: JobRunner, folder: VisitorFolder, layout: Layout) -> None:
     """Connect the components of the page with their handlers."""
-    _wire_form(layout, example_shower(folder.examples))
+    holes = [layout.task, layout.hole, layout.picture]
+    of_task = [
+        layout.hint,
+        layout.hole,
+        layout.painted,
+        layout.mask,
+        layout.kernel,
+        layout.noise,
+        layout.solver,
+    ]
+    layout.task.change(for_task, holes, of_task, **QUIETLY)
+    layout.hole.change(for_hole, holes, [layout.painted, layout.mask], **QUIETLY)
+    of_picture = [layout.picture, layout.note, layout.painted, layout.status]
+    layout.picture.input(for_picture, holes, of_picture, **QUIETLY)
+    of_example = [
+        layout.picture,
+        layout.note,
+        layout.mask,
+        layout.kernel,
+        layout.noise,
+        layout.hole,
+        layout.status,
+    ]
+    show_example = example_shower(folder.examples)
+    layout.try_example.click(show_example, layout.task, of_example, **QUIETLY)
     _wire_settings(layout)
     run = layout.restore.click(
         restorer(runner),
@@ -187,33 +205,6 @@ def _wire_fixing(tab: FixLayout, runner: JobRunner) -> None:
     tab.stop.click(stop_fix, None, stopped, cancels=[run], **QUIETLY)
 
 
-def _wire_form(layout: Layout, show_example: Any) -> None:
-    holes = [layout.task, layout.hole, layout.picture]
-    of_task = [
-        layout.hint,
-        layout.hole,
-        layout.painted,
-        layout.mask,
-        layout.kernel,
-        layout.noise,
-        layout.solver,
-    ]
-    layout.task.change(for_task, holes, of_task, **QUIETLY)
-    layout.hole.change(for_hole, holes, [layout.painted, layout.mask], **QUIETLY)
-    of_picture = [layout.picture, layout.note, layout.painted, layout.status]
-    layout.picture.input(for_picture, holes, of_picture, **QUIETLY)
-    of_example = [
-        layout.picture,
-        layout.note,
-        layout.mask,
-        layout.kernel,
-        layout.noise,
-        layout.hole,
-        layout.status,
-    ]
-    layout.try_example.click(show_example, layout.task, of_example, **QUIETLY)
-
-
 def _wire_settings(layout: Layout) -> None:
     """Show a control for each setting of the chosen solver, starting from its preset."""
     decisive = [
@@ -229,7 +220,7 @@ def _wire_settings(layout: Layout) -> None:
             picture=None, task=task, solver=solver, prior=prior, noise=noise, effort=effort,
             samples=int(samples),
         )  # fmt: skip
-        gr.Markdown(form.choice.why)
+        gr.Markdown(for_page(form.choice.why))
         made = controls(form.choice.settings)
         for name, control in made.items():
             change = partial(changed_setting, name)

@@ -123,17 +123,6 @@ def painted_layer(editor: gr.ImageEditor, payload: Any) -> dict[str, Any] | None
         raise error_of(for_visitor(error, getattr(layer, "path", None))) from None
 
 
-def _class_number(text: str | None) -> int | None:
-    if not text or not text.strip():
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(
-            f"The class of the picture is {text!r}. A whole number is expected, or nothing."
-        ) from None
-
-
 # ---- the button ---------------------------------------------------------------------------------
 
 
@@ -164,6 +153,14 @@ def restorer(runner: "JobRunner") -> Any:
         yield [reading, *_no_results(), *buttons(running=True)]
         try:
             layers = (painted or {}).get("layers") or [None]
+            number = None
+            if label and label.strip():
+                if not label.strip().isdigit():
+                    raise ValueError(
+                        f"The class of the picture is {label!r}. A whole number is expected, or "
+                        "nothing."
+                    )
+                number = int(label)
             form = Form(
                 picture=_path(picture),
                 task=task,
@@ -178,13 +175,13 @@ def restorer(runner: "JobRunner") -> Any:
                 effort=effort,
                 changed=settings or {},
                 prior=prior,
-                label=_class_number(label),
+                label=number,
             )
             for seen in runner.restore(form):
                 if isinstance(seen, Waiting):
                     yield [line(place(seen.before)), *[gr.skip()] * 7]
                 elif isinstance(seen, ProgressFrame):
-                    yield [_bar(seen), gr.HTML(_inline(seen), visible=True), *[gr.skip()] * 6]
+                    yield [*_progress(seen), *[gr.skip()] * 6]
                 else:
                     yield [line(seen.summary), *_results(seen), *buttons(running=False)]
         # Whatever happens, the page gets its button back: a visitor cannot do without it.
@@ -279,19 +276,17 @@ def place(before: int) -> str:
     return f"{before} restorations are before yours. Yours starts by itself."
 
 
-def _bar(frame: ProgressFrame) -> str:
+def _progress(frame: ProgressFrame) -> list[Any]:
+    """Return the status with a bar of the steps done, and the picture so far."""
     left = f"{frame.left:.0f} s" if frame.left < 90 else f"{frame.left / 60:.0f} min"
-    text = f"Step {frame.done} of {frame.total}, {left} left"
     # No role here: a screen reader would say every step.
-    return (
+    bar = (
         f'<progress aria-label="steps done" value="{frame.done}" max="{frame.total}"></progress>'
-        f"<p>{text}</p>"
+        f"<p>Step {frame.done} of {frame.total}, {left} left</p>"
     )
-
-
-def _inline(frame: ProgressFrame) -> str:
-    """Return the picture so far with its bytes in the page: a file for each would stay behind."""
+    # The picture's bytes are in the page: a file for each would stay behind.
     buffer = io.BytesIO()
     frame.picture.convert("RGB").save(buffer, "JPEG", quality=85)
     data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="the picture so far" src="data:image/jpeg;base64,{data}">'
+    inline = f'<img alt="the picture so far" src="data:image/jpeg;base64,{data}">'
+    return [bar, gr.HTML(inline, visible=True)]

@@ -10,10 +10,8 @@ import gradio as gr
 
 from .. import images
 from ..fixing import KINDS, Diagnosis, fix, many
-from ..priors import Prior
 from .events import error_of, explain, line, place
 from .labels import FIX_START
-from .limits import Limits
 from .outcomes import Waiting
 
 if TYPE_CHECKING:
@@ -65,31 +63,28 @@ def repair(
     if picture is None:
         raise ValueError("There is no picture yet. Drop one into the first box.")
 
+    # It gets a copy in a folder of its own, and runs in the worker's thread.
     def compute(copy: Path) -> FixedJob:
-        return _repaired(copy, fill, look, runner.load("default"), runner.limits)
+        prior = runner.load("default")
+        given = images.read(copy)
+        runner.limits.check_picture(*given.size, CALLS)
+        errand = many.errands([copy], None)[0]
+        many.check_picture(errand, given)
+        fixed = fix(copy, only=KINDS if fill else (), dry_run=look, prior=prior)
+        if look:
+            return FixedJob(fixed.diagnosis)
+        files = []
+        for name in fixed.save(errand.output, copy):
+            files.append(Path(name))
+        # The handlers stand below the runner, which is there when they are called.
+        from .jobs import leave_out, thumbnail
+
+        leave_out(copy.parent, files[-1])
+        return FixedJob(
+            fixed.diagnosis, fixed.steps, thumbnail(given), thumbnail(fixed.picture), tuple(files)
+        )
 
     yield from runner.run(compute, picture)
-
-
-def _repaired(picture: Path, fill: bool, look: bool, prior: Prior, limits: Limits) -> FixedJob:
-    """Look at or mend a picture in a folder of its own, in the worker's thread."""
-    given = images.read(picture)
-    limits.check_picture(*given.size, CALLS)
-    errand = many.errands([picture], None)[0]
-    many.check_transparency(errand, given)
-    fixed = fix(picture, only=KINDS if fill else (), dry_run=look, prior=prior)
-    if look:
-        return FixedJob(fixed.diagnosis)
-    files = []
-    for name in fixed.save(errand.output, picture):
-        files.append(Path(name))
-    # The handlers stand below the runner, which is there when they are called.
-    from .jobs import leave_out, thumbnail
-
-    leave_out(picture.parent, files[-1])
-    return FixedJob(
-        fixed.diagnosis, fixed.steps, thumbnail(given), thumbnail(fixed.picture), tuple(files)
-    )
 
 
 # ---- handlers -----------------------------------------------------------------------------------

@@ -57,7 +57,12 @@ class VisitorFolder:
         # A program that ends without closing its page leaves nothing either.
         atexit.register(self._remove)
         self._closed = threading.Event()
-        threading.Thread(target=self._keep_clean, name="hrdis-clean", daemon=True).start()
+
+        def keep_clean() -> None:
+            while not self._closed.wait(EVERY):
+                self.sweep()
+
+        threading.Thread(target=keep_clean, name="hrdis-clean", daemon=True).start()
 
     def close(self) -> None:
         """Remove the folder and all that is in it, if no other page of this process uses it."""
@@ -102,10 +107,6 @@ class VisitorFolder:
                     os.rmdir(folder)
                 except OSError:  # it holds younger files
                     continue
-
-    def _keep_clean(self) -> None:
-        while not self._closed.wait(EVERY):
-            self.sweep()
 
 
 def _make_locked() -> tuple[Path, int | None]:

@@ -64,7 +64,16 @@ class Guard:
                 receive = await self._checked_body(scope, receive)
             await self.app(scope, receive, send)
         except Refused as refused:
-            await _answer(refused, send)
+            body = json.dumps({"detail": refused.detail}).encode()
+            headers = [
+                (b"content-type", b"application/json"),
+                (b"content-length", str(len(body)).encode()),
+                # The rest of a body that was not read would be taken for the next request.
+                (b"connection", b"close"),
+            ]
+            start = {"type": "http.response.start", "status": refused.status, "headers": headers}
+            await send(start)
+            await send({"type": "http.response.body", "body": body})
 
     def _check_sender(self, scope: Scope) -> None:
         """Refuse names the page does not have, and posts from other web sites.
@@ -87,15 +96,34 @@ class Guard:
                 raise Refused(403, f"The page takes nothing from other web sites ({sender}).")
 
     async def _checked_body(self, scope: Scope, receive: Receive) -> Receive:
-        """Check the body of a post; return what hands it on to the application."""
+        """Check the body of a post; return what hands it on to the application.
+
+        Raises:
+            Refused: if it names an address, or is no upload and larger than `LARGEST_BODY`.
+        """
         headers = dict(scope["headers"])
         kind = headers.get(b"content-type", b"").decode("latin-1")
         if kind.lower().startswith("multipart/"):
             return self._counted(receive)
-        body = await _read(receive)
+        body, more = bytearray(), True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            if len(body) > LARGEST_BODY:
+                raise Refused(413, f"At most {LARGEST_BODY // 1_000_000} MB are expected here.")
+            more = message["type"] == "http.request" and message.get("more_body", False)
         with suppress(ValueError, RecursionError):  # no JSON: gradio says that it expects some
             check_values(json.loads(body))
-        return _replay(body, receive)
+        sent = False
+
+        async def receive_again() -> Message:
+            nonlocal sent
+            if sent:
+                return await receive()
+            sent = True
+            return {"type": "http.request", "body": bytes(body), "more_body": False}
+
+        return receive_again
 
     def _counted(self, receive: Receive) -> Receive:
         """Return a receiver of an upload that stops at the quota, whatever length was declared."""
@@ -162,45 +190,3 @@ def _name_in(address: str) -> str:
         return urlsplit(address).hostname or ""
     except ValueError:
         return ""
-
-
-async def _read(receive: Receive) -> bytes:
-    """Return a whole body that is no upload.
-
-    Raises:
-        Refused: if it is larger than `LARGEST_BODY`.
-    """
-    body = bytearray()
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > LARGEST_BODY:
-            raise Refused(413, f"At most {LARGEST_BODY // 1_000_000} MB are expected here.")
-        if message["type"] != "http.request" or not message.get("more_body"):
-            return bytes(body)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """Return a receiver that gives a body that was read already, then whatever follows."""
-    sent = False
-
-    async def receive_again() -> Message:
-        nonlocal sent
-        if sent:
-            return await receive()
-        sent = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive_again
-
-
-async def _answer(refused: Refused, send: Send) -> None:
-    body = json.dumps({"detail": refused.detail}).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        # The rest of a body that was not read would be taken for the next request.
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

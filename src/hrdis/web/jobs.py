@@ -113,7 +113,8 @@ class JobRunner:
         told = 0
         try:
             while not future.done():
-                before = self._before(run)
+                with self._line_lock:
+                    before = self._line.index(run)
                 if before and before != told:
                     told = before
                     yield Waiting(before)
@@ -124,11 +125,17 @@ class JobRunner:
                     yield frame
             yield future.result()
         finally:
+
+            def leave(_: object) -> None:
+                with self._line_lock:
+                    self._line.remove(run)
+                shutil.rmtree(run.folder, ignore_errors=True)
+
             run.cancelled.set()
             future.cancel()  # if it is still waiting
             # Called at once if the run has ended, else by the worker: a run that was stopped goes
             # on writing until its step is over.
-            future.add_done_callback(lambda _: self._leave(run))
+            future.add_done_callback(leave)
 
     def close(self) -> None:
         """Cancel all runs; the one that is computed ends with its next network call."""
@@ -155,15 +162,6 @@ class JobRunner:
             self._line.append(run)
         return run
 
-    def _leave(self, run: _Run) -> None:
-        with self._line_lock:
-            self._line.remove(run)
-        shutil.rmtree(run.folder, ignore_errors=True)
-
-    def _before(self, run: _Run) -> int:
-        with self._line_lock:
-            return self._line.index(run)
-
     # ---- in the worker's thread -----------------------------------------------------------------
 
     def _compute(self, run: _Run) -> Any:
@@ -178,24 +176,47 @@ class JobRunner:
         with warnings.catch_warnings(record=True) as raised:
             warnings.simplefilter("always", UserWarning)
             job = prepare(given, form.settings, self.load, choice=form.choice)
-        _check_room(job)
+        h, w = job.problem.image_shape[-2:]
+        pixels = h * w * given.samples
+        if pixels > images.MAX_PIXELS:  # all samples are kept until the end
+            raise ValueError(
+                f"{given.samples} restorations of {w} x {h} pixels are {pixels / 1e6:.0f} "
+                f"megapixels. At most {images.MAX_PIXELS // 1_000_000} are expected. Take fewer "
+                "restorations, or a smaller picture."
+            )
         self.limits.check(job)
         notes = []
         for warning in raised:
             if warning.category is UserWarning:
                 notes.append(for_page(warning.message, [run.folder]))
         found = self._watched(run, job)
-        if not found.finite:
+        if not found.kept:
             raise ArithmeticError(
                 "The restoration became NaN or infinite. Lower the step size (lr, zeta, scale)."
             )
+        if not found.finite:
+            lost = len(found.samples) - len(found.kept)
+            notes.append(f"{lost} of {len(found.samples)} became invalid and were left out.")
         *pictures, record = found.save(given.output)
         leave_out(run.folder, record)
+        kinds = {"": "sample 1", "mean": "mean of the samples", "uncertainty": "where they differ"}
+        gallery = []
+        for path in pictures:
+            kind = path.stem.rpartition("restored")[2].lstrip("-")
+            if kind != "overview":
+                gallery.append((path, kinds.get(kind, f"sample {kind}")))
+        # The restored picture first, then the mask or kernel it was made with. The given picture is
+        # left out: whoever downloads the others has it.
+        files = []
+        for path in given.output.parent.iterdir():
+            if path != given.image:
+                written = path.stem.startswith(given.output.stem)
+                files.append((not written, len(path.name), path.name, path))
         return FinishedJob(
             given=shown(job, job.given(), SIDE_DONE),
-            first=shown(job, found.samples[:1], SIDE_DONE),
-            gallery=_gallery(pictures),
-            files=_to_download(given),
+            first=shown(job, found.samples[found.kept[:1]], SIDE_DONE),
+            gallery=gallery if len(gallery) > 1 else [],  # a single sample is shown already
+            files=[path for *_, path in sorted(files)],
             command=command(form, given),
             summary=" ".join([f"{found.calls} network calls in {found.seconds:.1f} s.", *notes]),
         )
@@ -232,18 +253,6 @@ class JobRunner:
             raise Cancelled
 
 
-def _check_room(job: Job) -> None:
-    """Raise if the samples of a job, which are all kept until the end, are too many pixels."""
-    h, w = job.problem.image_shape[-2:]
-    pixels = h * w * job.options.samples
-    if pixels > images.MAX_PIXELS:
-        raise ValueError(
-            f"{job.options.samples} restorations of {w} x {h} pixels are {pixels / 1e6:.0f} "
-            f"megapixels. At most {images.MAX_PIXELS // 1_000_000} are expected. Take fewer "
-            "restorations, or a smaller picture."
-        )
-
-
 def shown(job: Job, x: Tensor, side: int) -> "Image.Image":
     """Convert a solution to a picture for the screen, at most so many pixels a side."""
     with torch.inference_mode():
@@ -262,30 +271,3 @@ def leave_out(folder: Path, record: Path) -> None:
     escaped = json.dumps(str(folder) + os.sep)[1:-1]
     text = record.read_text(encoding="utf-8")
     record.write_text(text.replace(escaped, ""), encoding="utf-8")
-
-
-def _gallery(pictures: list[Path]) -> list[tuple[Path, str]]:
-    """Return the pictures to show beside each other, with titles; none for a single sample."""
-    titles = {"": "sample 1", "mean": "mean of the samples", "uncertainty": "where they differ"}
-    titled = []
-    for path in pictures:
-        kind = path.stem.rpartition("restored")[2].lstrip("-")
-        if kind != "overview":
-            titled.append((path, titles.get(kind, f"sample {kind}")))
-    return titled if len(titled) > 1 else []
-
-
-def _to_download(options: FileOptions) -> list[Path]:
-    """Return what was written, the restored picture first, and the mask or kernel it was made with.
-
-    The given picture is left out: whoever downloads the others has it.
-    """
-    files = []
-    for path in options.output.parent.iterdir():
-        if path != options.image:
-            written = path.stem.startswith(options.output.stem)
-            files.append((not written, len(path.name), path.name, path))
-    return [path for *_, path in sorted(files)]
-
-
-# ---- from the form to a restoration --------------------------------------------------------------

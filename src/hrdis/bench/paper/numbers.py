@@ -63,6 +63,8 @@ def numbers(table: int | None = None) -> tuple[Number, ...]:
     return tuple(found)
 
 
+@cache
+@cache
 def printed(table: int, dataset: str, task: str, method: str, metric: str) -> str | None:
     """Return the printed number, or None where the paper has none.
 
@@ -70,9 +72,7 @@ def printed(table: int, dataset: str, task: str, method: str, metric: str) -> st
         >>> printed(9, "ImageNet-256-1k", "sr_x4", "HRDIS", "SSIM")
         '0.708'
     """
-    return _by_place().get((table, dataset, task, method, metric))
-
-
-@cache
-def _by_place() -> dict[tuple[int, str, str, str, str], str]:
-    return {number[:-1]: number.value for number in numbers()}
+    for number in numbers(table):
+        if number[1:-1] == (dataset, task, method, metric):
+            return number.value
+    return None

@@ -98,7 +98,7 @@ def expand(
     # By variant: a run task of the first picture, and the number of seeds.
     models: dict[str, RunTask] = {}
     seeds: dict[str, int] = {}
-    shown = []
+    shown, missing = [], []
     for table, note in asked:
         entries = []
         for column, method in product(table.columns, table.methods):
@@ -109,6 +109,7 @@ def expand(
             reason = why_not(column, method, solver)
             if reason:
                 entries.append(entry | {"missing": reason})
+                missing.append({"table": table.name, **entry, "reason": reason})
                 continue
             model = replace(
                 model_task(options, prior, pictures[0]),
@@ -130,13 +131,18 @@ def expand(
         shown.append(_described(table, note, entries))
     # Keys of this record are a file format: run folders of hrdis 0.1 have them too.
     units = tuple(_units(models, seeds, pictures, options.batch))
+    # In the form of hrdis 0.1 where run tasks are named by the weights, as they were then.
+    tuned = "" if prior.presets is None else prior.presets.prior
+    prior_record = {"name": prior.name, "sha256": prior.sha256, "presets": tuned}
+    if prior.identity:
+        prior_record["identity"] = prior.identity
     config = {
         "title": ", ".join(names),
         "tables": shown,
-        "missing": _missing(shown),
+        "missing": missing,
         "settings": table_5() if "table 5" in names else [],
         "images": [picture.record() for picture in pictures],
-        "prior": _prior_record(prior),
+        "prior": prior_record,
         "options": {option.name: getattr(options, option.name) for option in fields(options)},
         "operator_sha256": operator_sha256,
         "timed": timed,
@@ -166,31 +172,6 @@ def model_task(options: PlanOptions, prior: PriorIdentity, picture: DataPicture)
         precision=options.precision,
         seed=0,
     )
-
-
-def _missing(shown: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the entries of all tables that are left out, with their reasons."""
-    missing = []
-    for table in shown:
-        for entry in table["entries"]:
-            if "missing" in entry:
-                record = {
-                    "table": table["name"], "row": entry["row"], "dataset": entry["dataset"],
-                    "column": entry["column"], "reason": entry["missing"],
-                }  # fmt: skip
-                missing.append(record)
-    return missing
-
-
-def _prior_record(prior: PriorIdentity) -> dict[str, Any]:
-    """Return the prior as a config holds it; in the form of hrdis 0.1 where its run tasks are named
-    by the weights, as they were then.
-    """
-    tuned = "" if prior.presets is None else prior.presets.prior
-    record = {"name": prior.name, "sha256": prior.sha256, "presets": tuned}
-    if prior.identity:
-        record["identity"] = prior.identity
-    return record
 
 
 def _described(table: PaperTable, note: str, entries: list[dict[str, Any]]) -> dict[str, Any]:

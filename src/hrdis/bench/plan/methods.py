@@ -5,12 +5,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ...presets import Presets, embedded
+from ...presets import Presets, choose, embedded
 from ...schedule import Schedule
 from ...solvers import SOLVERS, Solver
 from ...solvers.base import settings
+from ...tasks import TASKS
 from ..paper import HRDIS_PRESETS, Column, Method
-from .problems import preset_for
+from .noises import KINDS, parse_noise
 
 PresetsOf = Literal["auto", "paper", "default"]
 
@@ -24,9 +25,9 @@ TABLE_5_SETTINGS = {
 class PlanOptions:
     """Options of a plan beside its tables: everything that changes a number."""
 
-    size: Annotated[int, Field(ge=0)] = 256
+    size: Annotated[int, Field(ge=0, le=65_536)] = 256
     """Scale and crop pictures to this side as the papers do; 0 takes them as they are."""
-    crop: Annotated[int, Field(ge=0)] = 0
+    crop: Annotated[int, Field(ge=0, le=65_536)] = 0
     """Use the centre of this side only; 0: all of it."""
     presets: PresetsOf = "auto"
     """paper: the papers' settings, for the papers' networks; default: those for small priors; auto:
@@ -34,9 +35,9 @@ class PlanOptions:
     """
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Precision of the network."""
-    seeds: Annotated[int, Field(ge=1)] = 1
+    seeds: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Samples per picture, all of one measurement; phase retrieval takes at least 4."""
-    batch: Annotated[int, Field(ge=1)] = 1
+    batch: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Pictures per network call."""
     dataset: str = ""
     """The paper's data set that the pictures are of (imagenet, ffhq, lol); columns of others are
@@ -62,6 +63,25 @@ class PriorIdentity:
     presets: Presets | None
     schedule: Schedule
     identity: str = ""
+
+
+def preset_for(
+    solver: str, task: str, noise: str, tuned: Presets | None
+) -> tuple[str | None, Solver]:
+    """Return the preset of a solver for a task and noise: the name of its row, and the settings.
+
+    Args:
+        solver, task, noise: names, as in a run task.
+        tuned: the rows of the prior, which go first; None for the papers' own.
+    """
+    model = parse_noise(noise)
+    sigma = 0.0 if model is None else model.sigma_y / 2  # for images in [0, 1]
+    kind = "gaussian"
+    for known in KINDS:
+        if noise.startswith(known):
+            kind = known
+    choice = choose(SOLVERS[solver][0], TASKS[task].presets, sigma, kind, tuned)
+    return choice.row or None, choice.settings
 
 
 def choose_settings(

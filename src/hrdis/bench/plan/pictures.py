@@ -85,7 +85,16 @@ def find_pictures(
         what = "is a file" if folder.is_file() else "does not exist"
         raise ValueError(f"{folder} {what}. A folder of pictures is expected: --data FOLDER")
     elif listed is None:
-        files = _files_of_folder(folder)
+        paths = []
+        for path in folder.rglob("*"):
+            if path.suffix.lower() in images.SUFFIXES and path.is_file():
+                paths.append(path)
+        if not paths:
+            raise ValueError(
+                f"There is no picture in {folder}. Files ending in {', '.join(images.SUFFIXES)} "
+                "are expected there or in its subfolders: --data FOLDER"
+            )
+        files = [(path.relative_to(folder).as_posix(), path, None) for path in sorted(paths)]
     else:
         files = _files_of_list(folder, listed)
     pictures = []
@@ -100,19 +109,6 @@ def find_pictures(
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's content."""
     return sha256(path.read_bytes()).hexdigest()
-
-
-def _files_of_folder(folder: Path) -> FileList:
-    paths = []
-    for path in folder.rglob("*"):
-        if path.suffix.lower() in images.SUFFIXES and path.is_file():
-            paths.append(path)
-    if not paths:
-        raise ValueError(
-            f"There is no picture in {folder}. Files ending in {', '.join(images.SUFFIXES)} are "
-            "expected there or in its subfolders: --data FOLDER"
-        )
-    return [(path.relative_to(folder).as_posix(), path, None) for path in sorted(paths)]
 
 
 def _files_of_list(folder: Path, listed: Path) -> FileList:
@@ -167,7 +163,7 @@ def read_sized(path: Path, size: int, crop: int) -> Tensor:
     Raises:
         ValueError: if the file cannot be read, or is smaller than the crop.
     """
-    pixels = images.decode(path, lambda image: np.asarray(_scaled(_rgb(image), size)))
+    pixels = images.decode(path, lambda image: np.asarray(_scaled_to_rgb(image, size)))
     if size:
         pixels = _centre(pixels, size)
     if crop:
@@ -190,13 +186,11 @@ def match_channels(x: Tensor, prior: Prior) -> Tensor:
     return x
 
 
-def _rgb(image: "Image.Image") -> "Image.Image":
-    return images.to_pil(replace(images.from_pil(image).on_white(), bits=8)).convert("RGB")
-
-
-def _scaled(image: "Image.Image", size: int) -> "Image.Image":
+def _scaled_to_rgb(image: "Image.Image", size: int) -> "Image.Image":
     from PIL.Image import Resampling
 
+    on_white = replace(images.from_pil(image).on_white(), bits=8)
+    image = images.to_pil(on_white).convert("RGB")
     if not size:
         return image
     while min(image.size) >= 2 * size:

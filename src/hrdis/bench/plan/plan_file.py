@@ -33,7 +33,7 @@ from ...solvers import SOLVERS
 from ...tasks import TASKS
 from ..paper import Column, Method, PaperTable
 from .methods import PlanOptions
-from .problems import parse_noise
+from .noises import parse_noise
 
 METRICS = ("PSNR", "SSIM", "LPIPS", "FID", "KID", "CA", "diversity")
 OPTIONS = tuple(option.name for option in fields(PlanOptions))
@@ -119,7 +119,21 @@ def _table(plan: Mapping[str, Any], path: Path) -> PaperTable:
         columns.append(Column("", name, task, metrics, str(noise)))
     methods: list[Method] = []
     for entry in _list(plan["solvers"]):
-        methods += _methods(entry, path)
+        row = {"solver": entry}
+        if not isinstance(entry, str):
+            row = _mapping(entry, f"a solver of {path}", ("solver", "label", "preset", "settings"))
+        (solver,) = _names([row.get("solver", "")], "solver", SOLVERS)
+        names = [f.name for f in fields(SOLVERS[solver][0])]  # type: ignore[arg-type]
+        given = _mapping(row.get("settings") or {}, f"settings of {solver}", (*names, "epsilon"))
+        # One method, or one for each combination of the settings that are lists.
+        grids = {name: value for name, value in given.items() if isinstance(value, list)}
+        for values in product(*grids.values()):
+            point = dict(zip(grids, values, strict=True))
+            label = str(row.get("label", solver))
+            for name, value in point.items():
+                shown = f"{value:g}" if isinstance(value, float) else str(value)
+                label += f" {name}={shown}"
+            methods.append(Method(label, solver, given | point, row.get("preset")))
     labels: set[str] = set()
     for method in methods:
         if method.label in labels:
@@ -131,31 +145,10 @@ def _table(plan: Mapping[str, Any], path: Path) -> PaperTable:
     return PaperTable("plan", str(plan.get("title", path.stem)), tuple(columns), tuple(methods))
 
 
-def _methods(entry: object, path: Path) -> list[Method]:
-    """Return one method, or one for each combination of the settings that are lists."""
-    if isinstance(entry, str):
-        entry = {"solver": entry}
-    row = _mapping(entry, f"a solver of {path}", ("solver", "label", "preset", "settings"))
-    (solver,) = _names([row.get("solver", "")], "solver", SOLVERS)
-    names = [f.name for f in fields(SOLVERS[solver][0])]  # type: ignore[arg-type]
-    given = _mapping(row.get("settings") or {}, f"settings of {solver}", (*names, "epsilon"))
-    grids = {name: value for name, value in given.items() if isinstance(value, list)}
-    methods = []
-    for values in product(*grids.values()):
-        point = dict(zip(grids, values, strict=True))
-        label = str(row.get("label", solver))
-        for name, value in point.items():
-            shown = f"{value:g}" if isinstance(value, float) else str(value)
-            label += f" {name}={shown}"
-        methods.append(Method(label, solver, given | point, row.get("preset")))
-    return methods
-
-
 def _mapping(value: object, what: str, valid: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(
-            f"{what} holds {type(value).__name__}. Keys and values are expected. See "
-            "examples/plan.yaml"
+            f"{what} holds no keys and values, which are expected: see examples/plan.yaml"
         )
     for key in value:
         if key not in valid:

@@ -148,7 +148,7 @@ def prepare(request: RunRequest, previous_config: Mapping[str, Any] | None = Non
     # Table 5 has no columns: with it alone there is nothing to run, and nothing is wrong.
     if not plan.units and any(table.columns for table, _ in tables):
         reasons = dict.fromkeys(entry["reason"] for entry in plan.config["missing"])
-        why = "; ".join(reasons) or "no task and solver are left"
+        why = "; ".join(reasons).removesuffix(".") or "no task and solver are left"
         raise ValueError(
             f"Nothing can be run: {why}. Drop --tasks, --solvers or --dataset, or give what is "
             "missing."

@@ -7,59 +7,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ... import noise as noises
 from ...operators import BlindOperator, Inpainting, Operator
-from ...presets import Presets, choose
 from ...problem import Problem, measure
-from ...solvers import SOLVERS, Solver
 from ...tasks import TASKS, Task
 from ..records import RunTask
+from .noises import parse_noise
 
 #: Tasks whose operator is another one for each image, and cannot be stacked in a batch.
 UNBATCHED_TASKS = ("deblur-motion", "deblur-nonlinear")
-NOISE_KINDS = {"gaussian": noises.Gaussian, "poisson": noises.Poisson, "speckle": noises.Speckle}
 NONLINEAR_BLUR = "deblur-nonlinear"
 
 
-def parse_noise(name: str) -> noises.Noise | None:
-    """Return the noise of a name: none, gaussian0.05, poisson1.0, speckle0.1.
-
-    Raises:
-        ValueError: for any other, or a level that the noise refuses.
-    """
-    if name == "none":
-        return None
-    for kind, make in NOISE_KINDS.items():
-        if not name.startswith(kind):
-            continue
-        try:
-            level = float(name.removeprefix(kind))
-        except ValueError:
-            break  # no number: the message below names the form that is expected
-        return make(level)
-    raise ValueError(
-        f"Unknown noise {name!r}. none, or a kind and a level, is expected: gaussian0.05, "
-        "poisson1.0."
-    )
-
-
-def preset_for(
-    solver: str, task: str, noise: str, tuned: Presets | None
-) -> tuple[str | None, Solver]:
-    """Return the preset of a solver for a task and noise: the name of its row, and the settings.
-
-    Args:
-        solver, task, noise: names, as in a run task.
-        tuned: the rows of the prior, which go first; None for the papers' own.
-    """
-    model = parse_noise(noise)
-    sigma = 0.0 if model is None else model.sigma_y / 2  # for images in [0, 1]
-    kind = "gaussian"
-    for known in NOISE_KINDS:
-        if noise.startswith(known):
-            kind = known
-    choice = choose(SOLVERS[solver][0], TASKS[task].presets, sigma, kind, tuned)
-    return choice.row or None, choice.settings
+#: Operators that are kept, one per task and size.
+KEPT_OPERATORS = 16
 
 
 class ProblemMaker:
@@ -103,20 +63,18 @@ class ProblemMaker:
         pictures = tuple((run_task.image_sha256, run_task.index) for run_task in run_tasks)
         name = (first.task, first.noise, blind_operator, where, pictures)
         if self._last is None or self._last[0] != name:
-            problem = self._measured(run_tasks, truth)
+            indices = [run_task.index for run_task in run_tasks]
+            A = self._operator(first.task, truth, indices)
+            seeds = [run_task.draw_seed("measure") for run_task in run_tasks]
+            with warnings.catch_warnings():
+                # `measure` warns of an identity without noise, which a plan asks for on purpose.
+                warnings.simplefilter("ignore", UserWarning)
+                problem = measure(A, truth, parse_noise(first.noise), seeds=seeds)
             if blind_operator is not None:
-                A = blind_operator(truth.shape[-2], truth.shape[-1], 0, 0)
-                problem = Problem(problem.y, A, problem.sigma_y)
+                unknown = blind_operator(truth.shape[-2], truth.shape[-1], 0, 0)
+                problem = Problem(problem.y, unknown, problem.sigma_y)
             self._last = name, problem
         return self._last[1]
-
-    def _measured(self, run_tasks: Sequence[RunTask], truth: Tensor) -> Problem:
-        A = self._operator(run_tasks[0].task, truth, [run_task.index for run_task in run_tasks])
-        seeds = [run_task.draw_seed("measure") for run_task in run_tasks]
-        with warnings.catch_warnings():
-            # `measure` warns of an identity without noise, which a plan asks for on purpose.
-            warnings.simplefilter("ignore", UserWarning)
-            return measure(A, truth, parse_noise(run_tasks[0].noise), seeds=seeds)
 
     def _operator(self, task: str, truth: Tensor, indices: Sequence[int]) -> Operator:
         (h, w), build = truth.shape[-2:], self.tasks[task].build
@@ -132,5 +90,8 @@ class ProblemMaker:
             return build(h, w, 0, indices[0]).to(truth.device)
         name = (task, h, w, truth.device)
         if name not in self._operators:
+            # Pictures of two hundred sizes would fill the memory with operators: the first goes.
+            while len(self._operators) >= KEPT_OPERATORS:
+                del self._operators[next(iter(self._operators))]
             self._operators[name] = build(h, w, 0, 0).to(truth.device)
         return self._operators[name]

@@ -37,7 +37,11 @@ class StepRecorder:
     def __enter__(self) -> "StepRecorder":
         # A hook, not a prior around the prior, which would have to repeat all its attributes.
         if self._count:
-            self._hook = self._prior.register_forward_pre_hook(self._remember_state)
+
+            def remember_state(_: object, arguments: tuple[Any, ...]) -> None:
+                self._state = arguments[0].detach()
+
+            self._hook = self._prior.register_forward_pre_hook(remember_state)
         return self
 
     def __exit__(
@@ -48,9 +52,6 @@ class StepRecorder:
     ) -> None:
         if self._hook is not None:
             self._hook.remove()
-
-    def _remember_state(self, _: object, arguments: tuple[Any, ...]) -> None:
-        self._state = arguments[0].detach()
 
     def record(self, step: Step) -> None:
         """Keep a step if it is one of those wanted; to be called with every step."""

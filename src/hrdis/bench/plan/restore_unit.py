@@ -4,7 +4,7 @@ import os
 import socket
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,11 @@ from ... import images, metrics
 from ...checkpoints import load_prior
 from ...devices import DTYPES
 from ...driver import Result, solve
+from ...messages import reason
 from ...operators import PhaseRetrieval
 from ...priors.base import Prior
 from ...problem import Problem
 from ...restarts import residual
-from ...solvers.base import Solver
 from ..records import Row, RunInterrupted, RunTask, Unit
 from .pictures import file_sha256, match_channels, read_sized
 from .problems import ProblemMaker
@@ -35,6 +35,8 @@ SMALLEST_FOR_SSIM = 11  # pixels a side, the width of its window
 MOST_ALIKE = 20
 #: Pictures that a worker keeps in memory, since every method needs them.
 KEPT_PICTURES = 64
+#: Bytes of pictures that a worker keeps; 64 of 12 megapixels would be 9 GB.
+KEPT_BYTES = 1 << 30
 
 
 class PictureWriter(Protocol):
@@ -113,30 +115,36 @@ class UnitRestorer:
             text = f"{type(error).__name__}: {error}".strip().split("\n")[0]
             advice = advice_for_machine_trouble(error)
             if advice:
-                raise RunInterrupted(f"{_title(unit)}: {text}. {advice}") from error
+                raise RunInterrupted(f"{_title(unit)}: {reason(error)}. {advice}") from error
             # Anything else is noted, the run goes on, and the report counts it.
-            self._count_alike(unit, text)
+            self._alike = self._alike + 1 if text == self._last_error else 1
+            self._last_error = text
+            if self._alike >= MOST_ALIKE:
+                raise RunInterrupted(
+                    f"{MOST_ALIKE} units in a row failed alike, the last of them {_title(unit)}: "
+                    f"{text}. Mend the cause; with --retry-failed those before are done again."
+                ) from error
             failed = {"status": "failed", "error": text}
             return [self._facts(run_task, unit) | failed for run_task in unit.tasks]
         self._last_error, self._alike = "", 0
         return rows
-
-    def _count_alike(self, unit: Unit, text: str) -> None:
-        self._alike = self._alike + 1 if text == self._last_error else 1
-        self._last_error = text
-        if self._alike >= MOST_ALIKE:
-            raise RunInterrupted(
-                f"{MOST_ALIKE} units in a row failed alike, the last of them {_title(unit)}: "
-                f"{text}. Mend the cause; with --retry-failed those before are done again."
-            )
 
     def _rows(self, unit: Unit) -> list[Row]:
         tasks = unit.tasks
         truth = torch.cat([self._load(run_task) for run_task in tasks])
         problem = self.problems.problem_of(tasks, truth.to(self.device))
         solver, seeds = tasks[0].method(), [run_task.draw_seed() for run_task in tasks]
-        # Table 3 compares times: what happens once per method must not be in them.
-        call = self._warm_up(tasks[0], solver, problem, seeds) if self.spec.timed else None
+        call = None  # seconds of a bare network call
+        if self.spec.timed:
+            # Table 3 compares times: what happens once per method must not be in them.
+            variant = tasks[0].variant
+            if variant not in self._call_seconds:
+                times = [*solver.times(self.prior.schedule)[:2], -1]
+                with suppress(Exception):  # what is wrong with the method, the run itself will say
+                    solve(solver, self.prior, problem, seeds=seeds, times=times)
+                x = problem.y.new_zeros(problem.image_shape)
+                self._call_seconds[variant] = time_call(self.prior, x)
+            call = self._call_seconds[variant]
         with (
             StepRecorder(tasks[0].frames, solver, self.prior) as recorder,
             PeakMemory(self.device, host=self.spec.timed) as peak,
@@ -148,6 +156,10 @@ class UnitRestorer:
         residuals = residual(result, problem)
         rows = []
         for i, run_task in enumerate(tasks):
+            estimated = {}  # single numbers only: maps would swell the row
+            for name, parameter in result.theta.items():
+                if parameter[i].numel() == 1:
+                    estimated[name] = float(parameter[i])
             row = self._facts(run_task, unit) | {
                 "seconds": seconds / len(tasks),
                 "nfe": result.nfe,
@@ -156,7 +168,7 @@ class UnitRestorer:
                 "call_seconds": call,
                 "residual": float(residuals[i]),
                 "finite": bool(result.finite[i]),
-                "estimated": _estimated_numbers(result, i),
+                "estimated": estimated,
             }
             if result.finite[i]:
                 row |= self._write_pictures(
@@ -238,23 +250,12 @@ class UnitRestorer:
                     f"{path} is not the file it was when the run began. Put that one back, or "
                     "start another run."
                 )
-            if len(self._truth) >= KEPT_PICTURES:
+            picture = match_channels(read_sized(path, run_task.size, run_task.crop), self.prior)
+            kept = sum(other.nbytes for other in self._truth.values())
+            if len(self._truth) >= KEPT_PICTURES or kept + picture.nbytes > KEPT_BYTES:
                 self._truth.clear()
-            picture = read_sized(path, run_task.size, run_task.crop)
-            self._truth[where] = match_channels(picture, self.prior)
+            self._truth[where] = picture
         return self._truth[where]
-
-    def _warm_up(
-        self, run_task: RunTask, solver: Solver, problem: Problem, seeds: Sequence[int]
-    ) -> float:
-        """Run the first two steps once per method; return the seconds of a bare network call."""
-        if run_task.variant not in self._call_seconds:
-            times = [*solver.times(self.prior.schedule)[:2], -1]
-            with suppress(Exception):  # what is wrong with the method, the run itself will say
-                solve(solver, self.prior, problem, seeds=seeds, times=times)
-            x = problem.y.new_zeros(problem.image_shape)
-            self._call_seconds[run_task.variant] = time_call(self.prior, x)
-        return self._call_seconds[run_task.variant]
 
 
 def advice_for_machine_trouble(error: Exception) -> str:
@@ -313,14 +314,3 @@ def pixel_scores(x: Tensor, truth: Tensor, problem: Problem) -> Row:
         row["psnr_aligned"] = float(metrics.psnr(aligned, truth))
         row["ssim_aligned"] = None if small else float(metrics.ssim(aligned, truth))
     return row
-
-
-def _estimated_numbers(result: Result, i: int) -> dict[str, float]:
-    """Return the operator's parameters that the solver estimated for the i-th image, single numbers
-    only: maps would swell the row.
-    """
-    numbers = {}
-    for name, value in result.theta.items():
-        if value[i].numel() == 1:
-            numbers[name] = float(value[i])
-    return numbers

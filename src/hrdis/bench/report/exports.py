@@ -4,7 +4,7 @@ import csv
 import io
 import re
 
-from .layout import ReportTable, TableCell
+from .layout import ReportTable
 from .metrics import METRICS
 
 FIELDS = (
@@ -85,17 +85,18 @@ def latex_of(table: ReportTable, ours: str) -> str:
     ]
     for row in table.rows:
         label = escape(f"{row.label}, {row.chosen}" if row.chosen else row.label)
-        texts = [_latex_cell(row.cells.get(column)) for column in columns]
+        texts = []
+        for column in columns:
+            text = ""
+            if column in row.cells:
+                cell = row.cells[column]
+                text = LATEX_OF_MARK[cell.mark] % (cell.text or "--")
+                if cell.paper:
+                    text += f" ({cell.paper})"
+            texts.append(text)
         lines.append(rf"{label} & {' & '.join(texts)} \\")
     lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
     return "\n".join(lines) + "\n"
-
-
-def _latex_cell(cell: TableCell | None) -> str:
-    if cell is None:
-        return ""
-    text = LATEX_OF_MARK[cell.mark] % (cell.text or "--")
-    return f"{text} ({cell.paper})" if cell.paper else text
 
 
 def escape(text: str) -> str:

@@ -104,8 +104,16 @@ class Gallery:
         """Return truth, measurement and every method, for the first pictures that all methods have
         tried.
         """
+        if not methods:
+            return ImageGrid(title, ())
+        common = set(methods[0][1].images)
+        order: dict[str, int] = {}  # places in the data
+        for _, method in methods:
+            common &= set(method.images)
+            for row in method.rows:
+                order[row["cell"]["image_sha256"]] = row["cell"].get("index", 0)
         rows = []
-        for image in _common_images([method for _, method in methods], pictures):
+        for image in sorted(common, key=lambda image: (order[image], image))[:pictures]:
             of_image: list[Row] = []
             for _, method in methods:
                 of_image += [row for row in method.rows if row["cell"]["image_sha256"] == image]
@@ -178,19 +186,6 @@ def _decibels(row: Row) -> str:
     if psnr is None:
         return ""
     return "equal" if row["psnr"] is None else f"{psnr:.2f} dB"
-
-
-def _common_images(methods: Sequence[MethodResults], count: int) -> list[str]:
-    """Return the first pictures, in the order of the data, that every method has tried."""
-    if not methods:
-        return []
-    common = set(methods[0].images)
-    order: dict[str, int] = {}
-    for method in methods:
-        common &= set(method.images)
-        for row in method.rows:
-            order[row["cell"]["image_sha256"]] = row["cell"].get("index", 0)
-    return sorted(common, key=lambda image: (order[image], image))[:count]
 
 
 def _deviation(files: Sequence[Path]) -> Thumbnail:

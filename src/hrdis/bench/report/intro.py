@@ -1,10 +1,9 @@
 """The top of the report: prior, data and tables of the run, and the run in a few figures."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from ..results import Results
 from .layout import ReportTable
@@ -26,7 +25,19 @@ def first_line(run: Results) -> str:
             priors.add("the embedded prior")
         else:
             priors.add(f"the prior {name}")
-        data.add(_data(config))
+        # The number, origin and size of its pictures.
+        options, count = config.get("options", {}), len(config.get("images", []))
+        pictures = f"{count} {'picture' if count == 1 else 'pictures'}"
+        folder = (config.get("provenance") or {}).get("data")
+        if config.get("shipped", {}).get("data"):
+            which = "photograph that comes" if count == 1 else "photographs that come"
+            pictures = f"{count} {which} with the package"
+        elif folder:
+            pictures += f" of {Path(folder).name}"
+        side = options.get("crop") or options.get("size")
+        if side:  # without, every picture has its own
+            pictures += f" at {side} x {side}"
+        data.add(pictures)
     line = f"Made with {' and '.join(sorted(priors))} on {' and '.join(sorted(data))}."
     if not run.comparable:
         line += f" {NOT_COMPARABLE}"
@@ -70,21 +81,6 @@ def _ranges(numbers: Sequence[int]) -> str:
         else:
             texts += map(str, span)
     return ", ".join(texts)
-
-
-def _data(config: Mapping[str, Any]) -> str:
-    """Return the number, origin and size of the pictures of a run."""
-    options, count = config.get("options", {}), len(config.get("images", []))
-    side = options.get("crop") or options.get("size")
-    size = ""
-    if side:  # without, every picture has its own
-        size = f" at {side} x {side}"
-    if config.get("shipped", {}).get("data"):
-        which = "photograph that comes" if count == 1 else "photographs that come"
-        return f"{count} {which} with the package{size}"
-    folder = (config.get("provenance") or {}).get("data")
-    name = f" of {Path(folder).name}" if folder else ""
-    return f"{count} {'picture' if count == 1 else 'pictures'}{name}{size}"
 
 
 def totals(run: Results) -> list[tuple[str, str]]:

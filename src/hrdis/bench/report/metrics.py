@@ -71,7 +71,12 @@ def value(method: MethodResults, selection: Selection, metric: str, run: Results
     if metric in SET_METRICS:
         return _of_set(method, selection, metric, run)
     if metric == "diversity":
-        return _diversity(method, run)
+        records = sample_records_of(method, run)
+        if records:
+            return estimate([record["pairwise"] for record in records])
+        if len(method.seeds) < 2:
+            return "one sample per picture"
+        return "not scored: hrdis bench score RUN"
     column = METRICS[metric]
     per_picture = []
     for rows in method.selected(selection).values():
@@ -144,15 +149,6 @@ def sample_records_of(method: MethodResults, run: Results) -> list[Mapping[str, 
         if record["variant"] == method.id and record["id"] in current:
             records.append(record)
     return records
-
-
-def _diversity(method: MethodResults, run: Results) -> Estimate | str:
-    records = sample_records_of(method, run)
-    if records:
-        return estimate([record["pairwise"] for record in records])
-    if len(method.seeds) < 2:
-        return "one sample per picture"
-    return "not scored: hrdis bench score RUN"
 
 
 def printed(number: float, metric: str) -> str:

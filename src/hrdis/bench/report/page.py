@@ -144,34 +144,31 @@ def browser_rows(run: Results, beside: Path | None) -> dict[str, Any]:
             homes[folder] = Path(os.path.relpath(folder, beside)).as_posix()
     rows = []
     for row in run.rows:
-        rows.append(_browser_row(row, homes.get(run.folders[row["key"]])))
+        home, cell, picture = homes.get(run.folders[row["key"]]), row["cell"], row.get("picture")
+        values = [
+            f"{home}/{picture}" if home is not None and picture else "",
+            cell["image"],
+            cell["task"],
+            cell["noise"],
+            cell["group"] or cell["solver"],
+            cell["preset"] or "",
+            cell["seed"],
+            row["status"],
+            _rounded(row, "psnr", 3),
+            _rounded(row, "ssim", 4),
+            _rounded(row, "lpips", 4),
+            _rounded(row, "residual", 5),
+            _rounded(row, "seconds", 3),
+            row.get("nfe"),
+            row.get("error") or "",
+        ]
+        rows.append(values)
     return {"columns": COLUMNS, "rows": rows}
 
 
-def _browser_row(row: Row, home: str | None) -> list[Any]:
-    cell, picture = row["cell"], row.get("picture")
-
-    def rounded(field: str, decimals: int) -> float | None:
-        value = field_of(row, field)
-        return None if value is None else round(value, decimals)
-
-    return [
-        f"{home}/{picture}" if home is not None and picture else "",
-        cell["image"],
-        cell["task"],
-        cell["noise"],
-        cell["group"] or cell["solver"],
-        cell["preset"] or "",
-        cell["seed"],
-        row["status"],
-        rounded("psnr", 3),
-        rounded("ssim", 4),
-        rounded("lpips", 4),
-        rounded("residual", 5),
-        rounded("seconds", 3),
-        row.get("nfe"),
-        row.get("error") or "",
-    ]
+def _rounded(row: Row, field: str, decimals: int) -> float | None:
+    value = field_of(row, field)
+    return None if value is None else round(value, decimals)
 
 
 def provenance(run: Results) -> list[dict[str, Any]]:
@@ -183,7 +180,7 @@ def provenance(run: Results) -> list[dict[str, Any]]:
         made, prior = config.get("provenance") or {}, config.get("prior", {})
         facts = {
             "prior": f"{prior.get('name', '?')}, SHA-256 {prior.get('sha256', '?')}",
-            "config, SHA-256": hashlib.sha256(text.encode()).hexdigest(),
+            "config, SHA-256": hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest(),
             "units, SHA-256": config.get("units_sha256", "?"),
             "hrdis": _values(rows, "hrdis"),
             "torch": _values(rows, "torch"),

@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from .statistics import Estimate
@@ -219,8 +220,17 @@ def _write_labels(axes: "Axes", points: Sequence[Point]) -> None:
         centres.append((x, y))
         taken.append((x - 3, y - 3, x + 3, y + 3))
     for point, (x, y) in zip(points, centres, strict=True):
-        dx, dy, box = _free_place(x, y, 5.2 * len(point.label), taken)
-        taken.append(box)
+        width = 5.2 * len(point.label)
+        for dy, dx in product(LABEL_HEIGHTS, (5.0, -5.0 - width)):
+            low_x, low_y, high_x, high_y = x + dx, y + dy, x + dx + width, y + dy + 8
+            is_free = True
+            for left, bottom, right, top in taken:
+                if low_x <= right and high_x >= left and low_y <= top and high_y >= bottom:
+                    is_free = False
+            if is_free:
+                break
+        # At the last place if none is free.
+        taken.append((low_x, low_y, high_x, high_y))
         axes.annotate(
             point.label,
             (point.seconds, point.quality.value),
@@ -229,20 +239,6 @@ def _write_labels(axes: "Axes", points: Sequence[Point]) -> None:
             color=INK,
             fontsize=8,
         )
-
-
-def _free_place(x: float, y: float, width: float, taken: Sequence[Box]) -> tuple[float, float, Box]:
-    """Return the offset and box of a name beside a point; the last place if none is free."""
-    for dy in LABEL_HEIGHTS:
-        for dx in (5.0, -5.0 - width):
-            box = (x + dx, y + dy, x + dx + width, y + dy + 8)
-            if not any(_overlap(box, other) for other in taken):
-                return dx, dy, box
-    return dx, dy, box
-
-
-def _overlap(a: Box, b: Box) -> bool:
-    return a[0] <= b[2] and a[2] >= b[0] and a[1] <= b[3] and a[3] >= b[1]
 
 
 def _direction(lower: bool) -> str:
@@ -298,11 +294,7 @@ def _svg(name: str, draw: Callable[["Axes"], None], width: float = 4.4, height: 
     for color, variable in _VARIABLES.items():
         svg = svg.replace(color, f"var({variable})")
     svg = re.sub(r"font: ([^;']*?)px [^;]*", r"font: \1px var(--font)", svg)
-    return _unique_ids(svg, name)
-
-
-def _unique_ids(svg: str, name: str) -> str:
-    """Rename ids so that no other plot on the page has them."""
+    # No other plot on the page shall have the same ids.
     slug = re.sub(r"\W+", "-", name)
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{slug}-\1"', svg)
     return re.sub(r"(url\(#|href=\"#)", rf"\g<1>{slug}-", svg)

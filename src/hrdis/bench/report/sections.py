@@ -1,7 +1,7 @@
 """Sections of the report beside its tables: pictures, ablations, cost, samples, and failures."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,8 +151,15 @@ def costs(tables: Sequence[ReportTable], run: Results) -> list[Plot]:
         for metric in ("LPIPS", "PSNR"):
             points = []
             for label, method in methods:
-                if method.id in comparable:
-                    points += _points(label, comparable[method.id], metric, run)
+                if method.id not in comparable:
+                    continue
+                shared = comparable[method.id]
+                seconds = value(shared, shared.selections[0], "time_s_per_img", run)
+                quality = value(shared, shared.selections[0], metric, run)
+                if isinstance(seconds, str) or isinstance(quality, str):
+                    continue  # the reason why it is not known
+                if seconds.value > 0:
+                    points.append(Point(label, seconds.value, quality))
             if len(points) > 1:
                 column = METRICS[metric]
                 lower = bool(column.lower)
@@ -162,15 +169,6 @@ def costs(tables: Sequence[ReportTable], run: Results) -> list[Plot]:
                 )
                 break
     return plots
-
-
-def _points(label: str, method: MethodResults, metric: str, run: Results) -> list[Point]:
-    """Return the point of a method, if its time and quality are known."""
-    seconds = value(method, method.selections[0], "time_s_per_img", run)
-    quality = value(method, method.selections[0], metric, run)
-    if isinstance(seconds, str) or isinstance(quality, str) or seconds.value <= 0:
-        return []
-    return [Point(label, seconds.value, quality)]
 
 
 def evolution(tables: Sequence[ReportTable], gallery: Gallery) -> list[ImageGrid]:
@@ -200,34 +198,27 @@ def sample_scores(tables: Sequence[ReportTable], run: Results) -> list[SampleSco
             ssim = value(method, "each", "SSIM", run)
             if not records or isinstance(psnr, str):
                 continue
+            psnr_of_means, ssim_of_means = [], []
+            for record in records:
+                psnr_of_mean = psnr_of(record, "psnr_of_mean")
+                if psnr_of_mean is not None:
+                    psnr_of_means.append(psnr_of_mean)
+                if record["ssim_of_mean"] is not None:
+                    ssim_of_means.append(record["ssim_of_mean"])
             scores = SampleScores(
                 label=label,
                 task=title,
                 count=max(record["samples"] for record in records),
                 images=len(records),
                 psnr=psnr,
-                psnr_of_mean=estimate(_psnrs_of_means(records)),
+                psnr_of_mean=estimate(psnr_of_means),
                 ssim=None if isinstance(ssim, str) else ssim,
-                ssim_of_mean=_estimate_of_known(records, "ssim_of_mean"),
+                ssim_of_mean=estimate(ssim_of_means) if ssim_of_means else None,
                 pairwise=estimate([record["pairwise"] for record in records]),
                 std=estimate([record["std"] for record in records]),
             )
             found.append(scores)
     return found
-
-
-def _psnrs_of_means(records: Sequence[Mapping[str, Any]]) -> list[float]:
-    found = []
-    for record in records:
-        psnr = psnr_of(record, "psnr_of_mean")
-        if psnr is not None:
-            found.append(psnr)
-    return found
-
-
-def _estimate_of_known(records: Sequence[Mapping[str, Any]], name: str) -> Estimate | None:
-    known = [record[name] for record in records if record[name] is not None]
-    return estimate(known) if known else None
 
 
 def diversity(tables: Sequence[ReportTable], gallery: Gallery) -> list[ImageGrid]:

@@ -2,7 +2,7 @@
 difference.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -25,7 +25,13 @@ def summarize(run: Results) -> list[ReportTable]:
 
     A table that several folders have (its shards, or the columns of two data sets) appears once.
     """
-    by_id = {method.id: method for method in group_by_method(_with_overhead(run.rows))}
+    rows = []
+    for row in run.rows:
+        seconds, calls, each = row.get("seconds"), row.get("nfe"), row.get("call_seconds")
+        if seconds and calls and each:  # its time over that of its network calls alone
+            row = row | {"overhead": seconds / (calls * each)}
+        rows.append(row)
+    by_id = {method.id: method for method in group_by_method(rows)}
     described: dict[str, dict[str, Any]] = {}
     for config in run.configs.values():
         for table in config.get("tables", []):
@@ -46,19 +52,6 @@ def _order(name: str) -> tuple[int, int, str]:
     return int(kind == "figure"), int(number.split()[0]), name
 
 
-def _with_overhead(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return rows with the ratio of their time to that of their network calls alone, where both
-    were measured.
-    """
-    found = []
-    for row in rows:
-        seconds, calls, each = row.get("seconds"), row.get("nfe"), row.get("call_seconds")
-        if seconds and calls and each:
-            row = row | {"overhead": seconds / (calls * each)}
-        found.append(row)
-    return found
-
-
 def _merge(
     described: dict[str, dict[str, Any]], table: Mapping[str, Any], config: Mapping[str, Any]
 ) -> None:
@@ -66,7 +59,10 @@ def _merge(
     about an entry; then it appears under its prior's name.
     """
     prior = config.get("prior", {}).get("name", "?")
-    for name in _names(table["name"], prior):
+    names = [table["name"], f"{table['name']} ({prior})"]
+    for n in range(2, 99):
+        names.append(f"{table['name']} ({prior}, {n})")
+    for name in names:
         old = described.get(name)
         if old is None:
             described[name] = {**table, "name": name}
@@ -84,13 +80,6 @@ def _merge(
         return
 
 
-def _names(name: str, prior: str) -> Iterator[str]:
-    yield name
-    yield f"{name} ({prior})"
-    for n in range(2, 99):
-        yield f"{name} ({prior}, {n})"
-
-
 def _by_place(entries: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str, str], Any]:
     """Return the entries of a table by their rows and columns."""
     found = {}
@@ -102,7 +91,22 @@ def _by_place(entries: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str, str]
 def _table(
     described: Mapping[str, Any], by_id: Mapping[str, MethodResults], run: Results
 ) -> ReportTable:
-    groups = tuple(_group(column) for column in described["columns"])
+    groups = []
+    for column in described["columns"]:
+        metrics = list(column["metrics"])
+        if column["task"] == "phase":
+            # Magnitudes cannot tell a picture from its flipped or shifted copies.
+            for metric in ("PSNR", "SSIM"):
+                if metric in metrics:
+                    metrics.append(f"{metric} aligned")
+        if "time_s_per_img" in metrics:
+            metrics += ["calls", "overhead"]
+        name = column["name"]
+        group = ColumnGroup(
+            column["dataset"], name, paper.TITLES.get(name, name), column["task"],
+            column["noise"], tuple(metrics),
+        )  # fmt: skip
+        groups.append(group)
     entries = _by_place(described["entries"])
     # The results of each method in each group, or the reason why there are none.
     found: dict[str, list[MethodResults | str]] = {}
@@ -123,7 +127,7 @@ def _table(
                 methods[label, i] = method
                 pictures[i] |= set(method.images)
     table = ReportTable(
-        described["name"], described["caption"], described.get("note", ""), groups,
+        described["name"], described["caption"], described.get("note", ""), tuple(groups),
         methods=methods, settings=settings,
     )  # fmt: skip
     rows: list[TableRow] = []
@@ -131,22 +135,6 @@ def _table(
         rows += _rows(label, of_groups, table, run, pictures)
     rows += _rows_of_originals(table)
     return replace(table, rows=tuple(_with_marks(rows)))
-
-
-def _group(column: Mapping[str, Any]) -> ColumnGroup:
-    metrics = list(column["metrics"])
-    if column["task"] == "phase":
-        # Magnitudes cannot tell a picture from its flipped or shifted copies.
-        for metric in ("PSNR", "SSIM"):
-            if metric in metrics:
-                metrics.append(f"{metric} aligned")
-    if "time_s_per_img" in metrics:
-        metrics += ["calls", "overhead"]
-    name = column["name"]
-    return ColumnGroup(
-        column["dataset"], name, paper.TITLES.get(name, name), column["task"], column["noise"],
-        tuple(metrics),
-    )  # fmt: skip
 
 
 def _rows_of_originals(table: ReportTable) -> list[TableRow]:
@@ -208,11 +196,16 @@ def _rows(
                 failed += method.failed
             elif place > 0:
                 continue  # a reason is given once
-            for metric in table.groups[i].metrics:
-                paper_value = ""
+            group = table.groups[i]
+            for metric in group.metrics:
+                printed_there = None
                 if place == 0:  # the paper has one number, which stands beside the first row
-                    paper_value = _printed_in_paper(table, i, label, metric)
-                cells[i, metric] = _cell(method, place, metric, run, pictures[i], paper_value)
+                    printed_there = paper.printed(
+                        table.number, group.dataset, group.name, label, metric
+                    )
+                cells[i, metric] = _cell(
+                    method, place, metric, run, pictures[i], printed_there or ""
+                )
         title = ""
         if len(selections) > 1:
             title = SELECTION_TITLES[selection].format(k=seeds)
@@ -221,11 +214,6 @@ def _rows(
         images, of_seeds = _span(image_counts), _span(seed_counts)
         rows.append(TableRow(label, title, place, cells, images, of_seeds, failed))
     return rows
-
-
-def _printed_in_paper(table: ReportTable, i: int, label: str, metric: str) -> str:
-    group = table.groups[i]
-    return paper.printed(table.number, group.dataset, group.name, label, metric) or ""
 
 
 def _cell(

@@ -1,12 +1,20 @@
 """Collecting the rows and scores of one or several run folders as one set of results."""
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..records import Row, comparable
-from ..results import PER_PICTURE_FILES, SEEDS_FILE, SETS_FILE, Results
+from ..records import Row, check_row, comparable, wrong_field
+from ..results import (
+    KINDS_OF_SAMPLES,
+    PER_PICTURE_FILES,
+    SEEDS_FILE,
+    SETS_FILE,
+    Results,
+    damaged,
+    read_lines,
+    read_sets,
+)
 from .store import Store
 
 
@@ -30,6 +38,7 @@ def collect(folders: Sequence[str | Path], scores: Iterable[str | Path] = ()) ->
     home: dict[str, Path] = {}
     for store in stores:
         for row in store.rows():
+            check_row(row, store.folder)
             key, other = row["key"], rows.get(row["key"])
             if other is not None and row["status"] == other["status"] == "ok":
                 _refuse_conflict(row, other, store.folder, home[key])
@@ -66,25 +75,20 @@ def _add_scores(
     seeds: dict[str, dict[str, Any]] = {}
     for folder in folders:
         for name in PER_PICTURE_FILES:
-            for record in read_lines(folder / "scores" / f"{name}.jsonl"):
+            path = folder / "scores" / f"{name}.jsonl"
+            for record in read_lines(path):
+                wrong = wrong_field(record)
+                if wrong:
+                    raise damaged(path, f"a score whose {wrong} is something else")
                 # Scores of a report on several runs lie beside rows that are not read now.
                 if record.get("key") in rows:
                     rows[record["key"]] = rows[record["key"]] | record
-        for record in read_lines(folder / "scores" / SEEDS_FILE):
-            if set(record["keys"]) <= set(rows):
+        path = folder / "scores" / SEEDS_FILE
+        for record in read_lines(path):
+            for name, kinds in KINDS_OF_SAMPLES.items():
+                if not isinstance(record.get(name), kinds):
+                    raise damaged(path, f"a record without {name}")
+            if set(map(str, record["keys"])) <= set(rows):
                 seeds[record["id"]] = record
-        path = folder / "scores" / SETS_FILE
-        if path.is_file():
-            sets += json.loads(path.read_text(encoding="utf-8"))
+        sets += read_sets(folder / "scores" / SETS_FILE)
     return sets, list(seeds.values())
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a JSON Lines file; none if it is not there."""
-    if not path.is_file():
-        return []
-    records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line:
-            records.append(json.loads(line))
-    return records

@@ -61,7 +61,7 @@ class Engine:
     """local: this process; ray: workers of a Ray cluster; auto: ray if --workers, --address or
     --timeout ask for it.
     """
-    workers: Annotated[int, Field(ge=1)] = 1
+    workers: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Processes that work at once, each with its own prior."""
     address: str | None = None
     """A running Ray cluster (HOST:PORT, or auto); none starts one on this machine for the time of
@@ -69,13 +69,13 @@ class Engine:
     """
     timeout: Annotated[float, Field(gt=0)] | None = None
     """Seconds that a unit may take; a worker that takes longer is killed and replaced."""
-    retries: Annotated[int, Field(ge=0)] = 2
+    retries: Annotated[int, Field(ge=0, le=1000)] = 2
     """Number of further tries of a unit whose worker died or took too long."""
     shard: str | None = None
     """i/n: do the i-th of n parts, from 0/n to (n-1)/n; RANK and WORLD_SIZE of the environment if
     not given.
     """
-    threads: Annotated[int, Field(ge=1)] = 1
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
     """Threads per worker; another number may change the last bits of a picture."""
 
     def resolved(self) -> Literal["local", "ray"]:

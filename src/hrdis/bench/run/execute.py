@@ -61,7 +61,12 @@ def execute(
     total = sum(len(unit.tasks) for unit in mine)
     with store.at_work(shard):
         # Read under the lock: a run that has just ended may have finished more.
-        pending = _pending(mine, store.finished(retry_failed))
+        finished = store.finished(retry_failed)
+        pending = []
+        for unit in mine:
+            missing = frozenset(run_task.key for run_task in unit.tasks) - finished
+            if missing:
+                pending.append(PendingUnit(unit, missing))
         skipped = total - sum(len(waiting.missing) for waiting in pending)
         count: Counter[str] = Counter()
 
@@ -86,12 +91,3 @@ def execute(
                 gpu=gpu,
             )
     return RunSummary(total, skipped, dict(count), replaced, time.monotonic() - start)
-
-
-def _pending(units: Sequence[UnitLike], finished: set[str]) -> list[PendingUnit]:
-    pending = []
-    for unit in units:
-        missing = frozenset(run_task.key for run_task in unit.tasks) - finished
-        if missing:
-            pending.append(PendingUnit(unit, missing))
-    return pending

@@ -43,7 +43,11 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     old, new = _flat_without_free_parts(there), _flat_without_free_parts(here)
     changed = []
     for name in sorted({*old, *new}):
-        if old.get(name, _ABSENT) != new.get(name, _ABSENT):
+        if old.get(name, _ABSENT) == new.get(name, _ABSENT):
+            continue
+        if name.endswith("_sha256"):  # two hashes tell a person nothing but that they differ
+            changed.append(f"{name.removesuffix('_sha256')} has another content")
+        else:
             changed.append(f"{name} is {_short(old, name)} there and {_short(new, name)} here")
     return changed
 
@@ -61,23 +65,20 @@ def foreign_files(folder: Path) -> list[str]:
 def _flat_without_free_parts(config: Mapping[str, Any]) -> dict[str, Any]:
     fixed = {name: value for name, value in config.items() if name not in FREE_PARTS}
     if isinstance(fixed.get("tables"), list):
-        fixed["tables"] = [_without_texts(table) for table in fixed["tables"]]
+        # Notes and reasons are left out too: another version may have written them in other words.
+        tables = []
+        for table in fixed["tables"]:
+            if isinstance(table, Mapping):
+                plain = {name: table[name] for name in table if name not in ("caption", "note")}
+                plain["entries"] = []
+                for entry in table.get("entries", []):
+                    if "missing" in entry:
+                        entry = {**entry, "missing": True}
+                    plain["entries"].append(entry)
+                table = plain
+            tables.append(table)
+        fixed["tables"] = tables
     return dict(_flat(fixed))
-
-
-def _without_texts(table: Any) -> Any:
-    """Return a table of a config without its notes and reasons, which another version of hrdis may
-    have written in other words.
-    """
-    if not isinstance(table, Mapping):
-        return table
-    plain = {name: value for name, value in table.items() if name not in ("caption", "note")}
-    entries = []
-    for entry in table.get("entries", []):
-        if "missing" in entry:
-            entry = {**entry, "missing": True}
-        entries.append(entry)
-    return plain | {"entries": entries}
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

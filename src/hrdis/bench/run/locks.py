@@ -1,7 +1,7 @@
 """Locks of a run folder, which the kernel releases when their process ends, however it ends.
 
-A lock is `flock` on a file. It needs no heartbeat and none is ever stale; Linux extends it over
-NFS. Where a system or a file system has no locks (Windows; some network file systems), nobody is
+A lock is that of `hrdis.files.try_lock`. It needs no heartbeat and none is ever stale; Linux
+extends it over NFS. Where a file system has no locks (some network file systems), nobody is
 refused, and `at_work` says so: processes write files of their own and equal pictures, so that all
 that two runs of one plan can do to each other there is work twice.
 """
@@ -13,27 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ...files import try_lock
 from .shards import Shard
-
-
-def acquire(descriptor: int, *, shared: bool = False, wait: bool = False) -> bool | None:
-    """Lock an open file until it is closed.
-
-    Returns:
-        True if it is locked now, False if another process holds it, None where there are no locks.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return None
-    how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    try:
-        fcntl.flock(descriptor, how if wait else how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # ENOTSUP, ENOLCK: the file system has no locks
-        return None
-    return True
 
 
 def is_abandoned(path: Path) -> bool:
@@ -47,7 +28,7 @@ def is_abandoned(path: Path) -> bool:
     except OSError:  # another user's file: nothing is certain
         return False
     try:
-        return acquire(descriptor) is True
+        return try_lock(descriptor) is True
     finally:
         os.close(descriptor)
 
@@ -68,7 +49,7 @@ def locked(path: Path, refusal: str = "", *, shared: bool = False) -> Iterator[b
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        got = acquire(descriptor, shared=shared, wait=not refusal)
+        got = try_lock(descriptor, shared=shared, wait=not refusal)
         # Seek and read, not pread and pwrite, which Windows does not have.
         if got is False:
             os.lseek(descriptor, 0, os.SEEK_SET)

@@ -4,7 +4,9 @@ unit done again.
 
 import math
 import os
+import secrets
 import socket
+import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 #: Bytes of Ray's shared memory, its least: units and statuses are small, pictures go to the store.
 OBJECT_STORE = 80_000_000
+#: Seconds that a worker may take to start and to load its prior, where units have a limit: a disk
+#: that is not there any more would hold up the run for ever.
+OPENING = 600.0
 
 
 def work_off(
@@ -50,12 +55,15 @@ class RayWorker:
     Args:
         actor: its handle.
         pending: the unit it works on; None while it opens.
-        deadline: time of this process's clock at which it counts as hung.
+        patience: seconds until it counts as hung.
     """
 
     actor: Any
     pending: PendingUnit | None = None
-    deadline: float = math.inf
+    patience: float = math.inf
+
+    def __post_init__(self) -> None:
+        self.deadline = time.monotonic() + self.patience
 
 
 class RayWorkers:
@@ -111,7 +119,12 @@ class RayWorkers:
                 ready, _ = ray.wait(list(self._calls), num_returns=1, timeout=wait)
                 for call in ready:
                     self._take_answer(ray, call, self._calls.pop(call))
-                self._kill_overdue(ray)
+                for call, worker in list(self._calls.items()):
+                    if worker.deadline <= time.monotonic():
+                        del self._calls[call]
+                        ray.kill(worker.actor)
+                        late = f"no answer within {worker.patience:g} s"
+                        self._replace(worker, "timeout", late)
         return self._replaced
 
     def _gpu_share(self, ray: Any) -> float:
@@ -124,7 +137,8 @@ class RayWorkers:
     def _start_worker(self) -> None:
         actor = self._actor.remote()
         call = actor.open.remote(self._store, self._open_work, self._engine.threads)
-        self._calls[call] = RayWorker(actor)
+        limit = self._engine.timeout
+        self._calls[call] = RayWorker(actor, None, max(limit, OPENING) if limit else math.inf)
 
     def _take_answer(self, ray: Any, call: Any, worker: RayWorker) -> None:
         """Take the outcome of a call: an answer, an exception of the work, or the news that the
@@ -145,16 +159,8 @@ class RayWorkers:
             self._report(answer)
         if self._queue:
             pending = self._queue.popleft()
-            deadline = time.monotonic() + (self._engine.timeout or math.inf)
             call = worker.actor.work.remote(pending.unit, pending.missing)
-            self._calls[call] = RayWorker(worker.actor, pending, deadline)
-
-    def _kill_overdue(self, ray: Any) -> None:
-        for call, worker in list(self._calls.items()):
-            if worker.deadline <= time.monotonic():
-                del self._calls[call]
-                ray.kill(worker.actor)
-                self._replace(worker, "timeout", f"no answer within {self._engine.timeout:g} s")
+            self._calls[call] = RayWorker(worker.actor, pending, self._engine.timeout or math.inf)
 
     def _replace(self, worker: RayWorker, status: str, error: str) -> None:
         """Replace a lost worker; put its unit back, or write down that it cannot be done."""
@@ -206,6 +212,10 @@ def cluster(engine: Engine) -> Iterator[Any]:
     if engine.address is None:
         # Read when Ray is imported; without it the address below is not heeded.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        # A cluster runs code for whoever connects, and every user of the machine can. So it asks
+        # for a token, which is in no file. Ray reads this when it is imported, too.
+        if "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     try:
         import ray
     except ImportError:

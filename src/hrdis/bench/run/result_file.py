@@ -6,8 +6,8 @@ import socket
 import uuid
 from pathlib import Path
 
-from ...files import sync_folder, write_atomically
-from .locks import acquire, is_abandoned
+from ...files import sync_folder, try_lock, write_atomically
+from .locks import is_abandoned
 
 
 def write_picture_file(path: Path, content: bytes, owner: str) -> None:
@@ -78,7 +78,7 @@ class ResultFile:
         # Windows would write every line end as two bytes, if not told otherwise.
         flags |= getattr(os, "O_BINARY", 0)
         self._descriptor = os.open(folder / f"{self.name}.jsonl", flags, 0o666)
-        acquire(self._descriptor)
+        try_lock(self._descriptor)
         sync_folder(folder)
 
     def append(self, line: bytes) -> None:

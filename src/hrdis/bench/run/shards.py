@@ -27,15 +27,17 @@ def read_shard(text: str | None, environment: Mapping[str, str] = os.environ) ->
     Raises:
         ValueError: unless 0 <= i < n.
     """
+    name = "--shard"
     if text is None and environment.get("WORLD_SIZE", "1") != "1":
         text = f"{environment.get('RANK', '')}/{environment['WORLD_SIZE']}"
+        name = "RANK/WORLD_SIZE of the environment"
     if text is None:
         return None
     i, slash, n = text.partition("/")
     if not (slash and i.isdecimal() and n.isdecimal() and int(i) < int(n)):
         last = f"{int(n) - 1}/{n}" if n.isdecimal() and int(n) else "3/4"
         raise ValueError(
-            f"--shard is {text!r}. Parts count from 0: i/n with i < n is expected, the last is "
+            f"{name} is {text!r}. Parts count from 0: i/n with i < n is expected, the last is "
             f"{last}."
         )
     return None if int(n) == 1 else (int(i), int(n))

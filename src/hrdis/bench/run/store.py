@@ -201,7 +201,11 @@ class Store:
 
         Returns:
             ``relative``, for the row.
+
+        Raises:
+            ValueError: for NaN or infinite values.
         """
+        images.require_finite(image, relative)
         buffer = io.BytesIO()
         picture = images.Picture(image.detach().reshape(1, *image.shape[-3:]))
         images.to_pil(picture).save(buffer, format="PNG")

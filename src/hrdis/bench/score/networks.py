@@ -65,7 +65,7 @@ class Scoring:
     """CA on the centre 224 x 224 of 256; by default on the whole picture, as RED-diff."""
     device: str = "cpu"
     """Device of the networks."""
-    batch: Annotated[int, Field(ge=1)] = 16
+    batch: Annotated[int, Field(ge=1, le=10_000)] = 16
     """Pictures per call."""
 
     @property

@@ -1,12 +1,12 @@
 """Computation of all scores of a run, and the files that keep them."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from ...files import write_text
+from ...files import lock, write_text
 from ..records import json_safe
-from ..results import SEEDS_FILE, SETS_FILE, Results, group_by_method
+from ..results import SEEDS_FILE, SETS_FILE, Results, group_by_method, read_sets
 from .networks import MetricUnavailable, Scoring
 from .per_picture import Record, class_records, lpips_records, pixel_records
 from .samples import sample_records
@@ -43,21 +43,27 @@ def score(
             rows.append(row)
     report = progress or (lambda *_: None)
     folder = into / "scores"
-    missing: list[Record] = []
-    for metric, name, records in PER_PICTURE:
-        path = folder / f"{name}.jsonl"
-        try:
-            _write_lines(path, _reported(records(run, rows, options), metric, len(rows), report))
-        except MetricUnavailable as reason:
-            # Scores of an earlier time stay: they were computed with weights not given now.
-            if not path.is_file():
-                missing.append({"metric": metric, "status": "missing", "reason": str(reason)})
-    methods = group_by_method(rows)
-    _write_lines(folder / SEEDS_FILE, sample_records(run, methods))
-    found = [*missing, *set_records(run, methods, options, report)]
-    merged = merge_with_older(_read_older(folder / SETS_FILE), found)
-    write_text(folder / SETS_FILE, json.dumps(json_safe(merged), indent=1))
-    return merged
+    # Two that score at once would each write what the other has just found over with its own.
+    with lock(folder / ".lock"):
+        missing: list[Record] = []
+        for metric, name, records in PER_PICTURE:
+            path = folder / f"{name}.jsonl"
+            try:
+                scored = []
+                for record in records(run, rows, options):
+                    scored.append(record)
+                    report(metric, len(scored), len(rows))
+                _write_lines(path, scored)
+            except MetricUnavailable as reason:
+                # Scores of an earlier time stay: they were computed with weights not given now.
+                if not path.is_file():
+                    missing.append({"metric": metric, "status": "missing", "reason": str(reason)})
+        methods = group_by_method(rows)
+        _write_lines(folder / SEEDS_FILE, sample_records(run, methods))
+        found = [*missing, *set_records(run, methods, options, report)]
+        merged = merge_with_older(read_sets(folder / SETS_FILE), found)
+        write_text(folder / SETS_FILE, json.dumps(json_safe(merged), indent=1))
+        return merged
 
 
 def merge_with_older(older: Sequence[Record], found: Sequence[Record]) -> list[Record]:
@@ -80,18 +86,6 @@ def merge_with_older(older: Sequence[Record], found: Sequence[Record]) -> list[R
         if record["status"] == "ok" or "variant" in record or record["metric"] not in scored:
             merged.append(record)
     return merged
-
-
-def _read_older(path: Path) -> list[Record]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-
-
-def _reported(
-    records: Iterable[Record], metric: str, total: int, report: Progress
-) -> Iterator[Record]:
-    for done, record in enumerate(records):
-        report(metric, done + 1, total)
-        yield record
 
 
 def _write_lines(path: Path, records: Iterable[Record]) -> None:

@@ -1,0 +1,82 @@
+"""Repair a photograph in the browser: a tutorial, as a script. Beside it is the same as a notebook.
+
+    python examples/tutorials/browser.py
+
+The commands, which stand in comments, are for a terminal.
+"""
+# tutorial: 1
+# takes: five minutes, one of them for a photograph of 256 x 256 on one core
+# downloads: nothing after the [installation](../install.md) with the extra `web`
+# needs: a photograph with a scratch, a stain or a fold; no Python
+
+# %% [markdown]
+# # Repair a photograph in the browser
+#
+# You use a page that runs on your machine, and that only your machine can reach.
+
+# %% [markdown]
+# **1. Start the page.** In a terminal:
+
+# %% command norun
+# hrdis serve
+
+# %% [markdown]
+# Open `http://127.0.0.1:7860` in a browser.
+#
+# ![The page with a scratched photograph: the input and the result under one slider, four samples,
+# their mean, and a map of where they differ.](../pictures/web.jpg)
+#
+# The first tab, *Fix a photograph*, finds noise, JPEG artefacts and blur by itself
+# ([how](../how-to/fix.md)). For a scratch that you see and it does not, open the tab *Restore*.
+#
+# **2. Drop the photograph** into the field at the top, and choose what is wrong with it. For a
+# scratch, take *inpaint*. No damaged photograph at hand? *Show me on an example* damages one that
+# comes with the package.
+#
+# **3. Paint over the damage** with the brush, a pixel or two beyond its edge. Everything that you
+# do not paint stays as it is.
+#
+# **4. Press Restore.** The picture appears while it is worked on, with the time left and a button
+# that stops it. A photograph of 256 x 256 takes about a minute on one core; time grows with the
+# number of pixels, so begin with a small one.
+#
+# **5. Compare and download.** Move the slider between input and result. With two restorations or
+# more there are each of them, their mean, and a map of where they differ. Where they differ, hrdis
+# is unsure; where they agree it can still be wrong, because all samples come from the same model.
+# Download gives you the pictures as PNG, a record of what was done, and the command that does the
+# same in a terminal.
+#
+# **What to expect.** Scratches and small spots vanish. Holes of tens of pixels become a soft blur,
+# and faces or writing under the damage do not come back, because the embedded model is small.
+# [Twelve photographs](../measurements/looks.md) show good and bad results.
+
+# %% [markdown]
+# **The same without a browser.** A command does what the page does. Here the photograph and its
+# scratch are made first, so that the tests can run it:
+
+# %%
+from pathlib import Path
+
+import torch
+
+import hrdis
+
+photo = Path(hrdis.__file__).parent / "pictures" / "chelsea.png"
+x = hrdis.images.load(photo)[..., 60:124, 120:184]
+scratch = torch.zeros(1, 3, 64, 64)
+scratch[..., 30:33, 8:56] = 1  # white where the hole is
+hrdis.images.save("scratch.png", 2 * scratch - 1)
+hrdis.images.save("torn.png", torch.where(scratch > 0, torch.ones(()), x))
+
+# %% command
+# hrdis restore torn.png --task inpaint --mask scratch.png -o whole.png
+# > inpaint with cm4ir (settings inpaint-normal@default), 20 network calls a sample
+# > CM4IR with 20 network calls, the best measured for inpaint at normal effort.
+# > 6.6 s. Wrote whole.png
+
+# %%
+torn, whole = hrdis.images.load("torn.png"), hrdis.images.load("whole.png")
+print(f"scratched: {float(hrdis.metrics.psnr(torn, x)):.1f} dB")
+print(f"restored: {float(hrdis.metrics.psnr(whole, x)):.1f} dB")
+# > scratched: 19.4 dB
+# > restored: 45.2 dB

@@ -1,0 +1,122 @@
+"""Files beside a picture: a JSON record names them, nobody else's are replaced, none is lost."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..files import LONGEST_NAME, read_json, shortened, write_atomically
+from .base import Picture
+from .writing import write as write_picture
+
+#: Field of a record whose pictures are not all written yet.
+UNFINISHED = "unfinished"
+
+
+def check(
+    outputs: Sequence[Path],
+    inputs: Sequence[Path | None],
+    *,
+    record: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Raise if an output has a name that is too long, or would replace a file that must stay.
+
+    That is an input, or a file that no record of this program beside it names.
+
+    Args:
+        outputs: files that will be written.
+        inputs: the files that are read; they are never written over.
+        record: the record beside them, by default the last of the outputs.
+        overwrite: let other files be replaced.
+
+    Raises:
+        ValueError: naming the file in the way; nothing has been written.
+    """
+    taken = [path for path in inputs if path is not None]
+    record = record or outputs[-1]
+    ours = files_of_record(record)
+    for path in outputs:
+        if len(os.fsencode(path.name)) > LONGEST_NAME:
+            raise ValueError(
+                f"The name {path.name[:20]}...{path.suffix} has {len(os.fsencode(path.name))} "
+                f"bytes. At most {LONGEST_NAME} are expected: -o new.png"
+            )
+        if any(_is_same_file(path, given) for given in taken):
+            raise ValueError(
+                f"{path} is an input and would be written over. Another name is expected: "
+                "-o new.png"
+            )
+        if overwrite or not path.exists():
+            continue
+        if path == record:
+            if ours is None:
+                raise ValueError(
+                    f"{path} exists and is no record of this program. Another name is expected: "
+                    "-o new.png"
+                )
+        elif path.name not in (ours or []):
+            raise ValueError(
+                f"{path} exists, and no record beside it says that this program wrote it. Another "
+                "name is expected, -o new.png, or --overwrite to replace it."
+            )
+
+
+def files_of_record(path: Path) -> list[str] | None:
+    """Return the names of the files that a record of this program lists; None if it is none."""
+    try:
+        said = read_json(path)
+    except ValueError:
+        return None
+    files = said.get("files", [])
+    if "hrdis" not in said or not isinstance(files, list):
+        return None
+    return [Path(str(name)).name for name in files]
+
+
+def write(path: Path, said: Mapping[str, Any], *, unfinished: bool = False) -> None:
+    """Write a record, whole or not at all.
+
+    Args:
+        path: the record.
+        said: values of JSON.
+        unfinished: say that the files it names are not all written yet. After a kill no new
+            picture must stand beside the record of an old one, nor without any.
+
+    Raises:
+        ValueError: for NaN or infinity, which JSON has not.
+    """
+    mark = {UNFINISHED: True} if unfinished else {}
+    content = json.dumps({**said, **mark}, indent=2, allow_nan=False).encode() + b"\n"
+    write_atomically(path, lambda file: file.write(content))
+
+
+def rescue(path: Path, picture: Picture, error: Exception) -> str:
+    """Keep a picture that could not be written where it should be; return one line about it.
+
+    Hours of work may be in it, and the trouble may be that of a format (an encoder that fails), of
+    a file (open in another program) or of a disk (full).
+    """
+    reason = str(getattr(error, "strerror", None) or error or type(error).__name__).splitlines()[0]
+    said = f"{path} could not be written ({reason})"
+    for folder in (path.parent, Path(tempfile.gettempdir())):
+        for number in range(1, 100):
+            place = folder / f"{shortened(path.stem, 200)}-rescued-{number}.png"
+            if place.exists():
+                continue
+            try:
+                write_picture(place, picture)
+            except Exception:
+                break
+            return f"{said}; the picture is in {place}"
+    return f"{said}, and nowhere else either"
+
+
+def _is_same_file(path: Path, other: Path) -> bool:
+    """Return True if two names are of one file, on systems too that do not tell A from a."""
+    try:
+        return path.samefile(other)
+    except OSError:  # one of them does not exist
+        return path.resolve() == other.resolve()
