@@ -1,5 +1,6 @@
 """``hrdis tune``: settings of solvers for a prior, searched on its training photographs."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,9 +45,10 @@ def main(argv: Sequence[str]) -> int:
     args: Any = parse(Tune, argv, "tune", HELP)
 
     def report(trial: TuneTrial) -> None:
+        settings = re.sub(r"[(=)]", " ", trial.settings).strip()  # DDRM(steps=2), as Python has it
         say(
             f"{trial.task}, noise {trial.noise:g}: {trial.gain:+.2f} dB in {trial.seconds:.0f} s  "
-            f"{trial.settings}"
+            f"{settings}"
         )
 
     with checking(work=True):
