@@ -14,6 +14,8 @@ test: $(VENV)/.test    ## the tests, in two processes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations 15
 slow: $(VENV)/.test    ## the longer tests
 	$(BIN)/python -m pytest -m slow
+speed: $(VENV)/.base   ## the time of every solver beside that of another commit: make speed BASE=HEAD~1
+	OMP_NUM_THREADS=1 $(BIN)/python studies/speed_gate.py --base $(or $(BASE),HEAD)
 docs: $(VENV)/.docs    ## the documentation as a site: docs/_build/index.html
 	$(BIN)/python -m sphinx -q -W --keep-going docs docs/_build
 check: $(VENV)/.dev    ## lint, format, types, and every link of the documentation
@@ -33,4 +35,4 @@ lock: $(BIN)/uv        ## constraints.txt anew, from pins.in and pyproject.toml
 	  --no-header --no-annotate --no-emit-index-url --upgrade -c pins.in pyproject.toml -o constraints.txt
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
-.PHONY: demo test slow docs check lock help
+.PHONY: demo test slow speed docs check lock help

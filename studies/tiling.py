@@ -47,8 +47,8 @@ SETTINGS = (
 
 def borders(tiled: Tiled, n: int) -> list[int]:
     """First and last rows (or columns) of tiles inside a side of n pixels."""
-    starts = tiled._starts(n)
-    return sorted({*starts[1:], *(s + tiled.tile for s in starts[:-1])})
+    side, starts = tiled.layout(n)
+    return sorted({*starts[1:], *(s + side for s in starts[:-1])})
 
 
 def seam(x: Tensor, whole: Tensor, tiled: Tiled) -> float:

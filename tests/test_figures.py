@@ -45,7 +45,6 @@ UNSOURCED: dict[str, set[str]] = {
         "agents within 63 s. Ray",
     },
     "docs/measurements/speed.md": {
-        "peaks at 1.09 times the",
         "at most 0.025 rms and",
         "rms and 0.09 anywhere (range",
         "and by 0.007 and 0.04",

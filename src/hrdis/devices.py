@@ -4,7 +4,8 @@ from typing import Literal
 
 import torch
 
-Precision = Literal["fp32", "bf16", "fp16"]
+#: "onnx" is fp32 in onnxruntime, "auto" the fastest on this machine of those that agree with fp32.
+Precision = Literal["fp32", "bf16", "fp16", "onnx", "auto"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 

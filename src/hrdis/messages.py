@@ -38,7 +38,7 @@ PYTHON_TO_OPTIONS = (
 )
 #: A sentence that holds a call, an assignment or a name in Python.
 PYTHON = re.compile(
-    r"\b(hrdis|torch|np|numpy|prior|kernel|image|kernels|problem)\.\w+[.(\[]|\b[A-Za-z_.]+\([^()\s]+=[^()]*\)"
+    r"\b(hrdis|torch|np|numpy|prior|kernel|image|kernels|problem)\.\w+[.(\[]|\b[\w.]+\([^()\s]+=[^()]*\)"
 )
 
 #: What `hrdis.restore` shares with the command says options; the same as arguments.
@@ -51,8 +51,8 @@ OPTIONS_TO_PYTHON = (
     (r"--max-memory", "--tile-memory"),
     (r"--(noise|samples|tile|label|seed|overlap|scale|quality|bits) (\d[\d.]*)(?=[\s,;:.)]|$)",
      r"\1=\2"),
-    (r"--(task|hole|mask|kernel|prior|solver|operator|weights|device) (?!is\b|takes\b|needs\b)"
-     r"([\w-]+(?:\.\w+|(?::\d+)+)?)", r'\1="\2"'),
+    (r"--(task|hole|mask|kernel|prior|solver|operator|weights|device|precision) "
+     r"(?!is\b|takes\b|needs\b)([\w-]+(?:\.\w+|(?::\d+)+)?)", r'\1="\2"'),
     (r"--([a-z][a-z-]*)", lambda found: found[1].replace("-", "_")),
 )  # fmt: skip
 

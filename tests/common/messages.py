@@ -30,6 +30,8 @@ ROOT = Path(__file__).parents[2]
 LIST = ROOT / "docs" / "data" / "messages.json"
 #: The tests whose messages are listed. Others are checked only.
 LISTED = ("tests/cli/", "tests/web/", "tests/checkpoints/test_cards.py")
+#: Faults at random moments, which give now one message and now another.
+UNLISTED = "tests/cli/test_faults.py"
 WRITE = "python -m pytest -n 0 --write-messages"
 
 #: Names with capitals inside that are words for everybody.
@@ -52,6 +54,7 @@ IGNORED = (
     rf"^[^.]*{SUFFIXES}(?= (?:is|has|holds|cannot|marks|does) )",  # a name may have spaces
     rf"[^\s'\",;()]*{SUFFIXES}",
     r"--[\w-]+(=\S+)?",
+    r"The system says: .*",
     r"Valid names: (?:[a-z]\w*, )*[a-z]\w*",  # of settings, as programs send them to the page
 )
 PYTHON = {
@@ -181,11 +184,13 @@ def shown(said: Said) -> str:
 
 
 def shape(message: str) -> str:
-    """Return what two messages share that differ in numbers, hashes and quoted names alone."""
-    message = re.sub(r"Valid names: [^.]*\.", "Valid names: ...", message)  # a new one joins them
+    """Return what two messages share that differ in numbers, hashes, quoted names and lists of
+    names alone.
+    """
     message = re.sub(r"'[^']*'", "''", message)
     message = re.sub(r"\b[0-9a-f]{16,}\b", "0", message)
-    return re.sub(r"\d+(?:\.\d+)?(?:e[-+]\d+)?", "0", message)
+    message = re.sub(r"\d+(?:\.\d+)?(?:e[-+]\d+)?", "0", message)
+    return re.sub(r"(Valid names|can be used): [^.]*", r"\1: ...", message)
 
 
 @cache
@@ -203,31 +208,31 @@ def to_list(test: str) -> list[Said]:
         message = said.where == "page" or said.message.startswith(f"hrdis {said.where}: ")
         if message and " " in shown(said):
             found.append(said)
-    return found if test.startswith(LISTED) else []
+    return found if test.startswith(LISTED) and not test.startswith(UNLISTED) else []
 
 
 def check_rules() -> None:
     """Raise AssertionError if a message of the present test broke a rule."""
     for said in heard:
+        if said.where == "tune" and " dB in " in said.message:  # a trial, in settings of Python
+            continue
         found = breaches(said)
         assert not found, f"{said.message}\nThe rules of tests/common/messages.py: {found}"
 
 
 def check_list(test: str) -> None:
-    """Raise AssertionError if a message of this test is not in the list, or one that it stands for
-    was not given.
+    """Raise AssertionError if a message that is listed for this test was not given.
+
+    A message that is not listed yet is no fault: `WRITE` adds it.
     """
     if not LIST.exists():  # not a clone of the repository
         return
     given = {(said.where, shape(shown(said))) for said in to_list(test)}
-    known, stands_for = set(), set()
+    stands_for = set()
     for entry in listed():
-        key = (entry["where"], shape(entry["message"]))
-        known.add(key)
         if entry["test"] == test:
-            stands_for.add(key)
+            stands_for.add((entry["where"], shape(entry["message"])))
     command = f"{WRITE} {test.partition('::')[0]}"
-    assert given <= known, f"{command} lists {given - known}"
     assert stands_for <= given, f"{command} removes {stands_for - given}"
 
 

@@ -46,16 +46,71 @@ def test_tiles_blend_the_learned_variance():
     )
 
 
-@given(st.integers(1, 400), tiles)
-def test_tiles_cover_a_side_with_at_least_the_overlap(n, tile):
-    side, overlap = tile
-    starts = Tiled(Pixelwise(), side, overlap)._starts(n)
-    if n <= side:
-        assert starts == [0]
+def layout(n, tile, overlap, multiple):
+    """The layout of tiles for a network that needs such a multiple."""
+    prior = Pixelwise()
+    prior.multiple = multiple
+    return Tiled(prior, tile, overlap).layout(n)
+
+
+@given(st.integers(1, 400), tiles, st.sampled_from([1, 2, 4, 8]))
+def test_tiles_cover_a_side_with_at_least_the_overlap(n, tile, multiple):
+    largest, overlap = tile
+    side, starts = layout(n, largest, overlap, multiple)
+    if n <= largest:
+        assert (side, starts) == (n, [0])
         return
-    assert (starts[0], starts[-1]) == (0, n - side)
+    assert starts[0] == 0 and n <= starts[-1] + side < n + multiple
     assert all(0 < after - before <= side - overlap for before, after in pairwise(starts))
-    assert (len(starts) - 1) * (side - overlap) < n - overlap, "and no more of them than needed"
+    assert side <= largest
+
+
+@given(st.integers(1, 400), tiles)
+def test_tiles_are_as_few_and_as_small_as_the_overlap_allows(n, tile):
+    largest, overlap = tile
+    side, starts = layout(n, largest, overlap, 1)
+    count = len(starts)
+    assert count == 1 or (count - 1) * (largest - overlap) < n - overlap
+    assert count * (side - 1) - (count - 1) * overlap < n
+
+
+@given(st.integers(65, 2000), st.sampled_from([2, 4, 8, 32]))
+def test_tiles_lie_on_the_grid_of_the_network(n, multiple):
+    side, starts = layout(n, 64, 16, multiple)
+    assert not any(start % multiple for start in (side, *starts))
+
+
+@pytest.mark.parametrize("multiple", [1, 4, 8])
+def test_fitted_tiles_compute_at_most_a_third_more_pixels(multiple):
+    """Of a square; for a rectangle the two sides' ratios multiply likewise. 1.71^2 = 2.9 at 600 if
+    all tiles were of 512. Networks that need multiples of 32 come to 1.56 at 513.
+    """
+    for n in range(257, 4097):
+        side, starts = layout(n, 512, 64, multiple)
+        assert (side * len(starts) / n) ** 2 <= 1.35
+
+
+class Blocks(torch.nn.Module):
+    """A network that mixes the pixels of every block of 4 x 4, and looks no further."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(normal(3, 3, 4, 4))
+
+    def forward(self, x, t):
+        coarse = torch.nn.functional.conv2d(x, self.weight, stride=4)
+        return torch.nn.functional.interpolate(coarse, scale_factor=4.0)
+
+
+@pytest.mark.parametrize("size", [(93, 90), (60, 131), (30, 95)], ids=str)
+def test_estimates_of_tiles_are_those_of_the_whole_image(size):
+    """A network that lowers the resolution is the same function of a tile's pixels and of the
+    image's only where the tile begins on its grid.
+    """
+    prior, x = UNetPrior(Blocks(), multiple=4), normal(1, 3, *size)
+    torch.testing.assert_close(
+        Tiled(prior, 40, 10)(x, 300).eps, prior(x, 300).eps, rtol=0, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("size", [(40, 40), (40, 10), (10, 40)], ids=str)

@@ -21,3 +21,5 @@ from .load import model_card as model_card
 from .load import presets_of as presets_of
 from .load import scheme_of as scheme_of
 from .load import weights_sha256 as weights_sha256
+from .precision import fastest as fastest
+from .precision import run_in as run_in

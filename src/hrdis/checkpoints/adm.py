@@ -92,7 +92,9 @@ def prior_of(net: nn.Module, network: ADMNetwork, name: str) -> Prior:
     denoiser = consistency(wrapped)
     if network.predicts == "edm":
         denoiser = edm(wrapped, log_scale=250.0)
-    return DenoiserPrior(denoiser, channels=wrapped.channels, classes=wrapped.classes, name=name)
+    prior = DenoiserPrior(denoiser, channels=wrapped.channels, classes=wrapped.classes, name=name)
+    prior.multiple = multiple
+    return prior
 
 
 def unet_config(network: ADMNetwork) -> dict[str, object]:

@@ -160,7 +160,7 @@ def _trouble_of_the_machine(error: Exception) -> str:
     ):
         return (
             "there is not enough memory. Fewer samples, a smaller picture or smaller tiles take "
-            f"less: --tile 256. The system says: {said}"
+            "less: --tile 256"
         )
     if "Accelerator" in kind or "CUDA error" in said:
         return f"the GPU failed. Run the command again, or use --device cpu. It says: {said}"

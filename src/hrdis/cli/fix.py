@@ -9,6 +9,7 @@ import tyro
 
 from hrdis.checkpoints import load_prior
 from hrdis.fixing import KINDS, fix, many
+from hrdis.messages import for_command
 
 from .parsing import checking, fail, parse
 from .progress import say, waiting
@@ -105,7 +106,7 @@ def _dry(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any) -> in
             fixed = fix(errand.source, dry_run=True, prior=prior, **options)
         except (ValueError, TypeError, OSError, RuntimeError) as error:
             failed += 1
-            fail("fix", f"{errand.source}: {str(error).splitlines()[0]}", 1)
+            fail("fix", f"{errand.source}: {for_command(error).splitlines()[0]}", 1)
             continue
         print(errand.source)
         for sentence in fixed.diagnosis.sentences():

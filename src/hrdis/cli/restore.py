@@ -67,6 +67,8 @@ def main(argv: Sequence[str]) -> int:
     )
     if choice.effort:
         say(for_command(choice.why))
+    if job.precision_reason:
+        say(job.precision_reason)
     try:
         with bar(job.steps, "steps") as advance:
             found = job.run(lambda _: advance())

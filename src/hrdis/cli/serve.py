@@ -53,7 +53,7 @@ class Serve:
     device: str = "auto"
     """Device the network runs on: auto, cpu, cuda, cuda:1, mps."""
     precision: Precision = "fp32"
-    """Precision of the network; bf16 and fp16 are faster on some machines, and change the last
+    """How the network runs; bf16 and fp16 are faster on some machines, and change the last
     digits.
     """
     queue: int = 16

@@ -33,9 +33,10 @@ class Solvers:
 
 
 LEGEND = """
-needs  any: an operator or a callable x -> y; closest: with a
-       projection (linear, rounding, clipping); linear: with an adjoint; SVD: with
-       singular vectors in closed form; blind: with unknown parameters
+needs  any: an operator or a callable x -> y; closest: that knows
+       the closest image with the measurement y (linear, rounding, clipping);
+       linear: with an adjoint; SVD: with singular vectors in closed form;
+       blind: with unknown parameters
 noise  known: uses the level; weights: tuned settings per level; switch: only
        noise or none; assumed: assumes a fixed level; ignored: ignores it;
        noiseless: input must be clean

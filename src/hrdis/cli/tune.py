@@ -1,6 +1,5 @@
 """``hrdis tune``: settings of solvers for a prior, searched on its training photographs."""
 
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,10 +44,15 @@ def main(argv: Sequence[str]) -> int:
     args: Any = parse(Tune, argv, "tune", HELP)
 
     def report(trial: TuneTrial) -> None:
-        settings = re.sub(r"[(=)]", " ", trial.settings).strip()  # DDRM(steps=2), as Python has it
+        # The settings as options of `hrdis restore`, to try them.
+        name, _, given = trial.settings.rstrip(")").partition("(")
+        words = name
+        for setting in given.split(", "):
+            key, _, value = setting.partition("=")
+            words += f" --{key.replace('_', '-')} {value}"
         say(
             f"{trial.task}, noise {trial.noise:g}: {trial.gain:+.2f} dB in {trial.seconds:.0f} s  "
-            f"{settings}"
+            f"{words}"
         )
 
     with checking(work=True):

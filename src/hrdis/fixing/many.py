@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import images
 from ..files import sha256
-from ..messages import for_command
+from ..messages import reason
 from .picture import Fixed, fix, record_of
 
 
@@ -165,4 +165,4 @@ def run(
             files = fixed.save(errand.output, errand.source, overwrite=overwrite)
             yield Outcome(errand, fixed, tuple(files))
         except (ValueError, TypeError, OSError, RuntimeError, EOFError) as error:
-            yield Outcome(errand, error=for_command(error).split("\n")[0])
+            yield Outcome(errand, error=reason(error))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..messages import bilingual
+from ..messages import bilingual, reason
 from ..rng import stream
 from .base import Operator
 from .hints import crop_or_pad
@@ -233,10 +233,10 @@ def _load(weights: str | Path | Mapping[str, Tensor] | BKSE) -> BKSE:
             else:
                 given = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # pickles fail in many ways
-            reason = str(error).split("\n")[0]
+            why = reason(error)
             if isinstance(error, pickle.UnpicklingError):  # its message advises to run the code
-                reason = type(error).__name__
-            raise ValueError(f"{path} cannot be read as weights ({reason}). {ORIGIN}.") from None
+                why = "it is no file of weights"
+            raise ValueError(f"{path} cannot be read as weights ({why}). {ORIGIN}.") from None
         if not isinstance(given, Mapping):
             raise ValueError(
                 f"{path} holds a {type(given).__name__}. A state dict of tensors is expected. "

@@ -17,6 +17,8 @@ from .diffusers import is_unet as is_unet
 from .exact import GaussianMixture as GaussianMixture
 from .exact import GaussianPrior as GaussianPrior
 from .latent import LatentPrior as LatentPrior
+from .onnx import has_onnxruntime as has_onnxruntime
+from .onnx import with_onnxruntime as with_onnxruntime
 from .small_unet import SmallUNet as SmallUNet
 from .tiled import Tiled as Tiled
 from .unet import UNetPrior as UNetPrior

@@ -79,6 +79,7 @@ class Prior(nn.Module, ABC):
         label: the class of all images, 0 to classes - 1; see `labelled`.
         presets: settings of solvers that were tuned for it (`hrdis.presets.read`); None without,
             where the papers' are taken.
+        multiple: the sides of images are padded to a multiple of this; 1 for no padding.
     """
 
     schedule: Schedule
@@ -88,6 +89,7 @@ class Prior(nn.Module, ABC):
     classes: int | None = None
     label: int | None = None
     presets: "Presets | None" = None
+    multiple: int = 1
 
     def __repr__(self) -> str:
         """Describe the prior in one line, without its layers (``print(prior.network)``)."""
@@ -180,7 +182,7 @@ class WrappedPrior(Prior):
         super().__init__()
         self.prior = prior
         self.schedule, self.channels, self.name = prior.schedule, prior.channels, prior.name
-        self.latent, self.presets = prior.latent, prior.presets
+        self.latent, self.presets, self.multiple = prior.latent, prior.presets, prior.multiple
         self.classes, self.label = prior.classes, prior.label
 
     def pull(self, problem: "Problem") -> "Problem":

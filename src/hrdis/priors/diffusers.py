@@ -134,7 +134,7 @@ def prior_of(
         denoiser = edm(network, data, log_scale)
     else:
         denoiser = consistency(network, data, low, log_scale)
-    return DenoiserPrior(
+    prior = DenoiserPrior(
         denoiser,
         sigma_min=low,
         sigma_max=high,
@@ -142,6 +142,8 @@ def prior_of(
         classes=network.classes,
         name=name,
     )
+    prior.multiple = multiple
+    return prior
 
 
 def schedule_of(config: Mapping[str, Any], where: object = "the scheduler") -> Schedule:

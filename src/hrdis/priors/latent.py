@@ -119,7 +119,7 @@ class LatentPrior(Prior):
             self.channels = (1, 3)
         elif decoded is not None:
             self.channels = (decoded,)
-        self.name = name or prior.name
+        self.name, self.multiple = name or prior.name, prior.multiple
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         """Estimate latents divided by ``bound``, on ``schedule``.

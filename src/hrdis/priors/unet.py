@@ -116,16 +116,12 @@ class UNetPrior(Prior):
         self.schedule = schedule or Schedule.linear()
         self.prediction_type, self.name = prediction_type, name
         self.channels, self.classes = self.network.channels, self.network.classes
+        self.multiple = multiple
 
     @property
     def net(self) -> nn.Module:
         """The network, without its wrapper."""
         return self.network.net
-
-    @property
-    def multiple(self) -> int:
-        """Number that the sides of images are padded to a multiple of."""
-        return self.network.multiple
 
     @property
     def dtype(self) -> torch.dtype:

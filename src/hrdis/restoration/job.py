@@ -4,7 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any
 
@@ -13,14 +13,14 @@ from torch import Tensor
 
 from .. import images
 from ..arguments import check
-from ..checkpoints import load_prior, weights_sha256
+from ..checkpoints import fastest, load_prior, weights_sha256
 from ..devices import DTYPES, pick_device
 from ..driver import Iteration, iterate
 from ..messages import level_outside
 from ..noise import Gaussian
 from ..operators import Inpainting, SuperResolution
 from ..presets import Choice
-from ..priors import Prior, Tiled
+from ..priors import Prior, Tiled, with_onnxruntime
 from ..problem import Problem
 from ..solvers.base import Solver, Step
 from . import arrays, outputs, plugin
@@ -47,6 +47,7 @@ class Job:
         solver: the algorithm with its settings.
         times: the network times it visits.
         choice: where the settings come from, if they were chosen.
+        precision_reason: why the network runs as it does, if that was chosen.
     """
 
     options: Options
@@ -57,6 +58,7 @@ class Job:
     solver: Solver
     times: list[int]
     choice: Choice[Any] | None = None
+    precision_reason: str = ""
 
     @property
     def calls(self) -> int:
@@ -250,7 +252,8 @@ def prepare(
     device = pick_device(options.device)
     prior = inputs.prior
     if prior is None:
-        dtype = DTYPES[options.precision]
+        # How a network runs in fp32 is decided below, when the size of the picture is known.
+        dtype = DTYPES.get(options.precision, torch.float32)
         prior = load(options.prior, label=options.label, dtype=dtype, device=device)
         weights = {"prior": weights_sha256(options.prior)}
         inputs = replace(inputs, hashes=inputs.hashes | weights)
@@ -276,7 +279,17 @@ def prepare(
     tiled = Tiled(prior, options.tile, options.overlap, memory=options.tile_memory * 1e9 or "free")
     check(settings, tiled, problem)
     times = settings.times(prior.schedule)
-    return Job(options, inputs, picture, problem, tiled, settings, times, choice)
+    reason = ""
+    if inputs.prior is None and options.precision == "onnx":
+        tiled.prior = with_onnxruntime(prior)
+    elif inputs.prior is None and options.precision == "auto":
+        again = partial(load, options.prior, label=options.label, device=device)
+        state = prior.pull(problem).image_shape if prior.latent else problem.image_shape
+        shape = (state[1], tiled.layout(state[2])[0], tiled.layout(state[3])[0])
+        way = fastest(prior, lambda other: again(dtype=other), shape, inputs.hashes["prior"])
+        tiled.prior, reason = way.prior, way.why
+        options = replace(options, precision=way.precision)
+    return Job(options, inputs, picture, problem, tiled, settings, times, choice, reason)
 
 
 def _check_size(options: Options, h: int, w: int) -> None:

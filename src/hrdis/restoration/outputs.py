@@ -125,6 +125,7 @@ def record(found: "Restoration") -> Record:
         "seconds": round(found.seconds, 2),
         "estimated": estimated,
         "precision": options.precision,
+        "precision_reason": job.precision_reason or None,
         "device": str(job.problem.y.device),
         "threads": torch.get_num_threads(),
         "tile": options.tile,

@@ -85,7 +85,8 @@ def restore(
         seed: of the first sample; the others take the numbers after it.
         redraw: in inpainting, whether observed pixels are the solver's too.
         device: where the network runs: "auto", "cpu", "cuda", ...
-        precision: of the network.
+        precision: "fp32", "bf16", "fp16", "onnx" (fp32 in onnxruntime), or "auto" for the fastest
+            of them on this machine that agrees with fp32. A `Prior` that is given runs as it is.
         on_step: called with every `Step`, e.g. to move a progress bar.
 
     Returns:

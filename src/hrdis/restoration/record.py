@@ -81,6 +81,8 @@ class Record(TypedDict):
     """Numbers that a blind solver found, one per sample, such as an exposure; null for NaN."""
     precision: str
     """Precision of the network: fp32, bf16 or fp16."""
+    precision_reason: str | None
+    """Why it ran so, for --precision auto: the times of a call; null where it was named."""
     device: str
     """Where the network ran."""
     threads: int
