@@ -544,18 +544,24 @@ def test_worker_that_never_opens_ends_the_run(store, monkeypatch):
     clock, killed = [1000.0], []
     monkeypatch.setattr(ray_engine.time, "monotonic", lambda: clock[0])
     lost = crew(store, [], timeout=5, workers=2, retries=1)
+    waited: list[float] = []
+
+    def wait(calls, num_returns, timeout):
+        """Nothing answers; the clock goes on to the first deadline."""
+        waited.append(timeout)
+        clock[0] += timeout + 1
+        return [], calls
+
     remote = SimpleNamespace(remote=lambda *_: object())
-    lost._actor = SimpleNamespace(remote=lambda: SimpleNamespace(open=remote))
-    lost._queue.extend(PendingUnit(unit, frozenset()) for unit in units(4))
-    for _ in range(2):
-        lost._start_worker()
-    clock[0] += 599
-    lost._kill_overdue(SimpleNamespace(kill=killed.append))
-    assert not killed  # loading may take longer than a unit
+    actor = SimpleNamespace(remote=lambda: SimpleNamespace(open=remote))
+    options = SimpleNamespace(options=lambda **_: actor)
+    fake = SimpleNamespace(
+        remote=lambda _: options, wait=wait, kill=killed.append, cluster_resources=dict
+    )
+    monkeypatch.setattr(ray_engine, "cluster", lambda engine: nullcontext(fake))
     with pytest.raises(RuntimeError, match=r"while they loaded .*no answer within 600 s"):
-        for _ in range(9):
-            clock[0] += 601
-            lost._kill_overdue(SimpleNamespace(kill=killed.append))
+        lost.work_off([PendingUnit(unit, frozenset()) for unit in units(4)])
+    assert waited == [600, 600]  # loading may take longer than a unit
     assert len(killed) == 4
 
 

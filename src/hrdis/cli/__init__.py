@@ -152,7 +152,12 @@ def _run(args: list[str]) -> int:
 def _trouble_of_the_machine(error: Exception) -> str:
     """Return one line about memory or a GPU that failed; "" for an error of the program."""
     kind, said = type(error).__name__, str(error).split("\n")[0][:200]
-    if "OutOfMemory" in kind or isinstance(error, MemoryError) or "DefaultCPUAllocator" in said:
+    said = said.replace("DefaultCPUAllocator: ", "")  # torch's name for the memory of the CPU
+    if (
+        "OutOfMemory" in kind
+        or isinstance(error, MemoryError)
+        or "DefaultCPUAllocator" in str(error)
+    ):
         return (
             "there is not enough memory. Fewer samples, a smaller picture or smaller tiles take "
             "less: --tile 256"
