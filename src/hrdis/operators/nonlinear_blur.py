@@ -235,7 +235,7 @@ def _load(weights: str | Path | Mapping[str, Tensor] | BKSE) -> BKSE:
         except Exception as error:  # pickles fail in many ways
             reason = str(error).split("\n")[0]
             if isinstance(error, pickle.UnpicklingError):  # its message advises to run the code
-                reason = type(error).__name__
+                reason = "it is no file of weights"
             raise ValueError(f"{path} cannot be read as weights ({reason}). {ORIGIN}.") from None
         if not isinstance(given, Mapping):
             raise ValueError(
