@@ -99,7 +99,8 @@ def test_prior_is_a_model_but_in_names(message: str, said: str) -> None:
             "--marks is 'red'. One of white, black is expected. Help",
         ),
         (
-            "Error parsing settings: HRDIS: lambda_obs is -1.0, but input should be above 0. Help",
+            "Error parsing settings: HRDIS: lambda_obs is -1.0, but input should be above 0. The "
+            "default is HRDIS(lambda_obs=1.0). Help",
             "--lambda-obs is -1.0, but input should be above 0. Help",
         ),
         (

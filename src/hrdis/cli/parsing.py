@@ -175,7 +175,8 @@ def in_words(said: str) -> str:
         )
     if found := SETTING.match(said):
         option = found["name"].replace("_", "-")
-        return f"--{option} is {found['rest']}"
+        rest = re.sub(r" The default is \w+\(.*?\)\.", "", found["rest"])
+        return f"--{option} is {rest}"
     if not (found := VALUE.match(said)):
         return said
     option, problem, more = found["option"], found["problem"], found["more"]

@@ -80,7 +80,7 @@ class Record(TypedDict):
     estimated: Mapping[str, list[float | None]]
     """Numbers that a blind solver found, one per sample, such as an exposure; null for NaN."""
     precision: str
-    """Precision of the network: fp32, bf16 or fp16."""
+    """How the network ran: fp32, bf16, fp16 or onnx."""
     precision_reason: str | None
     """Why it ran so, for --precision auto: the times of a call; null where it was named."""
     device: str
