@@ -18,6 +18,7 @@ from hrdis.solvers import SOLVERS, Solver
 NEEDS = {
     "Operator": "any operator, or a callable x -> y that autograd differentiates",
     "LinearOperator": "a `LinearOperator`: forward map and adjoint",
+    "ProximalOperator": "a `ProximalOperator`: the closest image that fits y",
     "SVDOperator": "an `SVDOperator`: singular vectors in closed form",
     "BlindOperator": "a `BlindOperator`: an operator with parameters to estimate",
 }
@@ -138,6 +139,7 @@ def solvers_index() -> list[str]:
     kinds = {
         "Operator": "any",
         "LinearOperator": "linear",
+        "ProximalOperator": "closest image",
         "SVDOperator": "SVD",
         "BlindOperator": "blind",
     }
