@@ -49,9 +49,11 @@ win wins work works write writes wrote found took gave made became went ran came
 let ignore leave press click download compute computes convert converts quote quotes repairs mix
 mixes divide divides smooths forbids receives continues reconstructs downloads shrinks blurs
 hides remove removes reject recognise recognised peaks peak exits tries appears appear matter
-matters
+matters bleed bleeds
 """
 VERBS = set(LISTED.split())
+#: After these a word of the list is a noun, or the verb of a relative clause.
+NO_VERB_AFTER = set("a an the its their our no of per every each one that which who".split())
 
 
 def sentences(text: str) -> Iterator[str]:
@@ -86,6 +88,21 @@ def has_verb(text: str) -> bool:
     return any(word.lower() in VERBS or re.fullmatch(r"[a-z]{2,}ed", word) for word in words(text))
 
 
+def is_second(tail: str) -> bool:
+    """Return True if the words after a colon are a sentence, and no noun with what describes it.
+
+    A verb of the list is none here as a noun ("the steps"), as the verb of a relative clause ("files
+    that hold"), or as a participle in -ed without "is" or "has".
+    """
+    before = ""
+    for word in words(tail.removeprefix("that ")):  # a pronoun, where it comes first
+        lower = word.lower()
+        if lower in VERBS and before not in NO_VERB_AFTER:
+            return True
+        before = lower
+    return False
+
+
 def broken(sentence: str) -> Iterator[Law]:
     """Yield the laws that a sentence breaks, but for the one about openings."""
     if len(sentence.split()) > LONGEST:
@@ -93,7 +110,7 @@ def broken(sentence: str) -> Iterator[Law]:
     if not has_verb(sentence):
         yield "verbless"
     head, mark, tail = sentence.partition(": ")
-    if mark and len(words(tail)) >= 4 and has_verb(head) and has_verb(tail):
+    if mark and len(words(tail)) >= 4 and has_verb(head) and is_second(tail):
         yield "colon"
     if JARGON.search(sentence):
         yield "jargon"
