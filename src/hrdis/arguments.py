@@ -1,4 +1,4 @@
-"""Checks before the first network call: one clear message for whatever cannot run."""
+"""Checks before the first network call, with one clear message for whatever cannot run."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise

@@ -1,8 +1,8 @@
 """Restorations and their outcomes: run tasks, units of them, and rows.
 
 A `RunTask` is one restoration, a `Unit` those that share a network call, and a row the outcome of
-one run task: a line of JSON in the run folder. Field names are file formats and are hashed: they
-stay as they are, as does "cell", the key under which a row holds its run task.
+one run task: a line of JSON in the run folder. Field names are part of file formats and are hashed,
+so they never change. The same holds for the key under which a row holds its run task, ``"cell"``.
 """
 
 import json
@@ -35,7 +35,7 @@ class RunTask:
     """One restoration: everything its pixels depend on, and its labels.
 
     Its `key` names it. Labels (the name of the picture and of the prior's file, the preset's key,
-    the row of a table, the number of frames that are kept) are left out of the key: two run tasks
+    the row of a table, the number of frames that are kept) are left out of the key. Two run tasks
     with one key have the same result.
     """
 
@@ -74,7 +74,7 @@ class RunTask:
 
     @cached_property
     def key(self) -> str:
-        """Name of the result: 16 hex digits of a SHA-256 of everything that it depends on."""
+        """Name of the result, 16 hex digits of a SHA-256 of everything that it depends on."""
         return _digest(_without(self.record(), LABELS))[:16]
 
     @cached_property
@@ -169,8 +169,10 @@ def _digest(value: object) -> str:
 
 
 class RunInterrupted(RuntimeError):
-    """A trouble that is not the fault of the unit it struck: a crashed GPU, memory that other
-    processes took, a picture that cannot be read any more.
+    """A trouble that is not the fault of the unit it struck.
+
+    Examples are a crashed GPU, memory that other processes took, or a picture that cannot be read
+    any more.
 
     The work on a unit raises it instead of returning rows. It ends the run, which leaves no row for
     the unit and can be continued.
@@ -181,8 +183,9 @@ class RunInterrupted(RuntimeError):
 
 
 def comparable(row: Mapping[str, Any]) -> Row:
-    """Return a row without the fields in which two runs of the same plan differ: times, memory and
-    the worker's name.
+    """Return a row without the fields in which two runs of the same plan differ.
+
+    These are times, memory and the worker's name.
     """
     kept = {}
     for name, value in row.items():

@@ -151,8 +151,10 @@ class MethodResults:
 
 
 def _badness(row: Row | None, selection: Selection) -> float:
-    """Return the number by which a selection compares rows: smaller is better, infinity without
-    the score. A perfect PSNR, which is minus infinity here, is better than any other.
+    """Return the number by which a selection compares rows.
+
+    Smaller is better. A row without the score gets infinity. A perfect PSNR, which is minus
+    infinity here, is better than any other.
     """
     if row is None:
         return math.inf
@@ -199,8 +201,9 @@ def group_by_method(rows: Iterable[Row]) -> list[MethodResults]:
 
 
 def on_common_images(methods: Sequence[MethodResults]) -> list[MethodResults]:
-    """Return the same methods with only those pictures that all of them have finished: numbers over
-    other pictures cannot be compared. A method without any is left out.
+    """Return the same methods with only those pictures that all of them have finished.
+
+    Numbers over different pictures cannot be compared. A method without any is left out.
     """
     if not methods:
         return []
@@ -216,7 +219,10 @@ def on_common_images(methods: Sequence[MethodResults]) -> list[MethodResults]:
 
 
 def digest(keys: Iterable[str]) -> str:
-    """Return a name for a set of results: scores of a set hold for it and for no other."""
+    """Return a name for a set of results.
+
+    The scores of a set hold for that set and for no other.
+    """
     return sha256(" ".join(sorted(keys)).encode()).hexdigest()[:12]
 
 

@@ -1,7 +1,7 @@
 """The plan of a benchmark: which pictures, tasks and methods; and the restoration of one unit.
 
-`prepare` turns options into a `PreparedRun`: the units of work, the config that describes them, and
-the `WorkerSpec` that a worker opens.
+`prepare` turns options into a `PreparedRun`. It holds the units of work, the config that describes
+them, and the `WorkerSpec` that a worker opens.
 """
 
 from .estimate import CallCost, CostLine, cost_lines, time_network

@@ -153,8 +153,9 @@ def expand(
 
 
 def model_task(options: PlanOptions, prior: PriorIdentity, picture: DataPicture) -> RunTask:
-    """Return a run task of a picture, from which those of a plan are made: its task, noise and
-    solver are examples.
+    """Return a run task of a picture, from which those of a plan are made.
+
+    Its task, noise and solver are examples.
     """
     return RunTask(
         image=picture.name,

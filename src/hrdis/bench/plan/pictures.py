@@ -151,8 +151,8 @@ def read_sized(path: Path, size: int, crop: int) -> Tensor:
     """Read a picture as guided-diffusion does (and thereby the papers): (1, 3, h, w) in [-1, 1], on
     the 256 levels.
 
-    While the shorter side has twice the size or more, halve both with a box filter; scale the
-    shorter side to the size with Pillow's bicubic filter (the other is rounded); cut out the
+    While the shorter side has twice the size or more, halve both with a box filter. Then scale the
+    shorter side to the size with Pillow's bicubic filter (the other is rounded), and cut out the
     centre. EXIF rotations are not applied, as there.
 
     Args:

@@ -1,4 +1,4 @@
-"""Preparation of a run: everything is loaded and checked before any work."""
+"""Preparation of a run, in which everything is loaded and checked before any work."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace

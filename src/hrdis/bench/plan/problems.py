@@ -25,8 +25,8 @@ KEPT_OPERATORS = 16
 class ProblemMaker:
     """Measures the pictures of units. Every solver, and every seed, faces the same y.
 
-    Operators that are the same for all pictures of a size, and the last problem, are kept: building
-    one can take longer than a short run.
+    Operators that are the same for all pictures of a size, and the last problem, are kept, because
+    building one can take longer than a short run.
 
     Args:
         bkse: weights of the nonlinear blur, a file or a state dict; without them that task cannot

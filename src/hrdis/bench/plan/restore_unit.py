@@ -1,4 +1,4 @@
-"""The work on one unit: measure, restore, score, and write its pictures."""
+"""The work on one unit, which measures, restores, scores, and writes its pictures."""
 
 import os
 import socket
@@ -262,8 +262,8 @@ def advice_for_machine_trouble(error: Exception) -> str:
     """Return what to do about an error that comes from the machine and not from the work; "" for
     any other error.
 
-    Such errors are no property of a run task: out of memory, since other processes take it too; and
-    errors of the GPU, after which every further call of this process fails.
+    Such errors are no property of a run task. One is a lack of memory, since other processes take
+    it too. Others are errors of the GPU, after which every further call of this process fails.
     """
     text = str(error)
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in text:

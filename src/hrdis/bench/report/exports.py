@@ -17,8 +17,10 @@ LATEX_OF_DIRECTION = {True: r" $\downarrow$", False: r" $\uparrow$", None: ""}
 
 
 def csv_of(table: ReportTable) -> str:
-    """Return one line per number: ours as printed, its 95 % interval, its mark, the paper's, and
-    the reason if it is missing.
+    """Return one line per number.
+
+    It gives ours as printed, its 95 % interval, its mark, the paper's, and the reason if it is
+    missing.
     """
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, FIELDS, lineterminator="\n")

@@ -161,7 +161,7 @@ class Gallery:
         return ImageRow(label, tuple(thumbnails))
 
     def steps(self, label: str, row: Row) -> tuple[ImageRow, ...]:
-        """Return the recorded steps of a run: the answer so far, and the state that the network
+        """Return the recorded steps of a run, with the answer so far and the state that the network
         sees.
         """
         rows = []

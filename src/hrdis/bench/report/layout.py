@@ -1,4 +1,4 @@
-"""The tables of the report: groups of columns, rows, and cells."""
+"""The tables of the report, with their groups of columns, their rows and their entries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,6 +1,4 @@
-"""The metrics of the report: an estimate over the pictures of a method, or the reason why there is
-none.
-"""
+"""The metrics of the report, each an estimate over a method's pictures or the reason for its lack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

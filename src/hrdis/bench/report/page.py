@@ -137,7 +137,7 @@ def footnotes(table: ReportTable) -> dict[str, int]:
 
 
 def browser_rows(run: Results, beside: Path | None) -> dict[str, Any]:
-    """Return all rows for the browser of rows: names of columns, and values."""
+    """Return all rows for the browser of rows, as names of columns and values."""
     homes: dict[Path, str] = {}
     if beside is not None:
         for folder in run.configs:

@@ -1,4 +1,4 @@
-"""Sections of the report beside its tables: pictures, ablations, cost, samples, and failures."""
+"""Sections of the report beside its tables, on pictures, ablations, cost, samples and failures."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ def methods_by_task(
 ) -> dict[str, list[tuple[str, MethodResults]]]:
     """Return the methods that were tried on each task, each once; by the title of the task.
 
-    Tables that vary a setting are left out: their methods are shown as ablations.
+    Tables that vary a setting are left out, because their methods are shown as ablations.
     """
     found: dict[tuple[str, str], dict[str, tuple[str, MethodResults]]] = {}
     titles: dict[tuple[str, str], str] = {}

@@ -34,8 +34,8 @@ def estimate(values: Sequence[float], statistic: Literal["mean", "median"] = "me
     """Return the mean over images and its 95 % interval: percentiles over 2000 resamples of the
     images.
 
-    Every estimate over n images uses the same resamples, drawn from the stream (0, "bootstrap", n):
-    methods scored on the same images in the same order are resampled together.
+    Every estimate over n images uses the same resamples, drawn from the stream (0, "bootstrap", n).
+    So methods that are scored on the same images in the same order are resampled together.
 
     Args:
         values: one per image, finite.
@@ -77,7 +77,7 @@ def _resample_indices(n: int) -> np.ndarray[Any, Any]:
 
 @lru_cache(maxsize=8)
 def _resample_counts(n: int) -> np.ndarray[Any, Any]:
-    """Return (draws, n): the number of times each resample holds each image."""
+    """Return the number of times each resample holds each image, of shape (draws, n)."""
     flat = _resample_indices(n) + n * np.arange(DRAWS)[:, None]
     return np.bincount(flat.ravel(), minlength=DRAWS * n).reshape(DRAWS, n).astype(np.float64)
 
@@ -88,8 +88,8 @@ Mark = Literal["best", "second", ""]
 def marks(values: Sequence[str | None], lower: bool) -> list[Mark]:
     """Mark the best and second printed values of a column; equal ones share a mark.
 
-    Values are compared as printed: a reader sees no more. A column of one value, or of equal ones,
-    has no best.
+    Values are compared as printed, because a reader sees no more. A column of one value, or of
+    equal ones, has no best.
 
     Args:
         values: as printed; None for a value that is not ranked.

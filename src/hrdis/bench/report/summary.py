@@ -55,8 +55,10 @@ def _order(name: str) -> tuple[int, int, str]:
 def _merge(
     described: dict[str, dict[str, Any]], table: Mapping[str, Any], config: Mapping[str, Any]
 ) -> None:
-    """Add a table of a config to those there are: to one of the same name, unless they disagree
-    about an entry; then it appears under its prior's name.
+    """Add a table of a config to those there are.
+
+    It joins one of the same name. If the two disagree about an entry, it appears under its prior's
+    name instead.
     """
     prior = config.get("prior", {}).get("name", "?")
     names = [table["name"], f"{table['name']} ({prior})"]
@@ -138,8 +140,9 @@ def _table(
 
 
 def _rows_of_originals(table: ReportTable) -> list[TableRow]:
-    """Return a row of the accuracy on the undamaged originals, where it is known: the highest that
-    CA can reach.
+    """Return a row of the accuracy on the undamaged originals, where it is known.
+
+    It is the highest that CA can reach.
     """
     cells: dict[tuple[int, str], TableCell] = {}
     counts = []
@@ -224,7 +227,7 @@ def _cell(
     pictures: set[str],
     paper_value: str,
 ) -> TableCell:
-    """Return the cell of a method and a metric.
+    """Return the entry of a method and a metric.
 
     Args:
         method: its results, or the reason why there are none.
@@ -302,8 +305,9 @@ def _span(counts: Iterable[int]) -> str:
 
 
 def settings_table(run: Results) -> ReportTable | None:
-    """Return Table 5: the settings of HRDIS, the paper's beside those of our presets; None if it
-    was not asked for.
+    """Return Table 5, or None if it was not asked for.
+
+    It shows the paper's settings of HRDIS beside those of our presets.
     """
     ours: dict[tuple[str, str], float] = {}
     for config in run.configs.values():

@@ -1,8 +1,8 @@
 """The run folder, and the engines that work off the units of a plan.
 
 `Store` keeps rows and pictures, ``execute`` works off units on an ``Engine``, `merge` and `collect`
-bring several run folders together. Nothing here knows a network, a picture size or a task: the work
-itself is handed in as a callable.
+bring several run folders together. Nothing here knows a network, a picture size or a task, because
+the work itself is handed in as a callable.
 """
 
 from .collect import collect, unique_paths

@@ -19,8 +19,10 @@ from .store import Store
 
 
 def collect(folders: Sequence[str | Path], scores: Iterable[str | Path] = ()) -> Results:
-    """Read several run folders as one set of results: a key that several folders have counts once,
-    and a row that succeeded goes first.
+    """Read several run folders as one set of results.
+
+    A key that several folders have counts once, and a row that succeeded goes before one that
+    failed.
 
     Args:
         folders: run folders, of one plan or of several.

@@ -1,7 +1,7 @@
 """Settings and interfaces of the engines, which work off the units of a run.
 
 Workers write the rows of their units themselves, so that the death of the process that hands units
-out loses nothing; and their threads are pinned, so that pixels do not depend on their number.
+out loses nothing. Their threads are pinned, so that pixels do not depend on their number.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,7 +28,10 @@ class TaskLike(Protocol):
 
 
 class UnitLike(Protocol):
-    """A unit, as an engine sees it: run tasks that are worked on together."""
+    """A unit, as an engine sees it.
+
+    Its run tasks are worked on together.
+    """
 
     @property
     def key(self) -> str:

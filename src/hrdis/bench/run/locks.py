@@ -2,8 +2,8 @@
 
 A lock is that of `hrdis.files.try_lock`. It needs no heartbeat and none is ever stale; Linux
 extends it over NFS. Where a file system has no locks (some network file systems), nobody is
-refused, and `at_work` says so: processes write files of their own and equal pictures, so that all
-that two runs of one plan can do to each other there is work twice.
+refused, and `at_work` says so. Every process writes files of its own, and the pictures are equal.
+So the worst that two runs of one plan can do there is the same work twice.
 """
 
 import os

@@ -128,8 +128,9 @@ class RayWorkers:
         return self._replaced
 
     def _gpu_share(self, ray: Any) -> float:
-        """Return the share of a GPU per worker: as few workers as possible on one GPU, so that all
-        find a place.
+        """Return the share of a GPU per worker.
+
+        As few workers as possible share one GPU, but all of them find a place.
         """
         gpus = int(ray.cluster_resources().get("GPU", 0)) if self._gpu else 0
         return 1 / math.ceil(self._engine.workers / gpus) if gpus else 0
@@ -141,8 +142,9 @@ class RayWorkers:
         self._calls[call] = RayWorker(actor, None, max(limit, OPENING) if limit else math.inf)
 
     def _take_answer(self, ray: Any, call: Any, worker: RayWorker) -> None:
-        """Take the outcome of a call: an answer, an exception of the work, or the news that the
-        worker died; then give the worker its next unit.
+        """Take the outcome of a call, then give the worker its next unit.
+
+        The outcome is an answer, an exception of the work, or the news that the worker died.
         """
         try:
             answer = ray.get(call)

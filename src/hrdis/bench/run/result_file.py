@@ -41,9 +41,9 @@ def host_name() -> str:
 def remove_abandoned_files(folder: Path, results: Path) -> None:
     """Remove the temporary files that killed processes of this machine left in a folder.
 
-    Files of other machines stay: where locks are local to a machine, another's process seems dead
-    while it works. So do all other hidden files (`.nfs0042`, `.DS_Store`), and what cannot be
-    removed.
+    Files of other machines stay, because where locks are local to a machine, another machine's
+    process seems dead while it works. So do all other hidden files (`.nfs0042`, `.DS_Store`), and
+    what cannot be removed.
 
     Args:
         folder: searched with its subfolders.

@@ -49,8 +49,9 @@ def units_of_shard(units: Sequence[AnyUnit], shard: Shard | None) -> list[AnyUni
 
 
 def is_in_shard(unit: Named, shard: Shard | None) -> bool:
-    """Return True if the unit belongs to the shard: decided by its name alone, so that no run has
-    to ask another.
+    """Return True if the unit belongs to the shard.
+
+    Its name alone decides, so that no run has to ask another.
     """
     if shard is None:
         return True

@@ -7,10 +7,10 @@ after a kill at any moment.
     locks/                               files whose locks tell which processes are at work
 
 A row is appended, in one write, after its pictures are in place, and a picture is written beside
-its place and renamed. So a kill leaves a line without its end, which is no row, a picture without a
-row, which is made again, or a file that never got its name, which the next run removes. No process
-ever appends to the file of another, and a picture depends on its run task alone: two processes that
-work on one write the same twice, and `Store.rows` returns it once.
+its place and renamed. So a kill can leave three things. A line without its end is no row. A picture
+without a row is made again. A file that never got its name is removed by the next run. No process
+ever appends to the file of another, and a picture depends on its run task alone. Two processes that
+work on one run task write the same row twice, and `Store.rows` returns it once.
 """
 
 import io
@@ -152,8 +152,9 @@ class Store:
         return [found[key] for key in sorted(found)]
 
     def finished(self, retry_failed: bool = False) -> set[str]:
-        """Return the keys of run tasks that need no more work: whole with their pictures, or failed
-        unless those are to be retried.
+        """Return the keys of run tasks that need no more work.
+
+        They are whole with their pictures, or failed, unless failed ones are to be retried.
         """
         keys = set()
         for row in self.rows():
@@ -169,7 +170,7 @@ class Store:
         return [name for name in picture_names(row) if not self.path(name).is_file()]
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add a row for good: when this returns it survives a kill and a power cut. NaN and
+        """Add a row for good, so that when this returns it survives a kill and a power cut. NaN and
         infinity become null.
 
         Raises:

@@ -118,8 +118,9 @@ def class_records(run: Results, rows: Sequence[Row], options: Scoring) -> Iterat
 
 
 def labels_of(run: Results, options: Scoring) -> dict[str, int]:
-    """Return the class of each picture by its SHA-256: of the run's own list, or of another by path
-    or by file name.
+    """Return the class of each picture by its SHA-256.
+
+    It comes from the run's own list, or from another list by path or by file name.
 
     Raises:
         MetricUnavailable: for a list that cannot be read.

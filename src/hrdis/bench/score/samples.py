@@ -15,9 +15,9 @@ from .per_picture import SMALLEST_FOR_SSIM, Record, load_pictures
 def sample_records(run: Results, methods: Iterable[MethodResults]) -> Iterator[Record]:
     """Yield a record for every picture of which a method has several samples.
 
-    ``pairwise`` is the mean over pairs of seeds of the rms difference, ``std`` the root of the mean
-    over pixels of the variance over seeds (unbiased); both on [0, 1], pictures rounded to 8 bits.
-    For independent samples pairwise is about sqrt(2) std.
+    ``pairwise`` is the mean over pairs of seeds of the rms difference. ``std`` is the root of the
+    mean over pixels of the variance over seeds (unbiased). Both are on [0, 1], for pictures rounded
+    to 8 bits. For independent samples pairwise is about sqrt(2) std.
     """
     for method in methods:
         for image, rows in method.by_image.items():

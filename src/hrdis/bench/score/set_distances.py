@@ -24,7 +24,7 @@ def fid(real: Tensor, fake: Tensor) -> float:
     """Return the Fréchet distance between Gaussians fitted to two sets of features, in float64.
 
     ``|m - m'|^2 + tr(C + C')`` - 2 sum of the square roots of the eigenvalues of C C', which needs
-    no full rank: with fewer pictures than features, covariances are singular. Depends on the number
+    no full rank. With fewer pictures than features, covariances are singular. Depends on the number
     of pictures.
 
     Args:
