@@ -53,7 +53,8 @@ matters bleed bleeds
 """
 VERBS = set(LISTED.split())
 #: After these a word of the list is a noun, or the verb of a relative clause.
-NO_VERB_AFTER = set("a an the its their our no of per every each one that which who".split())
+BEFORE_NOUNS = "a an the its their our no of per every each one that which who"
+NO_VERB_AFTER = set(BEFORE_NOUNS.split())
 
 
 def sentences(text: str) -> Iterator[str]:
@@ -91,8 +92,8 @@ def has_verb(text: str) -> bool:
 def is_second(tail: str) -> bool:
     """Return True if the words after a colon are a sentence, and no noun with what describes it.
 
-    A verb of the list is none here as a noun ("the steps"), as the verb of a relative clause ("files
-    that hold"), or as a participle in -ed without "is" or "has".
+    A verb of the list is none here as a noun ("the steps"), as the verb of a relative clause
+    ("files that hold"), or as a participle in -ed without "is" or "has".
     """
     before = ""
     for word in words(tail.removeprefix("that ")):  # a pronoun, where it comes first

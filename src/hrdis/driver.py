@@ -213,7 +213,7 @@ class _Counted(Prior):
 
 
 class _Decoded(Step):
-    """A step of a prior of latents: x is their picture, made when it is first looked at."""
+    """A step of a prior of latents, in which x is their picture, made on first use."""
 
     def __init__(self, step: Step, decode: Callable[[Tensor], Tensor]):
         vars(self).update(t=step.t, info=step.info, theta=step.theta, latents=step.x, decode=decode)
@@ -297,8 +297,8 @@ class _Finiteness:
     """Record of the images of a run that are still finite, with a warning about the others.
 
     On a CPU every step is checked at once. On any other device that would make the host wait for
-    the whole step: the flags stay on the device and are read every `LOOK_EVERY` steps, and at the
-    end.
+    the whole step. So the flags stay on the device and are read every `LOOK_EVERY` steps, and at
+    the end.
     """
 
     def __init__(self, problem: Problem):

@@ -1,5 +1,7 @@
-"""The one place that reads and writes files safely: whole files that survive a power cut, locks,
-hashes, and the folder that downloads are kept in.
+"""The one place that reads and writes files safely.
+
+It writes whole files that survive a power cut, takes locks and hashes, and finds the folder for
+downloads.
 """
 
 import errno
@@ -30,8 +32,8 @@ def write_atomically(
     """Call ``write_to(file)`` on a binary file beside ``path`` and rename it; leave nothing on
     failure.
 
-    The bytes are on the disk before the rename, and the rename before this returns: after a power
-    cut there is the old file or the new one.
+    The bytes are on the disk before the rename, and the rename before this returns. After a power
+    cut there is either the old file or the new one.
 
     Args:
         path: the file to write; its folder is made if needed.

@@ -107,7 +107,7 @@ def bilingual(python: str, command: str) -> Message:
 
 
 def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
-    """Return the message for an unknown name: the valid names and the closest of them."""
+    """Return the message for an unknown name, with the valid names and the closest of them."""
     by_lower_case = {v.lower(): v for v in valid}
     meant = name.lower().replace("+", "plus")
     hint = ""
@@ -118,7 +118,7 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value as a message shows it: numbers and names themselves, otherwise the type."""
+    """Return a value as a message shows it, numbers and names as they are, others by their type."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if value is None or isinstance(value, str | int | float):

@@ -1,13 +1,13 @@
 """Measurement noise, with the range its level is quoted in.
 
-A level sigma belongs to a range: papers that follow DDRM and RED-diff (HRDIS among them) quote it
+A level sigma belongs to a range. Papers that follow DDRM and RED-diff (HRDIS among them) quote it
 for images in [0, 1], those that follow DPS for [-1, 1]. Here the range is part of the noise, and
 ``sigma_y``, in units of y (images in [-1, 1]), is what solvers get.
 
-The noise of `Poisson` and `Speckle` depends on the signal. Solvers want one number: their
-``sigma_y`` is the standard deviation at mid-grey, u = 1/2 in [0, 1], a constant, so that it does
-not tie the images of a batch together. On photographs of faces it is within 6 % of the measured
-rms.
+The noise of `Poisson` and `Speckle` depends on the signal. Solvers want one number. Their
+``sigma_y`` is the standard deviation at mid-grey, u = 1/2 in [0, 1]. It is a constant, so that it
+does not tie the images of a batch together. On photographs of faces it is within 6 % of the
+measured rms.
 """
 
 import warnings
@@ -123,8 +123,8 @@ class Poisson:
     uniform number per pixel, so that rounding errors in y change a count by one at most and never
     the pixels after it.
 
-    For measurements that are no pictures but >= 0, such as magnitudes of a Fourier transform,
-    ``scale`` says which value of y is worth 255 rate photons; then y' = scale Poisson(255 rate y /
+    Some measurements are no pictures but >= 0, such as magnitudes of a Fourier transform. For them
+    ``scale`` says which value of y is worth 255 rate photons. Then y' = scale Poisson(255 rate y /
     scale) / (255 rate), without clamping.
 
     Args:
@@ -162,7 +162,7 @@ class Poisson:
 
     @property
     def pictures_only(self) -> bool:
-        """True if the noise is defined for images only: unless a scale is given."""
+        """True if the noise is defined for images only, which it is unless a scale is given."""
         return self.scale is None
 
     @property

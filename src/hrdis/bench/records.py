@@ -34,9 +34,9 @@ STATUS_RANK = {"ok": 0, "failed": 1, "timeout": 2}
 class RunTask:
     """One restoration: everything its pixels depend on, and its labels.
 
-    Its `key` names it. Labels (the name of the picture and of the prior's file, the preset's key,
-    the row of a table, the number of frames that are kept) are left out of the key. Two run tasks
-    with one key have the same result.
+    Its `key` names it. Labels are left out of the key. They are the name of the picture and of the
+    prior's file, the preset's key, the row of a table and the number of frames that are kept. Two
+    run tasks with one key have the same result.
     """
 
     image: str

@@ -22,10 +22,10 @@ RESPONSE = 0.1
 def drawn(weight: Tensor) -> str:
     """Return the law that a weight looks freshly drawn from, "" if it looks like none.
 
-    Training gives weights a peak at zero and long tails. A tensor that is uniform, whatever its
-    range, is a draw; one that is normal is one only if its deviation is also that of an
-    initialisation, which training would meet by chance alone. A common factor near 1, as weight
-    decay leaves it, changes neither.
+    Training gives weights a peak at zero and long tails. A uniform tensor, whatever its range, is a
+    draw. A normal one is a draw only if its deviation is also that of an initialisation, which
+    training would meet by chance alone. A common factor near 1, as weight decay leaves it, changes
+    neither.
 
     Args:
         weight: of a convolution or a linear layer, (out, in, ...).

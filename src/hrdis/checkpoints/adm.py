@@ -2,9 +2,9 @@
 `adm_networks.REFUSED` names.
 
 They differ in two ways. The modules have other names (`module_names`), and attention keeps q, k and
-v in one matrix, in an order of rows that a file does not tell (`split_qkv`): the wrong one loads
-and gives wrong images. So a network is loaded by a name that tells the order, or by its shapes if
-only one order fits them.
+v in one matrix. A file does not say in which order its rows are (`split_qkv`), and the wrong order
+loads and gives wrong images. So a network is loaded by a name that tells the order, or by its
+shapes if only one order fits them.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -81,7 +81,7 @@ def adm_to_unet2d(
 
 
 def prior_of(net: nn.Module, network: ADMNetwork, name: str) -> Prior:
-    """Make the prior of a converted network: it predicts noise, or is a raw EDM or consistency
+    """Make the prior of a converted network that predicts noise or is a raw EDM or consistency
     network.
     """
     multiple = 2 ** (len(network.structure.mult) - 1)

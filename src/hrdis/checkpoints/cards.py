@@ -3,7 +3,7 @@ is that one.
 
 The cards of published checkpoints are in ``cards.json``; a user's own are in ``HOME/cards``, and
 downloaded files in ``HOME/priors/NAME``, where HOME is ``$HRDIS_HOME`` or hrdis in the platform's
-cache folder. A file whose hash nobody published is pinned on first use: its hash is noted, and
+cache folder. A file whose hash nobody published is pinned on first use. Its hash is noted then, and
 every later file under its name must have it.
 """
 

@@ -1,8 +1,8 @@
 """Networks of the original DDPM, with the names that pytorch_diffusion gave their weights, as
 diffusers' `UNet2DModel`.
 
-These are the CelebA-HQ and LSUN files of DDRM, DDNM, DDIM and SDEdit. Their shapes tell everything
-about them: all have one attention head and linear betas, and predict noise.
+These are the CelebA-HQ and LSUN files of DDRM, DDNM, DDIM and SDEdit. Their shapes say everything
+about them, because all have one attention head and linear betas, and predict noise.
 """
 
 from collections.abc import Callable, Mapping

@@ -62,7 +62,9 @@ def load_consistency(where: str, dtype: torch.dtype = torch.float32) -> Prior:
 
 
 def make_network(config: dict[str, Any]) -> nn.Module:
-    """Make the network of a config.json, without memory for its weights: none can stay random.
+    """Make the network of a config.json, without memory for its weights.
+
+    So no weight can stay random.
 
     Raises:
         ValueError: if there is no such network.

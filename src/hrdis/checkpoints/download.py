@@ -1,5 +1,7 @@
-"""Download one file over an unreliable network: resumed where it stopped, never joined from two
-versions, never longer than it may be.
+"""Download one file over an unreliable network.
+
+A download is resumed where it stopped. A file is never joined from two versions, and never longer
+than it may be.
 """
 
 import errno
@@ -57,7 +59,7 @@ class Download:
     """A file under way: the part that has come, and a note of which version of the file it is.
 
     The note holds the validator of that version (an ETag or a date), and how many bytes of the part
-    are certainly on the disk: after a power cut a longer part may end in zeros.
+    are certainly on the disk. After a power cut a longer part may end in zeros.
 
     Args:
         card, file: the file to fetch, and the card it is of.
@@ -196,7 +198,7 @@ class Download:
         return part.tell()
 
     def _raise_for_status(self, error: urllib.error.HTTPError) -> None:
-        """Raise the error for an HTTP status: retry or give up; return if the part is whole."""
+        """Return if the part is whole, else raise the error for an HTTP status (retry or give up)."""
         if error.code == 416:  # nothing is left to send: the part is whole, or longer than the file
             whole = error.headers.get("Content-Range") == f"bytes */{self.have}"
             if whole and _validator(error.headers) in ("", self.validator):
@@ -236,8 +238,9 @@ class Download:
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
-    """Redirects that never leave https once an address has it: anybody on the way could swap a file
-    whose hash nobody knows.
+    """Redirects that never leave https once an address has it.
+
+    Otherwise anybody on the way could swap a file whose hash nobody knows.
     """
 
     def redirect_request(

@@ -12,9 +12,9 @@ from .download import Download, FetchError, Report, by_hand, repeat
 def fetch_prior(card: Card, report: Report = lambda *_: None, pause: float = 1.0) -> list[str]:
     """Download the missing files of a prior, and compare all files with their hashes.
 
-    A transfer that breaks is resumed where it stopped, now or by a later call, if the server can do
-    that and the file is still the same (by its ETag or date). Proxies are those of the environment.
-    Other processes that fetch the same prior wait for this one.
+    A transfer that breaks is resumed where it stopped, now or by a later call. The server must be
+    able to do that, and its file must still be the same (by its ETag or date). Proxies are those of
+    the environment. Other processes that fetch the same prior wait for this one.
 
     Args:
         card: the card of the prior.

@@ -41,8 +41,9 @@ OTHERS = [
 
 
 def folder_of(where: str | Path, scheme: str = "diffusers") -> Path:
-    """Return the folder of a network: the given one, or that of the hub's model of that id on this
-    machine.
+    """Return the folder of a network.
+
+    It is the folder itself, or on this machine that of the hub's model of that id.
 
     Args:
         where: a folder, the file of weights in one, or the id of a model of the hub.

@@ -21,7 +21,7 @@ PROMPT = "prompt_embeds.safetensors"
 
 
 class FixedPromptNetwork(nn.Module):
-    """A text-conditional network that is called without a text, and told one embedding always.
+    """A text-conditional network that is called without a text and always gets the same embedding.
 
     Args:
         net: called as ``net(x, t, encoder_hidden_states=...)``.
@@ -45,7 +45,7 @@ def load_latent(folder: str | Path, dtype: torch.dtype = torch.float32) -> Laten
     safetensors and JSON files are read.
 
     A ``UNet2DModel`` is unconditional (CompVis/ldm-celebahq-256, its autoencoder a ``VQModel`` in
-    ``vqvae/``). A ``UNet2DConditionModel`` is told one fixed embedding, that of
+    ``vqvae/``). A ``UNet2DConditionModel`` always gets one fixed embedding, that of
     ``prompt_embeds.safetensors`` in the folder.
 
     Args:

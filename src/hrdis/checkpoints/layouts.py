@@ -1,5 +1,6 @@
-"""Names and shapes of a network's tensors in files of different origin: what wrappers and trainings
-add to them, how two differ, and what kind of file has which.
+"""Names and shapes of a network's tensors in files of different origin.
+
+Says what wrappers and trainings add to them, how two sets differ, and what kind of file has which.
 """
 
 import re

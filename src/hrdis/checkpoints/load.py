@@ -150,9 +150,9 @@ def identity(name: str | Path = "default") -> str:
     """Return the SHA-256 of everything that decides what a prior computes: its scheme, its
     configurations, its weights.
 
-    Two priors with the same weights differ where different schemes read them (the order of
-    attention rows, an EDM network), or where the betas or the prediction type of their schedulers
-    differ.
+    Two priors with the same weights can still differ. Different schemes may have read them (the
+    order of attention rows, an EDM network), or their schedulers have different betas or another
+    prediction type.
     """
     configurations: dict[str, dict[str, Any]] = {}
     for place, file in _config_files(name).items():

@@ -139,8 +139,8 @@ def load_weights(net: nn.Module, file: Path) -> None:
     no code is run.
 
     Names of attention in diffusers' early files (query, key, value, proj_attn) are translated, as
-    diffusers' own loader does. The tensors are fresh copies: ones mapped from a file are not
-    aligned, and change the last bits of a convolution.
+    diffusers' own loader does. The tensors are fresh copies, because those mapped from a file are
+    not aligned and change the last bits of a convolution.
 
     Raises:
         ValueError: if the file is missing, damaged, needs code, or does not fit.

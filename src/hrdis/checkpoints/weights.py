@@ -53,8 +53,8 @@ def tensor_shapes(file: str | Path, hint: str = "") -> dict[str, Shape]:
     not read.
 
     Prefixes that wrappers added to the names are removed. Tensors that are not weights are left
-    out: the schedule's betas, counters, and the raw network where the file also holds its moving
-    average, which is taken.
+    out, such as the schedule's betas and counters. Where the file also holds the moving average of
+    the network, that is taken and the raw network is left out.
 
     Args:
         file: a file of weights, whose kind is recognised by its content; or the index
@@ -76,8 +76,8 @@ def tensor_shapes(file: str | Path, hint: str = "") -> dict[str, Shape]:
 def iterate_tensors(file: str | Path) -> Iterator[tuple[str, Tensor]]:
     """Yield the tensors of `tensor_shapes` one after another, each in fresh aligned memory.
 
-    The file is never held twice in memory: a tensor that was yielded is released here, and no
-    mapping of the file stays open.
+    The file is never held twice in memory, because a tensor that was yielded is released here and
+    no mapping of the file stays open.
     """
     file = Path(file).expanduser()
     names = network_names(_all_shapes(file), file, _code_that_reads(file))
@@ -101,7 +101,7 @@ def iterate_tensors(file: str | Path) -> Iterator[tuple[str, Tensor]]:
 
 
 def shards(file: Path) -> list[Path]:
-    """Return the files that hold the weights: those that an index names, else the file itself.
+    """Return the files that hold the weights, those that an index names or else the file itself.
 
     Raises:
         ValueError: if the index cannot be read, or one of its files is missing.
@@ -133,8 +133,9 @@ def shards(file: Path) -> list[Path]:
 
 
 def weights_in(folder: Path, names: Sequence[str] = WEIGHTS + PICKLED) -> Path:
-    """Return the file with a network's weights: the first of the names that exists, an index where
-    they are split.
+    """Return the file with a network's weights.
+
+    It is the first of the names that exists, or an index where the weights are split over files.
     """
     for name in names:
         found = []

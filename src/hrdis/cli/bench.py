@@ -253,7 +253,7 @@ def _numbers(words: Sequence[str], kind: str, valid: Iterable[int]) -> list[int]
 
 
 def show_costs(ready: PreparedRun) -> None:
-    """Print the table of a dry run: the cost of each method, and of all."""
+    """Print the table of a dry run, with the cost of each method and of all together."""
     cost = time_network(ready.plan.units, ready.prior, ready.shape)
     lines = cost_lines(ready.plan.units, ready.prior, cost)
     grid = Table(box=None, pad_edge=False)

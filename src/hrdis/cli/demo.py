@@ -86,8 +86,9 @@ def remove_noise(truth: Tensor, prior: Prior, seed: int) -> tuple[Tensor, Tensor
 
 
 def restore(name: str, truth: Tensor, prior: Prior, seed: int) -> tuple[Tensor, Tensor, str]:
-    """Measure the truth and recover it: (what was given, at full size; the restoration; a line of
-    figures).
+    """Measure the truth and recover it.
+
+    Returns the measurement at full size, the restoration, and a line of figures.
     """
     task = TASKS[name]
     h, w = truth.shape[-2:]

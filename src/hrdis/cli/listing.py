@@ -1,4 +1,4 @@
-"""``hrdis list``: what there is to choose from."""
+"""The command ``hrdis list``, which shows what there is to choose from."""
 
 from collections.abc import Sequence
 from importlib import import_module

@@ -1,5 +1,6 @@
-"""Parsing that the commands share: names with suggestions, options from dataclasses, one message
-per error.
+"""Parsing that the commands share, with suggestions for names and one message per error.
+
+Options are made from dataclasses.
 """
 
 import errno
@@ -47,8 +48,7 @@ TROUBLES = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 @contextmanager
 def checking(*, work: bool = False) -> Iterator[None]:
-    """Around the checks of a command, before any work: what the library refuses becomes
-    `BadInput`.
+    """Turn what the library refuses in the checks of a command, before any work, into `BadInput`.
 
     Args:
         work: the library does its work in here, too. Then a full disk or lack of memory is no bad

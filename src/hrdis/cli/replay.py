@@ -219,7 +219,7 @@ def _options(
 
 
 def _there(recorded: Path, folder: Path) -> Path | None:
-    """Return an output of the record: where it says, or beside the record."""
+    """Return the path of an output of the record, which is where it says or beside the record."""
     for path in (recorded, folder / recorded.name):
         if path.is_file():
             return path

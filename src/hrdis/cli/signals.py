@@ -1,4 +1,4 @@
-"""Signals that end a command: SIGTERM and a closed terminal do what Ctrl-C does."""
+"""Signals that end a command, so that SIGTERM and a closed terminal do what Ctrl-C does."""
 
 import signal
 import threading

@@ -68,9 +68,9 @@ def halved(levels: np.ndarray) -> np.ndarray:
 def tiles(levels: np.ndarray, side: int = 256, most: int = 6) -> list[np.ndarray]:
     """Return at most ``most`` tiles of (..., h, w), the whole picture where that is no larger.
 
-    Of the tiles of a fixed grid those are taken whose variance lies evenly between the least and
-    the largest, so that a picture of 12 megapixels costs what one of 1 megapixel does and neither
-    flat nor textured parts are missed.
+    Tiles of a fixed grid are taken so that their variances lie evenly between the least and the
+    largest. So a picture of 12 megapixels costs what one of 1 megapixel does, and neither flat nor
+    textured parts are missed.
     """
     h, w = levels.shape[-2:]
     if h * w <= most * side * side:

@@ -1,9 +1,9 @@
-"""The blur of a picture, where it can be told from what is merely smooth: by its sharpest edges.
+"""The blur of a picture, if its sharpest edges distinguish it from what is merely smooth.
 
 A blurred picture is blurred at its sharpest edges too; one with a shallow depth of field is not.
-The width of an edge comes from blurring it once more (Zhuo and Sim, Pattern Recognition 2011): for
-a step blurred by a Gaussian of s pixels, blurring by s0 more makes the gradient weaker by
-R = sqrt(1 + s0^2 / s^2).
+The width of an edge comes from blurring it once more (Zhuo and Sim, Pattern Recognition 2011). For
+a step blurred by a Gaussian of s pixels, blurring by s0 more makes the gradient weaker by R =
+sqrt(1 + s0^2 / s^2).
 """
 
 import math
@@ -122,9 +122,9 @@ def _gaussian(plane: np.ndarray, std: float) -> np.ndarray:
 def _motion(plane: np.ndarray, wide: tuple[float, float]) -> Blurring:
     """Return a motion's length and angle, near the direction of the widest edges.
 
-    The derivative along a uniform motion of L pixels is the scene's, less itself L pixels on: its
-    autocorrelation has its least value at lag L (Yitzhaky and Kopeika, 1997). It is least of all
-    at the true angle.
+    The derivative along a uniform motion of L pixels is the scene's, less itself L pixels on. So
+    its autocorrelation has its least value at lag L (Yitzhaky and Kopeika, 1997). It is least of
+    all at the true angle.
     """
     best, length, angle = 0.0, 0.0, wide[1]
     for degrees in np.arange(wide[1] - 25, wide[1] + 26, 2.5):

@@ -1,9 +1,9 @@
 """Former JPEG compression: its quality, its tables and where its blocks begin.
 
 From the tables of the file where it is a JPEG; from the pixels where it was saved again as
-something else. Blocks are found as by Nikoukhah et al. (ZERO, IPOL 2021): the offset at which most
-blocks have most coefficients that are zero; the quality as the one whose steps the coefficients at
-that offset are multiples of (Fan and de Queiroz, IEEE TIP 2003).
+something else. Blocks are found as by Nikoukhah et al. (ZERO, IPOL 2021): it is the offset at which
+most blocks have most coefficients that are zero. The quality is the one whose steps divide the
+coefficients at that offset (Fan and de Queiroz, IEEE TIP 2003).
 """
 
 import math
@@ -94,9 +94,9 @@ def estimate_compression(x: Tensor, tables: Sequence[int] | None = None) -> Comp
 def noise_under_jpeg(x: Tensor, found: Compression) -> float:
     """Return the level in grey levels of the noise a picture had before it was compressed.
 
-    On the blocks that are quietest at low frequencies noise of level s leaves a share of 2 (1 -
-    F(T / 2s)) of the coefficients of step T other than zero, F the normal distribution. Texture
-    leaves less the higher the frequency; noise reaches the highest that are looked at.
+    On the blocks that are quietest at low frequencies, noise of level s leaves some coefficients of
+    step T other than zero. Their share is 2 (1 - F(T / 2s)), with F the normal distribution.
+    Texture leaves less the higher the frequency; noise reaches the highest that are looked at.
 
     Args:
         x: (1, c, h, w) in [-1, 1].
@@ -171,8 +171,8 @@ def _middle(plane: np.ndarray) -> np.ndarray:
 def _grid(plane: np.ndarray) -> tuple[tuple[int, int] | None, bool]:
     """Return the offset of the blocks and whether chance cannot explain it.
 
-    Every cell of 8 x 8 pixels votes for the offset at which it has most zeros, if that is one
-    alone; by chance each of the 64 offsets gets the same share. The number of false alarms is the
+    Every square of 8 x 8 pixels votes for the offset at which it has most zeros, if that is one
+    alone. By chance each of the 64 offsets gets the same share. The number of false alarms is the
     number of offsets times the binomial tail, here Hoeffding's bound of it.
     """
     h, w = ((n - 7) // 8 for n in plane.shape)
@@ -204,9 +204,9 @@ def _grid(plane: np.ndarray) -> tuple[tuple[int, int] | None, bool]:
 def _quality(plane: np.ndarray, offset: tuple[int, int]) -> tuple[int, float]:
     """Return the likeliest quality, and by how much it is likelier than no compression.
 
-    A coefficient c is a multiple of its step T, give or take rounding: its log density is ln T -
-    e^2 / (2 SPREAD^2) up to a constant, with e the distance from the nearest multiple. The term
-    ln T tells the step from its divisors, which fit as well.
+    A coefficient c is a multiple of its step T, give or take rounding. Up to a constant its log
+    density is ln T - e^2 / (2 SPREAD^2), with e the distance from the nearest multiple. The term ln
+    T tells the step from its divisors, which fit as well.
     """
     coefficients = blocks_of(plane, offset)
     large = np.abs(coefficients) >= 2
@@ -233,7 +233,7 @@ def _damage(plane: np.ndarray, offset: tuple[int, int], steps: np.ndarray) -> fl
 
     Coefficients of a frequency follow Laplace's law of width b; the share a of them beyond half a
     step T is exp(-T / 2b), from which b comes. Those lose T^2 / 12 each, those below their energy.
-    Where hardly any survives, b is not known: there the loss falls with the share of survivors.
+    Where hardly any survives, b is not known. There the loss falls with the share of survivors.
     """
     coefficients = blocks_of(plane, offset)
     alive = (np.abs(coefficients) > steps / 2).mean(0)

@@ -2,8 +2,8 @@
 
 The level comes from the principal components of small patches. Noise has the same variance along
 all of them; what a picture shows lies along few. Of the patches only those are taken whose
-gradients noise alone explains (Liu, Tanaka, Okutomi, IEEE TIP 2013), and of their eigenvalues
-those from the first on whose mean is no larger than their median (Chen, Zhu, Heng, ICCV 2015).
+gradients noise alone explains (Liu, Tanaka, Okutomi, IEEE TIP 2013). Of their eigenvalues those are
+taken from the first on whose mean is no larger than their median (Chen, Zhu, Heng, ICCV 2015).
 """
 
 import math
@@ -60,8 +60,8 @@ class NoiseLevel(Finding):
 def estimate_noise(x: Tensor) -> NoiseLevel:
     """Return the level of the noise in a picture, in grey levels.
 
-    The picture's own grain is part of it: added to a photograph with 0.9 levels of its own, noise
-    of 2.0 levels makes 2.2.
+    The picture's own grain is part of it. Noise of 2.0 levels, added to a photograph with 0.9
+    levels of its own, makes 2.2.
 
     Args:
         x: (1, c, h, w) in [-1, 1]; c is 1 or 3.
@@ -205,7 +205,7 @@ def _gradient_limit(z: float) -> float:
     """Return the sum of squared gradients that unit white noise exceeds z standard deviations up.
 
     The sum is nearly a Gamma variable of shape rank(B) / 2 and scale 2 trace(B) / rank(B), with B
-    the matrix of the sum; its quantile is Wilson and Hilferty's.
+    the matrix of the sum. Its quantile is Wilson and Hilferty's.
     """
     unit = np.eye(SIDE * SIDE).reshape(-1, SIDE, SIDE)
     across = ((unit[:, :, 2:] - unit[:, :, :-2]) / 2).reshape(SIDE * SIDE, -1)
@@ -235,8 +235,8 @@ def _chen(patches: np.ndarray) -> float:
 def _kept(means: np.ndarray, sigma: float) -> float:
     """Return the share of the variance that clipping to 0 .. 255 leaves, averaged over patches.
 
-    For max(0, N(mu, sigma^2)) and t = mu / sigma it is (t^2 + 1) F + t f - (t F + f)^2, with F and
-    f the normal distribution and its density (Foi, 2009).
+    For max(0, N(mu, sigma^2)) and t = mu / sigma it is (t^2 + 1) F + t f - (t F + f)^2. F and f are
+    the normal distribution and its density (Foi, 2009).
     """
     share = np.ones_like(means)
     for distance in (means, 255 - means):

@@ -1,7 +1,7 @@
 """The true resolution of a picture that was enlarged before.
 
-A picture enlarged with a kernel lies in the span of that kernel's shifts: the least-squares fit of
-a smaller picture leaves rounding and no more. A fit with a grid a little coarser or finer leaves
+A picture enlarged with a kernel lies in the span of that kernel's shifts. The least-squares fit of
+a smaller picture to it leaves only rounding. A fit with a grid a little coarser or finer leaves
 several times as much. A blurred picture has no such grid.
 """
 
@@ -34,8 +34,8 @@ class Resolution(Finding):
 def estimate_resolution(x: Tensor) -> Resolution:
     """Return the factor by which a picture was enlarged, from 1.2 to 4, and its former size.
 
-    Bilinear, bicubic (a = -1/2) and Lanczos kernels are told; noise or strong JPEG compression
-    after the enlargement hide it.
+    Bilinear, bicubic (a = -1/2) and Lanczos kernels are recognised. Noise or strong JPEG
+    compression after the enlargement hide it.
 
     Args:
         x: (1, c, h, w) in [-1, 1].

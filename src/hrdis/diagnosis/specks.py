@@ -1,7 +1,7 @@
 """Dust, specks and scratches: a mask that is proposed, to be looked at before it is filled.
 
 A defect is much lighter or darker than both sides of it, thin, and sharper than its surroundings
-are lively. Wires, twigs and letters are all that too: where there are many candidates, or many
+are lively. Wires, twigs and letters are all that too. Where there are many candidates, or many
 alike, none is proposed.
 """
 

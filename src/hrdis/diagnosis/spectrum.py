@@ -45,8 +45,8 @@ class Spectrum:
 def noise_spectrum(tiles: list[np.ndarray]) -> Spectrum | None:
     """Return the spectrum of the noise in tiles (c, h, w) of grey levels, or None if unknown.
 
-    Frequencies below the third are taken to be as noisy as the third: there the patches were
-    chosen for being quiet.
+    Frequencies below the third are taken to be as noisy as the third, because the patches were
+    chosen for being quiet there.
     """
     table = cosines(SIDE)
     powers, weights, curve, ratios, uneven = [], [], [], [], []

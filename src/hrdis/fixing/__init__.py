@@ -1,4 +1,4 @@
-"""Mend pictures without being told what is wrong with them; ``fixing.many`` takes folders."""
+"""Mend pictures without knowing what is wrong with them; ``fixing.many`` takes folders."""
 
 from .diagnose import Diagnosis, diagnose
 from .picture import KINDS, NOTHING, Fixed, fix, record_of

@@ -146,9 +146,9 @@ def diagnose(
 def settled(prior: Prior, x: Tensor, found: NoiseLevel) -> NoiseLevel:
     """Return the noise that a prior and the estimator agree on.
 
-    The prior starts from the estimate and knows texture: what it does not know as noise is none.
-    On training photographs without noise it ends below 1.1 levels, with noise of 2 levels between
-    1.8 and 2.2. Coarse noise it takes for texture, and has no say there.
+    The prior starts from the estimate and knows texture, so that what it does not recognise as
+    noise is none. On training photographs without noise it ends below 1.1 levels, with noise of 2
+    levels between 1.8 and 2.2. Coarse noise it takes for texture, and has no say there.
 
     Args:
         prior: of colour pictures.

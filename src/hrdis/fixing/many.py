@@ -99,7 +99,7 @@ def errands(
 
 
 def _suffix(source: Path) -> str:
-    """Return the suffix a result gets: that of its source where pictures are written as that."""
+    """Return the suffix a result gets, that of its source if that format can be written."""
     return source.suffix if source.suffix.lower() in images.SUFFIXES else ".png"
 
 

@@ -18,10 +18,10 @@ PROBE = 0.1  # length of the step that measures a divergence, in units of the no
 def estimate(prior: Prior, y: Tensor, levels: float) -> Tensor:
     """Return the posterior mean of a picture given y, of noise with ``levels`` grey levels.
 
-    A grey picture is seen as a colour picture with noise of its own in each channel: what is added
+    A grey picture is seen as a colour picture with noise of its own in each channel. What is added
     has no part in the mean of the channels, so that the mean is the grey picture with its noise.
-    Given three equal channels, whose noise is equal too, the prior takes noise for texture: at 25
-    levels that costs 7 dB.
+    Given three equal channels, whose noise is equal too, the prior takes noise for texture, which
+    costs 7 dB at 25 levels.
 
     Args:
         prior: of pictures; one that takes colours is shown a grey picture in colours.
@@ -49,8 +49,8 @@ def _denoised(prior: Prior, y: Tensor, levels: float) -> Tensor:
 def implied_level(prior: Prior, y: Tensor, levels: float) -> float:
     """Return the noise level at which the prior's own estimate of y would be right.
 
-    With r = y - D(y; s) and d the divergence of D per value it is sqrt(mean r^2 / (1 - d)): for
-    noise of level s it is s, by Stein's formula. Where texture was taken for noise it is less.
+    With r = y - D(y; s) and d the divergence of D per value it is sqrt(mean r^2 / (1 - d)). For
+    noise of level s that is s, by Stein's formula. Where texture was taken for noise it is less.
 
     Cost:
         two network calls; one probe of the divergence (Ramani, Blu, Unser, IEEE TIP 2008).

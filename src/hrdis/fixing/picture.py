@@ -117,7 +117,10 @@ class Fixed:
 
 
 def record_of(path: Path) -> Path:
-    """Return where the record of a fixed picture lies: the suffix stays, for a.jpg beside a.png."""
+    """Return where the record of a fixed picture lies.
+
+    The picture's suffix stays in the name, so that a.jpg and a.png can lie side by side.
+    """
     return path.with_name(f"{path.name}.json")
 
 
@@ -266,7 +269,7 @@ def _mend(
 def _command(
     picture: object, found: Diagnosis, done: dict[str, Mended], upscale: int, strength: float
 ) -> str:
-    """Return the line that does the same: `hrdis restore` where one task is all of it."""
+    """Return the command that does the same, or `hrdis restore` where one task is all of it."""
     kinds = [kind for kind, mended in done.items() if mended.done]
     if not kinds:
         return ""

@@ -52,9 +52,10 @@ class Mended:
 def denoise(prior: Prior, y: Tensor, found: NoiseLevel, strength: float = 1.0) -> Mended:
     """Return the picture without its noise, as far as that is sure to do no harm.
 
-    x = y + w (D(y; s) - y). The mean square error of that is s^2 - 2 w s^2 (1 - d) + w^2 mean r^2
-    for noise of level s, with r = y - D and d its divergence (Stein, 1981), least at w = s^2 (1 -
-    d) / mean r^2: the level that the estimators and the prior agree on decides how much is taken.
+    x = y + w (D(y; s) - y). For noise of level s the mean square error of that is s^2 - 2 w s^2 (1
+    - d) + w^2 mean r^2, with r = y - D and d the divergence of D (Stein, 1981). It is least at w =
+    s^2 (1 - d) / mean r^2, so that the level on which the estimators and the prior agree decides
+    how much is taken.
 
     Args:
         prior: of pictures of y's size.
@@ -94,10 +95,10 @@ def denoise(prior: Prior, y: Tensor, found: NoiseLevel, strength: float = 1.0) -
 
 
 def _denoise_coarse(prior: Prior, y: Tensor, found: NoiseLevel, strength: float) -> Mended:
-    """Remove noise that is coarser than a pixel: where its means are white, then what is left.
+    """Remove noise that is coarser than a pixel, first where its means are white, then the rest.
 
-    x = y + up(D(down y) - down y) at the least factor of 2 and 4 whose means over blocks have
-    white noise, then once more at the size as it is with the noise that is left.
+    x = y + up(D(down y) - down y) at the smaller factor of 2 and 4 whose means over blocks have
+    white noise. Then the noise that is left is removed once more at the size as it is.
     """
     for factor in (2, 4):
         h, w = (n // factor * factor for n in y.shape[-2:])
@@ -134,7 +135,8 @@ def clean_jpeg(
     """Return the picture without JPEG's blocks and ringing.
 
     x <- the nearest picture to D(x; s) whose brightness has, in every block, coefficients that the
-    same table rounds to those of y, for three levels s that fall from 1.5 times the loss.
+    same table rounds to those of y. The level s takes three values that fall from 1.5 times the
+    loss.
 
     Args:
         prior: of pictures of y's size.

@@ -1,10 +1,10 @@
 """Pictures on disk and tensors: the only place, with metrics and screens, where [0, 1] and 0..255
 exist.
 
-Files of any mode become (1, c, h, w) in [-1, 1] and go back as they came: grey stays grey,
-transparency, 16 bits per grey pixel, colour profile, resolution and EXIF are kept, EXIF rotation is
-applied. Files are written whole or not at all. One reader, `open_image`, serves restoring, masks,
-kernels, training and benchmarks.
+Files of any mode become (1, c, h, w) in [-1, 1] and go back as they came. Grey stays grey.
+Transparency, 16 bits per grey pixel, colour profile, resolution and EXIF are kept, and EXIF
+rotation is applied. Files are written whole or not at all. One reader, `open_image`, serves
+restoring, masks, kernels, training and benchmarks.
 """
 
 from ..files import write_atomically as write_atomically

@@ -93,8 +93,8 @@ def with_soft_edges(white: np.ndarray) -> np.ndarray:
     % white.
 
     Where greys are many but there is a black ground, wide soft edges are followed only as long as
-    they fade. Where there is none they are the ground or a photograph, no soft edges: then pixels
-    are split at mid-grey alone.
+    they fade. Where there is none they are the ground or a photograph, and no soft edges. Then
+    pixels are split at mid-grey alone.
 
     Args:
         white: (h, w) in [0, 1].

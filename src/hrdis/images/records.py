@@ -96,8 +96,8 @@ def write(path: Path, said: Mapping[str, Any], *, unfinished: bool = False) -> N
 def rescue(path: Path, picture: Picture, error: Exception) -> str:
     """Keep a picture that could not be written where it should be; return one line about it.
 
-    Hours of work may be in it, and the trouble may be that of a format (an encoder that fails), of
-    a file (open in another program) or of a disk (full).
+    Hours of work may be in it. The trouble may be that of a format (an encoder that fails), of a
+    file (open in another program) or of a disk (full).
     """
     reason = str(getattr(error, "strerror", None) or error or type(error).__name__).splitlines()[0]
     said = f"{path} could not be written ({reason})"

@@ -26,8 +26,9 @@ NOTED = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")  # hold what the cam
 def check_output(
     path: str | Path, *, transparent: bool = False, size: tuple[int, int] = (0, 0)
 ) -> Path:
-    """Raise unless a picture can be written there: a known suffix, a folder that exists or can be
-    made.
+    """Raise unless a picture can be written there.
+
+    That takes a known suffix, and a folder that exists or can be made.
 
     Args:
         path: the file to write.

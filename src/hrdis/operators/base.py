@@ -1,6 +1,6 @@
 """Base classes of measurement operators, y = A(x) + sigma_y z.
 
-Images are (b, c, h, w) in [-1, 1]. Operators are deterministic: whatever is random about one (a
+Images are (b, c, h, w) in [-1, 1]. Operators are deterministic. Whatever is random about one (a
 mask, a matrix) is drawn once, from a seed, when it is built. Noise is added elsewhere
 (`hrdis.noise`, `hrdis.measure`).
 """
@@ -75,9 +75,9 @@ class Operator(nn.Module, ABC):
         return self.pinv(y)
 
     def smooth(self, y: Tensor) -> Tensor:
-        """Return a smooth image that explains y, exactly or nearly: a start for weak priors.
+        """Return a smooth image with A x = y, exactly or nearly, as a start for weak priors.
 
-        By default ``pinv(y)``; an operator whose image does not explain y exactly says so.
+        By default ``pinv(y)``; an operator whose image has A x = y only nearly says so.
         """
         return self.pinv(y)
 
@@ -161,7 +161,7 @@ class LinearOperator(ProximalOperator):
         return cg(self.normal, b, torch.zeros_like(b), STEPS, tolerance(b)).to(y.dtype)
 
     def project(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the image closest to x among those that explain y: x - A^+(A x - y)."""
+        """Return the image closest to x among those with A x = y, x - A^+(A x - y)."""
         return x - self.pinv(self(x) - y)
 
     def prox(self, x: Tensor, y: Tensor, rho: float | Tensor) -> Tensor:
@@ -180,7 +180,7 @@ class SVDOperator(LinearOperator):
     """A linear operator with a singular value decomposition A = U diag(s) V*.
 
     The factors are applied, never stored. V is unitary on images. The spectrum V* x has one entry
-    per singular value, those that are 0 included, in whatever shape suits the operator; it may be
+    per singular value, those that are 0 included, in whatever shape suits the operator. It may be
     complex, and real gains on it (the same for s and its twin) keep images real.
     """
 
@@ -291,7 +291,7 @@ class Function(Operator):
         return self.function(x.clone())
 
     def pinv(self, y: Tensor) -> Tensor:
-        """Return the starting image: ``start(y)``, else y if its shape is right, else grey."""
+        """Return the starting image, ``start(y)`` or else y if its shape is right or else grey."""
         if self.start is not None:
             return self.start(y)
         shape = self.image_shape(tuple(y.shape))
@@ -368,7 +368,7 @@ def as_operator(A: Any, shape: tuple[int, int, int] | None = None) -> Operator:
 class Copies:
     """A constant with its copies for other devices and dtypes, each made when first asked for.
 
-    For matrices that are made on the CPU in float64, which not every device knows: sent with every
+    For matrices that are made on the CPU in float64, which not every device knows. Sent with every
     product, they would make the host wait for an accelerator each time.
     """
 
@@ -395,6 +395,6 @@ class Copies:
 def at_least_float32(x: Tensor) -> Tensor:
     """Convert half precision to float32; leave other dtypes.
 
-    Half precisions have no Fourier transform on most devices, and no room for sums.
+    Half precisions have no Fourier transform on most devices, and too few bits for sums.
     """
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

@@ -87,7 +87,7 @@ def _fill(y: Tensor, mask: Tensor, hole: Tensor, steps: int, affordable: float) 
 
 
 def _groups(hole: Tensor) -> Tensor:
-    """Assign each 2 x 2 cell of a mask (h, w) the number of its hole; -1 without a hole."""
+    """Assign each 2 x 2 block of a mask (h, w) the number of its hole; -1 without a hole."""
     cells = F.max_pool2d(hole[None].double(), 2, ceil_mode=True)[0] > 0
     h, w = cells.shape
     label = torch.cat([torch.zeros(1), torch.arange(1, h * w + 1) * cells.flatten()]).double()

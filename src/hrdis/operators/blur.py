@@ -27,8 +27,8 @@ class Blur(LinearOperator):
     `SeparableBlur` have one.
 
     ``pinv`` runs conjugate gradient, at most 200 steps. A blur has singular values near 0, and what
-    it recovers of those is what noise and rounding left there: start from ``smooth``, which is y
-    itself, unless y is exact.
+    it recovers of those is what noise and rounding left there. Unless y is exact, start from
+    ``smooth``, which is y itself.
 
     Args:
         kernel: (kh, kw) with odd sides, e.g. ``kernels.gaussian(61, 3.0)``; zero borders cost
@@ -100,7 +100,7 @@ class Blur(LinearOperator):
         return self.smooth(y)
 
     def smooth(self, y: Tensor) -> Tensor:
-        """Return y itself: close to x, and its noise is not divided by small singular values."""
+        """Return y, which is close to x and whose noise no small singular value has divided."""
         return y.clone()
 
     def _reach(self) -> tuple[int, int]:
@@ -116,8 +116,8 @@ class CircularBlur(SVDOperator):
 
     With F the unitary transform and K the transform of the kernel, A = F* diag(K) F: V = F*, ``s =
     |K|``, and U carries the phase. The spectrum V* x is complex, (b, c, h, w). A real photograph is
-    not periodic: its opposite borders bleed into each other. Use it where a solver needs an SVD, or
-    for measurements simulated with it.
+    not periodic, so that its opposite borders bleed into each other. Use it where a solver needs an
+    SVD, or for measurements simulated with it.
 
     Args:
         kernel: (kh, kw) with odd sides, no larger than the image.
@@ -165,7 +165,7 @@ class CircularBlur(SVDOperator):
         return self.smooth(y)
 
     def smooth(self, y: Tensor) -> Tensor:
-        """Return y itself: close to x, and its noise is not divided by small singular values."""
+        """Return y, which is close to x and whose noise no small singular value has divided."""
         return y.clone()
 
     def singulars(self, x: Tensor) -> Tensor:

@@ -63,7 +63,7 @@ class SeparableBlur(Separable):
         return self.smooth(y)
 
     def smooth(self, y: Tensor) -> Tensor:
-        """Return y itself: close to x, and its noise is not divided by small singular values."""
+        """Return y, which is close to x and whose noise no small singular value has divided."""
         return y.clone()
 
     def factor(self, n: int, axis: Literal[-2, -1]) -> Tensor:

@@ -82,7 +82,7 @@ class Colorization(SVDOperator):
         return torch.cat([y, torch.zeros_like(y), torch.zeros_like(y)], 1)
 
     def smooth(self, y: Tensor) -> Tensor:
-        """Return the grey image y in all three channels, which explains y.
+        """Return the grey image y in all three channels, whose measurement is y.
 
         ``pinv`` is tinted unless the weights are equal.
         """

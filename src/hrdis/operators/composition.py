@@ -6,7 +6,7 @@ from .base import LinearOperator, Operator, Shape
 
 
 def Composition(*operators: Operator) -> "ComposedOperator":
-    """Apply operators from left to right: ``Composition(A, B)`` measures B(A(x)).
+    """Apply operators from left to right, so that ``Composition(A, B)`` measures B(A(x)).
 
     Args:
         operators: two or more; each takes what the one before it gives.
@@ -89,13 +89,19 @@ class ComposedOperator(Operator):
         return y
 
     def init(self, y: Tensor) -> Tensor:
-        """Apply the ``init`` of the parts in reverse order; the result need not explain y."""
+        """Apply the ``init`` of the parts in reverse order.
+
+        The measurement of the result need not be y.
+        """
         for A in reversed(self.parts):
             y = A.init(y)
         return y
 
     def smooth(self, y: Tensor) -> Tensor:
-        """Apply the ``smooth`` of the parts in reverse order; the result need not explain y."""
+        """Apply the ``smooth`` of the parts in reverse order.
+
+        The measurement of the result need not be y.
+        """
         for A in reversed(self.parts):
             y = A.smooth(y)
         return y
@@ -105,8 +111,9 @@ class ComposedLinearOperator(ComposedOperator, LinearOperator):
     """The operator A_n ... A_2 A_1, made by `Composition` of linear operators.
 
     The adjoint is A_1* A_2* ... A_n*, exactly. The pseudo-inverse of a product is not the product
-    of the pseudo-inverses, so ``pinv`` runs conjugate gradient; ``init`` and ``smooth`` apply the
-    parts' in reverse order, a cheap approximation, and the better start where the parts lose much.
+    of the pseudo-inverses, so ``pinv`` runs conjugate gradient. ``init`` and ``smooth`` apply the
+    parts' in reverse order. That is a cheap approximation, and the better start where the parts
+    lose much.
 
     Cost:
         the sum of the parts'; up to 400 times that for ``pinv``.

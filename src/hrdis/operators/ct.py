@@ -16,7 +16,7 @@ class CT(LinearOperator):
     column s.
 
     The image (b, 1, size, size), 0 around it, is turned about its pixel (size // 2, size // 2) by
-    bilinear resampling on a square of d = ceil(sqrt(2) size) pixels; y is (b, 1, d, views), in
+    bilinear resampling on a square of d = ceil(sqrt(2) size) pixels. y is (b, 1, d, views), in
     units of the image times pixels (d = 363 for size 256). The adjoint is exact, the transpose by
     automatic differentiation. ``pinv`` runs conjugate gradient, 200 steps at most; ``smooth`` is
     filtered back-projection, close to x but not quite an explanation of y.

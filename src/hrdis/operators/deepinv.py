@@ -28,11 +28,11 @@ REFUSALS = (AttributeError, TypeError, RuntimeError, ValueError, NotImplementedE
 def from_deepinv(physics: Any, shape: tuple[int, int, int]) -> "DeepinvOperator":
     """Convert a deepinv Physics to an operator for images in [-1, 1].
 
-    A linear one becomes a `LinearOperator` (pseudo-inverse by conjugate gradient: theirs often
-    stops early or is no pseudo-inverse), one with U, V and mask an `SVDOperator` if these are its
-    decomposition, everything else an `Operator` that starts from ``A_dagger``. Linearity is tried
-    out on two images, for an ``A_adjoint`` does not tell: phase retrieval has one. A mask per image
-    is kept per image.
+    A linear one becomes a `LinearOperator`. Its pseudo-inverse is found by conjugate gradient,
+    because theirs often stops early or is no pseudo-inverse. One with U, V and mask becomes an
+    `SVDOperator` if these are its decomposition. Everything else becomes an `Operator` that starts
+    from ``A_dagger``. Linearity is tried out on two images, for an ``A_adjoint`` proves nothing,
+    since phase retrieval has one too. A mask per image is kept per image.
 
     Args:
         physics: has ``A`` and, if linear, ``A_adjoint``; its noise model is not used here.
@@ -152,7 +152,7 @@ class DeepinvNonlinear(DeepinvOperator):
         return self.physics.A((x + 1) / 2)
 
     def pinv(self, y: Tensor) -> Tensor:
-        """Return a starting image: ``A_dagger(y)`` if it is real and finite, else mid-grey."""
+        """Return a starting image, ``A_dagger(y)`` if it is real and finite or else mid-grey."""
         grey = y.new_zeros(self.image_shape(tuple(y.shape)))
         try:
             u = self.physics.A_dagger(y)
@@ -165,7 +165,7 @@ class DeepinvNonlinear(DeepinvOperator):
         return 2 * u.detach() - 1
 
     def from_deepinv_range(self, y: Tensor) -> Tensor:
-        """Return a copy of y: a nonlinear A measures the image in [0, 1], in units of its own."""
+        """Return a copy of y, whose units are those of a nonlinear A on an image in [0, 1]."""
         return y.clone()
 
     def to_deepinv_range(self, y: Tensor) -> Tensor:
@@ -297,7 +297,7 @@ def _is_svd(A: DeepinvSVD, u: Tensor, v: Tensor) -> bool:
 
 
 def is_physics(A: object) -> bool:
-    """Return True if A is a deepinv Physics: it has A, and A_adjoint, A_dagger or A_vjp."""
+    """Return True if A is a deepinv Physics, which has A, and A_adjoint, A_dagger or A_vjp."""
     if isinstance(A, Operator) or not callable(getattr(A, "A", None)):
         return False
     backwards = ("A_adjoint", "A_dagger", "A_vjp")

@@ -12,13 +12,14 @@ from .base import Copies, Shape, SVDOperator
 
 
 class WalshHadamard(SVDOperator):
-    """The share 1 / ratio of an image's Walsh-Hadamard coefficients, channel by channel: y is (b,
-    c, n^2 / ratio).
+    """The share 1 / ratio of an image's Walsh-Hadamard coefficients, channel by channel.
+
+    y is (b, c, n^2 / ratio).
 
     Each channel, n x n pixels row by row, is transformed by the orthogonal and symmetric Hadamard
-    matrix (entries +-1 / n, Sylvester's order); a permutation, the same for all channels, says
-    which coefficients are kept: its first n^2 / ratio entries. A* = A^+; singular values are 1 and
-    0.
+    matrix (entries +-1 / n, Sylvester's order). A permutation, the same for all channels, says
+    which coefficients are kept. They are its first n^2 / ratio entries. A* = A^+; singular values
+    are 1 and 0.
 
     Args:
         ratio: pixels per measurement, an integer that divides n^2: 2, 4, ...

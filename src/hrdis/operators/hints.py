@@ -41,8 +41,8 @@ def conversion_hint(value: object, name: str) -> str:
 def range_warning(x: Tensor, name: str) -> str:
     """Return a warning if x looks like [0, 1] or 0..255 instead of [-1, 1]; "" if it does not.
 
-    Images in [0, 1] are told by values that reach from 0 to 1 and never below; grey levels by
-    whole numbers. A dim image in [0, 1] cannot be told from one in [-1, 1].
+    Images in [0, 1] are recognised by values that reach from 0 to 1 and never below, and grey
+    levels by whole numbers. A dim image in [0, 1] cannot be distinguished from one in [-1, 1].
     """
     low, high = (float(v) for v in x.detach().aminmax())
     if low >= 0 and 10 < high <= 255 and bool((x == x.round()).all()):

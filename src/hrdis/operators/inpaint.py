@@ -111,7 +111,7 @@ class Inpainting(SVDOperator):
         return self if len(self.mask) == 1 else Inpainting(self.mask[i : i + 1])
 
     def smooth(self, y: Tensor) -> Tensor:
-        """Return the biharmonic fill: holes get the least squared Laplacian.
+        """Return the biharmonic fill, in which holes get the least squared Laplacian.
 
         Observed pixels stay as measured.
         """

@@ -17,8 +17,8 @@ def columns(
     """Return the columns of k-space that are sampled, (w,) of 0 and 1, by InverseBench's rule.
 
     The middle int(0.08 w) columns (0.04 w above an acceleration of 6) are always sampled. Of the
-    others, ``"random"`` draws as many as make int(w / acceleration) in all, without replacement;
-    ``"gaussian"`` too, but those near the middle are likelier (standard deviation w / 6);
+    others, ``"random"`` draws as many as make int(w / acceleration) in all, without replacement.
+    ``"gaussian"`` does so too, but those near the middle are likelier (standard deviation w / 6).
     ``"equispaced"`` takes every acceleration-th instead, which makes a few more.
 
     Args:

@@ -15,18 +15,18 @@ WHITE_LEAST = 0.775
 
 
 class LowLight(BlindOperator):
-    """A(x; f, M) = 2 (f (x + 1) / 2 + M) - 1: light is dimmed by f and lifted by M, both in units
+    """A(x; f, M) = 2 (f (x + 1) / 2 + M) - 1. Light is dimmed by f and lifted by M, both in units
     of a [0, 1] image.
 
     y is in [-1, 1] like x, so that dark pictures can be read from files. f (one number per image)
-    and M (one value per pixel, shared by the channels) are not identifiable together: f = 0 and M =
-    y explain a grey y. Hence M starts at 0 and moves ten times slower than f. Nor are f and the
-    brightness of the picture: f x is (f / 2) (2 x), and only what is known of photographs tells
-    them apart, above all that they have something white (`start`).
+    and M (one value per pixel, shared by the channels) are not identifiable together, because f = 0
+    and M = y give every grey y. Hence M starts at 0 and moves ten times slower than f. Nor are f
+    and the brightness of the picture, because f x is (f / 2) (2 x). Only what is known of
+    photographs separates them, above all that they have something white (`start`).
 
     Estimated along with the image, the parameters are theta = {"f": (b, 1, 1, 1), "M": (b, 1, h,
-    w)}. To measure, and for solvers that estimate nothing, ``forward`` uses the f and M given here:
-    f = 1 where none is given, which leaves light as it is, and M = 0.
+    w)}. To measure, and for solvers that estimate nothing, ``forward`` uses the f and M given here.
+    Where none is given, f = 1 and M = 0, which leave light as it is.
 
     Args:
         f: exposure, > 0 and finite; a number, or (b,) or (b, 1, 1, 1) with one per image.
@@ -119,8 +119,8 @@ class LowLight(BlindOperator):
         Both white points are in [0, 1], and f is clipped to [0.02, 1].
 
         The white point is what 0.5 % of the pixels exceed in their brightest channel. A whole
-        photograph has it at 1, nearly; a small piece of one may hold nothing bright: 1 - 14 /
-        sqrt(h w), at least 0.775, fits pieces of training photographs of 64 x 64 to 256 x 256
+        photograph has it at 1, nearly. A small piece of one may hold nothing bright. The value 1 -
+        14 / sqrt(h w), at least 0.775, fits pieces of training photographs of 64 x 64 to 256 x 256
         pixels, and whole ones.
         """
         if not y.is_meta and float(y.abs().max()) > 1.5:

@@ -95,8 +95,8 @@ class MultiCoilMRI(LinearOperator):
     """y_i = M F (S_i x): what coil i of sensitivity S_i receives of a complex image.
 
     Images are (b, 2, h, w), real and imaginary part; y is (b, n, 2, h, w). A* y = sum_i conj(S_i)
-    F* M y_i. There is no SVD in closed form: ``pinv`` runs conjugate gradient. ``smooth`` is ``A* y
-    / sum_i |S_i|^2``, the picture of least variance if everything had been sampled.
+    F* M y_i. There is no SVD in closed form, so ``pinv`` runs conjugate gradient. ``smooth`` is
+    ``A* y / sum_i |S_i|^2``, the picture of least variance if everything had been sampled.
 
     Args:
         mask, coils: as in `MRI`.
@@ -198,7 +198,7 @@ class MultiCoilMRI(LinearOperator):
     def smooth(self, y: Tensor) -> Tensor:
         """Return ``A* y / sum_i |S_i|^2``, 0 where no coil sees.
 
-        It explains y only if everything was sampled.
+        Its measurement is y only if everything was sampled.
         """
         power = self.coils.abs().square().sum(1, keepdim=True)
         return self.adjoint(y) / power.where(power > 0, torch.ones_like(power)).to(y)

@@ -28,8 +28,8 @@ class NonlinearBlur(Operator):
 
     One latent per image, a function of ``seed`` and of the image's place in the batch, fixed once
     and for all: the well-posed problem. ``resample=True`` draws another at every call, from a
-    stream of its own per image, as the published experiments did: measurement and data term then
-    see different kernels, and A is no longer deterministic; the k-th call of a freshly built
+    stream of its own per image, as the published experiments did. Measurement and data term then
+    see different kernels, and A is no longer deterministic. The k-th call of a freshly built
     operator always draws the same.
 
     Args:
@@ -211,7 +211,7 @@ def _conv(c: int, d: int, stride: int = 1) -> nn.Conv2d:
 
 
 def _load(weights: str | Path | Mapping[str, Tensor] | BKSE) -> BKSE:
-    """Return the frozen network with the given weights, every key of them checked.
+    """Return the frozen network with these weights, after a check of every key.
 
     It is built without memory or random numbers.
     """

@@ -17,14 +17,14 @@ class PhaseRetrieval(Operator):
 
     Zero frequency lies in the middle.
 
-    Zeros go on all four sides, p = int(oversample / 8 * n) for a side of n: "2.0" is 1.5 n samples
-    per axis and 2.25 times as many in all. Energy is kept, ||A x|| = ||x||, for
-    ``data_range="[-1,1]"``. Where F pad(x) is 0 the magnitude has a kink, and the gradient is taken
-    as 0.
+    Zeros go on all four sides, p = int(oversample / 8 * n) for a side of n. An oversampling of
+    "2.0" makes 1.5 n samples per axis and 2.25 times as many in all. Energy is kept, ||A x|| =
+    ||x||, for ``data_range="[-1,1]"``. Where F pad(x) is 0 the magnitude has a kink, and the
+    gradient is taken as 0.
 
     y does not change when an image of [-1, 1] is negated or turned by 180 degrees, each channel on
-    its own (for [0, 1] only the turn is left): see `hrdis.metrics.align`. Images with wide grey
-    margins may be shifted, too.
+    its own. For [0, 1] only the turn is left. `hrdis.metrics.align` undoes both. Images with wide
+    grey margins may be shifted, too.
 
     Args:
         oversample: > 0; padding in eighths of each side.
@@ -108,8 +108,8 @@ class PhaseRetrieval(Operator):
     def pinv(self, y: Tensor) -> Tensor:
         """Return a starting image: abs(F^-1 y), the inverse transform with zero phase, cropped.
 
-        It has a sharp spike in the middle, and does not explain y. Noise makes some entries of y
-        negative; they are transformed as they are, as in the official code.
+        It has a sharp spike in the middle, and its measurement is not y. Noise makes some entries
+        of y negative; they are transformed as they are, as in the official code.
         """
         h, w = self.image_shape(tuple(y.shape))[-2:]
         top, left = (y.shape[-2] - h) // 2, (y.shape[-1] - w) // 2

@@ -55,10 +55,11 @@ class JPEG(RoundingOperator):
     """A x = decode(encode(x, quality)): colours to Y Cb Cr, chroma halved, 8 x 8 cosines divided by
     tables, rounded.
 
-    Full-range BT.601; each 2 x 2 cell keeps its top left chroma sample, which comes back four times
-    (no averaging); tables of annex K scaled as libjpeg does; values are not clamped. A grey image
-    is a luminance alone. Entropy coding loses nothing and is left out. Against a file written by
-    Pillow this differs where chroma is averaged and pixels are rounded and clamped.
+    Colours are full-range BT.601. Each 2 x 2 block keeps its top left chroma sample, which comes
+    back four times (no averaging). The tables of annex K are scaled as libjpeg does. Values are not
+    clamped. A grey image is a luminance alone. Entropy coding loses nothing and is left out.
+    Against a file written by Pillow this differs where chroma is averaged and pixels are rounded
+    and clamped.
 
     Args:
         quality: integer from 1 (coarse) to 100.

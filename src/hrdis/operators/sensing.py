@@ -16,9 +16,9 @@ class CompressedSensing(SVDOperator):
     rows.
 
     \Phi holds the first m = int(rate block^2) rows of a random (Haar) orthogonal matrix, the same
-    for all blocks, channels and images. y is (b, c, h / block, w / block, m); A* = A^+; singular
-    values are 1 (m per block) and 0. No row is the mean of a block: A^+ y keeps about the share
-    ``rate`` of the energy and looks like dark noise.
+    for all blocks, channels and images. y is (b, c, h / block, w / block, m). A* = A^+, and the
+    singular values are 1 (m per block) and 0. No row is the mean of a block, so that A^+ y keeps
+    about the share ``rate`` of the energy and looks like dark noise.
 
     Args:
         rate: measurements per pixel, in (0, 1]; the paper takes 0.25 (ImageNet) and 0.1 (FFHQ).
@@ -145,7 +145,7 @@ class CompressedSensing(SVDOperator):
 
 
 def _completed(matrix: Tensor, n: int) -> Tensor:
-    """Return an orthogonal (n, n) matrix whose first rows are the given orthonormal ones."""
+    """Return an orthogonal (n, n) matrix that begins with these orthonormal rows."""
     if matrix.ndim != 2 or matrix.shape[1] != n or not 1 <= len(matrix) <= n:
         raise ValueError(
             f"The matrix has shape {tuple(matrix.shape)}. (m, {n}) with 1 <= m <= {n} is expected "

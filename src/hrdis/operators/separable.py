@@ -12,7 +12,7 @@ from .base import ZERO, Copies, Shape, SVDOperator
 class Separable(SVDOperator):
     """A x = K_h x K_w^T per channel, with its SVD from those of the two small matrices.
 
-    A leaf says what K is for a side of n pixels (`factor`) and, if it shrinks, which side a
+    A subclass says what K is for a side of n pixels (`factor`) and, if it shrinks, which side a
     measurement came from (`side`). Spectra have the shape of the image.
     """
 

@@ -15,7 +15,7 @@ class SuperResolution(Separable):
 
     ``kernel="average"``: K averages blocks of ``scale`` samples; A A* = I / scale^2 and A^+
     replicates. ``kernel="bicubic"``: Keys' cubic (a = -0.5) stretched by ``scale``, 4 scale taps,
-    half-sample symmetric at the border; equal to the resizer of DPS and DDRM, not to
+    half-sample symmetric at the border. It is equal to the resizer of DPS and DDRM, not to
     ``torch.nn.functional.interpolate``, which treats the border otherwise. Its pseudo-inverse is
     exact.
 
@@ -59,8 +59,9 @@ class SuperResolution(Separable):
         return super().forward(x)
 
     def keep_ends(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return x with the pixels that noiseless block means decide: where a mean is white or
-        black, all of it is.
+        """Return x with the pixels that noiseless block means decide.
+
+        Where a mean is white or black, its whole block is.
         """
         if self.kernel != "average":
             return x
@@ -90,6 +91,6 @@ class SuperResolution(Separable):
         return m * self.scale
 
     def smooth(self, y: Tensor) -> Tensor:
-        """Return y enlarged bicubically, moved to the nearest image that explains y."""
+        """Return y enlarged bicubically, moved to the nearest image whose measurement is y."""
         x = F.interpolate(y, scale_factor=self.scale, mode="bicubic", align_corners=False)
         return self.project(x, y)

@@ -1,4 +1,4 @@
-"""The metrics of the report, each an estimate over a method's pictures or the reason for its lack."""
+"""The metrics of the report, each an estimate over a method's pictures or the reason for none."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
