@@ -198,7 +198,7 @@ class Download:
         return part.tell()
 
     def _raise_for_status(self, error: urllib.error.HTTPError) -> None:
-        """Return if the part is whole, else raise the error for an HTTP status (retry or give up)."""
+        """Raise the error for an HTTP status, to retry or to give up, unless the part is whole."""
         if error.code == 416:  # nothing is left to send: the part is whole, or longer than the file
             whole = error.headers.get("Content-Range") == f"bytes */{self.have}"
             if whole and _validator(error.headers) in ("", self.validator):
