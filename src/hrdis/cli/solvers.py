@@ -1,4 +1,4 @@
-"""``hrdis list solvers``: what there is to choose from."""
+"""The command ``hrdis list solvers``, which shows what there is to choose from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields

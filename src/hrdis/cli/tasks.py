@@ -1,4 +1,4 @@
-"""``hrdis list tasks``: what can be done about a picture."""
+"""The command ``hrdis list tasks``, which shows what can be done about a picture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
