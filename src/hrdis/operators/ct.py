@@ -15,11 +15,11 @@ class CT(LinearOperator):
     """The parallel-beam Radon transform: y[s, v] is the sum of the image, turned by angle v, over
     column s.
 
-    The image (b, 1, size, size), 0 around it, is turned about its pixel (size // 2, size // 2) by
-    bilinear resampling on a square of d = ceil(sqrt(2) size) pixels. y is (b, 1, d, views), in
-    units of the image times pixels (d = 363 for size 256). The adjoint is exact, the transpose by
-    automatic differentiation. ``pinv`` runs conjugate gradient, 200 steps at most; ``smooth`` is
-    filtered back-projection, close to x but not quite an explanation of y.
+    The image (b, 1, size, size), 0 around it, is turned about its pixel (size // 2, size // 2). It
+    is resampled bilinearly on a square of d = ceil(sqrt(2) size) pixels. The measurement y is (b,
+    1, d, views), in units of the image times pixels (d = 363 for size 256). The adjoint is exact,
+    the transpose by automatic differentiation. ``pinv`` runs conjugate gradient, 200 steps at most;
+    ``smooth`` is filtered back-projection, close to x but not quite an explanation of y.
 
     Args:
         views: how many angles; or the angles themselves, in degrees.

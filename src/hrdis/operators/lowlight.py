@@ -18,11 +18,11 @@ class LowLight(BlindOperator):
     """A(x; f, M) = 2 (f (x + 1) / 2 + M) - 1. Light is dimmed by f and lifted by M, both in units
     of a [0, 1] image.
 
-    y is in [-1, 1] like x, so that dark pictures can be read from files. f (one number per image)
-    and M (one value per pixel, shared by the channels) are not identifiable together, because f = 0
-    and M = y give every grey y. Hence M starts at 0 and moves ten times slower than f. Nor are f
-    and the brightness of the picture, because f x is (f / 2) (2 x). Only what is known of
-    photographs separates them, above all that they have something white (`start`).
+    y is in [-1, 1] like x, so that dark pictures can be read from files. The parameters f (one
+    number per image) and M (one value per pixel, shared by the channels) are not identifiable
+    together. With f = 0 and M = y they give every grey y. Hence M starts at 0 and moves ten times
+    slower than f. Nor are f and the brightness of the picture, because f x is (f / 2) (2 x). Only
+    what is known of photographs separates them, above all that they have something white (`start`).
 
     Estimated along with the image, the parameters are theta = {"f": (b, 1, 1, 1), "M": (b, 1, h,
     w)}. To measure, and for solvers that estimate nothing, ``forward`` uses the f and M given here.

@@ -26,11 +26,11 @@ class NonlinearBlur(Operator):
     """A x = clip(2 G((x + 1) / 2, k) - 1, -1, 1): G is the generator of BKSE, k a latent kernel of
     N(0, 1.2^2).
 
-    One latent per image, a function of ``seed`` and of the image's place in the batch, fixed once
-    and for all: the well-posed problem. ``resample=True`` draws another at every call, from a
-    stream of its own per image, as the published experiments did. Measurement and data term then
-    see different kernels, and A is no longer deterministic. The k-th call of a freshly built
-    operator always draws the same.
+    One latent per image, a function of ``seed`` and of the image's place in the batch, is fixed
+    once and for all, which is the well-posed problem. The option ``resample=True`` draws another at
+    every call, from a stream of its own per image, as the published experiments did. Measurement
+    and data term then see different kernels, and A is no longer deterministic. The k-th call of a
+    freshly built operator always draws the same.
 
     Args:
         weights: a file (.pth, .pt or .safetensors) or a state dict with feature_extractor.*,
@@ -112,7 +112,7 @@ class NonlinearBlur(Operator):
         return (2 * blurred - 1).clamp(-1, 1).to(x)
 
     def pinv(self, y: Tensor) -> Tensor:
-        """Return the starting image: y itself, or A y with ``start="blur_again"``."""
+        """Return the starting image, which is y itself or, with ``start="blur_again"``, A y."""
         return self(y) if self.start == "blur_again" else y.clone()
 
     def for_image(self, i: int) -> "NonlinearBlur":

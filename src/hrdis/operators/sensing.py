@@ -16,9 +16,9 @@ class CompressedSensing(SVDOperator):
     rows.
 
     \Phi holds the first m = int(rate block^2) rows of a random (Haar) orthogonal matrix, the same
-    for all blocks, channels and images. y is (b, c, h / block, w / block, m). A* = A^+, and the
-    singular values are 1 (m per block) and 0. No row is the mean of a block, so that A^+ y keeps
-    about the share ``rate`` of the energy and looks like dark noise.
+    for all blocks, channels and images. The measurement y is (b, c, h / block, w / block, m). A* =
+    A^+, and the singular values are 1 (m per block) and 0. No row is the mean of a block, so that
+    A^+ y keeps about the share ``rate`` of the energy and looks like dark noise.
 
     Args:
         rate: measurements per pixel, in (0, 1]; the paper takes 0.25 (ImageNet) and 0.1 (FFHQ).

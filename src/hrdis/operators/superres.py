@@ -14,9 +14,9 @@ class SuperResolution(Separable):
     """Downscale by an integer: A x = K_h x K_w^T per channel, K of shape (n / scale, n).
 
     ``kernel="average"``: K averages blocks of ``scale`` samples; A A* = I / scale^2 and A^+
-    replicates. ``kernel="bicubic"``: Keys' cubic (a = -0.5) stretched by ``scale``, 4 scale taps,
-    half-sample symmetric at the border. It is equal to the resizer of DPS and DDRM, not to
-    ``torch.nn.functional.interpolate``, which treats the border otherwise. Its pseudo-inverse is
+    replicates. With ``kernel="bicubic"`` K is Keys' cubic (a = -0.5) stretched by ``scale``, with 4
+    scale taps, half-sample symmetric at the border. It is equal to the resizer of DPS and DDRM, not
+    to ``torch.nn.functional.interpolate``, which treats the border otherwise. Its pseudo-inverse is
     exact.
 
     Args:
