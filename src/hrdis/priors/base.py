@@ -67,7 +67,7 @@ class Prior(nn.Module, ABC):
     otherwise.
 
     A prior that models something other than images, as `LatentPrior` does, converts problems to its
-    space by `pull` and solutions to images by `picture`; solvers work in that space, and the driver
+    space by `pull` and solutions to images by `picture`. Solvers work in that space, and the driver
     converts what they return.
 
     Args:

@@ -29,8 +29,8 @@ class DenoiserPrior(Prior):
         x0_hat = D(x, s),  eps = (x - D(x, s)) / s.
 
     Levels outside [sigma_min, sigma_max], where the network was trained, are bridged by
-    ``clamped``. The linear schedule runs from 0.01 to 157, and ``schedule.nearest(80)`` is 929: a
-    solver that starts there needs no bridge.
+    ``clamped``. The linear schedule runs from 0.01 to 157, and ``schedule.nearest(80)`` is 929. So
+    a solver that starts there needs no bridge.
 
     Args:
         denoise: D, see ``Denoise``; a module is frozen and moves with the prior. See `edm` and
@@ -103,11 +103,11 @@ def clamped(
 ) -> Tensor:
     """Evaluate D(x, sigma) by a denoiser that was trained only on levels from ``low`` to ``high``.
 
-    Above, the image is scaled so that its noise has the level ``high``, D(x high / sigma, high):
-    the input has the strength of the training's. For a Gaussian of variance C the gain becomes
-    (high / sigma) C / (C + high^2) instead of C / (C + sigma^2): equal at C = sigma high (coarse
-    structure, the little that such an image still shows), too large below by at most sigma / high,
-    where both are near 0.
+    Above, the image is scaled so that its noise has the level ``high``, D(x high / sigma, high), so
+    that the input has the strength of the training's. For a Gaussian of variance C the gain becomes
+    (high / sigma) C / (C + high^2) instead of C / (C + sigma^2). Both are equal at C = sigma high
+    (coarse structure, the little that such an image still shows). Below it the gain is too large by
+    at most sigma / high, where both are near 0.
 
     Below, the score (D - x) / sigma^2 is held: x + (sigma / low)^2 (D(x, low) - x). For the
     Gaussian it is off by the factor (C + sigma^2) / (C + low^2), which is 1 to within low^2 / C.
@@ -196,13 +196,14 @@ def consistency(
 def prior_as_denoiser(
     prior: Prior, interpolate: bool = True
 ) -> Callable[[Tensor, float | Tensor], Tensor]:
-    """Make the denoiser of a prior: ``denoise(x, sigma)`` is the mean of the clean image given
-    x = x0 + sigma n.
+    """Make the denoiser of a prior.
+
+    ``denoise(x, sigma)`` is the mean of the clean image given x = x0 + sigma n.
 
     At a level of the schedule it is x0_hat(sqrt(alpha_bar_t) x, t). Between two levels their
     results are interpolated linearly in sigma^2 / (sigma^2 + 0.25), which is exact for white images
-    of variance 0.25 (two calls), or the nearest time is taken. Levels beyond the schedule's first
-    and last are bridged by ``clamped``.
+    of variance 0.25 and takes two calls. Or the nearest time is taken. Levels beyond the schedule's
+    first and last are bridged by ``clamped``.
 
     Args:
         prior: see `hrdis.load_prior`.

@@ -29,10 +29,11 @@ def from_diffusers(
     The network is taken out of DataParallel, DistributedDataParallel and torch.compile; compile it
     again by ``prior.net.compile()``.
 
-    The scheduler's class and configuration tell what the network predicts: with
-    ``EDMEulerScheduler`` and ``EDMDPMSolverMultistepScheduler`` it is a raw EDM network, with
-    ``CMStochasticIterativeScheduler`` a consistency model, with all that have betas a predictor of
-    noise, v or the image. Clipping and thresholding of the scheduler's sampling are not done here.
+    The scheduler's class and configuration say what the network predicts. With
+    ``EDMEulerScheduler`` and ``EDMDPMSolverMultistepScheduler`` it is a raw EDM network, and with
+    ``CMStochasticIterativeScheduler`` a consistency model. With all that have betas it is a
+    predictor of noise, v or the image. Clipping and thresholding of the scheduler's sampling are
+    not done here.
 
     Args:
         unet: a diffusers ``UNet2DModel``.

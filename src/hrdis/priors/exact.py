@@ -1,6 +1,6 @@
 """Priors in closed form, with their posteriors for linear operators and Gaussian noise.
 
-Solvers are measured against them: the exact noise estimate takes the place of a network, and the
+Solvers are measured against them. The exact noise estimate takes the place of a network, and the
 result is compared with the exact posterior. Sums run in float64; results come back in the dtype of
 the input and are differentiable.
 """
@@ -22,8 +22,10 @@ from .base import Prediction, Prior
 class GaussianPrior(Prior):
     """Prior of x0 ~ N(mean, covariance).
 
-    With S = alpha_bar C + (1 - alpha_bar) I and d = x_t - sqrt(alpha_bar) m:
-    eps = sqrt(1 - alpha_bar) S^-1 d,  x0_hat = m + sqrt(alpha_bar) C S^-1 d.
+    With S = alpha_bar C + (1 - alpha_bar) I and d = x_t - sqrt(alpha_bar) m it predicts
+
+        eps = sqrt(1 - alpha_bar) S^-1 d
+        x0_hat = m + sqrt(alpha_bar) C S^-1 d
 
     Args:
         mean: (c, h, w).

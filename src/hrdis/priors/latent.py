@@ -17,22 +17,22 @@ from .unet import pad
 class LatentPrior(Prior):
     r"""Prior of latents z, with the autoencoder that decodes them to images x = D(z).
 
-    Solvers work on u = z / bound and explain y by A(D(bound u)): the driver converts every problem
-    by ``pull``, and results by ``picture``. Solvers treat their variable as an image: they clamp it
-    to [-1, 1], and their step lengths are in these units. Latents of unit variance reach 4, hence
-    ``bound``. The noisy latent z_t = a_t z + b_t n is, up to a factor, u with the same n on a
-    schedule of less noise,
+    Solvers work on u = z / bound and compare A(D(bound u)) with y. The driver converts every
+    problem by ``pull``, and results by ``picture``. Solvers treat their variable as an image: they
+    clamp it to [-1, 1], and their step lengths are in these units. Latents of unit variance reach
+    4, hence ``bound``. The noisy latent z_t = a_t z + b_t n is, up to a factor, u with the same n
+    on a schedule of less noise,
 
         sigma'_t = sigma_t / bound,    u_t = a'_t u + b'_t n = a'_t / (a_t bound) z_t,
 
     so that the network is an exact prior of u on that schedule, which is ``schedule`` here; times
     keep their meaning.
 
-    A measurement that is linear in the image is not linear in the latent: solvers that need an
+    A measurement that is linear in the image is not linear in the latent. So solvers that need an
     adjoint, a pseudo-inverse or singular values are refused, and those that need only a gradient
     run (docs/how-to/latent.md).
 
-    Images may have any size: sides that the autoencoder cannot halve evenly are padded by
+    Images may have any size. Sides that the autoencoder cannot halve evenly are padded by
     reflection, and the decoded image is cropped before it is measured.
 
     Args:

@@ -37,7 +37,7 @@ class Tiled(WrappedPrior):
     multiple. For an image moved by a pixel it gives another one.
 
     With ``memory`` the tensors that one tile keeps alive are counted in its first call, and as many
-    tiles of all images run at once as fit; where the caller differentiates, calls are repeated in
+    tiles of all images run at once as fit. Where the caller differentiates, calls are repeated in
     the backward pass, so that only one call's activations are kept.
 
     Args:
