@@ -1,6 +1,6 @@
 """The solvers by name, each with the settings of its paper.
 
-``SOLVERS[name]`` is ``(class, paper)``: the paper's settings are keyed by family of measurements
+``SOLVERS[name]`` is ``(class, paper)``. The paper's settings are keyed by family of measurements
 and level of noise (``"sr4"``, ``"inpaint-noise05"``). Settings tuned for a prior are that prior's:
 `hrdis.presets`.
 """

@@ -161,7 +161,7 @@ class Solver(ABC):
 
     Leaves are frozen dataclasses (``@final @settings``). ``run`` is decorated with
     ``torch.no_grad`` (torch re-enters it on every resume), opens ``torch.enable_grad`` only around
-    a derivative, never yields inside it, and draws from ``rng`` only what it multiplies by
+    a derivative, and never yields inside it. It draws from ``rng`` only what it multiplies by
     something other than zero.
     """
 
@@ -190,7 +190,7 @@ class Solver(ABC):
         """Return the settings that fit a problem and a prior, to use or to change.
 
         `hrdis.presets.choose` finds them by the operator's ``families``, the noise level and the
-        rows tuned for the prior (``prior.presets``), else among the paper's; where there are none,
+        rows tuned for the prior (``prior.presets``), else among the paper's. Where there are none,
         they are the defaults of the class.
 
         Args:
@@ -260,7 +260,7 @@ class Sampler(Solver):
         return schedule.uniform(self.steps, self.start)
 
     def first(self, problem: "Problem", q: Schedule, t: int, z: Tensor) -> Tensor:
-        """Return x_T: noise z, or the smooth picture diffused to t if ``start`` is given."""
+        """Return x_T, noise z or, if ``start`` is given, the smooth picture diffused to t."""
         return z if self.start is None else q.diffuse(problem.A.smooth(problem.y), t, z)
 
 
@@ -329,8 +329,8 @@ def misfit_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tupl
 def data_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Return the residual r = A(x) - y and (N_x / M) J^T r, per image.
 
-    That is the gradient of N_x times half the mean square of r, for N_x entries in x and M in y, so
-    that it does not depend on the size of the image.
+    For N_x entries in x and M in y, that is the gradient of N_x times half the mean square of r. So
+    it does not depend on the size of the image.
     """
     r, gradient = misfit_gradient(A, x, y)
     return r, gradient * (x[0].numel() / y[0].numel())

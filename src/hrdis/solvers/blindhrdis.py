@@ -30,7 +30,7 @@ class BlindHRDIS(Family):
     with n_theta entries in a parameter: a number for the image is moved by the mean residual, a map
     pixel by pixel, at any size. Adam's epsilon is 1e-5 of the residual, so that rounding moves
     nothing where mu starts as an exact solution. Nothing moves in the first iteration. The paper
-    (C.7) gives no rates, start or domain: they are the operator's.
+    (C.7) gives no rates, start or domain, so they are the operator's.
 
     Yields:
         `Step` with x = mu, the residual, and theta.

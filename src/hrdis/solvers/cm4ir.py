@@ -31,7 +31,7 @@ class CM4IR(Sampler):
     last call returns x0_hat from noisy measurements, x0_y from others. With ``flip=False`` eps
     keeps its sign: DDNM's step.
 
-    With the minus sign a level that is repeated keeps far less variance than the posterior has: the
+    With the minus sign a level that is repeated keeps far less variance than the posterior has. The
     method seeks the posterior mean and returns no samples.
 
     Yields:

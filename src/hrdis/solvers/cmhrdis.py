@@ -25,7 +25,7 @@ class CMHRDIS(Family):
         mu     = mu - Adam(g)                                  (no update in the first iteration)
 
     Since sigma_t (eps - n) = mu - x0_hat for every prior, this *is* `HRDIS` on a prior that hands
-    out f; what is left to say is where it may start: consistency models are trained for noise up to
+    out f. What is left to say is where it may start. Consistency models are trained for noise up to
     80 times the signal, which is t = 929.
 
     Yields:

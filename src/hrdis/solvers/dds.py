@@ -25,7 +25,7 @@ class DDS(Sampler):
         x0_y = CG(I + gamma A* A, x0_hat + gamma A* y, from x0_hat)       (sigma_y > 0)
         x_s  = sqrt(alpha_bar_s) x0_y + sqrt(1 - alpha_bar_s) (sqrt(1 - eta^2) eps + eta z)
 
-    Noise is a switch here, not a model: gamma does not know its level.
+    Noise is a switch here and not a model, because gamma does not know its level.
 
     Yields:
         `Step` with x = x0_y and the root mean square residual of the network's own estimate.

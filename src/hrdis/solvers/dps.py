@@ -25,10 +25,10 @@ class DPS(Sampler):
         x_s    = ancestral(x_t, x0_hat) - zeta grad_{x_t} ||y - A x0_hat||
 
     The ancestral step has the variance that the network learned, where it learned one (ADM), else
-    the small one. The norm is over one image, and over all of y: what stands in the holes of a mask
-    counts (`hrdis.measure` puts nothing there). The gradient flows through the clamp: saturated
-    pixels give none. ``form="ddim"`` is RED-diff's version: DDIM steps without clamp, from x_T =
-    sqrt(alpha_bar) A^+ y + sqrt(1 - alpha_bar) z. Its weight w is zeta / 2.
+    the small one. The norm is over one image, and over all of y, so that what stands in the holes
+    of a mask counts (`hrdis.measure` puts nothing there). The gradient flows through the clamp:
+    saturated pixels give none. ``form="ddim"`` is RED-diff's version: DDIM steps without clamp,
+    from x_T = sqrt(alpha_bar) A^+ y + sqrt(1 - alpha_bar) z. Its weight w is zeta / 2.
 
     Yields:
         `Step` with x = x0_hat before guidance (the answer in the last step) and the root mean

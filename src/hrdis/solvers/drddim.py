@@ -30,7 +30,7 @@ class DRDDIM(Family):
         g = -lambda_obs (N_x / M) J^T (y - A mu) + lambda_reg W(sigma_t) / sigma_t (mu - x0_hat),
             one Adam step on mu
 
-    The paper gives this ablation one sentence (C.3, Table 8): counts and parameters are ours. One
+    The paper gives this ablation one sentence (C.3, Table 8). Counts and parameters are ours. One
     sub-step is RED-diff.
 
     Yields:

@@ -43,11 +43,12 @@ class FIRE(Sampler):
         E    = (A^T A / sigma_y^2 + I / nu)^-1                         (the covariance of its error)
         x    = x0_y + N(0, sigma_next^2 I + kappa E)
 
-    kappa = -1 (``aim="mean"``): x - truth is white of level sigma_next, what the network was
-    trained for; few calls lead close to the posterior mean. kappa = 1 (``aim="sample"``): a Gibbs
-    sampler of the posterior, as far as nu I is the covariance of the truth given x. kappa = 0 is
-    DiffPIR with zeta = 1. Without an SVD, the noise for kappa = -1 is sqrt(sigma_next^2 - nu) z +
-    c A^T z', which has this covariance where all singular values are equal or 0.
+    With kappa = -1 (``aim="mean"``) x - truth is white of level sigma_next, what the network was
+    trained for. Few calls lead close to the posterior mean. With kappa = 1 (``aim="sample"``) it is
+    a Gibbs sampler of the posterior, as far as nu I is the covariance of the truth given x. With
+    kappa = 0 it is DiffPIR with zeta = 1. Without an SVD, the noise for kappa = -1 is
+    sqrt(sigma_next^2 - nu) z + c A^T z', which has this covariance where all singular values are
+    equal or 0.
 
     For denoising, y - truth is itself white. With ``own_noise`` the run starts from y at the time
     of its noise, and one step returns E[truth | y], the network's x0_hat.

@@ -25,9 +25,9 @@ class FPS(Sampler):
     A particle is kept by how well it predicts the measurement.
 
     Without noise and with a small c (0.3), more particles come to the posterior
-    (docs/measurements/posterior.md).
-    With the published c the steps narrow what was not observed, and under
-    noise every y_s counts as a measurement with noise of its own: there more particles lead away.
+    (docs/measurements/posterior.md). With the published c the steps narrow what was not observed,
+    and under noise every y_s counts as a measurement with noise of its own. There more particles
+    lead away.
 
     With q_s = c (1 - alpha_bar_s), v_s = alpha_bar_s sigma_y^2, and y_s the measurement diffused by
     noise A z:

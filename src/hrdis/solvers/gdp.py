@@ -28,13 +28,13 @@ class GDP(Sampler):
         x_s = ancestral(x_t, x0_hat) - kappa (N_x / M) J^T (A(q) - y)     (otherwise)
 
     with N_x entries in an image and M in y. ``blind=True`` estimates the parameters theta of a
-    `BlindOperator` too, by plain gradient steps at the same q, from the operator's own start:
+    `BlindOperator` too. It takes plain gradient steps at the same q, from the operator's own start:
 
         theta = theta - rate grad_theta mean (y - A(q; theta))^2 / 4
             (images in [0, 1]: the authors' loss)
 
-    The authors' strength s, for images in [0, 1] and a mean over the image, is
-    kappa = s / (2 N_x): 4000 at 3 x 256 x 256 is 0.0102.
+    The authors' strength s, for images in [0, 1] and a mean over the image, is kappa = s / (2 N_x).
+    So 4000 at 3 x 256 x 256 is 0.0102.
 
     Yields:
         `Step` with x = x0_hat (the answer in the last step) and the root mean square residual of q.

@@ -29,7 +29,7 @@ class PiGDM(Sampler):
         x_s = DDIM(x0_hat, eps) + weight sqrt(alpha_bar_s alpha_bar_t) g
 
     ``form="score"`` takes g for what it stands for, r_t^2 times the gradient of log p(y | x_t), and
-    conditions the estimate: x0_hat += weight g / sqrt(alpha_bar_t), eps follows, and x_s =
+    conditions the estimate. Then x0_hat += weight g / sqrt(alpha_bar_t), eps follows, and x_s =
     DDIM(x0_hat, eps). With many steps it is exact for a standard normal image, and it does not pull
     harder the more steps there are.
 
