@@ -1,1 +1,1 @@
-"""Train a prior on a folder of images: ``train(folder, out, settings)``."""
+"""Train a prior on a folder of images with ``train(folder, out, settings)``."""

@@ -2,10 +2,10 @@
 patches.
 
 Therefore a resumed run sees the batches an uninterrupted one would have seen, and any number of
-processes may prepare batches in any order. Noise levels follow ln(sigma_t / alpha_t) ~
-Normal(-1.2, 1.5): half of them lie within a factor of 2.8 of 0.30, where the quality of a
-restoration is decided. One time in twenty is drawn evenly from all: else the highest levels, where
-runs from pure noise begin, would hardly ever be seen.
+processes may prepare batches in any order. Noise levels follow ln(sigma_t / alpha_t) ~ Normal(-1.2,
+1.5). Half of them lie within a factor of 2.8 of 0.30, where the quality of a restoration is
+decided. One time in twenty is drawn evenly from all. Otherwise the highest levels, where runs from
+pure noise begin, would hardly ever be seen.
 """
 
 import itertools
@@ -138,7 +138,7 @@ class BatchMaker:
         self._probabilities = time_probabilities(Schedule.linear())
 
     def __call__(self, step: int, patch: int, count: int) -> Batch:
-        """Return the batch of a step: ``count`` images of ``patch`` x ``patch`` pixels."""
+        """Return the batch of a step, ``count`` images of ``patch`` x ``patch`` pixels."""
         rng = stream(self._settings.seed, "batch", step)
         x0 = []
         for procedural in rng.random(count) < self._settings.procedural:

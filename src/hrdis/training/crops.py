@@ -1,7 +1,7 @@
 """The crops that training draws from photographs kept at three scales.
 
-Photographs are only ever made smaller: an enlarged picture is blurred, and a prior trained on it
-would learn to blur. All randomness comes from the generator that the caller hands in.
+Photographs are only ever made smaller, because an enlarged picture is blurred and a prior trained
+on it would learn to blur. All randomness comes from the generator that the caller hands in.
 """
 
 from collections import deque

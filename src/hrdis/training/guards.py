@@ -1,5 +1,7 @@
-"""Checks that keep a network which cannot learn from being trained: its gradients before the first
-step, the movement of its parameters after `STEPS`.
+"""Checks that keep a network which cannot learn from being trained.
+
+They look at its gradients before the first step, and at the movement of its parameters after
+`STEPS`.
 
 The first embedded prior was trained through `torch.compile`, which returned gradients of exactly
 zero for 95 % of its parameters. Its loss fell all the same, because the rest learned.
@@ -103,8 +105,9 @@ def differences(
 
 @contextmanager
 def _without_zeros(net: nn.Module) -> Iterator[None]:
-    """Fill parameters that are zero with small draws for a while: behind a zero layer all gradients
-    are zero.
+    """Fill parameters that are zero with small draws for a while.
+
+    Behind a zero layer all gradients are zero.
     """
     zeros = [p for p in net.parameters() if not p.any()]
     rng = ImageRNG([0], "gradient check")

@@ -181,8 +181,9 @@ class TrainingRun:
         return min(times, key=lambda threads: times[threads])
 
     def share(self) -> float:
-        """Return the share of this run that is done, 0 to 1: of its steps where these are given,
-        else of its time.
+        """Return the share of this run that is done, 0 to 1.
+
+        It is a share of its steps where these are given, else of its time.
         """
         if self.settings.steps is not None:
             return min(1.0, (self.step - self.first) / self.settings.steps)

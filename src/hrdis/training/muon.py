@@ -55,9 +55,13 @@ class MuonAdamW:
     """Muon for weights of two or more dimensions inside the network, AdamW for all other
     parameters.
 
-    Muon: m <- 0.95 m + 0.05 g, u = 0.05 g + 0.95 m, o = `orthogonalised` (u) as a matrix (rows,
-    rest), and W <- (1 - 0.1 lr) W - lr sqrt(max(1, rows / rest)) o. AdamW: betas (0.9, 0.99),
-    weight decay 1e-4.
+    A step of Muon on a weight W of gradient g, with `orthogonalised` on u as a matrix (rows, rest):
+
+        m <- 0.95 m + 0.05 g
+        u = 0.05 g + 0.95 m
+        W <- (1 - 0.1 lr) W - lr sqrt(max(1, rows / rest)) orthogonalised(u)
+
+    AdamW has betas (0.9, 0.99) and weight decay 1e-4.
 
     Args:
         parameters: the network's, with their names.

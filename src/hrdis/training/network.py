@@ -1,4 +1,4 @@
-"""The network that is trained: how it starts, and how it is written to disk. It predicts v.
+"""The network that is trained, how it starts, and how it is written to disk. It predicts v.
 
 v = alpha_t eps - sigma_t x0. Unlike eps, it gives back x0 without dividing by alpha_t, which is
 0.006 at t = 999.
@@ -37,8 +37,8 @@ def build(settings: TrainSettings) -> Any:
     """Return the network of the settings, whose weights are a function of their seed.
 
     Weights and biases are uniform within 1/sqrt(fan in). The last convolution and what the time
-    does to the features start at zero, the second convolution of a block at 0.3 of its draw, so
-    that the network starts near the identity.
+    does to the features start at zero. The second convolution of a block starts at 0.3 of its draw.
+    So the network starts near the identity.
 
     Args:
         settings: of the run.

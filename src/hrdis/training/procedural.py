@@ -4,7 +4,7 @@ They cost nothing to license, never run out, and show edges, occlusions and fine
 set of photographs shows too seldom. All colours of one picture come from one photograph, which
 keeps palettes natural. Everything is painted at twice the size and averaged down.
 
-The pictures are a function of the generator, the size and the palette; `VERSION` counts the changes
+The pictures are a function of the generator, the size and the palette. `VERSION` counts the changes
 to that function, and is recorded with every prior that was trained on them.
 """
 
@@ -89,7 +89,7 @@ def _leaf(
     radius: float,
     centre: NDArray[np.float64],
 ) -> None:
-    """Paint one shape of the given radius into the canvas, in place."""
+    """Paint one shape of this radius into the canvas, in place."""
     side = canvas.shape[0]
     reach = 1.6 * radius
     y0, x0 = (max(0, int(c - reach)) for c in centre)

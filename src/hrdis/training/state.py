@@ -1,5 +1,6 @@
-"""The state of a run on disk: one safetensors file, replaced in one go, from which the run goes on
-bit for bit.
+"""The state of a run on disk, from which the run goes on bit for bit.
+
+It is one safetensors file, replaced in one go.
 """
 
 import hashlib
@@ -323,6 +324,6 @@ def read_log(out: Path) -> list[dict[str, Any]]:
 
 
 def trim_log(out: Path, step: int) -> None:
-    """Drop the lines after a step: the run goes on from there and writes them again."""
+    """Drop the lines after a step, because the run goes on from there and writes them again."""
     kept = [line for line in read_log(out) if line["step"] <= step]
     write_text(out / LOG, "".join(json.dumps(line) + "\n" for line in kept))

@@ -27,11 +27,11 @@ def train(
     """Train a prior on the photographs in a folder, or go on with a training that was stopped.
 
     Minimises the unweighted mean squared error of v = alpha_t eps - sigma_t x0, over noise levels
-    with ln(sigma_t/alpha_t) ~ Normal(-1.2, 1.5), by Muon and AdamW at a constant rate that falls
-    linearly at the end, and keeps a moving average of the weights. Every few minutes the whole
-    state is written, from which the same call goes on, also after a kill. The weights are equal bit
-    for bit where the length is given in steps and the number of threads is fixed, on the same kind
-    of CPU and torch. A GPU adds in another order each time.
+    with ln(sigma_t/alpha_t) ~ Normal(-1.2, 1.5). It uses Muon and AdamW at a constant rate that
+    falls linearly at the end, and keeps a moving average of the weights. Every few minutes the
+    whole state is written, from which the same call goes on, also after a kill. The weights are
+    equal bit for bit where the length is given in steps and the number of threads is fixed, on the
+    same kind of CPU and torch. A GPU adds in another order each time.
 
     Before the first step the gradients of one batch are compared with those of the plain network,
     and after 50 steps every parameter must have moved.

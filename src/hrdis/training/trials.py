@@ -1,4 +1,4 @@
-"""One setting tried on photographs: its scores, its rank, and the file in which trials are kept."""
+"""One setting tried on photographs, with its scores, its rank, and the file that keeps trials."""
 
 import csv
 import os
@@ -94,8 +94,9 @@ def try_out(solver: Solver, prior: Prior, problem: Problem, truth: Tensor) -> di
     """Return the PSNR of one sample, and of the mean of 8 as two samples foretell it, in dB.
 
     The mean of k samples has the squared error of the posterior mean plus 1 / k of one sample's
-    variance, so two samples give both parts: error(8) = error(2) - (error(1) - error(2)) * 3 / 4.
-    "pooled" is of the error's mean over the images, the others are means of each image's PSNR.
+    variance, so two samples give both parts. From them error(8) = error(2) - (error(1) - error(2))
+    * 3 / 4. The PSNR called "pooled" is that of the error's mean over the images. The others are
+    means of each image's PSNR.
     """
     samples = []
     for sample in range(2):

@@ -1,11 +1,11 @@
 """Search settings of solvers for a prior on its training photographs: ``hrdis tune``.
 
-For every task, level of noise and solver there are three rounds on one crop of each photograph: a
-grid over the settings that matter most (where a run starts, how far y is believed, how much noise
-is fresh), one setting at a time around the best of it (other numbers of calls among them), and the
-best two once more on other crops, against the settings that are there. The winner becomes a row of
-``presets.toml``. Every trial is a line of a CSV file beside it, which a later search reads: one
-that was stopped goes on.
+For every task, level of noise and solver there are three rounds on one crop of each photograph. The
+first is a grid over the settings that matter most (where a run starts, how far y is believed, how
+much noise is fresh). The second varies one setting at a time around the best of it (other numbers
+of calls among them). The third tries the best two once more on other crops, against the settings
+that are there. The winner becomes a row of ``presets.toml``. Every trial is a line of a CSV file
+beside it, which a later search reads, so that one that was stopped goes on.
 """
 
 import hashlib
