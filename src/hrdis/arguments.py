@@ -66,7 +66,7 @@ def by_name(name: str, prior: Prior, problem: Problem) -> Choice[Solver]:
     """Return the settings that fit a prior and a problem for the solver of that name.
 
     "auto" is the solver that was measured to be the best, at normal effort, among those that can
-    run: `hrdis.presets.choose_auto`.
+    run. `hrdis.presets.choose_auto` chooses it.
 
     Raises:
         ValueError: for an unknown name.

@@ -65,9 +65,8 @@ def best_of(
 ) -> Best:
     """Run a solver k times and keep the best run of each image.
 
-    The best explains y best: the smallest rms of A(x) - y, which needs no truth. With ``truth`` it
-    is the one of highest PSNR, as papers on phase retrieval report it; ``Best.criterion`` says
-    which.
+    The best has the smallest rms of A(x) - y, which needs no truth. With ``truth`` it is the one of
+    highest PSNR, as papers on phase retrieval report it; ``Best.criterion`` says which.
 
     Args:
         k: runs, >= 1; the paper takes 4 for phase retrieval.

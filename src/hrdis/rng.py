@@ -1,11 +1,11 @@
 """Every random number of the library: one stream per image, named, and replayable.
 
-A stream is a function of what names it, ``(seed, *names)``, and of nothing else: not of the batch
-an image sits in, of the worker that runs it, of the device, or of the draws other streams have
-made. Numbers are drawn on the CPU by numpy's PCG64, whose state is seeded with all bits of a
-SHA-256 digest (torch's CPU generator keeps 32 bits of a seed, so that a hundred thousand images
-would share streams), in float32, and are cast afterwards: a float64 run sees the same noise as a
-float32 run.
+A stream is a function of what names it, ``(seed, *names)``, and of nothing else. It does not depend
+on the batch an image sits in, the worker that runs it, the device, or the draws of other streams.
+Numbers are drawn on the CPU by numpy's PCG64, whose state is seeded with all bits of a SHA-256
+digest. (torch's CPU generator keeps 32 bits of a seed, so that a hundred thousand images would
+share streams.) They are drawn in float32 and cast afterwards, so that a float64 run sees the same
+noise as a float32 run.
 """
 
 import hashlib
@@ -138,11 +138,11 @@ class ImageRNG:
         return self.randn(x.shape[1:], like=x)
 
     def rand(self, shape: Sequence[int], like: Tensor | None = None) -> Tensor:
-        """Draw U[0, 1) of shape ``(b, *shape)`` for the batch ``like``: float64 with 53 random
-        bits, left on the CPU.
+        """Draw U[0, 1) of shape ``(b, *shape)`` for the batch ``like``.
 
-        Neither cast nor moved: a float32 of 1 - 1e-9 is 1, which no quantile function takes, and
-        not every device knows float64. A source that draws on another device leaves them there.
+        It is float64 with 53 random bits, left on the CPU. It is neither cast nor moved,
+        because a float32 of 1 - 1e-9 is 1, which no quantile function takes, and not every device
+        knows float64. A source that draws on another device leaves them there.
         """
         self._check(like)
         if self._ahead is not None:
@@ -226,7 +226,7 @@ class Replay:
 def noise_source(
     seeds: Sequence[int] | None, rng: ImageRNG | Replay | None, batch: int, name: str
 ) -> ImageRNG | Replay:
-    """Return the noise source of a run: one stream per seed, or the given source.
+    """Return the noise source of a run, which is a source as it is, or one stream per seed.
 
     Raises:
         TypeError, ValueError: unless there is one seed per image, or a source instead.

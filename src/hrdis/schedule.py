@@ -1,8 +1,8 @@
 """The noise schedule: how much of the image is left at time t, and which times a solver visits.
 
-x_t = sqrt(alpha_bar[t]) x_0 + sqrt(1 - alpha_bar[t]) z,  z ~ N(0, I),  t = 0 ... T - 1, and t = -1
-is the clean image (alpha_bar = 1). Tables are float64 and stay on the CPU, whatever torch's default
-device is: a 0-d float64 coefficient times a float32 image is float32, on any device. Nothing here
+x_t = sqrt(alpha_bar[t]) x_0 + sqrt(1 - alpha_bar[t]) z, z ~ N(0, I), t = 0 ... T - 1, and t = -1 is
+the clean image (alpha_bar = 1). Tables are float64 and stay on the CPU, whatever torch's default
+device is. A 0-d float64 coefficient times a float32 image is float32, on any device. Nothing here
 draws a random number.
 """
 
@@ -125,8 +125,9 @@ class Schedule:
         """Share of fresh noise in a DDIM step, for ``diffuse(x0_hat, s, mix(eps, z, share))``; 0-d
         float64.
 
-        eta sqrt(1 - alpha_bar[t] / alpha_bar[s]) / sqrt(1 - alpha_bar[t]): 1 with eta = 1 is
-        ancestral sampling with the small variance; 0 at s = -1, where nothing is noisy any more.
+        eta sqrt(1 - alpha_bar[t] / alpha_bar[s]) / sqrt(1 - alpha_bar[t]). With eta = 1 that is
+        ancestral sampling with the small variance. At s = -1, where nothing is noisy any more, it
+        is 0.
         """
         if s < 0:
             return torch.zeros((), dtype=torch.float64, device="cpu")
@@ -136,14 +137,16 @@ class Schedule:
         """Weights of x0_hat and x_t in the mean of q(x_s | x_t, x0_hat), and a standard deviation;
         0-d float64.
 
-        With beta = 1 - alpha_bar[t] / alpha_bar[s]: sqrt(alpha_bar[s]) beta / (1 - alpha_bar[t]),
-        sqrt(1 - beta) (1 - alpha_bar[s]) / (1 - alpha_bar[t]), and sqrt(beta (1 - alpha_bar[s]) /
-        (1 - alpha_bar[t])).
+        With beta = 1 - alpha_bar[t] / alpha_bar[s] they are, in this order:
+
+            sqrt(alpha_bar[s]) beta / (1 - alpha_bar[t])
+            sqrt(1 - beta) (1 - alpha_bar[s]) / (1 - alpha_bar[t])
+            sqrt(beta (1 - alpha_bar[s]) / (1 - alpha_bar[t]))
 
         A network that learned the variance says with v in [-1, 1], per pixel, where it lies between
-        that one (-1) and beta (1), on a logarithmic scale: std^2 = beta^f small^(1 - f) with f = (v
-        + 1) / 2 (Nichol and Dhariwal 2021, Eq. 15). At s = -1 the small one is 0, and so is the
-        answer.
+        that one (-1) and beta (1) on a logarithmic scale. There std^2 = beta^f small^(1 - f) with f
+        = (v + 1) / 2 (Nichol and Dhariwal 2021, Eq. 15). At s = -1 the small one is 0, and so is
+        the answer.
         """
         beta, rest = 1 - self[t] / self[s], 1 - self[t]
         left = (1 - self[s]) / rest
@@ -181,7 +184,7 @@ class Schedule:
         return [k * start // (steps - 1) for k in reversed(range(steps))] + [-1]
 
     def stride(self, steps: int, start: int | None = None, end: int = 0) -> list[int]:
-        """Return the grid of the authors' code: every skip-th time of [end, start).
+        """Return the grid of the authors' code, every skip-th time of [end, start).
 
         skip is (start - end) // steps. It holds ``steps`` points only where skip divides the range:
         100 gives 100 (990 ... 0), but
@@ -270,7 +273,7 @@ class Schedule:
         return [*reversed(times), -1]
 
     def top(self, start: int | None) -> int:
-        """Return the largest time of a run: ``start``, checked, or the schedule's last."""
+        """Return the largest time of a run, ``start`` if given, or else the schedule's last."""
         top = len(self) - 1 if start is None else start
         if not 0 <= top < len(self):
             raise ValueError(f"start is {start}. A time from 0 to {len(self) - 1} is expected.")
@@ -301,8 +304,9 @@ class Schedule:
 
 
 def mix(old: Tensor, new: Tensor, share: float | Tensor) -> Tensor:
-    """sqrt(1 - share^2) old + share new: keeps unit variance when both are independent unit
-    noise.
+    """Return sqrt(1 - share^2) old + share new.
+
+    It keeps unit variance when both are independent unit noise.
     """
     if isinstance(share, Tensor):
         return (1 - share**2).sqrt() * old + share * new

@@ -108,7 +108,7 @@ class Task:
 
     @property
     def solver(self) -> str:
-        """Name of the solver that ``hrdis restore`` takes unless told otherwise."""
+        """Name of the solver that ``hrdis restore`` takes unless another is named."""
         return "blindhrdis" if self.blind else "hrdis"
 
 

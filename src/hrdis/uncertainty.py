@@ -47,7 +47,7 @@ def summarise(samples: Tensor) -> SampleSummary:
 
 
 def deviation_map(deviation: Tensor) -> "Image.Image":
-    """Draw the deviation with its scale: dark where the samples agree, bright where they differ.
+    """Draw the deviation with its scale, dark where the samples agree and bright where they differ.
 
     Args:
         deviation: (h, w), as ``SampleSummary.deviation``.

@@ -49,7 +49,8 @@ def choose(
     the first family that has any. Rows of the noise's own kind go before Gaussian ones. Between two
     levels of noise that were searched, settings are interpolated (`interpolate`) on the logarithm
     of the level; outside the levels the nearest counts. Rows searched with noise do not serve a
-    measurement without. A paper's rows are never interpolated: a table needs what is printed.
+    measurement without. A paper's rows are never interpolated, because a table needs what is
+    printed.
 
     Args:
         solver: a class of `hrdis.solvers`.
@@ -132,7 +133,7 @@ def _tuned(
 
 
 def interpolate(low: AnySolver, high: AnySolver, share: float) -> AnySolver:
-    """Return settings between two of one class: ``low`` at share 0, ``high`` at share 1.
+    """Return settings between two of one class, from ``low`` at share 0 to ``high`` at share 1.
 
     Positive numbers go geometrically, since weights and steps span orders of magnitude, other
     numbers linearly; integers are rounded. All else comes from the nearer side.

@@ -1,4 +1,4 @@
-"""Restore one picture: what was given, the checked job it becomes, and what that finds and writes.
+"""Restore one picture, by way of a checked job, which finds the answer and writes it.
 
 `restore` is the function for Python; the command line and the web page are two other faces.
 """

@@ -18,7 +18,7 @@ def chosen(
     """Return the solver that a restoration asks for, with its settings, and say why.
 
     "auto" (or "") is `hrdis.presets.choose_auto`. Tasks whose operators a network or an unknown is
-    part of, and operators of the user's own, were never compared: they get the task's own solver.
+    part of, and operators of the user's own, were never compared. They get the task's own solver.
 
     Args:
         task: what is wrong with the picture; None for an operator of the user's own.

@@ -13,9 +13,9 @@ REACH = 4  # pixels all around that must be white, too, for those that round
 def keep_ends(x: Tensor, y: Tensor, A: Operator) -> Tensor:
     """Return x, white where y says so, and black where y says so.
 
-    What a solver leaves there is its own error: a saturated sky or the paper of a drawing would
-    turn a little grey. A mean over pixels is white if all of them are; what was rounded is white if
-    all around is.
+    What a solver leaves there is its own error, which would turn a saturated sky or the paper of a
+    drawing a little grey. A mean over pixels is white if all of them are; what was rounded is white
+    if all around is.
 
     Args:
         x: (b, c, h, w) in [-1, 1].

@@ -67,7 +67,9 @@ class Job:
 
     @property
     def at_once(self) -> int:
-        """Number of samples that are drawn together: together no more pixels than one tile has.
+        """Number of samples that are drawn together.
+
+        They have together no more pixels than one tile.
 
         An operator of the user's own gets one image at a time, as it may know no more.
         """
@@ -160,22 +162,23 @@ class Job:
 
     @property
     def stored(self) -> images.Picture:
-        """The damaged picture as the restored one is stored: opaque where its holes were filled."""
+        """The damaged picture as the restored one is stored, opaque where its holes were filled."""
         if self.options.hole == "alpha":
             return replace(self.picture, alpha=None)
         return self.picture
 
     def _as_stored(self, x: Tensor) -> Tensor:
-        """Return a grey picture as grey, with as many channels as the given one is stored with."""
+        """Return a grey picture as grey, with as many channels as its original file has."""
         if not self._grey:
             return x
         return x.mean(1, keepdim=True).expand(-1, self.picture.x.shape[1], -1, -1).contiguous()
 
     @cached_property
     def _grey(self) -> bool:
-        """True if the restored picture is grey: the given one is, and colour is not what it lost.
+        """True if the restored picture is grey.
 
-        A grey picture that is stored as colour has equal channels wherever it was observed.
+        It is if the damaged one is and colour is not what that lost. A grey picture that is stored
+        as colour has equal channels wherever it was observed.
         """
         y = self.problem.y
         if not self.problem.A.picture:

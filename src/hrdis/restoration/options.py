@@ -168,7 +168,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class FileOptions(Options):
-    """The options of ``hrdis restore``: what to restore, how, and where to."""
+    """The options of ``hrdis restore``, on what to restore, how to do it, and where to write it."""
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Where the restored picture goes; the suffix chooses the format."""

@@ -76,8 +76,8 @@ class Restoration:
     def deviation(self) -> Tensor | None:
         """Standard deviation between the finite samples, (h, w), on [0, 1]; None for one.
 
-        All samples can be wrong alike: what they agree on follows from the measurement, the model
-        and the method, not from the measurement alone.
+        All samples can be wrong alike, because what they agree on follows from the measurement, the
+        model and the method, not from the measurement alone.
         """
         kept = self.kept
         if len(kept) < 2:

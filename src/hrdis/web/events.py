@@ -60,7 +60,7 @@ def for_picture(task: str, hole: str, picture: str | None) -> list[Any]:
     """Return the picture, a note under it, the same picture to paint on, and the status.
 
     A file that cannot be read is taken away, since the browser may show nothing but a broken frame
-    of it; the note says what is wrong, and stays until another file comes.
+    of it. The note says what is wrong, and stays until another file comes.
     """
     no_note, no_brush = gr.HTML("", visible=False), gr.ImageEditor(None, visible=False)
     if picture is None:

@@ -49,7 +49,7 @@ class JobRunner:
     """Runs restorations one after the other, on one device, in the order they were asked for.
 
     One worker thread computes them. gradio gives up waiting for a generator that is cancelled in
-    the middle of a step; the worker is what keeps a second one from starting beside it.
+    the middle of a step. The worker is what keeps a second one from starting beside it.
 
     Args:
         device: where the network runs, as for ``--device``.

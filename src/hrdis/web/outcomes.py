@@ -17,7 +17,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class ProgressFrame:
-    """A moment of a run: steps done of all, seconds left, and the picture so far."""
+    """A moment of a run, with the steps done of all, the seconds left, and the picture so far."""
 
     done: int
     total: int
