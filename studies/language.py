@@ -140,7 +140,7 @@ def of_module(path: Path) -> Iterator[tuple[Law, str]]:
         function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         if function and OPENING.match(doc):
             yield "opening", doc.splitlines()[0]
-        prose = re.split(r"^[A-Z][\w ]*:$", doc, maxsplit=1, flags=re.MULTILINE)[0]
+        prose = re.split(r"^[A-Z][\w ()]*:$", doc, maxsplit=1, flags=re.MULTILINE)[0]
         for sentence in sentences(prose):
             for law in broken(sentence):
                 if law != "verbless":  # classes and modules are described by noun phrases

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 #: The counts of the day the test was written; the goal is 0.
 CEILINGS = {
     "docs": {"long": 95, "verbless": 50, "colon": 72, "jargon": 5, "opening": 0},
-    "docstrings": {"long": 78, "verbless": 0, "colon": 226, "jargon": 37, "opening": 0},
+    "docstrings": {"long": 0, "verbless": 0, "colon": 0, "jargon": 0, "opening": 0},
 }
 
 
@@ -86,12 +86,13 @@ print("a block of code, not a sentence")
     ]
 
 
+@pytest.mark.parametrize("section", ["Args", "Raises (on construction)"])
 def test_docstrings_are_read_up_to_their_first_section(
-    language: ModuleType, tmp_path: Path
+    language: ModuleType, tmp_path: Path, section: str
 ) -> None:
     path = tmp_path / "module.py"
     path.write_text(
         '"""A module."""\n\n\n'
-        'def f(x):\n    """Whether x is told.\n\n    Args:\n        x: a cell.\n    """\n'
+        f'def f(x):\n    """Whether x is told.\n\n    {section}:\n        x: a cell.\n    """\n'
     )
     assert [law for law, _ in language.of_module(path)] == ["opening", "jargon"]
