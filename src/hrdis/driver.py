@@ -102,7 +102,7 @@ class Iteration(Iterator[Item], Generic[Item, Found]):
 
 
 class Run(Iteration[Step, Result]):
-    """A run of a solver: an iterator over its steps, with a `Result` at the end.
+    """A run of a solver, which is an iterator over its steps with a `Result` at the end.
 
     Args:
         generator: the run itself.

@@ -1,7 +1,7 @@
 """Restorations and their outcomes: run tasks, units of them, and rows.
 
-A `RunTask` is one restoration, a `Unit` those that share a network call, and a row the outcome of
-one run task: a line of JSON in the run folder. Field names are part of file formats and are hashed,
+A `RunTask` is one restoration and a `Unit` those that share a network call. A row is the outcome of
+one run task, a line of JSON in the run folder. Field names are part of file formats and are hashed,
 so they never change. The same holds for ``"cell"``, the key under which a row holds its run task.
 """
 

@@ -1,4 +1,4 @@
-"""Checks of what a network has learned: its weights, and the use of each of its resolutions."""
+"""Checks of what a network has learned, from its weights and the use of each of its resolutions."""
 
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterator

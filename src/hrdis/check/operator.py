@@ -17,7 +17,7 @@ GENERAL = (
 
 
 def check_operator(A: Any, shape: tuple[int, ...] = (3, 32, 32), seed: int = 0) -> CheckReport:
-    """Try an operator on random images: what solvers rely on, measured, with what to fix.
+    """Try an operator on random images, to measure what solvers rely on and say what to fix.
 
     Args:
         A: an `Operator`, any callable, or a deepinv ``Physics``.

@@ -129,7 +129,7 @@ def published_cards() -> dict[str, Card]:
 
 
 def all_cards() -> dict[str, Card]:
-    """Return every card by name: the published ones, then the user's own.
+    """Return every card by name, first the published ones, then the user's own.
 
     Warns:
         UserWarning: for each card of the user's own that cannot be read and is left out.
@@ -278,7 +278,7 @@ def check_listed(card: Card, read: Iterable[Path]) -> None:
 
 
 def expected_hash(card: Card, file: File) -> str | None:
-    """Return the hash a file must have: the published one, else the pinned one, else None."""
+    """Return the hash a file must have, the published one, else the pinned one, else None."""
     return file.sha256 or pins(card).get(file.name, {}).get("sha256")
 
 

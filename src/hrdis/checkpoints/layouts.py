@@ -110,8 +110,10 @@ def identify_checkpoint(found: Mapping[str, Shape], where: object, known: str = 
 
 
 def network_names(found: Mapping[str, Shape], file: Path, reader: str) -> dict[str, str]:
-    """Map the names in a file to those of the network: without the prefixes of wrappers, and
-    without tensors that are not weights (the schedule's betas, counters, other copies).
+    """Map the names in a file to those of the network.
+
+    Prefixes of wrappers are dropped, and so are tensors that are not weights (the schedule's betas,
+    counters, other copies).
 
     Args:
         found: names and shapes of all tensors in the file.

@@ -1,5 +1,7 @@
-"""Load priors by name: the one inside the package, cards, files and folders of published layouts,
-and models fetched from the hub.
+"""Load priors by name.
+
+A name is that of the prior inside the package, of a card, of a file or folder in a published
+layout, or of a model fetched from the hub.
 """
 
 import json

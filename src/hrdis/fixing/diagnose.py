@@ -53,7 +53,7 @@ class Diagnosis:
         }
 
     def sentences(self) -> list[str]:
-        """Return one line per kind of damage: its name, the answer, and why."""
+        """Return one line per kind of damage, with its name, the answer, and the reason."""
         lines = []
         for name, finding in self.findings().items():
             lines.append(f"{name}: {finding.found}. {finding.why}")

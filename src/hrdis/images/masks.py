@@ -89,8 +89,9 @@ def read_mask(path: str | Path, hole: Literal["white", "black", "alpha"] = "whit
 
 
 def with_soft_edges(white: np.ndarray) -> np.ndarray:
-    """Return which pixels are holes: those above mid-grey, and around them all that are more than 5
-    % white.
+    """Return which pixels are holes.
+
+    Those above mid-grey are, and around them all that are more than 5 % white.
 
     Where greys are many but there is a black ground, wide soft edges are followed only as long as
     they fade. Where there is none they are the ground or a photograph, and no soft edges. Then

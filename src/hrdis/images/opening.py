@@ -1,4 +1,4 @@
-"""Open picture files: the only place that does, with the readers of picture formats and no others.
+"""Open picture files, here and nowhere else, with the readers of picture formats and no others.
 
 Pillow goes by the content of a file and has readers one of which runs a program on what it is
 given. Whatever is wrong with a file becomes one ``ValueError`` of one line.

@@ -1,5 +1,6 @@
-"""The biharmonic fill: holes with the least squared Laplacian, solved directly where that is
-affordable.
+"""The biharmonic fill, which gives holes the least squared Laplacian.
+
+It is solved directly where that is affordable.
 """
 
 import torch

@@ -22,9 +22,9 @@ class Blur(LinearOperator):
     The kernel is a point spread function: what a point of light becomes.
 
     y has the size of x. ``boundary="reflect"`` mirrors without repeating the edge pixel (as DPS),
-    ``"replicate"`` repeats the edge pixel, ``"zero"`` is mid-grey outside. The adjoint is exact:
-    the correlation, then the border folded back. There is no SVD in closed form; `CircularBlur` and
-    `SeparableBlur` have one.
+    ``"replicate"`` repeats the edge pixel, ``"zero"`` is mid-grey outside. The adjoint is exact. It
+    is the correlation, then the border folded back. There is no SVD in closed form; `CircularBlur`
+    and `SeparableBlur` have one.
 
     ``pinv`` runs conjugate gradient, at most 200 steps. A blur has singular values near 0, and what
     it recovers of those is what noise and rounding left there. Unless y is exact, start from

@@ -106,7 +106,7 @@ class PhaseRetrieval(Operator):
         return _centred(torch.fft.fft2, u).abs().to(x.dtype)
 
     def pinv(self, y: Tensor) -> Tensor:
-        """Return a starting image: abs(F^-1 y), the inverse transform with zero phase, cropped.
+        """Return a starting image, abs(F^-1 y), the inverse transform with zero phase, cropped.
 
         It has a sharp spike in the middle, and its measurement is not y. Noise makes some entries
         of y negative; they are transformed as they are, as in the official code.

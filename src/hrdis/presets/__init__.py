@@ -1,4 +1,4 @@
-"""Settings that fit a measurement: those tuned for a prior, else a paper's, else the defaults.
+"""Settings that fit a measurement, those tuned for a prior, else a paper's, else the defaults.
 
 A prior may have a ``presets.toml`` beside its weights, written by ``hrdis tune``. It holds the
 searches that were made and one row per solver, family of measurements and noise level; `choose`

@@ -163,8 +163,9 @@ class GaussianMixture(Prior):
         return Prediction(x0_hat.reshape(x_t.shape).to(x_t), eps.reshape(x_t.shape).to(x_t))
 
     def posterior(self, problem: Problem) -> "list[MixturePosterior]":
-        """Return the exact posterior of each image of the problem, in order: a mixture of
-        correlated Gaussians.
+        """Return the exact posterior of each image of the problem, in order.
+
+        Each is a mixture of correlated Gaussians.
         """
         parts = [
             _condition(GaussianPrior(m, float(s) ** 2, self.schedule), problem)

@@ -1,5 +1,6 @@
-"""Network of the embedded prior: a small U-Net in plain torch that predicts v, for images of any
-size.
+"""Network of the embedded prior, a small U-Net in plain torch for images of any size.
+
+It predicts v.
 """
 
 from collections.abc import Mapping, Sequence

@@ -203,7 +203,7 @@ class Tiled(WrappedPrior):
         return side * cell, starts
 
     def _ramp(self, size: int, n: int) -> Tensor:
-        """Return weights along a tile's side: 1 in the middle, almost 0 at its ends."""
+        """Return weights along a tile's side, 1 in the middle and almost 0 at its ends."""
         if n <= self.tile or self.overlap == 0:
             return torch.ones(size, device="cpu")
         distance = torch.arange(1, size + 1, device="cpu").float()

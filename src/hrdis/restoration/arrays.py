@@ -1,4 +1,4 @@
-"""Measurements of tasks that are no pictures: compressed sensing, phase retrieval, scanners.
+"""Measurements that are no pictures, from compressed sensing, phase retrieval or scanners.
 
 They are kept in arrays (.npy, .pt, .safetensors). What was drawn to measure them, such as the
 matrix of compressed sensing, is drawn again from the seed in the record that ``hrdis degrade``

@@ -96,7 +96,7 @@ def measure(
 def save_sheet(
     path: Path, crops: Sequence[np.ndarray], pictures: Sequence[Sequence[np.ndarray]]
 ) -> None:
-    """Save one row per crop: the photograph, then noisy and denoised at each level."""
+    """Save one row per crop, the photograph and then its noisy and denoised form at each level."""
     gap, most = 4, 6
     rows = []
     for crop, denoised in zip(crops[:most], pictures[:most], strict=True):

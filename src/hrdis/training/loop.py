@@ -314,8 +314,9 @@ class TrainingRun:
         self.logged = time.monotonic()
 
     def saved(self) -> bool:
-        """Return True if the folder holds this very step: its state, and a card of the weights that
-        lie there.
+        """Return True if the folder holds this very step.
+
+        That is its state, and a card of the weights that lie there.
         """
         stored, weights = states.read(self.out), self.out / network.WEIGHTS
         if stored is None or stored.step != self.step or not weights.is_file():

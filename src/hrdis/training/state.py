@@ -172,8 +172,9 @@ def read(folder: Path, name: str = STATE) -> State | None:
 
 
 def resumed(folder: Path) -> State:
-    """Return the state that a new run goes on from: before its decay if that has begun, else the
-    latest.
+    """Return the state that a new run goes on from.
+
+    It is the one before the decay if that has begun, else the latest.
 
     Raises:
         ValueError: if the folder holds none.

@@ -28,7 +28,7 @@ def power_noise(rng: np.random.Generator, side: int, exponent: float) -> Floats:
 
 
 def gradient(rng: np.random.Generator, side: int, colours: Floats) -> Floats:
-    """Paint a picture without any edge: two or three colours mixed by very smooth fields."""
+    """Paint a picture without any edge, of two or three colours mixed by very smooth fields."""
     y, x = (np.mgrid[0:side, 0:side] / side).astype(np.float32)
     canvas = np.broadcast_to(colours[rng.integers(len(colours))], (side, side, 3)).astype(
         np.float32

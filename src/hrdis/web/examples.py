@@ -1,4 +1,4 @@
-"""Examples to try the page on: a photograph of the package, damaged as a task describes."""
+"""Examples to try the page on, each a photograph of the package, damaged as a task describes."""
 
 from dataclasses import dataclass
 from functools import lru_cache

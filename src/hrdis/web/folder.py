@@ -138,7 +138,7 @@ def _lock(folder: Path) -> int | None:
 
 
 def _remove_abandoned() -> None:
-    """Remove the folders of pages that were killed: this user's, and locked by nobody."""
+    """Remove the folders of killed pages, if they are this user's and locked by nobody."""
     if fcntl is None:  # nothing tells which folders are in use
         return
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):

@@ -68,7 +68,7 @@ class PriorIdentity:
 def preset_for(
     solver: str, task: str, noise: str, tuned: Presets | None
 ) -> tuple[str | None, Solver]:
-    """Return the preset of a solver for a task and noise: the name of its row, and the settings.
+    """Return the preset of a solver for a task and noise, as the name of its row and the settings.
 
     Args:
         solver, task, noise: names, as in a run task.
@@ -114,7 +114,7 @@ def choose_settings(
 
 
 def named_rows(solver: str, tuned: Presets | None) -> dict[str, Solver]:
-    """Return all rows that a plan may name: the paper's, the embedded prior's, the prior's own."""
+    """Return all rows that a plan may name, the paper's, the embedded prior's and the prior's own."""
     cls, paper = SOLVERS[solver]
     rows = paper | embedded().of(cls)
     return rows if tuned is None else rows | tuned.of(cls)

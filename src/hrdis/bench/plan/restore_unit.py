@@ -48,8 +48,9 @@ class PictureWriter(Protocol):
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """Everything that a worker opens once: picklable, and the same on every machine that has the
-    files.
+    """Everything that a worker opens once.
+
+    It is picklable, and the same on every machine that has the files.
 
     Args:
         prior: name for `hrdis.load_prior`.
@@ -220,7 +221,7 @@ class UnitRestorer:
         return relative
 
     def _facts(self, run_task: RunTask, unit: Unit) -> Row:
-        """Return the entries of every row: the run task, the machine and the versions."""
+        """Return the entries that every row has, the run task, the machine and the versions."""
         cuda = self.device.type == "cuda"
         return empty_row(run_task) | {
             "worker": self.name,

@@ -54,8 +54,10 @@ def _digits(number: float | None) -> str:
 
 
 def latex_of(table: ReportTable, ours: str) -> str:
-    """Return a table environment for booktabs: our values, the paper's in parentheses; best bold,
-    second underlined.
+    """Return a table environment for booktabs.
+
+    It shows our values, with the paper's in parentheses. The best is bold and the second
+    underlined.
 
     Args:
         table: the table.

@@ -1,4 +1,4 @@
-"""Pictures of the report: truth, measurement and methods, samples, and the steps of a run."""
+"""Pictures of the report, with truth, measurement and methods, samples, and the steps of a run."""
 
 import base64
 import io

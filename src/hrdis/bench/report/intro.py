@@ -1,4 +1,4 @@
-"""The top of the report: prior, data and tables of the run, and the run in a few figures."""
+"""The top of the report, with prior, data and tables of the run, and the run in a few figures."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The page of the report: an HTML file that needs no other, and its tables as CSV and LaTeX."""
+"""The page of the report, an HTML file that needs no other, and its tables as CSV and LaTeX."""
 
 import hashlib
 import json
@@ -125,8 +125,9 @@ def render(run: Results, tables: Sequence[ReportTable], beside: Path | None) -> 
 
 
 def footnotes(table: ReportTable) -> dict[str, int]:
-    """Return the footnotes of a table: each reason once, numbered in the order in which a reader
-    meets them.
+    """Return the footnotes of a table.
+
+    Each reason appears once, numbered in the order in which a reader meets them.
     """
     numbers: dict[str, int] = {}
     for row in table.rows:
@@ -172,7 +173,7 @@ def _rounded(row: Row, field: str, decimals: int) -> float | None:
 
 
 def provenance(run: Results) -> list[dict[str, Any]]:
-    """Return the provenance section: command, hashes, versions and config of each run folder."""
+    """Return the provenance section, the command, hashes, versions and config of each run folder."""
     found = []
     for folder, config in run.configs.items():
         rows = [row for row in run.rows if run.folders[row["key"]] == folder]

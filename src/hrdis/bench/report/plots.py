@@ -1,4 +1,4 @@
-"""Plots of the report: SVG that takes its colours from the page, light or dark."""
+"""Plots of the report, in SVG that takes its colours from the page, light or dark."""
 
 import io
 import re
@@ -69,8 +69,10 @@ class Point:
 
 
 def pareto(points: Sequence[tuple[float, float]], lower: bool) -> list[bool]:
-    """Return True for each (cost, quality) that no other point beats in both: at most its cost and
-    at least as good, one of them better.
+    """Return True for each (cost, quality) that no other point beats.
+
+    A point beats another if it costs at most as much and is at least as good, and one of them is
+    better.
 
     Args:
         points: (cost, quality) of each.

@@ -187,8 +187,9 @@ def evolution(tables: Sequence[ReportTable], gallery: Gallery) -> list[ImageGrid
 
 
 def sample_scores(tables: Sequence[ReportTable], run: Results) -> list[SampleScores]:
-    """Return the scores of every method with several seeds: of one sample, of the mean of all, and
-    their distances.
+    """Return the scores of every method with several seeds.
+
+    They are those of one sample and of the mean of all, and the distances between samples.
     """
     found = []
     for title, methods in methods_by_task(tables).items():

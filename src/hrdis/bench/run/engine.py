@@ -58,7 +58,7 @@ EmptyRow = Callable[[Any], Row]
 
 @settings
 class Engine:
-    """Engine of a run: this process or a cluster, its workers, and the share of the work."""
+    """Engine of a run, this process or a cluster, with its workers and its share of the work."""
 
     engine: Literal["auto", "local", "ray"] = "auto"
     """local: this process; ray: workers of a Ray cluster; auto: ray if --workers, --address or

@@ -1,4 +1,4 @@
-"""Execution of a run: the units that are not finished, on the engine that is asked for."""
+"""Execution of a run, of the units that are not finished, on the engine that is asked for."""
 
 import time
 from collections import Counter

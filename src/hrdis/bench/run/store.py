@@ -1,5 +1,6 @@
-"""The run folder: the config of the plan, a line per finished restoration, and its pictures; whole
-after a kill at any moment.
+"""The run folder, which is whole after a kill at any moment.
+
+It holds the config of the plan, a line per finished restoration, and its pictures.
 
     config.json                          the plan; a folder belongs to one plan
     results/<host>-<pid>-<random>.jsonl  one file per process, one line per restoration: its row

@@ -42,8 +42,9 @@ def fid(real: Tensor, fake: Tensor) -> float:
 
 
 def kid(real: Tensor, fake: Tensor) -> float:
-    """Return the kernel distance between two sets of features: the unbiased squared MMD over all
-    pairs, without subsets.
+    """Return the kernel distance between two sets of features.
+
+    It is the unbiased squared MMD over all pairs, without subsets.
 
     The kernel is (x . y / d + 1)^3. May be negative.
 
