@@ -198,7 +198,7 @@ def able(problem: Problem) -> list[type[Solver]]:
 
 
 def _with_names(python: str, command: str, problem: Problem) -> Message:
-    """Add the solvers that can run on a problem, their classes in Python and their names elsewhere."""
+    """Add the solvers that can run on a problem, as classes in Python and as names elsewhere."""
     fit = able(problem)
     classes = ", ".join(cls.__name__ for cls in fit)
     names = ", ".join(cls.name for cls in fit)

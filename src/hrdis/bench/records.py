@@ -46,7 +46,7 @@ class RunTask:
     index: int
     """Place of the picture in the whole list of data, which chooses a random mask."""
     size: int
-    """Side to which the picture was scaled and cropped; 0: left as it was."""
+    """Side to which the picture was scaled and cropped, or 0 if it was left as it was."""
     crop: int
     """Side of the centre that is used; 0: all of it."""
     task: str

@@ -81,14 +81,14 @@ class Bench:
     list: Path | None = None
     """List of pictures in the folder, in ImageNet's form: lines `wnid/file label`."""
     dataset: Literal["imagenet", "ffhq", "lol"] | None = None
-    """The paper's data set that the pictures are of: columns of others are left out."""
+    """The paper's data set that the pictures are of. Columns of others are left out."""
     limit: int | None = None
     """Take so many pictures."""
     size: int | None = None
     """Scale and crop pictures to this side as the papers do (256); 0 takes them as they are."""
     crop: int | None = None
-    """Use the centre of this side only: 0 is all of it, the default; 64 for priors that know small
-    patches.
+    """Use the centre of this side only. The default, 0, is all of it; 64 suits priors that know
+    small patches.
     """
     presets: Literal["auto", "paper", "default"] | None = None
     """paper: settings of the papers; default: those of small priors; auto: those that fit."""

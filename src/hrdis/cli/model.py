@@ -75,7 +75,7 @@ class ModelCommand:
     source: tyro.conf.Positional[str] = ""
     """For add: SCHEME:PATH or SCHEME:URL, e.g. adm-ffhq256:/w/faces.pt."""
     sha256: str = ""
-    """For add: the hash the file must have."""
+    """The hash the file must have, for add."""
     licence: str = "not stated, ask the authors"
     """For add: the licence of the weights."""
     photos: Path | None = None

@@ -18,7 +18,7 @@ class FixRecord(TypedDict):
     """What was done or left alone, a sentence each."""
     residual_levels: dict[str, float]
     """For each kind that was mended, by how much the result, damaged again, differs from the
-    picture: the root mean square in grey levels.
+    picture, as the root mean square in grey levels.
     """
     changed: bool
     """False if the picture is as it was."""

@@ -85,8 +85,9 @@ class Options:
         tyro.conf.arg(name="mask-marks"),
         words("{white,black,transparent}", MARKS.__getitem__, _SHOWN_MARKS.__getitem__, *MARKS),
     ] = "white"
-    """What the mask shows the holes with: white is filled and black is kept, as in other programs,
-    or the other way round. With transparent the picture may be its own mask.
+    """What the mask shows the holes with. With white, white is filled and black is kept, as in
+    other programs; with black it is the other way round. With transparent the picture may be its
+    own mask.
     """
     kernel: Annotated[str | None, words("FILE|WORD", str, str)] = None
     """For deblur: how one point of light looks. In pixels gaussian:3 (standard deviation), box:9
@@ -96,8 +97,8 @@ class Options:
     weights: Path | None = None
     """Weights of the network that blurs (.pth, .pt, .safetensors); needed for deblur-nonlinear."""
     noise: NoiseLevel = 0.0
-    """Strength of the noise in the picture, its standard deviation: a fraction of white (0.1 or
-    25/255), or grey levels of 255, which a number from 1 on is taken for (25).
+    """Strength of the noise in the picture, its standard deviation. It is a fraction of white (0.1
+    or 25/255) or, from 1 on, a number of grey levels of 255 (25).
     """
     solver: str = "auto"
     """The algorithm; `hrdis list solvers` lists the names. auto takes the one measured to be the
@@ -123,9 +124,9 @@ class Options:
     """Where the network runs: auto, cpu, cuda, cuda:1, mps."""
     precision: Precision = "fp32"
     """How the network runs. bf16 and fp16 are faster on some machines, and change the last digits;
-    onnx is fp32 in onnxruntime (pip install 'hrdis[fast]'). auto times them once, keeps the answer
-    in the cache, and takes the fastest: fp32 unless another gains 5 percent; no half precision on a
-    CPU.
+    onnx is fp32 in onnxruntime (pip install 'hrdis[fast]'). The choice auto times them once, keeps
+    the answer in the cache, and takes the fastest. That is fp32 unless another gains 5 percent, and
+    no half precision on a CPU.
     """
     tile: int = 512
     """Larger pictures run in equal tiles of at most this side, fitted to the picture."""

@@ -82,7 +82,7 @@ class Record(TypedDict):
     precision: str
     """How the network ran: fp32, bf16, fp16 or onnx."""
     precision_reason: str | None
-    """Why it ran so, for --precision auto: the times of a call; null where it was named."""
+    """Why it ran so, with --precision auto the times of a call; null where it was named."""
     device: str
     """Where the network ran."""
     threads: int

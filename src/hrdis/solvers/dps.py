@@ -77,8 +77,8 @@ class DPS(Sampler):
     eta: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Share of fresh noise of a DDIM step (form="ddim")."""
     reference_side: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    """Guide as an image of this side would be guided, whatever its size: zeta then does not depend
-    on it.
+    """Guide as an image of this side would be guided, whatever its size, so that zeta does not
+    depend on it.
     """
 
     def passes(self) -> int:

@@ -202,11 +202,11 @@ class HRDIS(Family):
     reference: ClassVar[str] = "HRDIS, ICLR 2025"
 
     beta: Annotated[float, Field(ge=0, le=1)] = 0.2
-    """Share of fresh noise (variance): 0 is CR, 1 is RED-diff, the paper takes 0.2 everywhere."""
+    """Share of fresh noise (variance), 0 for CR, 1 for RED-diff; the paper takes 0.2 everywhere."""
     first_update: bool = False
     """Also update in the first iteration: Algorithm 1 as printed; the authors' code does not."""
     fresh_steps: Annotated[int, Field(ge=0, le=10_000)] = 0
-    """First iterations that take fresh noise only (phase retrieval: 250); the very first always
+    """First iterations that take fresh noise only (250 in phase retrieval); the very first always
     does.
     """
 

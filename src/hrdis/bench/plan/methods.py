@@ -114,7 +114,7 @@ def choose_settings(
 
 
 def named_rows(solver: str, tuned: Presets | None) -> dict[str, Solver]:
-    """Return all rows that a plan may name, the paper's, the embedded prior's and the prior's own."""
+    """Return all rows a plan may name, the paper's, the embedded prior's and the prior's own."""
     cls, paper = SOLVERS[solver]
     rows = paper | embedded().of(cls)
     return rows if tuned is None else rows | tuned.of(cls)

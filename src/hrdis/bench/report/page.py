@@ -173,7 +173,7 @@ def _rounded(row: Row, field: str, decimals: int) -> float | None:
 
 
 def provenance(run: Results) -> list[dict[str, Any]]:
-    """Return the provenance section, the command, hashes, versions and config of each run folder."""
+    """Return the provenance of each run folder, its command, hashes, versions and config."""
     found = []
     for folder, config in run.configs.items():
         rows = [row for row in run.rows if run.folders[row["key"]] == folder]
