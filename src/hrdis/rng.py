@@ -140,9 +140,9 @@ class ImageRNG:
     def rand(self, shape: Sequence[int], like: Tensor | None = None) -> Tensor:
         """Draw U[0, 1) of shape ``(b, *shape)`` for the batch ``like``.
 
-        It is float64 with 53 random bits, left on the CPU. It is neither cast nor moved,
-        because a float32 of 1 - 1e-9 is 1, which no quantile function takes, and not every device
-        knows float64. A source that draws on another device leaves them there.
+        It is float64 with 53 random bits, left on the CPU. It is neither cast nor moved, because a
+        float32 of 1 - 1e-9 is 1, which no quantile function takes, and not every device knows
+        float64. A source that draws on another device leaves them there.
         """
         self._check(like)
         if self._ahead is not None:

@@ -43,7 +43,7 @@ OTHERS = [
 def folder_of(where: str | Path, scheme: str = "diffusers") -> Path:
     """Return the folder of a network.
 
-    It is the folder itself, or on this machine that of the hub's model of that id.
+    It is the folder that is named, or that of the hub's model of this id on this machine.
 
     Args:
         where: a folder, the file of weights in one, or the id of a model of the hub.

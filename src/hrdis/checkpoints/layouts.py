@@ -1,6 +1,7 @@
 """Names and shapes of a network's tensors in files of different origin.
 
-Says what wrappers and trainings add to them, how two sets differ, and what kind of file has which.
+The module knows what wrappers and trainings add to them, how two sets differ, and what kind of file
+has which.
 """
 
 import re

@@ -75,8 +75,8 @@ class Degrade:
     noise: str = "0"
     """Level of the noise to add. For gaussian it is the standard deviation, as a fraction of white
     (0.1 or 25/255) or, from 1 on, in grey levels of 255 (25). For speckle it is a share of the
-    pixel value. For poisson it is the rate of the photons, of which 1 counts 255 at white, and more
-    is less noise.
+    pixel value. For poisson it is the rate of the photons; 1 counts 255 at white, and more is less
+    noise.
     """
     noise_kind: Literal["gaussian", "poisson", "speckle"] = "gaussian"
     """What kind of noise to add."""

@@ -269,7 +269,7 @@ def _mend(
 def _command(
     picture: object, found: Diagnosis, done: dict[str, Mended], upscale: int, strength: float
 ) -> str:
-    """Return the command that does the same, or `hrdis restore` where one task is all of it."""
+    """Return the command that does the same, `hrdis restore` where one task is all of it."""
     kinds = [kind for kind, mended in done.items() if mended.done]
     if not kinds:
         return ""

@@ -19,7 +19,7 @@ class CT(LinearOperator):
     is resampled bilinearly on a square of d = ceil(sqrt(2) size) pixels. The measurement y is (b,
     1, d, views), in units of the image times pixels (d = 363 for size 256). The adjoint is exact,
     the transpose by automatic differentiation. ``pinv`` runs conjugate gradient, 200 steps at most;
-    ``smooth`` is filtered back-projection, close to x but not quite an explanation of y.
+    ``smooth`` is filtered back-projection, close to x, but its measurement is not quite y.
 
     Args:
         views: how many angles; or the angles themselves, in degrees.

@@ -165,7 +165,10 @@ class DeepinvNonlinear(DeepinvOperator):
         return 2 * u.detach() - 1
 
     def from_deepinv_range(self, y: Tensor) -> Tensor:
-        """Return a copy of y, whose units are those of a nonlinear A on an image in [0, 1]."""
+        """Return a copy of y.
+
+        A nonlinear A measures the image in [0, 1], in units of its own.
+        """
         return y.clone()
 
     def to_deepinv_range(self, y: Tensor) -> Tensor:

@@ -126,7 +126,7 @@ class Options:
     """How the network runs. bf16 and fp16 are faster on some machines, and change the last digits;
     onnx is fp32 in onnxruntime (pip install 'hrdis[fast]'). The choice auto times them once, keeps
     the answer in the cache, and takes the fastest. That is fp32 unless another gains 5 percent, and
-    no half precision on a CPU.
+    never a half precision on a CPU.
     """
     tile: int = 512
     """Larger pictures run in equal tiles of at most this side, fitted to the picture."""

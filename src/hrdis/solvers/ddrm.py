@@ -38,7 +38,7 @@ class DDRM(Sampler):
         `Step` with x = x0_hat and its root mean square residual.
 
     Returns:
-        x0_hat of the last call: it explains y only as well as the network's own estimate does.
+        x0_hat of the last call; it agrees with y only as well as the network's own estimate does.
 
     Draws:
         z for x_T, then z per step except to s = -1; each in the space of images, and taken to the

@@ -94,9 +94,12 @@ def try_out(solver: Solver, prior: Prior, problem: Problem, truth: Tensor) -> di
     """Return the PSNR of one sample, and of the mean of 8 as two samples foretell it, in dB.
 
     The mean of k samples has the squared error of the posterior mean plus 1 / k of one sample's
-    variance, so two samples give both parts. From them error(8) = error(2) - (error(1) - error(2))
-    * 3 / 4. The PSNR called "pooled" is that of the error's mean over the images. The others are
-    means of each image's PSNR.
+    variance, so two samples give both parts:
+
+        error(8) = error(2) - (error(1) - error(2)) * 3 / 4
+
+    The PSNR called "pooled" is that of the error's mean over the images. The others are means of
+    each image's PSNR.
     """
     samples = []
     for sample in range(2):

@@ -11,7 +11,7 @@ A row is appended, in one write, after its pictures are in place, and a picture 
 its place and renamed. So a kill can leave three things. A line without its end is no row. A picture
 without a row is made again. A file that never got its name is removed by the next run. No process
 ever appends to the file of another, and a picture depends on its run task alone. Two processes that
-work on one run task write the same row twice, and `Store.rows` returns it once.
+work on one run task write the same twice, and `Store.rows` returns it once.
 """
 
 import io
