@@ -142,8 +142,8 @@ def check(solver: Solver, prior: Prior, problem: Problem) -> Problem:
 
     Raises:
         TypeError: if the operator lacks what the solver needs.
-        ValueError: if there is noise the solver cannot explain, or the prior knows no such images
-            or was told no class.
+        ValueError: if there is noise the solver cannot treat, or the prior knows no such images or
+            was given no class.
     """
     prior.check_label()
     channels = problem.image_shape[1]

@@ -26,8 +26,8 @@ class Problem:
         y: the measurement, the image axis first; never written to.
         A: an `Operator`, or any callable ``x -> y`` (then nonlinear: see `Function`), or a deepinv
             ``Physics``. With the last, y and sigma_y are given as deepinv has them, for images in
-            [0, 1]; the problem then holds them for images in [-1, 1] (2 y - A 1 and 2 sigma for a
-            linear one; those of a nonlinear one stay), and solutions are in [-1, 1].
+            [0, 1]. The problem then holds them for images in [-1, 1] (2 y - A 1 and 2 sigma for a
+            linear one; those of a nonlinear one stay). Solutions are in [-1, 1].
         sigma_y: standard deviation of the noise, in units of y (twice that of a [0, 1] image); 0,
             the default, is noiseless. The default of a deepinv ``Physics`` is its
             ``noise_model.sigma``.

@@ -96,7 +96,7 @@ def resolve(
         quality: of ``dejpeg``, from 1 to 100; by default 10.
         bits: of ``deband``, per channel, from 1 to 7; by default 3.
         kernel: of ``deblur`` and ``deblur-motion``, in words: ``gaussian:3``, ``box:9``,
-            ``motion:15`` or ``motion:15:30``. A file is read elsewhere: the task then has
+            ``motion:15`` or ``motion:15:30``. A file is read elsewhere. The task then has
             ``kernel`` set.
 
     Raises:

@@ -41,7 +41,7 @@ class ImageRNG:
         name: who draws, e.g. ``"measure"`` or ``"solve"``; differently named streams are
             independent.
         device: ``"cpu"`` (the default) gives the same numbers for every device. Another device
-            draws there, faster and with other numbers: an opt-out to be recorded with the result.
+            draws there, faster and with other numbers, which is to be recorded with the result.
 
     Every upload to an accelerator makes the host wait. A source that was told how many draws to
     `expect` therefore draws ahead for a batch on another device: the first draw alone, then the

@@ -55,7 +55,7 @@ class Task:
         multiple: what the sides of a picture must be multiples of, besides the scale.
         source: who measures like this.
         kernel: whether a damaged picture needs its blur kernel beside it.
-        photo: like ``build``, for somebody's photograph where that differs: it goes on beyond its
+        photo: like ``build``, for somebody's photograph where that differs. It goes on beyond its
             borders, and programs that turn photographs grey weigh the colours.
         blind: like ``build``, without the parameters that solvers for unknown ones estimate.
         weights: whether the operator is a network whose weights somebody has to give: see

@@ -20,7 +20,7 @@ class ADMStructure:
         channels: width of the first level, guided-diffusion's ``num_channels``.
         mult: width of each level over ``channels``, its ``channel_mult``.
         blocks: residual blocks per level, its ``num_res_blocks``.
-        attention: levels with attention, counted from 0 at full size: attention at size s of n x n
+        attention: levels with attention, counted from 0 at full size. Attention at size s of n x n
             images is level log2(n / s).
         scale_shift: time scales and shifts the second norm (``use_scale_shift_norm``), instead of
             being added.
@@ -57,7 +57,7 @@ class ADMNetwork:
         head_channels: channels per attention head, its ``num_head_channels``.
         schedule: schedule of the betas it was trained with, "linear" or "cosine".
         predicts: "noise", or a raw network behind the preconditioning of "edm" or "consistency",
-            told 250 ln(sigma).
+            which takes 250 ln(sigma).
         image_size: side of its training pictures.
         url, size, licence: address, size and licence of its file, for messages.
 

@@ -25,7 +25,8 @@ def fetch_prior(card: Card, report: Report = lambda *_: None, pause: float = 1.0
         a line for every file that was fetched; none if all were there.
 
     Raises:
-        FetchError: without a network, room or such a file, or for another file than the card's.
+        FetchError: without a network, free space or such a file, or for another file than the
+            card's.
         ValueError: if a file that was there already is another one.
     """
     lines = []

@@ -55,8 +55,8 @@ def load_latent(folder: str | Path, dtype: torch.dtype = torch.float32) -> Laten
 
     Raises:
         ValueError: if a file is missing, damaged or of another model, or the model is of a kind
-            that cannot be used here: text without an embedding, a transformer, flow matching, class
-            labels, extra channels or conditions.
+            that cannot be used here. Such kinds are text without an embedding, a transformer, flow
+            matching, class labels, extra channels or conditions.
     """
     folder = Path(folder).expanduser()
     if (folder / "transformer").is_dir():

@@ -44,7 +44,7 @@ class NoiseLevel(Finding):
 
     Args:
         channels: the level of each channel.
-        white: whether neighbouring pixels have independent noise; None where it cannot be told.
+        white: whether neighbouring pixels have independent noise; None where that is unknown.
         ratio: its level at middle frequencies over that at high ones, 1 for white noise.
         curve: (brightness, level) pairs in grey levels, where the level depends on brightness.
         before_jpeg: whether it is what the picture had before JPEG took part of it.

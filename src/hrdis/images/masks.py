@@ -33,7 +33,7 @@ def read_mask(path: str | Path, hole: Literal["white", "black", "alpha"] = "whit
 
     Args:
         path: the file. What is transparent in a picture was not painted. A pixel next to a hole
-            belongs to it if it is more than 5 % white: soft edges of brushes, and of masks made
+            belongs to it if it is more than 5 % white. Soft edges of brushes, and of masks made
             smaller, mix the damage into the picture, and would stay as a halo. All others are split
             at mid-grey. An array must hold 0 and 1 only.
         hole: what marks the hole: ``"white"`` (1 in an array), ``"black"`` (0), or ``"alpha"``

@@ -27,7 +27,7 @@ class Kind:
         becomes: ``"L"`` grey, ``"RGB"`` colours, ``"LA"`` and ``"RGBA"`` with transparency, of 8
             bits; ``"I"`` whole numbers up to 65535, or ``"F"`` floating-point numbers from 0 to 1,
             both grey.
-        profile: whether the colour profile stays true: not where the colours change their space.
+        profile: whether the colour profile stays true; false where the colours change their space.
     """
 
     becomes: str

@@ -33,7 +33,8 @@ def check_output(
     Args:
         path: the file to write.
         transparent: whether the picture has transparency.
-        size: (height, width) of the picture, where it is known: formats have a longest side.
+        size: (height, width) of the picture, where it is known, because formats have a longest
+            side.
 
     Raises:
         ValueError: naming what is in the way; nothing is left behind.

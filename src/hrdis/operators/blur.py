@@ -41,7 +41,7 @@ class Blur(LinearOperator):
             on use, an image too small to be mirrored (kh // 2 >= h, kw // 2 >= w).
 
     Warns:
-        UserWarning: of a kernel whose sum is not 1: y is then brighter or darker than x.
+        UserWarning: of a kernel whose sum is not 1, with which y is brighter or darker than x.
 
     Cost:
         two Fourier transforms of the padded image, whatever the size of the kernel; 400 times that

@@ -50,7 +50,7 @@ def read(path: str | Path) -> Presets:
 
     Raises:
         ValueError: if the file is missing, is not TOML, or holds an unknown entry, solver or
-            setting, a setting out of bounds, or two rows for the same measurement; in one line that
+            setting, a setting out of bounds, or two rows for the same measurement. Its one line
             names the file, the row and the setting.
 
     Example:

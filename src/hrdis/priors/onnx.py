@@ -75,8 +75,8 @@ def with_onnxruntime(prior: Prior) -> Prior:
         prior: a `UNetPrior` without classes, in float32 on the CPU.
 
     Returns:
-        the new prior, which shares the weights; the given one, with a warning, where outputs
-        differ by more than 1e-4 at one of three times and two sizes.
+        the new prior, which shares the weights; the old one, with a warning, where outputs differ
+        by more than 1e-4 at one of three times and two sizes.
 
     Raises:
         ValueError: for another prior, or without onnxruntime and onnx.

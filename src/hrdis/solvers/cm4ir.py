@@ -56,7 +56,7 @@ class CM4IR(Sampler):
         tirer-lab/CM4IR, commit e5fe0a0: (1) any prior may denoise, where the paper takes a
         consistency model, and A may round or clip; (2) starts from the operator's smooth picture,
         there from the back-projected y, or a median fill of holes; (3) sigma is noise over signal,
-        there sqrt(1 - alpha_bar); (4) the denoiser is always told the level that the noise has (the
+        there sqrt(1 - alpha_bar); (4) the denoiser always gets the level that the noise has (the
         paper's delta is 0).
 
     Example:

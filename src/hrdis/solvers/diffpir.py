@@ -49,7 +49,7 @@ class DiffPIR(Sampler):
         yuanzhi-zhu/DiffPIR, commit 111d26e: (1) starts from noise, or with ``start`` from the
         operator's smooth picture, diffused; there from y, diffused by what its own noise leaves;
         (2) no last call that does not reach the result. The mixture of units in rho_t (noise of [0,
-        1], images in [-1, 1]) is kept: it is part of what lam means.
+        1], images in [-1, 1]) is kept, because it is part of what lam means.
 
     Example:
         >>> import torch, hrdis

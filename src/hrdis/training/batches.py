@@ -82,7 +82,8 @@ class ProceduralPool:
         seed: the run's.
         images: uint8 ``(count, side, side, 3)`` to keep them in.
         painted: int64 ``(count,)``, 0 for what is not there yet, else `checksum` of the image.
-            Processes may share both arrays: two that paint the same image write the same bytes.
+            Processes may share both arrays, because two that paint the same image write the same
+            bytes.
     """
 
     def __init__(

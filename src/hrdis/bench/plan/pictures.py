@@ -34,7 +34,7 @@ class DataPicture:
         name: its path in the data, for people.
         path: its file.
         sha256: hash of the file.
-        index: its place in the whole list, whatever part of it is used: it chooses a random mask.
+        index: its place in the whole list, whatever part of it is used; it chooses a random mask.
         label: its class, where a list says so.
     """
 

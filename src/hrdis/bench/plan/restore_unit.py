@@ -101,8 +101,9 @@ class UnitRestorer:
 
         Raises:
             OSError: if the run folder cannot be written.
-            RunInterrupted: for a trouble that is not the unit's own: memory, a crashed device, a
-                picture that cannot be read any more, or the same error in 20 units in a row.
+            RunInterrupted: for a trouble that is not the unit's own. Examples are a lack of memory,
+                a crashed device, a picture that cannot be read any more, or the same error in 20
+                units in a row.
         """
         try:
             with warnings.catch_warnings():

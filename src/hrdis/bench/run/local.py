@@ -19,7 +19,7 @@ def work_off(
         store: place of rows and pictures.
         open_work: loads the prior.
         threads: threads of torch, while it works.
-        report: told the statuses of rows as they are written.
+        report: called with the statuses of rows as they are written.
     """
     before = torch.get_num_threads()
     try:

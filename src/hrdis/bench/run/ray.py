@@ -74,7 +74,7 @@ class RayWorkers:
             cluster.
         open_work: loads the prior, in each worker.
         engine: number and place of workers, time per unit, and retries.
-        report: told the statuses of rows as they are written.
+        report: called with the statuses of rows as they are written.
         empty_row: makes the row of a run task whose workers were all lost, but for its status and
             error.
         retry_failed: a row that says "failed" does not count.
