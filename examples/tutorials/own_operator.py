@@ -106,7 +106,7 @@ hrdis.images.save("photo.png", hrdis.images.load(photo)[..., 80:144, 80:144])
 # > 30.8 s. Wrote restored.png
 
 # %% [markdown]
-# **6. The same in Python**, with a score:
+# **6. The same in Python.** This also computes a score:
 
 # %%
 from camera import make

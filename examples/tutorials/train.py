@@ -18,7 +18,7 @@ The commands, which stand in comments, are for a terminal.
 # of use.
 
 # %% [markdown]
-# **1. A folder of pictures**, here those of the package:
+# **1. A folder of pictures.** Here those of the package are used:
 
 # %%
 import shutil
@@ -58,7 +58,7 @@ hrdis.images.save("small.png", small)
 # > 0.2 s. Wrote clean.png
 
 # %% [markdown]
-# **4. Your pictures.** Five hours on a CPU:
+# **4. Your pictures.** This takes five hours on a CPU:
 
 # %% command norun
 # hrdis train photos/ -o my-prior --hours 5
