@@ -16,9 +16,9 @@ pytestmark = pytest.mark.skipif(
     not (STUDIES.exists() and DOCS.exists()), reason="no docs/ here: not a clone of the repository"
 )
 
-#: The counts of the day the test was written; the goal is 0.
+#: The counts when a page was last rewritten; the goal is 0.
 CEILINGS = {
-    "docs": {"long": 95, "verbless": 50, "colon": 72, "jargon": 5, "opening": 0},
+    "docs": {"long": 37, "verbless": 18, "colon": 29, "jargon": 3, "opening": 0},
     "docstrings": {"long": 78, "verbless": 0, "colon": 226, "jargon": 37, "opening": 0},
 }
 

@@ -12,8 +12,8 @@ The commands, which stand in comments, are for a terminal.
 # %% [markdown]
 # # Your own operator
 #
-# A camera whose exposure fades to the right, and whose sensor sums pairs of rows: you know how it
-# makes y from x, and want x back.
+# A camera has an exposure that fades to the right, and a sensor that sums pairs of rows. You know
+# how it makes y from x, and want x back.
 
 # %% [markdown]
 # **1. The operator.** A function of images (b, c, h, w) from -1 to 1 is all there is to write.

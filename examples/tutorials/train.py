@@ -65,7 +65,7 @@ hrdis.images.save("small.png", small)
 
 # %% [markdown]
 # Ctrl-C stops. The same command continues. A kill loses at most the minutes since the last
-# checkpoint (10 by default). In pieces:
+# checkpoint (10 by default). To train in pieces:
 
 # %% command norun
 # hrdis train photos/ -o my-prior --max-minutes 55
@@ -84,7 +84,7 @@ hrdis.images.save("small.png", small)
 
 # %% [markdown]
 # Until settings are searched for it, a new model takes those that were tuned for the embedded one,
-# which may not be the best. The search:
+# which may not be the best. This command finds such settings:
 
 # %% command norun
 # hrdis tune shipped photos/ -o shipped/presets.toml
