@@ -787,10 +787,10 @@ def main(measurements: int = 4, seeds: int = 200, write: bool = True) -> None:
     }  # fmt: skip
     version = importlib.metadata.version
     sections["run"] = (
-        f"deepinv {version('deepinv')}, azula {version('azula')}, torch {torch.__version__}, "
-        f"Python {platform.python_version()}; {measurements} measurements per case, {seeds} "
-        f"samples each ({min(seeds, FEW)} where images run one by one); "
-        f"{(time.process_time() - started) / 60:.0f} minutes of one core."
+        f"This was run with deepinv {version('deepinv')}, azula {version('azula')}, torch "
+        f"{torch.__version__} and Python {platform.python_version()}. There were {measurements} "
+        f"measurements per case, with {seeds} samples each ({min(seeds, FEW)} where images run one "
+        f"by one). It took {(time.process_time() - started) / 60:.0f} minutes of one core."
     )
     for section, text in sections.items():
         print(f"\n{section}\n{text}")

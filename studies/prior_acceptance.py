@@ -450,8 +450,8 @@ def main(
     print(f"\n{scores}\n\n{checks}")
     if write:
         made = (
-            f"Weights SHA-256 `{weights_sha256(prior)[:16]}`, {len(bench.files)} pictures, "
-            f"{precision}."
+            f"The weights have the SHA-256 `{weights_sha256(prior)[:16]}...`. The figures were "
+            f"measured on {len(bench.files)} pictures in {precision}."
         )
         rewrite(DOCS / "measurements" / "model.md", "acceptance", f"{made}\n\n{checks}\n\n{scores}")
     for c in bench.report.checks:

@@ -15,7 +15,7 @@ The commands, which stand in comments, are for a terminal.
 # You use a page that runs on your machine, and that only your machine can reach.
 
 # %% [markdown]
-# **1. Start the page.** In a terminal:
+# **1. Start the page.** Run this in a terminal:
 
 # %% command norun
 # hrdis serve

@@ -12,8 +12,8 @@ The commands, which stand in comments, are for a terminal.
 # %% [markdown]
 # # Your own operator
 #
-# A camera whose exposure fades to the right, and whose sensor sums pairs of rows: you know how it
-# makes y from x, and want x back.
+# A camera has an exposure that fades to the right, and a sensor that sums pairs of rows. You know
+# how it makes y from x, and want x back.
 
 # %% [markdown]
 # **1. The operator.** A function of images (b, c, h, w) from -1 to 1 is all there is to write.
@@ -106,7 +106,7 @@ hrdis.images.save("photo.png", hrdis.images.load(photo)[..., 80:144, 80:144])
 # > 30.8 s. Wrote restored.png
 
 # %% [markdown]
-# **6. The same in Python**, with a score:
+# **6. The same in Python.** This also computes a score:
 
 # %%
 from camera import make

@@ -18,7 +18,7 @@ The commands, which stand in comments, are for a terminal.
 # of use.
 
 # %% [markdown]
-# **1. A folder of pictures**, here those of the package:
+# **1. A folder of pictures.** Here those of the package are used:
 
 # %%
 import shutil
@@ -58,14 +58,14 @@ hrdis.images.save("small.png", small)
 # > 0.2 s. Wrote clean.png
 
 # %% [markdown]
-# **4. Your pictures.** Five hours on a CPU:
+# **4. Your pictures.** This takes five hours on a CPU:
 
 # %% command norun
 # hrdis train photos/ -o my-prior --hours 5
 
 # %% [markdown]
 # Ctrl-C stops. The same command continues. A kill loses at most the minutes since the last
-# checkpoint (10 by default). In pieces:
+# checkpoint (10 by default). To train in pieces:
 
 # %% command norun
 # hrdis train photos/ -o my-prior --max-minutes 55
@@ -84,7 +84,7 @@ hrdis.images.save("small.png", small)
 
 # %% [markdown]
 # Until settings are searched for it, a new model takes those that were tuned for the embedded one,
-# which may not be the best. The search:
+# which may not be the best. This command finds such settings:
 
 # %% command norun
 # hrdis tune shipped photos/ -o shipped/presets.toml
