@@ -305,12 +305,12 @@ def write_page(options: Options) -> None:
         "**Question.** Does [`hrdis fix`](../how-to/fix.md) find what is wrong with a photograph, "
         "mend it, and leave alone what is well?",
         "",
-        f"**Answer.** The diagnosis is right, all kinds of damage and no more, for {right} of "
+        f"**Answer.** The diagnosis names all kinds of damage and no more for {right} of "
         f"{len(rows)} crops ({100 * right / len(rows):.0f} %; 90 % were asked for).",
         f"Of crops with nothing to mend {near} of {len(whole)} stay within 45 dB of what came in, "
         f"and {len(harmed)} of all {len(rows)} get worse by more than 0.1 dB.",
         f"Of the damaged ones {better} of {len(damaged)} get better by 1 dB or by 70 % of what is "
-        "gained knowing the damage (85 % were asked for).",
+        "gained when the damage is known (85 % were asked for).",
         "",
         f"**Caveat.** The crops are {options.side} pixels a side, of {photographs} photographs "
         "that were reduced by 2, and the damage is "
@@ -318,13 +318,13 @@ def write_page(options: Options) -> None:
         "Earlier limits were changed after a look at the first of these photographs; the limits "
         "of this page were chosen on others, those the model was trained on.",
         "",
-        "**Data.** [`fix.csv`](../data/fix.csv): a row per crop, with what was said, the gain, and "
-        "the level of the noise.",
+        "**Data.** [`fix.csv`](../data/fix.csv) has a row per crop, with what was said, the gain, "
+        "and the level of the noise.",
         "",
         "## By kind of damage",
         "",
-        "The gain is in PSNR over the damaged picture. Knowing the damage: the same restorations, "
-        "told the level, quality or kernel.",
+        "The gain is in PSNR over the damaged picture. The last column has the gain of the same "
+        "restorations when they are given the true level, quality or kernel.",
         "",
         "| damage | right | gain in dB, least / median / most | knowing the damage |",
         "| --- | ---: | ---: | ---: |",

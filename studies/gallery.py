@@ -266,8 +266,8 @@ def main(
         rewrite(
             PAGE,
             "run",
-            f"{images} pictures of {side} x {side} per problem, {samples} samples each, "
-            f"{precision}, one core.",
+            f"Each problem has {images} pictures of {side} x {side} pixels with {samples} samples "
+            f"each, made in {precision} on one core.",
         )
         with (DOCS / "data" / "choosing.csv").open("w", newline="") as file:
             out = csv.writer(file)

@@ -610,8 +610,8 @@ def main(
     def run() -> str:
         minutes = (time.process_time() - started) / 60
         return (
-            f"{measurements} measurements per case, {seeds} samples each; {minutes:.0f} minutes of "
-            "one core."
+            f"Each case has {measurements} measurements with {seeds} samples each; the run took "
+            f"{minutes:.0f} minutes of one core."
         )
 
     for name, text in (later | {"run": run}).items():

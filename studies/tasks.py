@@ -544,11 +544,13 @@ def main(
     content = b"".join(p.float().numpy().tobytes() for p in (*model.parameters(), x))
     run = Run(folder, f"{hashlib.sha256(content).hexdigest()} {samples} {runs}")
     about = (
-        f"{len(x)} photographs ({', '.join(f.stem for f in files)}), one {side} x {side} crop of "
-        f"each, the network in bf16; the mean is of {samples} samples. PSNR in dB, means over "
-        "pictures; the best of a line is bold, and a mean has an advantage over a sample by "
-        f"nature. Scans are of grey pictures. ct60: two of the crops, the mean of 2. {BY_NETWORK}: "
-        "random weights, not the published ones, of two 128 x 128 crops, the mean of 2."
+        f"The figures are of {len(x)} photographs ({', '.join(f.stem for f in files)}), one "
+        f"{side} x {side} crop of each, with the network in bf16. The mean is of {samples} "
+        "samples. PSNR is in dB and averaged over pictures. The best of a line is bold, and a mean "
+        "has an advantage over a sample by nature. Scans are of grey pictures. The task ct60 ran "
+        "on two of the crops, with the mean of 2 samples. The task "
+        f"{BY_NETWORK} ran on two 128 x 128 crops, with the mean of 2 samples, and had random "
+        "weights instead of the published ones."
     )
     work = [(name, "") for name in SECTIONS if not tasks or name in tasks] + [
         c for c in cases(tasks) if c[1] in noises
