@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 
 #: The counts of the day the test was written; the goal is 0.
 CEILINGS = {
-    "docs": {"long": 95, "verbless": 50, "colon": 72, "jargon": 5, "opening": 0},
+    "docs": {"long": 0, "verbless": 0, "colon": 0, "jargon": 0, "opening": 0},
     "docstrings": {"long": 0, "verbless": 0, "colon": 0, "jargon": 0, "opening": 0},
 }
 

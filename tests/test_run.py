@@ -64,7 +64,7 @@ def test_loop_over_stop_iteration_still_gets_the_result():
 def test_warning_of_a_run_points_at_the_callers_line(how):
     A = hrdis.operators.SuperResolution(2)
     problem = hrdis.measure(A, normal(1, 1, 8, 8) / 4, seeds=[0])
-    solver = hrdis.REDDiff(steps=5, lr=torch.inf)
+    solver = hrdis.REDDiff(steps=5, lr=1e300)
     with pytest.warns(RuntimeWarning, match="became non-finite") as caught:
         if how == "solve":
             hrdis.solve(solver, gaussian(1, 8, 8), problem, seeds=[0])

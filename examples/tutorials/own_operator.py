@@ -82,7 +82,7 @@ hrdis.images.save("photo.png", hrdis.images.load(photo)[..., 80:144, 80:144])
 # >
 # > null space: y says nothing about 49.5% of a random image; the prior fills it.
 # >
-# > solvers that can use it: hrdis, reddiff, cr, drddim, cmhrdis, dps, pigdm, ddnm, dds, gdp, diffpir, mmps, daps, overrelaxed, fire, cm4ir
+# > solvers that can use it: hrdis, reddiff, cr, drddim, cmhrdis, dps, pigdm, ddnm, dds, gdp, diffpir, mmps, daps, overrelaxed, fire, cm4ir, repaint
 # >   not blindhrdis: needs a BlindOperator
 # >   not ddrm: needs an SVDOperator
 # >   not ddnmplus: needs an SVDOperator
@@ -103,7 +103,7 @@ hrdis.images.save("photo.png", hrdis.images.load(photo)[..., 80:144, 80:144])
 # %% command
 # hrdis restore y.npy --operator camera.py:make --image-size 64 64 -o restored.png
 # > camera.py:make with hrdis (settings sr4@default), 100 network calls a sample
-# > 30.8 s. Wrote restored.png
+# > 7.8 s. Wrote restored.png
 
 # %% [markdown]
 # **6. The same in Python.** This also computes a score:

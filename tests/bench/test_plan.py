@@ -436,7 +436,7 @@ def test_plan_file_may_name_a_preset(tmp_path):
     ("text", "message"),
     [
         ("tasks: [sr4\n", r"is not YAML"),
-        ("- sr4\n", r"holds list\. Keys and values are expected"),
+        ("- sr4\n", r"holds no keys and values, which are expected"),
         ("tasks: [sr4]\n", r"has no solvers\."),
         ("solvers: [hrdis]\n", r"has no tasks\."),
         (
@@ -453,7 +453,10 @@ def test_plan_file_may_name_a_preset(tmp_path):
             "tasks: [sr4]\nsolvers: [{solver: hrdis, setings: {}}]\n",
             r"unknown key 'setings'.*'settings'",
         ),
-        ("tasks: [sr4]\nsolvers: [{solver: hrdis, settings: 3}]\n", r"settings of hrdis holds int"),
+        (
+            "tasks: [sr4]\nsolvers: [{solver: hrdis, settings: 3}]\n",
+            r"settings of hrdis holds no keys and values",
+        ),
         ("tasks: [sr4]\nsolvers: [hrdis, hrdis]\n", r"Two methods of .* are called 'hrdis'"),
         ("tasks: [sr4]\nsolvers: [hrdis]\nnoise: loud\n", r"Unknown noise 'loud'"),
         ("tasks: [sr4]\nsolvers: [hrdis]\nnoise: 3\n", r"Unknown noise '3'"),

@@ -32,6 +32,8 @@ from tests.common.toys import (
 # a solver that runs as it should says nothing; noiseless denoising is the plainest problem there is
 pytestmark = [
     pytest.mark.filterwarnings("error"),
+    # Of what other tests left behind: it is collected at any time.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore:Identity without noise"),
 ]
 

@@ -36,6 +36,7 @@ def test_every_exported_nonlinear_operator_is_listed():
         BlindOperator,
         Function,
         NonlinearBlur,
+        hrdis.operators.ProximalOperator,
     }
     known.add(hrdis.operators.ComposedOperator)  # test_operators_composition.py
     assert exported - known == {type(make(1, 1, 16, 16)) for make in NONLINEAR.values()}

@@ -96,7 +96,7 @@ GRADIENT: dict[str, hrdis.Solver] = {
 LINEAR = [
     name
     for name, (cls, _) in hrdis.SOLVERS.items()
-    if issubclass(cls().needs(), hrdis.operators.LinearOperator)
+    if issubclass(cls().needs(), hrdis.operators.ProximalOperator)
 ]
 
 
