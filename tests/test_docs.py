@@ -120,9 +120,10 @@ def test_every_anchor_is_a_heading(path: Path) -> None:
     for target in targets(text):
         file, _, anchor = target.partition("#")
         page = path.parent / file if file else path
-        if anchor and page.suffix == ".md":
-            if anchor not in anchors(page.read_text(encoding="utf-8")):
-                broken.append(target)
+        if not anchor or page.suffix != ".md":
+            continue
+        if anchor not in anchors(page.read_text(encoding="utf-8")):
+            broken.append(target)
     assert not broken
 
 
