@@ -29,13 +29,53 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def links(text: str) -> list[str]:
-    """The relative links of a Markdown text, pictures too; what stands in a block of code is
-    none.
+def prose(text: str) -> str:
+    """The text without its blocks of code."""
+    return re.sub(r"^( *)```.*?^\1```", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def targets(text: str) -> list[str]:
+    """The relative links of a Markdown text with their anchors, pictures too; what stands in code
+    is none.
     """
-    text = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
-    found = [path.partition("#")[0] for path in re.findall(r"\]\(([^)\s]+)\)", text)]
-    return [path for path in found if path and not re.match(r"\w+:", path)]
+    text = re.sub(r"`[^`\n]*`", "code", prose(text))
+    found = re.findall(r"\]\(<?([^)\s>]+)", text)
+    found += re.findall(r"^ *\[[^\]]+\]: *(\S+)", text, re.MULTILINE)
+    found += re.findall(r"<(?:a|img|source)\b[^>]*?\b(?:href|src|srcset)=\"([^\"]+)", text)
+    return [path for path in found if not re.match(r"\w+:", path)]
+
+
+def links(text: str) -> list[str]:
+    """The files to which a text links."""
+    found = [path.partition("#")[0] for path in targets(text)]
+    return [path for path in found if path]
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub gives to the headings of a text."""
+    found: dict[str, int] = {}
+    names = set(re.findall(r"<a (?:name|id)=\"([^\"]+)\"", text))
+    for title in re.findall(r"^#{1,6} +(.*?)#* *$", prose(text), re.MULTILINE):
+        title = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", title)  # the words of a link
+        slug = re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-")
+        count = found.get(slug, 0)
+        found[slug] = count + 1
+        names.add(f"{slug}-{count}" if count else slug)
+    return names
+
+
+def kept_by_git() -> set[Path]:
+    """The files that GitHub has, and their folders; all that are here without git."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if listed.returncode:
+        return set(ROOT.rglob("*"))
+    files = {ROOT / file for file in listed.stdout.split("\0") if file}
+    return files.union(*[file.parents for file in files])
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=name)
@@ -49,8 +89,49 @@ def test_every_relative_link_leads_to_a_file(path: Path) -> None:
 
 
 def test_links_are_found() -> None:
-    text = "[a](b.md#c) ![d](e.png) [f](https://g.h) [i](#j)\n```\n[k](l.md)\n```\n"
-    assert links(text) == ["b.md", "e.png"]
+    text = """\
+[a](b.md#c) ![d](e.png "a title") [f](https://g.h) [i](#j) `[k](l.md)` <img src="m.png">
+- item
+  ```
+  [k](l.md)
+  ```
+
+[n]: o.md
+"""
+    assert links(text) == ["b.md", "e.png", "o.md", "m.png"]
+    assert "#j" in targets(text)
+
+
+def test_links_lead_to_files_that_github_has() -> None:
+    """Not to what a build left here: the site's own pages, a report."""
+    kept = kept_by_git()
+    absent = []
+    for path in TEXTS:
+        for link in links(path.read_text(encoding="utf-8")):
+            if (path.parent / link).resolve() not in kept:
+                absent.append((name(path), link))
+    assert not absent
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name)
+def test_every_anchor_is_a_heading(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    broken = []
+    for target in targets(text):
+        file, _, anchor = target.partition("#")
+        page = path.parent / file if file else path
+        if not anchor or page.suffix != ".md":
+            continue
+        if anchor not in anchors(page.read_text(encoding="utf-8")):
+            broken.append(target)
+    assert not broken
+
+
+def test_anchors_are_githubs() -> None:
+    text = (
+        "# `hrdis fix`: a *word*\n## [A link](b.md) of 2.5 %\n## Same\n## Same\n```\n# code\n```\n"
+    )
+    assert anchors(text) == {"hrdis-fix-a-word", "a-link-of-25-", "same", "same-1"}
 
 
 def contents() -> list[str]:
@@ -97,13 +178,58 @@ def test_measurement_answers_first(path: Path) -> None:
     assert min(marks) > 0 and marks == sorted(marks)
 
 
-@pytest.mark.parametrize("path", PAGES, ids=name)
+#: What Sphinx, MyST or docutils read, and GitHub prints as raw text.
+RAW = {
+    "directive": r"^ *(?:```+|~~~+|:::+) *\{[\w:.-]+\}",
+    "colon fence": r"^ *:::",
+    "role": r"\{[a-z][\w:+-]*\}`",
+    "reST directive": r"^ *\.\. [\w-]+::",
+    "reST role": r"(?<!`):[a-z]+:`",
+    "label": r"^\([\w-]+\)= *$",
+    "comment": r"^% ",
+    "block break": r"^\+\+\+",
+    "substitution": r"\{\{",
+    "front matter": r"\A---\n",
+}
+
+
+def raw(text: str) -> list[str]:
+    """The kinds of marks in a text that GitHub does not know; code may hold any but directives."""
+    found = []
+    for kind, pattern in RAW.items():
+        outside = re.sub(r"``.*?``|`[^`\n]*`(?!`)", lambda code: "`" + "`", prose(text))
+        if re.search(pattern, text if kind == "directive" else outside, re.MULTILINE):
+            found.append(kind)
+    return found
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name)
 def test_github_shows_the_whole_page(path: Path) -> None:
-    """No directive, which GitHub prints as raw text."""
-    assert not re.findall(r"^```\{\w+\}", path.read_text(encoding="utf-8"), re.MULTILINE)
+    text = path.read_text(encoding="utf-8")
+    if path.relative_to(ROOT).parts[:2] == (".github", "ISSUE_TEMPLATE"):
+        text = text.removeprefix("---\n")  # GitHub reads what stands there
+    assert not raw(text)
 
 
-@pytest.mark.parametrize("path", PAGES, ids=name)
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("```{toctree}\n```\n", "directive"),
+        ("  ```{literalinclude} a.py\n  ```\n", "directive"),
+        (":::{note}\n:::\n", "colon fence"),
+        ("See {doc}`index`.", "role"),
+        (".. note:: x", "reST directive"),
+        ("See :func:`f`.", "reST role"),
+        ("(a-label)=\n# Title", "label"),
+        ("{{ version }}", "substitution"),
+        ("---\na: b\n---\n", "front matter"),
+    ],
+)
+def test_marks_that_github_does_not_know_are_found(text: str, kind: str) -> None:
+    assert kind in raw(text)
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name)
 def test_every_picture_says_what_it_shows(path: Path) -> None:
     for words in re.findall(r"!\[(.*?)\]\(", path.read_text(encoding="utf-8")):
         assert len(words.split()) >= 5

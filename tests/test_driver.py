@@ -3,6 +3,7 @@ test_solvers_common.py.
 """
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -367,3 +368,22 @@ def test_name_with_a_wrong_prior_or_problem_is_told_as_before(wrong):
     given = {"prior": named_prior(""), "problem": named_problem()} | {wrong: 3}
     with pytest.raises(TypeError, match=f"^{wrong} is 3"):
         hrdis.solve("hrdis", given["prior"], given["problem"], seeds=[0])
+
+
+@pytest.mark.parametrize("name", ["hrdis", "ddrm", "dps", "mmps"])
+def test_threads_that_share_a_prior_and_an_operator_get_the_same_pixels(name):
+    """One optimises, one needs no gradient, two differentiate through the network."""
+    prior = hrdis.load_prior("default")
+    A = hrdis.operators.SuperResolution(scale=4)
+    x = torch.linspace(-1, 1, 3 * 32 * 32).sin().reshape(1, 3, 32, 32)
+
+    def restored(seed: int) -> torch.Tensor:
+        problem = hrdis.measure(A, x, hrdis.noise.Gaussian(0.05), seeds=[seed])
+        solver = hrdis.SOLVERS[name][0](steps=4)
+        return hrdis.solve(solver, prior, problem, seeds=[seed]).x
+
+    alone = [restored(seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(restored, range(4)))
+    for one, other in zip(alone, together, strict=True):
+        assert torch.equal(one, other)

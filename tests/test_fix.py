@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import hrdis
-from hrdis import images
+from hrdis import images, rng
 from hrdis.fixing import NOTHING, many
 from hrdis.fixing.network import agreed_level, estimate, implied_level
 from hrdis.fixing.restorations import kernel_of, nearest_alike, share_alike
@@ -130,6 +130,19 @@ def test_jpeg_is_diagnosed_from_the_file_and_mended(prior: hrdis.Prior, tmp_path
     assert fixed.diagnosis.jpeg.value == 40
     given = images.read(tmp_path / "a.jpg").x
     assert psnr(fixed.x, x) > psnr(given, x) + 0.1
+
+
+def test_noise_below_a_good_jpeg_is_not_denied(prior: hrdis.Prior) -> None:
+    """Its colours have half the resolution, so that its noise is alike in all of them."""
+    with Image.open(Path(hrdis.__file__).parent / "pictures" / "coffee.jpg") as photo:
+        clean = np.asarray(photo.convert("RGB").crop((64, 64, 192, 192)))
+    noisy = clean + 25 * rng.stream(0, "jpeg").standard_normal(clean.shape)
+    file = io.BytesIO()
+    Image.fromarray(noisy.clip(0, 255).round().astype("uint8")).save(
+        file, "JPEG", quality=95, subsampling=2
+    )
+    fixed = hrdis.fix(Image.open(file), prior=prior, dry_run=True)
+    assert fixed.diagnosis.noise.found == "unsure" and fixed.diagnosis.noise.value > 12
 
 
 def test_projection_keeps_every_coefficient_in_its_interval(prior: hrdis.Prior) -> None:

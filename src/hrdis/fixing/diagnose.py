@@ -27,6 +27,9 @@ from ..diagnosis.noise import ACT as LEAST_NOISE
 from ..priors.base import Prior
 from .network import agreed_level, implied_level, middling
 
+#: Grey levels that the estimator does not find in the texture of a photograph without noise.
+BEYOND_TEXTURE = 12.0
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -162,6 +165,10 @@ def settled(prior: Prior, x: Tensor, found: NoiseLevel) -> NoiseLevel:
     low, high = 0.93 * min(value, own), 1.07 * max(value, min(found.value, 1.25 * own))
     answer: Answer = "yes" if value >= LEAST_NOISE else "no"
     why = f"Noise of {value:.1f} grey levels ({low:.1f} to {high:.1f})"
+    if answer == "no" and found.found == "yes" and found.low >= BEYOND_TEXTURE:
+        # A JPEG keeps the colours at half the resolution, so that its noise is alike in all of
+        # them; the prior, which was trained with noise of its own in each, calls that structure.
+        return _unsure(found, "or strong texture: it is alike in all colours")
     if answer == "no":
         why = f"Noise of about {value:.1f} grey levels, no more than a photograph's own grain"
     elif found.curve:
