@@ -41,7 +41,7 @@ jpeg: no. The file is a JPEG of quality 100, which loses little.
 enlarged: no. No trace of an enlargement.
 blur: unsure. Noise of 23.9 levels hides the width of the edges.
 scratches: no. No specks or scratches stand out.
-Noise of 23.9 levels removed: about 57.6 dB better. The result, damaged again, differs from your \
+Noise of 23.9 levels removed. The result, damaged again, differs from your \
 picture by 22.2 levels.
 The same: hrdis fix old.jpg --only noise --noise 23.85 -o OUT.png
 Wrote better.png, better.png.json
