@@ -187,6 +187,8 @@ def test_signal_gives_its_status_and_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     before = signal.getsignal(number)
+    if before is signal.SIG_IGN:
+        pytest.skip("whoever started the tests has this signal ignored (nohup), and so it stays")
     monkeypatch.setattr(images, "write", lambda *_: signal.raise_signal(number))
     assert cli.main(words("degrade", "")) == status
     assert capsys.readouterr().err == (

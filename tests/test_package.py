@@ -77,6 +77,7 @@ def test_star_gives_a_solver():
     assert names["DDNM"] is hrdis.DDNM and "find" not in names
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not EXAMPLE.exists(), reason="no examples/ here: not a clone")
 def test_a_users_lines_pass_the_strict_type_checker(tmp_path):
     """As a user runs it: no plugin, no configuration of ours."""

@@ -268,7 +268,11 @@ def wait_for_rows(folder: Path, count: int, process: "subprocess.Popen[str]") ->
 
 
 @pytest.mark.parametrize(
-    "shards", [[{}], [{"shard": "0/2"}, {"shard": "1/2"}]], ids=["whole", "shards"]
+    "shards",
+    [
+        pytest.param([{}], id="whole", marks=pytest.mark.slow),
+        pytest.param([{"shard": "0/2"}, {"shard": "1/2"}], id="shards"),
+    ],
 )
 def test_run_killed_at_random_moments_ends_like_an_undisturbed_one(tmp_path, shards):
     """Four kills each; studies/kills.py does hundreds."""
@@ -313,6 +317,7 @@ def ray() -> Iterator[object]:
             yield ray
 
 
+@pytest.mark.slow
 def test_two_ray_workers_give_the_same_rows_and_pixels_as_one_process(ray, store, undisturbed):
     summary = work(store, engine=Engine(workers=2))
     assert (summary.statuses, summary.replaced) == ({"ok": 6}, 0)
@@ -320,6 +325,7 @@ def test_two_ray_workers_give_the_same_rows_and_pixels_as_one_process(ray, store
     assert os.getpid() not in {r["worker"] for r in store.rows()}
 
 
+@pytest.mark.slow
 def test_ray_worker_that_dies_or_hangs_is_replaced_and_its_unit_done_again(ray, store, undisturbed):
     summary = work(store, engine=Engine(workers=2, timeout=4), die=(1,), hang=(2,))
     # A machine that is busy may lose more workers to so short a limit.
@@ -327,6 +333,7 @@ def test_ray_worker_that_dies_or_hangs_is_replaced_and_its_unit_done_again(ray, 
     assert outcome(store.folder) == undisturbed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("accident", "error", "message"),
     [
@@ -422,6 +429,7 @@ def alive(process: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "where", ["on a cluster of its own", pytest.param("on a running one", marks=pytest.mark.slow)]
 )
@@ -581,6 +589,7 @@ def plan(tmp_path: Path) -> Path:
     return tmp_path / "plan.yaml"
 
 
+@pytest.mark.slow
 def test_command_gives_the_same_rows_and_pixels_with_ray_and_in_parts(ray, plan, tmp_path):
     runs = {
         "whole": [[]],

@@ -260,12 +260,14 @@ def start(folder: Path, prefix: str, count: int) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.slow
 def test_store_takes_writers_at_once(tmp_path):
     writers = [start(tmp_path, prefix, 40) for prefix in "ab"]
     assert [w.wait() for w in writers] == [0, 0]
     assert keys(Store.open(tmp_path)) == [f"{p}{i:05d}" for p in "ab" for i in range(40)]
 
 
+@pytest.mark.slow
 def test_store_after_a_kill_holds_whole_rows_with_whole_pictures(tmp_path):
     for prefix in "abc":
         writer = start(tmp_path, prefix, 100_000)

@@ -37,7 +37,11 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Identity without noise"),
 ]
 
-every_solver = pytest.mark.parametrize("name", EVERY)
+#: Every solver and every form of one by default; with the settings of the papers where time allows.
+every_solver = pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if ":" in name else name for name in EVERY],
+)
 PRIOR = mixture()
 SEEDS = [10, 11, 12]
 

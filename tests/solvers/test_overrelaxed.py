@@ -192,6 +192,7 @@ def test_errors_shrink_by_the_product_that_theory_names(steps):
     assert float(cov[1, 1]) - v == pytest.approx(r**2 * (start - v), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_mean_is_the_last_m_and_narrower_by_the_last_level():
     """Both results come of one chain: the mean's variance lacks v sigma^2 / (v + sigma^2)."""
     prior, problem, _ = case("mask", 0.0, 0.09)

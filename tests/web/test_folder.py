@@ -172,6 +172,7 @@ def visit(port, picture):
     half.close()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)  # three processes that import torch and gradio
 def test_nothing_of_a_visitor_is_left_after_a_kill_and_after_sigterm(start, picture, tmp_path):
     killed, port = start()
