@@ -157,9 +157,7 @@ def meet_at_random(command: str, prior: str, place: Path, count: int) -> None:  
         assert cli.main(warm) == 0 and is_done(command, place)
 
 
-# Slow, as `fix` once ended with status 2 in some thirty runs, which is not understood yet.
 @posix
-@pytest.mark.slow
 @every_command
 def test_signals_at_random_moments_leave_nothing_half_done(
     command: str,
@@ -178,6 +176,27 @@ def test_signals_at_many_moments_leave_nothing_half_done(
     place: Path,
 ) -> None:
     meet_at_random(command, prior, place, 40)
+
+
+@posix
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
+)
+def test_signal_that_compiled_code_makes_an_error_of_is_a_signal(
+    number: int, status: int, place: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """As safetensors does: an interrupt while it reads becomes "could not determine the shape"."""
+
+    def swallows(*_: object, **__: object) -> None:
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            raise ValueError("could not determine the shape") from None
+
+    monkeypatch.setattr(images, "read", swallows)
+    assert cli.main(words("degrade", "")) == status
+    assert "half written" in capsys.readouterr().err
 
 
 @posix

@@ -24,22 +24,43 @@ def ended_by_signals() -> Iterator[None]:
 
     By default they end a process at once, and files half written stay under hidden names. A signal
     that is ignored, as SIGHUP is under nohup, stays so, and so does one that has a handler.
+
+    Compiled code may turn what a handler raises into an error of its own. The reader of weights
+    then says that they are damaged, so that an error after a signal counts as the signal, unless it
+    is one of the system.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread gets signals
         return
 
-    def end(number: int, _: object) -> None:
-        raise Terminated(number)
+    arrived: list[int] = []
 
-    taken = []
-    for name in ("SIGTERM", "SIGHUP"):
+    def end(number: int, _: object) -> None:
+        arrived.append(number)
+        raise interrupt(number)
+
+    before = {}
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+        if number is None:
+            continue
+        handler = signal.getsignal(number)
+        if handler in (signal.SIG_DFL, signal.default_int_handler):
+            before[number] = handler
             signal.signal(number, end)
-            taken.append(number)
     try:
         yield
+    except OSError:
+        raise
+    except Exception as error:
+        if arrived:
+            raise interrupt(arrived[-1]) from error
+        raise
     finally:
-        for number in taken:
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def interrupt(number: int) -> KeyboardInterrupt:
+    """Return what ends a command on a signal."""
+    return KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
