@@ -42,11 +42,12 @@ def main(
     page: Path = DOCS / "measurements" / "paper.md",
     metrics: tuple[str, ...] = ("PSNR", "SSIM", "diversity"),
 ) -> None:
-    """Rewrite every marked table of the page: `table-9` is tables/table-9.csv, `paper/figure-9`
-    that of another run.
+    """Rewrite every marked table of the page: `table-9` is docs/results/tables/table-9.csv.
+
+    `paper/figure-9` is that of another run, docs/results/paper/tables/figure-9.csv.
     """
     for name in re.findall(r"<!-- ([\w/-]+) -->", page.read_text(encoding="utf-8")):
-        file = page.parent / Path(name).parent / "tables" / f"{Path(name).name}.csv"
+        file = RESULTS / Path(name).parent / "tables" / f"{Path(name).name}.csv"
         if file.is_file():
             with file.open(newline="") as rows:
                 rewrite(page, name, markdown(list(csv.DictReader(rows)), metrics))

@@ -221,6 +221,16 @@ def _mask(options: Options, inputs: Inputs, h: int, w: int) -> Tensor:
     return mask
 
 
+def warn_about_colours(task: Task, prior: Prior) -> None:
+    """Say that the embedded model cannot colour a picture, if it is asked to."""
+    if "colorize" in task.presets and prior.name == "default":
+        warnings.warn(
+            "The embedded model does not know the colours of things: the picture stays almost "
+            "grey. A model that has learned what is in pictures is expected.",
+            stacklevel=level_outside(),
+        )
+
+
 def warn_about_mask(options: Options, picture: images.Picture, holes: Tensor) -> None:
     """Warn of holes that cover most of the picture, or that stay transparent once filled."""
     share = float(holes.float().mean())

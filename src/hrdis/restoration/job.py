@@ -27,11 +27,8 @@ from . import arrays, outputs, plugin
 from . import inputs as given
 from .ends import AT_ENDS, keep_ends
 from .inputs import Inputs
-from .options import FileOptions, Options, check_level, check_pixels
+from .options import FileOptions, Options, check_numbers, check_pixels
 from .result import Restoration
-
-#: Samples of one run; each takes a file, and all of them memory.
-MOST_SAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -212,20 +209,7 @@ def prepare(
     """
     if inputs is None:
         plugin.task_or_operator(options)
-    if options.samples < 1:
-        raise ValueError(f"--samples is {options.samples}. At least 1 is expected.")
-    if options.samples > MOST_SAMPLES:
-        raise ValueError(
-            f"--samples is {options.samples}. At most {MOST_SAMPLES} are expected; further ones "
-            f"come from another run: --seed {options.seed + MOST_SAMPLES}"
-        )
-    check_level(options.noise)
-    if options.task == "denoise" and options.noise == 0:
-        raise ValueError(
-            "--task denoise needs the strength of the noise: --noise 25 (grey levels of 255)."
-        )
-    if options.tile < 64:
-        raise ValueError(f"--tile is {options.tile}. At least 64 pixels are expected: --tile 512")
+    check_numbers(options)
     task = options.known_task()
     inputs = given.of_files(options) if inputs is None else inputs
     is_measurement = task is None or not task.picture
@@ -273,12 +257,7 @@ def prepare(
             y = given.fit_channels(y, prior, is_picture=True)  # its channels are the picture's
         level = Gaussian(options.noise).sigma_y
         problem = Problem(y.to(device), operator.float().to(device), level)
-        if "colorize" in task.presets and prior.name == "default":
-            warnings.warn(
-                "The embedded model does not know the colours of things: the picture stays almost "
-                "grey. A model that has learned what is in pictures is expected.",
-                stacklevel=level_outside(),
-            )
+        given.warn_about_colours(task, prior)
     tiled = Tiled(prior, options.tile, options.overlap, memory=options.tile_memory * 1e9 or "free")
     check(settings, tiled, problem)
     times = settings.times(prior.schedule)

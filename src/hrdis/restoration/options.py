@@ -54,6 +54,10 @@ def words(
 NoiseLevel = Annotated[float, words("0.1|25/255|25", read_level, str)]
 
 
+#: Samples of one run; each takes a file, and all of them memory.
+MOST_SAMPLES = 10_000
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """The picture, the task and all options of a restoration but the settings of the solver."""
@@ -185,6 +189,24 @@ def check_pixels(options: Options, h: int, w: int) -> None:
             f"{images.MAX_PIXELS // 1_000_000} are expected. Crop it, or use a smaller scale: "
             "--task sr2"
         )
+
+
+def check_numbers(options: Options) -> None:
+    """Refuse samples, noise and tiles that no restoration can have."""
+    if options.samples < 1:
+        raise ValueError(f"--samples is {options.samples}. At least 1 is expected.")
+    if options.samples > MOST_SAMPLES:
+        raise ValueError(
+            f"--samples is {options.samples}. At most {MOST_SAMPLES} are expected; further ones "
+            f"come from another run: --seed {options.seed + MOST_SAMPLES}"
+        )
+    check_level(options.noise)
+    if options.task == "denoise" and options.noise == 0:
+        raise ValueError(
+            "--task denoise needs the strength of the noise: --noise 25 (grey levels of 255)."
+        )
+    if options.tile < 64:
+        raise ValueError(f"--tile is {options.tile}. At least 64 pixels are expected: --tile 512")
 
 
 def check_level(noise: float) -> None:
