@@ -12,9 +12,9 @@ from io import TextIOWrapper
 GROUPS: dict[str, dict[str, str]] = {
     "repair pictures": {
         "fix": "find what is wrong with pictures and repair it, or leave them as they are",
-        "restore": "repair a picture in a way you name: fill holes, enlarge, sharpen, colour",
+        "restore": "repair a picture in a way you name: fill holes, enlarge, sharpen, remove noise",
         "serve": "a web page that does the same: paint over the damage, compare, download",
-        "demo": "restore two photographs of the package, before, after and truth side by side",
+        "demo": "restore three photographs of the package, before, after and truth side by side",
     },
     "look up": {
         "list": "list the tasks, the solvers or the models",

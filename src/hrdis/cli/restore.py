@@ -16,7 +16,7 @@ from .parsing import checking, fail, parse, peek
 from .progress import bar, say, waiting
 
 HELP = """\
-Restore a damaged picture: fill holes, enlarge, sharpen, colour, remove noise.
+Restore a damaged picture: fill holes, enlarge, sharpen, remove noise.
 
 Examples:
   hrdis restore small.jpg --task upscale --scale 4 -o large.png
@@ -25,12 +25,11 @@ Examples:
   hrdis restore blurred.png --task deblur --kernel gaussian:3 --noise 0.01 -o sharp.png
   hrdis restore shaken.png --task deblur --kernel shaken-kernel.npy -o sharp.png
   hrdis restore blocky.jpg --task dejpeg --quality 10 -o smooth.png
-  hrdis restore grey.jpg --task colorize -o coloured.png
+  hrdis restore grey.jpg --task colorize --model MODEL -o coloured.png   (see hrdis list models)
   hrdis restore dark.jpg --task brighten -o bright.png   (OUT.json: the exposure found)
   hrdis restore blurred.png --task deblur-nonlinear --weights GOPRO_wVAE.pth \\
       --kernel blurred-kernel.npy -o sharp.png
   hrdis restore cs.npy --task cs25 -o whole.png   (what `hrdis degrade` wrote, with its record)
-
   hrdis restore y.npy --operator my.py:make -o whole.png   (see `hrdis check operator --help`)
 
 The mask is a picture of the same size: white where a hole is to be filled (see --mask-marks).

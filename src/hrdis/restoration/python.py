@@ -50,7 +50,7 @@ def restore(
     precision: Precision = "fp32",
     on_step: Callable[[Step], object] | None = None,
 ) -> Restoration:
-    """Restore a damaged picture, that is fill holes, enlarge, sharpen, colour or remove noise.
+    """Restore a damaged picture, that is fill holes, enlarge, sharpen or remove noise.
 
         photo = hrdis.restore("small.jpg", "upscale", scale=4)
         photo.save("large.png")
