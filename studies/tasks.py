@@ -1,14 +1,13 @@
-"""Every task and every noise with HRDIS and the embedded prior, on photographs it was never trained
-on.
+"""Every task and every noise with the embedded prior, on photographs it was never trained on.
 
     python studies/tasks.py --photos FOLDER  # rewrites measurements/tasks.md
     python studies/tasks.py --photos FOLDER --minutes 9  # as far as it gets; goes on from there
     python studies/tasks.py --photos FOLDER --shard 0/2  # half of the rows, beside --shard 1/2
     python studies/tasks.py --photos FOLDER --images 1 --samples 2 --tasks hdr phase --no-write
 
-The starting picture, one classical method, one sample and the mean of several; the preset for the
-noise beside the one for none; phase retrieval seed by seed; photographs darkened by an exposure
-that the solver has to find. Every row and section is a file of the run folder as soon as it is
+The starting picture, one classical method, what the solver "auto" gives, and one sample and the
+mean of several of HRDIS; phase retrieval seed by seed; photographs darkened by an exposure that the
+solver has to find. Every row and section is a file of the run folder as soon as it is
 there, with a digest of what it depends on (weights, crops, settings): a row whose digest is still
 the same is not run again.
 """
@@ -31,7 +30,9 @@ from torch import Tensor
 
 import hrdis
 from hrdis import operators
+from hrdis.arguments import able
 from hrdis.metrics import align, psnr, ssim
+from hrdis.presets import choose_auto
 from hrdis.problem import Problem
 from hrdis.solvers import Solver, preset
 
@@ -63,25 +64,33 @@ SUCCESS = 20.0  # dB, after alignment: the picture is recognisable, not merely i
 
 @dataclass(frozen=True)
 class Row:
-    """One task with one noise; means over the pictures. A preset that is none: the class's
-    defaults.
+    """One task with one noise; means over the pictures.
+
+    Args:
+        method: the classical one.
+        auto: the solver that auto takes, with its calls.
+        better: number of pictures that auto restores better than the classical method.
+        preset: of HRDIS; "none" for the class's defaults.
     """
 
     task: str
     noise: str
     method: str
+    auto: str
+    auto_calls: int
+    better: int
     preset: str
     calls: int
     psnr_start: float
     psnr_classical: float
+    psnr_auto: float
     psnr_one: float
     psnr_mean: float
-    psnr_unaware: float
     ssim_start: float
     ssim_classical: float
+    ssim_auto: float
     ssim_one: float
     ssim_mean: float
-    ssim_unaware: float
     seconds: float
 
 
@@ -91,6 +100,7 @@ class Run:
 
     folder: Path
     digest: str  # of weights, crops and numbers of samples
+    prior: hrdis.Prior
 
     def known(self, name: str, settings: object) -> dict[str, object] | None:
         """What was found for a row or a section with these settings; None where nothing was yet."""
@@ -118,14 +128,14 @@ class Run:
         rows, tiles = [], {}
         order = {task: i for i, task in enumerate(hrdis.TASKS)}
         for task, noise in sorted(wanted, key=lambda case: order[case[0]]):
-            found = self.known(f"{task}-{noise}", choices(task, noise))
+            found = self.known(f"{task}-{noise}", choices(task, noise, self.prior))
             if found:
                 rows.append(Row(**found["row"]))  # type: ignore[arg-type]
                 caption = f"{task}, {CALLED[noise]}" if noise != "none" else task
                 tiles[caption] = list(torch.load(self.folder / f"{task}-{noise}.pt").float())
         rewrite(PAGE, "run", about)
         rewrite(PAGE, "table", quality(rows))
-        rewrite(PAGE, "noise", awareness(rows))
+        rewrite(PAGE, "summary", short(rows))
         with CSV.open("w", newline="") as file:
             out = csv.DictWriter(file, [*Row.__dataclass_fields__])
             out.writeheader()
@@ -174,31 +184,33 @@ def row(
     finish, x = (grey, grey(x)) if task in SCANS else (lambda v: v, x)
     start = finish(problem.A.smooth(problem.y))
     method, answer = classical(task, problem, level(noise))
-    (key, solver), (key_without, without) = choices(task, noise)
+    auto, (key, solver) = choices(task, noise, prior)
     found, result = sampled(solver, prior, problem, samples)
-    found, answer = finish(found), finish(answer)
-    nan = Score(*[float("nan")] * 3)
-    unaware = nan
-    if noise != "none":
-        same = key_without == key
-        unaware = score(found[0] if same else finish(sampled(without, prior, problem, 1)[0][0]), x)
+    taken, by_auto = sampled(auto, prior, problem, 1)
+    found, taken, answer = finish(found), finish(taken)[0], finish(answer)
     one, mean = mean_score([score(v, x) for v in found]), score(found.mean(0), x)
-    scores = [score(start, x), score(answer, x), one, mean, unaware]
+    scores = [score(start, x), score(answer, x), score(taken, x), one, mean]
+    better = int((psnr(taken.clamp(-1, 1), x) > psnr(answer.clamp(-1, 1), x)).sum())
     made = Row(
-        task, noise, method, key or "none", len(result.times) - 1, *(s.psnr for s in scores),
-        *(s.ssim for s in scores),
+        task, noise, method, type(auto).__name__, len(by_auto.times) - 1, better, key or "none",
+        len(result.times) - 1, *(s.psnr for s in scores), *(s.ssim for s in scores),
         time.perf_counter() - began,
     )  # fmt: skip
     i = shown(x)
-    return made, [x[i], start[i], answer[i], found[0, i], found[:, i].mean(0)]
+    return made, [x[i], start[i], answer[i], taken[i], found[0, i]]
 
 
-def choices(task: str, noise: str) -> tuple[tuple[str | None, Solver], tuple[str | None, Solver]]:
-    """The preset for the noise and the one for none, each with its key."""
-    keys = hrdis.TASKS[task].presets
-    return preset("hrdis", keys, "default", level(noise), kind(noise)), preset(
-        "hrdis", keys, "default"
+def choices(task: str, noise: str, prior: hrdis.Prior) -> tuple[Solver, tuple[str | None, Solver]]:
+    """What auto takes, and HRDIS by its preset for the noise, with its key."""
+    known = hrdis.TASKS[task]
+    hrdis_and_key = preset("hrdis", known.presets, "default", level(noise), kind(noise))
+    if known.weights:  # auto leaves operators with a network to HRDIS
+        return hrdis_and_key[1], hrdis_and_key
+    runs = able(measured(task, torch.zeros(1, 3, 64, 64), noise))
+    auto = choose_auto(
+        known.presets, level(noise), tuned=prior.presets, able=lambda cls: cls in runs
     )
+    return auto.settings, hrdis_and_key
 
 
 def shown(x: Tensor) -> int:
@@ -221,55 +233,46 @@ def quality(rows: list[Row]) -> str:
     """The first table."""
     lines = []
     for r in rows:
-        values = {
-            "start": r.psnr_start,
-            "classical": r.psnr_classical,
-            "one": r.psnr_one,
-            "mean": r.psnr_mean,
-        }
-        best = max(values.values())
-        cells = [f"**{v:.2f}**" if v == best else f"{v:.2f}" for v in values.values()]
-        quality = [f"{v:.3f}" for v in (r.ssim_start, r.ssim_classical, r.ssim_one, r.ssim_mean)]
+        values = (r.psnr_start, r.psnr_classical, r.psnr_auto, r.psnr_one, r.psnr_mean)
+        best = max(values)
+        cells = [f"**{v:.2f}**" if v == best else f"{v:.2f}" for v in values]
+        similar = (r.ssim_classical, r.ssim_auto, r.ssim_one, r.ssim_mean)
         lines.append(
-            [r.task, CALLED[r.noise], r.method, *cells, *quality, f"`{r.preset}`", r.calls]
-        )
+            [
+                r.task, CALLED[r.noise], r.method, f"{r.auto}, {r.auto_calls}", *cells,
+                f"{r.psnr_auto - r.psnr_classical:+.2f}", r.better,
+                *(f"{v:.3f}" for v in similar), r.calls,
+            ]
+        )  # fmt: skip
     head = [
-        "task",
-        "noise",
-        "classical method",
-        "start",
-        "classical",
-        "one sample",
-        "mean",
-        "SSIM: start",
-        "classical",
-    ]
-    return table([*head, "one sample", "mean", "preset", "calls"], lines)
-
-
-def awareness(rows: list[Row]) -> str:
-    """The preset for the noise beside the one for none, both one sample on the same noisy
-    measurements.
-    """
-    lines = [
-        [
-            r.task, CALLED[r.noise], f"{r.psnr_start:.2f}", f"{r.psnr_unaware:.2f}",
-            f"{r.psnr_one:.2f}",
-            f"{r.psnr_one - r.psnr_unaware:+.2f}", f"{r.ssim_unaware:.3f}", f"{r.ssim_one:.3f}",
-        ]
-        for r in rows if r.noise != "none" and r.task != "denoise"
+        "task", "noise", "classical method", "auto takes, calls", "start", "classical", "auto",
+        "HRDIS: one", "HRDIS: mean", "auto over classical", "pictures better",
+        "SSIM: classical", "auto", "HRDIS: one", "HRDIS: mean", "calls of HRDIS",
     ]  # fmt: skip
-    head = [
-        "task",
-        "noise",
-        "start",
-        "preset without noise",
-        "preset for the noise",
-        "gain, dB",
-        "SSIM without",
-        "SSIM for",
-    ]
     return table(head, lines)
+
+
+def short(rows: list[Row]) -> str:
+    """How many rows gain how much, and the rows where the classical method is not beaten."""
+    gains = {(r.task, r.noise): r.psnr_auto - r.psnr_classical for r in rows}
+    lines = []
+    for name, noises in (("no noise", ("none",)), ("noise", tuple(CALLED)[1:])):
+        mine = [gain for (_, noise), gain in gains.items() if noise in noises]
+        of_means = [r.psnr_mean > r.psnr_classical for r in rows if r.noise in noises]
+        if not mine:
+            continue
+        lines.append([
+            name, len(mine), sum(g >= 0.5 for g in mine), sum(0 < g < 0.5 for g in mine),
+            sum(g <= 0 for g in mine), f"{sorted(mine)[len(mine) // 2]:+.2f}",
+            f"{sum(of_means)} of {len(of_means)}",
+        ])  # fmt: skip
+    head = [
+        "rows with", "rows", "auto better by 0.5 dB or more", "by less", "not better",
+        "median gain of auto", "HRDIS's mean better",
+    ]  # fmt: skip
+    found = table(head, lines)
+    below = [f"{t}, {CALLED[n]} ({g:+.2f})" for (t, n), g in gains.items() if g <= 0]
+    return found + "\n\n" + ("Not better: " + "; ".join(below) + "." if below else "")
 
 
 # ---- the paper's noisy presets
@@ -450,7 +453,7 @@ def draw(tiles: dict[str, list[Tensor]], zoom: int = 2) -> None:
     out = Image.new("RGB", (2 * width + 10, band + rows * high), "white")
     pen = ImageDraw.Draw(out)
     for half in range(2):
-        for k, caption in enumerate(("truth", "start", "classical", "one sample", "mean")):
+        for k, caption in enumerate(("truth", "start", "classical", "auto", "HRDIS")):
             pen.text(
                 (half * (width + 10) + text + k * (side + gap) + 2, 1),
                 caption,
@@ -511,7 +514,7 @@ SECTIONS = {
 
 def main(
     photos: Path, prior: str = "default", tasks: tuple[str, ...] = (), images: int = 4,
-    samples: int = 8,
+    samples: int = 4,
     runs: int = 4, side: int = 64, write: bool = True, minutes: float = 600, shard: str = "0/1",
     folder: Path = Path("runs/tasks"), noises: tuple[str, ...] = tuple(NOISES),
 ) -> None:  # fmt: skip
@@ -542,13 +545,13 @@ def main(
     FILES[:] = pictures(photos)
     x = random_crops(files, side, 0)
     content = b"".join(p.float().numpy().tobytes() for p in (*model.parameters(), x))
-    run = Run(folder, f"{hashlib.sha256(content).hexdigest()} {samples} {runs}")
+    run = Run(folder, f"{hashlib.sha256(content).hexdigest()} {samples} {runs}", model)
     about = (
         f"The figures are of {len(x)} photographs ({', '.join(f.stem for f in files)}), one "
         f"{side} x {side} crop of each, with the network in bf16. The mean is of {samples} "
         "samples. PSNR is in dB and averaged over pictures. The best of a line is bold, and a mean "
-        "has an advantage over a sample by nature. Scans are of grey pictures. The task ct60 ran "
-        "on two of the crops, with the mean of 2 samples. The task "
+        "has an advantage over a sample by nature. Auto is at normal effort. Scans are of grey "
+        "pictures. The task ct60 ran on two of the crops, with the mean of 2 samples. The task "
         f"{BY_NETWORK} ran on two 128 x 128 crops, with the mean of 2 samples, and had random "
         "weights instead of the published ones."
     )
@@ -559,7 +562,7 @@ def main(
         if time.perf_counter() > deadline:
             break
         name = f"{task}-{noise}" if noise else task
-        settings = choices(task, noise) if noise else SECTIONS[task][1]()
+        settings = choices(task, noise, model) if noise else SECTIONS[task][1]()
         if run.known(name, settings):
             continue
         if not noise:
@@ -577,8 +580,8 @@ def main(
         run.keep(name, settings, tiles, row=asdict(made))
         print(
             f"{task:18} {noise:8} start {made.psnr_start:.2f} classical "
-            f"{made.psnr_classical:.2f} one {made.psnr_one:.2f} mean {made.psnr_mean:.2f} "
-            f"unaware {made.psnr_unaware:.2f}  {made.preset}  {made.seconds:.0f} s", flush=True,
+            f"{made.psnr_classical:.2f} {made.auto} {made.psnr_auto:.2f} HRDIS {made.psnr_one:.2f} "
+            f"mean {made.psnr_mean:.2f}  {made.preset}  {made.seconds:.0f} s", flush=True,
         )  # fmt: skip
     if write:
         run.page(about, cases(()))

@@ -265,6 +265,22 @@ def test_row_may_ask_for_the_level_of_the_noise():
     assert settings == hrdis.FIRE(steps=1, own_noise=0.07)
 
 
+@pytest.mark.parametrize(
+    ("noise", "solver"),
+    [(0.0, hrdis.HRDIS), (0.0011, hrdis.FIRE), (0.004, hrdis.FIRE), (0.02, hrdis.DDNMPlus)],
+)
+def test_a_rounded_picture_has_a_row_of_its_own(noise, solver):
+    rows = (Auto("b", "fire", {"normal": 10}, 0.0011), Auto("b", "ddnmplus", {"normal": 9}, 0.05))
+    found = choose_auto(["b"], noise, tuned=Presets("p", (), autos=rows))
+    assert type(found.settings) is solver
+
+
+def test_rows_without_noise_answer_for_rounded_pictures_where_no_other_does():
+    rows = (Auto("b", "cm4ir", {"normal": 10}), Auto("b", "fire", {"normal": 9}, 0.05))
+    found = choose_auto(["b"], 0.0011, tuned=Presets("p", (), autos=rows))
+    assert type(found.settings) is hrdis.CM4IR
+
+
 def test_several_samples_come_from_the_sampler_where_the_best_is_a_mean():
     choice = choose_auto(["m"], 0.1, samples=4, tuned=COMPARED)
     assert type(choice.settings) is hrdis.OverRelaxed

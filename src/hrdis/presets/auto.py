@@ -11,6 +11,10 @@ from .rows import EFFORTS, QUIET, Auto, Presets
 if TYPE_CHECKING:
     from ..solvers.base import Solver
 
+#: The level at which rows without noise stand when the nearest is looked for. It is below every
+#: level of a picture's noise, so that a row for a file's rounding is nearer to a rounded picture.
+FLOOR = 1e-4
+
 
 def choose_auto(
     families: Sequence[str],
@@ -96,13 +100,27 @@ def _best(
             cls = SOLVERS[row.solver][0]
             if row.family != family or effort not in row.calls or not able(cls):
                 continue
-            # What was measured with noise is no answer without, and the other way round.
-            if (row.noise == 0) != (noise <= 2 * QUIET) or (noise > 0 and cls.noiseless):
+            if noise > 0 and cls.noiseless:
                 continue
-            found[abs(log(max(noise, QUIET) / max(row.noise, QUIET)))] = row
+            if _answers(row.noise, noise):
+                found[abs(log(max(noise, FLOOR) / max(row.noise, FLOOR)))] = row
         if found:
             return found[min(found)]
         # Where a family was searched but not compared, nothing is known from a less specific one.
         if tuned is not None and any(row.family == family for row in tuned.rows):
             return None
     return None
+
+
+def _answers(measured: float, noise: float) -> bool:
+    """Return True if what was measured at one level of noise is an answer at another.
+
+    What was measured with noise is none without, and the other way round, for solvers that are the
+    best for exact numbers may fail on noisy ones. Between stand the levels up to 2 `QUIET`, such as
+    the rounding of a file: rows without noise answer there, too.
+    """
+    if noise == 0:
+        return measured == 0
+    if noise <= 2 * QUIET:
+        return measured <= 2 * QUIET
+    return measured > 2 * QUIET

@@ -1,5 +1,7 @@
 """The solver of a restoration: by name with the settings that fit, or the best measured."""
 
+from torch import Tensor
+
 from ..messages import unknown
 from ..presets import EFFORTS, Choice, Presets, choose, choose_auto
 from ..solvers import SOLVERS, Solver, find
@@ -7,6 +9,9 @@ from ..tasks import Task
 from .options import check_level
 
 AUTO = "auto"
+
+#: Standard deviation of what rounding to whole grey levels of 255 changes, for images in [0, 1].
+ROUNDING = 1 / 255 / 12**0.5
 
 #: Whose settings suit an operator that nobody has tuned for.
 FALLBACK = ("sr4",)
@@ -19,6 +24,7 @@ def chosen(
 
     "auto" (or "") is `hrdis.presets.choose_auto`. Tasks whose operators a network or an unknown is
     part of, and operators of the user's own, were never compared. They get the task's own solver.
+    A blurred picture without noise counts as a rounded one; see `rounding`.
 
     Args:
         task: what is wrong with the picture; None for an operator of the user's own.
@@ -37,7 +43,8 @@ def chosen(
     families = task.presets if task else FALLBACK
     if solver in ("", AUTO):
         if task and not task.blind and not task.weights:
-            return choose_auto(families, noise, effort, samples, tuned)
+            level = noise or (ROUNDING if _is_blur(task) else 0.0)
+            return choose_auto(families, level, effort, samples, tuned)
         name = task.solver if task else "hrdis"
         return choose(SOLVERS[name][0], families, noise, tuned=tuned)
     try:
@@ -50,3 +57,25 @@ def chosen(
             "network calls is a setting of its own: --steps 20"
         )
     return choose(SOLVERS[name][0], families, noise, tuned=tuned)
+
+
+def rounding(task: Task, solver: Solver, y: Tensor) -> float:
+    """Return the noise of a blurred picture that is said to have none, for images in [0, 1].
+
+    It is that of its rounding, which undoing a blur multiplies. It is 0 for other tasks, for
+    solvers that take no noise, and for numbers that are not rounded to grey levels.
+
+    Args:
+        task: what is wrong with the picture.
+        solver: that restores it.
+        y: the picture, (1, c, h, w) in [-1, 1].
+    """
+    if not _is_blur(task) or type(solver).noiseless:
+        return 0.0
+    levels = 255 * (y.double() + 1) / 2
+    rounded = bool((levels - levels.round()).abs().max() < 1e-3)  # float32 is exact to 2e-5
+    return ROUNDING if rounded else 0.0
+
+
+def _is_blur(task: Task) -> bool:
+    return "deblur" in task.presets and not task.weights

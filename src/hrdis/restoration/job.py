@@ -25,6 +25,7 @@ from ..problem import Problem
 from ..solvers.base import Solver, Step
 from . import arrays, outputs, plugin
 from . import inputs as given
+from .choosing import rounding
 from .ends import AT_ENDS, keep_ends
 from .inputs import Inputs
 from .options import FileOptions, Options, check_numbers, check_pixels
@@ -255,8 +256,8 @@ def prepare(
             y, picture = given.measurement(picture, operator, prior)
         else:
             y = given.fit_channels(y, prior, is_picture=True)  # its channels are the picture's
-        level = Gaussian(options.noise).sigma_y
-        problem = Problem(y.to(device), operator.float().to(device), level)
+        noise = Gaussian(options.noise or rounding(task, settings, y))
+        problem = Problem(y.to(device), operator.float().to(device), noise.sigma_y)
         given.warn_about_colours(task, prior)
     tiled = Tiled(prior, options.tile, options.overlap, memory=options.tile_memory * 1e9 or "free")
     check(settings, tiled, problem)
