@@ -169,19 +169,19 @@ Case = tuple[str, Tensor, hrdis.operators.Operator, Any]
 
 def uncertainty_cases() -> list[Case]:
     """A large hole, where samples differ, and enlarged fur, where they agree and are wrong."""
-    side = 96
+    side = 64
     hole = torch.ones(side, side)
-    hole[30:66, 30:66] = 0
+    hole[16:48, 16:48] = 0
     return [
         (
-            "A hole of 36 x 36 pixels",
-            crop("china.jpg", 90, 100, side),
+            "hole",
+            crop("china.jpg", 96, 112, side),
             hrdis.operators.Inpainting(hole),
-            hrdis.DDNM(steps=100, eta=1.0),
+            hrdis.OverRelaxed(steps=60),
         ),
         (
-            "Fur, enlarged 4 times",
-            crop("chelsea.png", 130, 60, side),
+            "fur, small",
+            crop("chelsea.png", 140, 70, side),
             hrdis.operators.SuperResolution(scale=4),
             "hrdis",
         ),
@@ -205,7 +205,7 @@ def draw_uncertainty() -> None:
         top = max(float(spread.quantile(0.995)), float(error.quantile(0.995)))
         open_part = spread > 0.5
         covered = float((error <= 2 * spread)[open_part].double().mean())
-        show(row[0], y, f"{title}: y")
+        show(row[0], y, f"y: {title}")
         for k in range(3):
             show(row[1 + k], found[k : k + 1], f"sample {k + 1}")
         row[4].imshow(spread, vmin=0, vmax=top, cmap="magma")

@@ -37,8 +37,8 @@ def changed_setting(name: str, value: Any, so_far: dict[str, Any]) -> dict[str, 
 
 
 def brush_for(width: int, height: int) -> gr.Brush:
-    """Return a brush that covers a scratch in a picture of that size: 1/32 of its shorter side."""
-    radius = max(2, round(min(width, height) / 64))
+    """Return a brush that covers a scratch in a picture of that size: 1/24 of its shorter side."""
+    radius = max(2, round(min(width, height) / 48))
     return gr.Brush(colors=[BRUSH], color_mode="fixed", default_size=radius)
 
 
