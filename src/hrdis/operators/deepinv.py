@@ -185,14 +185,11 @@ class DeepinvMatrix(DeepinvOperator, LinearOperator):
     """Base of the linear adapters."""
 
     def init(self, y: Tensor) -> Tensor:
-        """Return what `smooth` returns, as our blurs do."""
+        """Return `smooth(y)`, as our blurs do."""
         return self.smooth(y)
 
     def smooth(self, y: Tensor) -> Tensor:
-        """Return for a blur what no small singular value has divided, else ``pinv(y)``.
-
-        This is y, or A* y over A* 1 where y has other sides than the image.
-        """
+        """Return ``pinv(y)``; for a blur y, or A* y / A* 1 where y has other sides than x."""
         if self.families[0] != "deblur":
             return self.pinv(y)
         if tuple(y.shape) == self.image_shape(tuple(y.shape)):
@@ -285,25 +282,20 @@ class DeepinvSVD(DeepinvMatrix, SVDOperator):
         return mask.sgn() * (self.singulars(mask.real) > 0)
 
 
-#: Families of presets by what the name of a class of deepinv says, the first that fits.
-FAMILIES = (
-    ("Denoising", ("denoise",)),
-    ("Inpainting", ("inpaint",)),
-    ("Demosaicing", ("demosaic", "inpaint-random", "inpaint")),
-    ("Blur", ("deblur", "sr4")),
-    ("Tomography", ("ct",)),
-    ("MRI", ("mri",)),
-    ("CompressedSensing", ("cs25", "cs")),
-    ("PhaseRetrieval", ("phase",)),
-)
+#: Families of presets by what the name of a class of deepinv contains.
+FAMILIES = {
+    "Denoising": ("denoise",), "Inpainting": ("inpaint",), "Blur": ("deblur", "sr4"),
+    "Demosaicing": ("demosaic", "inpaint-random", "inpaint"), "CompressedSensing": ("cs25", "cs"),
+    "Tomography": ("ct",), "MRI": ("mri",), "PhaseRetrieval": ("phase",),
+}  # fmt: skip
 
 
 def families(physics: Any) -> tuple[str, ...]:
     """Return the families of presets that suit a physics, by the names of its classes."""
-    for cls in type(physics).__mro__:
-        for name, found in FAMILIES:
-            if name in cls.__name__:
-                return found
+    names = " ".join(cls.__name__ for cls in type(physics).__mro__)
+    for name, found in FAMILIES.items():
+        if name in names:
+            return found
     return Operator.families
 
 
