@@ -31,6 +31,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write docs/data/messages.json, the messages that these tests provoke",
     )
+    parser.addoption(
+        "--screenshots",
+        metavar="FOLDER",
+        help="where tests/web/test_tutorial.py puts the pictures of the page",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -354,3 +354,12 @@ def test_links_of_the_site_lead_to_its_pages(site: Path) -> None:
             if not (path.parent / link).exists():
                 missing.add((path.name, link))
     assert not missing
+
+
+def test_version_of_torch_that_pages_install_is_the_pinned_one() -> None:
+    """pip would replace any other, by the build for CUDA."""
+    pinned = re.search(r"^torch==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    assert pinned
+    for name in ("README.md", "docs/install.md", "Containerfile"):
+        named = re.findall(r"torch==([\d.]+)", (ROOT / name).read_text(encoding="utf-8"))
+        assert named and set(named) == {pinned[1]}, name

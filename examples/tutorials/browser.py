@@ -23,28 +23,39 @@ The commands, which stand in comments, are for a terminal.
 # %% [markdown]
 # Open `http://127.0.0.1:7860` in a browser.
 #
-# ![The page with a scratched photograph: the input and the result under one slider, four samples,
-# their mean, and a map of where they differ.](../pictures/web.jpg)
+# ![The page: two tabs, Fix a photograph and Restore, a field for a photograph, and a
+# button Fix.](../pictures/tutorial/1-open.jpg)
 #
 # The first tab, *Fix a photograph*, finds noise, JPEG artefacts and blur by itself
 # ([how](../how-to/fix.md)). For a scratch that you see and it does not, open the tab *Restore*.
 #
-# **2. Drop the photograph** into the field at the top, and choose what is wrong with it. For a
-# scratch, take *inpaint*. No damaged photograph at hand? *Show me on an example* damages one that
-# comes with the package.
+# **2. Drop the photograph** into the field at the top. *Fill scratches, stains and holes* is chosen
+# already. No damaged photograph at hand? *Try an example* brings one, with its mask, and step 3
+# falls away.
 #
-# **3. Paint over the damage** with the brush, a pixel or two beyond its edge. Everything that you
-# do not paint stays as it is.
+# ![The tab Restore with a photograph of a cat that has a white scratch. The same photograph stands
+# below, to be painted on.](../pictures/tutorial/2-photograph.jpg)
 #
-# **4. Press Restore.** The picture appears while it is worked on, with the time left and a button
-# that stops it. A photograph of 256 x 256 takes about a minute on one core; time grows with the
-# number of pixels, so begin with a small one.
+# **3. Paint over the damage** in the field *Paint over the damage*, a pixel or two beyond its edge.
+# Everything that you do not paint stays as it is.
 #
-# **5. Compare and download.** Move the slider between input and result. With two restorations or
+# ![The scratch is covered with a line of pink paint.](../pictures/tutorial/3-paint.jpg)
+#
+# **4. Press *Restore*.** The picture appears while it is worked on, with the time left and a button
+# that stops it. Time grows with the number of pixels, so begin with a small photograph.
+# *How many restorations* is 3 here.
+#
+# ![A bar of progress below the button Stop, and on the right the photograph with the scratch partly
+# filled.](../pictures/tutorial/4-restoring.jpg)
+#
+# **5. Compare and download.** Move the slider between *Before | after*. With two restorations or
 # more there are each of them, their mean, and a map of where they differ. Where they differ, hrdis
 # is unsure; where they agree it can still be wrong, because all samples come from the same model.
-# Download gives you the pictures as PNG, a record of what was done, and the command that does the
-# same in a terminal.
+# *Download* gives you the pictures as PNG, a record of what was done, and the mask that you painted.
+# *Command that does the same* is for a terminal.
+#
+# ![The result: a slider between the scratched and the restored photograph, three restorations, their
+# mean, the map of where they differ, and the files.](../pictures/tutorial/5-result.jpg)
 #
 # **What to expect.** Scratches and small spots vanish. Holes of tens of pixels become a soft blur,
 # and faces or writing under the damage do not come back, because the embedded model is small.

@@ -86,7 +86,7 @@ class Decomposable(Physics):
     V = U_adjoint = V_adjoint = U
 
 
-class CircularBlur(Decomposable):
+class Circular(Decomposable):
     """The spectrum is half of a Fourier transform, real and imaginary part in the last axis."""
 
     def __init__(self, kernel, noise_model=None):
@@ -154,7 +154,7 @@ PAIRS = {
     "denoising": (Decomposable(1.0), Identity()),
     "inpainting": (Decomposable(MASK[None]), Inpainting(MASK)),
     "pooling": (Pooling(), SuperResolution(2)),
-    "blur": (CircularBlur(KERNEL), LinearFunction(circular, SHAPE)),
+    "blur": (Circular(KERNEL), LinearFunction(circular, SHAPE)),
     "negative gains": (
         Decomposable(MASK[None] - 0.5),
         LinearFunction(lambda x: (MASK - 0.5) * x, SHAPE),
@@ -529,6 +529,8 @@ def theirs_and_ours(deepinv, name):
 def test_real_physics_measures_and_solves_as_our_operator(deepinv, name):
     make, A = theirs_and_ours(deepinv, name)
     physics = make()
+    if "blur" in name:  # HRDIS starts from y there, as with our blurs
+        A.init = lambda y: y.clone()
     x = (0.3 * normal(2, *SHAPE, seed=5)).float()
     with torch.random.fork_rng():
         y = physics(unit(x))  # with its own noise
@@ -553,3 +555,53 @@ def test_real_physics_measures_and_solves_as_our_operator(deepinv, name):
     ]
     print(f"posterior mean {rel(*means):.1e}")
     assert rel(*means) < 1e-6  # the filter is kept in float32
+
+
+# ---- settings and starts that suit a physics ----------------------------------------------------
+
+
+class GaussianBlur(Circular):
+    """A blur by its name, as deepinv's Blur and BlurFFT."""
+
+
+class ValidBlur(Physics):
+    """A mean over 3 x 3 pixels, without the border: y is smaller than the image."""
+
+    def A(self, u):
+        return F.avg_pool2d(u, 3, stride=1)
+
+    def A_adjoint(self, y):
+        padded = F.pad(y, (2, 2, 2, 2))
+        return F.avg_pool2d(padded, 3, stride=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "families"),
+    [
+        ("Denoising", ("denoise",)),
+        ("Inpainting", ("inpaint",)),
+        ("BlurFFT", ("deblur", "sr4")),
+        ("SpaceVaryingBlur", ("deblur", "sr4")),
+        ("Downsampling", ("sr4",)),
+    ],
+)
+def test_settings_follow_from_the_class_of_the_physics(name, families):
+    physics = type(name, (Pooling,), {})()
+    assert hrdis.operators.from_deepinv(physics, SHAPE).families == families
+
+
+@pytest.mark.parametrize("physics", [GaussianBlur(KERNEL), ValidBlur()], ids=["whole", "valid"])
+def test_smooth_start_of_a_blur_does_not_divide_the_noise(physics):
+    """A pseudo-inverse divides it by the smallest singular value; the start keeps its size."""
+    A = hrdis.operators.from_deepinv(physics, SHAPE)
+    z = normal(2, *A(torch.zeros(2, *SHAPE).double()).shape[1:], seed=6)
+    assert A.smooth(z).shape == (2, *SHAPE)
+    torch.testing.assert_close(A.init(z), A.smooth(z), rtol=0, atol=0)
+    assert float(A.smooth(z).abs().max()) <= float(z.abs().max()) + 1e-9
+    assert float(A.pinv(z).abs().max()) > float(z.abs().max())
+
+
+def test_smooth_start_of_other_physics_is_the_pseudo_inverse():
+    A = hrdis.operators.from_deepinv(Pooling(), SHAPE)
+    y = normal(2, *A(torch.zeros(2, *SHAPE).double()).shape[1:], seed=6)
+    torch.testing.assert_close(A.smooth(y), A.pinv(y))

@@ -108,6 +108,7 @@ class DeepinvOperator(Operator):
     def __init__(self, physics: Any, shape: Shape):
         super().__init__()
         self.physics, self.shape = physics, tuple(shape)
+        self.families = families(physics)
 
     def extra_repr(self) -> str:
         return f"{type(self.physics).__name__}, shape={self.shape}"
@@ -180,7 +181,25 @@ class DeepinvNonlinear(DeepinvOperator):
         return sigma
 
 
-class DeepinvLinear(DeepinvOperator, LinearOperator):
+class DeepinvMatrix(DeepinvOperator, LinearOperator):
+    """Base of the linear adapters."""
+
+    def init(self, y: Tensor) -> Tensor:
+        """Return `smooth(y)`, as our blurs do."""
+        return self.smooth(y)
+
+    def smooth(self, y: Tensor) -> Tensor:
+        """Return ``pinv(y)``; for a blur y, or A* y / A* 1 where y has other sides than x."""
+        if self.families[0] != "deblur":
+            return self.pinv(y)
+        if tuple(y.shape) == self.image_shape(tuple(y.shape)):
+            return y.clone()
+        weight = self.adjoint(torch.ones_like(y))
+        # Pixels near a border that y leaves out have little weight, or none.
+        return self.adjoint(y) / weight.clamp(min=1e-3 * float(weight.max()))
+
+
+class DeepinvLinear(DeepinvMatrix):
     """The operator A and its ``A_adjoint``, on images in [-1, 1]."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -190,7 +209,7 @@ class DeepinvLinear(DeepinvOperator, LinearOperator):
         return self.physics.A_adjoint(y)
 
 
-class DeepinvSVD(DeepinvOperator, SVDOperator):
+class DeepinvSVD(DeepinvMatrix, SVDOperator):
     """The operator A = U diag(mask) V*, where signs and phases of the mask belong to U.
 
     Args:
@@ -261,6 +280,23 @@ class DeepinvSVD(DeepinvOperator, SVDOperator):
         if not mask.is_complex():
             mask = mask.to(spectrum.real.dtype)
         return mask.sgn() * (self.singulars(mask.real) > 0)
+
+
+#: Families of presets by what the name of a class of deepinv contains.
+FAMILIES = {
+    "Denoising": ("denoise",), "Inpainting": ("inpaint",), "Blur": ("deblur", "sr4"),
+    "Demosaicing": ("demosaic", "inpaint-random", "inpaint"), "CompressedSensing": ("cs25", "cs"),
+    "Tomography": ("ct",), "MRI": ("mri",), "PhaseRetrieval": ("phase",),
+}  # fmt: skip
+
+
+def families(physics: Any) -> tuple[str, ...]:
+    """Return the families of presets that suit a physics, by the names of its classes."""
+    names = " ".join(cls.__name__ for cls in type(physics).__mro__)
+    for name, found in FAMILIES.items():
+        if name in names:
+            return found
+    return Operator.families
 
 
 # ---- trying a physics ---------------------------------------------------------------------------

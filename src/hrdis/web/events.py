@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 START = "Choose a picture, say what is wrong with it, and press Restore."
 STOPPED = "Stopped. Nothing was kept."
+BRUSH = "#ff0066"
 EMPTY = '<p class="empty">The restored picture appears here.</p>'
 
 
@@ -33,6 +34,12 @@ EMPTY = '<p class="empty">The restored picture appears here.</p>'
 def changed_setting(name: str, value: Any, so_far: dict[str, Any]) -> dict[str, Any]:
     """Note a setting that was changed; an empty box is None."""
     return so_far | {name: None if value == "" else value}
+
+
+def brush_for(width: int, height: int) -> gr.Brush:
+    """Return a brush that covers a scratch in a picture of that size: 1/24 of its shorter side."""
+    radius = max(2, round(min(width, height) / 48))
+    return gr.Brush(colors=[BRUSH], color_mode="fixed", default_size=radius)
 
 
 def for_task(task: str, hole: str, picture: str | None) -> list[Any]:
@@ -73,7 +80,8 @@ def for_picture(task: str, hole: str, picture: str | None) -> list[Any]:
     value: Any = {"background": background, "layers": [], "composite": None}
     paint = task_of(task).mask and hole == "painted"
     # The status may still say that there is no picture.
-    return [gr.skip(), no_note, gr.ImageEditor(value, visible=paint), line(START)]
+    editor = gr.ImageEditor(value, visible=paint, brush=brush_for(*background.size))
+    return [gr.skip(), no_note, editor, line(START)]
 
 
 def example_shower(folder: Path) -> Callable[[str], list[Any]]:

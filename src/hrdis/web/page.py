@@ -12,7 +12,7 @@ import gradio as gr
 import hrdis
 
 from ..presets import EFFORTS
-from .events import EMPTY, START, line, painted_layer, uploaded_path
+from .events import EMPTY, START, brush_for, line, painted_layer, uploaded_path
 from .form import solvers_for
 from .labels import FIX_START, LABELS
 from .limits import SAMPLES
@@ -66,7 +66,6 @@ THEME = gr.themes.Default(
     button_primary_background_fill_dark="*primary_700",
     button_primary_background_fill_hover_dark="*primary_800",
 )
-BRUSH = "#ff0066"
 
 
 @dataclass(frozen=True)
@@ -232,7 +231,7 @@ def _form(priors: Sequence[str]) -> dict[str, Any]:
         buttons=[],
         height=420,
         visible=False,
-        brush=gr.Brush(colors=[BRUSH], color_mode="fixed", default_size=16),
+        brush=brush_for(256, 256),
         eraser=gr.Eraser(default_size=24),
     )
     file: Any = {"visible": False, "file_types": ["image", ".npy"], "height": 120}
