@@ -3,8 +3,8 @@
     python studies/looks.py --photos FOLDER  # rewrites measurements/looks.md, its pictures and data
 
 Eight come from a folder of photographs the prior was never trained on, four from the package.
-Enlarging by 4, scratches, and noise of 25 and 50 of 255; settings as `hrdis restore` chooses them;
-one sample.
+Enlarging by 4, scratches, and noise of 25 and 50 of 255; solver and settings as `hrdis restore`
+chooses them; one sample.
 """
 
 import csv
@@ -25,8 +25,8 @@ from torch import Tensor
 import hrdis
 from hrdis import operators
 from hrdis.metrics import psnr, ssim
+from hrdis.presets import choose_auto
 from hrdis.problem import Problem
-from hrdis.solvers import preset
 
 SIDE = 160
 PACKAGE = Path(hrdis.__file__).parent / "pictures"
@@ -162,7 +162,6 @@ def sheet(rows: list[list[tuple[str, Tensor]]], file: Path) -> None:
 
 def main(
     photos: Path,
-    solver: str = "hrdis",
     prior: str = "default",
     write: bool = True,
     threads: int = 1,
@@ -171,7 +170,6 @@ def main(
 
     Args:
         photos: photographs the prior was never trained on.
-        solver: a name of `hrdis list solvers`.
         prior: name or folder.
         write: rewrite the page, its pictures and its figures.
         threads: CPU threads.
@@ -185,7 +183,7 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     for damage in DAMAGES:
         started, rows = time.perf_counter(), []
-        key, settings = preset(solver, damage.keys, "default", damage.noise)
+        settings = choose_auto(damage.keys, damage.noise, tuned=network.presets).settings
         name, method = damage.classical
         for k, subject in enumerate(SUBJECTS):
             x = load(subject, photos)
@@ -211,7 +209,8 @@ def main(
         summary.append([
             damage.title, name, f"{means[0]:.2f}", f"{means[2]:.2f}", f"{means[2] - means[0]:+.2f}",
             f"{means[1]:.3f}", f"{means[3]:.3f}",
-            f"{int((values[:, 2] > values[:, 0]).sum())} of 12", f"`{key}`",
+            f"{int((values[:, 2] > values[:, 0]).sum())} of 12",
+            f"{type(settings).__name__}, {settings.steps}",  # type: ignore[attr-defined]
         ])  # fmt: skip
         print(*summary[-1], f"{time.perf_counter() - started:.0f} s", flush=True)
     header = [
@@ -223,7 +222,7 @@ def main(
         "its SSIM",
         "hrdis",
         "better in",
-        "preset",
+        "solver taken, calls",
     ]
     if write:
         with (DOCS / "data" / "looks.csv").open("w", newline="") as file:

@@ -42,9 +42,10 @@ from torch import Tensor
 
 import hrdis
 from hrdis.checkpoints import weights_sha256
+from hrdis.presets import choose
 from hrdis.problem import Problem
 from hrdis.rng import ImageRNG, stream
-from hrdis.solvers import Solver, preset
+from hrdis.solvers import SOLVERS, Solver
 
 SIGMAS = (10, 25, 50)  # of 255
 DENOISING = {10: (36.0, 36.4), 25: (31.15, 31.7), 50: (27.8, 28.4)}  # dB: must, goal
@@ -115,7 +116,10 @@ class Bench:
         """The preset for the embedded prior, with what the row says and what --overrides
         changes.
         """
-        _, found = preset(name, (f"{task}-scratches", task), "default")
+        families = (f"{task}-scratches", task)
+        found = choose(
+            SOLVERS[name][0], families, tuned=hrdis.load_prior("default").presets
+        ).settings
         return replace(
             found, **FIXED.get(f"{name} {task}", {}), **self.overrides.get(f"{name} {task}", {})
         )  # type: ignore[arg-type]
