@@ -224,9 +224,11 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
         "- zeta * gradient": ["+ zeta * gradient", "- zeta / 2**0.5 * gradient",
         "- zeta * q.signal(s) * gradient"],
         "A(x0_hat.clamp(-1, 1) if clamped else x0_hat)": ["A(x0_hat)", "A(x0_hat.clamp(-1, 1))"],
+        "(2 * u.clamp(min=DARKEST)) ** -0.5": ["(2 * u.clamp(min=DARKEST)) ** -1", "(2 * u) ** -0.5"],  # noqa: E501
+        "if problem.A.unit_range else (problem.y + 1) / 2": ["if not problem.A.unit_range else (problem.y + 1) / 2"],  # noqa: E501
         "x0_hat = found.x0_hat.clamp(-1, 1) if clamped else found.x0_hat\n": [
         "x0_hat = found.x0_hat\n"],
-        "return norm(y": ["return 0.5 * norm(y", "return norm(y).square() / 2 + 0 * norm(y"],
+        "return norm(root": ["return 0.5 * norm(root", "return norm(y).square() / 2 + 0 * norm(root"],  # noqa: E501
         'self.form == "ddim" and self.start is None': ['self.form == "ddim" and False',
         "self.start is None"],
         "q.diffuse(A.pinv(y), times[0], z)": ["q.diffuse(A.pinv(y), times[1], z)"],
@@ -282,8 +284,7 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
         "float(q[times[0]]) * problem.sigma_y"],
         "float(1 - q[t]))": ["1.0)"],
         "x0_hat.clamp(-1, 1) if self.clamp": ["x0_hat.clamp(-1, 1) if not self.clamp"],
-        "seen = x0_hat[0].clone()": ["seen = x0_hat[-1].clone()"],
-        "                x_t = x0_hat\n": ["                x_t = x_t\n"],
+        "seen = x0_hat[0].clone()\n            if y_s is None:\n                x_t = x0_hat\n            else:\n                m =": ["seen = x0_hat[-1].clone()\n            if y_s is None:\n                x_t = x0_hat\n            else:\n                m =", "seen = x0_hat[0].clone()\n            if y_s is None:\n                x_t = x_t\n            else:\n                m ="],  # noqa: E501
         "m = q.signal(s) * x0_hat + (1 - c) ** 0.5 * q.noise(s) * eps": ["m = q.signal(s) * x0_hat + (1 - c) * q.noise(s) * eps", "m = q.signal(s) * x0_hat + (1 - c) ** 0.5 * q.noise(t) * eps", "m = q.signal(s) * x0_hat"],  # noqa: E501
         "c * float(1 - q[s]), float(q[s]) * problem": ["float(1 - q[s]), float(q[s]) * problem",
         "c * float(1 - q[s]), problem", "c**2 * float(1 - q[s]), float(q[s]) * problem"],
@@ -295,9 +296,18 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
         "A.Vt(m + q**0.5 * z)": ["A.Vt(m + q * z)", "A.Vt(m)"],
         "u / (v + q * s**2)": ["u / (v + q)", "u / v"],
         "-0.5 * torch.where": ["-1.0 * torch.where", "0.5 * torch.where"],
+        "q.ddim_share(t, s, 1.0)) ** 2": ["q.ddim_share(t, s, 1.0))"],
+        "rng.randn(y.shape[1:], like=y) if own > 0": ["0 if own > 0"],
+        "(variance * s**2 + sigma_y**2 + (s == 0))": ["(s**2 + sigma_y + (s == 0))"],
+        "e + sigma_y * off if sigma_y > 0 else e": ["e", "e - sigma_y * off if sigma_y > 0 else e"],
+        "+ kept * q.noise(t)) * e_t": ["+ kept) * e_t", "+ q.noise(t)) * e_t"],
+        "fresh**2 * (s**2 + sigma_y**2) + (s == 0)": ["fresh**2 * s**2 + (s == 0)"],
+        "- sigma_y * e_k, 0 * s": [", 0 * s"],
+        "_resample(e_t, weights, u)\n": ["e_t\n"],
+        "float(c**0.5 * q.noise(s))": ["float(c * q.noise(s))"],
         "right=True": ["right=False"],
         "max=weights.shape[1] - 1\n": ["max=weights.shape[1]\n"],
-        "return x_t[0].clone()": ["return x_t[-1].clone()", "return x_t.mean(0)"],
+        "return x_t[0].clone()\n\n    def _path": ["return x_t[-1].clone()\n\n    def _path", "return x_t.mean(0)\n\n    def _path"],  # noqa: E501
     },
     "daps": {
         "SIGMA_MAX = 100.0": ["SIGMA_MAX = 80.0"],
