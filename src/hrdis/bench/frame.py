@@ -37,7 +37,7 @@ def rows(*folders: str | Path) -> Any:
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row whose cell and whose solver's settings are columns of their own."""
+    """Return a row in which what was run, and each setting of its solver, is a column."""
     cell = dict(row["cell"])
     settings = cell.pop("settings", {})
     flat = {"key": row["key"]} | cell

@@ -43,10 +43,10 @@ class FPS(Sampler):
     x_s = (I - A^+ A)(m + sqrt(q_s) z) + A^+ y_s.
 
     With ``form="joint"`` the noise e of y = A x + sigma_y e is a part of the state. Then (x, e) has
-    a measurement without noise, (A, sigma_y I), for which y_s is diffused by A z + sigma_y z', and
-    the same steps are taken, in their limit. Of e the denoised value is sqrt(alpha_bar_t) e_t, as
-    it is standard normal. Here c is the share of an ancestral step, which vanishes as the calls
-    grow, and the levels are evenly spaced in ln sigma:
+    a measurement without noise, (A, sigma_y I), and the limit of the same steps is taken. For it
+    y_s is diffused by A z + sigma_y z'. Of e the denoised value is sqrt(alpha_bar_t) e_t, as it is
+    standard normal. Here c is the share of an ancestral step, which vanishes as the calls grow. The
+    levels are evenly spaced in ln sigma:
 
         c_s     = (1 - alpha_bar_t / alpha_bar_s) / (1 - alpha_bar_t)
         m_e     = sqrt(alpha_bar_s) sqrt(alpha_bar_t) e_t
