@@ -224,9 +224,11 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
         "- zeta * gradient": ["+ zeta * gradient", "- zeta / 2**0.5 * gradient",
         "- zeta * q.signal(s) * gradient"],
         "A(x0_hat.clamp(-1, 1) if clamped else x0_hat)": ["A(x0_hat)", "A(x0_hat.clamp(-1, 1))"],
+        "(2 * u.clamp(min=DARKEST)) ** -0.5": ["(2 * u.clamp(min=DARKEST)) ** -1", "(2 * u) ** -0.5"],  # noqa: E501
+        "if problem.A.unit_range else (problem.y + 1) / 2": ["if not problem.A.unit_range else (problem.y + 1) / 2"],  # noqa: E501
         "x0_hat = found.x0_hat.clamp(-1, 1) if clamped else found.x0_hat\n": [
         "x0_hat = found.x0_hat\n"],
-        "return norm(y": ["return 0.5 * norm(y", "return norm(y).square() / 2 + 0 * norm(y"],
+        "return norm(root": ["return 0.5 * norm(root", "return norm(y).square() / 2 + 0 * norm(root"],  # noqa: E501
         'self.form == "ddim" and self.start is None': ['self.form == "ddim" and False',
         "self.start is None"],
         "q.diffuse(A.pinv(y), times[0], z)": ["q.diffuse(A.pinv(y), times[1], z)"],
@@ -282,8 +284,7 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
         "float(q[times[0]]) * problem.sigma_y"],
         "float(1 - q[t]))": ["1.0)"],
         "x0_hat.clamp(-1, 1) if self.clamp": ["x0_hat.clamp(-1, 1) if not self.clamp"],
-        "seen = x0_hat[0].clone()": ["seen = x0_hat[-1].clone()"],
-        "                x_t = x0_hat\n": ["                x_t = x_t\n"],
+        "seen = x0_hat[0].clone()\n            if y_s is None:\n                x_t = x0_hat\n            else:\n                m =": ["seen = x0_hat[-1].clone()\n            if y_s is None:\n                x_t = x0_hat\n            else:\n                m =", "seen = x0_hat[0].clone()\n            if y_s is None:\n                x_t = x_t\n            else:\n                m ="],  # noqa: E501
         "m = q.signal(s) * x0_hat + (1 - c) ** 0.5 * q.noise(s) * eps": ["m = q.signal(s) * x0_hat + (1 - c) * q.noise(s) * eps", "m = q.signal(s) * x0_hat + (1 - c) ** 0.5 * q.noise(t) * eps", "m = q.signal(s) * x0_hat"],  # noqa: E501
         "c * float(1 - q[s]), float(q[s]) * problem": ["float(1 - q[s]), float(q[s]) * problem",
         "c * float(1 - q[s]), problem", "c**2 * float(1 - q[s]), float(q[s]) * problem"],
@@ -295,9 +296,18 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
         "A.Vt(m + q**0.5 * z)": ["A.Vt(m + q * z)", "A.Vt(m)"],
         "u / (v + q * s**2)": ["u / (v + q)", "u / v"],
         "-0.5 * torch.where": ["-1.0 * torch.where", "0.5 * torch.where"],
+        "q.ddim_share(t, s, 1.0)) ** 2": ["q.ddim_share(t, s, 1.0))"],
+        "rng.randn(y.shape[1:], like=y) if own > 0": ["0 if own > 0"],
+        "(variance * s**2 + sigma_y**2 + (s == 0))": ["(s**2 + sigma_y + (s == 0))"],
+        "e + sigma_y * off if sigma_y > 0 else e": ["e", "e - sigma_y * off if sigma_y > 0 else e"],
+        "+ kept * q.noise(t)) * e_t": ["+ kept) * e_t", "+ q.noise(t)) * e_t"],
+        "fresh**2 * (s**2 + sigma_y**2) + (s == 0)": ["fresh**2 * s**2 + (s == 0)"],
+        "- sigma_y * e_k, 0 * s": [", 0 * s"],
+        "_resample(e_t, weights, u)\n": ["e_t\n"],
+        "float(c**0.5 * q.noise(s))": ["float(c * q.noise(s))"],
         "right=True": ["right=False"],
         "max=weights.shape[1] - 1\n": ["max=weights.shape[1]\n"],
-        "return x_t[0].clone()": ["return x_t[-1].clone()", "return x_t.mean(0)"],
+        "return x_t[0].clone()\n\n    def _path": ["return x_t[-1].clone()\n\n    def _path", "return x_t.mean(0)\n\n    def _path"],  # noqa: E501
     },
     "daps": {
         "SIGMA_MAX = 100.0": ["SIGMA_MAX = 80.0"],
@@ -321,6 +331,77 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
         "rms(A(v) - y)": ["rms(A(x) - y)"],
         "x = q.sigma(times[0]) * rng": ["x = rng"],
     },
+    "mmps": {
+        "(1 - q[t]) / q.signal(t)": ["(1 - q[t])", "q.noise(t) / q.signal(t)"],
+        "+ problem.sigma_y**2 * v": ["", "+ problem.sigma_y * v"],
+        "r = (A(x0_hat) - y) * seen": ["r = A(x0_hat) - y"],
+        "x0_y = x0_hat + spread(u)": ["x0_y = x0_hat - spread(u)", "x0_y = x0_hat + A.adjoint(u)"],
+        "(x_t - q.signal(t) * x0_y) / q.noise(t)": ["(x_t - q.signal(t) * x0_hat) / q.noise(t)", "(x_t - x0_y) / q.noise(t)"],  # noqa: E501
+        "q.ddim_share(t, s, self.eta)": ["q.ddim_share(t, s, 1.0)", "q.ddim_share(t, s, self.eta) ** 2"],  # noqa: E501
+        "if share > 0 else eps": ["if s >= 0 else eps"],
+        "rms(r)": ["rms(A(x0_y) - y)"],
+    },
+    "overrelaxed": {
+        "(q.sigma(t) ** 2 + s**2))": ["(q.sigma(t) ** 2 + s))", "s**2)"],
+        "problem.sigma_y**2 / c)": ["problem.sigma_y**2 * c)", "problem.sigma_y / c)", "problem.sigma_y**2)"],  # noqa: E501
+        "mu is None:": ["mu is None and t < 0:"],
+        "m + self.alpha * (mu - m)": ["m - self.alpha * (mu - m)", "m + (mu - m)"],
+        "(1 - self.alpha**2) ** 0.5": ["(1 - self.alpha) ** 0.5", "(1 - self.alpha**2)"],
+        "fresh = mu is not m and self.alpha > -1": ["fresh = self.alpha > -1"],
+        "q.diffuse(mu, after, rng": ["q.diffuse(m, after, rng", "q.diffuse(mu, t, rng"],
+        "c * problem.sigma_y**2 / (problem": ["c * problem.sigma_y / (problem", "c / (problem"],
+        "torch.where(blind, c, seen).sqrt()": ["torch.where(blind, c, seen)", "c**0.5 + 0 * seen"],
+        "if t <= self.back]": ["if t < self.back]"],
+        "rms(A(x0_hat) - y)": ["rms(A(m) - y)"],
+        "max(problem.sigma_y, FLOOR)": ["max(problem.sigma_y**2, FLOOR)"],
+        "self.samples - 1": ["self.samples"],
+    },
+    "fire": {
+        '"mean": -1,': ['"mean": 0,', '"mean": 1,'],
+        '"sample": 1}': ['"sample": 0.5}'],
+        "problem.sigma_y**2 / nu)": ["problem.sigma_y**2 * nu)", "problem.sigma_y / nu)", "0.0)"],
+        "if self.own_noise and k == 0:": ["if False:", "if self.own_noise:"],
+        "q.signal(s) * (x0_y + noise)": ["q.signal(s) * x0_y + noise", "q.signal(s) * (x0_hat + noise)"],  # noqa: E501
+        "return sigma**2 * self.spread**2 / (sigma**2 + self.spread**2)": ["return sigma**2", "return sigma**2 * self.spread / (sigma**2 + self.spread)"],  # noqa: E501
+        "schedule.nearest(2 * self.own_noise)": ["schedule.nearest(self.own_noise)"],
+        "return min(error, sigma) ** 2": ["return error**2", "return min(error, sigma)"],
+        "nu * problem.sigma_y**2 / (": ["nu * problem.sigma_y / (", "problem.sigma_y**2 / ("],
+        "sigma**2 + KAPPA[self.aim] * E": ["sigma + KAPPA[self.aim] * E"],
+        "variance.clamp(min=0).sqrt()": ["variance.clamp(min=0)"],
+        "(variance < 0)": ["(variance > 0)"],
+        "E = nu * sigma_y**2 / (sigma_y**2 + nu * top)": ["E = nu * sigma_y**2 / (sigma_y**2 + top)"],  # noqa: E501
+        "((nu - E) / top).sqrt()": ["(nu - E).sqrt()", "((nu - E) / top)"],
+        "own - A.pinv(A(own))": ["own - A.adjoint(A(own))", "own"],
+        "sigma_y**2 / nu * own": ["sigma_y / nu * own"],
+        "A.normal(v) + ratio * v": ["A.normal(v) + v"],
+    },
+    "cm4ir": {
+        "(-1 if self.flip else 1)": ["(1 if self.flip else 1)", "(-1 if self.flip else -1)"],
+        "(1 - self.eta**2) ** 0.5 * eps": ["(1 - self.eta) ** 0.5 * eps", "eps"],
+        "n + self.eta * rng": ["n + self.eta**0.5 * rng", "n + rng"],
+        "self.zeta * problem.sigma_y**2)": ["problem.sigma_y**2)", "self.zeta * problem.sigma_y)", "0.0)"],  # noqa: E501
+        "if s < 0 and problem.sigma_y > 0:": ["if s < 0:", "if False:"],
+        "q.diffuse(x0_y, s, n)": ["q.diffuse(x0_hat, s, n)", "q.diffuse(x0_y, t, n)"],
+        "- q.signal(t) * x0_hat) / q.noise(t)": ["- x0_hat) / q.noise(t)"],
+        "            if self.clamp:": ["            if not self.clamp:"],
+        "(1 + self.gamma)": ["self.gamma"],
+        "rms(r)": ["rms(A.project(x0_hat, y) - x0_hat)"],
+        "if s >= 0 and self.eta > 0": ["if s > 0 and self.eta > 0", "if self.eta > 0"],
+    },
+    "repaint": {
+        "(1 - q[s] / q[t]).sqrt()": ["(1 - q[s] / q[t])", "(1 - q[s]).sqrt()"],
+        ".x0_hat.clamp(-1, 1)": [".x0_hat"],
+        "q.ancestral(t, s, found.v)": ["q.ancestral(t, s, None)"],
+        "on_x0 * x0_hat + on_xt * x_t": ["on_xt * x0_hat + on_x0 * x_t"],
+        "unknown + std * rng": ["unknown + std**2 * rng", "unknown + rng"],
+        "offset = unknown - q.noise(s) * rng.randn_like(x_t)": ["offset = unknown", "offset = unknown - q.noise(t) * rng.randn_like(x_t)"],  # noqa: E501
+        "q.signal(s) * y)": ["y)", "q.signal(t) * y)"],
+        "unknown - A.pinv(": ["unknown - A.adjoint(", "unknown + A.pinv("],
+        "x0_hat - A.pinv(r)": ["x0_hat"],
+        "            if s >= 0:": ["            if s > 0:"],
+        "self.length, self.repeat": ["self.repeat, self.length"],
+        "rms(r)": ["rms(A.pinv(r))"],
+    },
 }  # fmt: skip
 
 # ---- the tests that should notice
@@ -328,8 +409,10 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
 
 OWN = {"base": ["solvers/test_hrdis.py"], "hrdis": ["solvers/test_hrdis.py"],
     "reddiff": ["solvers/test_hrdis.py"], "cr": ["solvers/test_hrdis.py"],
-       "ddnm": ["solvers/test_ddnm.py"]}  # fmt: skip
-FORMULAS = ["solvers/test_formulas.py", "solvers/test_equalities.py"]
+       "ddnm": ["solvers/test_ddnm.py"], "fire": ["solvers/test_fire.py"],
+       "cm4ir": ["solvers/test_cm4ir.py"], "repaint": ["solvers/test_repaint.py"],
+       "overrelaxed": ["solvers/test_overrelaxed.py"]}  # fmt: skip
+FORMULAS = ["solvers/test_formulas.py", "solvers/test_equalities.py", "solvers/test_exact_law.py"]
 WIDER = ["common/test_solvers.py", "solvers/test_posterior.py"]
 RECORDED = (
     "hrdis",
@@ -343,7 +426,7 @@ RECORDED = (
 
 def notices(tree: Path, solver: str, verbose: bool = False, wider: bool = True) -> str:
     """The first file with a test that fails in the tree, or "" if none does."""
-    stages = [(OWN.get(solver, []), ""), (FORMULAS, solver)]
+    stages = [(OWN.get(solver, []), ""), (FORMULAS, f"{solver} and not fault_of")]
     if wider:
         stages += [(["test_golden.py"] if solver in RECORDED else [], ""), (WIDER, solver)]
     for files, keyword in stages:

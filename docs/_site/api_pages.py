@@ -41,7 +41,7 @@ ROOMS: dict[str, dict[str, Sequence[str]]] = {
     "Restoration of pictures": {"restoration": (), "fixing": (), "diagnosis": ()},
     "Training": {"training.train": (), "training.settings": (), "training.loop": ("Progress",)},
     "Benchmark": {
-        "bench": (), "bench.plan.plan_file": (), "bench.run": ("Store", "collect", "merge"),
+        "bench": ("rows",), "bench.plan.plan_file": (), "bench.run": ("Store", "collect", "merge"),
         "bench.results": ("Results", "MethodResults"), "bench.report": ("report",),
         "bench.report.exports": ("csv_of", "latex_of"), "bench.paper": (),
         "bench.report.statistics": (), "bench.score": (), "bench.score.set_distances": (),

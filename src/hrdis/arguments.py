@@ -1,9 +1,10 @@
 """Checks before the first network call, with one clear message for whatever cannot run."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from .messages import Message, bilingual, shown
+from .messages import Message, bilingual, level_outside, shown
 from .presets import Choice, choose_auto
 from .priors.base import Prior
 from .problem import Problem
@@ -186,6 +187,12 @@ def check(solver: Solver, prior: Prior, problem: Problem) -> Problem:
             f"{problem.sigma_y / 2:g} of white."
         )
         raise ValueError(_with_names(python, command, problem))
+    if solver.of_consistency and prior.of_consistency is False:
+        warnings.warn(
+            f"{name} is meant for consistency models, and the prior {prior.name!r} is none: with "
+            f"it, {name} is HRDIS from t = 929.",
+            stacklevel=level_outside(),
+        )
     return problem
 
 

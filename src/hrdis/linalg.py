@@ -30,12 +30,17 @@ def per_image(scalars: Tensor, like: Tensor) -> Tensor:
 
 
 def cg(
-    apply: Callable[[Tensor], Tensor], b: Tensor, x: Tensor, steps: int, tolerance: float = 1e-6
+    apply: Callable[[Tensor], Tensor],
+    b: Tensor,
+    x: Tensor,
+    steps: int,
+    tolerance: float = 1e-6,
+    flat: float = 0.0,
 ) -> Tensor:
     """Solve ``apply(x) = b`` for a symmetric positive semidefinite map, each image on its own.
 
     Textbook conjugate gradient with step sizes per image. An image stops moving once its residual
-    is below ``tolerance`` times the norm of its b, or its search direction has no curvature; the
+    is below ``tolerance`` times the norm of its b, or its search direction p has no curvature; the
     others go on.
 
     Args:
@@ -44,6 +49,8 @@ def cg(
         x: starting point.
         steps: the largest number of applications beyond the first.
         tolerance: relative residual at which an image is finished.
+        flat: cosine of p and ``apply(p)`` up to which the curvature counts as none; for maps whose
+            rounding would decide it.
     """
     r = b - apply(x)
     p, rr = r, dot(r, r)
@@ -58,7 +65,8 @@ def cg(
             break
         Ap = apply(p)
         curvature = dot(p, Ap)
-        active = active & (curvature > 0)
+        curved = curvature > flat * norm(p) * norm(Ap)
+        active = active & curved
         step = torch.where(active, rr / curvature.where(active, one), zero)
         x = x + per_image(step, x) * p
         r = r - per_image(step, r) * Ap
@@ -66,7 +74,7 @@ def cg(
         turn = torch.where(active, rr_new / rr.where(active, one), zero)
         p = r + per_image(turn, p) * p
         rr = torch.where(active, rr_new, rr)
-        rr = torch.where(curvature > 0, rr, zero)
+        rr = torch.where(curved, rr, zero)
     return x
 
 

@@ -240,6 +240,21 @@ def test_fps_without_noise_is_the_limit_of_little_noise(particles):
     torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
 
 
+def test_cmhrdis_says_when_the_prior_is_no_consistency_model():
+    prior, problem = mixture(1, 8, 8), measured(SuperResolution(2))
+    prior.of_consistency = False
+    with pytest.warns(UserWarning, match="CMHRDIS is meant for consistency models"):
+        bits(hrdis.CMHRDIS(steps=2), problem, prior)
+
+
+@pytest.mark.parametrize("known", [True, None])
+def test_cmhrdis_is_silent_on_a_consistency_model_and_on_what_nobody_knows(known, recwarn):
+    prior, problem = mixture(1, 8, 8), measured(SuperResolution(2))
+    prior.of_consistency = known
+    bits(hrdis.CMHRDIS(steps=2), problem, prior)
+    assert not recwarn
+
+
 # ---- no trace
 # ---------------------------------------------------------------------------------------
 
@@ -248,6 +263,7 @@ MASKED = {
     "ddnmplus": hrdis.DDNMPlus(steps=8),
     "ddnmplus, simplified": hrdis.DDNMPlus(steps=8, form="simplified"),
     "fps": hrdis.FPS(steps=8),
+    "fps, joint": hrdis.FPS(steps=8, form="joint"),
     "pigdm": hrdis.PiGDM(steps=8),
     "dds": hrdis.DDS(steps=8),
     "diffpir": hrdis.DiffPIR(steps=8),
@@ -383,6 +399,8 @@ DRAWS = [
     (hrdis.DiffPIR(zeta=0), 0.1, 1),
     (hrdis.FPS(), 0.1, 3 + 3),
     (hrdis.FPS(particles=2), 0.1, 3 + 3 + 2),
+    (hrdis.FPS(form="joint"), 0.1, 2 * (3 + 3)),
+    (hrdis.FPS(form="joint", particles=2), 0.0, 3 + 3 + 2),
     (hrdis.DAPS(langevin_steps=4, lr=1e-6), 0.1, 1 + 3 * 4 + 2),
     (hrdis.DRDDIM(), 0.1, 3 + 2),
     (hrdis.DRDDIM(beta=0), 0.1, 3),

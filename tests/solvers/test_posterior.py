@@ -31,28 +31,31 @@ SETTINGS: dict[str, hrdis.Solver] = {
     "daps": hrdis.DAPS(steps=20, langevin_steps=20, lr=5e-5),
 }
 
-#: Variance over that of the posterior, summed over pixels, as measured; fresh noise averages out
-#: (RED-diff), carried noise adds up (CR), and HRDIS lies between.
+#: Bounds of the variance over that of the posterior, summed over pixels, and why. 400 samples have
+#: a standard error of 3 %.
+FIXED_SHARE = (0.5, 0.9)  # a share of fresh noise that stays narrows, with however many calls
+ANCESTRAL = (0.7, 1.12)  # the share vanishes with the calls: at 100, less than 30 % is missing
+AVERAGED = (0.0, 0.6)  # fresh noise averages out over the steps of Adam
 SPREAD = {
-    "hrdis": 1.01,
-    "reddiff": 0.35,
-    "cr": 2.28,
-    "drddim": 0.38,
-    "cmhrdis": 1.00,
-    "ddrm": 0.74,
-    "dps": 0.79,
-    "pigdm": 0.82,
-    "ddnm": 0.72,
-    "ddnmplus": 0.72,
-    "dds": 0.72,
-    "gdp": 0.79,
-    "fps": 0.59,
-    "diffpir": 0.45,
-    "daps": 0.89,
-    "mmps": 0.84,
-    "overrelaxed": 1.0,
-    "fire": 0.00054,  # these two seek the mean
-    "cm4ir": 0.0024,
+    "reddiff": AVERAGED,
+    "drddim": AVERAGED,
+    "hrdis": (0.6, 1.5),  # carries 0.8 of its noise: between those two and CR
+    "cmhrdis": (0.6, 1.5),
+    "cr": (1.5, 4.0),  # carried noise adds up
+    "ddrm": FIXED_SHARE,
+    "ddnm": FIXED_SHARE,
+    "ddnmplus": FIXED_SHARE,
+    "dds": FIXED_SHARE,
+    "fps": FIXED_SHARE,
+    "dps": ANCESTRAL,
+    "pigdm": ANCESTRAL,
+    "gdp": ANCESTRAL,
+    "mmps": ANCESTRAL,
+    "daps": ANCESTRAL,  # all noise is drawn anew at each of 20 levels
+    "diffpir": (0.0, 0.8),  # the shared noise is fresh, and each step moves to a mode
+    "overrelaxed": (0.88, 1.12),  # the posterior's own, up to four standard errors
+    "fire": (0.0, 0.01),  # these two seek the mean
+    "cm4ir": (0.0, 0.01),
 }
 
 #: Distance of the means over what the measurement tells, at most; measured 0.03 to 0.12, with
@@ -80,9 +83,10 @@ def test_mean_of_samples_is_near_the_posterior_mean(name):
 
 
 @pytest.mark.parametrize("name", SPREAD)
-def test_spread_of_samples_is_the_one_recorded(name):
+def test_spread_of_samples_is_within_the_bounds_of_its_kind(name):
     spread = float(torch.cov(samples(name).flatten(1).T).trace() / posterior.covariance.trace())
-    assert spread == pytest.approx(SPREAD[name], rel=0.1)  # a standard error of 3 %
+    low, high = SPREAD[name]
+    assert low < spread < high
 
 
 def test_spread_grows_with_the_share_of_carried_noise():

@@ -10,3 +10,7 @@ Below them lie ``records`` (run tasks, units, rows) and ``results`` (rows with t
 method). A package imports the others, of which ``plan`` and ``report`` need ``paper`` alone,
 through their ``__init__``; the command in ``hrdis.cli.bench`` joins them.
 """
+
+from .frame import rows
+
+__all__ = ["rows"]

@@ -93,7 +93,7 @@ def prior_of(net: nn.Module, network: ADMNetwork, name: str) -> Prior:
     if network.predicts == "edm":
         denoiser = edm(wrapped, log_scale=250.0)
     prior = DenoiserPrior(denoiser, channels=wrapped.channels, classes=wrapped.classes, name=name)
-    prior.multiple = multiple
+    prior.multiple, prior.of_consistency = multiple, network.predicts != "edm"
     return prior
 
 

@@ -80,6 +80,8 @@ class Prior(nn.Module, ABC):
         presets: settings of solvers that were tuned for it (`hrdis.presets.read`); None without,
             where the papers' are taken.
         multiple: the sides of images are padded to a multiple of this; 1 for no padding.
+        of_consistency: True for a consistency model, whose x0_hat is one clean image instead of the
+            mean of all that fit; None where nobody said.
     """
 
     schedule: Schedule
@@ -90,6 +92,7 @@ class Prior(nn.Module, ABC):
     label: int | None = None
     presets: "Presets | None" = None
     multiple: int = 1
+    of_consistency: bool | None = None
 
     def __repr__(self) -> str:
         """Describe the prior in one line, without its layers (``print(prior.network)``)."""
@@ -184,6 +187,7 @@ class WrappedPrior(Prior):
         self.schedule, self.channels, self.name = prior.schedule, prior.channels, prior.name
         self.latent, self.presets, self.multiple = prior.latent, prior.presets, prior.multiple
         self.classes, self.label = prior.classes, prior.label
+        self.of_consistency = prior.of_consistency
 
     def pull(self, problem: "Problem") -> "Problem":
         return self.prior.pull(problem)

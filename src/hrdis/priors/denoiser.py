@@ -128,19 +128,24 @@ class Preconditioned(nn.Module):
     Args:
         F: the network.
         coefficients: (c_skip, c_out, c_in, c_noise) as functions of s, (b,).
+        clamp: True to clamp D to [-1, 1].
     """
 
     def __init__(
-        self, F: Denoise, coefficients: Callable[[Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]
+        self,
+        F: Denoise,
+        coefficients: Callable[[Tensor], tuple[Tensor, Tensor, Tensor, Tensor]],
+        clamp: bool = False,
     ):
         super().__init__()
-        self.F, self.coefficients = F, coefficients
+        self.F, self.coefficients, self.clamp = F, coefficients, clamp
 
     def forward(self, x: Tensor, sigma: Tensor, *label: Tensor) -> Tensor:
         c_skip, c_out, c_in, c_noise = self.coefficients(sigma)
         per_image = (-1, *[1] * (x.ndim - 1))
         out = self.F(c_in.reshape(per_image) * x, c_noise, *label)
-        return c_skip.reshape(per_image) * x + c_out.reshape(per_image) * out
+        clean = c_skip.reshape(per_image) * x + c_out.reshape(per_image) * out
+        return clean.clamp(-1, 1) if self.clamp else clean
 
 
 def edm(F: Denoise, sigma_data: float = SIGMA_DATA, log_scale: float = 0.25) -> Preconditioned:
@@ -164,22 +169,27 @@ def edm(F: Denoise, sigma_data: float = SIGMA_DATA, log_scale: float = 0.25) -> 
 
 
 def consistency(
-    F: Denoise, sigma_data: float = SIGMA_DATA, sigma_min: float = 0.002, log_scale: float = 250.0
+    F: Denoise,
+    sigma_data: float = SIGMA_DATA,
+    sigma_min: float = 0.002,
+    log_scale: float = 250.0,
+    clamp: bool = True,
 ) -> Preconditioned:
     """Make the denoiser of a raw consistency network (Song et al. 2023, Section 3 and C), which is
-    exactly x at s = sigma_min.
+    exactly x at s = sigma_min, as long as x is in [-1, 1].
 
         c_skip = d^2 / ((s - sigma_min)^2 + d^2),  c_out = (s - sigma_min) d / sqrt(s^2 + d^2),
         c_noise = 250 ln(s)
 
     and c_in as in `edm`. The result is one clean image that fits x, sharper than the mean of all
-    such images. It is not clamped; openai/consistency_models clamps it to [-1, 1].
+    such images. It is clamped to [-1, 1], as openai/consistency_models does.
 
     Args:
         F: called with (b, c, h, w) and c_noise (b,), and labels (b,) where it knows classes.
         sigma_data: standard deviation of the training images.
         sigma_min: the level at which the network is the identity.
         log_scale: c_noise over ln(s).
+        clamp: False for what is not an image, as a latent.
     """
 
     def coefficients(s: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -187,7 +197,7 @@ def consistency(
         c_skip = sigma_data**2 / (above**2 + sigma_data**2)
         return c_skip, above * sigma_data / total, 1 / total, log_scale * s.log()
 
-    return Preconditioned(F, coefficients)
+    return Preconditioned(F, coefficients, clamp)
 
 
 # ---- a prior as a denoiser ----------------------------------------------------------------------

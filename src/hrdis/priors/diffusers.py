@@ -143,7 +143,7 @@ def prior_of(
         classes=network.classes,
         name=name,
     )
-    prior.multiple = multiple
+    prior.multiple, prior.of_consistency = multiple, kind != "edm"
     return prior
 
 

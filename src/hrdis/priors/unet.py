@@ -98,6 +98,8 @@ class UNetPrior(Prior):
         frozen.
     """
 
+    of_consistency = False
+
     def __init__(
         self,
         net: nn.Module,

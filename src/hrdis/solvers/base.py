@@ -173,6 +173,8 @@ class Solver(ABC):
     noiseless: ClassVar[bool] = False
     #: The use it makes of the noise level: a word of ``hrdis list solvers``.
     noise: ClassVar[str] = "weights"
+    #: True if it is meant for consistency models, and means something else on other priors.
+    of_consistency: ClassVar[bool] = False
     #: True if its steps are those of a reverse process, which has none up again.
     descends: ClassVar[bool] = False
     #: True if no code of its authors was there to compare with: it is rebuilt from their text.
@@ -296,6 +298,11 @@ def transposed_jacobian(
             return torch.autograd.grad(prediction.x0_hat, x_t, v.clone(), retain_graph=True)[0]
 
     return prediction.map(Tensor.detach), pull
+
+
+def in_half_precision(prior: Prior) -> bool:
+    """Return True if a network of the prior computes in float16 or bfloat16."""
+    return any(p.dtype in (torch.float16, torch.bfloat16) for p in prior.parameters())
 
 
 def slope(value: Tensor, x: Tensor) -> Tensor:

@@ -59,6 +59,7 @@ class CMHRDIS(Family):
     summary: ClassVar[str] = "HRDIS on a consistency model"
     cost: ClassVar[str] = "1 call per step, no network gradient"
     reconstruction: ClassVar[bool] = True
+    of_consistency: ClassVar[bool] = True
     reference: ClassVar[str] = "HRDIS, ICLR 2025 (section C.5, reconstructed)"
 
     start: Annotated[int, Field(ge=0, le=100_000)] | None = 929

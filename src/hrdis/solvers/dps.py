@@ -15,6 +15,9 @@ from ..schedule import mix
 from .base import Run, Sampler, Solver, Step, settings, through_network
 from .papers import Paper
 
+#: Least brightness, of white, that a Poisson weight is taken of: a dark pixel counts photons, too.
+DARKEST = 0.01
+
 
 @final
 @settings
@@ -29,6 +32,13 @@ class DPS(Sampler):
     of a mask counts (`hrdis.measure` puts nothing there). The gradient flows through the clamp:
     saturated pixels give none. ``form="ddim"`` is RED-diff's version: DDIM steps without clamp,
     from x_T = sqrt(alpha_bar) A^+ y + sqrt(1 - alpha_bar) z. Its weight w is zeta / 2.
+
+    Counted photons vary as much as they are many. For them ``likelihood="poisson"`` weighs the
+    residual by the inverse variances, with u = (y + 1) / 2, at least 0.01:
+
+        ||y - A x0_hat||_L,   L_jj = 1 / (2 u_j)
+
+    At mid-grey that is the norm without weights, so that zeta keeps its meaning.
 
     Yields:
         `Step` with x = x0_hat before guidance (the answer in the last step) and the root mean
@@ -47,12 +57,15 @@ class DPS(Sampler):
 
     Reference:
         Chung, Kim, McCann, Klasky, Ye, Diffusion Posterior Sampling for General Noisy Inverse
-        Problems, ICLR 2023, Algorithm 1.
+        Problems, ICLR 2023, Algorithm 1, and Algorithm 2 with Eq. 19 for Poisson noise.
 
     Differs from the official code:
         DPS2022/diffusion-posterior-sampling, commit effbde7: (1) norms per image, there one over
-        the batch; (2) no noise is drawn for a diffused y, which it leaves unused. NVlabs/RED-diff,
-        commit 66482f2 (form="ddim"): per image as there.
+        the batch; (2) no noise is drawn for a diffused y, which it leaves unused; (3) for Poisson
+        noise it multiplies the norm without weights by the mean of 1 / abs(y), y in [-1, 1], which
+        has no bound; here the weights are the paper's, of y in [0, 1], and bounded.
+        NVlabs/RED-diff, commit 66482f2 (form="ddim"): per image as there; it knows no Poisson
+        noise.
 
     Example:
         >>> import torch, hrdis
@@ -76,6 +89,8 @@ class DPS(Sampler):
     """ancestral: the authors'; ddim: RED-diff's."""
     eta: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Share of fresh noise of a DDIM step (form="ddim")."""
+    likelihood: Literal["gaussian", "poisson"] = "gaussian"
+    """What the noise of y is taken for; poisson weighs bright pixels less."""
     reference_side: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Guide as an image of this side would be guided, whatever its size, so that zeta does not
     depend on it.
@@ -95,11 +110,18 @@ class DPS(Sampler):
         side = (z[0].numel() / z.shape[1]) ** 0.5
         zeta = self.zeta * (side / self.reference_side if self.reference_side else 1.0)
 
+        root = self.root_of_weights(problem)
+
+        def residual(x0_hat: Tensor) -> Tensor:
+            return y - A(x0_hat.clamp(-1, 1) if clamped else x0_hat)
+
         def distance(x0_hat: Tensor) -> Tensor:
-            return norm(y - A(x0_hat.clamp(-1, 1) if clamped else x0_hat))
+            return norm(root * residual(x0_hat))
 
         for t, s in pairwise(times):
             found, d, gradient = through_network(prior, x_t, t, distance)
+            if self.likelihood == "poisson":
+                d = norm(residual(found.x0_hat))
             x0_hat = found.x0_hat.clamp(-1, 1) if clamped else found.x0_hat
             if self.form == "ancestral":
                 on_x0, on_xt, std = q.ancestral(t, s, found.v)
@@ -114,6 +136,22 @@ class DPS(Sampler):
             x_t = x_s - zeta * gradient
             yield Step(t, x0_hat if s >= 0 else x_t.clone(), {"residual": d / y[0].numel() ** 0.5})
         return x_t
+
+    def root_of_weights(self, problem: Problem) -> Tensor | float:
+        """Return the root of the weights L of the residual, of y's shape; 1 for Gaussian noise.
+
+        Raises:
+            ValueError: for Poisson noise of what is no picture.
+        """
+        if self.likelihood == "gaussian":
+            return 1.0
+        if not problem.A.picture:
+            raise ValueError(
+                f"DPS takes Poisson noise for that of counted photons of a picture, but "
+                f"{type(problem.A).__name__} measures none. likelihood='gaussian' is expected."
+            )
+        u = problem.y if problem.A.unit_range else (problem.y + 1) / 2
+        return (2 * u.clamp(min=DARKEST)) ** -0.5
 
 
 PAPER: dict[str, Solver] = {

@@ -42,7 +42,9 @@ class REDDiff(Family):
         Diffusion Models, ICLR 2024.
 
     Differs from the official code:
-        NVlabs/RED-diff, commit 66482f2: as `HRDIS` (1) to (3).
+        NVlabs/RED-diff, commit 66482f2: as `HRDIS` (1) to (3). The presets
+        are those of its batch script, which has 1000 steps; its README has 100 and its
+        configuration 50, with lr = 0.1 for inpainting.
 
     Example:
         >>> import torch, hrdis
