@@ -1,7 +1,7 @@
 """How well `hrdis fix` finds and mends what is wrong with photographs that were damaged on purpose.
 
     python studies/fix.py --photos PHOTOS --count 6
-    python studies/fix.py --photos PHOTOS --count 16 --rows docs/data/fix.csv
+    python studies/fix.py --photos PHOTOS --count 15 --turns 3 --rows docs/data/fix.csv
     python studies/fix.py --photos PHOTOS --count 16 --levels --rows docs/data/fix-noise.csv
     python studies/fix.py --photos PHOTOS --rows docs/data/fix.csv --page
 
@@ -27,9 +27,10 @@ from PIL import Image
 from torch import Tensor
 
 import hrdis
-from hrdis.diagnosis import NoiseLevel, estimate_noise
+from hrdis.diagnosis import Blurring, NoiseLevel, Resolution, estimate_noise
 from hrdis.fixing import diagnose
 from hrdis.fixing.diagnose import settled
+from hrdis.fixing.enlarged import sharpen_enlarged
 from hrdis.fixing.restorations import clean_jpeg, deblur, denoise
 from hrdis.operators import Blur, kernels
 from hrdis.rng import stream
@@ -51,6 +52,8 @@ class Options:
     """Side of the crops in pixels."""
     shrink: int = 2
     """How much the photographs are reduced before."""
+    turns: int = 0
+    """On how many photographs each kind of damage is tried, other ones for each; 0 for all."""
     only: str = ""
     """Kinds of damage whose names start so."""
     rows: Path | None = None
@@ -168,8 +171,8 @@ DAMAGES: tuple[tuple[str, tuple[str, ...], Damage], ...] = (
     ("enlarged 2", ("enlarged",), lambda x, k: enlarged(x, 2, Image.Resampling.BILINEAR)),
     ("noise 10 and JPEG 80", ("noise", "jpeg"), lambda x, k: coded(noisy(x, k, 10.0), 80)),
     ("noise 20 and JPEG 60", ("noise", "jpeg"), lambda x, k: coded(noisy(x, k, 20.0), 60)),
-    ("blur 2 and JPEG 75", ("jpeg",), lambda x, k: coded(blurred(x, SOFT), 75)),
-    ("blur 2 and noise 5", ("noise",), lambda x, k: noisy(blurred(x, SOFT), k, 5.0)),
+    ("blur 2 and JPEG 75", ("jpeg", "blur"), lambda x, k: coded(blurred(x, SOFT), 75)),
+    ("blur 2 and noise 5", ("noise", "blur"), lambda x, k: noisy(blurred(x, SOFT), k, 5.0)),
 )  # fmt: skip
 
 
@@ -191,13 +194,23 @@ def told(prior: Any, y: Tensor, truth: Tensor, name: str, k: int) -> Tensor | No
         return clean_jpeg(prior, y, replace(found, value=quality, damage=difference)).x
     if name.startswith("noise"):
         return clean_jpeg(prior, y, diagnose(y).jpeg, difference).x
-    if name.startswith(("blur", "motion")) and "and" not in name:
-        found = diagnose(y).blur
-        if name == "motion":
-            length, angle = 7 + 2 * (k % 4), 37.0 * k % 180
-            found = replace(found, kind="motion", length=float(length), angle=angle)
-        else:
-            found = replace(found, kind="gaussian", value=float(name.split()[1]))
+    if name == "motion":
+        length, angle = 7 + 2 * (k % 4), 37.0 * k % 180
+        found = Blurring("yes", 0, 0, 0, "Known.", "motion", float(length), angle)
+        return deblur(prior, y, found, 0.5).x
+    if name.startswith("enlarged"):
+        factor, support = (1.5, 2) if name.endswith("1.5") else (2.0, 1)
+        native = tuple(round(n / factor) for n in y.shape[-2:])
+        found = Resolution("yes", factor, factor, factor, "Known.", native, support)
+        return sharpen_enlarged(y, found).x
+    if name.startswith("blur"):
+        width = float(name.split()[1])
+        found = Blurring("yes", width, width, width, "Known.")
+        if name.endswith("noise 5"):
+            return deblur(prior, denoise(prior, y, replace(known, value=5.0)).x, found, 1.5).x
+        if name.endswith("JPEG 75"):
+            jpeg = diagnose(y).jpeg
+            return deblur(prior, clean_jpeg(prior, y, jpeg).x, found, 0.6 * jpeg.damage).x
         return deblur(prior, y, found, 0.5).x
     return None
 
@@ -207,8 +220,12 @@ def measure(options: Options, prior: Any, paths: list[Path]) -> None:
     there = {(row["damage"], row["photograph"]) for row in read(options.rows)}
     # A photograph after the other: a measurement that is cut short has all kinds of damage.
     for k, path in enumerate(paths):
-        for name, right, damage in DAMAGES:
+        for i, (name, right, damage) in enumerate(DAMAGES):
             if not name.startswith(options.only) or (name, path.stem) in there:
+                continue
+            # 3 turns of 15 photographs: the kinds 0, 5, 10 and 15 on the first, 1, 6, ... the next
+            every = len(paths) // options.turns if options.turns else 1
+            if (k - i) % every:
                 continue
             truth = photograph(path, options.side, options.shrink)
             y = stored(damage(truth, k))
