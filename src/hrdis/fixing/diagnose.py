@@ -34,6 +34,9 @@ BEYOND_TEXTURE = 12.0
 #: Factor from which on an enlargement's spectrum ends as early as that of a blur. On training crops
 #: that were enlarged 1.5 or 2 times it never passes for a blur.
 LARGE = 2.2
+#: Grey levels of noise from which on what is left of a picture is too soft to show a blur: after 25
+#: levels a sharp training crop looks blurred.
+MOST_NOISE = 8.0
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,8 @@ def hidden_blur(
         1 network call on 192 x 192 pixels for noise, 5 for JPEG.
     """
     noisy = level.found == "yes" and level.white is True and not level.before_jpeg
+    if noisy and level.value > MOST_NOISE:
+        return None
     if noisy == (jpeg.found == "yes"):
         return None
     part = middling(x.float())
