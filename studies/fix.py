@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 import tyro
 from PIL import Image
 from torch import Tensor
@@ -31,7 +32,7 @@ from hrdis.diagnosis import Blurring, NoiseLevel, Resolution, estimate_noise
 from hrdis.fixing import diagnose
 from hrdis.fixing.diagnose import settled
 from hrdis.fixing.enlarged import sharpen_enlarged
-from hrdis.fixing.restorations import clean_jpeg, deblur, denoise
+from hrdis.fixing.restorations import clean_jpeg, deblur, denoise, denoise_means
 from hrdis.operators import Blur, kernels
 from hrdis.rng import stream
 
@@ -186,7 +187,12 @@ def told(prior: Any, y: Tensor, truth: Tensor, name: str, k: int) -> Tensor | No
     """Restore knowing the damage: the true level, quality or kernel; None where not tried."""
     difference = 127.5 * float((y - truth).square().mean().sqrt())
     known = NoiseLevel("yes", difference, difference, difference, "")
-    if name.startswith(("noise", "camera")) and "JPEG" not in name:
+    if name.startswith("camera"):  # its level in means over 2 x 2 pixels
+        h, w = (n // 2 * 2 for n in y.shape[-2:])
+        means = F.avg_pool2d((y - truth)[..., :h, :w], 2)
+        level = 127.5 * float(means.square().mean().sqrt())
+        return denoise_means(prior, y, 2, level)
+    if name.startswith("noise") and "JPEG" not in name:
         return denoise(prior, y, known).x
     if name.startswith("JPEG"):
         found = diagnose(y).jpeg

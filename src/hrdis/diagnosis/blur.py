@@ -103,7 +103,8 @@ def estimate_blur(x: Tensor, sigma: float = 0.0) -> Blurring:
     if len(by_direction) >= 4:
         narrow, wide = min(by_direction), max(by_direction)
         apart = abs((wide[1] - narrow[1] + 90) % 180 - 90)
-        if wide[0] > LONG * narrow[0] and wide[0] > 1.15 and apart > 44:
+        sharp = narrow[0] < ACT * BIAS  # else it is blurred in every direction
+        if wide[0] > LONG * narrow[0] and wide[0] > 1.15 and apart > 44 and sharp:
             why = f"Edges at {wide[1]:.0f} degrees are {wide[0]:.1f} pixels wide, others sharp, "
             why += "but the spectrum shows no motion."
             return Blurring("unsure", wide[0], 0, 2 * wide[0], why, "motion", 0.0, wide[1])

@@ -6,6 +6,7 @@ bank is compared with what the power law leaves, by least squares (Welch 1967 fo
 Yitzhaky and Kopeika 1997 for the zeros of a motion).
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -118,13 +119,17 @@ def _power(plane: np.ndarray) -> np.ndarray:
         for left in range(0, plane.shape[1] - w + 1, max(w // 2, 1)):
             tiles.append(plane[top : top + h, left : left + w])
     if len(tiles) > TILES:
-        tiles.sort(key=lambda tile: -float(np.abs(np.diff(tile, axis=0)[:, 1:]).mean()
-                                           + np.abs(np.diff(tile, axis=1)[1:]).mean()))  # fmt: skip
+        tiles.sort(key=_liveliness, reverse=True)
     total = np.zeros((h, w))
     for tile in tiles[:TILES]:
         mean = (tile * window).sum() / window.sum()
         total += np.abs(np.fft.fft2((tile - mean) * window)) ** 2
     return total / (np.square(window).sum() * len(tiles[:TILES]))
+
+
+def _liveliness(tile: np.ndarray) -> float:
+    """Return the mean absolute difference of neighbours."""
+    return float(np.abs(np.diff(tile, axis=0)).mean() + np.abs(np.diff(tile, axis=1)).mean())
 
 
 def _averaged(power: np.ndarray) -> np.ndarray:
@@ -144,7 +149,7 @@ def _leaked(power: np.ndarray) -> np.ndarray:
 def _last_above(power: np.ndarray, radius: np.ndarray, least: float) -> float:
     """Return the frequency from which on the median power of a ring is below a level."""
     edges = np.linspace(0.02, 0.5, 25)
-    for inner, outer in zip(edges[:-1], edges[1:], strict=True):
+    for inner, outer in itertools.pairwise(edges):
         ring = (radius >= inner) & (radius < outer)
         if ring.any() and float(np.median(power[ring])) < least:
             return float(inner)

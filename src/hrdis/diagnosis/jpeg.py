@@ -27,8 +27,8 @@ QUIET = 0.15  # share of the blocks on which noise is looked for
 #: and 0.23; of 23 without noise, at qualities 30 and 60, none more than 2.3 and 0.06.
 BANDS = ((5, 7), (8, 10))
 ALIVE = (3.0, 0.15)
-#: Variance over mean of the number of coefficients that the quiet blocks keep. Noise is alike in all
-#: of them: below 1.35 on 41 of 43 such training crops; texture without noise gives 1.57 to 2.
+#: Variance over mean of the number of coefficients that the quiet blocks keep. Noise is alike in
+#: all of them: below 1.35 on 41 of 43 training crops; texture without noise gives 1.57 to 2.
 UNEVEN = 1.5
 CENTRE = 1024  # pixels a side that are looked at
 LEAST = 10  # quality; where a blur left hardly any coefficient, one below fits them all

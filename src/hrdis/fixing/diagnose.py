@@ -140,19 +140,18 @@ def diagnose(
     if level.value >= LEAST_NOISE and level.found != "no" and not scene:
         known = level.value
     blur = estimate_blur(x, known)
-    if blur.kind == "motion" and blur.found == "yes" and level.white is False:
-        if level.found == "yes":  # streaks of a motion look like coarse noise
-            level = _unsure(level, "or the streaks of the motion")
     clear = blur.found == "yes" and blur.source == "spectrum"
+    if clear and blur.kind == "motion" and level.found == "yes" and level.white is False:
+        level = _unsure(level, "or the streaks of the motion")
     if clear and enlarged.found == "yes" and enlarged.value < LARGE:
         # the kernels of an enlargement span what a blur has smoothed
         why = f"{enlarged.why[:-1]}, or only blurred."
         enlarged = replace(enlarged, found="unsure", low=1, why=why)
-    hidden = None
+    below = None
     if prior is not None and enlarged.found != "yes":
-        hidden = hidden_blur(prior, x, level, jpeg)
-    if hidden is not None and hidden.found == "yes":
-        blur = hidden
+        below = hidden_blur(prior, x, level, jpeg)
+    if below is not None and below.found == "yes":
+        blur = below
     elif blur.found == "yes" and (enlarged.found == "yes" or jpeg.found == "yes"):
         what = "an enlargement" if enlarged.found == "yes" else "JPEG"
         blur = Blurring(
@@ -167,9 +166,7 @@ def diagnose(
     return Diagnosis(jpeg, enlarged, level, blur, marks)
 
 
-def hidden_blur(
-    prior: Prior, x: Tensor, level: NoiseLevel, jpeg: Compression
-) -> Blurring | None:
+def hidden_blur(prior: Prior, x: Tensor, level: NoiseLevel, jpeg: Compression) -> Blurring | None:
     """Return the blur that shows once white noise, or JPEG's artefacts, are gone from a part.
 
     None where there is neither of them, or both. The sharpest edges of training crops without a

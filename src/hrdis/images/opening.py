@@ -7,6 +7,7 @@ given. Whatever is wrong with a file becomes one ``ValueError`` of one line.
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -149,10 +150,10 @@ def _more_formats(start: bytes) -> list[str]:
             return ["AVIF"]
     if name == HEIC:
         try:
-            from pillow_heif import register_heif_opener
+            heif: Any = import_module("pillow_heif")  # optional
         except ImportError:
             return []
-        register_heif_opener(thumbnails=False)
+        heif.register_heif_opener(thumbnails=False)
         return ["HEIF"]
     return []
 
@@ -164,7 +165,7 @@ def _preview(path: str) -> bytes:
         ValueError: if there is none, or rawpy, which finds it, is not installed.
     """
     try:
-        import rawpy
+        rawpy: Any = import_module("rawpy")  # optional
     except ImportError:
         raise ValueError(
             f"{path} is a camera's raw file, whose preview needs rawpy: pip install "
