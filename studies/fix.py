@@ -3,6 +3,7 @@
     python studies/fix.py --photos PHOTOS --count 6
     python studies/fix.py --photos PHOTOS --count 15 --turns 3 --rows docs/data/fix.csv
     python studies/fix.py --photos PHOTOS --count 16 --levels --rows docs/data/fix-noise.csv
+    python studies/fix.py --photos TRAIN --count 24 --act --rows docs/data/fix-act.csv
     python studies/fix.py --photos PHOTOS --rows docs/data/fix.csv --page
 
 Every photograph is reduced (its own noise and JPEG blocks with it), cropped, and damaged by a
@@ -32,7 +33,7 @@ from hrdis.diagnosis import Blurring, NoiseLevel, Resolution, estimate_noise
 from hrdis.fixing import diagnose
 from hrdis.fixing.diagnose import settled
 from hrdis.fixing.enlarged import sharpen_enlarged
-from hrdis.fixing.restorations import clean_jpeg, deblur, denoise, denoise_means
+from hrdis.fixing.restorations import Mended, clean_jpeg, deblur, denoise, denoise_means
 from hrdis.operators import Blur, kernels
 from hrdis.rng import stream
 
@@ -63,6 +64,9 @@ class Options:
     """Write docs/measurements/fix.md from --rows, and measure nothing."""
     levels: bool = False
     """Measure the estimator of noise over all levels, beside scikit-image's, and nothing else."""
+    act: bool = False
+    """Search the level below which noise is left alone, on the photographs the model learnt from,
+    and nothing else."""
 
 
 def photograph(path: Path, side: int, shrink: int) -> np.ndarray:
@@ -291,6 +295,47 @@ def levels(options: Options, paths: list[Path]) -> None:
                 print(row, flush=True)
 
 
+def search_act(options: Options, prior: Any, paths: list[Path]) -> None:
+    """Print, for every level from which noise might be acted on, what is gained and what is harmed.
+
+    Photographs as they are and with grain of 1 level are to stay as they are. Noise of 1.5 levels
+    and more is damage.
+    """
+    for k, path in enumerate(paths):
+        truth = photograph(path, options.side, options.shrink)
+        for added in (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0):
+            y, x = stored(noisy(truth, k, added)), stored(truth)
+            found = settled(prior, y, estimate_noise(y))
+            mended = Mended(y, False, "")
+            if found.value > 0.5:
+                mended = denoise(prior, y, replace(found, found="yes"))
+            # from 45 dB on nothing counts as changed; the truth is 99 dB from itself
+            before, after = psnr(y, x), psnr(mended.x, x if added >= 1.5 else y)
+            row = {
+                "photograph": path.stem, "added": added, "found": round(found.low, 3),
+                "level": round(found.value, 3), "white": found.white is not False,
+                "done": mended.done, "before": round(before, 2), "after": round(after, 2),
+            }  # fmt: skip
+            keep(options.rows, row)
+            print(row, flush=True)
+    rows = read(options.rows)
+    print(
+        "from level on | untouched ones changed | below 45 dB | worse by 0.1 dB | mean gain in dB"
+    )
+    for least in np.arange(1.0, 4.6, 0.25):
+        acted = []
+        for row in rows:
+            if row["white"] == row["done"] == "True" and float(row["level"]) >= least:
+                acted.append(row)
+        whole = [row for row in acted if float(row["added"]) < 1.5]
+        far = sum(float(row["after"]) < 45 for row in whole)
+        damaged = [row for row in acted if float(row["added"]) >= 1.5]
+        gains = [float(row["after"]) - float(row["before"]) for row in damaged]
+        count = sum(float(row["added"]) >= 1.5 for row in rows)
+        worse = sum(gain < -0.1 for gain in gains)
+        print(f"{least:.2f} | {len(whole)} | {far} | {worse} | {sum(gains) / count:.3f}")
+
+
 def diagonal_details(pixels: np.ndarray) -> float:
     """Return the median of the diagonal details over 0.6745: Donoho and Johnstone's level.
 
@@ -413,7 +458,11 @@ def main() -> None:
     if options.levels:
         levels(options, paths)
         return
-    measure(options, hrdis.load_prior("default"), paths)
+    prior = hrdis.load_prior("default")
+    if options.act:
+        search_act(options, prior, paths)
+        return
+    measure(options, prior, paths)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from .base import Finding, grey_levels, luma
-from .blur_spectrum import LONGEST, SpectralFit, fit_spectrum
+from .blur_spectrum import fit_spectrum
 
 AGAIN = 1.0  # pixels by which edges are blurred once more
 CONTRAST = 6.0  # grey levels a pixel that an edge rises at least
@@ -28,16 +28,6 @@ FAINT, FAINT_EDGES, FAINT_ACT = 2.0, 60, 2.2
 BIAS = 0.79
 ACT = 1.3  # pixels; the sharpest edges of photographs as they are have up to 1.04
 LONG = 1.7  # times as wide along as across the motion
-#: Share of the spectrum's squares that a motion leaves at most, times what the power law leaves and
-#: times what the best Gaussian leaves. Of training crops it leaves 0.28 to 0.67 of those with a
-#: motion, 0.97 and more of sharp ones; of crops blurred by a Gaussian more than the Gaussian does.
-MOTION, MOTION_OVER_GAUSSIAN = 0.72, 0.75
-FEWEST = 450  # frequencies; with fewer, a dark scene without a motion had one
-#: Factor by which a motion's logarithm fits best; 0.9 to 1.2 on those of training crops.
-DEPTH = (0.7, 1.4)
-#: The same of a Gaussian, its least width, and the frequency at which nothing may be left: sharp
-#: training crops reach 0.36 and more, those enlarged twice 0.3, those blurred by 1.8 pixels 0.26.
-GAUSSIAN, GAUSSIAN_OVER_MOTION, NARROWEST, HIGHEST = 0.6, 0.85, 1.4, 0.27
 
 
 @dataclass(frozen=True)
@@ -68,15 +58,14 @@ def estimate_blur(x: Tensor, sigma: float = 0.0) -> Blurring:
     """
     plane = luma(grey_levels(x))
     fit = fit_spectrum(plane, sigma)
-    moved = _is_motion(fit)
-    if moved:
+    if fit.is_motion:
         value = fit.length / math.sqrt(12)  # standard deviation along the motion
         why = f"Blurred by a motion of about {fit.length:.0f} pixels at {fit.angle:.0f} degrees."
         return Blurring(
             "yes", value, 0.9 * value, 1.1 * value, why, "motion", fit.length, fit.angle,
             source="spectrum",
         )  # fmt: skip
-    if _is_gaussian(fit):
+    if fit.is_gaussian:
         why = f"Blurred by a Gaussian of about {fit.width:.1f} pixels."
         low, high = 0.85 * fit.width, 1.15 * fit.width
         return Blurring("yes", fit.width, low, high, why, source="spectrum")
@@ -115,19 +104,6 @@ def estimate_blur(x: Tensor, sigma: float = 0.0) -> Blurring:
         why = f"Edges are {value:.1f} pixels wide at the sharpest: soft, maybe as it was taken."
         return Blurring("unsure", value, low, high, why)
     return Blurring("yes", value, low, high, f"Blurred by a Gaussian of about {value:.1f} pixels.")
-
-
-def _is_motion(fit: SpectralFit) -> bool:
-    """Return True if a straight motion explains a spectrum, and a Gaussian does not."""
-    alone = fit.motion < min(MOTION, MOTION_OVER_GAUSSIAN * fit.gaussian)
-    clear = DEPTH[0] < fit.depth < DEPTH[1] and fit.used >= FEWEST
-    return alone and clear and fit.length < LONGEST
-
-
-def _is_gaussian(fit: SpectralFit) -> bool:
-    """Return True if a Gaussian explains a spectrum that ends at low frequencies."""
-    alone = fit.gaussian < min(GAUSSIAN, GAUSSIAN_OVER_MOTION * fit.motion)
-    return alone and fit.width > NARROWEST and fit.cut < HIGHEST
 
 
 def _edges(plane: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:

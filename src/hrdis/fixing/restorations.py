@@ -25,6 +25,7 @@ from .network import agreed_level, estimate, implied_level, middling, moments
 LEAST_GAIN = 0.5  # dB, expected, below which a picture is left as it is
 #: Grey levels of JPEG's loss that are acted on at most: beyond, the prior smooths what was left.
 MOST_LOST = 7.0
+PART = 512  # pixels a side of the part that tells the weight: as exact as 12 megapixels, in 1 s
 WHITE = 0.1  # correlation of neighbours in what was taken away, above which texture went with it
 #: The solver that sharpens, and the noise in grey levels that rounding is taken for at least. On
 #: training crops it gains 0.4 dB more than 20 calls from time 100 with fresh noise at 1 level.
@@ -65,13 +66,15 @@ def denoise(prior: Prior, y: Tensor, found: NoiseLevel, strength: float = 1.0) -
         strength: factor of w, 0 to 1.
 
     Cost:
-        2 network calls; for coarse noise 2, and up to 12 on 192 x 192 pixels.
+        a network call, and 2 on 512 x 512 pixels. For coarse noise 2, and up to 12 on 192 x 192.
     """
     if found.white is False:
         return _denoise_coarse(prior, y, found, strength)
     level = found.value
     x = estimate(prior, y, level)
-    _, square, divergence = moments(prior, y, level, x)
+    part = middling(y, PART)
+    near = x if part is y else estimate(prior, part, level)
+    _, square, divergence = moments(prior, part, level, near)
     weight = min(1.0, level**2 * (1 - divergence) / max(square, 1e-9))
     error = level**2 - 2 * weight * level**2 * (1 - divergence) + weight**2 * square
     gain = 10 * math.log10(level**2 / max(error, 1e-3))

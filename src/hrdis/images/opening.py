@@ -86,7 +86,9 @@ def open_image(source: str | Path | bytes) -> Iterator["Image.Image"]:
             image = Image.open(
                 BytesIO(source) if isinstance(source, bytes) else source, formats=readers
             )
-        except UnidentifiedImageError:
+        except UnidentifiedImageError as error:
+            if len(readers) > len(FORMATS):  # there is a reader, which found nothing to read
+                raise _damaged(path, error) from None
             raise ValueError(f"{path} {_instead(start)}") from None
         except Image.DecompressionBombError:
             raise ValueError(too_large) from None
