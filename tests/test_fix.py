@@ -282,3 +282,13 @@ def test_output_is_never_the_picture_itself(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"")
     with pytest.raises(ValueError, match="picture itself"):
         many.errands([tmp_path / "x.png"], tmp_path / "x.png")
+
+
+def test_picture_that_cannot_be_written_in_kind_becomes_png_under_its_whole_name(
+    tmp_path: Path,
+) -> None:
+    """A phone's folder holds a.HEIC beside a.PNG."""
+    for name in ("a.HEIC", "a.PNG"):
+        (tmp_path / name).write_bytes(b"")
+    todo = many.errands([tmp_path], tmp_path / "out")
+    assert [errand.output.name for errand in todo] == ["a.HEIC.png", "a.PNG"]

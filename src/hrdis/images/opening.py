@@ -86,9 +86,12 @@ def open_image(source: str | Path | bytes) -> Iterator["Image.Image"]:
             image = Image.open(
                 BytesIO(source) if isinstance(source, bytes) else source, formats=readers
             )
-        except UnidentifiedImageError as error:
+        except UnidentifiedImageError:
             if len(readers) > len(FORMATS):  # there is a reader, which found nothing to read
-                raise _damaged(path, error) from None
+                raise ValueError(
+                    f"{path} is {_name_of(start)} that cannot be decoded. It is truncated or "
+                    "damaged: copy it again, or save or export it as a PNG or a JPEG."
+                ) from None
             raise ValueError(f"{path} {_instead(start)}") from None
         except Image.DecompressionBombError:
             raise ValueError(too_large) from None
