@@ -311,9 +311,10 @@ def search_act(options: Options, prior: Any, paths: list[Path]) -> None:
                 mended = denoise(prior, y, replace(found, found="yes"))
             # from 45 dB on nothing counts as changed; the truth is 99 dB from itself
             before, after = psnr(y, x), psnr(mended.x, x if added >= 1.5 else y)
+            sure = found.found != "unsure" and found.white is not False
             row = {
                 "photograph": path.stem, "added": added, "found": round(found.low, 3),
-                "level": round(found.value, 3), "white": found.white is not False,
+                "level": round(found.value, 3), "sure": sure,
                 "done": mended.done, "before": round(before, 2), "after": round(after, 2),
             }  # fmt: skip
             keep(options.rows, row)
@@ -325,7 +326,7 @@ def search_act(options: Options, prior: Any, paths: list[Path]) -> None:
     for least in np.arange(1.0, 4.6, 0.25):
         acted = []
         for row in rows:
-            if row["white"] == row["done"] == "True" and float(row["level"]) >= least:
+            if row["sure"] == row["done"] == "True" and float(row["level"]) >= least:
                 acted.append(row)
         whole = [row for row in acted if float(row["added"]) < 1.5]
         far = sum(float(row["after"]) < 45 for row in whole)
