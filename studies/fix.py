@@ -454,7 +454,7 @@ def blind_blur() -> list[str]:
     lines = [
         "", "## A blur that nobody names", "",
         "`python studies/fix.py --photos FOLDER --count 15 --only KIND --rows "
-        "docs/data/fix-blur.csv`, for the KINDs motion and blur 1.8. "
+        "docs/data/fix-blur.csv` measures it; KIND is motion, then blur 1.8. "
         "The share is that of all gains together over what the true kernels gain.", "",
         "| damage | photographs | right | gain in dB | with the true kernel | share |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
