@@ -12,8 +12,11 @@ from PIL import Image
 import hrdis
 from hrdis import images, rng
 from hrdis.fixing import NOTHING, many
+from hrdis.fixing.enlarged import resizer
 from hrdis.fixing.network import agreed_level, estimate, implied_level
 from hrdis.fixing.restorations import kernel_of, nearest_alike, share_alike
+from hrdis.operators import Blur, kernels
+from hrdis.rng import stream
 from tests.common.photographs import noisy, photograph, stored
 
 SIDE = 112
@@ -155,6 +158,44 @@ def test_projection_keeps_every_coefficient_in_its_interval(prior: hrdis.Prior) 
     assert share_alike(projected, y, found, steps) > 0.999
 
 
+# ---- blur, and what was enlarged
+
+
+def test_blur_under_noise_is_found_once_the_noise_is_gone(prior: hrdis.Prior) -> None:
+    clean = photograph(side=SIDE, shrink=1)
+    soft = Blur(kernels.gaussian(17, 2.0))(torch.from_numpy(clean)[None])[0].numpy()
+    x, y = stored(clean), stored(noisy(soft, 5.0))
+    fixed = hrdis.fix(y, prior=prior)
+    assert fixed.diagnosis.blur.found == "yes"
+    assert fixed.diagnosis.blur.value == pytest.approx(2.0, rel=0.25)
+    denoised = hrdis.fix(y, prior=prior, only=["noise"])
+    assert psnr(fixed.x, x) > psnr(denoised.x, x) + 0.5
+
+
+def test_enlarged_picture_is_sharpened(prior: hrdis.Prior) -> None:
+    clean = Image.fromarray(photograph(side=128).astype(np.uint8).transpose(1, 2, 0))
+    small = clean.resize((64, 64), Image.Resampling.BILINEAR)
+    y = images.from_pil(small.resize(clean.size, Image.Resampling.BILINEAR)).x
+    x = images.from_pil(clean).x
+    fixed = hrdis.fix(y, prior=prior)
+    assert fixed.diagnosis.enlarged.found == "yes"
+    assert psnr(fixed.x, x) > psnr(y, x) + 0.5
+    assert fixed.record["residual_levels"]["enlarged"] < 1
+
+
+@pytest.mark.parametrize(
+    ("support", "kernel"),
+    [(1, Image.Resampling.BILINEAR), (2, Image.Resampling.BICUBIC), (3, Image.Resampling.LANCZOS)],
+)
+@pytest.mark.parametrize(("n", "m"), [(40, 24), (24, 40)])
+def test_resizer_is_pillows(n: int, m: int, support: int, kernel: Image.Resampling) -> None:
+    """Pillow computes pictures of floats in double precision, and stores single."""
+    x = stream(0, "resize").standard_normal((n, n)).astype(np.float32)
+    theirs = np.asarray(Image.fromarray(x).resize((m, m), kernel))
+    K = resizer(n, m, support)
+    np.testing.assert_allclose(K @ x @ K.T, theirs, atol=2e-6)
+
+
 # ---- what is told
 
 
@@ -241,3 +282,13 @@ def test_output_is_never_the_picture_itself(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"")
     with pytest.raises(ValueError, match="picture itself"):
         many.errands([tmp_path / "x.png"], tmp_path / "x.png")
+
+
+def test_picture_that_cannot_be_written_in_kind_becomes_png_under_its_whole_name(
+    tmp_path: Path,
+) -> None:
+    """A phone's folder holds a.HEIC beside a.PNG."""
+    for name in ("a.HEIC", "a.PNG"):
+        (tmp_path / name).write_bytes(b"")
+    todo = many.errands([tmp_path], tmp_path / "out")
+    assert [errand.output.name for errand in todo] == ["a.HEIC.png", "a.PNG"]

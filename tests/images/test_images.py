@@ -1,14 +1,17 @@
 """Pictures of every kind in and out, and what is refused."""
 
+import io
 import struct
+import sys
 import warnings
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, features
 
 from hrdis import images
 from hrdis.bench.plan import read_sized
@@ -422,6 +425,45 @@ def test_pictures_of_other_formats_are_named(tmp_path: Path, start: bytes, said:
     (tmp_path / "x.png").write_bytes(start + bytes(200))
     with pytest.raises(ValueError, match=rf"x\.png is .*{said}.* save"):
         images.read(tmp_path / "x.png")
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow without its AVIF plugin")
+def test_avif_is_read(tmp_path: Path) -> None:
+    Image.new("RGB", (24, 16), (200, 100, 50)).save(tmp_path / "a.avif")
+    x = images.read(tmp_path / "a.avif").x
+    assert x.shape == (1, 3, 16, 24)
+    assert images.to_unit(x).mean((0, 2, 3)).mul(255).round().tolist() == pytest.approx(
+        [200, 100, 50], abs=3
+    )
+
+
+def test_raw_file_is_read_by_its_preview(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """rawpy itself is optional, and stands here for its two calls."""
+    preview = io.BytesIO()
+    Image.new("RGB", (24, 16)).save(preview, "JPEG")
+
+    class Raw:
+        def __enter__(self) -> "Raw":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def extract_thumb(self) -> SimpleNamespace:
+            return SimpleNamespace(format="jpeg", data=preview.getvalue())
+
+    rawpy = SimpleNamespace(imread=lambda path: Raw(), ThumbFormat=SimpleNamespace(JPEG="jpeg"))
+    monkeypatch.setitem(sys.modules, "rawpy", rawpy)
+    (tmp_path / "a.DNG").write_bytes(b"II*\0" + bytes(100))
+    assert images.read(tmp_path / "a.DNG").size == (16, 24)
+
+
+def test_raw_file_without_a_reader_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rawpy", None)
+    (tmp_path / "a.dng").write_bytes(b"II*\0" + bytes(100))
+    with pytest.raises(ValueError, match=r"raw file, whose preview needs rawpy: pip install"):
+        images.read(tmp_path / "a.dng")
 
 
 @pytest.mark.parametrize("source", [".png", ".jpg", ".webp", ".tif"])

@@ -43,7 +43,8 @@ class Fix:
     beside it.
     """
     only: str = ""
-    """Which kinds of damage may be mended, with commas between: noise, jpeg, scratches, blur."""
+    """Which kinds of damage may be mended, with commas between: noise, jpeg, scratches,
+    enlarged, blur."""
     strength: float = 1.0
     """How much of the noise and of JPEG's artefacts is taken away, from 0 to 1."""
     noise: float | None = None

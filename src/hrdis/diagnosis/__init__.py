@@ -8,11 +8,11 @@ from .base import Answer, Finding
 from .blur import Blurring, estimate_blur
 from .jpeg import Compression, estimate_compression, noise_under_jpeg
 from .noise import NoiseLevel, estimate_noise
-from .resolution import Resolution, estimate_resolution
+from .resolution import Resolution, estimate_resolution, kernel_weights
 from .specks import Specks, find_specks
 
 __all__ = [
     "Answer", "Blurring", "Compression", "Finding", "NoiseLevel", "Resolution", "Specks",
     "estimate_blur", "estimate_compression", "estimate_noise", "estimate_resolution", "find_specks",
-    "noise_under_jpeg",
+    "kernel_weights", "noise_under_jpeg",
 ]  # fmt: skip

@@ -27,7 +27,11 @@ QUIET = 0.15  # share of the blocks on which noise is looked for
 #: and 0.23; of 23 without noise, at qualities 30 and 60, none more than 2.3 and 0.06.
 BANDS = ((5, 7), (8, 10))
 ALIVE = (3.0, 0.15)
+#: Variance over mean of the number of coefficients that the quiet blocks keep. Noise is alike in
+#: all of them: below 1.35 on 41 of 43 training crops; texture without noise gives 1.57 to 2.
+UNEVEN = 1.5
 CENTRE = 1024  # pixels a side that are looked at
+LEAST = 10  # quality; where a blur left hardly any coefficient, one below fits them all
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def estimate_compression(x: Tensor, tables: Sequence[int] | None = None) -> Comp
     steps = annex_k(quality)
     damage = _damage(plane, offset, steps)
     found = "yes" if quality < ACT and damage > 1 else "no"
-    if margin < 10 and found == "yes":
+    if (margin < 10 or quality < LEAST) and found == "yes":
         found = "unsure"
     crop = "" if offset == (0, 0) else f", cropped by {offset[0]} rows and {offset[1]} columns"
     why = f"Saved as a JPEG of quality about {quality} before{crop}."
@@ -116,6 +120,9 @@ def noise_under_jpeg(x: Tensor, found: Compression) -> float:
     low = (np.square(coefficients) * ((order > 0) & (order < 3))).sum((1, 2))
     quiet = coefficients[np.argsort(low)[: max(24, int(QUIET * len(low)))]]
     alive = np.abs(quiet) > steps / 2
+    kept = alive[:, (order >= BANDS[0][0]) & (order <= BANDS[0][1])].sum(1)
+    if kept.var() > UNEVEN * kept.mean():
+        return 0.0
     found_levels = []
     for (first, last), least in zip(BANDS, ALIVE, strict=True):
         band = (order >= first) & (order <= last)

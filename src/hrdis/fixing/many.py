@@ -74,11 +74,16 @@ def errands(
     for source in sources:
         if source.is_dir():
             for path in sorted(source.rglob("*")):
-                if path.suffix.lower() not in images.SUFFIXES or not path.is_file():
+                if path.suffix.lower() not in (*images.SUFFIXES, *images.ALSO_READ):
+                    continue
+                if not path.is_file():
                     continue
                 own = folder.resolve() in path.resolve().parents  # results of an earlier run
                 if not own and not path.name.endswith(".mask.png"):
-                    found.append(Errand(path, folder / path.relative_to(source)))
+                    place = folder / path.relative_to(source)
+                    if path.suffix.lower() in images.ALSO_READ:  # a.heic and a.png may lie there
+                        place = place.with_name(f"{path.name}.png")
+                    found.append(Errand(path, place))
         elif source.is_file():
             found.append(Errand(source, folder / source.with_suffix(_suffix(source)).name))
         else:

@@ -18,6 +18,7 @@ from ..checkpoints import load_prior
 from ..priors import Prior, Tiled
 from . import restorations
 from .diagnose import Diagnosis, diagnose
+from .enlarged import sharpen_enlarged
 from .record import FixRecord
 from .restorations import Mended
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 #: What can be mended, in the order in which it is.
-KINDS = ("noise", "jpeg", "scratches", "blur")
+KINDS = ("noise", "jpeg", "scratches", "enlarged", "blur")
 NOTHING = "Nothing to mend: the picture is as it was."
 
 
@@ -231,7 +232,7 @@ def _mend(
     prior: Prior, y: Tensor, found: Diagnosis, only: Sequence[str], strength: float, seed: int
 ) -> tuple[Tensor, list[str], dict[str, Mended], Tensor | None]:
     """Mend what was found, noise and JPEG in one go, holes before blur, the blur last."""
-    wanted = tuple(only) or ("noise", "jpeg", "blur")
+    wanted = tuple(only) or ("noise", "jpeg", "enlarged", "blur")
     noisy = "noise" in wanted and found.noise.found == "yes"
     coded = "jpeg" in wanted and found.jpeg.found == "yes"
     done: dict[str, Mended] = {}
@@ -242,6 +243,7 @@ def _mend(
         level = found.noise.value if noisy and not found.noise.before_jpeg else 0.0
         done["jpeg"] = restorations.clean_jpeg(prior, x, found.jpeg, level, strength)
         x = done["jpeg"].x
+        left = max(left, 0.6 * found.jpeg.damage)  # what is lost stays lost, and is no detail
     if noisy and not (coded and done["jpeg"].done):
         done["noise"] = restorations.denoise(prior, x, found.noise, strength)
         x = done["noise"].x
@@ -249,6 +251,9 @@ def _mend(
     if "scratches" in wanted and found.scratches.mask is not None:
         done["scratches"] = restorations.fill(prior, x, found.scratches.mask, seed)
         x = done["scratches"].x
+    if "enlarged" in wanted and found.enlarged.found == "yes" and x is y:
+        done["enlarged"] = sharpen_enlarged(x, found.enlarged)
+        x = done["enlarged"].x
     kernel = None
     if "blur" in wanted and found.blur.found == "yes":
         done["blur"] = restorations.deblur(prior, x, found.blur, left, seed)
@@ -283,7 +288,7 @@ def _command(
             f"hrdis restore {name} --task inpaint-scratches --solver ddnm --mask {mask} -o OUT.png"
         )
     if kinds == ["blur"]:
-        s, sigma = restorations.SHARPEN, max(found.noise.value, 1.0) / 255
+        s, sigma = restorations.SHARPEN, max(found.noise.value, restorations.ROUNDED) / 255
         return (
             f"hrdis restore {name} --task deblur --kernel {stem}.kernel.npy --noise "
             f"{sigma:.4f} --solver diffpir --steps {s.steps} --start {s.start} --lam {s.lam:g} "

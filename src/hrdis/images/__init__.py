@@ -12,7 +12,7 @@ from . import records
 from .base import Picture, from_unit, to_pil, to_unit, without_hidden
 from .masks import read_kernel, read_mask, read_palette_mask
 from .notes import upright
-from .opening import FORMATS, MAX_PIXELS, decode, open_image
+from .opening import ALSO_READ, FORMATS, MAX_PIXELS, decode, open_image
 from .reading import KINDS, from_pil, load, read, read_numbers
 from .writing import (
     LONGEST,
@@ -26,8 +26,8 @@ from .writing import (
 )
 
 __all__ = [
-    "FORMATS", "KINDS", "LONGEST", "MAX_PIXELS", "SUFFIXES", "Picture", "check_folder",
-    "check_output", "decode", "from_pil", "from_unit", "load", "open_image", "read",
+    "ALSO_READ", "FORMATS", "KINDS", "LONGEST", "MAX_PIXELS", "SUFFIXES", "Picture",
+    "check_folder", "check_output", "decode", "from_pil", "from_unit", "load", "open_image", "read",
     "read_kernel", "read_mask", "read_numbers", "read_palette_mask", "records", "require_finite",
     "save",
     "to_pil", "to_unit", "upright", "without_hidden", "write", "write_atomically", "write_pil",

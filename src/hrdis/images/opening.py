@@ -7,6 +7,7 @@ given. Whatever is wrong with a file becomes one ``ValueError`` of one line.
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,15 +22,18 @@ T = TypeVar("T")
 #: What Pillow may take a file for, whatever its name. PostScript is not among them: Ghostscript
 #: would run it. A phone's MPO is read as a JPEG.
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+#: Endings of cameras' raw files. Their previews are read; Pillow would take a DNG for a TIFF, and
+#: its smallest preview for the picture.
+RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef")
+#: Other endings that are read where a library for them is there; results are written as PNG.
+ALSO_READ = (".avif", ".heic", ".heif", *RAW)
 #: Larger pictures are refused before they are decoded (a small file can unpack to gigabytes).
 MAX_PIXELS = 64_000_000
+HEIC, AVIF = "a HEIC picture, as phones write", "an AVIF picture"
 #: What people take for a picture that is read: where its mark lies, the mark, its name.
 OTHERS = (
-    (4, b"ftyphei", "a HEIC picture, as phones write"),
-    (4, b"ftyphev", "a HEIC picture, as phones write"),
-    (4, b"ftypmif1", "a HEIC picture, as phones write"),
-    (4, b"ftypmsf1", "a HEIC picture, as phones write"),
-    (4, b"ftypavi", "an AVIF picture"), (0, b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
+    (4, b"ftyphei", HEIC), (4, b"ftyphev", HEIC), (4, b"ftypmif1", HEIC), (4, b"ftypmsf1", HEIC),
+    (4, b"ftypavi", AVIF), (0, b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
     (0, b"\xff\x0a", "a JPEG XL picture"),
     (0, b"\0\0\0\x0cjP  ", "a JPEG 2000 picture"), (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
     (0, b"%!PS", "PostScript"), (0, b"\xc5\xd0\xd3\xc6", "PostScript"),
@@ -72,14 +76,22 @@ def open_image(source: str | Path | bytes) -> Iterator["Image.Image"]:
     from PIL import Image, UnidentifiedImageError
 
     path, start = _start(source)
+    readers = [*FORMATS, *_more_formats(start)]
+    if path.lower().endswith(RAW):
+        source = _preview(path)
     too_large = f"{path} unpacks to over {MAX_PIXELS / 1e6:.0f} megapixels. Scale or crop it first."
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of odd notes and large pictures
         try:
             image = Image.open(
-                BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
+                BytesIO(source) if isinstance(source, bytes) else source, formats=readers
             )
         except UnidentifiedImageError:
+            if len(readers) > len(FORMATS):  # there is a reader, which found nothing to read
+                raise ValueError(
+                    f"{path} is {_name_of(start)} that cannot be decoded. It is truncated or "
+                    "damaged: copy it again, or save or export it as a PNG or a JPEG."
+                ) from None
             raise ValueError(f"{path} {_instead(start)}") from None
         except Image.DecompressionBombError:
             raise ValueError(too_large) from None
@@ -133,6 +145,50 @@ def _start(source: str | Path | bytes) -> tuple[str, bytes]:
     return name, start
 
 
+def _more_formats(start: bytes) -> list[str]:
+    """Return the formats besides `FORMATS` that may read a file with this start, if any can."""
+    name = _name_of(start)
+    if name == AVIF:
+        from PIL import features
+
+        if features.check("avif"):
+            return ["AVIF"]
+    if name == HEIC:
+        try:
+            heif: Any = import_module("pillow_heif")  # optional
+        except ImportError:
+            return []
+        heif.register_heif_opener(thumbnails=False)
+        return ["HEIF"]
+    return []
+
+
+def _preview(path: str) -> bytes:
+    """Return the JPEG that a camera put into its raw file.
+
+    Raises:
+        ValueError: if there is none, or rawpy, which finds it, is not installed.
+    """
+    try:
+        rawpy: Any = import_module("rawpy")  # optional
+    except ImportError:
+        raise ValueError(
+            f"{path} is a camera's raw file, whose preview needs rawpy: pip install "
+            "'hrdis[photos]'. Or save or export it as a PNG or a JPEG."
+        ) from None
+    try:
+        with rawpy.imread(path) as raw:
+            thumb = raw.extract_thumb()
+    except Exception as error:  # a decoder may raise anything on what is no picture
+        raise _damaged(path, error) from None
+    if thumb.format != rawpy.ThumbFormat.JPEG:
+        raise ValueError(
+            f"{path} is a camera's raw file without a JPEG preview. Save or export it as a PNG or "
+            "a JPEG."
+        )
+    return bytes(thumb.data)
+
+
 def decode(path: str | Path, convert: Callable[["Image.Image"], T]) -> T:
     """Open a picture and return what ``convert`` makes of it; errors as those of `open_image`."""
     with open_image(path) as image:
@@ -168,15 +224,28 @@ def _load(image: "Image.Image") -> tuple[dict[str | tuple[int, int], Any], bool]
     return said, several
 
 
+def _name_of(start: bytes) -> str:
+    """Return what a file with this start is, of `OTHERS`; "" if it is none of them."""
+    for at, mark, name in OTHERS:
+        if start[at : at + len(mark)] == mark:
+            return name
+    return ""
+
+
 def _instead(start: bytes) -> str:
     """Say what a file is that is no picture of a known format."""
     formats = "PNG, JPEG, WebP, TIFF or BMP is expected, whatever the file is named"
-    name = next((name for at, mark, name in OTHERS if start[at : at + len(mark)] == mark), "")
+    name = _name_of(start)
     if name == "a TIFF of a kind":
         return (
             "is a TIFF of a kind that cannot be read, or damaged. Grey of 8 or 16 bits, "
             "floating-point grey of 32 bits, or colours of 8 bits are expected: save it as one of "
             "these, or as a PNG."
+        )
+    if name == HEIC:
+        return (
+            f"is no picture that can be read: it is {name}. {formats}: save or export it as a PNG "
+            "or a JPEG, or install a reader: pip install 'hrdis[photos]'"
         )
     if name:
         return (
