@@ -1,4 +1,5 @@
-"""The pictures that explain: what is measured, one restoration, uncertainty, cost against quality.
+"""The pictures that explain: README's first, what is measured, one restoration, uncertainty, cost
+against quality.
 
     python studies/explain.py  # all of them, anew after the model or its settings have changed
     python studies/explain.py uncertainty effort  # some of them
@@ -16,12 +17,14 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import tyro
-from common.measurements import measured
+from common.measurements import classical, measured
 from common.pages import DOCS
 from torch import Tensor
 
 import hrdis
 from hrdis.metrics import psnr
+from hrdis.noise import Gaussian
+from hrdis.operators import masks
 
 PACKAGE = Path(hrdis.__file__).parent / "pictures"
 ROWS = DOCS / "data" / "effort.csv"
@@ -63,6 +66,79 @@ def save(figure: Any, name: str) -> None:
     )
     plt.close(figure)
     print(f"Wrote {path.relative_to(DOCS.parent)}")
+
+
+# ---- README's first picture ---------------------------------------------------------------------
+
+SIGMA = 25 / 255
+SHOWN_SIDE = 88  # of the pieces in the picture, in pixels
+
+
+def repaired() -> list[tuple[str, str, tuple[int, int], list[Tensor]]]:
+    """Three repairs as a user has them: title, classical method, where the piece lies, and the
+    pictures given, by the classical method, by hrdis, true.
+    """
+    coffee, cat, flower = (
+        hrdis.images.load(PACKAGE / name) for name in ("coffee.jpg", "chelsea.png", "flower.jpg")
+    )
+    noisy = as_stored(hrdis.measure(hrdis.operators.Identity(), coffee, Gaussian(SIGMA), seeds=[0]))
+    fixed = hrdis.fix(noisy).x
+    kept = masks.scratches(*cat.shape[-2:], 0.15, 0, 0)
+    torn = as_stored(hrdis.measure(hrdis.operators.Inpainting(kept), cat, seeds=[0]))
+    holes = (kept.reshape(cat.shape[-2:]) == 0).numpy()
+    whole = hrdis.restore(torn, "inpaint", mask=holes)
+    small = as_stored(hrdis.measure(hrdis.operators.SuperResolution(scale=4), flower, seeds=[0]))
+    large = hrdis.restore(small, "upscale", scale=4)
+    pictures = [
+        ("noise, found by hrdis fix", "denoise", noisy, fixed, coffee, (84, 84)),
+        ("scratches", "inpaint", torn, whole.samples, cat, (60, 40)),
+        ("small", "sr4", small, large.samples, flower, (84, 100)),
+    ]
+    rows = []
+    for title, task, given, ours, truth, place in pictures:
+        problem = hrdis.Problem(given, hrdis.operators.Identity())
+        if task == "inpaint":
+            problem = whole.job.problem  # its holes are marked
+        method, theirs = classical(task, problem, SIGMA * (task == "denoise"))
+        scale = truth.shape[-1] // given.shape[-1]
+        shown = given.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
+        rows.append((title, method, place, [shown, theirs, ours, truth]))
+    return rows
+
+
+def as_stored(problem: hrdis.Problem) -> Tensor:
+    """The picture of a measurement as a file of 8 bits has it."""
+    return hrdis.images.from_pil(hrdis.images.to_pil(hrdis.images.Picture(problem.y))).x
+
+
+def draw_readme() -> None:
+    """Three repairs beside a classical method and the truth, a piece of each; PSNR is of the whole
+    picture.
+    """
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(3, 4, figsize=(10, 8.1), layout="constrained")
+    lines = []
+    for row, (title, method, (top, left), columns) in zip(axes, repaired(), strict=True):
+        truth = columns[-1]
+        names = [
+            f"given: {title}",
+            method.replace("bicubic", "bicubic, 4 times"),
+            "hrdis",
+            "the truth",
+        ]
+        found = [title]
+        for place, name, picture in zip(row, names, columns, strict=True):
+            dB = float(psnr(picture.clamp(-1, 1), truth)) if picture is not truth else 0.0
+            found.append(f"{dB:.3f}")
+            piece = picture[..., top : top + SHOWN_SIDE, left : left + SHOWN_SIDE]
+            show(place, piece, name, f"{dB:.1f} dB" if dB else "")
+        lines.append(found[:4])
+        print(*found[:4])
+    with (DOCS / "data" / "readme.csv").open("w", newline="") as file:
+        out = csv.writer(file, lineterminator="\n")
+        out.writerows([["picture", "given", "classical", "hrdis"], *lines])
+    save(figure, "readme.jpg")
 
 
 # ---- what is measured ---------------------------------------------------------------------------
@@ -267,6 +343,7 @@ def draw_effort() -> None:
 
 
 PICTURES: dict[str, Callable[[], None]] = {
+    "readme": draw_readme,
     "measurements": draw_measurements,
     "restoration": draw_restoration,
     "uncertainty": draw_uncertainty,
@@ -278,7 +355,7 @@ def main(pictures: Annotated[tuple[str, ...], tyro.conf.Positional] = tuple(PICT
     """Draw the pictures.
 
     Args:
-        pictures: which: measurements, restoration, uncertainty, effort.
+        pictures: which: readme, measurements, restoration, uncertainty, effort.
     """
     import matplotlib
 

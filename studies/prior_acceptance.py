@@ -10,6 +10,7 @@ each picture, found with the truth; their scores are kept in a file and computed
 """
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -378,7 +379,14 @@ ROWS: dict[str, Callable[[Bench], None]] = {
 def score_table(scores: dict[str, dict[str, Score]]) -> str:
     """PSNR (mean over pictures, pooled) and SSIM of every method of every row."""
     lines = [
-        [row, method, f"{s.psnr:.2f}", f"{s.pooled:.2f}", f"{s.ssim:.4f}"]
+        [
+            row,
+            method,
+            *(
+                "" if math.isnan(v) else f"{v:{form}}"
+                for v, form in ((s.psnr, ".2f"), (s.pooled, ".2f"), (s.ssim, ".4f"))
+            ),
+        ]
         for row, found in scores.items()
         for method, s in found.items()
     ]

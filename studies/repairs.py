@@ -60,7 +60,6 @@ class Setting:
         return {k: getattr(self, k) for k in ("scale", "quality", "bits", "kernel")}
 
 
-#: Blurs have a little noise: without any, a file's rounding is what limits every method.
 SETTINGS = (
     Setting("denoise", 10),
     Setting("denoise", 25),
@@ -71,6 +70,8 @@ SETTINGS = (
     Setting("upscale", scale=4),
     Setting("upscale", scale=8),
     Setting("upscale", 13, scale=4),
+    Setting("deblur", kernel="gaussian:3"),  # a file's rounding is the noise
+    Setting("deblur", kernel="box:9"),
     Setting("deblur", 2.5, kernel="gaussian:3"),
     Setting("deblur", 2.5, kernel="box:9"),
     Setting("deblur", 2.5, kernel="motion:15:30"),

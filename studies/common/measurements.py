@@ -2,9 +2,7 @@
 about tasks.
 """
 
-import math
 from collections.abc import Callable
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -12,7 +10,6 @@ from torch import Tensor
 
 import hrdis
 from hrdis import operators
-from hrdis.operators.nonlinear_blur import BKSE
 from hrdis.problem import Problem
 
 from .photographs import bicubic, biharmonic
@@ -27,25 +24,6 @@ NOISES: dict[str, hrdis.noise.Noise | None] = {
 SCANS = ("mri4", "ct60")  # of grey pictures
 
 
-def task_of(name: str) -> hrdis.tasks.Task:
-    """A task; with random weights where it needs some, for the published ones cannot be shipped."""
-    task = hrdis.TASKS[name]
-    return task.with_weights(_random_weights()) if task.weights else task
-
-
-@lru_cache
-def _random_weights() -> dict[str, Tensor]:
-    """For the blurring network: random numbers that keep the size of what passes through."""
-    with torch.device("meta"):
-        shapes = {k: v.shape for k, v in BKSE().state_dict().items()}
-    rng, state = hrdis.rng.stream(0, "random blur"), {}
-    for key, shape in shapes.items():
-        fan = math.prod(shape[1:]) / (4 if ".up." in key else 1)
-        std = 0.3 / fan**0.5 if ".conv2." in key else 1 / fan**0.5
-        state[key] = torch.from_numpy(std * rng.standard_normal(tuple(shape), dtype="float32"))
-    return state
-
-
 def grey(x: Tensor) -> Tensor:
     """Grey pictures (..., 3, h, w) of coloured ones."""
     return x.mean(-3, keepdim=True).expand_as(x)
@@ -58,7 +36,7 @@ def measured(task: str, x: Tensor, noise: str = "none") -> Problem:
     grey picture.
     """
     n, (h, w) = len(x), x.shape[-2:]
-    build = task_of(task).build
+    build = hrdis.TASKS[task].build
     A = build(h, w, 0, 0)
     if hrdis.TASKS[task].mask:
         A = operators.Inpainting(torch.cat([build(h, w, 0, i).mask for i in range(n)]))  # type: ignore[arg-type]

@@ -251,6 +251,31 @@ def test_samples_drawn_together_are_those_drawn_alone(prior, same_size, values, 
             assert estimates[k] == pytest.approx(alone.estimated[name][0], abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("task", "noise", "rounded", "level"),
+    [
+        ("deblur", 0.0, True, 1 / 255 / 12**0.5),  # the variance of rounding is 1/12 level^2
+        ("deblur", 0.0, False, 0.0),
+        ("deblur", 0.1, True, 0.1),
+        ("inpaint", 0.0, True, 0.0),
+    ],
+)
+def test_blurred_picture_in_grey_levels_counts_as_rounded(values, task, noise, rounded, level):
+    prior = hrdis.priors.Gaussian(torch.zeros(3, SIDE, SIDE), 0.25)
+    picture = values.astype(np.float64) / 255 + (0 if rounded else 0.3 / 255)
+    options = {"kernel": "gaussian:1"} if task == "deblur" else {"mask": np.eye(SIDE)}
+    found = hrdis.restore(picture, task, noise=noise, solver="mmps", prior=prior, **options)
+    # measurements are in [-1, 1], twice as wide as the levels' range
+    assert found.job.problem.sigma_y == pytest.approx(2 * level)
+
+
+def test_solver_that_takes_no_noise_gets_none_from_rounding(values, same_size):
+    found = hrdis.restore(
+        values, "deblur", kernel="gaussian:1", solver=hrdis.DDNM(steps=2), prior=same_size
+    )
+    assert found.job.problem.sigma_y == 0
+
+
 def test_colours_are_not_promised_by_the_embedded_model(values):
     with pytest.warns(UserWarning, match="does not know the colours of things"):
         hrdis.restore(values, "colorize", solver="ddnm")

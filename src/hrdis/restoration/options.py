@@ -109,7 +109,9 @@ class Options:
     best for task, noise and effort, hrdis where none was.
     """
     effort: Literal["low", "normal", "high"] = "normal"
-    """Of the solver auto: low is about 5 network calls, normal 20, high 100."""
+    """Of the solver auto: low is about 5 network calls, normal about 20, high at most 100; sensing
+    takes more of them.
+    """
     prior: Annotated[str, tyro.conf.arg(name="model")] = "default"
     """The diffusion model: 'default', a name of `hrdis list models`, a folder, or SCHEME:PATH."""
     label: Annotated[int | None, tyro.conf.arg(name="class-label")] = None
