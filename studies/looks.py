@@ -198,8 +198,8 @@ def main(
             lines.append([damage.name, subject.kind, *(f"{v:.3f}" for v in figures)])
             rows.append([
                 (f"{subject.kind}: given", given),
-                (f"{name} {figures[0]:.1f} dB {figures[1]:.3f}", smooth),
-                (f"hrdis {figures[2]:.1f} dB {figures[3]:.3f}", found), ("truth", x),
+                (f"{name} {figures[0]:.1f} dB", smooth),
+                (f"hrdis {figures[2]:.1f} dB", found), ("truth", x),
             ])  # fmt: skip
         sheet(rows, out / f"looks-{damage.name}.jpg")
         values = np.array(

@@ -394,13 +394,15 @@ def score_table(scores: dict[str, dict[str, Score]]) -> str:
 
 
 def check_table(checks: Sequence[Check]) -> str:
-    """What must hold, and whether it does."""
-    lines = [
-        [c.name, f"{c.value:.3g} {c.unit}" if c.below else f"{c.value:+.2f} {c.unit}",
-        f"{'<=' if c.below else '>='} {c.must:.4g}",
-         "" if c.target is None else f"{c.target:g}", "yes" if c.passed else "**no**"]
-        for c in checks
-    ]  # fmt: skip
+    """What must hold, and whether it does; gains over another method have a sign."""
+    lines = []
+    for c in checks:
+        gain = f"{c.value:+.2f}" if " over " in c.name else f"{c.value:.2f}"
+        value = f"{c.value:.3g}" if c.below else gain
+        lines.append([
+            c.name, f"{value} {c.unit}", f"{'<=' if c.below else '>='} {c.must:.4g}",
+            "" if c.target is None else f"{c.target:g}", "yes" if c.passed else "**no**",
+        ])  # fmt: skip
     return table(["figure", "measured", "must", "goal", "holds"], lines)
 
 

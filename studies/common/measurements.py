@@ -101,6 +101,8 @@ def classical(task: str, problem: Problem, sigma: float = 0.0) -> tuple[str, Ten
             if sigma
             else ("scaled", x)
         )
+    if task == "demosaic":
+        return "interpolation", A.smooth(y)  # type: ignore[attr-defined]
     if task == "lowlight":
         return "gamma 0.45", _each(y, lambda v: v.clip(0, 1) ** 0.45)
     if task == "colorize":
