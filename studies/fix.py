@@ -427,7 +427,8 @@ def write_page(options: Options) -> None:
             "`python studies/fix.py --photos TRAIN --count 16 --act --rows docs/data/fix-act.csv`, "
             "on photographs that the model was trained on. Untouched are those as they are and "
             "with grain of 1 level. The others have noise of 1.5 to 4 levels. It is 3 levels in "
-            "`hrdis fix`. One of these photographs has 4.3 levels of its own.", "",
+            "`hrdis fix`. One of these photographs has 4.3 levels of its own. The network had the "
+            "weights before the present ones (SHA-256 1c192bc9).", "",
             *act_table(searched),
         ]  # fmt: skip
     if harmed:
@@ -455,7 +456,8 @@ def blind_blur() -> list[str]:
         "", "## A blur that nobody names", "",
         "`python studies/fix.py --photos FOLDER --count 15 --only KIND --rows "
         "docs/data/fix-blur.csv` measures it; KIND is motion, then blur 1.8. "
-        "The share is that of all gains together over what the true kernels gain.", "",
+        "The share is that of all gains together over what the true kernels gain. The network had "
+        "the weights before the present ones (SHA-256 1c192bc9).", "",
         "| damage | photographs | right | gain in dB | with the true kernel | share |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]  # fmt: skip

@@ -116,7 +116,7 @@ def test_a_heic_picture_is_one_line_when_it_is_dropped_and_when_it_is_sent(tmp_p
     picture, note, painted, _ = for_picture("inpaint", "painted", str(file))
     assert picture is None and not painted.visible  # no broken frame stays on the page
     _, error = pressed(JobRunner("cpu"), file)
-    assert error in note.value and "HEIC" in error and "PNG or a JPEG" in error
+    assert error in html.unescape(note.value) and "HEIC" in error and "PNG or a JPEG" in error
     assert note.visible and str(tmp_path) not in note.value and "\n" not in error
 
 

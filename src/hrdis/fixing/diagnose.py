@@ -190,14 +190,14 @@ def hidden_blur(prior: Prior, x: Tensor, level: NoiseLevel, jpeg: Compression) -
         return None
     part = middling(x.float())
     if noisy:
-        what, clean = "noise", estimate(prior, part, level.value)
+        what, clean = "the noise", estimate(prior, part, level.value)
     else:
         mended = clean_jpeg(prior, part, jpeg)
         what, clean = "JPEG's artefacts", mended.x
         if not mended.done:
             return None
     blur = estimate_blur(clean.clamp(-1, 1), 0.3 * level.value if noisy else 0.0)
-    return replace(blur, why=f"{blur.why[:-1]}, once {what} are gone from a part.")
+    return replace(blur, why=f"{blur.why[:-1]}, seen in a part without {what}.")
 
 
 def settled(prior: Prior, x: Tensor, found: NoiseLevel) -> NoiseLevel:
