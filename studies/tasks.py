@@ -268,8 +268,9 @@ def short(rows: list[Row]) -> str:
         "median gain of auto", "HRDIS's mean better",
     ]  # fmt: skip
     found = table(head, lines)
-    below = [f"{t}, {CALLED[n]} ({g:+.2f})" for (t, n), g in gains.items() if g <= 0]
-    return found + "\n\n" + ("Not better: " + "; ".join(below) + "." if below else "")
+    below = [[t, CALLED[n], f"{gain:+.2f}"] for (t, n), gain in gains.items() if gain <= 0]
+    worse = table(["task where auto is not better", "noise", "auto over classical"], below)
+    return f"{found}\n\n{worse}" if below else found
 
 
 # ---- the paper's noisy presets
