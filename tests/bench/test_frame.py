@@ -3,7 +3,7 @@
 import pytest
 
 import hrdis
-from hrdis.bench import frame
+from hrdis.bench.run import frame
 from tests.common.bench_rows import plan_of, write_run
 
 

@@ -13,6 +13,7 @@ ROOT = Path(hrdis.bench.__file__).parent
 #: Packages of the benchmark that a package may import, beside the two modules below all of them.
 BELOW = {
     "paper": set(), "run": set(), "plan": {"paper"}, "score": set(), "report": {"paper"},
+    "__init__": {"run"},
 }  # fmt: skip
 SHARED = {"records", "results"}
 #: Modules that only hand on what has moved.

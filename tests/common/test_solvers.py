@@ -449,6 +449,7 @@ BAD = {
     "eta_b": [-0.1, 1.1],
     "zeta": [-1],
     "form": ["diagonal"],
+    "likelihood": ["uniform"],
     "scale": [-1],
     "kappa": [-1],
     "rate": [0, -1],

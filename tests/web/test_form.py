@@ -51,7 +51,7 @@ def test_command_asks_for_auto_by_silence(fields, effort, line, picture, work):
 
 def test_solver_auto_is_named_in_the_options_by_what_it_is(picture, work):
     asked = form(picture, "hdr", solver="auto")
-    assert options(asked, work, "cpu", "fp32").solver == "hrdis"
+    assert options(asked, work, "cpu", "fp32").solver == "diffpir"
     assert asked.choice.effort == "normal"
 
 

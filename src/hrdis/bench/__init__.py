@@ -11,6 +11,6 @@ method). A package imports the others, of which ``plan`` and ``report`` need ``p
 through their ``__init__``; the command in ``hrdis.cli.bench`` joins them.
 """
 
-from .frame import rows
+from .run import rows
 
 __all__ = ["rows"]

@@ -44,7 +44,7 @@ def choose_auto(
 
     Example:
         >>> import hrdis
-        >>> type(choose_auto(["hdr"], tuned=hrdis.load_prior("default").presets).settings).__name__
+        >>> type(choose_auto(["ct"], tuned=hrdis.load_prior("default").presets).settings).__name__
         'HRDIS'
     """
     from ..solvers import HRDIS, SOLVERS

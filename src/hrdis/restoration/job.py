@@ -138,7 +138,7 @@ class Job:
         Pixels that a noiseless measurement decides are kept, and a grey picture stays grey.
         """
         A = self.problem.A
-        if not self.options.redraw and self.problem.sigma_y == 0:
+        if not self.options.redraw and self.options.noise == 0:
             if isinstance(A, Inpainting):
                 x = A.project(x, self.problem.y)
             elif isinstance(A, SuperResolution):

@@ -110,13 +110,14 @@ class DPS(Sampler):
         side = (z[0].numel() / z.shape[1]) ** 0.5
         zeta = self.zeta * (side / self.reference_side if self.reference_side else 1.0)
 
-        root = self.root_of_weights(problem)
+        self.root_of_weights(problem)  # refuses what is no picture before the first call
 
         def residual(x0_hat: Tensor) -> Tensor:
             return y - A(x0_hat.clamp(-1, 1) if clamped else x0_hat)
 
         def distance(x0_hat: Tensor) -> Tensor:
-            return norm(root * residual(x0_hat))
+            # The root is made here, as a caller's inference mode does not reach here.
+            return norm(self.root_of_weights(problem) * residual(x0_hat))
 
         for t, s in pairwise(times):
             found, d, gradient = through_network(prior, x_t, t, distance)

@@ -9,11 +9,13 @@ from .collect import collect, unique_paths
 from .engine import Engine, OpenWork, RunSummary, UnitWorker
 from .execute import execute
 from .folder import CONFIG, read_config
+from .frame import rows
 from .merge import merge
 from .shards import Shard, read_shard, units_of_shard
 from .store import Store
 
 __all__ = [
     "CONFIG", "Engine", "OpenWork", "RunSummary", "Shard", "Store", "UnitWorker",
-    "collect", "execute", "merge", "read_config", "read_shard", "unique_paths", "units_of_shard",
+    "collect", "execute", "merge", "read_config", "read_shard", "rows", "unique_paths",
+    "units_of_shard",
 ]  # fmt: skip

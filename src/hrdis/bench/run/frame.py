@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .run import collect
+from .collect import collect
 
 
 def rows(*folders: str | Path) -> Any:
