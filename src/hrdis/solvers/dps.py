@@ -116,8 +116,9 @@ class DPS(Sampler):
             return y - A(x0_hat.clamp(-1, 1) if clamped else x0_hat)
 
         def distance(x0_hat: Tensor) -> Tensor:
-            # The root is made here, as a caller's inference mode does not reach here.
-            return norm(self.root_of_weights(problem) * residual(x0_hat))
+            # Made anew each time, as a caller's inference mode does not reach here.
+            root = self.root_of_weights(problem)
+            return norm(root * residual(x0_hat))
 
         for t, s in pairwise(times):
             found, d, gradient = through_network(prior, x_t, t, distance)
