@@ -6,7 +6,6 @@ Every trial is a line of docs/data/auto.csv; one that is there is not made again
 of the embedded prior's presets.toml whose search is "auto" are set by hand from it.
 """
 
-import csv
 import time
 import warnings
 from dataclasses import asdict, dataclass, fields
@@ -17,6 +16,7 @@ import tyro
 from common.measurements import SCANS, classical, grey, level, measured
 from common.pages import DOCS, table
 from common.photographs import pictures, random_crops, score
+from common.rows import read, write
 from torch import Tensor
 
 import hrdis
@@ -85,26 +85,6 @@ def problem_of(task: str, noise: str, x: Tensor) -> hrdis.Problem:
     return hrdis.Problem(y, exact.A, hrdis.noise.Gaussian(1 / 255 / 12**0.5).sigma_y)
 
 
-def read() -> list[Trial]:
-    """Return the lines of the CSV file; none if it is not there."""
-    if not CSV.exists():
-        return []
-    kinds = {f.name: f.type for f in fields(Trial)}
-    with CSV.open(newline="") as file:
-        return [
-            Trial(**{k: kinds[k](v) for k, v in line.items()})  # type: ignore[operator]
-            for line in csv.DictReader(file)
-        ]
-
-
-def write(trials: list[Trial]) -> None:
-    """Write all lines."""
-    with CSV.open("w", newline="") as file:
-        out = csv.DictWriter(file, [f.name for f in fields(Trial)], lineterminator="\n")
-        out.writeheader()
-        out.writerows(asdict(trial) for trial in trials)
-
-
 def main(photos: Path, crops: int = 6, minutes: float = 9) -> None:
     """Try all, and print them.
 
@@ -118,7 +98,7 @@ def main(photos: Path, crops: int = 6, minutes: float = 9) -> None:
     deadline = time.perf_counter() + 60 * minutes
     prior, files = hrdis.load_prior("default", dtype=torch.bfloat16), pictures(photos)
     x = random_crops([files[k * len(files) // crops] for k in range(crops)], 64, seed=3)
-    trials, left = read(), 0
+    trials, left = read(CSV, Trial), 0
     known = {(t.task, t.noise, t.settings) for t in trials}
     for (task, noise), solvers in TRIALS.items():
         wanted = [s for s in solvers if (task, noise, brief(s)) not in known]
@@ -142,7 +122,7 @@ def main(photos: Path, crops: int = 6, minutes: float = 9) -> None:
                     round(own.psnr - answer.psnr, 2), round(own.pooled - answer.pooled, 2),
                 )
             )  # fmt: skip
-            write(trials)
+            write(CSV, Trial, trials)
     lines = [list(asdict(trial).values()) for trial in trials]
     print(table([f.name for f in fields(Trial)], lines))
     print("All tried." if not left else f"{left} trials left.")

@@ -9,11 +9,10 @@ bits (a real JPEG where JPEG is the damage); `hrdis.restore` and the classical m
 Every result is a line of the CSV file; one that is there is not made again.
 """
 
-import csv
 import tempfile
 import time
 import warnings
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import tyro
 from common.measurements import classical
 from common.pages import DOCS, rewrite, table
 from common.photographs import centre_crops, pictures
+from common.rows import read, write
 from PIL import Image
 from torch import Tensor
 
@@ -146,26 +146,6 @@ def compare(setting: Setting, name: str, x: Tensor, k: int, effort: str) -> Row:
     )  # fmt: skip
 
 
-def read(file: Path) -> list[Row]:
-    """Return the rows of a file; none if it is not there."""
-    if not file.exists():
-        return []
-    kinds = {f.name: f.type for f in fields(Row)}
-    with file.open(newline="") as opened:
-        return [
-            Row(**{k: kinds[k](v) for k, v in line.items()})  # type: ignore[operator]
-            for line in csv.DictReader(opened)
-        ]
-
-
-def write(file: Path, rows: list[Row]) -> None:
-    """Write all rows."""
-    with file.open("w", newline="") as opened:
-        out = csv.DictWriter(opened, [f.name for f in fields(Row)], lineterminator="\n")
-        out.writeheader()
-        out.writerows(asdict(row) for row in rows)
-
-
 def comparison(rows: list[Row]) -> str:
     """Means over the pictures of every setting, the gain with its standard error."""
     lines = []
@@ -215,7 +195,7 @@ def main(
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     deadline = time.perf_counter() + 60 * minutes
-    files, done = pictures(photos, count), read(rows)
+    files, done = pictures(photos, count), read(rows, Row)
     known, left = {(row.setting, row.picture, row.side, row.effort) for row in done}, 0
     for k, file in enumerate(files):
         x = centre_crops([file], side)
@@ -227,7 +207,7 @@ def main(
                 left += 1
                 continue
             done.append(compare(setting, file.stem, x, k, effort))
-            write(rows, done)
+            write(rows, Row, done)
     mine = [row for row in done if (row.side, row.effort) == (side, effort)]
     print(comparison(mine))
     print("All measured." if not left else f"{left} restorations left.")
