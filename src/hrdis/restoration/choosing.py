@@ -1,5 +1,7 @@
 """The solver of a restoration: by name with the settings that fit, or the best measured."""
 
+from dataclasses import replace
+
 from torch import Tensor
 
 from ..messages import unknown
@@ -43,8 +45,11 @@ def chosen(
     families = task.presets if task else FALLBACK
     if solver in ("", AUTO):
         if task and not task.blind and not task.weights:
-            level = noise or (ROUNDING if _is_blur(task) else 0.0)
-            return choose_auto(families, level, effort, samples, tuned)
+            if noise > 0 or not _is_blur(task):
+                return choose_auto(families, noise, effort, samples, tuned)
+            choice = choose_auto(families, ROUNDING, effort, samples, tuned)
+            said = " As no noise is given, the picture counts as rounded to whole grey levels."
+            return replace(choice, why=choice.why + said)
         name = task.solver if task else "hrdis"
         return choose(SOLVERS[name][0], families, noise, tuned=tuned)
     try:
