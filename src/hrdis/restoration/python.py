@@ -60,8 +60,10 @@ def restore(
             floats from 0 to 1), or a tensor (c, h, w) in [-1, 1]. With ``operator``, an array or a
             tensor is its measurement, the image axis first, in the operator's units.
         task: what to do: "denoise", "inpaint", "upscale", "deblur", "dejpeg", "deband", "declip" or
-            "brighten"; with a model that knows what is in pictures, which the embedded one does
-            not, "colorize"; or a benchmark setting, a name of `hrdis.TASKS`.
+            "brighten", each of which beats a classical method with the embedded model
+            (docs/measurements/repairs.md). "colorize" needs a model that knows what is in
+            pictures. Names of `hrdis.TASKS`, the settings of papers, are taken as well; some of
+            them are worse than a classical method (docs/measurements/tasks.md).
         scale: for "upscale", how much larger: 2, 4 or 8; by default 4.
         quality: for "dejpeg", the quality of the compression, from 1 to 100; by default 10.
         bits: for "deband", bits per colour, from 1 to 7; by default 3.
