@@ -47,6 +47,17 @@ def test_white_noise_is_called_white() -> None:
     assert estimate_noise(stored(noisy(photograph(), 8.0))).white is True
 
 
+@pytest.mark.parametrize(("own", "alike"), [(True, False), (False, True)])
+@pytest.mark.parametrize("name", PICTURES)
+def test_noise_of_all_colours_is_told_from_noise_of_each(name: str, own: bool, alike: bool) -> None:
+    picture = photograph(name)
+    noise = noisy(picture, 10.0) - picture
+    given = picture + (noise if own else noise[:1])
+    found = estimate_noise(stored(given))
+    assert found.alike is alike
+    assert found.value == pytest.approx(10.0, rel=0.1)
+
+
 def test_noise_that_was_smoothed_is_called_coarse() -> None:
     z = noisy(np.zeros((3, 162, 162)), 24.0)
     smooth = (z[:, 1:-1, 1:-1] + z[:, :-2, 1:-1] + z[:, 2:, 1:-1] + z[:, 1:-1, :-2]) / 4

@@ -7,7 +7,7 @@ taken from the first on whose mean is no larger than their median (Chen, Zhu, He
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import Tensor
@@ -37,6 +37,10 @@ TEXTURE = 0.62
 #: Correlation of the channels above which coarse structure belongs to the scene: on training crops
 #: camera noise gives up to 0.29, photographs without noise and blurred ones 0.48 and more.
 SHARED = 0.4
+#: Level of half the difference of red and green over that of the mean of the channels, below which
+#: noise is the same in all colours. Noise of their own gives 1.2. A JPEG that keeps the colours at
+#: half the size gives at most 0.3 (training crops).
+ALIKE = 0.6
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class NoiseLevel(Finding):
         ratio: its level at middle frequencies over that at high ones, 1 for white noise.
         curve: (brightness, level) pairs in grey levels, where the level depends on brightness.
         before_jpeg: whether it is what the picture had before JPEG took part of it.
+        alike: whether it is the same in all colours, as in a JPEG that keeps the colours at half
+            the size. The level is that of the mean of the channels then.
     """
 
     channels: tuple[float, ...] = ()
@@ -56,6 +62,7 @@ class NoiseLevel(Finding):
     ratio: float = 1.0
     curve: tuple[tuple[float, float], ...] = ()
     before_jpeg: bool = False
+    alike: bool = False
 
 
 def estimate_noise(x: Tensor) -> NoiseLevel:
@@ -83,6 +90,13 @@ def estimate_noise(x: Tensor) -> NoiseLevel:
             "unsure", 0.0, 0.0, math.inf, "The picture is too small to measure its noise."
         )
     chosen = tiles(levels)
+    if len(levels) == 3 and _is_alike(chosen):
+        found = replace(estimate_noise(x.mean(1, keepdim=True)), alike=True)
+        if found.found == "yes" and found.white is False:
+            return replace(found, found="unsure", why=_scene(found.value))
+        if found.found == "yes":
+            return replace(found, why=f"{found.why[:-1]}, the same in all colours.")
+        return found
     channels, lows, highs = [], [], []
     for c in range(len(levels)):
         found = _level([tile[c] for tile in chosen])
@@ -118,6 +132,27 @@ def estimate_noise(x: Tensor) -> NoiseLevel:
     return NoiseLevel(*answer, tuple(channels), white, ratio, curve)
 
 
+def _is_alike(chosen: list[np.ndarray]) -> bool:
+    """Return whether the noise of tiles (3, h, w) is the same in all colours.
+
+    Patches in which red or green reach black or white do not count, as what was cut there is
+    missing from the difference.
+    """
+    differences = []
+    for red, green, _ in chosen:
+        cut = (np.minimum(red, green) < 2) | (np.maximum(red, green) > 253)
+        differences.append(np.where(cut, np.nan, (red - green) / 2 + 127.5))
+    own, mean = _level(differences), _level([tile.mean(0) for tile in chosen])
+    return own is not None and mean is not None and own[0] < ALIKE * mean[0]
+
+
+def _scene(value: float) -> str:
+    return (
+        f"Structure of {value:.1f} grey levels, coarser than a pixel and the same in all colours: "
+        "coarse noise, a blur or the subject."
+    )
+
+
 def _answer(
     value: float, low: float, high: float, white: bool | None,
     curve: tuple[tuple[float, float], ...], textured: bool, scene: bool,
@@ -132,9 +167,7 @@ def _answer(
         found = "unsure"
         why += ", or fine texture: the smoothest parts are not alike"
     if found == "yes" and scene:
-        found = "unsure"
-        why = f"Structure of {value:.1f} grey levels, coarser than a pixel and the same in all "
-        why += "colours: coarse noise, a blur or the subject"
+        return "unsure", value, low, high, _scene(value)
     if found == "yes" and white is False:
         why += ", coarser than a pixel"
     if found == "yes" and curve:
@@ -160,7 +193,8 @@ def _level(planes: list[np.ndarray]) -> tuple[float, float, float] | None:
     patches = np.concatenate(parts)
     means = patches.mean(1)
     spread = patches.max(1) - patches.min(1)
-    usable = spread > 0  # flat ones are saturated, painted or JPEG's, and hold no noise
+    # Flat ones are saturated, painted or JPEG's, and hold no noise; NaN is left out, too.
+    usable = spread > 0
     patches, means = patches[usable], means[usable]
     if len(patches) < LEAST:
         return None

@@ -28,9 +28,6 @@ from ..priors.base import Prior
 from .network import agreed_level, estimate, implied_level, middling
 from .restorations import clean_jpeg
 
-#: Grey levels that the estimator does not find in the texture of a photograph without noise.
-BEYOND_TEXTURE = 12.0
-
 #: Level from which on noise counts where the patches, which take texture for noise, find twice as
 #: much. On such a training crop 1.5 to 2.5 levels were taken for 3.2 to 3.8, at a loss of 2.9 dB.
 TEXTURED = 4.0
@@ -122,12 +119,14 @@ def diagnose(
         level = settled(prior, x, level)
     if jpeg.found == "yes":
         hidden = noise_under_jpeg(x, jpeg)
-        if hidden >= LEAST_NOISE:
+        if hidden >= LEAST_NOISE and not (level.alike and level.found == "yes"):
             why = f"Noise of about {hidden:.0f} grey levels before the picture became a JPEG."
-            level = NoiseLevel(
-                "yes", hidden, 0.8 * hidden, 1.25 * hidden, why, level.channels, True, level.ratio,
-                before_jpeg=True,
+            level = replace(
+                level, found="yes", value=hidden, low=0.8 * hidden, high=1.25 * hidden, why=why,
+                white=True, curve=(), before_jpeg=True,
             )  # fmt: skip
+        elif hidden >= LEAST_NOISE:
+            pass  # the brightness says how much of it JPEG has left
         elif level.found == "yes" and level.value <= 1.3 * jpeg.damage:
             # JPEG's ringing and texture that it has coarsened look like noise.
             level = _unsure(level, "or what JPEG leaves of texture")
@@ -214,15 +213,12 @@ def settled(prior: Prior, x: Tensor, found: NoiseLevel) -> NoiseLevel:
     """
     if found.white is False or found.value < 1 or not math.isfinite(found.high):
         return found
-    own = agreed_level(prior, x.float(), found.value)
+    seen = x.mean(1, keepdim=True) if found.alike else x
+    own = agreed_level(prior, seen.float(), found.value)
     value = math.sqrt(found.value * own) if own > 0.8 * found.value else own
     low, high = 0.93 * min(value, own), 1.07 * max(value, min(found.value, 1.25 * own))
     answer: Answer = "yes" if value >= LEAST_NOISE else "no"
     why = f"Noise of {value:.1f} grey levels ({low:.1f} to {high:.1f})"
-    if answer == "no" and found.found == "yes" and found.low >= BEYOND_TEXTURE:
-        # A JPEG keeps the colours at half the resolution, so that its noise is alike in all of
-        # them; the prior, which was trained with noise of its own in each, calls that structure.
-        return _unsure(found, "or strong texture: it is alike in all colours")
     if answer == "yes" and own < 0.5 * found.value and value < TEXTURED:
         return _unsure(replace(found, value=value, low=low, high=high, why=f"{why}."),
                        "or texture: by their patches it is twice as much")  # fmt: skip
@@ -230,13 +226,10 @@ def settled(prior: Prior, x: Tensor, found: NoiseLevel) -> NoiseLevel:
         why = f"Noise of about {value:.1f} grey levels, no more than a photograph's own grain"
     elif found.curve:
         why += f", {found.curve[0][1]:.1f} in the dark and {found.curve[-1][1]:.1f} in the light"
-    return NoiseLevel(
-        answer, value, low, high, f"{why}.", found.channels, found.white, found.ratio, found.curve
-    )
+    if answer == "yes" and found.alike:
+        why += ", the same in all colours"
+    return replace(found, found=answer, value=value, low=low, high=high, why=f"{why}.")
 
 
 def _unsure(level: NoiseLevel, why: str) -> NoiseLevel:
-    return NoiseLevel(
-        "unsure", level.value, level.low, level.high, f"{level.why[:-1]}, {why}.", level.channels,
-        level.white, level.ratio, level.curve,
-    )  # fmt: skip
+    return replace(level, found="unsure", why=f"{level.why[:-1]}, {why}.")

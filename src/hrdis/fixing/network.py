@@ -39,6 +39,45 @@ def estimate(prior: Prior, y: Tensor, levels: float) -> Tensor:
     return _denoised(prior, y + sigma * apart, math.sqrt(3) * levels).mean(1, keepdim=True)
 
 
+def estimate_alike(prior: Prior, y: Tensor, levels: float) -> Tensor:
+    """Return the picture without noise that is the same in all colours.
+
+    x = y + D(mean of y; s) - mean of y, the same change in every channel. A prior that was trained
+    with noise of its own in each channel takes such noise for texture.
+
+    Args:
+        prior: of pictures.
+        y: (1, c, h, w) in [-1, 1].
+        levels: standard deviation of the noise in the mean of the channels, in grey levels.
+
+    Cost:
+        one network call.
+    """
+    light = y.mean(1, keepdim=True)
+    return y + estimate(prior, light, levels) - light
+
+
+def estimate_colours(prior: Prior, y: Tensor, levels: float) -> Tensor:
+    """Return the picture without noise of its colours, its mean over the channels as it was.
+
+    As noise in the mean is part of the noise that the prior knows, it is added, and what the prior
+    says of the mean is not taken.
+
+    Args:
+        prior: of colour pictures.
+        y: (1, 3, h, w) in [-1, 1], whose mean of the channels has no noise.
+        levels: standard deviation of the noise across the mean, in grey levels: of (R - G) / sqrt 2
+            and (R + G - 2 B) / sqrt 6.
+
+    Cost:
+        one network call.
+    """
+    z = torch.from_numpy(stream(0, "fix colours").standard_normal((1, 1, *y.shape[-2:]))).to(y)
+    shown = y + 2 * levels / 255 * z / math.sqrt(3)
+    change = _denoised(prior, shown, levels) - shown
+    return y + change - change.mean(1, keepdim=True)
+
+
 def _denoised(prior: Prior, y: Tensor, levels: float) -> Tensor:
     q = prior.schedule
     t = q.nearest(max(2 * levels / 255, float(q.sigma(0))))

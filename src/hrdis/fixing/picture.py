@@ -237,6 +237,8 @@ def _mend(
     coded = "jpeg" in wanted and found.jpeg.found == "yes"
     done: dict[str, Mended] = {}
     x, left = y, found.noise.value if found.noise.found == "yes" else 0.0
+    if noisy and found.noise.alike and not found.noise.before_jpeg:
+        coded = False
     if coded:
         # What JPEG left of noise is no white noise any more: it goes with JPEG's artefacts, which
         # gains more than one call at the level it had (0.7 against 0.3 dB, studies/fix.py).

@@ -5,7 +5,7 @@ takes less, or nothing, where the two differ.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ from ..priors.base import Prior
 from ..problem import Problem
 from ..solvers import DDNM, DiffPIR
 from ..tasks import TASKS
-from .network import agreed_level, estimate, implied_level, middling, moments
+from .network import agreed_level, estimate, estimate_colours, implied_level, middling, moments
 
 LEAST_GAIN = 0.5  # dB, expected, below which a picture is left as it is
 #: Grey levels of JPEG's loss that are acted on at most: beyond, the prior smooths what was left.
@@ -70,6 +70,8 @@ def denoise(prior: Prior, y: Tensor, found: NoiseLevel, strength: float = 1.0) -
     """
     if found.white is False:
         return _denoise_coarse(prior, y, found, strength)
+    if found.alike and y.shape[1] == 3:
+        return _denoise_alike(prior, y, found, strength)
     level = found.value
     x = estimate(prior, y, level)
     part = middling(y, PART)
@@ -98,6 +100,34 @@ def denoise(prior: Prior, y: Tensor, found: NoiseLevel, strength: float = 1.0) -
     # wrong by 5 % takes below 0. It decides well where little is to be gained, and only there.
     why = f"Noise of {level:.1f} levels removed."
     return Mended(y - removed, True, why, residual)
+
+
+def _denoise_alike(prior: Prior, y: Tensor, found: NoiseLevel, strength: float) -> Mended:
+    """Remove noise that is the same in all colours from the mean of the channels.
+
+    What noise there is in the colours goes at half the size, at which a JPEG has kept them.
+    """
+    light = y.mean(1, keepdim=True)
+    mended = denoise(prior, light, replace(found, alike=False), strength)
+    if not mended.done:
+        return replace(mended, x=y)
+    x = y + mended.x - light
+    small = _means(x, 2)
+    levels = [estimate_noise(axis).value for axis in opponents(small)]
+    colours = math.sqrt(sum(level**2 for level in levels) / len(levels))
+    if colours >= 1:
+        change = estimate_colours(prior, small, colours) - small
+        x = x + strength * _enlarged(change, 2, y)
+    residual = math.sqrt(float((y - x).square().mean())) * 127.5
+    why = f"Noise of {found.value:.1f} levels in the brightness"
+    why += f" and {colours:.1f} in the colours removed." if colours >= 1 else " removed."
+    return Mended(x, True, why, residual)
+
+
+def opponents(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (R - G) / sqrt 2 and (R + G - 2 B) / sqrt 6, which keep the level of white noise."""
+    red, green, blue = x.split(1, 1)
+    return (red - green) / math.sqrt(2), (red + green - 2 * blue) / math.sqrt(6)
 
 
 def _denoise_coarse(prior: Prior, y: Tensor, found: NoiseLevel, strength: float) -> Mended:
@@ -140,13 +170,23 @@ def denoise_means(
         level: of the noise in the means, in grey levels.
         strength: of the correction, 0 to 1.
     """
+    small = _means(y, factor)
+    return y + strength * _enlarged(estimate(prior, small, level) - small, factor, y)
+
+
+def _means(y: Tensor, factor: int) -> Tensor:
+    """Return means over whole blocks of factor x factor pixels."""
     h, w = (n // factor * factor for n in y.shape[-2:])
-    small = F.avg_pool2d(y[..., :h, :w], factor)
-    change = F.pad(estimate(prior, small, level) - small, (1, 1, 1, 1), mode="replicate")
+    return F.avg_pool2d(y[..., :h, :w], factor)
+
+
+def _enlarged(change: Tensor, factor: int, y: Tensor) -> Tensor:
+    """Return a change of means over blocks for every pixel of y; 0 where there was no block."""
+    change = F.pad(change, (1, 1, 1, 1), mode="replicate")
     change = F.interpolate(change, scale_factor=factor, mode="bicubic", align_corners=False)
-    x = y.clone()
-    x[..., :h, :w] += strength * change[..., factor:-factor, factor:-factor]
-    return x
+    change = change[..., factor:-factor, factor:-factor]
+    h, w = change.shape[-2:]
+    return F.pad(change, (0, y.shape[-1] - w, 0, y.shape[-2] - h))
 
 
 def clean_jpeg(
