@@ -178,6 +178,8 @@ DAMAGES: tuple[tuple[str, tuple[str, ...], Damage], ...] = (
     ("noise 20 and JPEG 60", ("noise", "jpeg"), lambda x, k: coded(noisy(x, k, 20.0), 60)),
     ("blur 2 and JPEG 75", ("jpeg", "blur"), lambda x, k: coded(blurred(x, SOFT), 75)),
     ("blur 2 and noise 5", ("noise", "blur"), lambda x, k: noisy(blurred(x, SOFT), k, 5.0)),
+    ("noise 5 in JPEG 95", ("noise",), lambda x, k: coded(noisy(x, k, 5.0), 95)),
+    ("noise 10 in JPEG 92", ("noise",), lambda x, k: coded(noisy(x, k, 10.0), 92)),
 )  # fmt: skip
 
 
@@ -202,8 +204,9 @@ def told(prior: Any, y: Tensor, truth: Tensor, name: str, k: int) -> Tensor | No
         found = diagnose(y).jpeg
         quality = float(name.split()[1].strip(","))
         return clean_jpeg(prior, y, replace(found, value=quality, damage=difference)).x
-    if name.startswith("noise"):
-        return clean_jpeg(prior, y, diagnose(y).jpeg, difference).x
+    if name.startswith("noise"):  # a JPEG has left it in the mean of the channels
+        level = 127.5 * float((y - truth).mean(1).square().mean().sqrt())
+        return denoise(prior, y, replace(known, value=level, alike=True)).x
     if name == "motion":
         length, angle = 7 + 2 * (k % 4), 37.0 * k % 180
         found = Blurring("yes", 0, 0, 0, "Known.", "motion", float(length), angle)

@@ -91,12 +91,12 @@ def estimate_noise(x: Tensor) -> NoiseLevel:
         )
     chosen = tiles(levels)
     if len(levels) == 3 and _is_alike(chosen):
-        found = replace(estimate_noise(x.mean(1, keepdim=True)), alike=True)
-        if found.found == "yes" and found.white is False:
-            return replace(found, found="unsure", why=_scene(found.value))
-        if found.found == "yes":
-            return replace(found, why=f"{found.why[:-1]}, the same in all colours.")
-        return found
+        light = replace(estimate_noise(x.mean(1, keepdim=True)), alike=True)
+        if light.found == "yes" and light.white is False:
+            return replace(light, found="unsure", why=_scene(light.value))
+        if light.found == "yes":
+            return replace(light, why=f"{light.why[:-1]}, the same in all colours.")
+        return light
     channels, lows, highs = [], [], []
     for c in range(len(levels)):
         found = _level([tile[c] for tile in chosen])

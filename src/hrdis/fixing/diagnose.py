@@ -25,12 +25,16 @@ from ..diagnosis import (
 )
 from ..diagnosis.noise import ACT as LEAST_NOISE
 from ..priors.base import Prior
-from .network import agreed_level, estimate, implied_level, middling
+from .network import agreed_level, best_weight, estimate, implied_level, middling, moments
 from .restorations import clean_jpeg
 
 #: Level from which on noise counts where the patches, which take texture for noise, find twice as
 #: much. On such a training crop 1.5 to 2.5 levels were taken for 3.2 to 3.8, at a loss of 2.9 dB.
 TEXTURED = 4.0
+#: Expected gain in dB below which noise that is the same in all colours may be texture. On training
+#: crops texture was taken for noise of 5 to 12 levels with an expected gain of 1.3 to 1.4. Noise of
+#: 10 levels in a JPEG has 1.2 to 15, and where it has less than 1.5, 0.3 dB are to be had.
+LEAST_ALIKE = 1.5
 #: Factor from which on an enlargement's spectrum ends as early as that of a blur. On training crops
 #: that were enlarged 1.5 or 2 times it never passes for a blur.
 LARGE = 2.2
@@ -219,6 +223,12 @@ def settled(prior: Prior, x: Tensor, found: NoiseLevel) -> NoiseLevel:
     low, high = 0.93 * min(value, own), 1.07 * max(value, min(found.value, 1.25 * own))
     answer: Answer = "yes" if value >= LEAST_NOISE else "no"
     why = f"Noise of {value:.1f} grey levels ({low:.1f} to {high:.1f})"
+    if answer == "yes" and found.alike:
+        part = middling(seen.float())
+        _, square, divergence = moments(prior, part, value, estimate(prior, part, value))
+        if best_weight(value, square, divergence)[1] < LEAST_ALIKE:
+            return _unsure(replace(found, value=value, low=low, high=high, why=f"{why}."),
+                           "or fine texture: it is the same in all colours")  # fmt: skip
     if answer == "yes" and own < 0.5 * found.value and value < TEXTURED:
         return _unsure(replace(found, value=value, low=low, high=high, why=f"{why}."),
                        "or texture: by their patches it is twice as much")  # fmt: skip

@@ -108,6 +108,22 @@ def moments(prior: Prior, y: Tensor, levels: float, x: Tensor) -> tuple[float, f
     return math.sqrt(square / max(1 - divergence, 0.05)), square, divergence
 
 
+def best_weight(levels: float, square: float, divergence: float) -> tuple[float, float]:
+    """Return how much of y - D(y) to take, at most 1, and the gain in dB to expect of it.
+
+    By Stein's formula the mean square error of x = y + w (D(y; s) - y) is
+
+        s^2 - 2 w s^2 (1 - d) + w^2 mean r^2,  least at w = s^2 (1 - d) / mean r^2.
+
+    Args:
+        levels: s, in grey levels.
+        square, divergence: mean r^2 and d, as `moments` returns them.
+    """
+    weight = min(1.0, levels**2 * (1 - divergence) / max(square, 1e-9))
+    error = levels**2 - 2 * weight * levels**2 * (1 - divergence) + weight**2 * square
+    return weight, 10 * math.log10(levels**2 / max(error, 1e-3))
+
+
 def agreed_level(prior: Prior, y: Tensor, levels: float, rounds: int = 3) -> float:
     """Return the level at which the prior agrees with itself, starting from an estimate.
 

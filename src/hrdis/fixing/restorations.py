@@ -20,7 +20,15 @@ from ..priors.base import Prior
 from ..problem import Problem
 from ..solvers import DDNM, DiffPIR
 from ..tasks import TASKS
-from .network import agreed_level, estimate, estimate_colours, implied_level, middling, moments
+from .network import (
+    agreed_level,
+    best_weight,
+    estimate,
+    estimate_colours,
+    implied_level,
+    middling,
+    moments,
+)
 
 LEAST_GAIN = 0.5  # dB, expected, below which a picture is left as it is
 #: Grey levels of JPEG's loss that are acted on at most: beyond, the prior smooths what was left.
@@ -54,10 +62,8 @@ class Mended:
 def denoise(prior: Prior, y: Tensor, found: NoiseLevel, strength: float = 1.0) -> Mended:
     """Return the picture without its noise, as far as that is sure to do no harm.
 
-    x = y + w (D(y; s) - y). For noise of level s the mean square error of that is s^2 - 2 w s^2 (1
-    - d) + w^2 mean r^2, with r = y - D and d the divergence of D (Stein, 1981). It is least at w =
-    s^2 (1 - d) / mean r^2, so that the level on which the estimators and the prior agree decides
-    how much is taken.
+    x = y + w (D(y; s) - y), with the weight w whose expected error is the least. So the level on
+    which the estimators and the prior agree decides how much is taken.
 
     Args:
         prior: of pictures of y's size.
@@ -77,9 +83,7 @@ def denoise(prior: Prior, y: Tensor, found: NoiseLevel, strength: float = 1.0) -
     part = middling(y, PART)
     near = x if part is y else estimate(prior, part, level)
     _, square, divergence = moments(prior, part, level, near)
-    weight = min(1.0, level**2 * (1 - divergence) / max(square, 1e-9))
-    error = level**2 - 2 * weight * level**2 * (1 - divergence) + weight**2 * square
-    gain = 10 * math.log10(level**2 / max(error, 1e-3))
+    weight, gain = best_weight(level, square, divergence)
     if gain < LEAST_GAIN:
         return Mended(y, False, f"Noise left alone: {gain:.1f} dB would be gained.")
     weight *= strength
