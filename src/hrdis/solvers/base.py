@@ -339,8 +339,12 @@ def data_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[
     For N_x entries in x and M in y, that is the gradient of N_x times half the mean square of r. So
     it does not depend on the size of the image.
     """
+    scale = x[0].numel() / y[0].numel()
+    if isinstance(A, LinearOperator) and scale != 1:
+        r = A(x) - y
+        return r, A.adjoint(scale * r)  # r is hardly ever larger than x
     r, gradient = misfit_gradient(A, x, y)
-    return r, gradient * (x[0].numel() / y[0].numel())
+    return r, gradient if scale == 1 else gradient * scale
 
 
 def parameter_gradients(
