@@ -162,28 +162,27 @@ class Blur(LinearOperator):
         h, w = x.shape[-2:]
         if self.boundary != "reflect" or min(h, w) < 2:
             return None
-        found = self._of_kernel.find(self.kernel, ("cosines", h, w), lambda: self._cosines(h, w))
+
+        def constants() -> tuple[Copies, ...] | None:
+            """Return K, 4 W W / ((h - 1) (w - 1)), and C of either axis."""
+            kernel = self.kernel.detach().to("cpu", torch.float64)
+            mirrored = (kernel + kernel.flip(0) + kernel.flip(1) + kernel.flip(0, 1)) / 4
+            if float((kernel - mirrored).abs().sum()) > MIRRORED * float(kernel.abs().sum()):
+                return None
+            p, q = self._reach()
+            K = _cosine(h, range(-p, p + 1)) @ mirrored @ _cosine(w, range(-q, q + 1)).T
+            weights = torch.ones(h, w, dtype=torch.float64, device="cpu") * 4 / ((h - 1) * (w - 1))
+            weights[[0, -1]] /= 2
+            weights[:, [0, -1]] /= 2
+            made = (K, weights, _cosine(h, range(h)), _cosine(w, range(w)))
+            return tuple(Copies(constant) for constant in made)
+
+        found = self._of_kernel.find(self.kernel, ("cosines", h, w), constants)
         if found is None:
             return None
         K, weights, down, along = (constant.like(x) for constant in found)
         gain = weights / (K.square() + rho)
         return lambda r: down @ (gain * (down @ r @ along)) @ along
-
-    def _cosines(self, h: int, w: int) -> tuple[Copies, ...] | None:
-        """Return K, 4 W W / ((h - 1) (w - 1)), and C of either axis; None for a kernel that is not
-        its own mirror image.
-        """
-        kernel = self.kernel.detach().to("cpu", torch.float64)
-        mirrored = (kernel + kernel.flip(0) + kernel.flip(1) + kernel.flip(0, 1)) / 4
-        if float((kernel - mirrored).abs().sum()) > MIRRORED * float(kernel.abs().sum()):
-            return None
-        p, q = self._reach()
-        K = _cosine(h, range(-p, p + 1)) @ mirrored @ _cosine(w, range(-q, q + 1)).T
-        weights = torch.ones(h, w, dtype=torch.float64, device="cpu") * 4 / ((h - 1) * (w - 1))
-        weights[[0, -1]] /= 2
-        weights[:, [0, -1]] /= 2
-        made = (K, weights, _cosine(h, range(h)), _cosine(w, range(w)))
-        return tuple(Copies(constant) for constant in made)
 
 
 def _cosine(n: int, places: range) -> Tensor:
