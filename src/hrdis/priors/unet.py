@@ -70,7 +70,10 @@ class AnySizeNetwork(nn.Module):
         options = {} if label is None else {"class_labels": label}
         out = self.net(padded, time, **options)
         # diffusers' networks return a record, others the tensor itself.
-        out = getattr(out, "sample", out)[..., :h, :w].to(x.dtype)
+        out = getattr(out, "sample", out)
+        if out.shape[-2:] != (h, w):
+            out = out[..., :h, :w]
+        out = out.to(x.dtype)
         # Sums of images that lie in memory differently take two to three times as long, and their
         # layout would go on to all that a solver makes of this one.
         out = out.contiguous()
@@ -138,8 +141,9 @@ class UNetPrior(Prior):
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         a, b = self.schedule.signal(t), self.schedule.noise(t)
         time = torch.full((len(x_t),), t, device=x_t.device)
-        out, *rest = self.network(x_t, time, self.labels_of(x_t)).split(x_t.shape[1], dim=1)
-        v = rest[0] if rest else None
+        out, v = self.network(x_t, time, self.labels_of(x_t)), None
+        if out.shape[1] > x_t.shape[1]:
+            out, v = out.split(x_t.shape[1], dim=1)
         if self.prediction_type == "epsilon":
             return Prediction(self.schedule.denoised(x_t, t, out), out, v)
         if self.prediction_type == "sample":
