@@ -347,11 +347,13 @@ def data_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[
     it does not depend on the size of the image.
     """
     scale = x[0].numel() / y[0].numel()
-    if isinstance(A, LinearOperator) and scale != 1:
+    if scale == 1:
+        return misfit_gradient(A, x, y)
+    if isinstance(A, LinearOperator):
         r = A(x) - y
-        return r, A.adjoint(scale * r)  # r is hardly ever larger than x
+        return r, A.adjoint(scale * r)  # r is seldom larger than x
     r, gradient = misfit_gradient(A, x, y)
-    return r, gradient if scale == 1 else gradient * scale
+    return r, scale * gradient
 
 
 def parameter_gradients(
