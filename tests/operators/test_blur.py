@@ -1,6 +1,7 @@
 """Blur and its kernels."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 import hrdis
 from hrdis.linalg import matrix
-from hrdis.operators import Blur, CircularBlur, SeparableBlur, kernels
+from hrdis.operators import Blur, CircularBlur, SeparableBlur, derived, kernels
 from tests.common.toys import MILD, TAPS, normal, rel
 
 KERNELS = {
@@ -138,6 +139,15 @@ def test_blur_with_another_kernel_put_into_it_is_another_blur():
     assert torch.equal(A.prox(x, x, 0.1), B.prox(x, x, 0.1))
     A.kernel = kernels.uniform(3)
     assert torch.equal(A(x), Blur(kernels.uniform(3))(x))
+
+
+def test_blur_of_many_sizes_keeps_few_transforms():
+    A = Blur(kernels.gaussian(5, 1.0))
+    for side in [*range(8, 40), 8]:
+        x = normal(1, 1, side, side)
+        assert torch.equal(A(x), Blur(kernels.gaussian(5, 1.0))(x))
+    assert len(A._of_kernel._made) <= derived.MOST
+    assert not pickle.loads(pickle.dumps(A))._of_kernel._made
 
 
 def test_blur_gradient_flows_under_inference_mode_too():

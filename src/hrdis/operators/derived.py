@@ -22,11 +22,16 @@ class Derived:
     def find(self, source: Tensor, key: Hashable, make: Callable[[], T]) -> T:
         """Return what ``make`` makes of the source for this key, or made of it before."""
         version = 0 if source.is_inference() else source._version
-        same = source is self._source and version == self._version
-        if not same or source.requires_grad or len(self._made) >= MOST:
-            self._source, self._version, self._made = source, version, {}
-        if key not in self._made:
+        same = source is self._source and version == self._version and not source.requires_grad
+        made = self._made  # another thread may put another one in its place
+        if not same or (key not in made and len(made) >= MOST):
+            made = {}
+            self._source, self._version, self._made = source, version, made
+        if key not in made:
             with torch.inference_mode(False):  # kept for later callers, who may want a gradient
-                self._made[key] = make()
-        found: T = self._made[key]
+                made[key] = make()
+        found: T = made[key]
         return found
+
+    def __reduce__(self) -> tuple[type["Derived"], tuple[()]]:
+        return Derived, ()  # another process may not have these devices
