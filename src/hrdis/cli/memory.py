@@ -6,7 +6,7 @@ import os
 #: mallopt's names of two bounds, from malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 #: Larger blocks go back to the system at once: whole photographs, not activations of a tile.
-LARGEST = 2**26
+LARGEST = 2**25
 #: Variables by which somebody tells the C library the same.
 VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
 

@@ -148,10 +148,10 @@ class Blur(LinearOperator):
     def _nearly_inverse(self, x: Tensor, rho: float) -> Callable[[Tensor], Tensor] | None:
         """Return a map close to (A* A + rho I)^-1 on images like x; None where none is known.
 
-        Mirrored without its edge repeated, an image is a sum of cosines cos(pi j i / (n - 1)),
-        i = 0 ... n - 1, which a kernel that is its own mirror image only scales, by K_j. With C the
-        matrix of these cosines and W = diag(1/2, 1, ..., 1, 1/2), C W C = (n - 1) / 2 W^-1 along
-        each axis, and in the unknowns W^(1/2) v
+        Mirrored without its edge repeated, an image is a sum of cosines cos(pi j i / (n - 1)). A
+        kernel that is its own mirror image only scales them, by K_j. Let C be the matrix of these
+        cosines, i = 0 ... n - 1, and W = diag(1/2, 1, ..., 1, 1/2). Then C W C is (n - 1) / 2 W^-1
+        along each axis, and in the unknowns W^(1/2) v
 
             W^(-1/2) (A* A + rho I) W^(-1/2) = S W^-1 S + rho W^-1
 
