@@ -70,16 +70,16 @@ def cg(
             break
         Ap = apply(p)
         curvature = dot(p, Ap)
-        curved = curvature > flat * norm(p) * norm(Ap)
+        curved = curvature > (flat * norm(p) * norm(Ap) if flat > 0 else 0)
         active = active & curved
         step = torch.where(active, rz / curvature.where(active, one), zero)
-        x = x + per_image(step, x) * p
-        r = r - per_image(step, r) * Ap
+        x = torch.addcmul(x, per_image(step, x), p)
+        r = torch.addcmul(r, per_image(step, r), Ap, value=-1)
         rr_new = dot(r, r)
         z = r if nearly_inverse is None else nearly_inverse(r)
         rz_new = rr_new if nearly_inverse is None else dot(r, z)
         turn = torch.where(active, rz_new / rz.where(active, one), zero)
-        p = z + per_image(turn, p) * p
+        p = torch.addcmul(z, per_image(turn, p), p)
         rr = torch.where(active, rr_new, rr)
         rz = torch.where(active, rz_new, rz)
         rr = torch.where(curved, rr, zero)
