@@ -337,7 +337,9 @@ ONLY = {
 }  # fmt: skip
 #: Modules that reach the network or start programs, and who may import them.
 REACHING = {
-    "subprocess": set(), "multiprocessing": {"training.batches"}, "ctypes": {"bench.plan.timing"},
+    "subprocess": set(), "multiprocessing": {"training.batches"},
+    # How the C library keeps freed memory.
+    "ctypes": {"bench.plan.timing", "cli.memory"},
     "dill": set(), "cloudpickle": set(),
     "requests": set(), "httpx": set(), "aiohttp": set(), "ftplib": set(), "smtplib": set(),
     "urllib.request": {"checkpoints.download"}, "http.client": {"checkpoints.download"},

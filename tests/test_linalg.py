@@ -56,6 +56,28 @@ def test_cg_solves_each_system():
     torch.testing.assert_close(x, torch.linalg.solve(S, b), rtol=1e-8, atol=1e-12)
 
 
+def test_cg_takes_fewer_steps_with_a_map_close_to_the_inverse():
+    """Condition numbers of 1e3 without it, and of 1.5 with it."""
+    S, b = systems(), normal(4, 6, seed=1)
+    near = torch.linalg.inv(S + 0.5 * S.diagonal(dim1=1, dim2=2).diag_embed().clamp(max=1e-3))
+    products = []
+
+    def apply(v: torch.Tensor) -> torch.Tensor:
+        products.append(v)
+        return torch.einsum("bij,bj->bi", S, v)
+
+    x = cg(
+        apply,
+        b,
+        torch.zeros_like(b),
+        steps=50,
+        tolerance=1e-12,
+        nearly_inverse=lambda r: torch.einsum("bij,bj->bi", near, r),
+    )
+    torch.testing.assert_close(x, torch.linalg.solve(S, b), rtol=1e-8, atol=1e-12)
+    assert len(products) <= 5
+
+
 def test_cg_is_exact_after_as_many_steps_as_unknowns():
     S, b = systems(), normal(4, 6, seed=1)
     calls = []

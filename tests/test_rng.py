@@ -220,6 +220,18 @@ def test_numbers_sent_ahead_are_those_of_the_cpu(expected, piece, monkeypatch):
         assert torch.equal(a, getattr(b, "held", b))
 
 
+@pytest.mark.parametrize("expected", [1, 2, 5, 100])
+@pytest.mark.parametrize("piece", [2, 24, 2**18])
+def test_numbers_drawn_ahead_on_a_cpu_are_those_drawn_one_by_one(expected, piece, monkeypatch):
+    monkeypatch.setattr(rng, "SMALL_PIECE", piece)
+    like = torch.zeros(2, 1, 3)
+    one_by_one = drawn(ImageRNG([3, 4], "test"), like)
+    source = ImageRNG([3, 4], "test")
+    source.expect(expected)
+    for a, b in zip(one_by_one, drawn(source, like), strict=True):
+        assert torch.equal(a, b)
+
+
 def test_draws_of_a_run_are_sent_in_two_pieces():
     source = ImageRNG([3, 4], "test")
     source.expect(50)

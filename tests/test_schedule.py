@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hrdis.schedule import Schedule, mix
+from hrdis.schedule import Schedule, mix, weighted_sum
 from tests.common.toys import normal
 
 LINEAR = Schedule.linear()
@@ -161,6 +161,18 @@ def test_mix_keeps_unit_variance(share):
     )
     assert old**2 + new**2 == pytest.approx(1, abs=1e-6)  # float32
     assert new == pytest.approx(float(share), abs=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (1, 3, 4)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("number", [float, lambda v: torch.tensor(v, dtype=torch.float64)])
+def test_weighted_sum_is_the_sum_of_the_products(shape, dtype, number):
+    """Of any two shapes and dtypes that can be added, and neither is written into."""
+    x, y = normal(*shape, dtype=dtype), normal(2, 3, 4, seed=1, dtype=torch.float64)
+    kept, expected = (x.clone(), y.clone()), 0.3 * x + 0.7 * y
+    found = weighted_sum(number(0.3), x, number(0.7), y)
+    torch.testing.assert_close(found, expected, rtol=1e-15, atol=1e-15)
+    assert torch.equal(x, kept[0]) and torch.equal(y, kept[1])
 
 
 # ---- grids --------------------------------------------------------------------------------------

@@ -44,6 +44,13 @@ VARIABLES: dict[str, tuple[str, str]] = {
         "torch",
         "threads of torch on a CPU; another number may change the last bits of a picture",
     ),
+    "MALLOC_TRIM_THRESHOLD_": (
+        "glibc",
+        "when freed memory goes back to the system; without it, commands keep what a network call "
+        "frees for the next one, up to 1 GiB",
+    ),
+    "MALLOC_MMAP_THRESHOLD_": ("glibc", "see `MALLOC_TRIM_THRESHOLD_`"),
+    "GLIBC_TUNABLES": ("glibc", "see `MALLOC_TRIM_THRESHOLD_`"),
     "HF_HOME": (
         "huggingface_hub",
         "where the Hugging Face client keeps files of `diffusers:ID`",

@@ -1,8 +1,10 @@
 """The one driver: run a solver, step by step or to its end, and count what it does."""
 
+import cmath
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Generic, TypeVar, cast
@@ -202,13 +204,16 @@ class _Counted(Prior):
 
     def __init__(self, prior: Prior):
         super().__init__()
-        self.prior, self.calls, self.autocast = prior, 0, torch.autocast("cpu", enabled=False)
+        self.prior, self.calls = prior, 0
+        #: The caller's mixed precision, which the network alone runs in.
+        self.autocast: AbstractContextManager[object] = nullcontext()
         self.schedule, self.channels, self.name = prior.schedule, prior.channels, prior.name
 
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         self.calls += 1
+        given = x_t.clone() if self.prior.overwrites else x_t
         with self.autocast:
-            found: object = self.prior(x_t.clone(), t)  # it may write into what it gets
+            found: object = self.prior(given, t)
         return Prediction.of(found, self.name).map(lambda part: part.to(x_t))
 
 
@@ -246,11 +251,13 @@ def _iterate(
     while True:
         # The caller's mixed precision is for the network: it would make A's products, and the
         # state, half precision.
-        counted.autocast = torch.autocast(
-            kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
-        )
+        around: AbstractContextManager[object] = nullcontext()
+        counted.autocast = around
+        if torch.is_autocast_enabled(kind):
+            counted.autocast = torch.autocast(kind, torch.get_autocast_dtype(kind))
+            around = torch.autocast(kind, enabled=False)
         try:
-            with torch.autocast(kind, enabled=False):
+            with around:
                 step = next(run)
         except StopIteration as end:
             x = end.value
@@ -303,12 +310,13 @@ class _Finiteness:
 
     def __init__(self, problem: Problem):
         self.finite = torch.ones(len(problem.y), dtype=torch.bool, device="cpu")
+        self._some_lost = False
         self._reads_now = problem.y.device.type == "cpu"
         self._unread: list[tuple[str, Tensor]] = []
 
     def note(self, x: Tensor, when: str) -> None:
         """Note which images of x are finite."""
-        if self._reads_now and bool(torch.isfinite(x.sum())):
+        if self._reads_now and cmath.isfinite(x.sum().item()):
             return  # finite only if all are, at a tenth of the cost
         flags = torch.isfinite(x).flatten(1).all(1)
         if self._reads_now:
@@ -320,7 +328,7 @@ class _Finiteness:
         """Return True if no image is finite any more; on a device looked at now and then only."""
         if len(self._unread) >= LOOK_EVERY:
             self.read()
-        return not bool(self.finite.any())
+        return self._some_lost and not bool(self.finite.any())
 
     def read(self) -> Tensor:
         """Return which images stayed finite, (b,), on the CPU."""
@@ -335,6 +343,7 @@ class _Finiteness:
         lost = (self.finite & ~flags).nonzero().flatten().tolist()
         self.finite = self.finite & flags
         if lost:
+            self._some_lost = True
             warnings.warn(
                 f"Images {lost} of {len(flags)} became non-finite {when}. The solver's step is "
                 "likely too large for this problem: lower its step size (lr, zeta, scale), or "

@@ -36,6 +36,7 @@ def cg(
     steps: int,
     tolerance: float = 1e-6,
     flat: float = 0.0,
+    nearly_inverse: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Solve ``apply(x) = b`` for a symmetric positive semidefinite map, each image on its own.
 
@@ -51,9 +52,13 @@ def cg(
         tolerance: relative residual at which an image is finished.
         flat: cosine of p and ``apply(p)`` up to which the curvature counts as none; for maps whose
             rounding would decide it.
+        nearly_inverse: a preconditioner, a symmetric positive definite map close to the inverse of
+            ``apply``; the closer, the fewer steps.
     """
     r = b - apply(x)
-    p, rr = r, dot(r, r)
+    rr = dot(r, r)
+    p = r if nearly_inverse is None else nearly_inverse(r)
+    rz = rr if nearly_inverse is None else dot(r, p)
     enough = tolerance**2 * dot(b, b)
     one, zero = torch.ones_like(rr), torch.zeros_like(rr)
     # Whether all have finished is a read that waits for an accelerator, and hardly ever true at the
@@ -65,15 +70,18 @@ def cg(
             break
         Ap = apply(p)
         curvature = dot(p, Ap)
-        curved = curvature > flat * norm(p) * norm(Ap)
+        curved = curvature > (flat * norm(p) * norm(Ap) if flat > 0 else 0)
         active = active & curved
-        step = torch.where(active, rr / curvature.where(active, one), zero)
-        x = x + per_image(step, x) * p
-        r = r - per_image(step, r) * Ap
+        step = torch.where(active, rz / curvature.where(active, one), zero)
+        x = torch.addcmul(x, per_image(step, x), p)
+        r = torch.addcmul(r, per_image(step, r), Ap, value=-1)
         rr_new = dot(r, r)
-        turn = torch.where(active, rr_new / rr.where(active, one), zero)
-        p = r + per_image(turn, p) * p
+        z = r if nearly_inverse is None else nearly_inverse(r)
+        rz_new = rr_new if nearly_inverse is None else dot(r, z)
+        turn = torch.where(active, rz_new / rz.where(active, one), zero)
+        p = torch.addcmul(z, per_image(turn, p), p)
         rr = torch.where(active, rr_new, rr)
+        rz = torch.where(active, rz_new, rz)
         rr = torch.where(curved, rr, zero)
     return x
 

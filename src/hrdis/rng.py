@@ -17,8 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-#: Numbers that are drawn ahead at a time, over the whole batch: 64 MB.
+#: Numbers that are drawn ahead at a time, over the whole batch, for an accelerator: 64 MB.
 PIECE = 2**24
+#: The same on a CPU, where they save no upload, but the warming up of caches for a small picture:
+#: 1 MB.
+SMALL_PIECE = 2**18
 
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
@@ -44,8 +47,9 @@ class ImageRNG:
             draws there, faster and with other numbers, which is to be recorded with the result.
 
     Every upload to an accelerator makes the host wait. A source that was told how many draws to
-    `expect` therefore draws ahead for a batch on another device: the first draw alone, then the
-    rest in pieces of 64 MB at most. The numbers are the same, since each stream is read in order.
+    `expect` therefore draws ahead: the first draw alone, then the rest in pieces of 64 MB at most.
+    On a CPU a piece is 1 MB at most, and pictures that fill one are drawn as they are asked for.
+    The numbers are the same, since each stream is read in order.
 
     Example:
         >>> ImageRNG([0, 1], "doc").randn((3, 8, 8)).shape
@@ -85,11 +89,19 @@ class ImageRNG:
                 [torch.randn(shape, generator=g, device=self.device) for g in self._generators]
             )
             return z if like is None else z.to(like)
-        if like is not None and like.device.type != "cpu" and self._expected:
-            return self._from_ahead(shape, like)
+        numbers = math.prod(shape)
+        if like is not None and self._expected:
+            pays = like.device.type != "cpu" or self._affordable(numbers, like.device) > 1
+            if pays:
+                return self._from_ahead(shape, like)
         self._rewind()
-        z = torch.from_numpy(self._normal(math.prod(shape))).reshape(-1, *shape)
+        z = torch.from_numpy(self._normal(numbers)).reshape(-1, *shape)
         return z if like is None else z.to(like)
+
+    def _affordable(self, numbers: int, device: torch.device) -> int:
+        """Return how many draws of a batch fit into a piece."""
+        room = SMALL_PIECE if device.type == "cpu" else PIECE
+        return room // max(1, len(self.seeds) * numbers)
 
     def _normal(self, numbers: int) -> np.ndarray:
         """Draw (b, numbers) from the streams."""
@@ -112,9 +124,9 @@ class ImageRNG:
                 draws = self._expected - self._made + 1
             elif self._made > self._expected:
                 draws = self._made - 1
-            affordable = PIECE // max(1, len(self.seeds) * numbers)
+            draws = max(1, min(draws, self._affordable(numbers, like.device)))
             self._before = [s.bit_generator.state for s in self._streams]
-            piece = self._normal(max(1, min(draws, affordable)) * numbers)
+            piece = self._normal(draws * numbers)
             self._ahead = torch.from_numpy(piece).to(like.device)
         assert self._ahead is not None
         z = self._ahead[:, self._taken : self._taken + numbers]

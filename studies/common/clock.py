@@ -141,13 +141,13 @@ def settings(name: str, calls: int) -> hrdis.solvers.Solver:
     return cls(steps=calls, start=200)
 
 
-#: The problem of all solvers but two: these need what it is not.
-NOISELESS, BLIND = ("ddnm",), ("blindhrdis",)
+#: The problem of all solvers but three: these need what it is not.
+NOISELESS, BLIND = ("ddnm", "repaint"), ("blindhrdis",)
 
 
 def problem_for(name: str, side: int, batch: int) -> Problem:
-    """Fourfold enlargement of a grey square with noise of 0.05; without for DDNM, an unknown
-    exposure for BlindHRDIS.
+    """Fourfold enlargement of a grey square with noise of 0.05; without for DDNM and RePaint, an
+    unknown exposure for BlindHRDIS.
     """
     x = torch.zeros(batch, 3, side, side)
     if name in BLIND:

@@ -1,6 +1,7 @@
 """Blur and its kernels."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 import hrdis
 from hrdis.linalg import matrix
-from hrdis.operators import Blur, CircularBlur, SeparableBlur, kernels
+from hrdis.operators import Blur, CircularBlur, SeparableBlur, derived, kernels
 from tests.common.toys import MILD, TAPS, normal, rel
 
 KERNELS = {
@@ -95,6 +96,58 @@ def test_blur_pinv_sharpens_what_was_measured_without_noise():
     assert (
         rel(A(A.pinv(y)), y) < 1e-3
     )  # 200 steps leave some of what singular values below 1/100 carry
+
+
+MIRRORED = {"gaussian": kernels.gaussian(7, 1.5), "uniform": kernels.uniform(5)}
+
+
+@pytest.mark.parametrize("name", MIRRORED)
+@pytest.mark.parametrize("rho", [1e-5, 1e-2, 10.0])
+@pytest.mark.parametrize("size", [(9, 12), (16, 9)], ids=str)
+def test_blur_prox_is_the_minimum(name, rho, size):
+    A, x, y = Blur(MIRRORED[name]), normal(2, 1, *size), normal(2, 1, *size, seed=1)
+    H = matrix(A, (1, *size))
+    S, b = H.T @ H + rho * torch.eye(len(H.T)).double(), y.flatten(1) @ H + rho * x.flatten(1)
+    expected = torch.linalg.solve(S, b.T).T
+    # 1e-14 of the residual, times a condition number of 1 / rho at most
+    assert rel(A.prox(x, y, rho).flatten(1), expected) < 1e-14 / min(rho, 1) * 10
+
+
+@pytest.mark.parametrize("name", MIRRORED)
+@pytest.mark.parametrize("rho", [1e-6, 1e-3, 1.0])
+def test_blur_prox_with_a_mirrored_kernel_takes_few_products(name, rho, monkeypatch):
+    """A condition number of 4 divides the error by 3 in every step: 1e-6 takes 13 at most."""
+    A, products = Blur(MIRRORED[name]).float(), []
+    forward = A.forward
+
+    def counted(x):
+        products.append(x)
+        return forward(x)
+
+    monkeypatch.setattr(A, "forward", counted)
+    x, y = normal(1, 3, 32, 48, dtype=torch.float32), normal(1, 3, 32, 48, seed=1).float()
+    A.prox(x, y, rho)
+    assert len(products) <= 13 + 2  # the residual of y, and that of the first move
+
+
+def test_blur_with_another_kernel_put_into_it_is_another_blur():
+    A, x = Blur(kernels.gaussian(5, 1.0)), normal(1, 1, 12, 12)
+    A(x), A.prox(x, x, 0.1)
+    A.kernel.copy_(kernels.uniform(5))
+    B = Blur(kernels.uniform(5))
+    assert torch.equal(A(x), B(x))
+    assert torch.equal(A.prox(x, x, 0.1), B.prox(x, x, 0.1))
+    A.kernel = kernels.uniform(3)
+    assert torch.equal(A(x), Blur(kernels.uniform(3))(x))
+
+
+def test_blur_of_many_sizes_keeps_few_transforms():
+    A = Blur(kernels.gaussian(5, 1.0))
+    for side in [*range(8, 40), 8]:
+        x = normal(1, 1, side, side)
+        assert torch.equal(A(x), Blur(kernels.gaussian(5, 1.0))(x))
+    assert len(A._of_kernel._made) <= derived.MOST
+    assert not pickle.loads(pickle.dumps(A))._of_kernel._made
 
 
 def test_blur_gradient_flows_under_inference_mode_too():

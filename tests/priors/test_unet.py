@@ -37,6 +37,15 @@ class Stub(nn.Module):
         return self.answer(x)
 
 
+class Scribbles(Stub):
+    """Writes into what it is shown."""
+
+    def forward(self, x, t):
+        out = super().forward(x, t).clone()
+        x.zero_()
+        return out
+
+
 CONFIG = {
     "sample_size": 16,
     "in_channels": 3,
@@ -495,3 +504,24 @@ def test_schedule_equals_the_one_of_diffusers(kind):
         SCHEDULER if kind == "ours" else dict(DDPMScheduler(**SCHEDULER).config)
     ).alpha_bar
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=0)
+
+
+# ---- where images lie in memory -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("side", [16, 13])
+def test_network_may_write_into_what_it_gets(layout, side):
+    """The driver hands it no copy: `UNetPrior.overwrites`."""
+    x = normal(2, 3, side, side).contiguous(memory_format=layout)
+    before, prior = x.clone(), UNetPrior(Scribbles(lambda x: x / 2))
+    found = prior(x, 100)
+    assert torch.equal(x, before) and not prior.overwrites
+    assert torch.equal(found.eps, before / 2)
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+def test_estimates_are_contiguous_whatever_the_network_gives(kind):
+    net = Stub(lambda x: (x / 2).contiguous(memory_format=torch.channels_last))
+    found = UNetPrior(net, prediction_type=kind)(normal(2, 3, 16, 16), 100)
+    assert found.x0_hat.is_contiguous() and found.eps.is_contiguous()

@@ -13,6 +13,7 @@ from hrdis.operators import (
     Channelwise,
     CircularBlur,
     Composition,
+    Function,
     Identity,
     Inpainting,
     SeparableBlur,
@@ -20,6 +21,7 @@ from hrdis.operators import (
 )
 from hrdis.problem import Problem
 from hrdis.rng import Replay
+from hrdis.solvers.base import data_gradient
 from tests.common.toys import MILD, TAPS, Pixelwise, Tape, mixture, normal, pixels, problem_for
 
 PRIOR = mixture()
@@ -52,6 +54,29 @@ def one_update(
     return hrdis.solve(
         replace(solver, first_update=True), PRIOR, problem, times=[t, -1], rng=Replay(draws)
     ).x
+
+
+# ---- the gradient of the data term --------------------------------------------------------------
+
+
+SCALED = {
+    "linear": SuperResolution(2),
+    "linear, y as large as x": SeparableBlur(TAPS),
+    "any": Function(lambda x: x[..., ::2].square(), shape=(1, 8, 8)),
+    "any, y as large as x": Function(lambda x: x.square()),
+}
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_gradient_of_the_data_term_is_that_of_its_formula(name):
+    A, x = SCALED[name], (0.4 * normal(2, 1, 8, 8, seed=20)).requires_grad_()
+    y = normal(*A(x).shape, seed=21)
+    # N_x times half the mean square, of each image
+    loss = 0.5 * x[0].numel() * (A(x) - y).square().flatten(1).mean(1)
+    (expected,) = torch.autograd.grad(loss.sum(), x)
+    r, found = data_gradient(A, x.detach(), y)
+    torch.testing.assert_close(r, (A(x) - y).detach(), rtol=0, atol=1e-12)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 
 # ---- one update, term by term -------------------------------------------------------------------

@@ -96,8 +96,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"hrdis {__version__}")
         return 0
+    from .memory import keep_freed_memory
     from .streams import tolerant_stderr
 
+    if argv is None:  # a process of its own, not a call from Python
+        keep_freed_memory()
     # The name of a file may be no text of this system; a result is printed all the same.
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -2,17 +2,23 @@
 periodic.
 """
 
+from collections.abc import Callable
+from math import pi
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .base import LinearOperator, SVDOperator, at_least_float32
+from ..linalg import cg, tolerance
+from .base import STEPS, Copies, LinearOperator, SVDOperator, at_least_float32
+from .derived import Derived
 from .kernels import checked
 
 Boundary = Literal["reflect", "replicate", "zero"]
 MODES = {"reflect": "reflect", "replicate": "replicate", "zero": "constant"}
+#: Share of a kernel that may differ from its mirror image, in one that counts as its own.
+MIRRORED = 1e-3
 
 
 class Blur(LinearOperator):
@@ -70,6 +76,7 @@ class Blur(LinearOperator):
             )
         self.boundary: Boundary = boundary
         self.register_buffer("kernel", _trimmed(checked(kernel)))
+        self._of_kernel = Derived()
 
     def extra_repr(self) -> str:
         return f"kernel={tuple(self.kernel.shape)}, boundary={self.boundary!r}"
@@ -83,17 +90,41 @@ class Blur(LinearOperator):
                 "kernel, or Blur(kernel, boundary='replicate')."
             )
         padded = F.pad(at_least_float32(x), (q, q, p, p), mode=MODES[self.boundary])
-        K = self._response(padded)
         # The transform is periodic; what it wraps around ends up in the padding, which is cut off.
-        y = torch.fft.irfft2(K * torch.fft.rfft2(padded), s=padded.shape[-2:])
+        sides = _fast(h + 2 * p), _fast(w + 2 * q)
+        K = self._response(padded, sides)
+        y = torch.fft.irfft2(K * torch.fft.rfft2(padded, s=sides), s=sides)
         return y[..., p : p + h, q : q + w].to(x.dtype)
 
     def adjoint(self, y: Tensor) -> Tensor:
-        p, q = self._reach()
+        (h, w), (p, q) = y.shape[-2:], self._reach()
         padded = F.pad(at_least_float32(y), (q, q, p, p))
-        K = self._response(padded)
-        x = torch.fft.irfft2(K.conj() * torch.fft.rfft2(padded), s=padded.shape[-2:])
+        sides = _fast(h + 2 * p), _fast(w + 2 * q)
+        K = self._response(padded, sides)
+        x = torch.fft.irfft2(K.conj() * torch.fft.rfft2(padded, s=sides), s=sides)
+        x = x[..., : h + 2 * p, : w + 2 * q]
         return _folded(_folded(x, p, self.boundary).mT, q, self.boundary).mT.to(y.dtype)
+
+    def prox(self, x: Tensor, y: Tensor, rho: float | Tensor) -> Tensor:
+        """Return argmin_v ||A v - y||^2 + rho ||v - x||^2 by conjugate gradient from x.
+
+        With rho = 0 it is ``project``. Where the border is mirrored and the kernel its own mirror
+        image in both axes, cosines nearly diagonalise A* A. That leaves a condition number of 4 at
+        most, whatever rho is, and some eight steps in float32.
+        """
+        nearly_inverse = self._nearly_inverse(x, float(rho)) if float(rho) > 0 else None
+        if nearly_inverse is None:
+            return super().prox(x, y, rho)
+        # The move from x, not the image: what rounding leaves is a share of the residual.
+        b = self.adjoint(y - self(x))
+        return x + cg(
+            lambda v: self.normal(v) + rho * v,
+            b,
+            torch.zeros_like(b),
+            STEPS,
+            tolerance(b),
+            nearly_inverse=nearly_inverse,
+        )
 
     def init(self, y: Tensor) -> Tensor:
         """Return y itself, as ``smooth``."""
@@ -106,8 +137,59 @@ class Blur(LinearOperator):
     def _reach(self) -> tuple[int, int]:
         return self.kernel.shape[0] // 2, self.kernel.shape[1] // 2
 
-    def _response(self, padded: Tensor) -> Tensor:
-        return torch.fft.rfft2(_centred(self.kernel.to(padded), *padded.shape[-2:]))
+    def _response(self, padded: Tensor, sides: tuple[int, int]) -> Tensor:
+        """Return the transform of the kernel, for images like the padded one, of these sides."""
+        return self._of_kernel.find(
+            self.kernel,
+            (padded.dtype, padded.device, sides),
+            lambda: torch.fft.rfft2(_centred(self.kernel.to(padded), *sides)),
+        )
+
+    def _nearly_inverse(self, x: Tensor, rho: float) -> Callable[[Tensor], Tensor] | None:
+        """Return a map close to (A* A + rho I)^-1 on images like x; None where none is known.
+
+        Mirrored without its edge repeated, an image is a sum of cosines cos(pi j i / (n - 1)). A
+        kernel that is its own mirror image only scales them, by K_j. Let C be the matrix of these
+        cosines, i = 0 ... n - 1, and W = diag(1/2, 1, ..., 1, 1/2). Then C W C is (n - 1) / 2 W^-1
+        along each axis, and in the unknowns W^(1/2) v
+
+            W^(-1/2) (A* A + rho I) W^(-1/2) = S W^-1 S + rho W^-1
+
+        with the symmetric S = 2 / (n - 1) W^(1/2) C W^(1/2) K W^(1/2) C W^(1/2). As W lies between
+        1/4 and 1 in two dimensions, that is S^2 + rho I up to a factor between 1 and 4, whose
+        inverse is taken.
+        """
+        h, w = x.shape[-2:]
+        if self.boundary != "reflect" or min(h, w) < 2:
+            return None
+
+        def constants() -> tuple[Copies, ...] | None:
+            """Return K, 4 W W / ((h - 1) (w - 1)), and C of either axis."""
+            kernel = self.kernel.detach().to("cpu", torch.float64)
+            mirrored = (kernel + kernel.flip(0) + kernel.flip(1) + kernel.flip(0, 1)) / 4
+            if float((kernel - mirrored).abs().sum()) > MIRRORED * float(kernel.abs().sum()):
+                return None
+            p, q = self._reach()
+            K = _cosine(h, range(-p, p + 1)) @ mirrored @ _cosine(w, range(-q, q + 1)).T
+            weights = torch.ones(h, w, dtype=torch.float64, device="cpu") * 4 / ((h - 1) * (w - 1))
+            weights[[0, -1]] /= 2
+            weights[:, [0, -1]] /= 2
+            made = (K, weights, _cosine(h, range(h)), _cosine(w, range(w)))
+            return tuple(Copies(constant) for constant in made)
+
+        found = self._of_kernel.find(self.kernel, ("cosines", h, w), constants)
+        if found is None:
+            return None
+        K, weights, down, along = (constant.like(x) for constant in found)
+        gain = weights / (K.square() + rho)
+        return lambda r: down @ (gain * (down @ r @ along)) @ along
+
+
+def _cosine(n: int, places: range) -> Tensor:
+    """Return cos(pi j i / (n - 1)) for j = 0 ... n - 1 and the places i, float64."""
+    j = torch.arange(n, dtype=torch.float64, device="cpu")
+    i = torch.arange(places.start, places.stop, dtype=torch.float64, device="cpu")
+    return (pi / (n - 1) * torch.outer(j, i)).cos()
 
 
 class CircularBlur(SVDOperator):
@@ -147,6 +229,7 @@ class CircularBlur(SVDOperator):
             )
         self.tolerance = tolerance
         self.register_buffer("kernel", _trimmed(checked(kernel)))
+        self._of_kernel = Derived()
 
     def extra_repr(self) -> str:
         return f"kernel={tuple(self.kernel.shape)}, tolerance={self.tolerance:g}"
@@ -194,12 +277,30 @@ class CircularBlur(SVDOperator):
                 "at least as large is expected. Use a smaller kernel, or Blur(kernel, "
                 "boundary='replicate')."
             )
-        K = torch.fft.fft2(_centred(self.kernel.to(x.device), h, w))
-        s = K.abs()
-        seen = (s > 0) & (s >= self.tolerance * s.max())
-        s = torch.where(seen, s, torch.zeros_like(s))
-        phase = torch.where(seen, K / s.where(seen, torch.ones_like(s)), torch.zeros_like(K))
-        return s.to(x.dtype), phase.to(x.dtype.to_complex())
+
+        def decomposed() -> tuple[Tensor, Tensor]:
+            K = torch.fft.fft2(_centred(self.kernel.to(x.device), h, w))
+            s = K.abs()
+            seen = (s > 0) & (s >= self.tolerance * s.max())
+            s = torch.where(seen, s, torch.zeros_like(s))
+            phase = torch.where(seen, K / s.where(seen, torch.ones_like(s)), torch.zeros_like(K))
+            return s.to(x.dtype), phase.to(x.dtype.to_complex())
+
+        return self._of_kernel.find(self.kernel, (x.dtype, x.device, h, w), decomposed)
+
+
+def _fast(n: int) -> int:
+    """Return the least number from n on with no prime factor above 5, of which transforms are
+    fast: up to 8 times as fast as with a large one.
+    """
+    while True:
+        rest = n
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return n
+        n += 1
 
 
 def _trimmed(kernel: Tensor) -> Tensor:

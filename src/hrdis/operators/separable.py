@@ -13,7 +13,8 @@ class Separable(SVDOperator):
     """A x = K_h x K_w^T per channel, with its SVD from those of the two small matrices.
 
     A subclass says what K is for a side of n pixels (`factor`) and, if it shrinks, which side a
-    measurement came from (`side`). Spectra have the shape of the image.
+    measurement came from (`side`). Where K does the same to one block of pixels after the other, it
+    says how long a block is (`period`). Spectra have the shape of the image.
     """
 
     def __init__(self) -> None:
@@ -33,6 +34,12 @@ class Separable(SVDOperator):
     def side(self, m: int) -> int:
         """Return the number of pixels behind m measurements along an axis; by default m."""
         return m
+
+    def period(self, n: int) -> int:
+        """Return the length p of the blocks of which K = diag(k, ..., k) is made, where k is
+        ``factor(p)``; by default n, for one block.
+        """
+        return n
 
     def image_shape(self, y_shape: Shape) -> Shape:
         return (*y_shape[:-2], self.side(y_shape[-2]), self.side(y_shape[-1]))
@@ -55,7 +62,9 @@ class Separable(SVDOperator):
     def singulars(self, x: Tensor) -> Tensor:
         size = tuple(x.shape[-2:])
         if size not in self._spectra:
-            s_h, s_w = self._part("s", size[0], -2).value, self._part("s", size[1], -1).value
+            h, w = size
+            s_h = self._part("s", self.period(h), -2).value.repeat(h // self.period(h))
+            s_w = self._part("s", self.period(w), -1).value.repeat(w // self.period(w))
             with torch.inference_mode(False):
                 self._spectra[size] = Copies(s_h[:, None] * s_w)
         return self._spectra[size].like(x)
@@ -79,7 +88,16 @@ class Separable(SVDOperator):
         """Apply a small matrix down the columns and along the rows of x; ``size`` is the
         image's.
         """
-        return self._part(name, size[0], -2).like(x) @ x @ self._part(name, size[1], -1).like(x).T
+        h, w = size
+        down = self._part(name, self.period(h), -2).like(x)
+        along = self._part(name, self.period(w), -1).like(x)
+        if (self.period(h), self.period(w)) == (h, w):
+            return down @ x @ along.T
+        # The blocks of an axis as an axis of their own: products with the small k, not with K.
+        columns = down @ x.reshape(*x.shape[:-2], -1, down.shape[1], x.shape[-1])
+        rows = columns.reshape(-1, along.shape[1]) @ along.T
+        sides = x.shape[-2] // down.shape[1] * len(down), x.shape[-1] // along.shape[1] * len(along)
+        return rows.reshape(*x.shape[:-2], *sides)
 
     def _part(self, name: str, n: int, axis: Literal[-2, -1]) -> Copies:
         if (name, n, axis) in self._kept:

@@ -90,6 +90,24 @@ class SuperResolution(Separable):
     def side(self, m: int) -> int:
         return m * self.scale
 
+    def period(self, n: int) -> int:
+        if self.kernel != "average":
+            return n
+        # Of 16 pixels, where it is possible: still shorter blocks take longer.
+        for length in range(-(-16 // self.scale) * self.scale, 64, self.scale):
+            if n % length == 0:
+                return length
+        return self.scale
+
+    def prox(self, x: Tensor, y: Tensor, rho: float | Tensor) -> Tensor:
+        """Return argmin_v ||A v - y||^2 + rho ||v - x||^2.
+
+        For block means A A* = I / scale^2, and it is x + A^+ (y - A x) / (1 + scale^2 rho).
+        """
+        if self.kernel != "average":
+            return super().prox(x, y, rho)
+        return x + self.pinv((y - self(x)) / (1 + self.scale**2 * rho))
+
     def smooth(self, y: Tensor) -> Tensor:
         """Return y enlarged bicubically, moved to the nearest image whose measurement is y."""
         x = F.interpolate(y, scale_factor=self.scale, mode="bicubic", align_corners=False)

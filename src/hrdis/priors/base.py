@@ -82,6 +82,8 @@ class Prior(nn.Module, ABC):
         multiple: the sides of images are padded to a multiple of this; 1 for no padding.
         of_consistency: True for a consistency model, whose x0_hat is one clean image instead of the
             mean of all that fit; None where nobody said.
+        overwrites: False if it never writes into the images it is given; the driver gives any other
+            prior a copy of them.
     """
 
     schedule: Schedule
@@ -93,6 +95,7 @@ class Prior(nn.Module, ABC):
     presets: "Presets | None" = None
     multiple: int = 1
     of_consistency: bool | None = None
+    overwrites: bool = True
 
     def __repr__(self) -> str:
         """Describe the prior in one line, without its layers (``print(prior.network)``)."""
@@ -187,7 +190,7 @@ class WrappedPrior(Prior):
         self.schedule, self.channels, self.name = prior.schedule, prior.channels, prior.name
         self.latent, self.presets, self.multiple = prior.latent, prior.presets, prior.multiple
         self.classes, self.label = prior.classes, prior.label
-        self.of_consistency = prior.of_consistency
+        self.of_consistency, self.overwrites = prior.of_consistency, prior.overwrites
 
     def pull(self, problem: "Problem") -> "Problem":
         return self.prior.pull(problem)

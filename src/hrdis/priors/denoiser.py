@@ -57,6 +57,8 @@ class DenoiserPrior(Prior):
         True
     """
 
+    overwrites = False  # D gets x, which is made for it
+
     def __init__(
         self,
         denoise: Denoise,

@@ -110,6 +110,7 @@ class LatentPrior(Prior):
         self.bound, self.factor = bound, factor
         if checkpoint:
             vae.enable_gradient_checkpointing()  # type: ignore[operator]
+        self.overwrites = prior.overwrites
         self.schedule = prior.schedule
         if bound != 1:  # sigma / bound at every time
             signal = prior.schedule.alpha_bar * bound**2

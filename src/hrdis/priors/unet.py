@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..schedule import Schedule
+from ..schedule import Schedule, weighted_sum
 from .base import Prediction, Prior
 from .networks import check_call, check_conditions, config_of, uncopied, unwrapped
 
@@ -65,11 +65,18 @@ class AnySizeNetwork(nn.Module):
         if grey:
             x = x.expand(-1, 3, -1, -1)
         padded = pad(x, -h % self.multiple, -w % self.multiple)
-        padded = padded.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        # Always a copy, into which the network may write.
+        padded = padded.to(self.dtype, memory_format=torch.channels_last, copy=True)
         options = {} if label is None else {"class_labels": label}
         out = self.net(padded, time, **options)
         # diffusers' networks return a record, others the tensor itself.
-        out = getattr(out, "sample", out)[..., :h, :w].to(x.dtype)
+        out = getattr(out, "sample", out)
+        if out.shape[-2:] != (h, w):
+            out = out[..., :h, :w]
+        out = out.to(x.dtype)
+        # Sums of images that lie in memory differently take two to three times as long, and their
+        # layout would go on to all that a solver makes of this one.
+        out = out.contiguous()
         return out.reshape(b, -1, 3, h, w).mean(2) if grey else out
 
 
@@ -99,6 +106,7 @@ class UNetPrior(Prior):
     """
 
     of_consistency = False
+    overwrites = False
 
     def __init__(
         self,
@@ -133,13 +141,14 @@ class UNetPrior(Prior):
     def forward(self, x_t: Tensor, t: int) -> Prediction:
         a, b = self.schedule.signal(t), self.schedule.noise(t)
         time = torch.full((len(x_t),), t, device=x_t.device)
-        out, *rest = self.network(x_t, time, self.labels_of(x_t)).split(x_t.shape[1], dim=1)
-        v = rest[0] if rest else None
+        out, v = self.network(x_t, time, self.labels_of(x_t)), None
+        if out.shape[1] > x_t.shape[1]:
+            out, v = out.split(x_t.shape[1], dim=1)
         if self.prediction_type == "epsilon":
-            return Prediction((x_t - b * out) / a, out, v)
+            return Prediction(self.schedule.denoised(x_t, t, out), out, v)
         if self.prediction_type == "sample":
             return Prediction(out, (x_t - a * out) / b, v)
-        return Prediction(a * x_t - b * out, a * out + b * x_t, v)
+        return Prediction(weighted_sum(a, x_t, -b, out), weighted_sum(a, out, b, x_t), v)
 
 
 def pad(x: Tensor, below: int, right: int) -> Tensor:

@@ -275,7 +275,7 @@ def through_network(
     All three are returned without a graph. The caller may be in inference mode, which has none.
     """
     with torch.inference_mode(False), torch.enable_grad():
-        x_t = x_t.detach().clone().requires_grad_()
+        x_t = _leaf(x_t)
         prediction = prior(x_t, t)
         value = objective(prediction.x0_hat)
         gradient = slope(value, x_t)
@@ -290,7 +290,7 @@ def transposed_jacobian(
     The graph lives as long as the function. The caller may be in inference mode, which has none.
     """
     with torch.inference_mode(False), torch.enable_grad():
-        x_t = x_t.detach().clone().requires_grad_()
+        x_t = _leaf(x_t)
         prediction = prior(x_t, t)
 
     def pull(v: Tensor) -> Tensor:
@@ -298,6 +298,13 @@ def transposed_jacobian(
             return torch.autograd.grad(prediction.x0_hat, x_t, v.clone(), retain_graph=True)[0]
 
     return prediction.map(Tensor.detach), pull
+
+
+def _leaf(x: Tensor) -> Tensor:
+    """Return x as the start of a graph; a copy of what was made in inference mode, which has
+    none.
+    """
+    return (x.clone() if x.is_inference() else x.detach()).requires_grad_()
 
 
 def in_half_precision(prior: Prior) -> bool:
@@ -327,8 +334,8 @@ def misfit_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tupl
         return r, A.adjoint(r)
     # The caller may be in inference mode, which has no graph.
     with torch.inference_mode(False), torch.enable_grad():
-        x = x.detach().clone().requires_grad_()
-        r = A(x) - y.clone()
+        x = _leaf(x)
+        r = A(x) - (y.clone() if y.is_inference() else y)
         gradient = slope(0.5 * r.abs().square(), x)
     return r.detach(), gradient
 
@@ -339,8 +346,14 @@ def data_gradient(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[
     For N_x entries in x and M in y, that is the gradient of N_x times half the mean square of r. So
     it does not depend on the size of the image.
     """
+    scale = x[0].numel() / y[0].numel()
+    if scale == 1:
+        return misfit_gradient(A, x, y)
+    if isinstance(A, LinearOperator):
+        r = A(x) - y
+        return r, A.adjoint(scale * r)  # r is seldom larger than x
     r, gradient = misfit_gradient(A, x, y)
-    return r, gradient * (x[0].numel() / y[0].numel())
+    return r, scale * gradient
 
 
 def parameter_gradients(

@@ -128,6 +128,7 @@ class FIRE(Sampler):
             x_t = q.signal(times[0]) * A.smooth(y)
         else:
             x_t = self.first(problem, q, times[0], rng.randn(problem.image_shape[1:], like=y))
+        top: Tensor | None = None
         for k, (t, s) in enumerate(pairwise(times)):
             x0_hat = prior(x_t, t).x0_hat
             nu = self.nu(float(q.sigma(t)))
@@ -142,7 +143,9 @@ class FIRE(Sampler):
                 if isinstance(A, SVDOperator) or self.aim == "plain":
                     noise, clipped = self.coloured(problem, nu, sigma, rng, x0_y)
                 else:
-                    noise, clipped = self.by_products(problem, nu, sigma, rng, x0_y)
+                    if top is None and self.aim == "mean":  # the same in every step
+                        top = largest_eigenvalue(A.normal, x0_y)
+                    noise, clipped = self.by_products(problem, nu, sigma, rng, x0_y, top)
                 x_t = q.signal(s) * (x0_y + noise)
             yield Step(t, x0_y.clone(), {"residual": rms(A(x0_hat) - y), "clipped": clipped})
         return x_t
@@ -179,16 +182,26 @@ class FIRE(Sampler):
         return A.V(variance.clamp(min=0).sqrt() * spectrum), short.to(z).mean(1)
 
     def by_products(
-        self, problem: Problem, nu: float, sigma: float, rng: ImageRNG | Replay, like: Tensor
+        self,
+        problem: Problem,
+        nu: float,
+        sigma: float,
+        rng: ImageRNG | Replay,
+        like: Tensor,
+        top: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Draw such noise with products of A and its adjoint alone; also the share clipped."""
+        """Draw such noise with products of A and its adjoint alone; also the share clipped.
+
+        ``top`` is the largest eigenvalue of A* A, if it is known.
+        """
         A: LinearOperator = problem.A  # type: ignore[assignment]
         y, sigma_y = problem.y, problem.sigma_y
         z = rng.randn_like(like)
         if self.aim == "mean":
             seen = A.adjoint(rng.randn(y.shape[1:], like=y))
-            # A* z' starts the power iteration well: it has no share where A is blind
-            top = largest_eigenvalue(A.normal, seen)
+            if top is None:
+                # A* z' starts the power iteration well: it has no share where A is blind
+                top = largest_eigenvalue(A.normal, seen)
             E = nu * sigma_y**2 / (sigma_y**2 + nu * top)
             white = max(sigma**2 - nu, 0) ** 0.5
             short = torch.full_like(top, float(sigma**2 < nu))

@@ -15,7 +15,7 @@ from ..linalg import rms
 from ..priors.base import Prior
 from ..problem import Problem
 from ..rng import ImageRNG, Replay
-from ..schedule import Schedule, mix
+from ..schedule import Schedule, mix, weighted_sum
 from .base import Run, Solver, Step, data_gradient, settings
 from .papers import Paper
 
@@ -59,7 +59,7 @@ class Adam:
         beta1, beta2 = self.betas
         self.first.lerp_(gradient, 1 - beta1)
         self.second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        size = (self.second.sqrt() / (1 - beta2**self.steps) ** 0.5).add_(self.epsilon)
+        size = self.second.sqrt().div_((1 - beta2**self.steps) ** 0.5).add_(self.epsilon)
         self.x.addcdiv_(self.first, size, value=-self.lr / (1 - beta1**self.steps))
 
 
@@ -113,8 +113,7 @@ class Family(Solver):
         adam = Adam(mu, self.lr, self.epsilon)
 
         def update(data: Tensor, regularization: Tensor) -> None:
-            gradient = self.lambda_obs * data
-            gradient += self.lambda_reg * regularization
+            gradient = weighted_sum(self.lambda_obs, data, self.lambda_reg, regularization)
             adam.step(gradient if scale == 1 else scale * gradient)
 
         return mu, update
