@@ -122,6 +122,10 @@ class DamageRecord(TypedDict):
     """The option of deband, as it was given."""
     kernel: str | None
     """The kernel in words, as it was given."""
+    mask: str | None
+    """The file of the mask, as it was named; null for a drawn one."""
+    mask_index: int | None
+    """Number of the mask in Palette's file."""
     weights: str | None
     """Weights of the network that blurs, as they were named."""
     operator: str | None
