@@ -1,4 +1,4 @@
-"""The residual that a step tells, in the newer solvers, is the root mean square of A(x0_hat) - y."""
+"""The residual that a step tells is the root mean square of A(x0_hat) - y, in the newer solvers."""
 
 from dataclasses import dataclass, field
 
