@@ -30,6 +30,7 @@ OTHERS = (
     "docs/measurements/effort.md",
     "docs/measurements/few-calls.md",
     "docs/measurements/model.md",
+    "docs/measurements/overrelaxed.md",
     "docs/measurements/tasks.md",
 )
 
