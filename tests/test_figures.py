@@ -32,6 +32,7 @@ OTHERS = (
     "docs/measurements/model.md",
     "docs/measurements/overrelaxed.md",
     "docs/measurements/tasks.md",
+    "docs/measurements/uncertainty.md",
 )
 
 #: Figures without a source, with two words before and after; the list may only shrink.
