@@ -72,6 +72,7 @@ CONTENTS: dict[str, list[str]] = {
         "measurements/solvers",
         "measurements/posterior",
         "measurements/overrelaxed",
+        "measurements/uncertainty",
         "measurements/few-calls",
         "measurements/effort",
         "measurements/peers",

@@ -51,6 +51,8 @@ class Task:
             random mask.
         presets: keys of solver presets that fit, the most specific first.
         mask: whether a damaged picture needs a mask beside it.
+        band: the least and the largest share of the picture that drawn holes cover, where there are
+            such bounds.
         scale: how much larger the restored picture is.
         multiple: what the sides of a picture must be multiples of, besides the scale.
         source: who measures like this.
@@ -78,6 +80,7 @@ class Task:
     weights: bool = False
     size: Callable[[Shape], tuple[int, int]] | None = None
     drawn: bool = False
+    band: tuple[float, float] | None = None
 
     @property
     def picture(self) -> bool:
@@ -173,7 +176,7 @@ def _inpaint(band: tuple[float, float], source: str) -> Task:
     return Task(
         f"fill the holes marked in a mask; drawn ones cover {low}-{high} % of the picture",
         partial(_holes, draw=partial(masks.freeform, band=band)),
-        (f"inpaint-{low}-{high}", "inpaint"), mask=True, source=source,
+        (f"inpaint-{low}-{high}", "inpaint"), mask=True, source=source, band=band,
     )  # fmt: skip
 
 

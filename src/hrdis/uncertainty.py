@@ -46,11 +46,13 @@ def summarise(samples: Tensor) -> SampleSummary:
     return SampleSummary(samples.mean(0, keepdim=True), deviation)
 
 
-def deviation_map(deviation: Tensor) -> "Image.Image":
-    """Draw the deviation with its scale, dark where the samples agree and bright where they differ.
+def deviation_map(deviation: Tensor, half_width: Tensor | None = None) -> "Image.Image":
+    """Draw where samples differ, in grey levels of 255, with a scale that says what it shows.
 
     Args:
-        deviation: (h, w), as ``SampleSummary.deviation``.
+        deviation: (h, w), as ``SampleSummary.deviation``; dark where the samples agree.
+        half_width: (h, w), on [0, 1], of calibrated intervals of 90 % around the mean. It is drawn
+            instead of the deviation if it is known.
     """
     import io
 
@@ -59,11 +61,16 @@ def deviation_map(deviation: Tensor) -> "Image.Image":
     from matplotlib.figure import Figure
     from PIL import Image
 
-    h, w = deviation.shape
+    label = "deviation between samples, in grey levels (not calibrated)"
+    shown_values = 255 * deviation
+    if half_width is not None:
+        label = "90 % lie within +- so many grey levels of the mean"
+        shown_values = 255 * half_width
+    h, w = shown_values.shape
     # The scale ends at the 99th percentile, so that a few pixels do not darken all others; of every
     # n-th pixel, because torch.quantile takes no more than 16 million.
-    some = deviation.flatten()[:: max(1, h * w // 100_000)]
-    top = max(float(torch.quantile(some, 0.99)), 1e-3)
+    some = shown_values.flatten()[:: max(1, h * w // 100_000)]
+    top = max(float(torch.quantile(some, 0.99)), 0.25)
     tall = min(max(h / w, 0.3), 3)  # a strip of pixels still gets a legible chart
     figure = Figure(
         figsize=(6, 6 * tall * 0.85 + 0.1), dpi=min(max(100, w / 5), 400), layout="constrained"
@@ -71,10 +78,10 @@ def deviation_map(deviation: Tensor) -> "Image.Image":
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     shown = axes.imshow(
-        deviation.cpu().numpy(), cmap=matplotlib.colormaps["magma"], vmin=0, vmax=top
+        shown_values.cpu().numpy(), cmap=matplotlib.colormaps["magma"], vmin=0, vmax=top
     )
     axes.set_axis_off()
-    figure.colorbar(shown, ax=axes, shrink=0.8, label="deviation between samples (0 to 1)")
+    figure.colorbar(shown, ax=axes, shrink=0.8, label=label)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return Image.open(buffer).convert("RGB")

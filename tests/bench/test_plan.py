@@ -26,7 +26,7 @@ from hrdis.bench.plan import (
 )
 from hrdis.bench.plan.methods import choose_settings, preset_for, table_5
 from hrdis.bench.plan.noises import parse_noise
-from hrdis.bench.records import LABELS, RunTask, settings_of, variant_of
+from hrdis.bench.records import ADDED, FIELDS, LABELS, RunTask, settings_of, variant_of
 from hrdis.presets import embedded
 
 PRIOR = hrdis.priors.Gaussian(torch.zeros(3, 32, 32), 0.25)
@@ -68,7 +68,7 @@ OTHER = {
     "prior": "/mine",
     "prior_sha256": "4" * 64, "precision": "bf16", "seed": 1, "operator_sha256": "5" * 64,
     "group": "RED-diff",
-    "frames": 8,
+    "frames": 8, "mask_sha256": "6" * 64, "mask_number": 2, "measured_sha256": "7" * 64,
 }  # fmt: skip
 
 
@@ -77,7 +77,7 @@ OTHER = {
 
 
 def test_every_field_of_a_cell_is_tried_below():
-    assert set(OTHER) == set(RUN_TASK.record())
+    assert set(OTHER) == set(FIELDS)
 
 
 @pytest.mark.parametrize("name", [n for n in OTHER if n not in LABELS])
@@ -104,6 +104,14 @@ def test_variant_is_the_method_on_the_task():
     same = replace(RUN_TASK, image="b.png", image_sha256="3" * 64, index=7, seed=9)
     assert same.variant == RUN_TASK.variant == variant_of(RUN_TASK.record())
     assert replace(RUN_TASK, task="sr2").variant != RUN_TASK.variant
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_variant_on_given_files_is_another_whichever_file_it_is(name):
+    """Pictures of a run have files of their own; a run on drawn masks is another method."""
+    given = replace(RUN_TASK, **{name: OTHER[name]})
+    other = replace(RUN_TASK, **{name: 5 if name == "mask_number" else "8" * 64})
+    assert given.variant == other.variant != RUN_TASK.variant
 
 
 def test_measurement_depends_on_the_picture_alone():

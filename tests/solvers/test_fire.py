@@ -57,6 +57,23 @@ def test_own_noise_gives_the_posterior_mean_in_one_call_and_draws_nothing():
     assert not tape.draws
 
 
+def test_own_noise_counts_y_once_and_only_in_the_first_of_several_calls():
+    """The first step shows the network's estimate, the second what y says of the next one."""
+    prior, sigma = gaussian(), float(Q.sigma(100))
+    y = prior.sample(1, seed=5) + sigma * normal(1, *SHAPE).double()
+    solver = hrdis.FIRE(steps=2, own_noise=sigma / 2, aim="plain", spread=0.5)
+    first, second = solver.times(Q)[:2]
+    tape = Tape([0])
+    steps, _ = drain(hrdis.iterate(solver, prior, Problem(y, Identity(), sigma), rng=tape))
+    start = float(Q.signal(first)) * y
+    torch.testing.assert_close(steps[0].x, prior(start, first).x0_hat, rtol=0, atol=1e-9)
+    x = steps[0].x + float(Q.sigma(second)) * tape.draws[0]
+    x0_hat = prior(float(Q.signal(second)) * x, second).x0_hat
+    nu = float(Q.sigma(second)) ** 2 * 0.25 / (float(Q.sigma(second)) ** 2 + 0.25)
+    expected = x0_hat + nu / (nu + sigma**2) * (y - x0_hat)
+    torch.testing.assert_close(steps[1].x, expected, rtol=0, atol=1e-9)
+
+
 def test_own_noise_of_several_calls_ends_at_the_low_end():
     solver = hrdis.FIRE(steps=3, own_noise=0.1, end=2)
     assert solver.times(Q)[0] == Q.nearest(0.2) and solver.times(Q)[-2:] == [2, -1]

@@ -23,7 +23,10 @@ Row = dict[str, Any]
 #: Fields of a run task that are labels: they change no pixel of its result.
 LABELS = ("image", "prior", "preset", "group", "frames")
 #: Fields in which the run tasks of one method on one task differ.
-INSTANCE_FIELDS = ("image_sha256", "index", "seed")
+INSTANCE_FIELDS = ("image_sha256", "index", "seed", "mask_sha256", "mask_number", "measured_sha256")
+#: Fields that hrdis 0.2 did not have. Where they are None they are left out of records, so that run
+#: folders of earlier versions keep their keys.
+ADDED = ("mask_sha256", "mask_number", "measured_sha256")
 #: Folders of a run that hold pictures.
 PICTURE_FOLDERS = ("images", "truth", "given")
 #: Statuses of a row, the best first: of two rows with one key the better is kept.
@@ -67,6 +70,12 @@ class RunTask:
     """Seed of the solver's noise; the measurement does not depend on it."""
     operator_sha256: str | None = None
     """SHA-256 of the operator's weights, for operators with weights (nonlinear blur)."""
+    mask_sha256: str | None = None
+    """SHA-256 of the file of its mask; None if the mask is drawn, or there is none."""
+    mask_number: int | None = None
+    """Number of its mask in that file, if many are packed there."""
+    measured_sha256: str | None = None
+    """SHA-256 of the file of its measurement; None if the picture is measured here."""
     group: str = ""
     """Label of the method: the row of a table."""
     frames: int = 0
@@ -86,7 +95,9 @@ class RunTask:
         """Return the fields as JSON values."""
         record = {}
         for name in FIELDS:
-            record[name] = getattr(self, name)
+            value = getattr(self, name)
+            if value is not None or name not in ADDED:
+                record[name] = value
         return record
 
     def method(self) -> Solver:
@@ -152,7 +163,11 @@ class Unit:
 
 def variant_of(record: Mapping[str, Any]) -> str:
     """Return `RunTask.variant` of a run task as it stands in a row."""
-    return _digest(_without(record, (*LABELS, *INSTANCE_FIELDS)))[:12]
+    kept = _without(record, (*LABELS, *INSTANCE_FIELDS))
+    for name in ADDED:  # a method on given masks is not the one on drawn masks
+        if record.get(name) is not None:
+            kept[name] = "given"
+    return _digest(kept)[:12]
 
 
 def settings_of(solver: Solver) -> dict[str, Any]:

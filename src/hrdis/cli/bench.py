@@ -51,6 +51,9 @@ Examples:
       --prior PRIOR -o runs/imagenet
   hrdis bench --table 2 10 --data ffhq256 --size 0 --dataset ffhq --prior PRIOR --device cuda \\
       --batch 8 -o runs/ffhq
+  hrdis bench --table 1 --masks imagenet_freeform_masks.npz --mask-offset 3 --size 256 \\
+      --data imagenet/val --list dgp_top1k.txt --dataset imagenet --prior PRIOR -o runs/palette
+  hrdis bench --table 12 --data LOL/high --measured LOL/low --size 0 -o runs/lol
   hrdis bench examples/plan.yaml -o runs/plan
   hrdis bench report runs/plan             (a page, CSV and LaTeX; see hrdis bench report --help)
   hrdis bench score runs/plan              (scores again; see hrdis bench score --help)
@@ -84,6 +87,17 @@ class Bench:
     """The paper's data set that the pictures are of. Columns of others are left out."""
     limit: int | None = None
     """Take so many pictures."""
+    masks: Path | None = None
+    """Masks instead of drawn ones, for tasks with holes. Either a folder of pictures that are white
+    where a hole is, each with the name of its picture (or NAME-mask), or Palette's file,
+    imagenet_freeform_masks.npz, for inpaint, inpaint-20-30 and inpaint-30-40.
+    """
+    mask_offset: int | None = None
+    """Which mask of Palette's file the first picture takes: 0, or 3 as the official code."""
+    measured: Path | None = None
+    """A folder of damaged pictures or arrays, each with the name of its picture in --data. They are
+    restored instead of measurements made here; the noise of a task says what is in them.
+    """
     size: int | None = None
     """Scale and crop pictures to this side as the papers do (256); 0 takes them as they are."""
     crop: int | None = None
@@ -139,6 +153,9 @@ def main(argv: Sequence[str]) -> int:
             list=args.list,
             limit=args.limit,
             bkse=args.bkse,
+            masks=args.masks,
+            measured=args.measured,
+            mask_offset=args.mask_offset,
             device=args.device,
             tasks=args.tasks,
             solvers=args.solvers,
@@ -235,6 +252,8 @@ def provenance(request: RunRequest, argv: Sequence[str], spec: WorkerSpec) -> di
         "data": text(request.data),
         "list": text(request.list),
         "bkse": spec.bkse,
+        "masks": text(request.masks),
+        "measured": text(request.measured),
     }
 
 

@@ -31,6 +31,9 @@ Damage a good picture: cut holes, shrink, blur, take the colours, add noise.
 Examples:
   hrdis degrade photo.jpg --task upscale --scale 4 -o small.png
   hrdis degrade photo.jpg --task inpaint-20-30 --seed 3 -o torn.png      (writes torn-mask.png too)
+  hrdis degrade photo.jpg --task inpaint --mask holes.png -o torn.png
+  hrdis degrade photo.jpg --task inpaint --mask imagenet_freeform_masks.npz --mask-index 3 \\
+      -o torn.png
   hrdis degrade photo.jpg --task denoise --noise 25 -o noisy.png
   hrdis degrade photo.jpg --task deblur --kernel gaussian:3 -o soft.png
   hrdis degrade photo.jpg --task deblur-motion -o shaken.png   (and shaken-kernel.npy)
@@ -72,6 +75,12 @@ class Degrade:
     """FILE.py:NAME, an operator of your own instead of a task; the file is executed."""
     weights: Path | None = None
     """Weights of the network that blurs (.pth, .pt, .safetensors); needed for deblur-nonlinear."""
+    mask: Path | None = None
+    """For inpaint: a mask instead of a drawn one, white where a hole is, or Palette's file of
+    masks, imagenet_freeform_masks.npz, for pictures of 256 x 256.
+    """
+    mask_index: int = 0
+    """Which mask of Palette's file."""
     noise: str = "0"
     """Level of the noise to add. For gaussian it is the standard deviation, as a fraction of white
     (0.1 or 25/255) or, from 1 on, in grey levels of 255 (25). For speckle it is a share of the
@@ -116,6 +125,8 @@ def main(argv: Sequence[str]) -> int:
         record = args.output.with_suffix(".json")
         images.records.check([args.output, record], [args.image], overwrite=args.overwrite)
         if args.operator:
+            if args.mask is not None:
+                raise ValueError("--mask is given, but --operator takes none.")
             if args.weights is not None:
                 raise ValueError(
                     "--weights is given, but --operator takes none. Load them in the operator's "
@@ -151,7 +162,7 @@ def _task(args: Any, task: Task, picture: images.Picture, noise: AnyNoise | None
         extra = [mask_file] if task.mask else [kernel_file] if task.kernel or task.weights else []
         images.records.check(
             extra,
-            [args.image, args.weights],
+            [args.image, args.weights, args.mask],
             record=args.output.with_suffix(".json"),
             overwrite=args.overwrite,
         )
@@ -161,7 +172,10 @@ def _task(args: Any, task: Task, picture: images.Picture, noise: AnyNoise | None
             raise ValueError(
                 f"{args.image} is smaller than {side} pixels. A larger picture is expected."
             )
-        A = (task.photo or task.build)(h, w, args.seed, 0)
+        if args.mask is None:
+            A = (task.photo or task.build)(h, w, args.seed, 0)
+        else:
+            A = Inpainting(mask_of_option(args, task, h, w))
         if A.lossless and noise is None:
             raise ValueError(
                 f"--task {args.task} adds noise and nothing else. Its strength is expected: "
@@ -189,6 +203,33 @@ def _task(args: Any, task: Task, picture: images.Picture, noise: AnyNoise | None
         images.write_atomically(kernel_file, lambda f: np.save(f, kernel))
         files.append(kernel_file)
     return _finish(args, noise, files)
+
+
+def mask_of_option(args: Any, task: Task, h: int, w: int) -> Tensor:
+    """Return the mask that --mask names, (h, w), 1 = observed.
+
+    Raises:
+        ValueError: for a task without holes, or a mask that does not fit.
+    """
+    if not task.mask:
+        raise ValueError(f"--mask is given, but the task {args.task!r} has no holes.")
+    if args.mask.suffix != ".npz":
+        mask = images.read_mask(args.mask)
+    elif task.band is None:
+        raise ValueError(
+            f"{args.mask} has no masks like those of {args.task!r}. Use --task inpaint, "
+            "inpaint-20-30 or inpaint-30-40."
+        )
+    elif args.mask_index < 0:
+        raise ValueError(f"--mask-index is {args.mask_index}. 0 or more is expected.")
+    else:
+        mask = images.read_palette_mask(args.mask, task.band, args.mask_index)
+    if mask.shape != (h, w):
+        raise ValueError(
+            f"{args.mask} holds a mask of {mask.shape[1]} x {mask.shape[0]} pixels, and "
+            f"{args.image} has {w} x {h}. One size is expected: scale or crop the picture first."
+        )
+    return mask
 
 
 def _own(args: Any, picture: images.Picture, noise: AnyNoise | None) -> Tensor:
@@ -235,6 +276,8 @@ def _record(
         "quality": args.quality,
         "bits": args.bits,
         "kernel": args.kernel,
+        "mask": None if args.mask is None else str(args.mask),
+        "mask_index": args.mask_index if args.mask is not None else None,
         "weights": None if args.weights is None else str(args.weights),
         "operator": args.operator or None,
         "operator_sha256": plugin.digest(args.operator),

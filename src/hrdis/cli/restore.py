@@ -35,12 +35,13 @@ Examples:
 The mask is a picture of the same size: white where a hole is to be filled (see --mask-marks).
 --noise is the standard deviation of the noise: a fraction of white (0.1 or 25/255), or grey levels
 of 255, which a number from 1 on is taken for (25). Beside OUT a record OUT.json says what was done.
-With --samples K the other samples (OUT-2 ...), their mean (OUT-mean), a map of where they differ
-(OUT-uncertainty) and all of them side by side (OUT-overview) are written too. --operator executes
-the python file: run none that you do not trust. Its measurement is a picture, or an array (.npy,
-.pt, .safetensors) of one measurement with the image axis first, in its own units. The settings
-start from those of sr4. The last group lists the settings of the chosen solver; their defaults fit
-the task and the model.
+With --samples K the other samples (OUT-2 ...), their mean (OUT-mean), a map in grey levels
+(OUT-uncertainty) and all of them side by side (OUT-overview) are written too. The map shows the
+half width of 90 % intervals around the mean where that was calibrated, else where samples differ.
+--operator executes the python file: run none that you do not trust. Its measurement is a picture,
+or an array (.npy, .pt, .safetensors) of one measurement with the image axis first, in its own
+units. The settings start from those of sr4. The last group lists the settings of the chosen solver;
+their defaults fit the task and the model.
 The solver auto is the one measured to be the best for task, noise and --effort (low, normal or
 high), HRDIS where none was measured. The line before the run and OUT.json say which, and why.
 """
@@ -82,6 +83,9 @@ def main(argv: Sequence[str]) -> int:
         )
         return 1
     files = found.save(args.output, overwrite=args.overwrite)[:-1]
+    reason = found.record["interval_reason"]
+    if reason:
+        say(for_command(reason))
     say(f"{found.seconds:.1f} s. Wrote {', '.join(map(str, files))}")
     return 0 if found.finite else 1
 

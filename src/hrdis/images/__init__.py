@@ -9,6 +9,7 @@ restoring, masks, kernels, training and benchmarks.
 
 from ..files import write_atomically as write_atomically
 from . import records
+from .arrays import ARRAYS, read_array
 from .base import Picture, from_unit, to_pil, to_unit, without_hidden
 from .masks import read_kernel, read_mask, read_palette_mask
 from .notes import upright
@@ -26,9 +27,9 @@ from .writing import (
 )
 
 __all__ = [
-    "ALSO_READ", "FORMATS", "KINDS", "LONGEST", "MAX_PIXELS", "SUFFIXES", "Picture",
+    "ALSO_READ", "ARRAYS", "FORMATS", "KINDS", "LONGEST", "MAX_PIXELS", "SUFFIXES", "Picture",
     "check_folder", "check_output", "decode", "from_pil", "from_unit", "load", "open_image", "read",
-    "read_kernel", "read_mask", "read_numbers", "read_palette_mask", "records", "require_finite",
-    "save",
+    "read_array", "read_kernel", "read_mask", "read_numbers", "read_palette_mask", "records",
+    "require_finite", "save",
     "to_pil", "to_unit", "upright", "without_hidden", "write", "write_atomically", "write_pil",
 ]  # fmt: skip

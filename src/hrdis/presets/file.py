@@ -1,9 +1,7 @@
 """The file ``presets.toml``: read with every check, and written."""
 
-import json
-import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from math import isfinite
@@ -11,42 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_text
+from .calibration import CALIBRATION_FILE, read_calibration
 from .rows import EFFORTS, KINDS, Auto, Presets, Row
+from .toml import Reader, open_toml, to_toml
 
 FILE = "presets.toml"
 FORMAT = 1
 
 
-@dataclass
-class _Reader:
-    """Takes the values of one table of a file, and names file and row where one is wrong."""
-
-    path: Path
-    where: str
-    table: Mapping[str, Any]
-    taken: set[str] = field(default_factory=set)
-
-    def take(self, name: str, kind: type | tuple[type, ...], expected: str, default: Any) -> Any:
-        """Return a value of the table; without a default (None) it has to be there."""
-        self.taken.add(name)
-        value = self.table.get(name, default)
-        if not isinstance(value, kind) or isinstance(value, bool):
-            self.refuse(f"{name} is {value!r}; {expected} is expected")
-        return value
-
-    def finish(self) -> None:
-        """Refuse names that nobody took."""
-        for name in self.table:
-            if name not in self.taken:
-                known = ", ".join(sorted(self.taken))
-                self.refuse(f"{name} is unknown; one of {known} is expected")
-
-    def refuse(self, wrong: str) -> None:
-        raise ValueError(f"{self.path}, {self.where}: {wrong}. `hrdis tune` writes such a file.")
-
-
 def read(path: str | Path) -> Presets:
-    """Read a ``presets.toml`` and check all of it.
+    """Read a ``presets.toml`` and check all of it, and the ``calibration.toml`` beside it, if any.
 
     Raises:
         ValueError: if the file is missing, is not TOML, or holds an unknown entry, solver or
@@ -59,15 +31,9 @@ def read(path: str | Path) -> Presets:
         'default'
     """
     path = Path(path)
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not TOML: {error}. `hrdis tune` writes such a file.") from None
-    top = _Reader(path, "top level", content)
+    top = open_toml(path, "hrdis tune")
     if top.take("format", int, f"{FORMAT}", -1) != FORMAT:
-        top.refuse(f"format is {content.get('format')!r}; {FORMAT} is expected")
+        top.refuse(f"format is {top.table.get('format')!r}; {FORMAT} is expected")
     prior = top.take("prior", str, "the name of a prior", None)
     searches = top.take("search", list, "a list of tables [[search]]", [])
     tables = top.take("preset", list, "a list of tables [[preset]]", [])
@@ -85,6 +51,9 @@ def read(path: str | Path) -> Presets:
         compared.append(_auto(path, number, table, names))
     presets = Presets(prior, tuple(rows), tuple(searches), tuple(compared))
     check(presets, path)
+    beside = path.with_name(CALIBRATION_FILE)
+    if path.name == FILE and beside.is_file():
+        presets = replace(presets, calibration=read_calibration(beside))
     return presets
 
 
@@ -98,7 +67,7 @@ def _row(path: Path, number: int, table: Any, searches: Sequence[str]) -> Row:
     """Return one row of a file whose entries have the right types."""
     if not isinstance(table, dict):
         raise ValueError(f"{path}, row {number}: {table!r} is not a table [[preset]].")
-    reader = _Reader(path, f"row {number}", table)
+    reader = Reader(path, f"row {number}", table)
     solver = reader.take("solver", str, "the name of a solver", None)
     family = reader.take("family", str, "a family of measurements, such as sr4,", None)
     reader.where = f"row {number} ({solver}, {family})"
@@ -117,7 +86,7 @@ def _auto(path: Path, number: int, table: Any, searches: Sequence[str]) -> Auto:
     """Return one row about the solver auto whose entries have the right types."""
     if not isinstance(table, dict):
         raise ValueError(f"{path}, auto {number}: {table!r} is not a table [[auto]].")
-    reader = _Reader(path, f"auto {number}", table)
+    reader = Reader(path, f"auto {number}", table)
     family = reader.take("family", str, "a family of measurements, such as sr4,", None)
     solver = reader.take("solver", str, "the name of a solver", None)
     reader.where = f"auto {number} ({solver}, {family})"
@@ -136,7 +105,7 @@ def _auto(path: Path, number: int, table: Any, searches: Sequence[str]) -> Auto:
     return Auto(family, solver, calls, noise, settings, sampler, lead, search)
 
 
-def _check_row(reader: _Reader, noise: float, search: str, searches: Sequence[str]) -> None:
+def _check_row(reader: Reader, noise: float, search: str, searches: Sequence[str]) -> None:
     """Refuse a noise that is no level, and a search that nobody made."""
     if not (isfinite(noise) and noise >= 0):
         reader.refuse(f"noise is {noise}; a level for images in [0, 1] is expected")
@@ -197,38 +166,24 @@ def write(path: str | Path, presets: Presets) -> None:
         "# Settings of solvers, searched for one prior on photographs it was trained on.",
         "# `hrdis tune` writes this file; `hrdis.presets.choose` says which row is taken when.",
         f"format = {FORMAT}",
-        f"prior = {_toml(presets.prior)}",
+        f"prior = {to_toml(presets.prior)}",
     ]
     for search in presets.searches:
         lines += ["", "[[search]]"]
         for name, value in search.items():
-            lines.append(f"{name} = {_toml(value)}")
+            lines.append(f"{name} = {to_toml(value)}")
     for row in presets.rows:
-        lines += ["", "[[preset]]", f"solver = {_toml(row.solver)}"]
-        lines += [f"family = {_toml(row.family)}", f"noise = {row.noise}"]
+        lines += ["", "[[preset]]", f"solver = {to_toml(row.solver)}"]
+        lines += [f"family = {to_toml(row.family)}", f"noise = {row.noise}"]
         if row.kind != "gaussian":
-            lines.append(f"kind = {_toml(row.kind)}")
+            lines.append(f"kind = {to_toml(row.kind)}")
         if row.search:
-            lines.append(f"search = {_toml(row.search)}")
-        lines.append(f"settings = {_toml(row.settings)}")
+            lines.append(f"search = {to_toml(row.search)}")
+        lines.append(f"settings = {to_toml(row.settings)}")
     for auto in presets.autos:
-        lines += ["", "[[auto]]", f"family = {_toml(auto.family)}", f"noise = {auto.noise}"]
-        lines += [f"solver = {_toml(auto.solver)}", f"calls = {_toml(auto.calls)}"]
+        lines += ["", "[[auto]]", f"family = {to_toml(auto.family)}", f"noise = {auto.noise}"]
+        lines += [f"solver = {to_toml(auto.solver)}", f"calls = {to_toml(auto.calls)}"]
         for name in ("settings", "sampler", "lead", "search"):
             if getattr(auto, name):
-                lines.append(f"{name} = {_toml(getattr(auto, name))}")
+                lines.append(f"{name} = {to_toml(getattr(auto, name))}")
     write_text(path, "\n".join(lines) + "\n")
-
-
-def _toml(value: Any) -> str:
-    """Return a value in TOML: text, number, switch, or a table of them in one line."""
-    if isinstance(value, Mapping):
-        entries = [f"{name} = {_toml(entry)}" for name, entry in value.items()]
-        return "{ " + ", ".join(entries) + " }" if entries else "{}"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float) and isfinite(value):
-        return repr(value)
-    raise ValueError(f"{value!r} cannot be written to TOML. A text, number or switch is expected.")

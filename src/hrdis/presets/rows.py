@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..solvers.base import Solver
+    from .calibration import Calibration
 
 KINDS = ("gaussian", "poisson", "speckle")
 EFFORTS = ("low", "normal", "high")
@@ -102,12 +103,14 @@ class Presets:
         searches: what is known of each search: ``name``, and any of ``command``, ``date``,
             ``photographs``, ``weights``, ``score``, ``note``.
         autos: one per family, noise and effort, of those that were compared.
+        calibration: of samples, if it is known.
     """
 
     prior: str
     rows: tuple[Row, ...]
     searches: tuple[Mapping[str, Any], ...] = ()
     autos: tuple[Auto, ...] = ()
+    calibration: "Calibration | None" = None
 
     def of(self, solver: "type[Solver]") -> "dict[str, Solver]":
         """Return the settings of one solver by the names of their rows."""

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from .. import images
 from ..messages import level_outside
 from ..operators import Operator
 from ..tasks import Task
-from . import plugin
 from .options import Options, check_pixels
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ def check_array(options: Options, given: Any) -> None:
     """
     if isinstance(given, Tensor) or type(given).__module__ == "numpy":
         return
-    if isinstance(given, Path) and given.suffix in plugin.ARRAYS:
+    if isinstance(given, Path) and given.suffix in images.ARRAYS:
         return
     raise ValueError(
         f"The task {options.task!r} does not measure a picture. An array "
-        f"({', '.join(plugin.ARRAYS)}) with the image axis first is expected, as hrdis degrade "
+        f"({', '.join(images.ARRAYS)}) with the image axis first is expected, as hrdis degrade "
         "writes it: -o y.npy"
     )
 

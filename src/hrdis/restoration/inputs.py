@@ -85,8 +85,8 @@ def read_picture(given: Any, is_measurement: bool) -> tuple[images.Picture | Non
         ValueError, TypeError: if it is none.
     """
     if isinstance(given, Path):
-        if is_measurement and given.suffix in plugin.ARRAYS:
-            return None, plugin.read_array(given)
+        if is_measurement and given.suffix in images.ARRAYS:
+            return None, images.read_array(given)
         picture = images.read(given).without_hidden()
         return picture, picture.x
     if isinstance(given, Tensor):
@@ -164,7 +164,7 @@ def operator_of_task(options: Options, inputs: Inputs, task: Task, h: int, w: in
             )
             return A
         if isinstance(latent, Path):
-            latent = plugin.read_array(latent)
+            latent = images.read_array(latent)
         return NonlinearBlur(A.network, latent=latent)
     if task.blind is not None and options.solver == task.solver:
         return task.blind(h, w, 0, 0)  # any other solver is told what `build` knows

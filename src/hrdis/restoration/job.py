@@ -64,6 +64,11 @@ class Job:
         return self.solver.calls(self.times, self.prior.schedule)
 
     @property
+    def keeps_known(self) -> bool:
+        """True if pixels that a noiseless measurement decides stay as they are."""
+        return not self.options.redraw and self.options.noise == 0
+
+    @property
     def at_once(self) -> int:
         """Number of samples that are drawn together.
 
@@ -138,7 +143,7 @@ class Job:
         Pixels that a noiseless measurement decides are kept, and a grey picture stays grey.
         """
         A = self.problem.A
-        if not self.options.redraw and self.options.noise == 0:
+        if self.keeps_known:
             if isinstance(A, Inpainting):
                 x = A.project(x, self.problem.y)
             elif isinstance(A, SuperResolution):

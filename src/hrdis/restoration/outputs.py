@@ -3,6 +3,7 @@
 import math
 import platform
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import hrdis
 
 from .. import images, uncertainty
 from ..messages import level_outside
+from .intervals import interval_of
 from .record import Record
 
 if TYPE_CHECKING:
@@ -74,7 +76,10 @@ def write(found: "Restoration", output: Path, *, overwrite: bool = False) -> lis
         titles = ["given", *(f"sample {k + 1}" for k in range(len(samples))), "mean"]
         shown = [job.given(), *samples, found.mean]
         sheet = uncertainty.sheet(shown, titles, columns=min(len(samples) + 2, 4))
-        images.write_pil(_chart(output, "uncertainty"), uncertainty.deviation_map(found.deviation))
+        images.write_pil(
+            _chart(output, "uncertainty"),
+            uncertainty.deviation_map(found.deviation, found.half_width),
+        )
         images.write_pil(_chart(output, "overview"), sheet)
     images.records.write(files[-1], said)
     return files
@@ -86,6 +91,9 @@ def record(found: "Restoration") -> Record:
 
     job, options, inputs = found.job, found.job.options, found.job.inputs
     in_words = options.kernel is not None and is_word(options.kernel)  # not in a file
+    interval, reason = None, None
+    if len(found.kept) > 1:
+        interval, reason = interval_of(job, len(found.kept))
     estimated: dict[str, list[float | None]] = {}
     for name, values in found.estimated.items():
         estimated[name] = []
@@ -124,6 +132,8 @@ def record(found: "Restoration") -> Record:
         "network_calls": found.calls,
         "seconds": round(found.seconds, 2),
         "estimated": estimated,
+        "interval": None if interval is None else asdict(interval),
+        "interval_reason": reason,
         "precision": options.precision,
         "precision_reason": job.precision_reason or None,
         "device": str(job.problem.y.device),

@@ -79,6 +79,12 @@ class Record(TypedDict):
     """Time of the solver, without loading."""
     estimated: Mapping[str, list[float | None]]
     """Numbers that a blind solver found, one per sample, such as an exposure; null for NaN."""
+    interval: Mapping[str, float] | None
+    """The calibrated interval around the mean of samples: `level`, the share of colour values that
+    lies inside, and `scale` and `floor` of its half width, scale (deviation + floor), on [0, 1].
+    """
+    interval_reason: str | None
+    """Why it is known or not, as a sentence; null for one sample."""
     precision: str
     """How the network ran: fp32, bf16, fp16 or onnx."""
     precision_reason: str | None
@@ -122,6 +128,10 @@ class DamageRecord(TypedDict):
     """The option of deband, as it was given."""
     kernel: str | None
     """The kernel in words, as it was given."""
+    mask: str | None
+    """The file of the mask, as it was named; null for a drawn one."""
+    mask_index: int | None
+    """Number of the mask in Palette's file."""
     weights: str | None
     """Weights of the network that blurs, as they were named."""
     operator: str | None

@@ -10,8 +10,11 @@ import torch
 from torch import Tensor
 
 from .. import images, uncertainty
+from ..operators import Inpainting
+from ..presets import Interval
 from ..solvers.base import Solver
 from . import outputs
+from .intervals import interval_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -83,6 +86,28 @@ class Restoration:
         if len(kept) < 2:
             return None
         return uncertainty.summarise(self.samples[kept]).deviation
+
+    @property
+    def interval(self) -> Interval | None:
+        """The calibrated interval around the mean; None where none is known, or for one sample."""
+        kept = self.kept
+        return interval_of(self.job, len(kept))[0] if len(kept) > 1 else None
+
+    @property
+    def half_width(self) -> Tensor | None:
+        """Half width of the interval around the mean, (h, w), on [0, 1]; None where none is known.
+
+        In photographs nine of ten colour values lay within it (docs/measurements/uncertainty.md).
+        It is 0 where a pixel was observed without noise.
+        """
+        interval, deviation = self.interval, self.deviation
+        if interval is None or deviation is None:
+            return None
+        width = interval.scale * (deviation + interval.floor)
+        A = self.job.problem.A
+        if isinstance(A, Inpainting) and self.job.keeps_known:
+            width = width * (A.mask[0, 0] == 0).cpu()
+        return width
 
     @property
     def image(self) -> "Image.Image":

@@ -46,7 +46,8 @@ class DDS(Sampler):
     Differs from the official code:
         HJ-harry/DDS, commit 509b140: (1) the last x0_y is returned; there it gets one more call as
         if it still were noisy; (2) step sizes of CG per image, guarded, with a relative tolerance;
-        there over the whole batch.
+        there over the whole batch, unguarded, and with an absolute one; (3) its ADMM for volumes is
+        left out.
 
     Example:
         >>> import torch, hrdis

@@ -48,8 +48,10 @@ class DiffPIR(Sampler):
     Differs from the official code:
         yuanzhi-zhu/DiffPIR, commit 111d26e: (1) starts from noise, or with ``start`` from the
         operator's smooth picture, diffused; there from y, diffused by what its own noise leaves;
-        (2) no last call that does not reach the result. The mixture of units in rho_t (noise of [0,
-        1], images in [-1, 1]) is kept, because it is part of what lam means.
+        (2) no last call that does not reach the result; (3) the proximal step is A's own, exact or
+        by conjugate gradient, there in closed form for masks and periodic blurs. The mixture of
+        units in rho_t (noise of [0, 1], images in [-1, 1]) is kept, because it is part of what lam
+        means.
 
     Example:
         >>> import torch, hrdis

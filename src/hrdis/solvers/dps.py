@@ -63,9 +63,10 @@ class DPS(Sampler):
         DPS2022/diffusion-posterior-sampling, commit effbde7: (1) norms per image, there one over
         the batch; (2) no noise is drawn for a diffused y, which it leaves unused; (3) for Poisson
         noise it multiplies the norm without weights by the mean of 1 / abs(y), y in [-1, 1], which
-        has no bound; here the weights are the paper's, of y in [0, 1], and bounded.
-        NVlabs/RED-diff, commit 66482f2 (form="ddim"): per image as there; it knows no Poisson
-        noise.
+        has no bound; here the weights are the paper's, of y in [0, 1], and bounded; (4) no noise is
+        drawn for the last step, there it is drawn and left out; (5) a network that learned no
+        variances gets the small ones. NVlabs/RED-diff, commit 66482f2 (form="ddim"): per image as
+        there; it knows no Poisson noise.
 
     Example:
         >>> import torch, hrdis

@@ -83,7 +83,9 @@ class FPS(Sampler):
     Differs from the official code:
         ZehaoDou-official/FPS-SMC-2023, commit 008e7f7: (1) sigma_y is the problem's, there 0.05;
         (2) times are not one step off; (3) x_T has the factor 1 / v_T for every operator, and a
-        draw per particle; (4) weights in closed form; (5) q_s is not padded. The joint form has no
+        draw per particle; (4) weights in closed form; (5) q_s is not padded; (6) particles are
+        drawn again from the image's own stream, there from Python's global one; (7) A measures and
+        restores, there y of enlarging and of motion is made by another. The joint form has no
         official code.
 
     Example:

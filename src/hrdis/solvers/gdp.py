@@ -57,8 +57,9 @@ class GDP(Sampler):
         x0 one; (2) an optimizer that gets no gradient is left out; (3) its blind low-light script
         draws f from N(0, 1) / 100 and M from U(0, 1) / 10^4 and guides every patch of 256 x 256
         pixels twice a step: here theta starts where the operator says, and one pass covers the
-        image. As there, and unlike the paper, the guidance is not multiplied by the step's
-        variance.
+        image; (4) its scripts "v1", which shift eps instead of the mean, are left out; (5) an A
+        without A^+ is guided by the gradient of the residual. As there, and unlike the paper, the
+        guidance is not multiplied by the step's variance.
 
     Example:
         >>> import torch, hrdis

@@ -59,7 +59,9 @@ class PiGDM(Sampler):
     Differs from the official code:
         NVlabs/RED-diff, commit 66482f2 (the paper's own is not public): (1) it reads sigma_y and
         ignores it, here the paper's noisy form is taken; (2) its replacement of observed pixels by
-        y is done without noise only.
+        y is done without noise only; (3) for HDR it adds 1500 times the standard deviation of
+        x0_hat to what is maximised, here nothing; (4) its options awd (on here) and mcg (off) are
+        left out.
 
     Example:
         >>> import torch, hrdis

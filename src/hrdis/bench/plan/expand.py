@@ -1,11 +1,13 @@
 """Expansion of tables to units of work, and to the config that describes them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
+from dataclasses import fields as fields_of
 from hashlib import sha256
 from itertools import product
 from typing import Any
 
+from ...tasks import TASKS
 from ..paper import FIGURE_NOTES, FIGURES, TABLE_NOTES, TABLES, Column, Method, PaperTable
 from ..records import RunTask, Unit, settings_of
 from .methods import PlanOptions, PriorIdentity, choose_settings, table_5
@@ -113,6 +115,7 @@ def expand(
                 continue
             model = replace(
                 model_task(options, prior, pictures[0]),
+                **pictures[0].fields(TASKS[column.task].mask),
                 task=column.task,
                 noise=column.noise,
                 solver=method.solver,
@@ -143,7 +146,7 @@ def expand(
         "settings": table_5() if "table 5" in names else [],
         "images": [picture.record() for picture in pictures],
         "prior": prior_record,
-        "options": {option.name: getattr(options, option.name) for option in fields(options)},
+        "options": {option.name: getattr(options, option.name) for option in fields_of(options)},
         "operator_sha256": operator_sha256,
         "timed": timed,
         "cells": sum(len(unit.tasks) for unit in units),
@@ -158,9 +161,7 @@ def model_task(options: PlanOptions, prior: PriorIdentity, picture: DataPicture)
     Its task, noise and solver are examples.
     """
     return RunTask(
-        image=picture.name,
-        image_sha256=picture.sha256,
-        index=picture.index,
+        **picture.fields(has_mask=False),
         size=options.size,
         crop=options.crop,
         task="sr4",
@@ -203,13 +204,8 @@ def _units(
             for seed in range(seeds[variant]):
                 tasks = []
                 for picture in pictures[start : start + batch]:
-                    at_picture = replace(
-                        model,
-                        image=picture.name,
-                        image_sha256=picture.sha256,
-                        index=picture.index,
-                        seed=seed,
-                    )
+                    fields = picture.fields(TASKS[model.task].mask)
+                    at_picture = replace(model, **fields, seed=seed)
                     tasks.append(at_picture)
                 # One unit each: operators that differ cannot be stacked.
                 if model.task in UNBATCHED_TASKS:

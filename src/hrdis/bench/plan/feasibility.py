@@ -6,10 +6,13 @@ from dataclasses import replace
 from torch import Tensor
 
 from ...arguments import check
+from ...operators import BlindOperator
 from ...priors.base import Prior
 from ...solvers.base import Solver
 from ..paper import Column, Method
 from ..records import RunTask, settings_of
+from .given import why_not_given
+from .pictures import DataPicture
 from .problems import NONLINEAR_BLUR, ProblemMaker
 
 
@@ -21,10 +24,19 @@ class FeasibilityCheck:
         prior: the prior.
         problems: measures the picture.
         model: a run task of the first picture.
+        picture: the first picture, where masks or measurements were given.
     """
 
-    def __init__(self, truth: Tensor, prior: Prior, problems: ProblemMaker, model: RunTask):
+    def __init__(
+        self,
+        truth: Tensor,
+        prior: Prior,
+        problems: ProblemMaker,
+        model: RunTask,
+        picture: DataPicture | None = None,
+    ):
         self.truth, self.prior, self.problems, self.model = truth, prior, problems, model
+        self.picture = picture
 
     def why_not(self, column: Column, method: Method, solver: Solver) -> str:
         """Return one sentence on what hinders the method; "" if nothing does."""
@@ -37,6 +49,12 @@ class FeasibilityCheck:
             solver=method.solver,
             settings=settings_of(solver),
         )
+        task = self.problems.tasks[column.task]
+        if self.picture is not None:
+            run_task = replace(run_task, **self.picture.fields(task.mask))
+        reason = why_not_given(run_task, task, solver.needs() is BlindOperator)
+        if reason:
+            return reason
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the run itself will warn

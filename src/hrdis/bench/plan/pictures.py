@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ... import images
 from ...priors.base import Prior
+from ..records import ADDED
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,6 +37,9 @@ class DataPicture:
         sha256: hash of the file.
         index: its place in the whole list, whatever part of it is used; it chooses a random mask.
         label: its class, where a list says so.
+        mask_sha256: hash of the file of its mask, if one was given.
+        mask_number: number of its mask in that file, if the file is a packed one.
+        measured_sha256: hash of the file of its measurement, if one was given.
     """
 
     name: str
@@ -43,10 +47,33 @@ class DataPicture:
     sha256: str
     index: int
     label: int | None = None
+    mask_sha256: str | None = None
+    mask_number: int | None = None
+    measured_sha256: str | None = None
+
+    def fields(self, has_mask: bool) -> dict[str, Any]:
+        """Return the fields of a run task that name the picture, its mask if the task has one, and
+        its measurement.
+        """
+        return {
+            "image": self.name,
+            "image_sha256": self.sha256,
+            "index": self.index,
+            "mask_sha256": self.mask_sha256 if has_mask else None,
+            "mask_number": self.mask_number if has_mask else None,
+            "measured_sha256": self.measured_sha256,
+        }
 
     def record(self) -> dict[str, Any]:
         """Return the entry of `config.json`, which holds no path of this machine."""
-        return {"name": self.name, "sha256": self.sha256, "index": self.index, "label": self.label}
+        record = {
+            "name": self.name, "sha256": self.sha256, "index": self.index, "label": self.label,
+        }  # fmt: skip
+        # Folders of earlier versions, which knew no such files, are continued.
+        for name in ADDED:
+            if getattr(self, name) is not None:
+                record[name] = getattr(self, name)
+        return record
 
 
 def package_folder() -> Path:
@@ -165,14 +192,14 @@ def read_sized(path: Path, size: int, crop: int) -> Tensor:
     """
     pixels = images.decode(path, lambda image: np.asarray(_scaled_to_rgb(image, size)))
     if size:
-        pixels = _centre(pixels, size)
+        pixels = centre(pixels, size)
     if crop:
         if crop > min(pixels.shape[:2]):
             raise ValueError(
                 f"{path} has {pixels.shape[0]} x {pixels.shape[1]} pixels, less than the crop of "
                 f"{crop}. A smaller one is expected: --crop {min(pixels.shape[:2])}"
             )
-        pixels = _centre(pixels, crop)
+        pixels = centre(pixels, crop)
     x = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float() / 255
     return images.from_unit(x)[None]
 
@@ -207,7 +234,8 @@ def _scaled_to_rgb(image: "Image.Image", size: int) -> "Image.Image":
     return image.resize((w, h), Resampling.BICUBIC)
 
 
-def _centre(pixels: "np.ndarray[Any, Any]", side: int) -> "np.ndarray[Any, Any]":
+def centre(pixels: "np.ndarray[Any, Any]", side: int) -> "np.ndarray[Any, Any]":
+    """Return the middle of pixels (h, w, c), a square of a side that is not larger than they."""
     height, width = pixels.shape[:2]
     top, left = (height - side) // 2, (width - side) // 2
     return pixels[top : top + side, left : left + side]

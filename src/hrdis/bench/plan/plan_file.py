@@ -12,6 +12,7 @@
           beta: [0, 0.2, 1]                 # a list is a grid: three methods
           epsilon: 0.01                     # distance of times, instead of steps
     images: {folder: photos, list: list.txt, limit: 8}
+                                            # and masks: FOLDER, mask_offset: 3, measured: FOLDER
     bkse: GOPRO_wVAE.pth                    # paths are relative to this file
     prior: default
     metrics: [PSNR, SSIM, LPIPS]
@@ -37,6 +38,7 @@ from .noises import parse_noise
 
 METRICS = ("PSNR", "SSIM", "LPIPS", "FID", "KID", "CA", "diversity")
 OPTIONS = tuple(option.name for option in fields(PlanOptions))
+IMAGES = ("folder", "list", "limit", "masks", "measured", "mask_offset")
 KEYS = ("tasks", "noise", "solvers", "images", "bkse", "prior", "metrics", "title", *OPTIONS)
 
 
@@ -47,6 +49,7 @@ class PlanFile:
     Args:
         table: its methods and tasks.
         folder, listed, limit: pictures, as ``find_pictures`` takes them.
+        masks, measured, mask_offset: masks and measurements, as ``GivenFiles`` has them.
         bkse: weights of the nonlinear blur.
         prior: name of the prior.
         options: fields of ``PlanOptions``.
@@ -56,6 +59,9 @@ class PlanFile:
     folder: Path | None
     listed: Path | None
     limit: int | None
+    masks: Path | None
+    measured: Path | None
+    mask_offset: int | None
     bkse: Path | None
     prior: str | None
     options: dict[str, Any]
@@ -84,11 +90,16 @@ def read_plan(path: Path) -> PlanFile:
             raise ValueError(
                 f"{path} has no {key}. A list of names is expected: {key}: [{example}]"
             )
-    images = _mapping(plan.get("images", {}), f"images of {path}", ("folder", "list", "limit"))
+    images = _mapping(plan.get("images", {}), f"images of {path}", IMAGES)
     limit = images.get("limit")
     if limit is not None and (not isinstance(limit, int) or limit < 1):
         raise ValueError(
             f"limit in {path} is {limit!r}. A number of pictures is expected: limit: 8"
+        )
+    offset = images.get("mask_offset")
+    if offset is not None and (not isinstance(offset, int) or offset < 0):
+        raise ValueError(
+            f"mask_offset in {path} is {offset!r}. A number from 0 on is expected: mask_offset: 3"
         )
     options = {key: plan[key] for key in OPTIONS if key in plan}
     try:
@@ -101,6 +112,9 @@ def read_plan(path: Path) -> PlanFile:
         _relative_to(path, images.get("folder")),
         _relative_to(path, images.get("list")),
         limit,
+        _relative_to(path, images.get("masks")),
+        _relative_to(path, images.get("measured")),
+        offset,
         _relative_to(path, plan.get("bkse")),
         plan.get("prior"),
         options,

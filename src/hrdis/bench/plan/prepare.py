@@ -14,6 +14,7 @@ from ...tasks import TASKS
 from ..paper import PaperTable
 from .expand import Plan, expand, model_task, paper_tables, select_columns
 from .feasibility import FeasibilityCheck
+from .given import GivenFiles
 from .methods import PlanOptions, PriorIdentity
 from .pictures import file_sha256, find_pictures, match_channels, read_sized
 from .plan_file import PlanFile
@@ -34,6 +35,8 @@ class RunRequest:
         prior: name of the prior.
         data, list, limit: pictures, as `find_pictures` takes them.
         bkse: weights of the nonlinear blur.
+        masks, measured, mask_offset: masks and measurements of the user's, as `GivenFiles` has
+            them.
         device: cpu, cuda, or auto.
         tasks, solvers: only these of what was asked for.
         options: fields of `PlanOptions`.
@@ -47,6 +50,9 @@ class RunRequest:
     list: Path | None = None
     limit: int | None = None
     bkse: Path | None = None
+    masks: Path | None = None
+    measured: Path | None = None
+    mask_offset: int | None = None
     device: str = "auto"
     tasks: tuple[str, ...] = ()
     solvers: tuple[str, ...] = ()
@@ -63,6 +69,9 @@ class RunRequest:
                 "list": self.plan.listed,
                 "limit": self.plan.limit,
                 "bkse": self.plan.bkse,
+                "masks": self.plan.masks,
+                "measured": self.plan.measured,
+                "mask_offset": self.plan.mask_offset,
                 "prior": self.plan.prior,
             }
             changes = {}
@@ -128,17 +137,18 @@ def prepare(request: RunRequest, previous_config: Mapping[str, Any] | None = Non
         prior.schedule,
         _identity_of(name, previous_config),
     )
-    given = dict(request.options)
+    asked = dict(request.options)
     # A prior of 64 x 64 patches sees nothing it knows in a picture of 256 x 256.
-    if "crop" not in given and is_trained_here(name):
-        given["crop"] = SMALL_PRIOR_CROP
-    options = PlanOptions(**given)
+    if "crop" not in asked and is_trained_here(name):
+        asked["crop"] = SMALL_PRIOR_CROP
+    options = PlanOptions(**asked)
 
-    pictures = find_pictures(request.data, request.list, request.limit)
+    given = GivenFiles(request.masks, request.measured, request.mask_offset or 0)
+    pictures = given.beside(find_pictures(request.data, request.list, request.limit))
     model = model_task(options, prior_identity, pictures[0])
     truth = match_channels(read_sized(pictures[0].path, options.size, options.crop), prior)
-    problems = ProblemMaker(request.bkse)
-    feasibility = FeasibilityCheck(truth.to(device), prior, problems, model)
+    problems = ProblemMaker(request.bkse, given)
+    feasibility = FeasibilityCheck(truth.to(device), prior, problems, model, pictures[0])
     selected = []
     for table, note in tables:
         columns = select_columns(table, request.tasks, request.solvers, options.dataset)
@@ -162,6 +172,7 @@ def prepare(request: RunRequest, previous_config: Mapping[str, Any] | None = Non
         {picture.sha256: str(picture.path) for picture in pictures},
         None if request.bkse is None else str(request.bkse),
         plan.config["timed"],
+        given,
     )
     return PreparedRun(plan, prior, spec, (truth.shape[1], truth.shape[2], truth.shape[3]))
 

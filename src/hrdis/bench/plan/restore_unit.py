@@ -25,6 +25,7 @@ from ...priors.base import Prior
 from ...problem import Problem
 from ...restarts import residual
 from ..records import Row, RunInterrupted, RunTask, Unit
+from .given import GivenFiles
 from .pictures import file_sha256, match_channels, read_sized
 from .problems import ProblemMaker
 from .recorder import StepRecorder
@@ -60,6 +61,7 @@ class WorkerSpec:
         bkse: weights of the nonlinear blur.
         timed: warm up before the first picture of every method, and time a bare network call (Table
             3).
+        given: masks and measurements that were given.
     """
 
     prior: str
@@ -68,11 +70,12 @@ class WorkerSpec:
     files: Mapping[str, str]
     bkse: str | None = None
     timed: bool = False
+    given: GivenFiles | None = None
 
     def open(self, pictures: PictureWriter) -> "UnitRestorer":
         """Load the prior, once per worker."""
         prior = load_prior(self.prior, dtype=DTYPES[self.precision], device=self.device)
-        return UnitRestorer(self, pictures, prior, ProblemMaker(self.bkse))
+        return UnitRestorer(self, pictures, prior, ProblemMaker(self.bkse, self.given))
 
 
 class UnitRestorer:

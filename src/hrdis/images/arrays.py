@@ -1,0 +1,58 @@
+"""Measurements in array files, of pictures or of anything else."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+#: How files end that hold an array.
+ARRAYS = (".npy", ".pt", ".safetensors")
+
+
+def read_array(path: Path) -> Tensor:
+    """One measurement from .npy, .pt or .safetensors: float32, the image axis first. No code is
+    run.
+
+    Raises:
+        ValueError: if the file is missing, no array, complex, or holds other than one measurement.
+    """
+    import numpy as np
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise ValueError(
+            f"{path} does not exist. A measurement ({', '.join(ARRAYS)}) or a picture is expected."
+        )
+    try:
+        if path.suffix == ".npy":
+            y = torch.from_numpy(np.load(path, allow_pickle=False))
+        elif path.suffix == ".pt":
+            y = torch.load(path, map_location="cpu", weights_only=True)
+        elif path.suffix == ".safetensors":
+            tensors = load_file(path)
+            if len(tensors) != 1:
+                raise ValueError(f"one tensor is expected, found {', '.join(tensors) or 'none'}")
+            (y,) = tensors.values()
+        else:
+            raise ValueError(f"{', '.join(ARRAYS)} are read, not {path.suffix!r}")
+    except Exception as error:  # each library has its own; all mean that the file is none
+        said = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
+        raise ValueError(
+            f"{path} cannot be read as an array ({said}). numpy.save(path, y) makes one."
+        ) from None
+    if isinstance(y, Tensor) and y.is_complex():
+        raise ValueError(
+            f"{path} holds complex numbers. Real ones are expected, with the real and the "
+            "imaginary part as two channels: numpy.save(path, numpy.stack([y.real, y.imag], 1))"
+        )
+    if not isinstance(y, Tensor):
+        raise ValueError(
+            f"{path} holds no array of real numbers. One measurement is expected: numpy.save(path, "
+            "y)"
+        )
+    if y.ndim < 2 or len(y) != 1:
+        raise ValueError(
+            f"{path} has shape {tuple(y.shape)}. One measurement with the image axis first, (1, "
+            "...), is expected: numpy.save(path, y[None])"
+        )
+    return y.float()
