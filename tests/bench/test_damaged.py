@@ -97,6 +97,31 @@ def test_field_of_a_row_that_is_something_else_is_refused_or_does_no_harm(run, v
     assert f"The row {row['key']}" in refusal(run) and "is damaged: cell" in refusal(run)
 
 
+def test_part_of_a_config_that_is_something_else_is_refused_or_does_no_harm(run):
+    """At any depth; a report of what is taken is whole."""
+    path = run / "config.json"
+    whole, taken = json.loads(path.read_text()), 0
+    todo = [((), whole)]
+    while todo:
+        place, value = todo.pop()
+        for key in value if isinstance(value, dict) else range(len(value)):
+            if isinstance(value[key], dict | list):
+                todo.append(((*place, key), value[key]))
+            for other in ("text", None):
+                damaged = json.loads(json.dumps(whole))
+                inner = damaged
+                for step in place:
+                    inner = inner[step]
+                inner[key] = other
+                path.write_text(json.dumps(damaged))
+                said = refusal(run, page=False)
+                assert said == "" or str(path) in said
+                taken += said == ""
+                if said == "" and taken % 99 == 1:  # a page takes long
+                    assert refusal(run) == ""
+    assert taken
+
+
 @pytest.mark.parametrize("name", SCORES)
 def test_field_of_a_score_that_is_something_else_is_refused_or_does_no_harm(run, name):
     path = run / name

@@ -1,6 +1,7 @@
 """The file ``presets.toml``: read with every check, and written."""
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -63,7 +64,7 @@ def read(path: str | Path) -> Presets:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not TOML: {error}. `hrdis tune` writes such a file.") from None
     top = _Reader(path, "top level", content)
     if top.take("format", int, f"{FORMAT}", -1) != FORMAT:
@@ -202,7 +203,7 @@ def write(path: str | Path, presets: Presets) -> None:
     for search in presets.searches:
         lines += ["", "[[search]]"]
         for name, value in search.items():
-            lines.append(f"{name} = {_toml(value)}")
+            lines.append(f"{_name(name)} = {_toml(value)}")
     for row in presets.rows:
         lines += ["", "[[preset]]", f"solver = {_toml(row.solver)}"]
         lines += [f"family = {_toml(row.family)}", f"noise = {row.noise}"]
@@ -220,13 +221,18 @@ def write(path: str | Path, presets: Presets) -> None:
     write_text(path, "\n".join(lines) + "\n")
 
 
+def _name(name: str) -> str:
+    """Return a name in TOML, in quotes where it has other characters than plain names may."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
+
+
 def _toml(value: Any) -> str:
     """Return a value in TOML: text, number, switch, or a table of them in one line."""
     if isinstance(value, Mapping):
-        entries = [f"{name} = {_toml(entry)}" for name, entry in value.items()]
+        entries = [f"{_name(name)} = {_toml(entry)}" for name, entry in value.items()]
         return "{ " + ", ".join(entries) + " }" if entries else "{}"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float) and isfinite(value):

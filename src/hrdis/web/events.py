@@ -216,6 +216,8 @@ def explain(error: Exception, *files: str | None) -> str:
             "There is not enough memory for this. Take a smaller picture, or fewer restorations, "
             "or try again later."
         )
+    if isinstance(error, FileNotFoundError):  # uploads are removed after a day
+        return "A file that was sent is not there any more. Send it again."
     if isinstance(error, OSError):
         return "The page cannot keep its files: its disk may be full. Try again later."
     return "The restoration failed, and nothing was kept. The reason is in the log of the page."
