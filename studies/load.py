@@ -8,8 +8,8 @@ own and at most `MEMORY` bytes of addresses. Three parts:
 
 requests    of many kinds, 50 at once, in an order drawn from a seed: pages, uploads of 1 kB to
             5 MB, restorations, pictures that unpack to too much, traversal, bodies that lie about
-            their length or have none, bodies that are too large, too deep or no text, other methods and
-            sites, visitors who leave while they send or while their picture is restored. Meanwhile
+            their length or have none, bodies that are too large, too deep or no text, other
+            methods and sites, visitors who leave while they send or are restored. Meanwhile
             `SLOW` more send a byte a second. Each kind says which answers are right.
 jobs        one restoration after the other, with the memory, the descriptors, the threads and the
             files of the process after each.
@@ -606,7 +606,7 @@ def main(requests: int = 2000, jobs: int = 200, seed: int = 0, write: bool = Tru
             summary["status"] = served.process.wait(60)
             summary["seconds_to_end"] = round(time.monotonic() - began, 1)
             left = sorted(served.temporary.rglob("*"))
-            summary["left"] = len(left)
+            summary["left"] = len([path for path in left if path.is_file()])
             print("left:", *left, flush=True)
         finally:
             served.process.kill()

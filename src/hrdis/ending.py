@@ -1,7 +1,7 @@
 """Signals that ask a command to end, for whoever would take one for an error of its own.
 
-Compiled code turns what a signal's handler raises into an error: safetensors, which is reading
-then, says that a file is damaged. A loop that notes the errors of its items and goes on has to ask
+Compiled code turns what a signal's handler raises into an error of its own. The reader of weights
+then says that a file is damaged. A loop that notes the errors of its items and goes on has to ask
 here first.
 """
 
