@@ -148,11 +148,11 @@ def read(path: Path) -> dict[str, Any]:
             f"{path} is the record of a restoration that ended while its pictures were written. "
             "Run `hrdis restore` again."
         )
-    _check_fields(record, path)
+    check_fields(record, path)
     return record
 
 
-def _check_fields(record: dict[str, Any], path: Path) -> None:
+def check_fields(record: dict[str, Any], path: Path) -> None:
     """Refuse a record in which a field is missing or is something else than a restoration writes.
 
     Raises:

@@ -12,11 +12,10 @@ import gradio as gr
 import hrdis
 
 from ..presets import EFFORTS
-from .events import EMPTY, START, brush_for, line, painted_layer, uploaded_path
+from .events import EMPTY, START, PageBlocks, brush_for, line, painted_layer, uploaded_path
 from .form import solvers_for
 from .labels import FIX_START, LABELS
 from .limits import SAMPLES
-from .refusals import PageBlocks
 
 HEAD = """\
 # Repair a photograph

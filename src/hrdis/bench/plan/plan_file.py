@@ -78,7 +78,7 @@ def read_plan(path: Path) -> PlanFile:
                 f"{path} has {path.stat().st_size} bytes. A plan of at most {MOST_BYTES} is "
                 "expected: see examples/plan.yaml"
             )
-        content = yaml.load(path.read_text(encoding="utf-8"), _PlanLoader)
+        content = PlanLoader(path.read_text(encoding="utf-8")).get_single_data()
     except OSError as error:
         raise ValueError(
             f"{path} cannot be read ({error.strerror}). A plan is expected: hrdis bench PLAN.yaml"
@@ -87,7 +87,7 @@ def read_plan(path: Path) -> PlanFile:
         raise ValueError(
             f"{path} is not YAML ({' '.join(str(error).split())}). See examples/plan.yaml"
         ) from None
-    _check_size(content, path)
+    check_size(content, path)
     plan = _mapping(content, str(path), KEYS)
     for key, example in (("tasks", "sr4"), ("solvers", "hrdis")):
         if not plan.get(key):
@@ -117,7 +117,7 @@ def read_plan(path: Path) -> PlanFile:
     )
 
 
-class _PlanLoader(yaml.SafeLoader):
+class PlanLoader(yaml.SafeLoader):
     """YAML's safe loader with bounds on depth and aliases.
 
     The time of a text grows with the square of its depth, and what aliases of aliases stand for
@@ -147,7 +147,7 @@ class _PlanLoader(yaml.SafeLoader):
             self._depth -= 1
 
 
-def _check_size(content: object, path: Path) -> None:
+def check_size(content: object, path: Path) -> None:
     """Refuse a content of too many values, each alias counted as what it stands for."""
     todo, seen = [content], 0
     while todo:

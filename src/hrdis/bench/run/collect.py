@@ -40,7 +40,7 @@ def collect(folders: Sequence[str | Path], scores: Iterable[str | Path] = ()) ->
     rows: dict[str, Row] = {}
     home: dict[str, Path] = {}
     for store in stores:
-        wrong = _wrong_part(store.config)
+        wrong = wrong_part(store.config)
         if wrong:
             raise ValueError(
                 f"{store.folder / CONFIG}: {wrong} is something else than a run writes. It was "
@@ -71,7 +71,7 @@ FIELDS: dict[str, dict[str, type]] = {
 }  # fmt: skip
 
 
-def _wrong_part(config: Mapping[str, Any]) -> str:
+def wrong_part(config: Mapping[str, Any]) -> str:
     """Return the name of a part of a config that is no such part, "" if there is none."""
     for name, kind in PARTS.items():
         if name in config and not isinstance(config[name], kind):
