@@ -11,6 +11,7 @@ import pytest
 
 from hrdis.bench.paper import Column, Method, PaperTable
 from hrdis.bench.report import report
+from hrdis.bench.report.summary import summarize
 from hrdis.bench.results import SEEDS_FILE, SETS_FILE
 from hrdis.bench.run import Store, collect, merge
 from hrdis.bench.score import Scoring, score, write
@@ -98,7 +99,7 @@ def test_field_of_a_row_that_is_something_else_is_refused_or_does_no_harm(run, v
 
 
 def test_part_of_a_config_that_is_something_else_is_refused_or_does_no_harm(run):
-    """At any depth; a report of what is taken is whole."""
+    """At any depth; the tables of what is taken can be made."""
     path = run / "config.json"
     whole, taken = json.loads(path.read_text()), 0
     todo = [((), whole)]
@@ -116,9 +117,9 @@ def test_part_of_a_config_that_is_something_else_is_refused_or_does_no_harm(run)
                 path.write_text(json.dumps(damaged))
                 said = refusal(run, page=False)
                 assert said == "" or str(path) in said
-                taken += said == ""
-                if said == "" and taken % 99 == 1:  # a page takes long
-                    assert refusal(run) == ""
+                if said == "":
+                    taken += 1
+                    summarize(collect([run]))
     assert taken
 
 

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from urllib.parse import urlparse
 
 import pytest
@@ -74,5 +75,6 @@ def test_visitor_who_leaves_while_sending_leaves_no_traceback(served, capfd):
     for _ in range(3):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
             connection.sendall(head)
+    time.sleep(0.5)
     assert ask(served, "GET", "/config")[0] == 200
     assert "Traceback" not in capfd.readouterr().err
