@@ -75,8 +75,6 @@ def value(method: MethodResults, selection: Selection, metric: str, run: Results
         if len(method.seeds) < 2:
             return "one sample per picture"
         return "not scored: hrdis bench score RUN"
-    if metric not in METRICS:  # a config of another version, or one that was changed
-        return f"hrdis does not know {metric}"
     column = METRICS[metric]
     per_picture = []
     for rows in method.selected(selection).values():
