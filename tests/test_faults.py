@@ -22,10 +22,11 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from hrdis import cli, files, images
+from hrdis import cli, ending, files, images
 from hrdis.bench.run import Store
 from hrdis.cli import progress
 from hrdis.cli.signals import Terminated, ended_by_signals
+from hrdis.fixing import many
 from hrdis.rng import stream
 from tests.cli.test_cli import FAST, photo, photographs, prior, run  # noqa: F401
 
@@ -197,6 +198,50 @@ def test_signal_that_compiled_code_makes_an_error_of_is_a_signal(
     monkeypatch.setattr(images, "read", swallows)
     assert cli.main(words("degrade", "")) == status
     assert "half written" in capsys.readouterr().err
+
+
+@posix
+@pytest.mark.parametrize("command", ["fix", "bench"])
+def test_signal_that_became_an_error_is_no_failure_of_one_picture(
+    command: str, prior: str, place: Path, monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+) -> None:  # fmt: skip
+    """A loop that notes failures and goes on would ignore Ctrl-C, and keep a row of it."""
+    asked = 0
+
+    def swallows(*_: object, **__: object) -> None:
+        nonlocal asked
+        asked += 1
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ValueError("could not determine the shape") from None
+
+    if command == "fix":
+        warm = f"fix photos -o out --noise 5 --only noise --model {prior}".split()
+        monkeypatch.setattr(many, "is_done", swallows)
+    else:
+        warm = words("bench", prior)
+        monkeypatch.setattr("hrdis.bench.plan.restore_unit.solve", swallows)
+    assert cli.main(warm) == 130 and asked == 1
+    if command == "bench":
+        assert Store.open(place / "out").rows() == []
+
+
+@posix
+def test_signal_that_arrives_when_a_command_is_over_leaves_no_handler(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The next command of a process would not know of its own signals."""
+    before, put_back = signal.getsignal(signal.SIGTERM), signal.signal
+
+    def meets(number: int, handler: object) -> object:
+        if number == signal.SIGINT:  # the first that is put back
+            signal.raise_signal(signal.SIGTERM)
+        return put_back(number, handler)  # type: ignore[arg-type]
+
+    with ended_by_signals():
+        monkeypatch.setattr(signal, "signal", meets)
+    assert signal.getsignal(signal.SIGTERM) is before and ending.arrived == []
 
 
 @posix

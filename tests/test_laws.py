@@ -19,7 +19,8 @@ MODULES = {
 
 #: The rooms from the ground up: a module imports from lower floors and from its own room.
 FLOORS = {
-    "messages": 0, "files": 0, "linalg": 0, "schedule": 0, "devices": 0, "_deprecated": 0,
+    "messages": 0, "files": 0, "linalg": 0, "schedule": 0, "devices": 0, "ending": 0,
+    "_deprecated": 0,
     "rng": 1, "metrics": 1, "images": 1,
     "noise": 2, "uncertainty": 2,
     "operators": 3,

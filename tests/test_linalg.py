@@ -245,3 +245,16 @@ def test_gauss_newton_never_makes_an_image_worse():
     assert bool((norm(steep(v) - y) ** 2 + 1e-6 * norm(v - x) ** 2 <= objective).all())
     alone = gauss_newton(steep, x[3:4], y[3:4], 1e-6, steps=1)
     torch.testing.assert_close(alone, v[3:4], rtol=0, atol=1e-12)
+
+
+def test_derivative_of_rounding_is_zero_in_both_directions():
+    """autograd has no graph to go back along, and said so with an error of its own."""
+    x = normal(2, 1, 3, 3)
+    value, push, pull = linearise(torch.round, x)
+    assert torch.equal(value, x.round())
+    assert not push(x).any() and not pull(x).any()
+
+
+def test_gauss_newton_on_a_rounded_measurement_stays_where_it_is():
+    x = normal(2, 1, 3, 3)
+    assert torch.equal(gauss_newton(torch.round, x, x.round(), 0.1, 3), x)

@@ -364,6 +364,15 @@ def test_file_is_read_as_it_was_written(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["presets.toml"]
 
 
+@pytest.mark.parametrize(
+    "name", ["a b", "", "a.b", 'a"b', "\N{GREEK SMALL LETTER ALPHA}", "a\x7f\n"]
+)
+def test_names_and_texts_of_any_characters_are_written_and_read(tmp_path, name):
+    presets = Presets(name or "mine", (), ({"name": "first", name: f"of {name}"},))
+    write(tmp_path / "presets.toml", presets)
+    assert read(tmp_path / "presets.toml") == presets
+
+
 def test_settings_that_are_left_out_are_the_defaults(tmp_path):
     write(tmp_path / "presets.toml", Presets("mine", (row("sr4", 7),)))
     assert read(tmp_path / "presets.toml").of(hrdis.HRDIS) == {"sr4@mine": hrdis.HRDIS(steps=7)}
@@ -379,6 +388,7 @@ ROW = '[[preset]]\nsolver = "hrdis"\nfamily = "sr4"\nsettings = { steps = 7 }\n'
     [
         ("format = ", r"is not TOML: .*`hrdis tune`"),
         ("\udcff", r"is not TOML"),
+        ("a = " + "[" * 20_000, r"is not TOML: maximum recursion depth"),
         ('prior = "mine"', r"format is None; 1 is expected"),
         ('format = 2\nprior = "mine"', r"format is 2; 1 is expected"),
         ("format = 1", r"prior is None; the name of a prior is expected"),

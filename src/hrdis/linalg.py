@@ -132,6 +132,8 @@ def linearise(
         (pulled,) = torch.autograd.grad(value, at, weights, create_graph=True)
 
     def push(v: Tensor) -> Tensor:
+        if not pulled.requires_grad:  # the derivative is 0 everywhere, as that of rounding
+            return torch.zeros_like(value).detach()
         with torch.inference_mode(False), torch.enable_grad():
             return torch.autograd.grad(pulled, weights, v.clone(), retain_graph=True)[0]
 

@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
 
@@ -500,6 +501,45 @@ def test_settings_out_of_bounds_are_refused(settings, message):
 def test_preset_that_is_none_is_refused():
     with pytest.raises(ValueError, match=r"hrdis has no preset 'sr5'"):
         choose_settings(column("sr4"), Method("", "hrdis", {}, "sr5"), PlanOptions(), IDENTITY)
+
+
+LAUGHS = "a: &a [1, 2]\n" + "".join(
+    f"{to}: &{to} [*{of}, *{of}]\n" for of, to in pairwise("abcdefghijklmnopqrstuvwxyz")
+)
+BOMBS = {
+    "deep": ("[" * 30_000, "is not YAML"),
+    "deep blocks": ("- " * 30_000, "is not YAML"),
+    "aliases of aliases": (f"{LAUGHS}tasks: *z\n", "is not YAML"),
+    "merged aliases": (LAUGHS.replace("[", "{<<: [").replace("]", "]}"), "is not YAML"),
+    "long": ("#" * 2_000_000, "has 2000000 bytes"),
+    "many": (
+        "a: &a [" + "1," * 9_000 + "1]\ntasks: [" + "*a," * 9 + "1]",
+        "holds more than 50000 values",
+    ),
+    "grid": (
+        "tasks: [sr4]\nsolvers: [{solver: hrdis, settings: {"
+        + ", ".join(
+            f"{name}: [{', '.join('1' * 99)}]" for name in ("steps", "beta", "lr", "lr_decay")
+        )
+        + "}}]",
+        "no setting|In settings|are a grid of",
+    ),
+}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", BOMBS)
+def test_small_file_that_stands_for_much_is_refused_at_once(tmp_path, name):
+    text, message = BOMBS[name]
+    with pytest.raises(ValueError, match=message) as error:
+        read(tmp_path, text)
+    assert "\n" not in str(error.value)
+
+
+def test_aliases_within_reason_are_taken(tmp_path):
+    said = read(tmp_path, "tasks: &t [sr4, sr2]\nsolvers: [ddrm]\nnoise: [none]\n")
+    again = read(tmp_path, "solvers: [ddrm]\nnoise: [none]\ntasks: [&a sr4, sr2]\ntitle: *a\n")
+    assert said.table.columns == again.table.columns
 
 
 def test_example_is_a_plan():

@@ -32,6 +32,41 @@ def restored(tmp_path: Path, prior: str) -> Path:  # noqa: F811
     return tmp_path / "out.json"
 
 
+@pytest.mark.parametrize("value", [{"a": 1}, -(10**30), "x\ny", "absent"], ids=str)
+def test_field_of_a_record_that_is_something_else_is_one_line(
+    restored: Path, value: object, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """All but the restoration itself, which is left out."""
+
+    def ready(*_: object) -> None:
+        raise ValueError("ready")
+
+    monkeypatch.setattr("hrdis.cli.replay.prepare", ready)
+    record, harmless = json.loads(restored.read_text()), 0
+    for name in record:
+        changed = record | {name: value}
+        if value == "absent":
+            changed.pop(name)
+        restored.write_text(json.dumps(changed))
+        status = run("replay", restored)
+        said = capsys.readouterr().err.splitlines()
+        assert status == 2 and len(said) == 1
+        harmless += said == ["hrdis replay: ready"]
+    assert harmless < len(record) // 2
+
+
+@pytest.mark.parametrize("value", [0, 10**9])
+def test_number_of_threads_of_a_record_is_bounded(
+    restored: Path, value: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A record of a stranger would start as many threads as it says."""
+    record = json.loads(restored.read_text()) | {"threads": value}
+    restored.write_text(json.dumps(record))
+    assert run("replay", restored) == 2
+    assert f"threads in {restored} is {value}" in capsys.readouterr().err
+
+
 def test_every_picture_of_a_restoration_is_equal(
     restored: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,7 +179,7 @@ def test_input_that_is_gone_is_refused(restored: Path, capsys: pytest.CaptureFix
         ("times", [300, 200, -1], "The list of network times is"),
         ("settings", {"steps": 3, "gamma": 1}, "settings of the record"),
         ("solver", "hrdiss", "Did you mean 'hrdis'?"),
-        ("threads", None, "no number of threads"),
+        ("threads", None, "threads in"),
     ],
 )
 def test_what_decides_the_pixels_must_be_as_it_was(

@@ -83,6 +83,12 @@ def test_any_error_is_one_line_and_gives_the_button_back(name, middle, capsys):
     assert so_far.value == EMPTY  # no picture of the run that failed
 
 
+def test_file_that_was_removed_is_no_full_disk(picture):
+    """Uploads are removed after a day, and a page may stand open for longer."""
+    _, error = pressed(JobRunner("cpu"), picture.with_name("removed.png"))
+    assert error == "A file that was sent is not there any more. Send it again."
+
+
 @pytest.mark.parametrize("name", ERRORS)
 def test_the_log_has_one_line_for_what_is_no_fault_of_the_visitor(name, capsys):
     explain(ERRORS[name])

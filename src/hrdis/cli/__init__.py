@@ -111,6 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: list[str]) -> int:
     """Run a command, and say in one line what is no fault of the program."""
+    from hrdis.ending import raise_if_asked
     from hrdis.messages import for_command, without_python
 
     from .parsing import BadInput, choose, fail
@@ -130,7 +131,10 @@ def _run(args: list[str]) -> int:
         with ended_by_signals():
             command = choose("command", args[0], COMMANDS)
             module = import_module(f".{MODULES.get(command, command)}", __name__)
-            return int(module.main(options_today(command, args[1:])))
+            status = int(module.main(options_today(command, args[1:])))
+            if status:  # a failure that a signal caused; what was done all the same is done
+                raise_if_asked()
+            return status
     except BadInput as error:
         return fail(args[0], told(error), 2)
     except BrokenPipeError:  # `hrdis list solvers | head -1`: nobody is reading any more

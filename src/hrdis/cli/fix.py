@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import tyro
 
 from hrdis.checkpoints import load_prior
+from hrdis.ending import raise_if_asked
 from hrdis.fixing import KINDS, fix, many
 from hrdis.messages import for_command
 
@@ -106,6 +107,7 @@ def _dry(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any) -> in
         try:
             fixed = fix(errand.source, dry_run=True, prior=prior, **options)
         except (ValueError, TypeError, OSError, RuntimeError) as error:
+            raise_if_asked(error)
             failed += 1
             fail("fix", f"{errand.source}: {for_command(error).splitlines()[0]}", 1)
             continue

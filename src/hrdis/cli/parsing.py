@@ -35,8 +35,9 @@ class BadInput(Exception):
 
 
 def fail(command: str, message: object, status: int) -> int:
-    """Print one message and return the exit status."""
-    print(f"hrdis {command}: {for_command(message)}", file=sys.stderr)
+    """Print one message, in one line whatever a file in it is called; return the exit status."""
+    said = for_command(message).replace("\r", "\\r").replace("\n", "\\n")
+    print(f"hrdis {command}: {said}", file=sys.stderr)
     return status
 
 

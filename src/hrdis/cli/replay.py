@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 import tyro
@@ -17,6 +17,7 @@ import hrdis
 from hrdis import images
 from hrdis.repairs import is_word
 from hrdis.restoration import FileOptions, Job, Restoration, plugin, prepare
+from hrdis.restoration.record import Record
 from hrdis.solvers import SOLVERS
 
 from .parsing import BadInput, checking, choose, fail, parse
@@ -41,6 +42,16 @@ that it names is not what it was.
 
 #: Fields of a record that name an input, each beside its hash (``image_sha256``).
 INPUTS = ("image", "mask", "kernel", "weights")
+#: Fields by which a record of `hrdis restore` is told from other files.
+MARKS = {"hrdis", "image_sha256", "solver", "settings", "seeds", "files", "threads"}
+#: Fields that every version wrote; the younger ones may be missing.
+NEEDED = MARKS | {
+    *INPUTS, *(f"{name}_sha256" for name in INPUTS), "hole", "task", "operator", "operator_sha256",
+    "noise", "prior", "prior_sha256", "label", "times", "precision", "device", "tile", "overlap",
+    "tile_memory", "redraw",
+}  # fmt: skip
+LONGEST_VALUE = 60  # characters of a value in a message
+MOST_THREADS = 1024  # a number from a file; each takes memory as soon as it is set
 #: Fields that decide the pixels and are known once everything is loaded.
 DECIDED = {
     "prior_sha256": "The SHA-256 of the model",
@@ -89,11 +100,8 @@ def _replay(args: ReplayOptions, folder: Path) -> int:
                 f"{hrdis.__version__}. Use the version that made it: {record['hrdis']}"
             ) from error
         options = _options(record, inputs, operator, args, folder)
-        threads = record["threads"]
-        if not isinstance(threads, int) or threads < 1:
-            raise BadInput("The record says no number of threads. One is expected, as written.")
         # Another number of threads adds up in another order, which changes the last bits.
-        torch.set_num_threads(threads)
+        torch.set_num_threads(record["threads"])
     with checking(), waiting("reading the picture and loading the model"):
         job = prepare(options, settings)
         # What decides the pixels has to be as it was: model, settings, times, noise level.
@@ -130,8 +138,7 @@ def read(path: Path) -> dict[str, Any]:
         raise BadInput(
             f"{path} cannot be read as JSON. The record beside a restored picture is expected."
         ) from error
-    needed = {"hrdis", "image_sha256", "solver", "settings", "seeds", "files", "threads"}
-    if not isinstance(record, dict) or not needed <= set(record):
+    if not isinstance(record, dict) or not set(record) >= MARKS:
         raise BadInput(
             f"{path} is no record of `hrdis restore`. The .json beside a restored picture is "
             "expected."
@@ -141,7 +148,39 @@ def read(path: Path) -> dict[str, Any]:
             f"{path} is the record of a restoration that ended while its pictures were written. "
             "Run `hrdis restore` again."
         )
+    check_fields(record, path)
     return record
+
+
+def check_fields(record: dict[str, Any], path: Path) -> None:
+    """Refuse a record in which a field is missing or is something else than a restoration writes.
+
+    Raises:
+        BadInput: naming the field.
+    """
+    as_written = f"The record as `hrdis restore` wrote it is expected, {path.name}."
+    # TypedDict has no check of its own, and pydantic knows that of typing from Python 3.12 on only.
+    kinds = get_type_hints(Record) | {"noise": dict[str, float]}
+    for name, kind in kinds.items():
+        called = name.replace("_sha256", " SHA-256").replace("_", " ")
+        if name not in record:
+            if name in NEEDED:
+                raise BadInput(f"{path} has no field {called}. {as_written}")
+            continue
+        try:
+            TypeAdapter(kind).validate_python(record[name], strict=True)
+        except ValueError:
+            said = json.dumps(record[name])[:LONGEST_VALUE]
+            raise BadInput(f"{called} in {path} is {said}. {as_written}") from None
+    for name in ("files", "seeds"):
+        if not record[name]:
+            raise BadInput(f"{name} in {path} is empty. {as_written}")
+    if "[0,1]" not in record["noise"]:
+        raise BadInput(f"noise in {path} has no level on [0, 1]. {as_written}")
+    if not 1 <= record["threads"] <= MOST_THREADS:
+        raise BadInput(
+            f"threads in {path} is {record['threads']}. From 1 to {MOST_THREADS} are expected."
+        )
 
 
 def located(record: dict[str, Any], name: str, folder: Path) -> Path | None:

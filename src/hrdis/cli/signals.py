@@ -5,17 +5,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
-class Terminated(KeyboardInterrupt):
-    """The end of a command by a signal other than Ctrl-C, raised where Ctrl-C would be.
-
-    Args:
-        number: the signal.
-    """
-
-    def __init__(self, number: int):
-        super().__init__()
-        self.number = number
+from hrdis import ending
+from hrdis.ending import Terminated as Terminated
 
 
 @contextmanager
@@ -33,11 +24,13 @@ def ended_by_signals() -> Iterator[None]:
         yield  # only the main thread gets signals
         return
 
-    arrived: list[int] = []
+    ending.arrived.clear()
+    over = False
 
     def end(number: int, _: object) -> None:
-        arrived.append(number)
-        raise interrupt(number)
+        if not over:  # what is being cleaned up then must not be left half done
+            ending.arrived.append(number)
+            raise ending.interrupt(number)
 
     before = {}
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
@@ -49,18 +42,16 @@ def ended_by_signals() -> Iterator[None]:
             before[number] = handler
             signal.signal(number, end)
     try:
-        yield
-    except OSError:
-        raise
-    except Exception as error:
-        if arrived:
-            raise interrupt(arrived[-1]) from error
-        raise
-    finally:
+        try:
+            yield
+        except OSError:
+            raise
+        except Exception as error:
+            ending.raise_if_asked(error)
+            raise
+        finally:
+            over = True
+    finally:  # also if a signal came between the end and the note of it
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def interrupt(number: int) -> KeyboardInterrupt:
-    """Return what ends a command on a signal."""
-    return KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
+        ending.arrived.clear()

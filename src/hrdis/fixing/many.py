@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import images
+from ..ending import raise_if_asked
 from ..files import sha256
 from ..messages import reason
 from .picture import Fixed, fix, record_of
@@ -170,4 +171,5 @@ def run(
             files = fixed.save(errand.output, errand.source, overwrite=overwrite)
             yield Outcome(errand, fixed, tuple(files))
         except (ValueError, TypeError, OSError, RuntimeError, EOFError) as error:
+            raise_if_asked(error)
             yield Outcome(errand, error=reason(error))

@@ -111,11 +111,11 @@ def open_image(source: str | Path | bytes) -> Iterator["Image.Image"]:
                 raise ValueError(too_large) from None
             except Exception as error:  # a decoder may raise anything on what is no picture
                 raise _damaged(path, error) from None
-    with image:
-        image.info.update(said | {FILE: path})
-        if several:
-            warnings.warn(f"{path} holds several pictures; the first is taken.", stacklevel=3)
-        yield image
+    # It is closed by now and its pixels stay: Pillow 10.1 cannot close it twice.
+    image.info.update(said | {FILE: path})
+    if several:
+        warnings.warn(f"{path} holds several pictures; the first is taken.", stacklevel=3)
+    yield image
 
 
 def _start(source: str | Path | bytes) -> tuple[str, bytes]:

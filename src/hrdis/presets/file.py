@@ -11,7 +11,7 @@ from typing import Any
 from ..files import write_text
 from .calibration import CALIBRATION_FILE, read_calibration
 from .rows import EFFORTS, KINDS, Auto, Presets, Row
-from .toml import Reader, open_toml, to_toml
+from .toml import Reader, name_in_toml, open_toml, to_toml
 
 FILE = "presets.toml"
 FORMAT = 1
@@ -171,7 +171,7 @@ def write(path: str | Path, presets: Presets) -> None:
     for search in presets.searches:
         lines += ["", "[[search]]"]
         for name, value in search.items():
-            lines.append(f"{name} = {to_toml(value)}")
+            lines.append(f"{name_in_toml(name)} = {to_toml(value)}")
     for row in presets.rows:
         lines += ["", "[[preset]]", f"solver = {to_toml(row.solver)}"]
         lines += [f"family = {to_toml(row.family)}", f"noise = {row.noise}"]

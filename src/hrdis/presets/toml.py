@@ -1,6 +1,7 @@
 """TOML files of a prior: reading with every check, and writing."""
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -52,20 +53,25 @@ def open_toml(path: Path, writer: str) -> Reader:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not TOML: {error}. `{writer}` writes such a file.") from None
     return Reader(path, "top level", content, writer)
+
+
+def name_in_toml(name: str) -> str:
+    """Return a name in TOML, in quotes where it has other characters than plain names may."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else to_toml(name)
 
 
 def to_toml(value: Any) -> str:
     """Return a value in TOML: text, number, switch, or a table of them in one line."""
     if isinstance(value, Mapping):
-        entries = [f"{name} = {to_toml(entry)}" for name, entry in value.items()]
+        entries = [f"{name_in_toml(name)} = {to_toml(entry)}" for name, entry in value.items()]
         return "{ " + ", ".join(entries) + " }" if entries else "{}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(to_toml(entry) for entry in value) + "]"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float) and isfinite(value):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import torch
+from gradio.exceptions import InvalidPathError
 
 from ..images import open_image
 from ..messages import for_page
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .jobs import JobRunner
 
 START = "Choose a picture, say what is wrong with it, and press Restore."
+LONGEST_REFUSAL = 300  # characters; gradio quotes the values that were sent
 STOPPED = "Stopped. Nothing was kept."
 BRUSH = "#ff0066"
 EMPTY = '<p class="empty">The restored picture appears here.</p>'
@@ -216,6 +218,8 @@ def explain(error: Exception, *files: str | None) -> str:
             "There is not enough memory for this. Take a smaller picture, or fewer restorations, "
             "or try again later."
         )
+    if isinstance(error, FileNotFoundError):  # uploads are removed after a day
+        return "A file that was sent is not there any more. Send it again."
     if isinstance(error, OSError):
         return "The page cannot keep its files: its disk may be full. Try again later."
     return "The restoration failed, and nothing was kept. The reason is in the log of the page."
@@ -231,6 +235,53 @@ def error_of(message: str, visible: bool = True) -> gr.Error:
     # gradio renders messages as HTML, and a name of a file may be some.
     escaped = html.escape(message, quote=False)
     return gr.Error(escaped, visible=visible, print_exception=False)
+
+
+# ---- what gradio refuses ------------------------------------------------------------------------
+
+
+class PageBlocks(gr.Blocks):
+    """Blocks of gradio that put every refusal in one line, for the visitor and for the log.
+
+    gradio itself prints a traceback of any value that its components refuse, so that a visitor
+    could fill the log.
+    """
+
+    async def process_api(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Run a handler between its components, as gradio does.
+
+        Raises:
+            gr.Error: of one line, for whatever goes wrong.
+        """
+        try:
+            return await super().process_api(*args, **kwargs)
+        except gr.Error as error:
+            # A list of choices that does not hold the value, a number out of a slider's bounds.
+            if not error.print_exception:  # said by a handler of this page
+                raise
+            raise refusal(str(error.message)) from None
+        except InvalidPathError:
+            raise refusal(
+                "A file is named that was not sent to this page. Send it first."
+            ) from None
+        except ValueError as error:
+            lines = str(error).splitlines() or [type(error).__name__]
+            # gradio's first line counts components; the one that a visitor can use comes later.
+            expected = [said for said in lines if said.startswith("Expected")]
+            said = (expected or lines)[0]
+            raise refusal(f"What was sent does not fit its field. {said}") from None
+        except Exception as error:
+            raise error_of(explain(error)) from None
+
+
+def refusal(said: str) -> gr.Error:
+    """Return the error that a visitor gets, and write its line to the log."""
+    text = " ".join(said.split())
+    if len(text) > LONGEST_REFUSAL:
+        text = f"{text[:LONGEST_REFUSAL]} ..."
+    # What a visitor sent may hold characters that move the cursor of a terminal.
+    print(f"hrdis serve: a request was refused: {text!a}", file=sys.stderr)
+    return error_of(text)
 
 
 def _path(file: str | None) -> Path | None:

@@ -6,10 +6,13 @@ every web site. Each refusal is a status and one line of JSON, ``{"detail": "...
 
 import json
 import re
+import sys
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
-from contextlib import suppress
+from math import isfinite
 from typing import Any
 from urllib.parse import urlsplit
+
+from starlette.requests import ClientDisconnect
 
 from .folder import VisitorFolder
 
@@ -23,6 +26,7 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 #: Bytes of a body that is no upload. Settings take some hundred; pictures come as uploads.
 LARGEST_BODY = 4_000_000
 QUOTA = 4_000_000_000  # bytes that the files of all visitors may take together
+LONGEST_REASON = 200  # characters of an error in the log
 ADDRESS = re.compile(r"\s*[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 
 
@@ -57,23 +61,33 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        begun = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
         try:
             self._check_sender(scope)
             check_path(scope["path"])
             if scope["method"] == "POST":
                 receive = await self._checked_body(scope, receive)
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, send_noted)
         except Refused as refused:
-            body = json.dumps({"detail": refused.detail}).encode()
-            headers = [
-                (b"content-type", b"application/json"),
-                (b"content-length", str(len(body)).encode()),
-                # The rest of a body that was not read would be taken for the next request.
-                (b"connection", b"close"),
-            ]
-            start = {"type": "http.response.start", "status": refused.status, "headers": headers}
-            await send(start)
-            await send({"type": "http.response.body", "body": body})
+            if not begun:
+                await answer(send, refused.status, refused.detail)
+        except ClientDisconnect:  # nobody is there to be answered
+            return
+        except Exception as error:
+            # The server would print a traceback of whatever a visitor makes a handler raise.
+            first = (str(error) or type(error).__name__).splitlines()[0][:LONGEST_REASON]
+            said = f"{type(error).__name__}: {first}"
+            print(f"hrdis serve: a request failed: {said!a}", file=sys.stderr)
+            # What is looked up in vain, or is of another kind, came with the request.
+            status = 400 if isinstance(error, LookupError | ValueError | TypeError) else 500
+            if not begun:  # half an answer is broken off by the server
+                await answer(send, status, "The request failed. The log of the page says why.")
 
     def _check_sender(self, scope: Scope) -> None:
         """Refuse names the page does not have, and posts from other web sites.
@@ -99,7 +113,8 @@ class Guard:
         """Check the body of a post; return what hands it on to the application.
 
         Raises:
-            Refused: if it names an address, or is no upload and larger than `LARGEST_BODY`.
+            Refused: if it names an address, or is no upload and larger than `LARGEST_BODY` or no
+                JSON. gradio would quote it in an answer that cannot be written.
         """
         headers = dict(scope["headers"])
         kind = headers.get(b"content-type", b"").decode("latin-1")
@@ -112,8 +127,12 @@ class Guard:
             if len(body) > LARGEST_BODY:
                 raise Refused(413, f"At most {LARGEST_BODY // 1_000_000} MB are expected here.")
             more = message["type"] == "http.request" and message.get("more_body", False)
-        with suppress(ValueError, RecursionError):  # no JSON: gradio says that it expects some
-            check_values(json.loads(body))
+        if body:
+            try:
+                values = json.loads(body.decode())
+            except (ValueError, RecursionError):
+                raise Refused(400, "JSON in UTF-8 is expected here.") from None
+            check_values(values)
         sent = False
 
         async def receive_again() -> Message:
@@ -147,6 +166,19 @@ class Guard:
         return receive_counted
 
 
+async def answer(send: Send, status: int, detail: str) -> None:
+    """Answer a request with a status and one line."""
+    body = json.dumps({"detail": detail}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        # The rest of a body that was not read would be taken for the next request.
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
 def check_path(path: str) -> None:
     """Refuse the paths with which gradio fetches from other machines.
 
@@ -163,14 +195,18 @@ def check_path(path: str) -> None:
 
 
 def check_values(value: Any) -> None:
-    """Refuse an address where the path of a file belongs, at any depth of a JSON value.
+    """Refuse what no field of the page takes, at any depth of a JSON value.
+
+    That is an address where the path of a file belongs, and a number that is not finite.
 
     Raises:
-        Refused: naming the address.
+        Refused: saying what is expected.
     """
     todo = [value]
     while todo:  # a loop, not a recursion: the depth is the sender's choice
         current = todo.pop()
+        if isinstance(current, float) and not isfinite(current):
+            raise Refused(400, "A number is not finite. Finite ones are expected.")
         if isinstance(current, list):
             todo += current
         elif isinstance(current, dict):

@@ -12,7 +12,7 @@ import gradio as gr
 import hrdis
 
 from ..presets import EFFORTS
-from .events import EMPTY, START, brush_for, line, painted_layer, uploaded_path
+from .events import EMPTY, START, PageBlocks, brush_for, line, painted_layer, uploaded_path
 from .form import solvers_for
 from .labels import FIX_START, LABELS
 from .limits import SAMPLES
@@ -147,7 +147,7 @@ def build(priors: Sequence[str], wire: Callable[[Layout], None]) -> gr.Blocks:
         priors: names of the priors to choose from; the first is chosen.
         wire: connects the components with their handlers.
     """
-    with gr.Blocks(title="hrdis: repair a photograph", analytics_enabled=False) as page:
+    with PageBlocks(title="hrdis: repair a photograph", analytics_enabled=False) as page:
         gr.Markdown(HEAD)
         with gr.Tab("Fix a photograph", elem_id="fix-tab"):
             fixing = _fixing()

@@ -21,6 +21,7 @@
 Only tasks and solvers must be there. Options of the command line go before those of the file.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from itertools import product
@@ -39,6 +40,9 @@ from .noises import parse_noise
 METRICS = ("PSNR", "SSIM", "LPIPS", "FID", "KID", "CA", "diversity")
 OPTIONS = tuple(option.name for option in fields(PlanOptions))
 IMAGES = ("folder", "list", "limit", "masks", "measured", "mask_offset")
+#: Bounds of a plan file, so that a small file takes neither hours nor all memory. YAML is read at
+#: some 50 kB a second.
+MOST_BYTES, MOST_VALUES, MOST_ALIASES, DEEPEST, MOST_METHODS = 100_000, 50_000, 20, 20, 10_000
 KEYS = ("tasks", "noise", "solvers", "images", "bkse", "prior", "metrics", "title", *OPTIONS)
 
 
@@ -75,7 +79,12 @@ def read_plan(path: Path) -> PlanFile:
             or a value that is not valid.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError(
+                f"{path} has {path.stat().st_size} bytes. A plan of at most {MOST_BYTES} is "
+                "expected: see examples/plan.yaml"
+            )
+        content = PlanLoader(path.read_text(encoding="utf-8")).get_single_data()
     except OSError as error:
         raise ValueError(
             f"{path} cannot be read ({error.strerror}). A plan is expected: hrdis bench PLAN.yaml"
@@ -84,6 +93,7 @@ def read_plan(path: Path) -> PlanFile:
         raise ValueError(
             f"{path} is not YAML ({' '.join(str(error).split())}). See examples/plan.yaml"
         ) from None
+    check_size(content, path)
     plan = _mapping(content, str(path), KEYS)
     for key, example in (("tasks", "sr4"), ("solvers", "hrdis")):
         if not plan.get(key):
@@ -121,6 +131,53 @@ def read_plan(path: Path) -> PlanFile:
     )
 
 
+class PlanLoader(yaml.SafeLoader):
+    """YAML's safe loader with bounds on depth and aliases.
+
+    The time of a text grows with the square of its depth, and what aliases of aliases stand for
+    with the power of their number.
+    """
+
+    def __init__(self, stream: str):
+        super().__init__(stream)
+        self._depth = self._aliases = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Return the next node.
+
+        Raises:
+            yaml.YAMLError: for one that is too deep, and for too many aliases.
+        """
+        if self.check_event(yaml.AliasEvent):
+            self._aliases += 1
+        if self._depth >= DEEPEST or self._aliases > MOST_ALIASES:
+            raise yaml.YAMLError(
+                f"more than {DEEPEST} values in each other, or more than {MOST_ALIASES} aliases"
+            )
+        self._depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+
+def check_size(content: object, path: Path) -> None:
+    """Refuse a content of too many values, each alias counted as what it stands for."""
+    todo, seen = [content], 0
+    while todo:
+        current = todo.pop()
+        seen += 1
+        if isinstance(current, dict):
+            todo += [*current, *current.values()]
+        elif isinstance(current, list | tuple | set):
+            todo += current
+        if seen + len(todo) > MOST_VALUES:
+            raise ValueError(
+                f"{path} holds more than {MOST_VALUES} values. A plan is expected: see "
+                "examples/plan.yaml"
+            )
+
+
 def _table(plan: Mapping[str, Any], path: Path) -> PaperTable:
     metrics = tuple(_names(plan.get("metrics", ["PSNR", "SSIM"]), "metric", METRICS))
     noises = _list(plan.get("noise", ["none"]))
@@ -141,6 +198,12 @@ def _table(plan: Mapping[str, Any], path: Path) -> PaperTable:
         given = _mapping(row.get("settings") or {}, f"settings of {solver}", (*names, "epsilon"))
         # One method, or one for each combination of the settings that are lists.
         grids = {name: value for name, value in given.items() if isinstance(value, list)}
+        count = math.prod(len(values) for values in grids.values())
+        if len(methods) + count > MOST_METHODS:
+            raise ValueError(
+                f"The settings of {solver} in {path} are a grid of {count} methods. At most "
+                f"{MOST_METHODS} are expected. Give shorter lists."
+            )
         for values in product(*grids.values()):
             point = dict(zip(grids, values, strict=True))
             label = str(row.get("label", solver))

@@ -19,6 +19,7 @@ from ... import images, metrics
 from ...checkpoints import load_prior
 from ...devices import DTYPES
 from ...driver import Result, solve
+from ...ending import raise_if_asked
 from ...messages import reason
 from ...operators import PhaseRetrieval
 from ...priors.base import Prior
@@ -117,6 +118,7 @@ class UnitRestorer:
             # A full disk is no property of a unit: the run ends, and can be continued.
             raise
         except Exception as error:
+            raise_if_asked(error)
             text = f"{type(error).__name__}: {error}".strip().split("\n")[0]
             advice = advice_for_machine_trouble(error)
             if advice:

@@ -95,7 +95,11 @@ def _table(
 ) -> ReportTable:
     groups = []
     for column in described["columns"]:
-        metrics = list(column["metrics"])
+        metrics = []
+        for metric in column["metrics"]:
+            # A config of another version, or one that was changed, may name others.
+            if metric in METRICS:
+                metrics.append(metric)
         if column["task"] == "phase":
             # Magnitudes cannot tell a picture from its flipped or shifted copies.
             for metric in ("PSNR", "SSIM"):

@@ -1,6 +1,6 @@
 """Collecting the rows and scores of one or several run folders as one set of results."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..results import (
     read_lines,
     read_sets,
 )
+from .folder import CONFIG
 from .store import Store
 
 
@@ -39,6 +40,12 @@ def collect(folders: Sequence[str | Path], scores: Iterable[str | Path] = ()) ->
     rows: dict[str, Row] = {}
     home: dict[str, Path] = {}
     for store in stores:
+        wrong = wrong_part(store.config)
+        if wrong:
+            raise ValueError(
+                f"{store.folder / CONFIG}: {wrong} is something else than a run writes. It was "
+                "changed by hand: restore it."
+            )
         for row in store.rows():
             check_row(row, store.folder)
             key, other = row["key"], rows.get(row["key"])
@@ -51,6 +58,45 @@ def collect(folders: Sequence[str | Path], scores: Iterable[str | Path] = ()) ->
     sets, seeds = _add_scores(rows, unique_paths([*own, *scores]))
     configs = {store.folder: store.config for store in stores}
     return Results([rows[key] for key in sorted(rows)], home, configs, sets, seeds)
+
+
+#: Parts of a config that a report reads, and the fields of the parts of its tables.
+PARTS = {"tables": list, "missing": list, "settings": list, "images": list, "prior": dict,
+         "options": dict, "provenance": dict, "shipped": dict, "title": str}  # fmt: skip
+TABLE = {"name": str, "caption": str, "rows": list, "columns": list, "entries": list}
+FIELDS: dict[str, dict[str, type]] = {
+    "rows": {"label": str, "solver": str, "settings": dict},
+    "columns": {"dataset": str, "name": str, "task": str, "noise": str, "metrics": list},
+    "entries": {"row": str, "dataset": str, "column": str},
+}  # fmt: skip
+
+
+def wrong_part(config: Mapping[str, Any]) -> str:
+    """Return the name of a part of a config that is no such part, "" if there is none."""
+    for name, kind in PARTS.items():
+        if name in config and not isinstance(config[name], kind):
+            return name
+    for table in config.get("tables", []):
+        if not _has(table, TABLE):
+            return "a table"
+        for part, fields in FIELDS.items():
+            for item in table[part]:
+                if not _has(item, fields):
+                    return f"one of the {part} of a table"
+        for column in table["columns"]:
+            if not all(isinstance(metric, str) for metric in column["metrics"]):
+                return "a metric of a table"
+        for entry in table["entries"]:
+            if not all(isinstance(entry.get(name, ""), str) for name in ("variant", "missing")):
+                return "one of the entries of a table"
+    return ""
+
+
+def _has(item: object, fields: Mapping[str, type]) -> bool:
+    """Return True for an object of JSON with all of these fields, of these kinds."""
+    if not isinstance(item, dict):
+        return False
+    return all(isinstance(item.get(name), kind) for name, kind in fields.items())
 
 
 def unique_paths(folders: Iterable[str | Path]) -> list[Path]:
