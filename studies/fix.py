@@ -397,7 +397,8 @@ def write_page(options: Options) -> None:
         "that were reduced by 2, and the damage is made by a program. "
         'An answer "unsure" counts as wrong where there is damage. All limits were chosen on '
         "photographs that the model was trained on. Earlier ones were changed after a look at "
-        "three of the photographs of this page.",
+        "three of the photographs of this page, and one, for noise that is the same in all "
+        "colours, after a look at a fourth.",
         "",
         "**Data.** [`fix.csv`](../data/fix.csv) has a row per crop, with what was said, the gain, "
         "and the level of the noise.",
@@ -459,8 +460,7 @@ def blind_blur() -> list[str]:
         "", "## A blur that nobody names", "",
         "`python studies/fix.py --photos FOLDER --count 15 --only KIND --rows "
         "docs/data/fix-blur.csv` measures it; KIND is motion, then blur 1.8. "
-        "The share is that of all gains together over what the true kernels gain. The network had "
-        "the weights before the present ones (SHA-256 1c192bc9).", "",
+        "The share is that of all gains together over what the true kernels gain.", "",
         "| damage | photographs | right | gain in dB | with the true kernel | share |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]  # fmt: skip

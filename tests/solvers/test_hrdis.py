@@ -9,6 +9,7 @@ import hrdis
 from hrdis.operators import (
     CT,
     HDR,
+    BlindOperator,
     Blur,
     Channelwise,
     CircularBlur,
@@ -21,7 +22,7 @@ from hrdis.operators import (
 )
 from hrdis.problem import Problem
 from hrdis.rng import Replay
-from hrdis.solvers.base import data_gradient
+from hrdis.solvers.base import data_gradient, parameter_gradients
 from tests.common.toys import MILD, TAPS, Pixelwise, Tape, mixture, normal, pixels, problem_for
 
 PRIOR = mixture()
@@ -76,6 +77,30 @@ def test_gradient_of_the_data_term_is_that_of_its_formula(name):
     (expected,) = torch.autograd.grad(loss.sum(), x)
     r, found = data_gradient(A, x.detach(), y)
     torch.testing.assert_close(r, (A(x) - y).detach(), rtol=0, atol=1e-12)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+class Gain(BlindOperator):
+    """A picture times an unknown number of each image."""
+
+    def at(self, x, theta):
+        return theta["gain"].view(-1, 1, 1, 1) * x
+
+    def start(self, y):
+        return {"gain": torch.ones(len(y), dtype=y.dtype)}
+
+    def forward(self, x):
+        return x
+
+    def pinv(self, y):
+        return y
+
+
+def test_gradient_of_a_parameter_is_that_of_half_the_mean_square_of_its_image():
+    x, y = normal(2, 1, 8, 8, seed=20), normal(2, 1, 8, 8, seed=21)
+    gain = torch.tensor([0.5, 2.0], dtype=x.dtype)
+    found = parameter_gradients(Gain(), x, y, {"gain": gain})["gain"]
+    expected = ((gain.view(-1, 1, 1, 1) * x - y) * x).flatten(1).mean(1)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 

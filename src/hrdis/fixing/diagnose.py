@@ -28,8 +28,8 @@ from ..priors.base import Prior
 from .network import agreed_level, best_weight, estimate, implied_level, middling, moments
 from .restorations import clean_jpeg
 
-#: Level from which on noise counts where the patches, which take texture for noise, find twice as
-#: much. On such a training crop 1.5 to 2.5 levels were taken for 3.2 to 3.8, at a loss of 2.9 dB.
+#: Level from which on noise of its own in each colour counts where the patches, which take texture
+#: for noise, find twice as much. On such a training crop 1.5 to 2.5 levels were taken for 3.2 to 3.8, at a loss of 2.9 dB.
 TEXTURED = 4.0
 #: Expected gain in dB below which noise that is the same in all colours may be texture. On training
 #: crops texture was taken for noise of 5 to 12 levels with an expected gain of 1.3 to 1.4. Noise of
@@ -229,7 +229,7 @@ def settled(prior: Prior, x: Tensor, found: NoiseLevel) -> NoiseLevel:
         if best_weight(value, square, divergence)[1] < LEAST_ALIKE:
             return _unsure(replace(found, value=value, low=low, high=high, why=f"{why}."),
                            "or fine texture: it is the same in all colours")  # fmt: skip
-    if answer == "yes" and own < 0.5 * found.value and value < TEXTURED:
+    if answer == "yes" and own < 0.5 * found.value and (found.alike or value < TEXTURED):
         return _unsure(replace(found, value=value, low=low, high=high, why=f"{why}."),
                        "or texture: by their patches it is twice as much")  # fmt: skip
     if answer == "no":
