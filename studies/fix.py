@@ -397,8 +397,8 @@ def write_page(options: Options) -> None:
         "that were reduced by 2, and the damage is made by a program. "
         'An answer "unsure" counts as wrong where there is damage. All limits were chosen on '
         "photographs that the model was trained on. Earlier ones were changed after a look at "
-        "three of the photographs of this page, and one, for noise that is the same in all "
-        "colours, after a look at a fourth.",
+        "three of the photographs of this page. The rule for noise that is the same in all "
+        "colours was changed after a look at a fourth.",
         "",
         "**Data.** [`fix.csv`](../data/fix.csv) has a row per crop, with what was said, the gain, "
         "and the level of the noise.",

@@ -354,7 +354,7 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
         "if t <= self.back]": ["if t < self.back]"],
         "rms(A(x0_hat) - y)": ["rms(A(m) - y)"],
         "max(problem.sigma_y, FLOOR)": ["max(problem.sigma_y**2, FLOOR)"],
-        "self.samples - 1": ["self.samples"],
+        "self.chain - 1": ["self.chain"],
     },
     "fire": {
         '"mean": -1,': ['"mean": 0,', '"mean": 1,'],

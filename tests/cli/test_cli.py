@@ -21,6 +21,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
+import hrdis
 from hrdis import cli, images
 from hrdis.checkpoints import load_prior
 from hrdis.checkpoints.unet import build_unet
@@ -1110,6 +1111,16 @@ def test_help_shows_the_settings_of_one_solver_only(capsys: pytest.CaptureFixtur
         run("restore", "--solver", "ddrm", "--help")
     said = capsys.readouterr().out
     assert "--eta-b" in said and "--beta" not in said and "--particles" not in said
+
+
+@pytest.mark.parametrize("solver", hrdis.SOLVERS)
+def test_settings_of_no_solver_are_called_as_an_option_of_the_command(
+    solver: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Options and settings are written alike, so that the command could not be read at all."""
+    words = ["restore", "missing.png", "--task", "denoise", "--solver", solver, "-o", "x.png"]
+    assert cli.main(words) == 2
+    assert "missing.png does not exist" in capsys.readouterr().err
 
 
 def test_settings_of_another_solver_are_taken(tmp_path: Path, prior: str) -> None:

@@ -698,7 +698,7 @@ def curved(x: Tensor) -> Tensor:
 @pytest.mark.parametrize("guide", ["x0", "xt"])
 @pytest.mark.parametrize("operator", [*OPERATORS, "curved"])
 @pytest.mark.parametrize(
-    "strength", [{"kappa": 0.05}, {"scale": 0.05 * 2 * N}], ids=["kappa", "scale"]
+    "strength", [{"kappa": 0.05}, {"strength": 0.05 * 2 * N}], ids=["kappa", "strength"]
 )
 def test_gdp_follows_its_formula(guide, operator, strength):
     if operator == "curved":

@@ -242,7 +242,7 @@ def test_balance_is_zero_at_equilibrium_and_reported():
 
 
 def test_chain_goes_back_up_and_down_again():
-    times = hrdis.OverRelaxed(steps=6, start=400, samples=3, back=50).times(Q)
+    times = hrdis.OverRelaxed(steps=6, start=400, chain=3, back=50).times(Q)
     down = Q.logarithmic(6, 400)[:-1]
     again = [t for t in down if t <= 50]
     assert times == [*down, *again, *again, -1]
@@ -251,7 +251,7 @@ def test_chain_goes_back_up_and_down_again():
 
 def test_every_sample_of_a_chain_has_the_posteriors_spread():
     prior, problem, posterior = case("bicubic", 0.05)
-    solver = hrdis.OverRelaxed(steps=40, samples=4, back=250)
+    solver = hrdis.OverRelaxed(steps=40, chain=4, back=250)
     many = Problem(problem.y.repeat(500, 1, 1, 1), problem.A, 0.05)
     run = hrdis.iterate(solver, prior, many, seeds=range(500))
     kept = [step.x.flatten(1) for step in run if step.t == 0]

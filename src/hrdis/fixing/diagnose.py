@@ -29,7 +29,8 @@ from .network import agreed_level, best_weight, estimate, implied_level, middlin
 from .restorations import clean_jpeg
 
 #: Level from which on noise of its own in each colour counts where the patches, which take texture
-#: for noise, find twice as much. On such a training crop 1.5 to 2.5 levels were taken for 3.2 to 3.8, at a loss of 2.9 dB.
+#: for noise, find twice as much. On such a training crop 1.5 to 2.5 levels were taken for 3.2 to
+#: 3.8, at a loss of 2.9 dB.
 TEXTURED = 4.0
 #: Expected gain in dB below which noise that is the same in all colours may be texture. On training
 #: crops texture was taken for noise of 5 to 12 levels with an expected gain of 1.3 to 1.4. Noise of

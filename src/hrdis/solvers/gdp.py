@@ -80,7 +80,7 @@ class GDP(Sampler):
 
     steps: Annotated[int, Field(ge=1, le=10_000)] = 1000
     """Network calls."""
-    scale: Annotated[float, Field(ge=0)] | None = None
+    strength: Annotated[float, Field(ge=0)] | None = None
     """The authors' strength s; it depends on the size of the image. Instead of kappa."""
     kappa: Annotated[float, Field(ge=0)] = 4000 / (2 * 3 * 256**2)
     """Strength per pixel, s / (2 N_x), which does not."""
@@ -98,7 +98,7 @@ class GDP(Sampler):
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
         y, A, q = problem.y, problem.A, prior.schedule
         x_t = self.first(problem, q, times[0], rng.randn(problem.image_shape[1:], like=y))
-        kappa = self.kappa if self.scale is None else self.scale / (2 * x_t[0].numel())
+        kappa = self.kappa if self.strength is None else self.strength / (2 * x_t[0].numel())
         theta = A.start(y) if self.blind and isinstance(A, BlindOperator) else {}
         for t, s in pairwise(times):
             found = prior(x_t, t)

@@ -99,7 +99,7 @@ class OverRelaxed(Sampler):
     """Standard deviation s that the prior has where nothing was measured."""
     result: Literal["sample", "mean"] = "sample"
     """sample: the last mu; mean: the last m, with less variance and a smaller error."""
-    samples: Annotated[int, Field(ge=1, le=10_000)] = 1
+    chain: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Samples of one chain."""
     back: Annotated[int, Field(ge=0, le=100_000)] = 100
     """Time up to which a chain goes back after each sample but the last."""
@@ -112,7 +112,7 @@ class OverRelaxed(Sampler):
     def times(self, schedule: Schedule) -> list[int]:
         down = schedule.logarithmic(self.steps, self.start, self.end)[:-1]
         again = [t for t in down if t <= self.back]
-        return [*down, *(self.samples - 1) * (again or down[-1:]), -1]
+        return [*down, *(self.chain - 1) * (again or down[-1:]), -1]
 
     def calls(self, times: list[int], schedule: Schedule) -> int:
         return len(times) - 1  # also after a move up
