@@ -65,12 +65,12 @@ def choose_auto(
     if samples > 1 and row.sampler:
         sampler = SOLVERS[row.sampler][0]
         chosen = choose(sampler, families, noise, tuned=tuned)
-        why = f"{sampler.__name__}, as {samples} samples are wanted and {said}, {cls.__name__}, "
+        why = f"{_called(sampler)}, as {samples} samples are wanted and {said}, {_called(cls)}, "
         return replace(chosen, effort=effort, why=why + "finds one mean alone.")
 
     settings = row.made(choose(cls, families, noise, tuned=tuned).settings, effort, noise)
     calls = row.calls[effort]
-    why = f"{cls.__name__} with {calls} network call{'s' if calls > 1 else ''}, {said}"
+    why = f"{_called(cls)} with {calls} network call{'s' if calls > 1 else ''}, {said}"
     if effort in row.lead:
         why += f": {row.lead[effort]:.1f} dB above HRDIS with its preset"
     return Choice(settings, "prior", f"{row.key}-{effort}@{tuned.prior}", why + ".", effort)
@@ -82,6 +82,11 @@ def check_effort(effort: str) -> None:
         raise ValueError(
             f"effort is {effort!r}. One of {', '.join(EFFORTS)} is expected: effort='normal'"
         )
+
+
+def _called(cls: "type[Solver]") -> str:
+    """Return what a solver is called: its class, if that is all capitals, or its word."""
+    return cls.__name__ if cls.__name__.isupper() else cls.name
 
 
 def _best(
