@@ -1118,7 +1118,7 @@ def test_settings_of_no_solver_are_called_as_an_option_of_the_command(
     solver: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Options and settings are written alike, so that the command could not be read at all."""
-    words = ["restore", "missing.png", "--task", "denoise", "--solver", solver, "-o", "x.png"]
+    words = ["restore", "missing.png", "--task", "upscale", "--solver", solver, "-o", "x.png"]
     assert cli.main(words) == 2
     assert "missing.png does not exist" in capsys.readouterr().err
 
