@@ -14,7 +14,11 @@ picture. With --page the page docs/measurements/fix.md is written.
 
 import csv
 import io
+import resource
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -64,6 +68,9 @@ class Options:
     """Write docs/measurements/fix.md from --rows, and measure nothing."""
     levels: bool = False
     """Measure the estimator of noise over all levels, beside scikit-image's, and nothing else."""
+    large: bool = False
+    """Time the command on pictures of 1024 x 768 and 4000 x 3000, pieced together from photographs,
+    and nothing else. Leave the machine to itself meanwhile."""
     act: bool = False
     """Search the level below which noise is left alone, on the photographs the model learnt from,
     and nothing else."""
@@ -298,6 +305,70 @@ def levels(options: Options, paths: list[Path]) -> None:
                 print(row, flush=True)
 
 
+def pieced(paths: list[Path], width: int, height: int) -> np.ndarray:
+    """Return a picture of photographs side by side, (3, height, width) from 0 to 255."""
+    whole = Image.new("RGB", (width, height))
+    k = top = 0
+    while top < height:
+        left = 0
+        row = []
+        while left < width:
+            with Image.open(paths[k % len(paths)]) as image:
+                whole.paste(image.convert("RGB"), (left, top))
+                left += image.width
+                row.append(image.height)
+            k += 1
+        top += min(row)
+    return np.asarray(whole).astype(np.float64).transpose(2, 0, 1)
+
+
+def large(options: Options, paths: list[Path]) -> None:
+    """Time `hrdis fix` from shell to file on noisy and on compressed pictures."""
+    for width, height in ((1024, 768), (4000, 3000)):
+        picture = pieced(paths, width, height)
+        for name, given, quality in (
+            ("noise 10, JPEG 95", noisy(picture, 0, 10.0), 95),
+            ("JPEG 60", picture, 60),
+        ):
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "large.jpg"
+                pixels = np.clip(np.round(given), 0, 255).astype(np.uint8).transpose(1, 2, 0)
+                Image.fromarray(pixels).save(file, quality=quality)
+                words = [sys.executable, "-m", "hrdis", "fix", str(file), "-o", f"{folder}/out.png"]
+                started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+                subprocess.run(words, check=True, capture_output=True)
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                row = {
+                    "picture": f"{width} x {height}", "damage": name,
+                    "seconds": round(time.perf_counter() - started, 1),
+                    "processor_seconds": round(after.ru_utime - before.ru_utime, 1),
+                    "MB": round(after.ru_maxrss / 1024),  # the largest child so far
+                }  # fmt: skip
+                keep(options.rows, row)
+                print(row, flush=True)
+
+
+def large_pictures() -> list[str]:
+    """Return the lines about large pictures."""
+    rows = read(ROOT / "docs/data/fix-large.csv")
+    if not rows:
+        return []
+    lines = [
+        "", "## Large pictures", "",
+        "The command was timed from shell to file on two free cores, on pictures that are pieced "
+        "together from photographs: `python studies/fix.py --photos FOLDER --count 60 --large "
+        "--rows docs/data/fix-large.csv`. The memory is the largest up to that row.", "",
+        "| picture | damage | seconds | of the processor | memory in MB |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]  # fmt: skip
+    for r in rows:
+        lines.append(
+            f"| {r['picture']} | {r['damage']} | {r['seconds']} | {r['processor_seconds']} | "
+            f"{r['MB']} |"
+        )
+    return lines
+
+
 def search_act(options: Options, prior: Any, paths: list[Path]) -> None:
     """Print, for every level from which noise might be acted on, what is gained and what is harmed.
 
@@ -424,6 +495,7 @@ def write_page(options: Options) -> None:
             f"{statistics.median(gains):+.2f} / {gains[-1]:+.2f} | {told_of} |"
         )
     lines += blind_blur()
+    lines += large_pictures()
     searched = read(ROOT / "docs/data/fix-act.csv")
     if searched:
         lines += [
@@ -508,6 +580,9 @@ def main() -> None:
         paths.append(found[i])
     if options.levels:
         levels(options, paths)
+        return
+    if options.large:
+        large(options, paths)
         return
     prior = hrdis.load_prior("default")
     if options.act:
