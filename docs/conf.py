@@ -21,7 +21,7 @@ nitpicky = True  # a name in a signature or in backticks leads somewhere, or the
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"(torch|nn|np|numpy|PIL|Image|pathlib|typing|threading|collections|pydantic|tyro)\b.*",
+        r"(torch|nn|np|numpy|PIL|Image|pathlib|typing|threading|collections|pydantic|tyro|yaml)\b.*",
     ),
     (
         "py:.*",
