@@ -154,9 +154,9 @@ def test_what_was_observed_is_certain(prior: hrdis.Prior) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"noise": 0.3}, "noise 25.5 was, in grey levels"),
-        ({"noise": 0.1, "solver": "ddrm"}, "only the solver auto at normal effort was tried"),
-        ({"noise": 0.1, "effort": "low"}, "only the solver auto at normal effort was tried"),
+        ({"noise": 0.3}, "calibrated for noise of 25.5 grey levels"),
+        ({"noise": 0.1, "solver": "ddrm"}, "only the solver auto at normal effort is calibrated"),
+        ({"noise": 0.1, "effort": "low"}, "only the solver auto at normal effort is calibrated"),
     ],
 )
 def test_restoration_says_why_no_interval_is_known(
@@ -177,7 +177,7 @@ def test_prior_without_calibration_says_so(prior: hrdis.Prior) -> None:
     prior.presets = replace(embedded(), calibration=None)
     found = hrdis.restore(picture(), "denoise", noise=0.1, samples=2, prior=prior)
     assert found.half_width is None
-    assert "has none" in found.record["interval_reason"]
+    assert "has no calibration" in found.record["interval_reason"]
 
 
 def test_map_shows_half_widths_where_they_are_known() -> None:

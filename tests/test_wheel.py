@@ -54,6 +54,8 @@ CM4IR with 20 network calls, the best measured for sr4 at normal effort.
     "hrdis restore torn.png --task inpaint --mask holes.png -o whole.png --samples 4": """\
 inpaint with cm4ir (settings inpaint-normal@default), 20 network calls a sample
 CM4IR with 20 network calls, the best measured for inpaint at normal effort.
+The map shows how far the samples differ, which is no error bar: inpaint with cm4ir is not \
+calibrated.
 2.5 s. Wrote whole.png, whole-2.png, whole-3.png, whole-4.png, whole-mean.png, \
 whole-uncertainty.png, whole-overview.png
 """,

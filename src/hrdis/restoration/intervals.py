@@ -22,16 +22,19 @@ def interval_of(job: "Job", samples: int) -> tuple[Interval | None, str]:
     task = job.options.known_task()
     presets = job.prior.presets
     calibration = None if presets is None else presets.calibration
-    none = "No calibration is known, so that deviations are no error bars: "
+    none = "The map shows how far the samples differ, which is no error bar: "
     if calibration is None:
-        return None, f"{none}the prior {job.options.prior!r} has none."
+        return None, f"{none}the prior {job.options.prior!r} has no calibration."
     if job.inputs.hashes.get("prior", calibration.weights) != calibration.weights:
-        return None, f"{none}that of the prior {job.options.prior!r} is of other weights."
+        return (
+            None,
+            f"{none}the calibration of the prior {job.options.prior!r} is of other weights.",
+        )
     if task is None:
-        return None, f"{none}operators of your own were not tried."
+        return None, f"{none}operators of your own are not calibrated."
     chosen = job.choice is not None and job.choice.effort == "normal"
     if not chosen or job.choice is None or job.choice.settings != job.solver:
-        return None, f"{none}only the solver auto at normal effort was tried."
+        return None, f"{none}only the solver auto at normal effort is calibrated."
     families, noise = task.presets, job.options.noise
     interval = interval_for(calibration, families, noise, job.solver.name, samples)
     if interval is None:
@@ -39,8 +42,10 @@ def interval_of(job: "Job", samples: int) -> tuple[Interval | None, str]:
         for row in calibration.rows:
             if families[0] in row.families and row.solver == job.solver.name:
                 levels.append(f"{255 * row.noise:g}")
-        tried = f"noise {', '.join(levels)} was, in grey levels" if levels else "no noise was"
-        return None, f"{none}{job.options.task} with {job.solver.name} was not tried; {tried}."
+        what = f"{job.options.task} with {job.solver.name}"
+        if not levels:
+            return None, f"{none}{what} is not calibrated."
+        return None, f"{none}{what} is calibrated for noise of {', '.join(levels)} grey levels."
     return interval, (
         f"{interval.level:.0%} of the colour values of {calibration.photographs} lay within the "
         "half width that the map shows."
