@@ -504,7 +504,8 @@ def write_page(options: Options) -> None:
             "on photographs that the model was trained on. Untouched are those as they are and "
             "with grain of 1 level. The others have noise of 1.5 to 4 levels. It is 3 levels in "
             "`hrdis fix`. One of these photographs has 4.3 levels of its own. The network had the "
-            "weights before the present ones (SHA-256 1c192bc9).", "",
+            "weights before the present ones (SHA-256 1c192bc9), and noise that is the same in all "
+            "colours was not known yet.", "",
             *act_table(searched),
         ]  # fmt: skip
     if harmed:
