@@ -29,6 +29,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import tyro
+from common.stamps import shown, stamp
 from PIL import Image
 from torch import Tensor
 
@@ -521,6 +522,13 @@ def write_page(options: Options) -> None:
         lines += ["| damage | photograph | said |", "| --- | --- | --- |"]
         for row in wrong:
             lines.append(f"| {row['damage']} | {row['photograph']} | {row['said']} |")
+    lines += [
+        "",
+        "## When this was measured",
+        "",
+        "[What the columns say](index.md#when-and-where).",
+    ]
+    lines += ["", "<!-- measured -->", "", shown(PAGE), "", "<!-- /measured -->"]
     PAGE.write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
@@ -558,9 +566,11 @@ def read(path: Path | None) -> list[dict[str, str]]:
 
 
 def keep(path: Path | None, row: dict[str, Any]) -> None:
-    """Append a row to a CSV file."""
+    """Append a row to a CSV file; of one in docs/data, also when it was made."""
     if path is None:
         return
+    if path.resolve().parent == ROOT / "docs" / "data":
+        stamp(PAGE.stem, path.name)
     new = not path.exists()
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, list(row), lineterminator="\n")

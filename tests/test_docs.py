@@ -2,6 +2,7 @@
 warning, offline.
 """
 
+import csv
 import html
 import re
 import runpy
@@ -177,6 +178,27 @@ def test_measurement_answers_first(path: Path) -> None:
     marks = [top.find(f"**{word}.**") for word in ("Question", "Answer", "Caveat", "Data")]
     assert min(marks) > 0 and marks == sorted(marks)
 
+
+@pytest.mark.parametrize(
+    "path", sorted((DOCS / "measurements").glob("*.md")), ids=lambda path: path.stem
+)
+def test_measurement_says_when_each_table_was_made(path: Path) -> None:
+    """What a study writes has a row in the list, and the page shows the rows."""
+    if path.stem == "index":
+        return
+    text = path.read_text(encoding="utf-8")
+    with (DOCS / "data" / "measured.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["page"] == path.stem]
+    written = set(re.findall(r"^<!-- (\w[\w/-]*) -->$", text, re.MULTILINE)) - REMARKS
+    assert rows and written <= {row["table"] for row in rows}
+    shown = text.partition("<!-- measured -->")[2]
+    for row in rows:
+        facts = [row[name] for name in ("date", "commit", "machine", "torch", "model")]
+        assert all(facts) and " | ".join(facts) in shown, row
+
+
+#: Blocks of a page that hold no table, or the table of dates itself.
+REMARKS = {"answer", "checks", "machine", "measured", "run"}
 
 #: What Sphinx, MyST or docutils read, and GitHub prints as raw text.
 RAW = {

@@ -58,7 +58,7 @@ UNSOURCED: dict[str, set[str]] = {
         "0.007 and 0.04 . The",
         "random weights, 2.21 GB, the",
         "CODE | 1.085 | |",
-        "CODE | 1.086 |",
+        "CODE | 1.086 | ##",
     },
 }
 

@@ -315,6 +315,18 @@ def test_demo_prints_what_it_did(installed: Path, tmp_path: Path) -> None:
     assert np.allclose(measured, [20.98, 24.52, 25.27, 30.13, 33.34, 33.98], atol=0.06), printed
 
 
+#: The scripts of the tutorials, by the name that their program knows them by.
+TUTORIALS = sorted(path.stem for path in (ROOT / "examples" / "tutorials").glob("*.py"))
+
+
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_tutorial_prints_what_it_says(name: str, installed: Path, tmp_path: Path) -> None:
+    """With the wheel, where tests/test_tutorials.py runs the sources."""
+    program = ROOT / "docs" / "_site" / "tutorials.py"
+    environment = outside() | {"COLUMNS": "100"}
+    text_of([str(installed / "python"), str(program), "--check", name], tmp_path, environment)
+
+
 def test_page_opens(installed: Path, tmp_path: Path) -> None:
     pytest.importorskip("gradio", reason="gradio is not installed: pip install 'hrdis[web]'")
     with socket.socket() as free:

@@ -2,7 +2,8 @@
 
 A tutorial is a script in examples/tutorials/. It becomes a page of docs/tutorials/ and a notebook
 beside the script. With ``--record`` its cells run first, in an empty folder, and what they print
-replaces the expected output in the script.
+replaces the expected output in the script. With ``--check`` they run too, nothing is written, and
+the status is 1 if they print something else. Names of tutorials may follow.
 
 A script consists of cells, each below a line that begins with ``# %%``, as editors know them:
 
@@ -250,8 +251,20 @@ def record(path: Path) -> None:
     path.write_text("# %%".join(made).rstrip("\n") + "\n", encoding="utf-8")
 
 
-def sources() -> list[Path]:
-    """Return the scripts."""
+def faults(path: Path, folder: Path) -> list[str]:
+    """Run a tutorial in a folder, and return the cells that print something unexpected."""
+    found = []
+    for cell, printed in run(read(path), folder):
+        if not same(printed, cell.printed):
+            shown = "\n".join(printed)
+            found.append(f"{path.name}:\n{cell.source}\nprints\n{shown}")
+    return found
+
+
+def sources(names: Sequence[str] = ()) -> list[Path]:
+    """Return the scripts with these names, or all."""
+    if names:
+        return [SOURCES / f"{name}.py" for name in names]
     return sorted(SOURCES.glob("*.py"))
 
 
@@ -267,9 +280,15 @@ def made() -> dict[Path, str]:
 
 def main() -> None:
     os.environ.setdefault("COLUMNS", "100")
+    if "--check" in sys.argv:
+        wrong = []
+        for path in sources(sys.argv[2:]):
+            with tempfile.TemporaryDirectory() as folder:
+                sys.path.insert(0, folder)  # a tutorial imports the files that it writes
+                wrong += faults(path, Path(folder))
+        sys.exit("\n\n".join(wrong) or None)
     if "--record" in sys.argv:
-        named = [SOURCES / f"{name}.py" for name in sys.argv[2:]]
-        for path in named or sources():
+        for path in sources(sys.argv[2:]):
             record(path)
     for path, text in made().items():
         path.write_text(text, encoding="utf-8")

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from .stamps import shown, stamp
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 
@@ -16,9 +18,18 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def rewrite(page: Path, section: str, text: str) -> None:
     """Replace what stands between ``<!-- section -->`` and ``<!-- /section -->`` in a page.
 
+    A page of measurements says in its section "measured" when and where each table was made.
+
     Raises:
         ValueError: if the page has no such pair of marks; nothing is written then.
     """
+    _put(page, section, text)
+    if page.parent == DOCS / "measurements":
+        stamp(page.stem, section)
+        _put(page, "measured", shown(page))
+
+
+def _put(page: Path, section: str, text: str) -> None:
     begin, end = f"<!-- {section} -->", f"<!-- /{section} -->"
     old = page.read_text()
     if old.count(begin) != 1 or old.count(end) != 1:
