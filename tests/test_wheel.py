@@ -1,5 +1,10 @@
 """The package as a user gets it: the wheel in an environment of its own, and the source archive in
 an empty folder. Nothing but the tool that builds is downloaded.
+
+The lines of README and the tutorials run in another environment too, one that pip filled:
+
+    python -m venv FOLDER && FOLDER/bin/pip install 'dist/hrdis-VERSION-py3-none-any.whl[all]'
+    HRDIS_TEST_ENVIRONMENT=FOLDER pytest -m slow tests/test_wheel.py
 """
 
 import os
@@ -116,6 +121,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of commands of an environment that holds the wheel, and all that is installed
     here besides: a path in a .pth file is no place where editable installs are looked up.
     """
+    if given := os.environ.get("HRDIS_TEST_ENVIRONMENT"):
+        return Path(given).resolve() / "bin"
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=False, symlinks=True)
     python = folder / "bin" / "python"
