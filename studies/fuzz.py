@@ -1,7 +1,8 @@
 """Fuzz the readers: does any file or request end in anything but an answer or one line?
 
-    python studies/fuzz.py --minutes 60           # each reader, one after the other
+    python studies/fuzz.py --minutes 10 --rounds 6     # each reader for an hour, in turns
     python studies/fuzz.py --only plans --minutes 5 --no-write
+    python studies/fuzz.py --rounds 0                  # write the table of what was run
 
 One reader for each kind of input: pictures, arrays, records, plans, presets, weights, the states of
 a training, run folders, and what the page is asked. Inputs are made from whole ones: half of them
@@ -15,11 +16,12 @@ exit status 2 of a command; an error of the page). Any other exception, more lin
 beyond the limit, a death of the process, a changed file beside the input, or an answer that cannot
 be true (pixels outside [-1, 1], a state whose hash differs) is a fault. Inputs of faults are kept
 in ``--crashers``, one for each place where an exception arose.
+
+docs/data/fuzz.csv has a line for each turn, and the table of the page their sums.
 """
 
 import contextlib
 import copy
-import csv
 import io
 import json
 import os
@@ -34,12 +36,15 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tyro
+from common import rows
 from common.pages import DOCS, rewrite, table
+from common.stamps import now
 
 PAGE, DATA = DOCS / "measurements" / "reliability.md", DOCS / "data" / "fuzz.csv"
 SECONDS = 20  #: the most an input may take
@@ -963,7 +968,26 @@ def imports_instrumented() -> Iterator[None]:
 # ---- the study ----------------------------------------------------------------------------------
 
 
-def measure(name: str, minutes: float, seed: int, crashers: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Turn:
+    """What became of the inputs of one reader in one turn."""
+
+    date: str
+    commit: str
+    reader: str
+    way: str
+    minutes: float
+    inputs: int
+    read: int
+    refused: int
+    faults: int
+    places: int
+    """Different faults."""
+    slowest: float
+    """Seconds of the slowest input."""
+
+
+def measure(name: str, minutes: float, seed: int, crashers: Path) -> Turn:
     """Fuzz one reader in children, a new one after each death."""
     crashers.mkdir(parents=True, exist_ok=True)
     total: Counter[str] = Counter()
@@ -994,51 +1018,61 @@ def measure(name: str, minutes: float, seed: int, crashers: Path) -> dict[str, A
             last = crashers / "last"
             last.rename(crashers / f"death-{deaths}.bin")
             faults[f"the process ended with {done.returncode}"] = None
-    row = {
-        "reader": name, "way": "random" if atheris is None else "by coverage",
-        "minutes": round(seconds / 60, 1), "inputs": total.total(), "read": total["read"],
-        "refused": total["refused"], "faults": total["fault"] + deaths,
-        "places": len(faults), "slowest": round(slowest, 1),
-    }  # fmt: skip
-    print(row, flush=True)
+    way = "random" if atheris is None else "by coverage"
+    turn = Turn(
+        now()["date"], now()["commit"], name, way, round(seconds / 60, 1), total.total(),
+        total["read"], total["refused"], total["fault"] + deaths, len(faults), round(slowest, 1),
+    )  # fmt: skip
+    print(turn, flush=True)
     for fault in faults:
         print(f"  {fault}", flush=True)
-    return row
+    return turn
 
 
 def main(
-    minutes: float = 60.0,
+    minutes: float = 10.0,
+    rounds: int = 6,
     only: tuple[str, ...] = (),
-    seed: int = 0,
     crashers: Path | None = None,
     write: bool = True,
 ) -> None:
     """Fuzz.
 
     Args:
-        minutes: for each reader.
+        minutes: for each reader in a round.
+        rounds: how often every reader has a turn.
         only: readers, by name.
-        seed: of the changes.
         crashers: folder for the inputs of faults; by default a temporary one, which is named.
-        write: rewrite the table of measurements/reliability.md and docs/data/fuzz.csv.
+        write: add the turns to docs/data/fuzz.csv, and rewrite the table of the page.
     """
     crashers = crashers or Path(tempfile.mkdtemp(prefix="crashers-"))
     print(f"Inputs of faults: {crashers}")
-    rows = {}
-    if DATA.exists():
-        with DATA.open() as file:
-            rows = {row["reader"]: row for row in csv.DictReader(file)}
-    for name in only or READERS:
-        rows[name] = measure(name, minutes, seed, crashers / name)
-        if write:
-            found = [rows[name] for name in READERS if name in rows]
-            with DATA.open("w", newline="") as file:
-                writer = csv.DictWriter(file, list(found[0]), lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(found)
+    for _ in range(rounds):
+        for name in only or READERS:
+            turns = rows.read(DATA, Turn)
+            # No two turns of a reader make the same inputs.
+            seed = 1000 * sum(turn.reader == name for turn in turns)
+            turn = measure(name, minutes, seed, crashers / name)
+            if write:
+                rows.write(DATA, Turn, [*turns, turn])
     if write:
-        found = [rows[name] for name in READERS if name in rows]
-        rewrite(PAGE, "fuzz", table(list(found[0]), [list(row.values()) for row in found]))
+        rewrite(PAGE, "fuzz", summary(rows.read(DATA, Turn)))
+
+
+def summary(turns: list[Turn]) -> str:
+    """Return the table of all turns of each reader together."""
+    lines = []
+    for name in READERS:
+        mine = [turn for turn in turns if turn.reader == name]
+        if not mine:
+            continue
+        minutes, slowest = sum(turn.minutes for turn in mine), max(turn.slowest for turn in mine)
+        inputs, places = sum(turn.inputs for turn in mine), sum(turn.places for turn in mine)
+        whole, refused = sum(turn.read for turn in mine), sum(turn.refused for turn in mine)
+        counts = [inputs, whole, refused, places, mine[-1].places]
+        lines.append([name, f"{minutes:.1f}", *counts, f"{slowest:.1f}"])
+    heads = ["reader", "minutes", "inputs", "read", "refused", "places of faults"]
+    return table([*heads, "in the last turn", "slowest, s"], lines)
 
 
 def main_of_child(child_: str, minutes: float, seed: int, folder: Path, crashers: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from hrdis.bench.paper import Column, Method, PaperTable
 from hrdis.bench.report import report
-from hrdis.bench.report.summary import summarize
+from hrdis.bench.report.intro import totals
+from hrdis.bench.report.summary import settings_table, summarize
 from hrdis.bench.results import SEEDS_FILE, SETS_FILE
 from hrdis.bench.run import Store, collect, merge
 from hrdis.bench.score import Scoring, score, write
@@ -95,20 +96,23 @@ def test_field_of_a_row_that_is_something_else_is_refused_or_does_no_harm(run, v
     # A text may name a picture that is none, or a variant of its own.
     assert said == "" or "is not a picture of a run" in said
     with_row(changed(row, "cell", value))
-    assert f"The row {row['key']}" in refusal(run) and "is damaged: cell" in refusal(run)
+    assert f"The row '{row['key']}'" in refusal(run) and "is damaged: cell" in refusal(run)
+    with_row(changed(row, "cell", value) | {"key": "two\nlines"})
+    assert "The row 'two\\nlines'" in refusal(run)
 
 
 def test_part_of_a_config_that_is_something_else_is_refused_or_does_no_harm(run):
     """At any depth; the tables of what is taken can be made."""
     path = run / "config.json"
     whole, taken = json.loads(path.read_text()), 0
+    whole["settings"] = [{"task": "sr4", "parameter": "beta", "value": 0.1}]  # as with Table 5
     todo = [((), whole)]
     while todo:
         place, value = todo.pop()
         for key in value if isinstance(value, dict) else range(len(value)):
             if isinstance(value[key], dict | list):
                 todo.append(((*place, key), value[key]))
-            for other in ("text", None):
+            for other in ("text", 7, None):
                 damaged = json.loads(json.dumps(whole))
                 inner = damaged
                 for step in place:
@@ -119,7 +123,10 @@ def test_part_of_a_config_that_is_something_else_is_refused_or_does_no_harm(run)
                 assert said == "" or str(path) in said
                 if said == "":
                     taken += 1
-                    summarize(collect([run]))
+                    found = collect([run])
+                    summarize(found)
+                    totals(found)
+                    settings_table(found)
     assert taken
 
 

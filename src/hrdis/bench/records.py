@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from ..messages import shown
 from ..solvers.base import Solver, settings
 
 Row = dict[str, Any]
@@ -292,8 +293,9 @@ def check_row(row: Mapping[str, Any], folder: Path) -> None:
         wrong = "cell"
     if wrong:
         raise ValueError(
-            f"The row {row.get('key')} in {folder / 'results'} is damaged: {wrong} is missing or "
-            "of another kind. Delete that line, and run the same command of the benchmark again."
+            f"The row {shown(row.get('key'))} in {folder / 'results'} is damaged: {wrong} is "
+            "missing or of another kind. Delete that line, and run the same command of the "
+            "benchmark again."
         )
 
 

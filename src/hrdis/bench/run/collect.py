@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from ..records import Row, check_row, comparable, wrong_field
@@ -62,7 +63,10 @@ def collect(folders: Sequence[str | Path], scores: Iterable[str | Path] = ()) ->
 
 #: Parts of a config that a report reads, and the fields of the parts of its tables.
 PARTS = {"tables": list, "missing": list, "settings": list, "images": list, "prior": dict,
-         "options": dict, "provenance": dict, "shipped": dict, "title": str}  # fmt: skip
+         "options": dict, "provenance": dict, "shipped": dict, "title": str,
+         "cells": int}  # fmt: skip
+#: What Table 5 has of our own settings.
+SETTING = {"task": str, "parameter": str, "value": int | float}
 TABLE = {"name": str, "caption": str, "rows": list, "columns": list, "entries": list}
 FIELDS: dict[str, dict[str, type]] = {
     "rows": {"label": str, "solver": str, "settings": dict},
@@ -76,6 +80,8 @@ def wrong_part(config: Mapping[str, Any]) -> str:
     for name, kind in PARTS.items():
         if name in config and not isinstance(config[name], kind):
             return name
+    if not all(_has(setting, SETTING) for setting in config.get("settings", [])):
+        return "one of the settings"
     for table in config.get("tables", []):
         if not _has(table, TABLE):
             return "a table"
@@ -92,7 +98,7 @@ def wrong_part(config: Mapping[str, Any]) -> str:
     return ""
 
 
-def _has(item: object, fields: Mapping[str, type]) -> bool:
+def _has(item: object, fields: Mapping[str, type | UnionType]) -> bool:
     """Return True for an object of JSON with all of these fields, of these kinds."""
     if not isinstance(item, dict):
         return False
