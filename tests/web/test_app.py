@@ -16,12 +16,12 @@ import torch
 from hrdis import images
 from tests.cli.test_cli import PYTHONIC, run
 
-pytest.importorskip("gradio")
+gr = pytest.importorskip("gradio")
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 
 from hrdis.cli.serve import handled
-from hrdis.web.app import serve
+from hrdis.web.app import SESSIONS, serve
 from hrdis.web.jobs import JobRunner
 
 from .conftest import SLOW, H, W, api_values, free_port
@@ -50,6 +50,16 @@ def test_served_page_restores(client, picture):
 def test_served_page_hands_on_what_is_wrong(client, picture):
     with pytest.raises(AppError, match="no mask yet"):
         client.predict(**api_values(picture, mask=None), api_name="/restore")
+
+
+def test_what_is_kept_of_visitors_is_bounded(served, client, picture):
+    """Of more visitors than are kept, the first is served again, and nothing was in its state."""
+    kept = served.page.state_holder
+    for number in range(SESSIONS + 9):
+        kept[f"visitor {number}"]
+    assert len(kept.session_data) <= SESSIONS + 1 and "visitor 0" not in kept
+    assert not any(isinstance(block, gr.State) for block in served.page.blocks.values())
+    assert "2 network calls" in client.predict(**api_values(picture), api_name="/restore")[0]
 
 
 NO_PICTURES = {
