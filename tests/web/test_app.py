@@ -16,7 +16,8 @@ import torch
 from hrdis import images
 from tests.cli.test_cli import PYTHONIC, run
 
-gr = pytest.importorskip("gradio")
+pytest.importorskip("gradio")
+import gradio as gr
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 

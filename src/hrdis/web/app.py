@@ -44,8 +44,8 @@ FOCUS_STOP = """(...values) => {
 FOCUS_RESTORE = """() => {
   if (document.activeElement === document.body) document.querySelector("#restore")?.focus();
 }"""
-#: Visitors of whom gradio keeps its copy of the page, 0.15 MB each. Nothing is lost with a copy: the
-#: page has no `gr.State`. gradio's own 10000 would let memory grow with every restoration.
+#: Visitors of whom gradio keeps its copy of the page, 0.15 MB each. Nothing is lost with a copy, as
+#: the page has no `gr.State`. gradio's own 10000 would let memory grow with every restoration.
 SESSIONS = 64
 SPARE_THREADS = 32  # for the events of the form, beside one thread for each watched restoration
 
