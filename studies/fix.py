@@ -35,6 +35,7 @@ from torch import Tensor
 
 import hrdis
 from hrdis.diagnosis import Blurring, NoiseLevel, Resolution, estimate_noise
+from hrdis.diagnosis.noise import ACT
 from hrdis.fixing import diagnose
 from hrdis.fixing.diagnose import settled
 from hrdis.fixing.enlarged import sharpen_enlarged
@@ -436,8 +437,8 @@ def diagonal_details(pixels: np.ndarray) -> float:
     return float(np.mean(found))
 
 
-def write_page(options: Options) -> None:
-    """Write docs/measurements/fix.md from the rows."""
+def page(options: Options) -> str:
+    """Return the text of docs/measurements/fix.md, which follows from the rows."""
     rows = read(options.rows)
     damaged = [row for row in rows if row["right"] != "nothing"]
     whole = [row for row in rows if row["right"] == "nothing"]
@@ -499,12 +500,17 @@ def write_page(options: Options) -> None:
     lines += large_pictures()
     searched = read(ROOT / "docs/data/fix-act.csv")
     if searched:
+        own = []
+        for row in searched:
+            if float(row["added"]) == 0 and row["sure"] == "True":
+                own.append(float(row["level"]))
         lines += [
             "", "## From which level noise is removed", "",
             "`python studies/fix.py --photos TRAIN --count 16 --act --rows docs/data/fix-act.csv`, "
             "on photographs that the model was trained on. Untouched are those as they are and "
-            "with grain of 1 level. The others have noise of 1.5 to 4 levels. It is 3 levels in "
-            "`hrdis fix`. One of these photographs has 4.3 levels of its own. The network had the "
+            "with grain of 1 level. The others have noise of 1.5 to 4 levels. "
+            f"It is {ACT:.0f} levels in `hrdis fix`. One of these photographs has {max(own):.1f} "
+            "levels of its own. The network had the "
             "weights before the present ones (SHA-256 1c192bc9), and noise that is the same in all "
             "colours was not known yet.", "",
             *act_table(searched),
@@ -529,7 +535,7 @@ def write_page(options: Options) -> None:
         "[What the columns say](index.md#when-and-where).",
     ]
     lines += ["", "<!-- measured -->", "", shown(PAGE), "", "<!-- /measured -->"]
-    PAGE.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return "\n".join([*lines, ""])
 
 
 def blind_blur() -> list[str]:
@@ -583,7 +589,7 @@ def main() -> None:
     options = tyro.cli(Options)
     torch.set_num_threads(1)
     if options.page:
-        write_page(options)
+        PAGE.write_text(page(options), encoding="utf-8")
         return
     found = sorted(options.photos.glob("*.jpg"))
     paths = []

@@ -5,9 +5,10 @@
 Writes ImageNet's 256 x 256 network (552 814 086 parameters, 2.21 GB) with random weights as .pt and
 as .safetensors, loads each in a process of its own as a user would, and removes it. The peak is the
 process's largest resident set, less what it held with everything imported; the network that stays
-is part of it.
+is part of it. The ratios go to docs/data/load-memory.csv and into docs/measurements/speed.md.
 """
 
+import csv
 import json
 import resource
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import torch
 import tyro
+from common.pages import DOCS, rewrite, table
 
 import hrdis
 from hrdis.checkpoints import adm
@@ -70,6 +72,7 @@ def main(folder: Path = Path("."), only: str = "") -> None:
     if only:
         print(json.dumps(measure(Path(only))))
         return
+    rows = []
     for suffix in (".pt", ".safetensors"):
         file = folder / f"load_memory{suffix}"
         try:
@@ -86,8 +89,14 @@ def main(folder: Path = Path("."), only: str = "") -> None:
                 f"{found['peak'] / size:.3f} of the file, {found['seconds']:.1f} s",
                 flush=True,
             )
+            rows.append([suffix, round(size / 1e9, 2), round(found["peak"] / size, 3)])
         finally:
             file.unlink(missing_ok=True)
+    with (DOCS / "data" / "load-memory.csv").open("w", newline="") as out:
+        csv.writer(out, lineterminator="\n").writerows([["file", "GB", "peak"], *rows])
+    lines = [[f"`{suffix}`", size, f"{peak:.3f}"] for suffix, size, peak in rows]
+    text = table(["file", "GB", "peak memory while loading / size of the file"], lines)
+    rewrite(DOCS / "measurements" / "speed.md", "load-memory", text)
 
 
 if __name__ == "__main__":

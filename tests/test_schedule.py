@@ -21,7 +21,7 @@ LINEAR = Schedule.linear()
 # schedule.
 @pytest.mark.parametrize(
     ("t", "omega"),
-    [(0, 0.0100), (100, 0.342), (500, 3.44), (900, 60.8), (990, 143.8), (999, 157.4)],
+    [(0, 0.0100), (10, 0.0469), (100, 0.342), (500, 3.44), (900, 60.8), (990, 143.8), (999, 157.4)],
 )
 def test_sigma_has_reference_value(t, omega):
     assert float(LINEAR.sigma(t)) == pytest.approx(omega, rel=2e-3)

@@ -238,7 +238,7 @@ for file in sys.argv[1:]:
 )
 def test_loading_holds_a_file_once(tmp_path):
     """The network is as large as the file; a second copy would make it twice
-    (studies/load_memory.py: 1.09).
+    (studies/load_memory.py: 1.08).
     """
     options = {
         "channels": 128,

@@ -2,7 +2,8 @@
 
 ``docs/data/figures.toml`` has two lists. A ``[[setting]]`` is a pattern of numbers that nobody
 measured (a level of noise, a licence). A ``[[claim]]`` is a pattern with one group per figure, and
-one source per group. Patterns are searched in the text of every page, so that a sentence may move.
+one source per group; what its sources share stands in ``base``. Patterns are searched in the text
+of every page, so that a sentence may move.
 """
 
 import csv
@@ -40,7 +41,7 @@ TAKE: dict[str, Callable[[list[float]], float]] = {
 def prose(text: str) -> str:
     """Return the text of a page on one line, without code, pictures and what a study wrote."""
     text = re.sub(r"^```.*?^```", " ", text, flags=re.DOTALL | re.MULTILINE)
-    text = re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", " ", text, flags=re.DOTALL)
+    text = re.sub(r"<!-- ([\w/-]+) -->.*?<!-- /\1 -->", " ", text, flags=re.DOTALL)
     text = re.sub(r"!\[.*?\]\(.*?\)", " ", text, flags=re.DOTALL)
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
     text = re.sub(r"`[^`]+`", "CODE", text)
@@ -95,14 +96,16 @@ def measured(source: dict[str, Any]) -> float:
     """Return the number that a source stands for.
 
     Its keys: ``file``; ``find`` (a pattern in the text, whose first group is the number), or
-    ``key`` (of a JSON file; ``*`` is every key), or ``where``, ``without`` and ``column`` (of a
-    table; in a page, of those in ``block``). ``minus`` and ``over`` name a second column. ``take``
-    says what becomes of several numbers; ``than`` has what is different in a source to subtract;
-    ``scale`` and ``offset`` come last.
+    ``key`` (of a JSON file; ``*`` is every key), or ``bytes`` (the size of the file), or ``where``,
+    ``without`` and ``column`` (of a table; in a page, of those in ``block``). ``minus`` and
+    ``over`` name a second column. ``take`` says what becomes of several numbers; ``than`` has what
+    is different in a source to subtract; ``scale`` and ``offset`` come last.
     """
     path = ROOT / source["file"]
-    text = path.read_text(encoding="utf-8")
-    if "find" in source:
+    text = "" if "bytes" in source else path.read_text(encoding="utf-8")
+    if "bytes" in source:
+        values = [float(path.stat().st_size)]
+    elif "find" in source:
         found = re.search(source["find"], " ".join(text.split()))
         values = [float(found[1])] if found else []
     elif "key" in source:
@@ -149,19 +152,34 @@ class Claim:
             for said, source in zip(found.groups(), self.sources, strict=True):
                 if said is None:  # in the other half of an alternative
                     continue
-                places = len(said.partition(".")[2])
                 # half of the last digit; a source may name a coarser step ("20 to 30 %")
-                step = source.get("step", 10.0**-places)
+                step = source.get("step", last_digit(said))
                 value = measured(source)
                 if not abs(float(said) - value) <= step / 2 * (1 + 1e-6) + 1e-12:
                     yield f"{said} is {value:.5g} in {source['file']}: ...{found[0]}..."
 
 
+def last_digit(said: str) -> float:
+    """Return what one in the last digit of a number is worth: 0.01 of 3.14, 1e-06 of 9e-06."""
+    mantissa, _, exponent = said.partition("e")
+    return float(10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2])))
+
+
 def load() -> tuple[list[Claim], list[str]]:
     """Return the claims and the patterns of settings."""
     table = tomllib.loads(TABLE.read_text(encoding="utf-8"))
-    claims = [Claim(entry["pattern"], entry["sources"]) for entry in table["claim"]]
+    claims = [Claim(entry["pattern"], whole(entry)) for entry in table["claim"]]
     return claims, [entry["pattern"] for entry in table["setting"]]
+
+
+def whole(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the sources of a claim, each with what ``base`` says for all of them."""
+    base = entry.get("base", {})
+    sources = []
+    for source in entry["sources"]:
+        where = {**base.get("where", {}), **source.get("where", {})}
+        sources.append({**base, **source, **({"where": where} if where else {})})
+    return sources
 
 
 def unsourced(text: str, patterns: list[str]) -> list[str]:

@@ -776,6 +776,11 @@ def conditioned(toy: Toy, m: Tensor, z: Tensor, y_s: Tensor, q: float, v: float)
     return S @ (m + q / v * H.T @ y_s) + q**0.5 * root @ z
 
 
+def fresh_share(t: int, s: int) -> float:
+    """The share of noise, a variance, that DDIM with eta = 1 draws anew from t to s."""
+    return (1 - a(t) ** 2 / a(s) ** 2) / b(t) ** 2
+
+
 def log_density(x: Tensor, mean: Tensor, cov: Tensor) -> float:
     return float(torch.distributions.MultivariateNormal(mean, cov).log_prob(x))
 
@@ -822,6 +827,62 @@ def test_fps_follows_its_formula(operator, sigma_y, particles, clamp):
                     weights = (torch.tensor(logs, dtype=torch.float64) - max(logs)).exp()
                     below = (weights / weights.sum()).cumsum(0)
                     x[i] = x[i][[int((below <= u[i, k]).sum()) for k in range(M)]]
+        expected.append(x)
+    assert draws == []
+    arranged = [x.transpose(0, 1).reshape(-1, N) for x in expected[:-1]] + [expected[-1][:, 0]]
+    same(states, arranged)
+
+
+@pytest.mark.parametrize("particles", [1, 3])
+@pytest.mark.parametrize("sigma_y", [0.0, 0.1, 0.8])
+@every_operator
+def test_fps_joint_follows_its_formula(operator, sigma_y, particles):
+    """x and the noise n of y (y = H x + sigma_y R n, R = U V^T) move together, in image space."""
+    toy, M, seen = Toy(OPERATORS[operator], sigma_y), particles, Toy(OPERATORS[operator]).s > 0
+    R = toy.U[:, seen] @ toy.V[:, seen].T
+    states, draws, steps = follow(hrdis.FPS(form="joint", particles=M, clamp=False), toy)
+
+    def of_y() -> Tensor:  # H z + sigma_y n
+        z = draws.pop(0).flatten(1) @ toy.H.T
+        return z + sigma_y * draws.pop(0).flatten(1) if sigma_y > 0 else z
+
+    def pair() -> tuple[Tensor, Tensor]:  # (b, M, n) of x, and of n
+        z = draws.pop(0).reshape(2, M, N)
+        return z, draws.pop(0).reshape(2, M, N) if sigma_y > 0 else 0 * z
+
+    def explained(x: Tensor, n: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        gap = (y[:, None] - x @ toy.H.T - sigma_y * n @ R.T) @ toy.pinv.T  # along V: off / s
+        off = gap @ toy.along(toy.s / (toy.s**2 + sigma_y**2 + ~seen)).T
+        return x + off @ toy.along(toy.s).T, n + sigma_y * off
+
+    y, path = toy.y.flatten(1), [of_y()]
+    for t, s in pairwise(TIMES[:-1]):
+        c = fresh_share(t, s)
+        kept = (1 - c) ** 0.5 * b(s) / b(t) * (path[-1] - a(t) * y)
+        path.append(a(s) * y + kept + c**0.5 * b(s) * of_y())
+    x, n = explained(*pair(), path[0])
+    expected = [x]
+    for j, (t, s) in enumerate(pairwise(TIMES)):
+        x0_hat, eps = (u.reshape(2, M, N) for u in denoise(x.reshape(-1, N), t))
+        torch.testing.assert_close(steps[j].x.flatten(1), x0_hat[:, 0], rtol=0, atol=1e-8)
+        if s < 0:
+            x = x0_hat
+        else:
+            c = fresh_share(t, s)
+            m = a(s) * x0_hat + (1 - c) ** 0.5 * b(s) * eps
+            m_n = (a(s) * a(t) + (1 - c) ** 0.5 * b(s) * b(t)) * n
+            z, own = pair()
+            x, n = explained(m + c**0.5 * b(s) * z, m_n + c**0.5 * b(s) * own, path[j + 1])
+            if M > 1:
+                u, HH = draws.pop(0), toy.H @ toy.H.T + sigma_y**2 * R @ R.T
+                cov = c * b(s) ** 2 * toy.U[:, seen].T @ HH @ toy.U[:, seen]
+                for i in range(2):
+                    gaps = path[j + 1][i] - m[i] @ toy.H.T - sigma_y * m_n[i] @ R.T
+                    logs = [log_density(d, 0 * d, cov) for d in gaps @ toy.U[:, seen]]
+                    weights = (torch.tensor(logs, dtype=torch.float64) - max(logs)).exp()
+                    below = (weights / weights.sum()).cumsum(0)
+                    chosen = [int((below <= u[i, k]).sum()) for k in range(M)]
+                    x[i], n[i] = x[i][chosen], n[i][chosen]
         expected.append(x)
     assert draws == []
     arranged = [x.transpose(0, 1).reshape(-1, N) for x in expected[:-1]] + [expected[-1][:, 0]]

@@ -249,6 +249,12 @@ def test_chain_goes_back_up_and_down_again():
     assert 0 < len(again) < len(down)
 
 
+def test_chain_goes_back_up_to_a_time_of_its_own_grid():
+    down = Q.logarithmic(6, 400)[:-1]
+    times = hrdis.OverRelaxed(steps=6, start=400, chain=2, back=down[2]).times(Q)
+    assert times == [*down, *down[2:], -1]
+
+
 def test_every_sample_of_a_chain_has_the_posteriors_spread():
     prior, problem, posterior = case("bicubic", 0.05)
     solver = hrdis.OverRelaxed(steps=40, chain=4, back=250)

@@ -55,9 +55,10 @@ class CM4IR(Sampler):
     Differs from the official code:
         tirer-lab/CM4IR, commit e5fe0a0: (1) any prior may denoise, where the paper takes a
         consistency model, and A may round or clip; (2) starts from the operator's smooth picture,
-        there from the back-projected y, or a median fill of holes; (3) sigma is noise over signal,
-        there sqrt(1 - alpha_bar); (4) the denoiser always gets the level that the noise has (the
-        paper's delta is 0).
+        there from the back-projected y, or a median fill of holes; (3) the signal is scaled and
+        sigma is noise over signal; there the signal is not scaled and sigma is sqrt(1 - alpha_bar),
+        held between 0.002 and 80; (4) the denoiser always gets the level that the noise has (the
+        paper's delta is 0); (5) its step length mu of the back-projection (1) is left out.
 
     Example:
         >>> import torch, hrdis

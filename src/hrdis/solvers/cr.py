@@ -39,7 +39,7 @@ class CR(Family):
         HRDIS, ICLR 2025: Section 3, Eq. 11-12; run as Algorithm 1 with beta = 0.
 
     Differs from the official code:
-        deng-ai-lab/HRDIS, commit 806aa58, with beta = 0: as `HRDIS` (1) to (3).
+        deng-ai-lab/HRDIS, commit 806aa58, with beta = 0: as `HRDIS` (1) to (6).
 
     Example:
         >>> import torch, hrdis

@@ -52,11 +52,13 @@ class DAPS(Solver):
 
     Differs from the official code:
         zhangbingliang2019/DAPS, commit 098df6b: (1) noise levels are the nearest ones of the
-        prior's own schedule, where the network was trained, instead of interpolated times, so that
-        the lowest is 0.100 where the code has 0.106; (2) a run that diverges is named, there it
-        returns zeros; (3) the Langevin step of the last level is lr / 100, there lr / 50.
-        As there, the data term
-        has no 1/2.
+        prior's own schedule, where the network was trained, and merged where they agree; there they
+        are free, and the network is given times between its own; (2) ``steps`` levels reach from
+        100 to sigma_min; there the last of steps + 1 such levels is left out, so that the lowest is
+        0.106 and not 0.100; (3) the Langevin step of the last level is lr / 100, there lr / 50,
+        because l falls over steps + 1 levels; (4) a run that diverges is named, there the whole
+        batch becomes zeros; (5) its other samplers (Hamiltonian and Metropolis) and its other
+        scores of the prior are left out. As there, the data term has no 1/2.
 
     Example:
         >>> import torch, hrdis

@@ -46,9 +46,12 @@ class DDNM(Sampler):
         ICLR 2023.
 
     Differs from the official code:
-        wyhuai/DDNM, commit 00b58ea: the "simplified" path there scales the noise by sqrt(1 -
-        alpha_bar_s^2) once more; here it does not. Climbing re-noises the last unprojected
-        estimate, as the code does.
+        wyhuai/DDNM, commit 00b58ea: (1) its "simplified" path scales the noise by sqrt(1 -
+        alpha_bar_s^2) once more, which is not done here; (2) ``steps`` times are spread evenly over
+        the schedule; there they are multiples of a whole number, which differs where steps does not
+        divide the schedule; (3) a batch of any size, there of one picture in that path; (4)
+        guidance by a classifier is left out. Climbing re-noises the last unprojected estimate, as
+        the code does.
 
     Example:
         >>> import torch, hrdis

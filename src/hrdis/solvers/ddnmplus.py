@@ -64,7 +64,11 @@ class DDNMPlus(Sampler):
 
     Differs from the official code:
         wyhuai/DDNM, commit 00b58ea: (1) V (d2 eps) there lacks V*, which is right for masks only;
-        (2) its simplified path takes alpha_bar for its square root and scales the noise once more.
+        (2) its simplified path takes alpha_bar for its square root and scales the noise once more;
+        (3) any operator with an SVD is taken; there block sensing, bicubic enlarging and
+        two-dimensional blurs have no noisy form; (4) at a tie b = a sigma_y / s_i no noise is
+        drawn, there d1 and d2 keep eta b and sqrt(1 - eta^2) b; (5) `DDNM` (2) to (4) hold here
+        too.
 
     Example:
         >>> import torch, hrdis

@@ -54,8 +54,10 @@ class DDRM(Sampler):
         bahjat-kawar/ddrm, commit 32b6b3c: (1) s_i = 0 is tested first; there, zeros kept inside S
         (masks, thresholded blurs) take the second rule under noise, and missing pixels copy the
         measurement's noise; (2) a tie s_i w = sigma_y takes the second rule, there the first; (3)
-        one draw per step instead of three; (4) where s_i = 0 nothing is divided by it, there U* y /
-        s is infinite before it is left out.
+        one draw per step instead of three, and of an image, which V* takes to the spectrum; (4)
+        where s_i = 0 nothing is divided by it, there U* y / s is infinite before it is left out;
+        (5) ``steps`` is the exact number of calls, there the grid is `Schedule.stride`, which
+        differs where steps does not divide the schedule; (6) guidance by a classifier is left out.
 
     Example:
         >>> import torch, hrdis

@@ -46,8 +46,9 @@ class DDS(Sampler):
     Differs from the official code:
         HJ-harry/DDS, commit 509b140: (1) the last x0_y is returned; there it gets one more call as
         if it still were noisy; (2) step sizes of CG per image, guarded, with a relative tolerance;
-        there over the whole batch, unguarded, and with an absolute one; (3) its ADMM for volumes is
-        left out.
+        there over the whole batch, unguarded, and with an absolute one of 1e-5; (3) ``steps`` is
+        the exact number of calls, there the grid is `Schedule.stride`; (4) its ADMM for volumes,
+        its projection in place of CG for single coils and complex pictures are left out.
 
     Example:
         >>> import torch, hrdis

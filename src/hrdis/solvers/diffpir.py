@@ -47,11 +47,15 @@ class DiffPIR(Sampler):
 
     Differs from the official code:
         yuanzhi-zhu/DiffPIR, commit 111d26e: (1) starts from noise, or with ``start`` from the
-        operator's smooth picture, diffused; there from y, diffused by what its own noise leaves;
-        (2) no last call that does not reach the result; (3) the proximal step is A's own, exact or
-        by conjugate gradient, there in closed form for masks and periodic blurs. The mixture of
-        units in rho_t (noise of [0, 1], images in [-1, 1]) is kept, because it is part of what lam
-        means.
+        operator's smooth picture, diffused; there from y, diffused by what its own noise leaves, or
+        from y enlarged; (2) the last call moves to y and its x0_y is returned; there it has no
+        effect, and the result is the state of time 0, whose noise of 0.01 it keeps; (3) there y,
+        noise included, replaces the known pixels of a mask's result; (4) the proximal step is A's
+        own, exact or by conjugate gradient, there in closed form for masks and periodic blurs, or
+        one back-projection for bicubic enlarging; (5) guidance_scale (1), eta (0) and repeated
+        steps (none) are left out; (6) the preset for enlarging has the script's zeta of 0.1, its
+        configuration has 0.25. The mixture of units in rho_t (noise of [0, 1], images in [-1, 1])
+        is kept, because it is part of what lam means.
 
     Example:
         >>> import torch, hrdis

@@ -65,8 +65,10 @@ class DPS(Sampler):
         noise it multiplies the norm without weights by the mean of 1 / abs(y), y in [-1, 1], which
         has no bound; here the weights are the paper's, of y in [0, 1], and bounded; (4) no noise is
         drawn for the last step, there it is drawn and left out; (5) a network that learned no
-        variances gets the small ones. NVlabs/RED-diff, commit 66482f2 (form="ddim"): per image as
-        there; it knows no Poisson noise.
+        variances gets the small ones; (6) with fewer steps than the schedule has, times are spread
+        as in the other solvers here; there they include the top and are rounded. NVlabs/RED-diff,
+        commit 66482f2 (form="ddim"): per image as there; it knows no Poisson noise, its grid is
+        `Schedule.stride`, and its option original=False (guidance without the norm) is left out.
 
     Example:
         >>> import torch, hrdis

@@ -82,11 +82,14 @@ class FPS(Sampler):
 
     Differs from the official code:
         ZehaoDou-official/FPS-SMC-2023, commit 008e7f7: (1) sigma_y is the problem's, there 0.05;
-        (2) times are not one step off; (3) x_T has the factor 1 / v_T for every operator, and a
-        draw per particle; (4) weights in closed form; (5) q_s is not padded; (6) particles are
-        drawn again from the image's own stream, there from Python's global one; (7) A measures and
-        restores, there y of enlarging and of motion is made by another. The joint form has no
-        official code.
+        (2) times are not one step off: there the first one makes no call, and a step to s takes y_t
+        and its variance while the weights take v_s; (3) x_T has the factor 1 / v_T for every
+        operator, and a draw per particle; there it lacks that factor, and in masks it is y_T
+        itself; (4) weights in closed form, there from the samples; (5) q_s is not padded by 1e-6;
+        (6) particles are drawn again from the image's own stream, there from Python's global one;
+        (7) A measures and restores, there y of enlarging and of motion is made by another; (8) any
+        size and batch, there one picture of 256 x 256; (9) with fewer steps than the schedule has,
+        times are spread as in the other solvers here. The joint form has no official code.
 
     Example:
         >>> import torch, hrdis

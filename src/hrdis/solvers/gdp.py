@@ -58,8 +58,12 @@ class GDP(Sampler):
         draws f from N(0, 1) / 100 and M from U(0, 1) / 10^4 and guides every patch of 256 x 256
         pixels twice a step: here theta starts where the operator says, and one pass covers the
         image; (4) its scripts "v1", which shift eps instead of the mean, are left out; (5) an A
-        without A^+ is guided by the gradient of the residual. As there, and unlike the paper, the
-        guidance is not multiplied by the step's variance.
+        without A^+ is guided by the gradient of the residual; (6) blurs and grey pictures are
+        compared there with y itself, so that A* takes the place of A^+, which here divides by small
+        singular values; (7) its HDR script restores from three exposures, each with f and M of its
+        own, and lends the preset for `HDR` its strength alone; (8) with fewer steps than the
+        schedule has, times are spread as in the other solvers here. As there, and unlike the paper,
+        the guidance is not multiplied by the step's variance.
 
     Example:
         >>> import torch, hrdis

@@ -183,11 +183,12 @@ class HRDIS(Family):
         before its last update; (2) the loss is taken per image with Adam's epsilon scaled by 3 *
         256^2, which equals the code at batch 1 and 256 x 256 and removes its dependence on batch
         and image size (``loss_reduction="batch_mean"`` restores it); (3) ``steps`` is the exact
-        number of calls (the code's grid is ``Schedule.stride``); (4) z_x, and z, are drawn where
-        they count only, there in every step, so that the noise of one seed is another; (5) y is
-        never written to, there it may share the memory of mu. `NonlinearBlur` tells how its start
-        and its kernel differ, and the settings of noisy tasks are the paper's, as the code has
-        none.
+        number of calls (the code's grid is `Schedule.stride`); (4) z_x, and z, are drawn where they
+        count only, there in every step, so that the noise of one seed is another; (5) y is never
+        written to, there it may share the memory of mu; (6) the options cond_awd and awd=False,
+        which rescale or re-derive eps, are left out. `NonlinearBlur` tells how its start and its
+        kernel differ. The settings of noisy tasks are the paper's, as the code has none; its script
+        for holes adds noise and sigma_x0 = 1e-4, the paper neither.
 
     Example:
         >>> import torch, hrdis

@@ -57,9 +57,12 @@ class MMPS(Sampler):
         those that HRDIS compares.
 
     Differs from the official code:
-        CG ends early in half precision, as told above; else nothing known. On exact posteriors
-        azula 0.11.1 (by the paper's first author) and deepinv 0.5.0 have the same bias, variance
-        and distance to within 0.03, 0.02 and 0.1 (docs/measurements/peers.md).
+        probabilists/azula, commit bec12b8 (by the paper's first author): (1) conjugate gradient,
+        cg_steps times; there GMRES, once by default; (2) A is linear, there it may be any function,
+        by its Jacobian; (3) what stands in the holes of a mask is no measurement; (4) CG ends early
+        in half precision, as told above; (5) the DDIM step is part of the solver, there any sampler
+        takes the guided denoiser. On exact posteriors azula and deepinv 0.5.0 have the same bias,
+        variance and distance to within 0.03, 0.02 and 0.1 (docs/measurements/peers.md).
 
     Example:
         >>> import torch, hrdis

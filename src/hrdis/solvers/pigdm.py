@@ -61,7 +61,8 @@ class PiGDM(Sampler):
         ignores it, here the paper's noisy form is taken; (2) its replacement of observed pixels by
         y is done without noise only; (3) for HDR it adds 1500 times the standard deviation of
         x0_hat to what is maximised, here nothing; (4) its options awd (on here) and mcg (off) are
-        left out.
+        left out; (5) ``steps`` is the exact number of calls, there the grid is `Schedule.stride`;
+        (6) weight is 1 as there, while the copy in deng-ai-lab/HRDIS, commit 806aa58, has 0.01.
 
     Example:
         >>> import torch, hrdis

@@ -42,9 +42,11 @@ class REDDiff(Family):
         Diffusion Models, ICLR 2024.
 
     Differs from the official code:
-        NVlabs/RED-diff, commit 66482f2: as `HRDIS` (1) to (3). The presets
-        are those of its batch script, which has 1000 steps; its README has 100 and its
-        configuration 50, with lr = 0.1 for inpainting.
+        NVlabs/RED-diff, commit 66482f2: as `HRDIS` (1) to (6). The presets take lr and lambda from
+        its script sample_test.sh, which makes 10 steps, and 1000 steps from sample_batch.sh, which
+        has lambda 1 and lr 0.1. For holes sample_test.sh also has sigma_x0 = 1e-4, here 0. Its
+        README has 100 steps, its configuration 50, with lr = 0.1 for inpainting. Several times a
+        step ("parallel") are left out.
 
     Example:
         >>> import torch, hrdis
@@ -66,9 +68,9 @@ class REDDiff(Family):
         return HRDIS(beta=1.0, first_update=True, **self.shared()).run(prior, problem, times, rng)
 
 
-# RED-diff as in its own repository: 1000 steps as in its batch script sample_test.sh (its README
-# has 100, its configuration 50). The HRDIS authors' fork runs nonlinear deblurring otherwise: data
-# weight 0.02, W = const, down to 100.
+# RED-diff as in its own repository: lr and lambda of its script sample_test.sh (10 steps), 1000
+# steps as in sample_batch.sh (its README has 100, its configuration 50). The HRDIS authors' fork
+# runs nonlinear deblurring otherwise: data weight 0.02, W = const, down to 100.
 PAPER: dict[str, Solver] = {
     "inpaint":               REDDiff(steps=1000, lr=0.25, lambda_reg=0.25),
     "sr4":                   REDDiff(steps=1000, lr=0.1, lambda_reg=0.25),

@@ -54,10 +54,13 @@ class RePaint(Sampler):
         Diffusion Probabilistic Models, CVPR 2022, Algorithm 1.
 
     Differs from the official code:
-        andreas128/RePaint, commit 0fea066: the known pixels are put in after each step, as in the
-        paper; there they are put in before each network call but the first, at its time, and not
-        into the result. x0_hat is clamped to [-1, 1] and a variance that the network learned is
-        used, as there. The paper has masks; here A is any linear operator.
+        andreas128/RePaint, commit 0fea066: (1) the known pixels are put in after each step, as in
+        the paper; there they are put in before each network call but the first, at its time, with
+        new noise after a climb too, and not into the result; (2) the paper has masks, here A is any
+        linear operator; (3) times are spread as in the other solvers here, there they include the
+        top and are rounded; (4) its shorter jumps inside jumps and its noise that adds up over the
+        steps, both off in its configurations, are left out. x0_hat is clamped to [-1, 1] and a
+        variance that the network learned is used, as there.
 
     Example:
         >>> import torch, hrdis
