@@ -326,7 +326,7 @@ class Arrays(Reader):
 
     def judge(self, data: bytes) -> Verdict:
         from hrdis import images
-        from hrdis.restoration import plugin
+        from hrdis.images.arrays import read_array
 
         ending = self.ENDINGS[data[0] % 4] if data else ".npy"
         path = self.folder / f"array{ending}"
@@ -334,7 +334,7 @@ class Arrays(Reader):
         if ending == ".npz":
             return refused_or(lambda: images.read_palette_mask(path))
         found: list[Any] = []
-        verdict = refused_or(lambda: found.append(plugin.read_array(path)))
+        verdict = refused_or(lambda: found.append(read_array(path)))
         if found and str(found[0].dtype) != "torch.float32":
             return f"numbers of {found[0].dtype}"
         if ending != ".npy":

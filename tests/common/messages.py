@@ -53,6 +53,7 @@ IGNORED = (
     rf"[^\s'\",;()]*{SUFFIXES}",
     r"--[\w-]+(=\S+)?",
     r"The system says: .*",
+    r"\bResNet-\d+",  # networks have names
     r"Valid names: (?:[a-z]\w*, )*[a-z]\w*",  # of settings, as programs send them to the page
 )
 PYTHON = {

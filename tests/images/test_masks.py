@@ -81,6 +81,13 @@ def test_mask_of_0_and_1_in_a_picture_is_refused_with_what_to_write(tmp_path):
         images.read_mask(tmp_path / "mask.png")
 
 
+def test_array_of_complex_numbers_is_no_mask(tmp_path):
+    """Its imaginary part would be dropped without a word."""
+    np.save(tmp_path / "mask.npy", np.eye(4) * (1 + 0j))
+    with pytest.raises(ValueError, match=r"\(4, 4\). A \(h, w\) array of 0 and 1 is expected"):
+        images.read_mask(tmp_path / "mask.npy")
+
+
 @pytest.mark.parametrize("hole", ["white", "black"])
 def test_soft_edges_of_a_stroke_belong_to_the_hole(tmp_path, hole):
     """They mix the damage into the picture; what is as grey far from any stroke is noise of the

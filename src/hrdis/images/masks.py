@@ -54,7 +54,8 @@ def read_mask(path: str | Path, hole: Literal["white", "black", "alpha"] = "whit
     else:
         expected = "A (h, w) array of 0 and 1 is expected"
         values = _load_array(path, expected)
-        if values.ndim != 2 or not np.isin(values, (0, 1)).all():
+        numbers = values.dtype.kind in "biuf"
+        if values.ndim != 2 or not numbers or not np.isin(values, (0, 1)).all():
             span = ""
             if values.dtype.kind in "iuf" and values.size > 0:
                 span = f" and values from {values.min():g} to {values.max():g}"

@@ -1,0 +1,30 @@
+"""The study that fuzzes the readers: what is whole is read, so that its verdicts mean something."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.common.studies import STUDIES, loaded
+
+pytestmark = pytest.mark.skipif(not STUDIES.exists(), reason="no studies/ here: not a clone")
+pytest.importorskip("gradio", reason="gradio is not installed: pip install 'hrdis[web]'")
+
+READERS = list(loaded("fuzz").READERS) if STUDIES.exists() else []
+#: What takes long: a record is replayed.
+SLOW = ("records",)
+CASES = [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in READERS]
+
+
+@pytest.mark.filterwarnings("ignore")  # of pictures that are unlikely masks
+@pytest.mark.parametrize("name", CASES)
+def test_whole_inputs_are_read_or_refused(name: str, tmp_path: Path) -> None:
+    """Also the first input of every kind of change; most of what is whole is read."""
+    study: Any = loaded("fuzz")
+    reader = study.READERS[name](tmp_path)
+    verdicts = []
+    for seed in reader.seeds()[:12]:
+        verdicts.append(reader.case(bytes([0]) + seed))
+    if reader.structured:
+        verdicts += [reader.case(bytes([1, number] * 20)) for number in range(3)]
+    assert set(verdicts) <= {"read", "refused"} and "read" in verdicts, verdicts
