@@ -1,10 +1,11 @@
 """How often does the truth lie in the intervals that several samples give, and what makes it 90 %?
 
     U="python studies/uncertainty.py"
-    $U draw --photos TRAIN --out runs/uncertainty/train --side 64 --most 24
-    $U draw --photos FOLDER --out runs/uncertainty/val --side 96
+    $U draw --photos TRAIN --out runs/uncertainty/train --most 48
+    $U draw --photos FOLDER --out runs/uncertainty/val --places 2
+    $U draw --photos FOLDER --out runs/uncertainty/middle --places 0
     $U calibrate --drawn runs/uncertainty/train
-    $U report --train runs/uncertainty/train --val runs/uncertainty/val
+    $U report --drawn runs/uncertainty
 
 `draw` restores crops as `hrdis.restore` does with eight samples, and keeps for every colour value
 how far the truth lies from the mean of the samples, and the deviation of the samples there. A case
@@ -54,21 +55,17 @@ class Case:
         task: a repair.
         noise: in grey levels of 255, as --noise.
         scale: of upscale.
-        kept: write its scale into calibration.toml. Samples of solvers that seek the mean hardly
-            differ, and where they do says little about errors.
     """
 
     name: str
     task: str
     noise: float = 0.0
     scale: int | None = None
-    kept: bool = False
 
 
 CASES = (
-    Case("denoise-10", "denoise", 10, kept=True),
-    Case("denoise-25", "denoise", 25, kept=True),
-    Case("denoise-50", "denoise", 50),
+    Case("denoise-10", "denoise", 10),
+    Case("denoise-25", "denoise", 25),
     Case("inpaint", "inpaint"),
     Case("sr2", "upscale", scale=2),
     Case("sr4", "upscale", scale=4),
@@ -112,32 +109,34 @@ def restored(case: Case, x: Tensor, k: int, prior: hrdis.Prior) -> tuple[Tensor,
     return found.samples, holes
 
 
-def random_places(files: list[Path], side: int) -> Tensor:
-    """One crop of each picture at a random place, flat or not, (n, 3, side, side)."""
+def random_places(files: list[Path], side: int, places: int) -> Tensor:
+    """Crops of each picture at random places, flat or not, (n, 3, side, side)."""
     out = []
     for k, file in enumerate(files):
         x, rng = hrdis.images.load(file), stream(0, "uncertainty", k)
-        top, left = (int(rng.integers(n - side + 1)) for n in x.shape[-2:])
-        out.append(x[..., top : top + side, left : left + side])
+        for _ in range(places):
+            top, left = (int(rng.integers(n - side + 1)) for n in x.shape[-2:])
+            out.append(x[..., top : top + side, left : left + side])
     return torch.cat(out)
 
 
 def draw(
     photos: Path,
     out: Path,
-    side: int = 128,
+    side: int = 64,
     most: int = 0,
+    places: int = 1,
     cases: tuple[str, ...] = (),
     precision: str = "bf16",
 ) -> None:
-    """Restore a crop of each photograph, and keep errors and deviations.
+    """Restore crops of each photograph, and keep errors and deviations.
 
     Args:
         photos: a folder of photographs.
         out: a folder for the arrays, a file for each case.
         side: of the crops, in pixels.
-        most: so many photographs, spread over the folder, each cropped at a random place; 0 is
-            all, each cropped in its middle.
+        most: so many photographs, spread over the folder; 0 is all.
+        places: so many crops of each photograph, at random places; 0 is one in its middle.
         cases: only these.
         precision: of the network.
     """
@@ -146,7 +145,7 @@ def draw(
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     files = pictures(photos, most)
-    x = random_places(files, side) if most else centre_crops(files, side)
+    x = random_places(files, side, places) if places else centre_crops(files, side)
     prior = hrdis.load_prior("default", dtype=DTYPES[precision])
     out.mkdir(parents=True, exist_ok=True)
     for case in CASES:
@@ -166,7 +165,9 @@ def draw(
                 spread = deviation.expand_as(error)
                 columns.setdefault(f"error{count}", []).append(error.flatten().numpy())
                 columns.setdefault(f"deviation{count}", []).append(spread.flatten().numpy())
-            columns.setdefault("picture", []).append(np.full(error.numel(), k, np.int16))
+            columns.setdefault("picture", []).append(
+                np.full(error.numel(), k // max(1, places), np.int16)
+            )
         arrays = {name: np.concatenate(parts) for name, parts in columns.items()}
         np.savez_compressed(path, **arrays)
         seconds = time.process_time() - started
@@ -269,8 +270,6 @@ def calibrate(drawn_in: Annotated[Path, tyro.conf.arg(name="drawn")], write: boo
             )
         )  # fmt: skip
         print(case.name, settings.name, scale, f"floor {255 * floor:g} levels")
-        if not case.kept:
-            rows.pop()
     calibration = Calibration(
         "default", hrdis.checkpoints.weights_sha256("default"), LEVEL,
         "python studies/uncertainty.py calibrate", time.strftime("%Y-%m-%d"),
@@ -287,13 +286,15 @@ LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 #: Half width of an interval in deviations, if samples were exact and errors Gaussian.
 GAUSSIAN = {0.5: 0.674, 0.6: 0.842, 0.7: 1.036, 0.8: 1.282, 0.9: 1.645, 0.95: 1.960}
 NAMES = {
-    "denoise-10": "noise of 10", "denoise-25": "noise of 25", "denoise-50": "noise of 50",
+    "denoise-10": "noise of 10", "denoise-25": "noise of 25",
     "inpaint": "holes", "sr2": "enlarged 2 times", "sr4": "enlarged 4 times",
     "deblur": "blurs, noise of 2.55",
 }  # fmt: skip
+#: Folders of `draw` by what they hold, and its words.
+PLACES = {"val": "anywhere", "middle": "middle"}
 COLUMNS = (
-    "case", "samples", "level", "pictures", "inside", "low", "high", "least", "most", "half_width",
-    "error", "gaussian",
+    "case", "place", "samples", "level", "pictures", "inside", "low", "high", "least", "most",
+    "half_width", "error", "gaussian",
 )  # fmt: skip
 
 
@@ -309,44 +310,56 @@ def spread_of_mean(shares: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def report(train: Path, val: Path, write: bool = True) -> None:
+def coverage(there: Drawn, scale: float, floor: float, gaussian: float) -> list[float]:
+    """What lies inside: of all values, the range of resampled means, the least and the most of a
+    picture, the half width and the mean error in grey levels, and the share inside ``gaussian``
+    deviations.
+    """
+    width = scale * (there.deviation + floor)
+    shares = by_picture(there, there.error <= width)
+    low, high = spread_of_mean(shares)
+    return [
+        (there.error <= width).mean(), low, high, shares.min(), shares.max(),
+        255 * width.mean(), 255 * there.error.mean(),
+        (there.error <= gaussian * there.deviation).mean(),
+    ]  # fmt: skip
+
+
+def report(drawn_in: Annotated[Path, tyro.conf.arg(name="drawn")], write: bool = True) -> None:
     """Say how often the truth lies inside, on photographs that took no part.
 
     Args:
-        train: the folder that `draw` wrote, of photographs for calibration.
-        val: the same, of other photographs.
+        drawn_in: the folder with what `draw` wrote: of photographs for calibration in its folder
+            train, of others at random places in val and in the middle of each in middle.
         write: rewrite the page, its figures and its plot.
     """
     rows: list[dict[str, str]] = []
     for case in CASES:
-        if not (val / f"{case.name}.npz").exists():
-            continue
-        floor = floor_of(drawn(train, case, SAMPLES))
+        train = {count: drawn(drawn_in / "train", case, count) for count in COUNTS}
+        floor = floor_of(train[SAMPLES])
         for count in COUNTS:
-            here, there = drawn(train, case, count), drawn(val, case, count)
             for level in LEVELS if count == SAMPLES else (LEVEL,):
-                width = scale_of(here, floor, level) * (there.deviation + floor)
-                shares = by_picture(there, there.error <= width)
-                low, high = spread_of_mean(shares)
-                numbers = (
-                    (there.error <= width).mean(), low, high, shares.min(), shares.max(),
-                    255 * width.mean(), 255 * there.error.mean(),
-                    (there.error <= GAUSSIAN[level] * there.deviation).mean(),
-                )  # fmt: skip
-                found = [case.name, str(count), f"{level:g}", str(len(shares))]
-                found += [f"{number:.4f}" for number in numbers]
-                rows.append(dict(zip(COLUMNS, found, strict=True)))
+                scale = scale_of(train[count], floor, level)
+                for folder, place in PLACES.items():
+                    there = drawn(drawn_in / folder, case, count)
+                    numbers = coverage(there, scale, floor, GAUSSIAN[level])
+                    found = [case.name, place, str(count), f"{level:g}"]
+                    found += [str(len(np.unique(there.picture)))]
+                    found += [f"{number:.4f}" for number in numbers]
+                    rows.append(dict(zip(COLUMNS, found, strict=True)))
     shown = []
     for row in rows:
         if float(row["level"]) == LEVEL and int(row["samples"]) == SAMPLES:
-            percent = {name: f"{100 * float(row[name]):.1f}" for name in COLUMNS[4:9]}
+            names = ("inside", "low", "high", "least", "most")
+            percent = {name: f"{100 * float(row[name]):.1f}" for name in names}
             shown.append([
-                NAMES[row["case"]], percent["inside"], f"{percent['low']} to {percent['high']}",
+                NAMES[row["case"]], row["place"], percent["inside"],
+                f"{percent['low']} to {percent['high']}",
                 f"{percent['least']} to {percent['most']}", f"{float(row['half_width']):.1f}",
                 f"{float(row['error']):.1f}", f"{100 * float(row['gaussian']):.1f}",
             ])  # fmt: skip
     head = [
-        "task", "inside, %", "90 % of resampled sets", "least and most of a picture",
+        "task", "place", "inside, %", "90 % of resampled sets", "least and most of a picture",
         "half width", "mean error", "inside 1.645 deviations, %",
     ]  # fmt: skip
     text = table(head, shown)
@@ -374,12 +387,12 @@ def draw_reliability(rows: list[dict[str, str]]) -> None:
         for case in CASES:
             said, found = [], []
             for row in rows:
-                if row["case"] == case.name and int(row["samples"]) == SAMPLES:
+                anywhere = row["place"] == "anywhere" and int(row["samples"]) == SAMPLES
+                if row["case"] == case.name and anywhere:
                     said.append(100 * float(row["level"]))
                     found.append(100 * float(row[column]))
             if said:
-                style = "o-" if case.kept else "o--"
-                place.plot(said, found, style, ms=4, label=NAMES[case.name])
+                place.plot(said, found, "o-", ms=4, label=NAMES[case.name])
         place.set_title(title, fontsize=10)
         place.set_xlabel("colour values that should lie inside, %")
         place.grid(alpha=0.3)

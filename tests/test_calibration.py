@@ -123,7 +123,7 @@ def prior() -> hrdis.Prior:
     prior = hrdis.priors.Gaussian(torch.zeros(3, SIDE, SIDE), 0.25)
     rows = (
         Calibrated(("denoise",), "overrelaxed", {2: 3.0}, 0.01, noise=0.1),
-        Calibrated(("inpaint-10-20",), "cm4ir", {2: 2.0}, 0.02),
+        Calibrated(("inpaint-10-20",), "overrelaxed", {2: 2.0}, 0.02),
     )
     prior.presets = replace(embedded(), calibration=replace(KNOWN, rows=rows))
     return prior

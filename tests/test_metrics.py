@@ -141,6 +141,18 @@ def test_summary_needs_two_samples() -> None:
         uncertainty.summarise(torch.zeros(1, 3, 4, 4))
 
 
+@pytest.mark.parametrize(
+    ("half_width", "said"), [(None, "differ by 0 to 51"), (0.4, "+- 0 to 102")]
+)
+def test_panel_of_a_map_is_white_at_the_number_of_its_title(half_width, said) -> None:
+    deviation = torch.zeros(8, 8)
+    deviation[:, 4:] = 0.2  # of 255: 51
+    width = None if half_width is None else half_width * (deviation > 0)
+    panel, title = uncertainty.map_panel(deviation, width)
+    assert panel.shape == (1, 1, 8, 8) and said in title
+    assert torch.equal(panel[0, 0], torch.where(deviation > 0, 1.0, -1.0))
+
+
 def test_sheet_holds_every_picture() -> None:
     sheet = uncertainty.sheet(
         [torch.full((1, 3, 256, 256), v) for v in (-1.0, 0.0, 1.0)], ["a", "b", "c"]

@@ -67,10 +67,7 @@ def deviation_map(deviation: Tensor, half_width: Tensor | None = None) -> "Image
         label = "90 % lie within +- so many grey levels of the mean"
         shown_values = 255 * half_width
     h, w = shown_values.shape
-    # The scale ends at the 99th percentile, so that a few pixels do not darken all others; of every
-    # n-th pixel, because torch.quantile takes no more than 16 million.
-    some = shown_values.flatten()[:: max(1, h * w // 100_000)]
-    top = max(float(torch.quantile(some, 0.99)), 0.25)
+    top = _end_of_scale(shown_values)
     tall = min(max(h / w, 0.3), 3)  # a strip of pixels still gets a legible chart
     figure = Figure(
         figsize=(6, 6 * tall * 0.85 + 0.1), dpi=min(max(100, w / 5), 400), layout="constrained"
@@ -85,6 +82,33 @@ def deviation_map(deviation: Tensor, half_width: Tensor | None = None) -> "Image
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return Image.open(buffer).convert("RGB")
+
+
+def map_panel(deviation: Tensor, half_width: Tensor | None = None) -> tuple[Tensor, str]:
+    """Return the map for a `sheet`: a grey image (1, 1, h, w) in [-1, 1], and its title.
+
+    Black is 0 and white the number of grey levels that the title names.
+
+    Args:
+        deviation, half_width: as in `deviation_map`.
+    """
+    values = 255 * (deviation if half_width is None else half_width)
+    top = _end_of_scale(values)
+    end = f"{top:.0f}" if top >= 10 else f"{top:.1f}"
+    title = f"samples differ by 0 to {end}"
+    if half_width is not None:
+        title = f"90 % within +- 0 to {end}"
+    return (2 * (values / top).clamp(max=1) - 1)[None, None], title
+
+
+def _end_of_scale(values: Tensor) -> float:
+    """Return the 99th percentile of what is not 0, so that a few pixels do not darken all others.
+
+    It is that of every n-th pixel, because torch.quantile takes no more than 16 million.
+    """
+    some = values[values > 0]  # what is known, as beside a hole, is 0
+    some = some[:: max(1, some.numel() // 100_000)]
+    return max(float(torch.quantile(some, 0.99)), 0.25) if some.numel() else 0.25
 
 
 def sheet(

@@ -73,9 +73,13 @@ def write(found: "Restoration", output: Path, *, overwrite: bool = False) -> lis
                 images.write_atomically(files[-1], lambda file: file.write(before))
         raise OSError("; ".join(rescued.values()))
     if found.deviation is not None:
-        titles = ["given", *(f"sample {k + 1}" for k in range(len(samples))), "mean"]
-        shown = [job.given(), *samples, found.mean]
-        sheet = uncertainty.sheet(shown, titles, columns=min(len(samples) + 2, 4))
+        panel, said_of_panel = uncertainty.map_panel(found.deviation, found.half_width)
+        numbered = [f"sample {k + 1}" for k in range(len(samples))]
+        sheet = uncertainty.sheet(
+            [job.given(), *samples, found.mean, panel],
+            ["given", *numbered, "mean", said_of_panel],
+            columns=min(len(samples) + 3, 4),
+        )
         images.write_pil(
             _chart(output, "uncertainty"),
             uncertainty.deviation_map(found.deviation, found.half_width),
