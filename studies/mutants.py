@@ -412,9 +412,9 @@ OWN = {"base": ["solvers/test_hrdis.py"], "hrdis": ["solvers/test_hrdis.py"],
        "ddnm": ["solvers/test_ddnm.py"], "fire": ["solvers/test_fire.py"],
        "cm4ir": ["solvers/test_cm4ir.py"], "repaint": ["solvers/test_repaint.py"],
        "overrelaxed": ["solvers/test_overrelaxed.py"]}  # fmt: skip
-FORMULAS = [
-    "solvers/test_residual.py",
+FORMULAS = [  # the file that notices most comes first
     "solvers/test_formulas.py",
+    "solvers/test_residual.py",
     "solvers/test_equalities.py",
     "solvers/test_exact_law.py",
 ]
