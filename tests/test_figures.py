@@ -67,6 +67,11 @@ def test_claim_is_made_on_a_page(claim: Claim) -> None:
     assert any(re.search(claim.pattern, text_of(page)) for page in PAGES)
 
 
+@pytest.mark.parametrize("pattern", SETTINGS, ids=lambda pattern: pattern[:40])
+def test_setting_is_named_on_a_page(pattern: str) -> None:
+    assert any(re.search(pattern, text_of(page)) for page in PAGES)
+
+
 # ---- the court itself ----------------------------------------------------------------------------
 
 

@@ -19,7 +19,10 @@ ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "docs" / "data" / "figures.toml"
 
 #: What counts as a figure: a number with a fraction or an exponent, or one before such a word.
-UNITS = r"dB|%|times|MB|GB|s|minutes|hours|kills|of \d+"
+UNITS = (
+    r"dB|%|times|kB|MB|GB|MiB|GiB|ms|s|seconds|minutes|hours|days|kills|faults|trials|runs|million"
+    r"|thousand|standard deviations?|(?:levels )?of \d+"
+)
 FIGURE = re.compile(
     r"(?<![\w.,/=-])\d+(?:\.\d+(?!\.?\d)|e-\d+|(?= (?:to|and|or) \d+ (?:dB|%|times))"
     rf"|(?= ?(?:{UNITS})(?!\w)))"
@@ -96,8 +99,9 @@ def measured(source: dict[str, Any]) -> float:
     """Return the number that a source stands for.
 
     Its keys: ``file``; ``find`` (a pattern in the text, whose first group is the number), or
-    ``key`` (of a JSON file; ``*`` is every key), or ``bytes`` (the size of the file), or ``where``,
-    ``without`` and ``column`` (of a table; in a page, of those in ``block``). ``minus`` and
+    ``key`` (of a JSON file; ``*`` is every key), or ``bytes`` (the size of the file), or
+    ``lines`` (how many match a pattern), or ``where``, ``without`` and ``column`` (of a table; in a
+    page, of those in ``block``). ``minus`` and
     ``over`` name a second column. ``take`` says what becomes of several numbers; ``than`` has what
     is different in a source to subtract; ``scale`` and ``offset`` come last.
     """
@@ -105,6 +109,8 @@ def measured(source: dict[str, Any]) -> float:
     text = "" if "bytes" in source else path.read_text(encoding="utf-8")
     if "bytes" in source:
         values = [float(path.stat().st_size)]
+    elif "lines" in source:
+        values = [float(len(re.findall(source["lines"], text, flags=re.MULTILINE)))]
     elif "find" in source:
         found = re.search(source["find"], " ".join(text.split()))
         values = [float(found[1])] if found else []

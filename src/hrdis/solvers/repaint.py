@@ -60,7 +60,9 @@ class RePaint(Sampler):
         linear operator; (3) times are spread as in the other solvers here, there they include the
         top and are rounded; (4) its shorter jumps inside jumps and its noise that adds up over the
         steps, both off in its configurations, are left out. x0_hat is clamped to [-1, 1] and a
-        variance that the network learned is used, as there.
+        variance that the network learned is used, as there. jychoi118/ilvr_adm, commit 9b84f26, for
+        ILVR: its filter resizes down and up, which is no projection; it noises y to t where x_s has
+        the noise of s, and leaves out the last step and those below range_t.
 
     Example:
         >>> import torch, hrdis
