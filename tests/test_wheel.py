@@ -57,10 +57,11 @@ CM4IR with 20 network calls, the best measured for sr4 at normal effort.
 2.8 s. Wrote large.png
 """,
     "hrdis restore torn.png --task inpaint --mask holes.png -o whole.png --samples 4": """\
-inpaint with cm4ir (settings inpaint-normal@default), 20 network calls a sample
-CM4IR with 20 network calls, the best measured for inpaint at normal effort.
-The map shows how far the samples differ, which is no error bar: inpaint with cm4ir is not \
-calibrated.
+inpaint with overrelaxed (settings inpaint@default), 50 network calls a sample
+overrelaxed, as 4 samples are wanted and the best measured for inpaint at normal effort, CM4IR, \
+finds one mean alone.
+90% of the colour values of pieces of 48 photographs that the model was trained on lay within the \
+half width that the map shows.
 2.5 s. Wrote whole.png, whole-2.png, whole-3.png, whole-4.png, whole-mean.png, \
 whole-uncertainty.png, whole-overview.png
 """,
