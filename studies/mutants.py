@@ -168,7 +168,7 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
         "x0_hat - correction": ["x0_hat + correction"],
         "q.signal(s) * x0_y + noise": ["x0_y + noise", "q.signal(t) * x0_y + noise"],
         "min(1.0, float": ["max(1.0, float"],
-        "(a * kept * sigma_y) ** 2": ["(kept * sigma_y) ** 2", "(a * sigma_y) ** 2"],
+        "(a * kept * sigma_y) ** 2": ["(kept * sigma_y) ** 2", "(a * kept * sigma_y)"],
         "mix(eps, z, self.eta)": ["mix(eps, z, self.eta**2)", "mix(z, eps, self.eta)"],
         "kept * back, gamma": ["back, gamma"],
         "q.diffuse(x0_hat, s, rng": ["q.diffuse(x0_y, s, rng"],
