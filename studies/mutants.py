@@ -3,22 +3,28 @@
     python studies/mutants.py  # all; rewrites the table of measurements/reliability.md
     python studies/mutants.py --solvers ddrm fps --no-write
 
-Each mutant is one textual replacement in the solver's file, made in a copy of the tree. The tests
-of that solver run in a process forked from one that has torch loaded, and stop at the first
-failure; the wider suites run only for mutants that the formulas let through. A mutant that no test
-of the default suite kills is a hole in the tests: exit status 1.
+Each mutant is one textual replacement in the solver's file, made in a copy of the tree. First the
+tests of that solver are collected once, and every mutant's functions take the place of the sound
+ones in a fork of that process, which stops at the first failure. Those that get through, and those
+that change a default, are written into the file, and the same tests and the wider suites run in a
+new process. A mutant that no test of the default suite kills is a hole in the tests: exit status 1.
 """
 
 import csv
+import importlib
+import inspect
+import json
 import os
+import resource
 import shutil
 import signal
 import sys
 import tempfile
 import time
+import types
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import hypothesis  # noqa: F401  (loaded once, before the forks)
 import numpy  # noqa: F401
@@ -31,7 +37,7 @@ from common.pages import DOCS, ROOT, rewrite, table
 SOLVERS = ROOT / "src" / "hrdis" / "solvers"
 PAGE, FIGURES = DOCS / "measurements" / "reliability.md", DOCS / "data" / "mutants.csv"
 PLUGINS = ("cacheprovider", "unraisableexception", "threadexception")  # of pytest, not needed here
-LIMIT = 120  # seconds for one mutant; a run that hangs is noticed
+LIMIT = 120  # seconds of the processor for one mutant; a run that hangs is noticed
 
 # The mutants: what stands in the file, once, and what is put there.
 
@@ -162,7 +168,7 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
         "x0_hat - correction": ["x0_hat + correction"],
         "q.signal(s) * x0_y + noise": ["x0_y + noise", "q.signal(t) * x0_y + noise"],
         "min(1.0, float": ["max(1.0, float"],
-        "(a * kept * sigma_y) ** 2": ["(kept * sigma_y) ** 2", "(a * sigma_y) ** 2"],
+        "(a * kept * sigma_y) ** 2": ["(kept * sigma_y) ** 2", "(a * kept * sigma_y)"],
         "mix(eps, z, self.eta)": ["mix(eps, z, self.eta**2)", "mix(z, eps, self.eta)"],
         "kept * back, gamma": ["back, gamma"],
         "q.diffuse(x0_hat, s, rng": ["q.diffuse(x0_y, s, rng"],
@@ -442,13 +448,110 @@ def notices(tree: Path, solver: str, verbose: bool = False, wider: bool = True) 
     return ""
 
 
-def _forked(tree: Path, arguments: list[str], verbose: bool) -> bool:
+class InPlace:
+    """A plugin of pytest that runs the collected tests once for every mutant, each in a fork."""
+
+    def __init__(self, solver: str, sound: str, sources: list[str], found: Path) -> None:
+        self.solver, self.sound, self.sources, self.found = solver, sound, sources, found
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        """Write for every source the file of the first test that fails, or "".
+
+        A test that fails with the sound source put in says nothing.
+        """
+        noticed = [self.failing(session.items, source, first=True) for source in self.sources]
+        killers = {nodeid for failed in noticed for nodeid in failed}
+        asked = [item for item in session.items if item.nodeid in killers]
+        void = set(self.failing(asked, self.sound, first=False))
+        files = []
+        for failed in noticed:
+            told = [nodeid for nodeid in failed if nodeid not in void]
+            files.append(told[0].split("::")[0].removeprefix("tests/") if told else "")
+        self.found.write_text(json.dumps(files))
+        return True
+
+    def failing(self, items: list[Any], source: str, first: bool) -> list[str]:
+        """Return the first test, or all, that fail with a source put in, from a fork."""
+        with tempfile.NamedTemporaryFile("r") as told:
+            child = os.fork()
+            if child == 0:
+                _bound()
+                put_in(importlib.import_module(f"hrdis.solvers.{self.solver}"), source)
+                names = []
+                for item, after in zip(items, [*items[1:], None], strict=True):
+                    before = item.session.testsfailed
+                    item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+                    if item.session.testsfailed > before:
+                        names.append(item.nodeid)
+                        if first:
+                            break
+                Path(told.name).write_text("\n".join(names))
+                os._exit(0)
+            os.waitpid(child, 0)
+            return told.read().splitlines()
+
+
+def _bound() -> None:
+    """End this process when it has had LIMIT seconds of the processor, or hangs."""
+    resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT + 5))
+    signal.alarm(20 * LIMIT)
+
+
+def put_in(module: types.ModuleType, source: str) -> None:
+    """Let the functions, methods and constants of a source take the place of a module's."""
+    other = types.ModuleType(module.__name__)
+    other.__dict__.update(__file__=module.__file__, __package__=module.__package__)
+    exec(compile(source, str(module.__file__), "exec"), other.__dict__)
+    for name, value in vars(other).items():
+        old = vars(module).get(name)
+        if inspect.isclass(value) and value.__module__ == module.__name__:
+            for attribute, member in vars(value).items():
+                function = member.fget if isinstance(member, property) else member
+                function = getattr(function, "__func__", function)
+                function = inspect.unwrap(function) if callable(function) else function
+                if (
+                    inspect.isfunction(function)
+                    and function.__code__.co_filename == module.__file__
+                ):
+                    for cell in function.__closure__ or ():
+                        if cell.cell_contents is value:
+                            cell.cell_contents = old  # what super() refers to
+                    setattr(old, attribute, member)
+        own = inspect.isfunction(value) and value.__module__ == module.__name__
+        if own or (isinstance(value, (int, float, str)) and not name.startswith("__")):
+            setattr(module, name, value)
+
+
+def in_place(tree: Path, solver: str, sources: list[str]) -> list[str]:
+    """Return for every source the file of the first test that fails, "" where that is not known."""
+    noticed = [""] * len(sources)
+    stages = [(FORMULAS, f"{solver} and not fault_of")]
+    if solver in OWN:
+        stages.append((OWN[solver], ""))
+    sound = (SOLVERS / f"{solver}.py").read_text()
+    for files, keyword in stages:
+        left = [k for k, file in enumerate(noticed) if not file]
+        with tempfile.TemporaryDirectory() as folder:
+            found = Path(folder) / "found.json"
+            plugin = InPlace(solver, sound, [sources[k] for k in left], found)
+            arguments = [f"tests/{file}" for file in files]
+            _forked(tree, [*arguments, *(["-k", keyword] if keyword else [])], False, [plugin])
+            others = json.loads(found.read_text()) if found.exists() else [""] * len(left)
+        for k, file in zip(left, others, strict=True):
+            noticed[k] = file
+    return noticed
+
+
+def _forked(
+    tree: Path, arguments: list[str], verbose: bool, plugins: Iterable[object] = ()
+) -> bool:
     """Whether pytest fails in a child process; it has to find tests, or finds none where a file has
     none of a solver.
     """
     child = os.fork()
     if child == 0:
-        signal.alarm(LIMIT)
+        if not plugins:
+            _bound()
         if not verbose:
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, 1)
@@ -458,7 +561,8 @@ def _forked(tree: Path, arguments: list[str], verbose: bool) -> bool:
         sys.dont_write_bytecode = False  # a test file is compiled once for all mutants
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # these take longer than the tests
         without = [word for name in PLUGINS for word in ("-p", f"no:{name}")]
-        code = pytest.main(["-x", "-q", *without, "--rootdir", str(tree), *arguments])
+        words = ["-x", "-q", *without, "--rootdir", str(tree), *arguments]
+        code = pytest.main(words, plugins=list(plugins))
         os._exit(0 if code in (0, 5) else 1)
     return os.waitpid(child, 0)[1] != 0
 
@@ -521,8 +625,6 @@ def main(
         shutil.copy(ROOT / "pyproject.toml", tree)
         stamp = time.time() - 10**6
         for solver in solvers:
-            if file := notices(tree, solver, wider=False):
-                raise SystemExit(f"{solver}: {file} fails before anything is broken.")
             path, by_file = tree / "src/hrdis/solvers" / f"{solver}.py", {}
             sound = path.read_text()
             listed = [(old, new) for old, news in MUTANTS[solver].items() for new in news]
@@ -531,7 +633,15 @@ def main(
                 if each is None
                 else range(0, len(listed), -(-len(listed) // each))
             )
-            for old, new in (listed[k] for k in chosen):
+            quick = in_place(tree, solver, [sound.replace(*listed[k]) for k in chosen])
+            if not all(quick) and (file := notices(tree, solver, wider=False)):
+                raise SystemExit(f"{solver}: {file} fails before anything is broken.")
+            if verbose:
+                print(f"{solver}: {sum(map(bool, quick))} of {len(quick)} in place", flush=True)
+            for (old, new), file in zip((listed[k] for k in chosen), quick, strict=True):
+                if file:
+                    by_file[file] = by_file.get(file, 0) + 1
+                    continue
                 path.write_text(sound.replace(old, new))
                 stamp += (
                     10  # a time of its own, so that no compiled file of another mutant is taken

@@ -978,6 +978,12 @@ def test_diffpir_follows_its_formula(operator, sigma_y, zeta):
         torch.testing.assert_close(found, v, rtol=0, atol=1e-6)
 
 
+def test_diffpir_walks_the_square_roots_of_even_squares():
+    """The authors' quad: T - 1 - floor(sqrt(T^2 i / (N - 1))), Q of 1000 times."""
+    roots = [int((1000**2 * i / 4) ** 0.5) for i in range(5)]
+    assert hrdis.DiffPIR(steps=5).times(Q) == [*(max(999 - root, 0) for root in roots), -1]
+
+
 def test_diffpir_clamps_before_it_moves():
     toy = Toy(OPERATORS["average"], 0.3)
     bright, z = hrdis.priors.Gaussian(PRIOR.mean + 0.9, C), normal(2, *SHAPE, seed=9)

@@ -1,11 +1,15 @@
 """Mutants of the solvers: each must be makeable, or the page of mutants measures nothing."""
 
+import importlib
 import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+import hrdis
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
@@ -39,3 +43,21 @@ def test_script_refuses_before_any_work():
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("hrdiss: no mutants are known. One of base, hrdis")
+
+
+def test_source_put_in_changes_what_runs_and_the_sound_one_restores_it(mutants):
+    module = importlib.import_module("hrdis.solvers.ddnm")
+    sound = Path(module.__file__).read_text(encoding="utf-8")
+    prior = hrdis.priors.Gaussian(torch.zeros(1, 4, 4), 0.25)
+    problem = hrdis.measure(hrdis.operators.SuperResolution(2), torch.ones(1, 1, 4, 4), seeds=[0])
+
+    def result():
+        return hrdis.solve(hrdis.DDNM(steps=2), prior, problem, seeds=[0]).x
+
+    before = result()
+    try:
+        mutants.put_in(module, sound.replace("x0_hat - A.pinv(r)", "x0_hat + A.pinv(r)"))
+        assert not torch.equal(result(), before)
+    finally:
+        mutants.put_in(module, sound)
+    assert torch.equal(result(), before)
