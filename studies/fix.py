@@ -493,8 +493,8 @@ def least_unharmed(rows: list[dict[str, str]]) -> str:
                 whole.append(float(row["level"]))
         changed = sum(level >= least for level in whole)
         if changed == 0:
-            return f"from {least:.2f} levels on no untouched crop is changed."
-    return "below 4.75 levels some untouched crop is changed."
+            return f"From {least:.2f} levels on no untouched crop is changed."
+    return "Below 4.75 levels some untouched crop is changed."
 
 
 def diagonal_details(pixels: np.ndarray) -> float:
@@ -580,7 +580,7 @@ def write_page(options: Options) -> None:
             "`python studies/fix.py --photos TRAIN --count 16 --act --rows docs/data/fix-act.csv`, "
             "on photographs that the model was trained on. Untouched are those as they are and "
             "with grain of 1 level. The others have noise of 1.5 to 4 levels. It is 3 levels in "
-            f"`hrdis fix`: {least_unharmed(searched)} The network is the embedded one (SHA-256 "
+            f"`hrdis fix`. {least_unharmed(searched)} The network is the embedded one (SHA-256 "
             f"{weights_sha256('default')[:8]}).", "",
             *act_table(searched),
         ]  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 
 from hrdis import images
 from hrdis.checkpoints import load_prior, presets_of
-from hrdis.diagnosis import NoiseLevel, Specks
+from hrdis.diagnosis import NoiseLevel
 from hrdis.fixing import diagnose, opened
 from hrdis.messages import for_command
 from hrdis.noise import read_level
@@ -98,7 +98,13 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _measured(argv: Sequence[str]) -> list[str]:
-    """Return the options with what was found in the picture in place of ``auto``."""
+    """Return the options with what was found in the picture in place of ``auto``.
+
+    A mask is written beside the output.
+
+    Raises:
+        BadInput: if there is none, or a file is in the way.
+    """
     noise, mask = peek(argv, "--noise", "0") == "auto", peek(argv, "--mask", "") == "auto"
     known = _with_value(argv, "--noise", "0") if noise else list(argv)
     with checking():
@@ -109,8 +115,22 @@ def _measured(argv: Sequence[str]) -> list[str]:
         found = diagnose(picture.without_hidden().x, tables, load_prior("default"))
         if noise:
             known = _with_value(known, "--noise", _level_of(args, found.noise))
-        if mask:
-            known = _with_value(known, "--mask", _mask_of(args, found.scratches))
+        marks = found.scratches
+        path = args.output.with_name(f"{args.output.stem}.mask.png")
+        if mask and marks.mask is None:
+            raise ValueError(
+                f"{args.image}: {marks.why} A mask of your own is expected: --mask holes.png"
+            )
+        if mask and path.exists() and not args.overwrite:
+            raise ValueError(
+                f"{path} is in the way. Take it as the mask: --mask {path}. Or search again: "
+                "--overwrite"
+            )
+        if mask and marks.mask is not None:
+            images.save(path, images.from_unit(marks.mask.float()[None]))
+            say(f"scratches: {marks.found}. {marks.why}")
+            say(f"Wrote {path}")
+            known = _with_value(known, "--mask", str(path))
     return known
 
 
@@ -133,28 +153,6 @@ def _level_of(args: Any, found: NoiseLevel) -> str:
             "much of this. It is removed by: hrdis fix --only noise"
         )
     return f"{found.value / 255:.5f}"
-
-
-def _mask_of(args: Any, found: Specks) -> str:
-    """Write the mask that is proposed beside the output, and return its name.
-
-    Raises:
-        ValueError: if nothing is proposed, or a file is in the way.
-    """
-    if found.mask is None:
-        raise ValueError(
-            f"{args.image}: {found.why} A mask of your own is expected: --mask holes.png"
-        )
-    path = args.output.with_name(f"{args.output.stem}.mask.png")
-    if path.exists() and not args.overwrite:
-        raise ValueError(
-            f"{path} is in the way. Take it as the mask: --mask {path}. Or search again: "
-            "--overwrite"
-        )
-    images.save(path, images.from_unit(found.mask.float()[None]))
-    say(f"scratches: {found.found}. {found.why}")
-    say(f"Wrote {path}")
-    return str(path)
 
 
 def _with_value(argv: Sequence[str], option: str, value: str) -> list[str]:

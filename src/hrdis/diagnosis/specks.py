@@ -79,7 +79,7 @@ class Marks:
 
     @property
     def answer(self) -> Answer:
-        """Whether they are defects."""
+        """Return the answer to the question of whether they are defects."""
         if self.share < PROPOSED or (self.lines == 0 and self.specks < FEW):
             return "no"
         enough = self.lines > 0 or self.specks >= MANY
