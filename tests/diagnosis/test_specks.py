@@ -8,21 +8,48 @@ from hrdis.rng import stream
 from tests.common.photographs import photograph, stored
 
 
-def test_specks_on_a_smooth_picture_are_masked() -> None:
-    picture = np.tile(np.linspace(60, 140, 256), (3, 256, 1))
+def marked(ink: float, *, specks: int, scratch: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return a lively ground (3, 256, 256) with marks of one colour, and where they are."""
+    rows, columns = np.mgrid[:256, :256]
+    ground = 110 + 40 * np.sin(rows / 25) * np.cos(columns / 31)
     rng = stream(0, "test specks")
-    picture = picture + rng.standard_normal(picture.shape)
-    marked = np.zeros((256, 256), dtype=bool)
-    for row, column in rng.integers(10, 240, (8, 2)):
-        marked[row : row + 3, column : column + 3] = True
-    marked[100:103, 20:110] = True
-    picture[:, marked] = 250.0
+    picture = np.tile(ground, (3, 1, 1)) + rng.standard_normal((3, 256, 256))
+    there = np.zeros((256, 256), dtype=bool)
+    for row, column in rng.integers(10, 240, (specks, 2)):
+        there[row : row + 3, column : column + 3] = True
+    if scratch:
+        for column in range(20, 230):
+            there[100 + column // 9, column : column + 2] = True
+    picture[:, there] = ink
+    return picture, there
+
+
+@pytest.mark.parametrize("ink", [20.0, 235.0])
+@pytest.mark.parametrize(("specks", "scratch"), [(8, False), (0, True), (8, True)])
+def test_marks_of_one_colour_are_masked(ink: float, specks: int, scratch: bool) -> None:
+    picture, there = marked(ink, specks=specks, scratch=scratch)
     found = find_specks(stored(picture), 1.0)
     assert found.found == "yes"
     assert found.mask is not None
     mask = found.mask.numpy()
-    assert mask[marked].mean() > 0.95
-    assert mask.sum() < 3.5 * marked.sum()  # a rim of two pixels around each
+    assert mask[there].mean() > 0.95
+    assert mask.sum() < 4 * there.sum()  # a rim of a pixel or two around each
+
+
+def test_a_line_before_the_sky_is_unsure() -> None:
+    """A wire is as thin, as even and as long as a scratch; it lies on ground of one kind."""
+    picture, _ = marked(20.0, specks=0, scratch=True)
+    sky = picture.min(0) > 30
+    picture[:, sky] = 190.0
+    found = find_specks(stored(picture), 1.0)
+    assert found.found == "unsure"
+    assert found.mask is not None
+
+
+def test_a_line_of_another_colour_is_no_scratch() -> None:
+    picture, there = marked(20.0, specks=0, scratch=True)
+    picture[0, there] = 200.0
+    assert find_specks(stored(picture), 1.0).found == "no"
 
 
 @pytest.mark.parametrize("name", ["astronaut.jpg", "coffee.jpg", "rocket.jpg", "chelsea.png"])

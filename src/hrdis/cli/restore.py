@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from hrdis.checkpoints import presets_of
+from hrdis import images
+from hrdis.checkpoints import load_prior, presets_of
+from hrdis.diagnosis import NoiseLevel
+from hrdis.fixing import diagnose, opened
 from hrdis.messages import for_command
 from hrdis.noise import read_level
 from hrdis.repairs import NAMES, is_word, resolve
@@ -34,7 +37,9 @@ Examples:
 
 The mask is a picture of the same size: white where a hole is to be filled (see --mask-marks).
 --noise is the standard deviation of the noise: a fraction of white (0.1 or 25/255), or grey levels
-of 255, which a number from 1 on is taken for (25). Beside OUT a record OUT.json says what was done.
+of 255, which a number from 1 on is taken for (25). With --noise auto it is measured as by `hrdis
+fix`. With --mask auto specks and scratches are searched, and filled as OUT.mask.png shows; edit it,
+and pass it back with --mask, where it is wrong. Beside OUT a record OUT.json says what was done.
 With --samples K the other samples (OUT-2 ...), their mean (OUT-mean), a map in grey levels
 (OUT-uncertainty) and all of them side by side (OUT-overview) are written too. The map shows the
 half width of 90 % intervals around the mean where that was calibrated, else where samples differ.
@@ -48,6 +53,8 @@ high), HRDIS where none was measured. The line before the run and OUT.json say w
 
 
 def main(argv: Sequence[str]) -> int:
+    if "auto" in (peek(argv, "--noise", ""), peek(argv, "--mask", "")):
+        argv = _measured(argv)
     samples = peek(argv, "--samples", "1")
     with checking():
         task = _task_asked_for(argv)
@@ -88,6 +95,75 @@ def main(argv: Sequence[str]) -> int:
         say(for_command(reason))
     say(f"{found.seconds:.1f} s. Wrote {', '.join(map(str, files))}")
     return 0 if found.finite else 1
+
+
+def _measured(argv: Sequence[str]) -> list[str]:
+    """Return the options with what was found in the picture in place of ``auto``.
+
+    A mask is written beside the output.
+
+    Raises:
+        BadInput: if there is none, or a file is in the way.
+    """
+    noise, mask = peek(argv, "--noise", "0") == "auto", peek(argv, "--mask", "") == "auto"
+    known = _with_value(argv, "--noise", "0") if noise else list(argv)
+    with checking():
+        choice = chosen(_task_asked_for(known), "ddnm", 0.0, "normal", 1, presets_of("default"))
+    args: Any = parse(FileOptions, known, "restore", HELP, settings=choice.settings)
+    with checking(), waiting("looking at the picture"):
+        picture, tables = opened(args.image)
+        found = diagnose(picture.without_hidden().x, tables, load_prior("default"))
+        if noise:
+            known = _with_value(known, "--noise", _level_of(args, found.noise))
+        marks = found.scratches
+        path = args.output.with_name(f"{args.output.stem}.mask.png")
+        if mask and marks.mask is None:
+            raise ValueError(
+                f"{args.image}: {marks.why} A mask of your own is expected: --mask holes.png"
+            )
+        if mask and path.exists() and not args.overwrite:
+            raise ValueError(
+                f"{path} is in the way. Take it as the mask: --mask {path}. Or search again: "
+                "--overwrite"
+            )
+        if mask and marks.mask is not None:
+            images.save(path, images.from_unit(marks.mask.float()[None]))
+            say(f"scratches: {marks.found}. {marks.why}")
+            say(f"Wrote {path}")
+            known = _with_value(known, "--mask", str(path))
+    return known
+
+
+def _level_of(args: Any, found: NoiseLevel) -> str:
+    """Return the level of the noise as a fraction of white, and say what it is.
+
+    Raises:
+        ValueError: if there is none, and the task is to remove it.
+    """
+    if found.found == "no" and args.task == "denoise":
+        raise ValueError(
+            f"{args.image} has no noise to remove. {found.why} A level is expected: --noise 5"
+        )
+    say(f"noise: {found.found}. {found.why}")
+    if found.found == "no":
+        return "0"
+    if found.alike or found.white is False:
+        say(
+            "A restoration takes noise to be independent in every pixel and colour, and leaves "
+            "much of this. It is removed by: hrdis fix --only noise"
+        )
+    return f"{found.value / 255:.5f}"
+
+
+def _with_value(argv: Sequence[str], option: str, value: str) -> list[str]:
+    """Return the options with another value of one of them."""
+    words = list(argv)
+    for i, word in enumerate(words):
+        if word == option and i + 1 < len(words):
+            words[i + 1] = value
+        elif word.startswith(f"{option}="):
+            words[i] = f"{option}={value}"
+    return words
 
 
 def _task_asked_for(argv: Sequence[str]) -> Task | None:

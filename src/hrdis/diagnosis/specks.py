@@ -1,8 +1,9 @@
-"""Dust, specks and scratches: a mask that is proposed, to be looked at before it is filled.
+"""Dust, specks and scratches: a mask that is proposed, and filled where it is beyond doubt.
 
-A defect is much lighter or darker than both sides of it, thin, and sharper than its surroundings
-are lively. Wires, twigs and letters are all that too. Where there are many candidates, or many
-alike, none is proposed.
+Dust and scratches are thin, much lighter or darker than both sides, and of one colour whatever lies
+below. Twigs, wires, hair and highlights are thin, too, but their colours differ. So the colour that
+most thin pixels have is looked for first, then what is connected in that colour alone. What has one
+colour and lies on ground of one kind, like a wire before the sky, is called unsure.
 """
 
 from dataclasses import dataclass, field
@@ -12,23 +13,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .base import Finding, grey_levels, luma
+from .base import Answer, Finding, grey_levels, luma
 
-DEPTH = 7.0  # local standard deviations that a defect stands out
-LEVELS = 22.0  # grey levels that it stands out at least
-WIDTHS = (7, 13)  # pixels; a defect is thinner than the window
-LIVELY = 31  # window in which liveliness is measured
-RIM = 8  # pixels around a defect that are compared with it
-DEEP = 40.0  # grey levels between a defect and what is around it
-#: The same in robust standard deviations of what is around: of a speck, of a scratch.
-ALONE, LINE = 14.0, 10.0
-#: Specks below which none is proposed, and from which on they are sure to be dust, if their
-#: brightness differs by less than that: dust is of one kind, details of a scene are not.
-FEW, LEAST, ALIKE = 3, 4, 50.0
-EVEN = 0.35  # standard deviation inside a defect, over its depth
-CROWD = 0.02  # share of the surroundings that other candidates may take
-COVERAGE = 0.02  # of the picture; more is the picture itself
-CANDIDATES = 150  # of a megapixel; more are foliage, stars or writing
+WINDOW = 7  # pixels; a defect is thinner
+LEVELS = 24.0  # grey levels that a defect stands out at least
+#: Dust and scratches are nearly white or nearly black: least of the channels, most of them, and the
+#: difference between the channels.
+WHITE, BLACK, GREY = 190.0, 48.0, 28.0
+FAINT = 10.0  # grey levels that the rim of a defect stands out at least
+BIN = 12.0  # grey levels of a channel that count as one colour in the histogram
+COLOURS = 3  # tried, of each sign
+NEAR = 13.0  # grey levels of a channel that a defect's pixels differ from its colour
+JOINED = 7  # pixels; parts of a defect that lie nearer belong together
+#: Length of a scratch, in pixels and as a share of the shorter side, the share of it that is seen
+#: at least, and its pixels per pixel of length at most.
+LONG, SHARE_LONG, SOLID, THICK = 32, 0.08, 0.4, 3.0
+STRIP = 8.0  # pixels; half of the width in which a stroke that is nearly straight lies
+STROKES, STRAIGHT = 4, 0.8  # that may cross; share of the pixels that they hold
+SMALL, SHARE_SMALL = 9, 0.016  # length of a speck: the larger of pixels and share of the short side
+RIM = 6  # pixels around a defect that are compared with it
+DEPTH = 40.0  # grey levels between a defect and its surroundings
+LIKE = 0.12  # share of the surroundings that may have the defect's colour
+FEW, MANY = 4, 5  # specks from which on they are proposed; from which on they are sure
+#: Share of all thin pixels of the colour that defects make up: to be proposed, and to be sure of
+#: specks alone and of lines. On training crops lines of the subject reach 0.71.
+PROPOSED, SURE_SPECKS, SURE_LINES = 0.4, 0.45, 0.85
+#: The limits on the colour where it is sure. Those of lines in training crops are more colourful.
+SURE_WHITE, SURE_BLACK, SURE_GREY = 205.0, 40.0, 12.0
+GROUNDS = 14.0  # standard deviation in grey levels of what lies around them: of one kind below
+CLIPPED = 4.0  # grey levels from black and white: highlights and shadows are cut there
+COVERAGE = 5.0  # per cent of the picture, rims left out; more is the picture itself
 
 
 @dataclass(frozen=True)
@@ -44,6 +58,36 @@ class Specks(Finding):
     count: int = 0
 
 
+@dataclass
+class Marks:
+    """Defects of one colour.
+
+    Args:
+        pixels: (h, w) bool, of the defects.
+        specks, lines: how many there are.
+        share: of all pixels of that colour that are theirs.
+        grounds: standard deviation of the brightness around them, in grey levels.
+        plain: whether the colour is that of dust: grey, nearly white or black, and not clipped.
+    """
+
+    pixels: np.ndarray
+    specks: int
+    lines: int
+    share: float
+    grounds: float
+    plain: bool
+
+    @property
+    def answer(self) -> Answer:
+        """Return the answer to the question of whether they are defects."""
+        if self.share < PROPOSED or (self.lines == 0 and self.specks < FEW):
+            return "no"
+        enough = self.lines > 0 or self.specks >= MANY
+        least = SURE_LINES if self.lines else SURE_SPECKS
+        clear = self.share >= least and self.grounds >= GROUNDS and self.plain
+        return "yes" if enough and clear else "unsure"
+
+
 def find_specks(x: Tensor, sigma: float = 0.0) -> Specks:
     """Return a mask of what looks like dust and scratches.
 
@@ -52,102 +96,203 @@ def find_specks(x: Tensor, sigma: float = 0.0) -> Specks:
         sigma: standard deviation of its noise in grey levels.
 
     Cost:
-        a dozen windowed extremes of the picture: under a second a megapixel.
+        two windowed extremes of the picture, and the parts of at most 6 colours: a second a
+        megapixel.
     """
-    plane = torch.from_numpy(luma(grey_levels(x)))[None, None]
-    h, w = plane.shape[-2:]
+    levels = grey_levels(x)
+    h, w = levels.shape[1:]
     if min(h, w) < 96:
         return Specks("unsure", 0, 0, 100, "The picture is too small to tell defects from detail.")
-    strong = torch.zeros(h, w, dtype=torch.bool)
-    for window in WIDTHS:
-        strong |= _thin(plane, window, sigma)
-    labels, boxes = _components(strong)
-    kept = torch.zeros(h, w, dtype=torch.bool)
-    count, scratches, short = 0, 0, min(h, w)
-    values: list[float] = []  # brightness of each
-    for label, (top, left, bottom, right, area) in boxes.items():
-        length = max(bottom - top, right - left)
-        width = area / length
-        dust = area >= 3 and length <= max(9, 0.016 * short)
-        scratch = length > max(40, 0.04 * short) and width <= max(3.5, 0.004 * short)
-        if not (dust or scratch):
-            continue
-        rows = slice(max(top - RIM, 0), bottom + RIM)
-        columns = slice(max(left - RIM, 0), right + RIM)
-        own = labels[rows, columns] == label
-        if _alone(plane[0, 0, rows, columns], own, strong[rows, columns], sigma, scratch):
-            kept[rows, columns] |= own
-            count += 1
-            scratches += scratch
-            values.append(float(plane[0, 0, rows, columns][own].mean()))
-    most = max(12, CANDIDATES * h * w / 1e6)
-    if count == 0:
+    plane = luma(levels)
+    best: Marks | None = None
+    rim = np.zeros((h, w), dtype=bool)
+    grey = levels.max(0) - levels.min(0) < GREY + 2 * sigma
+    for sign in (1.0, -1.0):
+        above = _tophat(sign * plane)
+        thin = above > max(LEVELS, 4 * sigma)
+        extreme = levels.min(0) > WHITE if sign > 0 else levels.max(0) < BLACK
+        for ink in _colours(levels, thin & extreme & grey):
+            marks = _marks(levels, plane, thin, ink, sign, sigma)
+            order = ("no", "unsure", "yes")
+            if best is None or (order.index(marks.answer), marks.pixels.sum()) > (
+                order.index(best.answer), best.pixels.sum(),
+            ):  # fmt: skip
+                best = marks
+                rim = above > max(FAINT, 2 * sigma)
+    if best is None or best.answer == "no":
         return Specks("no", 0, 0, 0, "No specks or scratches stand out.")
-    grown = F.max_pool2d(kept[None, None].double(), 5, 1, 2)[0, 0] > 0
+    whole = best.pixels | (rim & _widened(best.pixels, 5))
+    grown = torch.from_numpy(_widened(whole, 3))
     share = 100 * float(grown.double().mean())
-    if scratches == 0 and count < FEW:
-        return Specks("no", 0, 0, share, f"{count} small details stand out, which may be anything.")
-    if count > most or share > 100 * COVERAGE:
-        why = f"{count} small details stand out, too many to be defects."
+    count = best.specks + best.lines
+    if 100 * best.pixels.mean() > COVERAGE:
+        why = f"{count} thin details of one colour stand out, too many to be defects."
         return Specks("no", 0, 0, share, why)
-    # light points on a dark ground may be stars or lamps, and a line alone a wire or a rim
-    alike = max(values) - min(values) < ALIKE
-    sure = count >= LEAST and alike and float(plane.median()) > 60
-    found = "yes" if sure else "unsure"
-    why = f"{count} specks or scratches on {share:.2f} % of the picture; look at the mask first."
-    return Specks(found, share, share / 2, share * 2, why, grown, count)  # type: ignore[arg-type]
+    found = best.answer
+    what = f"{best.specks} specks and {best.lines} scratches of one colour on {share:.2f} %"
+    if found == "yes":
+        why = f"{what} of the picture."
+    else:
+        why = f"{what} of the picture, or details of the subject; look at the mask first."
+    return Specks(found, share, share / 2, share * 2, why, grown, count)
 
 
-def _alone(plane: Tensor, own: Tensor, strong: Tensor, sigma: float, scratch: bool) -> bool:
-    """Return True if a part stands out of what is around it, and nothing else there does.
+def _tophat(plane: np.ndarray) -> np.ndarray:
+    """Return by how much a plane is lighter than what is thicker than a window."""
+    reach = WINDOW // 2
+    padded = F.pad(torch.from_numpy(plane)[None, None], (2 * reach,) * 4, mode="replicate")
+    opened = F.max_pool2d(-F.max_pool2d(-padded, WINDOW, 1), WINDOW, 1)[0, 0].numpy()
+    above: np.ndarray = plane - opened
+    return above
+
+
+def _widened(there: np.ndarray, window: int) -> np.ndarray:
+    """Return the pixels in whose window, of odd side, there is one."""
+    ones = torch.from_numpy(there)[None, None].float()
+    wide: np.ndarray = (F.max_pool2d(ones, window, 1, window // 2)[0, 0] > 0).numpy()
+    return wide
+
+
+def _colours(levels: np.ndarray, thin: np.ndarray) -> list[np.ndarray]:
+    """Return the commonest colours of thin pixels, each the mean of a cube of the histogram."""
+    values = levels[:, thin].T
+    found: list[np.ndarray] = []
+    for _ in range(COLOURS):
+        if len(values) < 12:
+            break
+        cells, counts = np.unique((values / BIN).astype(int), axis=0, return_counts=True)
+        middle = (cells[counts.argmax()] + 0.5) * BIN
+        for _ in range(3):  # to the middle of what is there, as the cube may cut it
+            inside = np.abs(values - middle).max(1) < BIN
+            middle = values[inside].mean(0)
+        found.append(middle)
+        values = values[np.abs(values - middle).max(1) >= BIN]
+    return found
+
+
+def _marks(
+    levels: np.ndarray, plane: np.ndarray, thin: np.ndarray, ink: np.ndarray, sign: float,
+    sigma: float,
+) -> Marks:  # fmt: skip
+    """Return the specks and lines of one colour.
 
     Args:
-        plane: a window of the picture, `RIM` pixels larger than the part.
-        own: the part's pixels.
-        strong: all candidates' pixels.
+        levels, plane: the picture and its brightness in grey levels.
+        thin: pixels that are thin and lighter, or darker, than both sides.
+        ink: (c,), the colour.
+        sign: 1 where they are lighter, -1 where darker.
+        sigma: standard deviation of the noise in grey levels.
     """
-    near = F.max_pool2d(own[None, None].double(), 5, 1, 2)[0, 0] > 0
-    around = plane[~near]
-    if scratch:  # its box holds much else: only what is near it tells
-        close = F.max_pool2d(own[None, None].double(), 13, 1, 6)[0, 0] > 0
-        around = plane[close & ~near]
-    if len(around) < 30:
-        return False
-    middle = around.median()
-    spread = max(1.4826 * float((around - middle).abs().median()), sigma, 1.0)
-    inside = plane[own]
-    depth = float((inside.mean() - middle).abs())
-    even = float(inside.std()) < EVEN * depth
-    others = float((strong & ~near).double().mean())
-    return depth > max(DEEP, (LINE if scratch else ALONE) * spread) and even and others < CROWD
+    near = np.abs(levels - ink[:, None, None]).max(0) < NEAR + 2 * sigma
+    own = thin & near
+    h, w = plane.shape
+    labels, count = _components(_widened(own, JOINED))
+    rows, columns = np.nonzero(own)
+    parts = labels[rows, columns]
+    order = np.argsort(parts, kind="stable")
+    starts = np.searchsorted(parts[order], np.arange(count + 1))
+    kept = np.zeros((h, w), dtype=bool)
+    specks = lines = 0
+    grounds: list[np.ndarray] = []
+    short = min(h, w)
+    for k in range(count):
+        mine = order[starts[k] : starts[k + 1]]
+        if len(mine) < 3:
+            continue
+        r, c = rows[mine], columns[mine]
+        length = max(np.ptp(r), np.ptp(c)) + 1
+        line = length >= max(LONG, SHARE_LONG * short) and _strokes(r, c, len(mine), short)
+        speck = length <= max(SMALL, SHARE_SMALL * short)
+        if not (line or speck):
+            continue
+        around = _around(plane, near, r, c)
+        if around is None:
+            continue
+        brightness, like = around
+        deep = sign * (plane[r, c].mean() - np.median(brightness)) > max(DEPTH, 6 * sigma)
+        if not deep or like > LIKE:
+            continue
+        kept[r, c] = True
+        lines += line
+        specks += speck
+        grounds.append(brightness if line else np.array([np.median(brightness)]))
+    plain = ink.min() > SURE_WHITE if sign > 0 else ink.max() < SURE_BLACK
+    plain = plain and np.ptp(ink) < SURE_GREY and CLIPPED < ink.mean() < 255 - CLIPPED
+    return Marks(
+        kept, specks, lines, float(kept.sum()) / max(int(own.sum()), 1),
+        float(np.concatenate(grounds).std()) if grounds else 0.0,
+        bool(plain),
+    )  # fmt: skip
 
 
-def _thin(plane: Tensor, window: int, sigma: float) -> Tensor:
-    """Return where a plane is much lighter, or much darker, than what is thicker than a window."""
-    reach = window // 2
-    padded = F.pad(plane, (2 * reach,) * 4, mode="replicate")
-    opened = F.max_pool2d(-F.max_pool2d(-padded, window, 1), window, 1)
-    closed = -F.max_pool2d(-F.max_pool2d(padded, window, 1), window, 1)
-    # Liveliness of the surroundings, a robust one: the median over windows of how far the plane
-    # departs from its opening and closing, which a single defect does not move.
-    both = torch.maximum(plane - opened, closed - plane)
-    blocks = F.avg_pool2d(F.pad(both, (LIVELY // 2,) * 4, mode="reflect"), 7, 7)
-    local = -F.max_pool2d(-F.avg_pool2d(blocks, 3, 1, 1), 1)
-    lively = F.interpolate(local, size=plane.shape[-2:], mode="bilinear", align_corners=False)
-    scale = torch.clamp(lively, min=max(sigma, 1.0))
-    light = (plane - opened > LEVELS) & (plane - opened > 0.5 * DEPTH * scale)
-    dark = (closed - plane > LEVELS) & (closed - plane > 0.5 * DEPTH * scale)
-    return (light | dark)[0, 0]
+def _strokes(rows: np.ndarray, columns: np.ndarray, total: int, short: int) -> bool:
+    """Return True if a few long, thin strokes hold nearly all of some pixels.
+
+    The strip that holds most pixels is taken out, up to `STROKES` times.
+
+    Args:
+        rows, columns: of the pixels.
+        total: how many there are.
+        short: the picture's shorter side.
+    """
+    r, c = rows.astype(float), columns.astype(float)
+    held = 0
+    for _ in range(STROKES):
+        if len(r) < 0.2 * LONG:
+            break
+        best, most = 0.0, np.zeros(0, dtype=int)
+        for angle in np.radians(np.arange(0, 180, 5)):
+            offset = r * np.cos(angle) - c * np.sin(angle)
+            places, counts = np.unique(np.floor(offset / STRIP), return_counts=True)
+            middle = (places[counts.argmax()] + 0.5) * STRIP
+            there = np.flatnonzero(np.abs(offset - middle) < STRIP)
+            if len(there) > len(most):
+                best, most = angle, there
+        along = r[most] * np.sin(best) + c[most] * np.cos(best)
+        across = r[most] * np.cos(best) - c[most] * np.sin(best)
+        length = np.ptp(along)
+        if length < max(LONG, SHARE_LONG * short):
+            break
+        bent = across - np.polyval(np.polyfit(along, across, 3), along)
+        on = np.abs(bent) < 2.0
+        filled = len(np.unique((along[on] / 2).astype(int))) / (length / 2)
+        if filled < SOLID or on.sum() / length > THICK:
+            break
+        held += int(on.sum())
+        left = np.ones(len(r), dtype=bool)
+        left[most[on]] = False
+        r, c = r[left], c[left]
+    return held > STRAIGHT * total
 
 
-def _components(there: Tensor) -> tuple[Tensor, dict[int, tuple[int, int, int, int, int]]]:
-    """Return labels of 8-connected parts, and (top, left, bottom, right, area) of each.
+def _around(
+    plane: np.ndarray, near: np.ndarray, r: np.ndarray, c: np.ndarray
+) -> tuple[np.ndarray, float] | None:
+    """Return the brightness around a part, and the share there that has the part's colour.
+
+    Args:
+        plane: brightness in grey levels.
+        near: pixels of that colour.
+        r, c: rows and columns of the part.
+    """
+    top, left = max(r.min() - RIM, 0), max(c.min() - RIM, 0)
+    window = (slice(top, r.max() + RIM + 1), slice(left, c.max() + RIM + 1))
+    mask = np.zeros(plane[window].shape, dtype=bool)
+    mask[r - top, c - left] = True
+    close, wide = _widened(mask, 5), _widened(mask, 2 * RIM - 1)
+    ring = wide & ~close
+    if ring.sum() < 20:
+        return None
+    return plane[window][ring], float(near[window][ring].mean())
+
+
+def _components(there: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return labels (h, w) of 8-connected parts, -1 outside them, and how many parts there are.
 
     By runs along rows that touch runs of the row before.
     """
-    pixels = there.numpy()
     parent: list[int] = []
-    labels = np.full(pixels.shape, -1, dtype=np.int64)
+    labels = np.full(there.shape, -1, dtype=np.int64)
 
     def root(k: int) -> int:
         while parent[k] != k:
@@ -155,8 +300,8 @@ def _components(there: Tensor) -> tuple[Tensor, dict[int, tuple[int, int, int, i
             k = parent[k]
         return k
 
-    for row in range(pixels.shape[0]):
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], pixels[row].astype(np.int8), [0]])))
+    for row in range(there.shape[0]):
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], there[row].astype(np.int8), [0]])))
         for start, end in zip(edges[::2], edges[1::2], strict=True):
             label = len(parent)
             parent.append(label)
@@ -165,13 +310,10 @@ def _components(there: Tensor) -> tuple[Tensor, dict[int, tuple[int, int, int, i
                 for other in np.unique(above[above >= 0]):
                     parent[root(int(other))] = root(label)
             labels[row, start:end] = label
-    boxes: dict[int, tuple[int, int, int, int, int]] = {}
-    rows, columns = np.nonzero(pixels)
-    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-        label = root(int(labels[row, column]))
-        labels[row, column] = label
-        top, left, bottom, right, area = boxes.get(label, (row, column, row, column, 0))
-        boxes[label] = (
-            min(top, row), min(left, column), max(bottom, row + 1), max(right, column + 1), area + 1
-        )  # fmt: skip
-    return torch.from_numpy(labels), boxes
+    if not parent:
+        return labels, 0
+    roots = np.array([root(k) for k in range(len(parent))])
+    _, numbers = np.unique(roots, return_inverse=True)
+    inside = labels >= 0
+    labels[inside] = numbers[labels[inside]]
+    return labels, int(numbers.max()) + 1

@@ -1,6 +1,6 @@
 """Mend pictures without knowing what is wrong with them; ``fixing.many`` takes folders."""
 
 from .diagnose import Diagnosis, diagnose
-from .picture import KINDS, NOTHING, Fixed, fix, record_of
+from .picture import KINDS, NOTHING, Fixed, fix, opened, record_of
 
-__all__ = ["KINDS", "NOTHING", "Diagnosis", "Fixed", "diagnose", "fix", "record_of"]
+__all__ = ["KINDS", "NOTHING", "Diagnosis", "Fixed", "diagnose", "fix", "opened", "record_of"]

@@ -139,13 +139,14 @@ def fix(
     """Find what is wrong with a picture, and mend what is sure to be wrong.
 
     A picture with nothing to mend comes back as it is. A restoration that its own check finds
-    worse is taken back. Specks and scratches are proposed as a mask, and filled if ``only`` names
-    them.
+    worse is taken back. Specks and scratches are proposed as a mask. They are filled where they are
+    beyond doubt, or if ``only`` names them.
 
     Args:
         picture: a file, one of Pillow's images, an array (h, w) or (h, w, c) of uint8, or a tensor
             (1, c, h, w) in [-1, 1].
-        only: which kinds of ``KINDS`` may be mended; all but scratches by default.
+        only: which kinds of ``KINDS`` may be mended; all by default. If it names scratches, those
+            that may be details of the subject are filled, too.
         strength: how much of the noise and of JPEG's artefacts is taken away, 0 to 1.
         noise: the level of the noise in grey levels, instead of what is measured.
         upscale: 2 or 4 to enlarge the result.
@@ -232,7 +233,7 @@ def _mend(
     prior: Prior, y: Tensor, found: Diagnosis, only: Sequence[str], strength: float, seed: int
 ) -> tuple[Tensor, list[str], dict[str, Mended], Tensor | None]:
     """Mend what was found, noise and JPEG in one go, holes before blur, the blur last."""
-    wanted = tuple(only) or ("noise", "jpeg", "enlarged", "blur")
+    wanted = tuple(only) or KINDS
     noisy = "noise" in wanted and found.noise.found == "yes"
     coded = "jpeg" in wanted and found.jpeg.found == "yes"
     done: dict[str, Mended] = {}
@@ -250,7 +251,8 @@ def _mend(
         done["noise"] = restorations.denoise(prior, x, found.noise, strength)
         x = done["noise"].x
         left = 0.3 * left if done["noise"].done else left
-    if "scratches" in wanted and found.scratches.mask is not None:
+    sure = found.scratches.found == "yes" or "scratches" in only
+    if "scratches" in wanted and sure and found.scratches.mask is not None:
         done["scratches"] = restorations.fill(prior, x, found.scratches.mask, seed)
         x = done["scratches"].x
     if "enlarged" in wanted and found.enlarged.found == "yes" and x is y:

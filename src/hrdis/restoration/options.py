@@ -82,7 +82,7 @@ class Options:
     """
     mask: Path | None = None
     """A picture (or .npy array of 0 and 1) of the same size that shows the holes; needed for
-    inpainting. Soft edges belong to the holes.
+    inpainting. Soft edges belong to the holes. auto searches specks and scratches.
     """
     hole: Annotated[
         Hole,
@@ -102,7 +102,7 @@ class Options:
     """Weights of the network that blurs (.pth, .pt, .safetensors); needed for deblur-nonlinear."""
     noise: NoiseLevel = 0.0
     """Strength of the noise in the picture, its standard deviation. It is a fraction of white (0.1
-    or 25/255) or, from 1 on, a number of grey levels of 255 (25).
+    or 25/255) or, from 1 on, a number of grey levels of 255 (25). auto measures it.
     """
     solver: str = "auto"
     """The algorithm; `hrdis list solvers` lists the names. auto takes the one measured to be the
