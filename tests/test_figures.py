@@ -18,7 +18,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 #: Pages that no person writes: their text is that of the code's own help and messages.
-GENERATED = ("docs/reference/commands/", "docs/reference/messages.md")
+#: The build of the site makes the others.
+GENERATED = (
+    "docs/reference/commands/", "docs/reference/messages.md",
+    *(f"docs/{folder}/" for folder in ("_build", "about", "api", "solvers")),
+)  # fmt: skip
 
 #: A page that a study writes whole, from its rows; it is compared with what the study would write.
 WHOLE = "docs/measurements/fix.md"
