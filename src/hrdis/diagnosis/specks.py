@@ -36,7 +36,8 @@ DEPTH = 40.0  # grey levels between a defect and its surroundings
 LIKE = 0.12  # share of the surroundings that may have the defect's colour
 FEW, MANY = 4, 5  # specks from which on they are proposed; from which on they are sure
 #: Share of all thin pixels of the colour that defects make up: to be proposed, and to be sure of
-#: specks alone and of lines. On training crops lines of the subject reach 0.71.
+#: specks alone and of lines. Of 90 training crops of 128 pixels no detail of the subject counts as
+#: sure, of 30 of 320 pixels those of one do, with a share of 0.95.
 PROPOSED, SURE_SPECKS, SURE_LINES = 0.4, 0.45, 0.85
 #: The limits on the colour where it is sure. Those of lines in training crops are more colourful.
 SURE_WHITE, SURE_BLACK, SURE_GREY = 205.0, 40.0, 12.0
@@ -96,7 +97,7 @@ def find_specks(x: Tensor, sigma: float = 0.0) -> Specks:
         sigma: standard deviation of its noise in grey levels.
 
     Cost:
-        two windowed extremes of the picture, and the parts of at most 6 colours: a second a
+        two windowed extremes of the picture, and the parts of at most 6 colours: two seconds a
         megapixel.
     """
     levels = grey_levels(x)
