@@ -14,6 +14,7 @@ from hrdis import images, rng
 from hrdis.fixing import NOTHING, many
 from hrdis.fixing.enlarged import resizer
 from hrdis.fixing.network import agreed_level, estimate, implied_level
+from hrdis.fixing.picture import LEFT
 from hrdis.fixing.restorations import deblur, kernel_of, nearest_alike, share_alike
 from hrdis.operators import Blur, kernels
 from hrdis.rng import stream
@@ -242,23 +243,19 @@ def scratched(ground: float | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     return stored(pixels), whole
 
 
-def test_scratch_that_is_beyond_doubt_is_filled(prior: hrdis.Prior) -> None:
-    y, whole = scratched()
+@pytest.mark.parametrize(("ground", "said"), [(None, "yes"), (120.0, "unsure")])
+def test_scratch_is_proposed_and_filled_if_it_is_named(
+    prior: hrdis.Prior, ground: float | None, said: str
+) -> None:
+    """Also one beyond doubt, as the stars of a flag are; and one that may be a wire."""
+    y, whole = scratched(ground)
     fixed = hrdis.fix(y, prior=prior)
-    assert fixed.diagnosis.scratches.found == "yes"
+    assert fixed.diagnosis.scratches.found == said
     assert fixed.mask is not None
-    assert psnr(fixed.x, whole) > psnr(y, whole) + 10
-    assert torch.equal(fixed.x[..., ~fixed.mask], y[..., ~fixed.mask])
-
-
-def test_line_that_may_be_a_wire_is_left_unless_it_is_named(prior: hrdis.Prior) -> None:
-    y, whole = scratched(120.0)
-    fixed = hrdis.fix(y, prior=prior)
-    assert fixed.diagnosis.scratches.found == "unsure"
-    assert fixed.mask is not None
-    assert torch.equal(fixed.x, y)
+    assert torch.equal(fixed.x, y) and fixed.steps == ((LEFT if said == "yes" else NOTHING),)
     filled = hrdis.fix(y, prior=prior, only=["scratches"])
     assert psnr(filled.x, whole) > psnr(y, whole) + 10
+    assert torch.equal(filled.x[..., ~fixed.mask], y[..., ~fixed.mask])
 
 
 def test_blur_whose_residual_is_large_is_left_alone(prior: hrdis.Prior) -> None:

@@ -25,9 +25,9 @@ Examples:
   hrdis fix scan.png --only scratches -o whole.png
   hrdis fix album -o mended                   (a folder, its sub-folders too; goes on after a kill)
 
-Noise, JPEG's artefacts, blur, specks and scratches are mended where the picture shows them beyond
-doubt. OUT.mask.png beside OUT shows the specks and scratches. Those that may be details of the
-subject are left; look at the mask, then fill them with --only scratches. A picture with nothing to
+Noise, JPEG's artefacts and blur are mended where the picture shows them beyond doubt. Specks and
+scratches are only proposed, as OUT.mask.png beside OUT, because details of the subject look like
+them. Look at the mask, then fill what it shows with --only scratches. A picture with nothing to
 mend is copied as it is. Beside OUT a record OUT.json says what was found and done, with the line
 that does the same. In a folder a file that fails is named, the others go on, and the exit status is
 1.

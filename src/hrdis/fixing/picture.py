@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 #: What can be mended, in the order in which it is.
 KINDS = ("noise", "jpeg", "scratches", "enlarged", "blur")
+#: What is mended unasked. One of 45 whole photographs had a flag's stars taken for scratches.
+UNASKED = ("noise", "jpeg", "enlarged", "blur")
 NOTHING = "Nothing to mend: the picture is as it was."
+LEFT = "The mask shows specks or scratches. They are filled only if they are named."
 
 
 @dataclass(frozen=True)
@@ -139,14 +142,13 @@ def fix(
     """Find what is wrong with a picture, and mend what is sure to be wrong.
 
     A picture with nothing to mend comes back as it is. A restoration that its own check finds
-    worse is taken back. Specks and scratches are proposed as a mask. They are filled where they are
-    beyond doubt, or if ``only`` names them.
+    worse is taken back. Specks and scratches are proposed as a mask, and filled if ``only`` names
+    them, since stars on a flag look alike.
 
     Args:
         picture: a file, one of Pillow's images, an array (h, w) or (h, w, c) of uint8, or a tensor
             (1, c, h, w) in [-1, 1].
-        only: which kinds of ``KINDS`` may be mended; all by default. If it names scratches, those
-            that may be details of the subject are filled, too.
+        only: which kinds of ``KINDS`` may be mended; by default all but scratches.
         strength: how much of the noise and of JPEG's artefacts is taken away, 0 to 1.
         noise: the level of the noise in grey levels, instead of what is measured.
         upscale: 2 or 4 to enlarge the result.
@@ -204,7 +206,9 @@ def fix(
         x, done["upscale"] = larger.x, larger
         steps.append(larger.why)
     changed = any(mended.done for mended in done.values())
-    if not changed and not dry_run:
+    if found.scratches.found == "yes" and "scratches" not in done and not dry_run:
+        steps.append(LEFT)
+    elif not changed and not dry_run:
         steps.append(NOTHING)
     if grey:
         x = x.expand(-1, 3, -1, -1)
@@ -233,7 +237,7 @@ def _mend(
     prior: Prior, y: Tensor, found: Diagnosis, only: Sequence[str], strength: float, seed: int
 ) -> tuple[Tensor, list[str], dict[str, Mended], Tensor | None]:
     """Mend what was found, noise and JPEG in one go, holes before blur, the blur last."""
-    wanted = tuple(only) or KINDS
+    wanted = tuple(only) or UNASKED
     noisy = "noise" in wanted and found.noise.found == "yes"
     coded = "jpeg" in wanted and found.jpeg.found == "yes"
     done: dict[str, Mended] = {}
@@ -251,8 +255,7 @@ def _mend(
         done["noise"] = restorations.denoise(prior, x, found.noise, strength)
         x = done["noise"].x
         left = 0.3 * left if done["noise"].done else left
-    sure = found.scratches.found == "yes" or "scratches" in only
-    if "scratches" in wanted and sure and found.scratches.mask is not None:
+    if "scratches" in wanted and found.scratches.mask is not None:
         done["scratches"] = restorations.fill(prior, x, found.scratches.mask, seed)
         x = done["scratches"].x
     if "enlarged" in wanted and found.enlarged.found == "yes" and x is y:
