@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: What can be mended, in the order in which it is.
 KINDS = ("noise", "jpeg", "scratches", "enlarged", "blur")
-#: What is mended unasked. One of 45 whole photographs had a flag's stars taken for scratches.
+#: What is mended unasked. In a clean photograph a flag's stars were taken for scratches.
 UNASKED = ("noise", "jpeg", "enlarged", "blur")
 NOTHING = "Nothing to mend: the picture is as it was."
 LEFT = "The mask shows specks or scratches. They are filled only if they are named."
