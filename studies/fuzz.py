@@ -4,12 +4,14 @@
     python studies/fuzz.py --only plans --minutes 5 --no-write
     python studies/fuzz.py --rounds 0                  # write the table of what was run
 
-One reader for each kind of input: pictures, arrays, records, plans, presets, weights, the states of
-a training, run folders, and what the page is asked. Inputs are made from whole ones: half of them
-by changes of bytes, half by changes of structure (a field that is something else, absent, twice,
-deep, or huge). With atheris installed (``pip install atheris``) the changes follow the branches
-that they reach; without it they are drawn at random. Each reader runs in a child process that may
-take 3 GB of memory beside what importing takes, and `SECONDS` for an input.
+One reader for each kind of input: pictures, arrays, records, plans, presets, weights, cards, the
+states of a training, run folders, and what the page is asked. Inputs are made from whole ones:
+half of them by changes of bytes, half by changes of structure (a field that is something else,
+absent, twice, deep, or huge). With atheris installed (``pip install atheris``) the changes follow
+the branches that they reach; without it they are drawn at random. Each reader runs in a child
+process that may take 3 GB of memory beside what importing takes, and `SECONDS` of processor time
+for an input. All times are of the processor, so that other work on the machine neither shortens a
+turn nor makes a hang of an input that waited; `WAITED` ends an input that does nothing.
 
 Verdict of an input: it is read, or refused in one line, in the voice of its place (``ValueError``;
 exit status 2 of a command; an error of the page). Any other exception, more lines, a hang, memory
@@ -47,7 +49,8 @@ from common.pages import DOCS, rewrite, table
 from common.stamps import now
 
 PAGE, DATA = DOCS / "measurements" / "reliability.md", DOCS / "data" / "fuzz.csv"
-SECONDS = 20  #: the most an input may take
+SECONDS = 20  #: of processor time, the most an input may take
+WAITED = 300  #: seconds of the clock, the most an input may take
 MEMORY = 3 << 30  #: bytes that a reader may take beside what importing takes
 LONGEST = 60_000  #: bytes of an input
 
@@ -139,7 +142,7 @@ def as_json(value: Any, draws: Draws) -> bytes:
 
 
 class Late(BaseException):
-    """An input took longer than `SECONDS`."""
+    """An input took longer than `SECONDS` or `WAITED`."""
 
 
 def one_line(text: str) -> str:
@@ -807,29 +810,31 @@ class Court:
         self.reader, self.out, self.crashers = reader, out, crashers
         self.counts: Counter[str] = Counter()
         self.faults: dict[str, str] = {}
-        self.began = time.monotonic()
+        self.began = time.process_time()
         self.told = 0.0
         self.slowest = 0.0
 
     def __call__(self, data: bytes) -> None:
         # A process that dies leaves its input here.
         (self.crashers / "last").write_bytes(data)
-        began = time.monotonic()
+        began = time.process_time()
         try:
-            signal.setitimer(signal.ITIMER_REAL, SECONDS)
+            signal.setitimer(signal.ITIMER_PROF, SECONDS)
+            signal.setitimer(signal.ITIMER_REAL, WAITED)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 verdict = self.reader.case(data)
         except Late:
-            verdict = f"more than {SECONDS} s at {place_of(sys.exc_info()[2])}"
+            verdict = f"took too long, at {place_of(sys.exc_info()[2])}"
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
             verdict = f"{type(error).__name__} at {place_of(error.__traceback__)}"
             self._keep(verdict, data, traceback.format_exc())
         finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
-        self.slowest = max(self.slowest, time.monotonic() - began)
+        self.slowest = max(self.slowest, time.process_time() - began)
         if verdict in ("read", "refused"):
             self.counts[verdict] += 1
         else:
@@ -848,15 +853,22 @@ class Court:
         )
 
     def tell(self) -> None:
-        """Write the counts down, which survive the process."""
-        now = time.monotonic()
-        if now - self.told > 2:
-            self.told = now
-            about = {
-                **self.counts, "seconds": now - self.began, "faults": list(self.faults),
-                "slowest": self.slowest,
-            }  # fmt: skip
-            self.out.write_text(json.dumps(about))
+        """Write the counts down now and then; they survive the process."""
+        if time.process_time() - self.told > 2:
+            self.write()
+
+    def write(self) -> None:
+        """Write the counts down."""
+        self.told = time.process_time()
+        about = {
+            **self.counts, "seconds": self.spent(), "faults": list(self.faults),
+            "slowest": self.slowest,
+        }  # fmt: skip
+        self.out.write_text(json.dumps(about))
+
+    def spent(self) -> float:
+        """Return the seconds of processor time that the inputs have taken."""
+        return time.process_time() - self.began
 
 
 def place_of(trace: Any) -> str:
@@ -908,17 +920,25 @@ def child(name: str, seconds: float, seed: int, folder: Path, crashers: Path) ->
         for number in range(32 if reader.structured else 0):
             (corpus / f"drawn-{number}").write_bytes(b"\1" + drawn(seed, number, 40))
         words = [
-            "fuzz", str(corpus), f"-max_total_time={int(seconds)}", f"-seed={seed + 1}",
+            "fuzz", str(corpus), f"-seed={seed + 1}",
             f"-max_len={LONGEST}", "-timeout=120", "-rss_limit_mb=0", "-verbosity=0",
             "-print_final_stats=0", f"-artifact_prefix={crashers}/", "-len_control=20",
         ]  # fmt: skip
-        atheris.Setup(words, court)
+
+        def one(content: bytes) -> None:
+            court(content)
+            if court.spent() > seconds:
+                court.write()
+                os._exit(0)  # the fuzzer takes neither an exception nor SystemExit for an end
+
+        atheris.Setup(words, one)
         atheris.Fuzz()
         return
-    end, number = time.monotonic() + seconds, 0
-    while time.monotonic() < end:
+    number = 0
+    while court.spent() < seconds:
         court(mutated(seeds, reader.structured, seed, number))
         number += 1
+    court.write()
 
 
 def drawn(seed: int, number: int, length: int) -> bytes:
@@ -977,6 +997,7 @@ class Turn:
     reader: str
     way: str
     minutes: float
+    """Of processor time."""
     inputs: int
     read: int
     refused: int
@@ -992,15 +1013,15 @@ def measure(name: str, minutes: float, seed: int, crashers: Path) -> Turn:
     crashers.mkdir(parents=True, exist_ok=True)
     total: Counter[str] = Counter()
     faults: dict[str, None] = {}
-    seconds, slowest, deaths, began = 0.0, 0.0, 0, time.monotonic()
-    while (left := 60 * minutes - (time.monotonic() - began)) > 5:
+    seconds, slowest, deaths = 0.0, 0.0, 0
+    while (left := 60 * minutes - seconds) > 5 and deaths < 50:
         with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
             words = [sys.executable, __file__, "--child", name, "--minutes", str(left / 60)]
             words += ["--seed", str(seed + deaths), "--folder", folder]
             words += ["--crashers", str(crashers)]
             with open(crashers / "log", "ab") as log:
                 done = subprocess.run(
-                    words, stdout=log, stderr=log, timeout=left + 600,
+                    words, stdout=log, stderr=log, timeout=20 * left + 600,
                     env=os.environ | {"OMP_NUM_THREADS": "1"},
                 )  # fmt: skip
             counts = Path(folder) / "counts.json"
@@ -1039,7 +1060,7 @@ def main(
     """Fuzz.
 
     Args:
-        minutes: for each reader in a round.
+        minutes: of processor time, for each reader in a round.
         rounds: how often every reader has a turn.
         only: readers, by name.
         crashers: folder for the inputs of faults; by default a temporary one, which is named.
