@@ -30,9 +30,15 @@ $(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/uv
 $(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/uv
 	$(BIN)/uv pip install -q --python $(BIN)/python $(C) -e '.[$*]'
 	touch $@
-lock: $(BIN)/uv        ## constraints.txt anew, from pins.in and pyproject.toml
-	env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(BIN)/uv pip compile -q --universal --python-version 3.11 --all-extras \
-	  --no-header --no-annotate --no-emit-index-url --upgrade -c pins.in pyproject.toml -o constraints.txt
+COMPILE = env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header \
+	  --no-annotate --no-emit-index-url
+lock: $(BIN)/uv        ## constraints.txt and requirements.txt anew, from pins.in and pyproject.toml
+	$(COMPILE) --all-extras --upgrade -c pins.in pyproject.toml -o constraints.txt
+	$(COMPILE) --extra web --generate-hashes -c constraints.txt pyproject.toml -o requirements.txt
+sbom: $(BIN)/uv        ## the packages that are installed, as a list for auditors: dist/hrdis.cdx.json (CycloneDX)
+	mkdir -p dist
+	$(BIN)/uv tool run -q --from cyclonedx-bom cyclonedx-py requirements requirements.txt --pyproject pyproject.toml \
+	  --output-reproducible -o dist/hrdis.cdx.json
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
-.PHONY: demo test slow speed docs check lock help
+.PHONY: demo test slow speed docs check lock sbom help

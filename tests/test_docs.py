@@ -385,3 +385,13 @@ def test_version_of_torch_that_pages_install_is_the_pinned_one() -> None:
     for name in ("README.md", "docs/install.md", "Containerfile"):
         named = re.findall(r"torch==([\d.]+)", (ROOT / name).read_text(encoding="utf-8"))
         assert named and set(named) == {pinned[1]}, name
+
+
+def test_packages_with_hashes_have_the_pinned_versions() -> None:
+    """Else what is checked is not what the tests ran with."""
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    entries = re.split(r"\n(?=\S)", text.replace("\\\n", " ").strip())
+    pins = set(re.findall(r"^(\S+==\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    for entry in entries:
+        assert entry.split()[0] in pins and "--hash=sha256:" in entry, entry
+    assert any(entry.startswith("gradio==") for entry in entries)
