@@ -371,6 +371,8 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
         "q.signal(s) * (x0_y + noise)": ["q.signal(s) * x0_y + noise", "q.signal(s) * (x0_hat + noise)"],  # noqa: E501
         "return sigma**2 * self.spread**2 / (sigma**2 + self.spread**2)": ["return sigma**2", "return sigma**2 * self.spread / (sigma**2 + self.spread)"],  # noqa: E501
         "schedule.nearest(2 * self.own_noise)": ["schedule.nearest(self.own_noise)"],
+        "least = 2 * self.least_noise": ["least = self.least_noise"],
+        "if problem.sigma_y < least:": ["if False:", "if least:"],
         "return min(error, sigma) ** 2": ["return error**2", "return min(error, sigma)"],
         "nu * problem.sigma_y**2 / (": ["nu * problem.sigma_y / (", "problem.sigma_y**2 / ("],
         "sigma**2 + KAPPA[self.aim] * E": ["sigma + KAPPA[self.aim] * E"],

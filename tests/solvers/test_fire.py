@@ -79,6 +79,16 @@ def test_own_noise_of_several_calls_ends_at_the_low_end():
     assert solver.times(Q)[0] == Q.nearest(0.2) and solver.times(Q)[-2:] == [2, -1]
 
 
+def test_least_noise_stands_for_less_and_never_for_more():
+    prior, A = gaussian(), OPERATORS["average"]
+    y = A(prior.sample(1, seed=5))
+    plain, least = hrdis.FIRE(steps=3), hrdis.FIRE(steps=3, least_noise=0.05)
+    for given, assumed in ((0.0, 0.1), (0.02, 0.1), (0.3, 0.3)):  # twice 0.05, in [-1, 1]
+        found = hrdis.solve(least, prior, Problem(y, A, given), seeds=[0]).x
+        expected = hrdis.solve(plain, prior, Problem(y, A, assumed), seeds=[0]).x
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("aim", KAPPA)
 @pytest.mark.parametrize("operator", OPERATORS)
 @pytest.mark.parametrize("sigma_y", [0.0, 0.05, 0.3])

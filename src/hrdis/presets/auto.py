@@ -33,7 +33,7 @@ def choose_auto(
     Args:
         families: of the operator, the most specific first (``Operator.families``).
         noise: standard deviation for images in [0, 1], Gaussian.
-        effort: "low" (about 5 network calls), "normal" (about 20) or "high" (at most 100).
+        effort: "low" (5 to 10 network calls), "normal" (about 20) or "high" (at most 100).
         samples: how many are wanted. Where the best picture is a mean, which has no other samples,
             more than one are drawn by the row's sampler.
         tuned: what is known of the prior (``Prior.presets``), if anything.

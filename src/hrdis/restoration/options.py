@@ -109,7 +109,7 @@ class Options:
     best for task, noise and effort, hrdis where none was.
     """
     effort: Literal["low", "normal", "high"] = "normal"
-    """Of the solver auto: low is about 5 network calls, normal about 20, high at most 100; sensing
+    """Of the solver auto: low is 5 to 10 network calls, normal about 20, high at most 100; sensing
     takes more of them.
     """
     prior: Annotated[str, tyro.conf.arg(name="model")] = "default"

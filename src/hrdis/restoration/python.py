@@ -82,7 +82,7 @@ def restore(
         solver: the algorithm: "auto" takes the one that was measured to be the best for task,
             noise and effort, HRDIS where none was ("blindhrdis" for "brighten"). Or by name with
             the settings that fit, or with settings of your own: ``hrdis.HRDIS(steps=40)``.
-        effort: of "auto": "low" is about 5 network calls, "normal" about 20, "high" at most
+        effort: of "auto": "low" is 5 to 10 network calls, "normal" about 20, "high" at most
             100; sensing takes more.
         samples: how many restorations to draw.
         seed: of the first sample; the others take the numbers after it.

@@ -1,5 +1,6 @@
 """FIRE: fast iterative renoising, the inner loop of DDfire."""
 
+from dataclasses import replace
 from itertools import pairwise
 from math import exp, log
 from typing import Annotated, ClassVar, Literal, final
@@ -112,6 +113,10 @@ class FIRE(Sampler):
     """For denoising: the noise of y, for pixel values from 0 to 1, from whose time the run starts
     with y itself, instead of from ``start``; 0 does not.
     """
+    least_noise: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Noise of y that is assumed where less is said, for pixel values from 0 to 1. Undoing a blur
+    multiplies the rounding of numbers that pass for exact.
+    """
 
     def times(self, schedule: Schedule) -> list[int]:
         if self.own_noise:
@@ -122,6 +127,9 @@ class FIRE(Sampler):
 
     @torch.no_grad()
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
+        least = 2 * self.least_noise  # sigma_y is for images in [-1, 1]
+        if problem.sigma_y < least:
+            problem = replace(problem, sigma_y=least)
         y, q = problem.y, prior.schedule
         A: LinearOperator = problem.A  # type: ignore[assignment]
         if self.own_noise:
