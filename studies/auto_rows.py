@@ -16,7 +16,6 @@ import csv
 import datetime
 import time
 import warnings
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +43,8 @@ PRESETS = ROOT / "src" / "hrdis" / "weights" / "default" / "presets.toml"
 MOST = {"low": 10, "normal": 20, "high": 100}
 MOST_FOR_SCANS = {"low": 20, "normal": 60, "high": 100}
 ROUNDING = 0.0011  #: deviation of rounding to 255 grey levels: 1 / 255 / sqrt(12)
+CROPS = 8
+MOSTLY = 7 / 8  #: of the crops, on which the best at normal effort has to be better
 WORTH = 0.05  #: dB of the median that are worth more calls
 CANDIDATES: list[Solver] = [
     *(FIRE(steps=n, start=t) for n, t in ((5, 100), (10, 60), (10, 100), (10, 200))),
@@ -175,25 +176,24 @@ def keep(trial: Trial) -> None:
         out.writerow(asdict(trial))
 
 
-def best(trials: list[Trial], tasks: tuple[str, ...], limits: Iterable[int]) -> Trial:
+def best(trials: list[Trial], tasks: tuple[str, ...], limits: list[int], sure: bool) -> Trial:
     """Return a trial of the settings that are best for some tasks together.
 
-    More calls are allowed, limit by limit, while nothing beats the classical method.
+    More calls are allowed, limit by limit, while nothing beats the classical method; or if it is to
+    be ``sure``, while the best beats it on fewer than `MOSTLY` of the crops.
     """
     of: dict[str, list[Trial]] = {}
     for trial in trials:
         of.setdefault(trial.settings, []).append(trial)
-    gains = {
-        settings: sum(t.median for t in found) / len(tasks)
-        for settings, found in of.items()
-        if len(found) == len(tasks)
-    }
+    whole = {settings: found for settings, found in of.items() if len(found) == len(tasks)}
+    gains = {s: sum(t.median for t in found) / len(tasks) for s, found in whole.items()}
+    better = {s: sum(t.better for t in found) / len(tasks) / CROPS for s, found in whole.items()}
     for limit in limits:
         within = [s for s in gains if of[s][0].calls <= limit]
-        top = max(gains[s] for s in within)
-        if top > 0:
+        top = max(within, key=lambda s: gains[s])
+        if gains[top] > 0 and (better[top] >= MOSTLY or not sure):
             break
-    enough = [s for s in within if gains[s] >= top - WORTH]
+    enough = [s for s in within if gains[s] >= gains[top] - WORTH and better[s] >= better[top]]
     return of[min(enough, key=lambda s: (of[s][0].calls, -gains[s]))][0]
 
 
@@ -212,7 +212,7 @@ def rows_of(family: str, noise: str, trials: list[Trial], prior: hrdis.Prior) ->
     rows: list[Auto] = []
     for effort in EFFORTS:
         limits = sorted(most[e] for e in EFFORTS if most[e] >= most[effort])
-        taken = best(mine, tasks, limits)
+        taken = best(mine, tasks, limits, sure=effort != "low")
         solver: Any = solvers[taken.settings]
         changes = {
             f.name: getattr(solver, f.name)
@@ -265,7 +265,7 @@ def choose_rows() -> None:
 
 def main(
     photos: Path | None = None,
-    crops: int = 8,
+    crops: int = CROPS,
     minutes: float = 9,
     shard: str = "0/1",
     only: tuple[str, ...] = (),
