@@ -515,5 +515,6 @@ def problem_for(
 def masked(
     kind: type[Inpainting] | type[Gain], b: int, c: int, h: int, w: int, dtype: torch.dtype
 ) -> hrdis.Problem:
-    x = mixture(c, h, w).means[torch.arange(b) % 3] + 0.2 * normal(b, c, h, w, seed=4)
-    return hrdis.measure(kind(pixels(b, 1, h, w, seed=5)), x.to(dtype))
+    with torch.inference_mode(False):  # it outlives a caller in that mode
+        x = mixture(c, h, w).means[torch.arange(b) % 3] + 0.2 * normal(b, c, h, w, seed=4)
+        return hrdis.measure(kind(pixels(b, 1, h, w, seed=5)), x.to(dtype))
