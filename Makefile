@@ -10,8 +10,9 @@ export UV_FIND_LINKS ?= $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config g
 
 demo: $(VENV)/.base    ## restore a photograph with HRDIS and the embedded prior
 	$(BIN)/hrdis demo -o runs/demo
+# Bytecode is kept, whatever the environment says: the tests start dozens of processes.
 test: $(VENV)/.test    ## the tests, in two processes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations 15
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations 15
 slow: $(VENV)/.test    ## the longer tests
 	$(BIN)/python -m pytest -m slow
 speed: $(VENV)/.base   ## the time of every solver beside that of another commit: make speed BASE=HEAD~1

@@ -90,7 +90,7 @@ def test_python_of_the_page_runs(
     with Image.open(Path(hrdis.__file__).parent / "pictures" / "coffee.jpg") as photo:
         photo.save("photo.jpg")
         photo.crop((80, 80, 112, 112)).save("photo.png")
-        photo.crop((0, 0, 64, 64)).save("grainy.png")
+        photo.crop((0, 0, 32, 32)).save("grainy.png")
         Path("small").mkdir()
         Path("large").mkdir()
         photo.crop((80, 80, 96, 92)).save("small/a.png")

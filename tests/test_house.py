@@ -5,9 +5,8 @@ import io
 import re
 import tokenize
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import pytest
@@ -56,13 +55,27 @@ class Package:
             sources[".".join(parts)] = path.read_text(encoding="utf-8")
         return cls(root.name, sources, frozenset(folders))
 
-    def trees(self) -> Iterator[tuple[str, ast.Module]]:
-        for module, source in self.sources.items():
-            yield module, ast.parse(source)
+    @cached_property
+    def trees(self) -> dict[str, ast.Module]:
+        return {module: ast.parse(source) for module, source in self.sources.items()}
 
-    def nodes(self) -> Iterator[ast.AST]:
-        for _, tree in self.trees():
-            yield from ast.walk(tree)
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        return [node for tree in self.trees.values() for node in ast.walk(tree)]
+
+    @cached_property
+    def code_and_comments(self) -> tuple[list[str], int]:
+        """The lines of code, and the number of comments, those behind code among them."""
+        code, comments = [], 0
+        for module, source in self.sources.items():
+            documentation = docstring_lines(self.trees[module])
+            for number, line in enumerate(source.splitlines(), 1):
+                bare = line.strip()
+                if bare and number not in documentation and not bare.startswith("#"):
+                    code.append(line)
+            for token in tokenize.generate_tokens(io.StringIO(source).readline):
+                comments += token.type == tokenize.COMMENT
+        return code, comments
 
 
 def package(**sources: str) -> Package:
@@ -88,27 +101,13 @@ def has_docstring(node: ast.AST) -> bool:
     )
 
 
-def code_and_comments(found: Package) -> tuple[list[str], int]:
-    """Return the lines of code, and the number of comments, those behind code among them."""
-    code, comments = [], 0
-    for source in found.sources.values():
-        documentation = docstring_lines(ast.parse(source))
-        for number, line in enumerate(source.splitlines(), 1):
-            bare = line.strip()
-            if bare and number not in documentation and not bare.startswith("#"):
-                code.append(line)
-        for token in tokenize.generate_tokens(io.StringIO(source).readline):
-            comments += token.type == tokenize.COMMENT
-    return code, comments
-
-
 def branches_per_100(found: Package) -> float:
-    code, _ = code_and_comments(found)
-    return 100 * sum(isinstance(node, BRANCHES) for node in found.nodes()) / len(code)
+    code, _ = found.code_and_comments
+    return 100 * sum(isinstance(node, BRANCHES) for node in found.nodes) / len(code)
 
 
 def comments_per_100(found: Package) -> float:
-    code, comments = code_and_comments(found)
+    code, comments = found.code_and_comments
     return 100 * comments / (len(code) + comments)
 
 
@@ -116,7 +115,7 @@ def long_lines(found: Package) -> list[str]:
     """Return the lines of code that are too long; an excuse for a type checker does not count, nor
     does a pattern, which cannot be broken without being taken apart.
     """
-    code, _ = code_and_comments(found)
+    code, _ = found.code_and_comments
     return [
         line
         for line in code
@@ -129,12 +128,12 @@ def long_lines(found: Package) -> list[str]:
 
 def riddles(found: Package) -> list[str]:
     """Return the first lines of docstrings that open with a word of `RIDDLE`."""
-    openings = [ast.get_docstring(node) for node in found.nodes() if has_docstring(node)]
+    openings = [ast.get_docstring(node) for node in found.nodes if has_docstring(node)]
     return [text.splitlines()[0] for text in openings if RIDDLE.match(text)]
 
 
 def classes_twice(found: Package) -> list[str]:
-    names = Counter(node.name for node in found.nodes() if isinstance(node, ast.ClassDef))
+    names = Counter(node.name for node in found.nodes if isinstance(node, ast.ClassDef))
     return sorted(name for name, count in names.items() if count > 1)
 
 
@@ -145,7 +144,7 @@ def helpers_used_once(found: Package) -> list[str]:
     module is no use: nothing private is imported.
     """
     once = []
-    for module, tree in found.trees():
+    for module, tree in found.trees.items():
         defined, used = [], Counter()
         for node in ast.walk(tree):
             if isinstance(node, FUNCTIONS) and re.match(r"_(?!_)", node.name):
@@ -161,7 +160,7 @@ def helpers_used_once(found: Package) -> list[str]:
 
 
 def share_of_helpers(found: Package) -> float:
-    functions = sum(isinstance(node, FUNCTIONS) for node in found.nodes())
+    functions = sum(isinstance(node, FUNCTIONS) for node in found.nodes)
     return 100 * len(helpers_used_once(found)) / functions
 
 
@@ -174,7 +173,7 @@ def imports(found: Package) -> dict[str, set[str]]:
     The root of the package is left out: it hands out names on use and stands above all.
     """
     edges: dict[str, set[str]] = {}
-    for module, tree in found.trees():
+    for module, tree in found.trees.items():
         edges[module] = set()
         for node in tree.body:
             if not isinstance(node, ast.ImportFrom):

@@ -785,7 +785,7 @@ def test_interrupt_leaves_nothing_behind(tmp_path: Path, prior: str) -> None:
         "--steps",
         "1000",
         "--samples",
-        "50",
+        "4",
     ]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(

@@ -23,13 +23,23 @@ def make(h, w):
 """
 
 
-@pytest.fixture
-def restored(tmp_path: Path, prior: str) -> Path:  # noqa: F811
-    """The record of an enlarged picture, two samples."""
-    given, out = photo(tmp_path / "in.png"), tmp_path / "out.png"
+@pytest.fixture(scope="module")
+def restored_once(tmp_path_factory: pytest.TempPathFactory, prior: str) -> Path:  # noqa: F811
+    """The folder of an enlarged picture, two samples."""
+    folder = tmp_path_factory.mktemp("restored")
     words = ["--task", "sr2", "--prior", prior, "--samples", "2", "--seed", "3", *FAST]
-    assert run("restore", given, "-o", out, *words) == 0
-    return tmp_path / "out.json"
+    given = photo(folder / "in.png")
+    assert run("restore", given, "-o", folder / "out.png", *words) == 0
+    return folder
+
+
+@pytest.fixture
+def restored(tmp_path: Path, restored_once: Path) -> Path:
+    """The record of the enlarged picture, in a copy of its folder."""
+    shutil.copytree(restored_once, tmp_path, dirs_exist_ok=True)
+    record = tmp_path / "out.json"
+    record.write_text(record.read_text().replace(str(restored_once), str(tmp_path)))
+    return record
 
 
 @pytest.mark.parametrize("value", [{"a": 1}, -(10**30), "x\ny", "absent"], ids=str)

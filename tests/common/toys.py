@@ -6,6 +6,7 @@ A new solver is tested by its line in ``hrdis.solvers``; a new linear operator b
 
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from inspect import isabstract
@@ -181,23 +182,24 @@ LINEAR: dict[str, Row] = {
         rough=True,
         condition=20,
     ),
+    # Small, as every view costs the same whatever the size, and conjugate gradient takes hundreds.
     "ct": Row(
-        lambda b, c, h, w: CT(12, 6),
+        lambda b, c, h, w: CT(6, 4),
         channels=(1,),
-        sizes=((6, 6),),
+        sizes=((4, 4),),
         iterative=True,
         rough=True,
-        condition=50,
+        condition=25,
     ),
     "mri, of a picture": Row(
         lambda b, c, h, w: Channelwise(MRI(pixels(h, w)), channels=2), iterative=True
     ),
     "ct, of a picture": Row(
-        lambda b, c, h, w: Channelwise(CT(12, 6)),
-        sizes=((6, 6),),
+        lambda b, c, h, w: Channelwise(CT(6, 4)),
+        sizes=((4, 4),),
         iterative=True,
         rough=True,
-        condition=50,
+        condition=25,
     ),
     "blur, then sr2": Row(
         lambda b, c, h, w: Composition(CircularBlur(MILD), SuperResolution(2)),
@@ -479,6 +481,14 @@ def whole(solver: hrdis.Solver, y: Tensor) -> hrdis.Problem:
     return hrdis.Problem(y, A)
 
 
+def repeated(problem: hrdis.Problem, count: int) -> hrdis.Problem:
+    """A batch of one measurement; its smooth picture, from which many start, is computed once."""
+    A = copy(problem.A)
+    A.smooth = lambda y: problem.A.smooth(y[:1]).expand(len(y), -1, -1, -1)
+    y = problem.y.repeat(count, *[1] * (problem.y.ndim - 1))
+    return hrdis.Problem(y, A, problem.sigma_y)
+
+
 def problem_for(
     solver: hrdis.Solver,
     b: int = 3,
@@ -490,10 +500,21 @@ def problem_for(
     """A noiseless problem that the solver can take; every image has a mask of its own where masks
     are possible.
     """
-    x = mixture(c, h, w).means[torch.arange(b) % 3] + 0.2 * normal(b, c, h, w, seed=4)
-    for A in (Inpainting(pixels(b, 1, h, w, seed=5)), Gain(pixels(b, 1, h, w, seed=5))):
-        if isinstance(A, solver.needs()):
-            return hrdis.measure(A, x.to(dtype))
+    for kind in (Inpainting, Gain):
+        problem = masked(kind, b, c, h, w, dtype)
+        if isinstance(problem.A, solver.needs()):
+            return replace(
+                problem, y=problem.y.clone()
+            )  # a solver that writes into it is found out
     raise AssertionError(
         f"{type(solver).__name__} requires a {solver.requires.__name__}; give it a problem here."
     )
+
+
+@lru_cache
+def masked(
+    kind: type[Inpainting] | type[Gain], b: int, c: int, h: int, w: int, dtype: torch.dtype
+) -> hrdis.Problem:
+    with torch.inference_mode(False):  # it outlives a caller in that mode
+        x = mixture(c, h, w).means[torch.arange(b) % 3] + 0.2 * normal(b, c, h, w, seed=4)
+        return hrdis.measure(kind(pixels(b, 1, h, w, seed=5)), x.to(dtype))

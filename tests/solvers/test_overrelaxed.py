@@ -12,7 +12,7 @@ from hrdis.linalg import matrix
 from hrdis.operators import Function, Inpainting, Matrix, SuperResolution
 from hrdis.problem import Problem
 from hrdis.rng import Replay
-from tests.common.toys import Tape, drain, gaussian, mixture, normal, pixels
+from tests.common.toys import Tape, drain, gaussian, mixture, normal, pixels, repeated
 
 Q = hrdis.Schedule.linear()
 OPERATORS = {
@@ -129,8 +129,7 @@ def test_samples_have_the_mean_and_covariance_propagated_by_matrices(operator, s
     """
     prior, problem, _ = case(operator, float(sigma_y))
     solver = hrdis.OverRelaxed(steps=8, alpha=alpha)
-    many = Problem(problem.y.repeat(2000, 1, *[1] * (problem.y.ndim - 2)), problem.A, sigma_y)
-    x = hrdis.solve(solver, prior, many, seeds=range(2000)).x.flatten(1)
+    x = hrdis.solve(solver, prior, repeated(problem, 2000), seeds=range(2000)).x.flatten(1)
     mean, cov = Gibbs(prior, problem, solver).law(solver.times(Q), smooth(problem))
     # standard errors: sd / sqrt(2000) of a mean, variance * sqrt(2 / 2000) of a variance; five of
     # them, as 16 entries are compared
@@ -199,7 +198,7 @@ def test_mean_is_the_last_m_and_narrower_by_the_last_level():
     times = [300, 200, 100, 60, 30, -1]
     ends = {}
     for result in ("sample", "mean"):
-        many = Problem(problem.y.repeat(2000, 1, 1, 1), problem.A)
+        many = repeated(problem, 2000)
         solver = hrdis.OverRelaxed(result=result)
         ends[result] = hrdis.solve(solver, prior, many, seeds=range(2000), times=times).x
     unseen = problem.A.mask[0] == 0 if problem.A.mask.ndim == 3 else problem.A.mask == 0
@@ -230,7 +229,7 @@ def test_balance_tells_too_wide_from_too_narrow(factor):
 
 def test_balance_is_zero_at_equilibrium_and_reported():
     prior, problem, _ = case("mask", 0.3, 0.09)
-    many = Problem(problem.y.repeat(1000, 1, 1, 1), problem.A, 0.3)
+    many = repeated(problem, 1000)
     run = hrdis.iterate(hrdis.OverRelaxed(steps=50, spread=0.3), prior, many, seeds=range(1000))
     balances = torch.stack([step.info["balance"] for step in run])
     assert bool((balances[0] == 0).all())  # nothing was reflected yet
@@ -258,7 +257,7 @@ def test_chain_goes_back_up_to_a_time_of_its_own_grid():
 def test_every_sample_of_a_chain_has_the_posteriors_spread():
     prior, problem, posterior = case("bicubic", 0.05)
     solver = hrdis.OverRelaxed(steps=40, chain=4, back=250)
-    many = Problem(problem.y.repeat(500, 1, 1, 1), problem.A, 0.05)
+    many = repeated(problem, 500)
     run = hrdis.iterate(solver, prior, many, seeds=range(500))
     kept = [step.x.flatten(1) for step in run if step.t == 0]
     assert len(kept) == 4
@@ -297,7 +296,7 @@ def test_modes_the_measurement_tells_apart_are_found():
     A = Inpainting(pixels(4, 4))
     y = A(prior.means[1:2] + 0.3 * normal(1, 1, 4, 4, seed=3))
     (posterior,) = prior.posterior(Problem(y, A, 0.05))
-    many = Problem(y.repeat(500, 1, 1, 1), A, 0.05)
+    many = repeated(Problem(y, A, 0.05), 500)
     x = hrdis.solve(hrdis.OverRelaxed(steps=50), prior, many, seeds=range(500)).x.flatten(1)
     assert float(posterior.weights.max()) > 0.99
     ratio = float(torch.cov(x.T).trace() / posterior.covariance.trace())

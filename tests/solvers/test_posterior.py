@@ -14,7 +14,7 @@ from torch import Tensor
 import hrdis
 from hrdis.operators import Inpainting
 from hrdis.problem import Problem
-from tests.common.toys import gaussian, normal
+from tests.common.toys import gaussian, normal, repeated
 
 LEFT_HALF = torch.cat([torch.ones(4, 2), torch.zeros(4, 2)], dim=1)
 
@@ -70,7 +70,7 @@ y = Inpainting(LEFT_HALF)(prior.sample(1, seed=3))
 
 @cache
 def samples(name: str) -> Tensor:
-    problem = Problem(y.expand(400, -1, -1, -1), Inpainting(LEFT_HALF))
+    problem = repeated(Problem(y, Inpainting(LEFT_HALF)), 400)
     return hrdis.solve(SETTINGS[name], prior, problem, seeds=range(400)).x
 
 

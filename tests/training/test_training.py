@@ -13,6 +13,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -57,6 +58,16 @@ def photos(tmp_path_factory):
 def finished(photos, tmp_path_factory):
     """A run of 20 steps that nothing interrupted."""
     return train(photos, tmp_path_factory.mktemp("run") / "out", TINY)
+
+
+@pytest.fixture(autouse=True)
+def _curves_are_not_drawn(photos, finished):
+    """Matplotlib would take more time than the training; the run of `finished` has its curves."""
+    undrawn = SimpleNamespace(**vars(loop.evaluate))
+    undrawn.save_curves = lambda path, log: path.write_bytes(b"")
+    with pytest.MonkeyPatch.context() as patch:  # a test may undo what it patched itself
+        patch.setattr(loop, "evaluate", undrawn)
+        yield
 
 
 class Killed(BaseException):
