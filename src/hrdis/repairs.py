@@ -118,6 +118,8 @@ def resolve(
                 f"--{option} is given, but the task {name!r} takes none. Use --task {owner}."
             )
     task = TASKS[REPAIRS[name].basis if name in REPAIRS else name]
+    if kernel is not None and is_word(kernel) and not task.kernel:
+        raise ValueError(f"--kernel is given, but the task {name!r} takes none. Use --task deblur.")
     if name == "upscale":
         scale = SCALE if scale is None else scale
         if scale not in SCALES:
@@ -131,10 +133,6 @@ def resolve(
         _check_whole("bits", bits, 7, BITS)
         return replace(task, build=partial(fixed, make=partial(Quantization, bits)))
     if kernel is not None and is_word(kernel):
-        if not task.kernel:
-            raise ValueError(
-                f"--kernel is given, but the task {name!r} takes none. Use --task deblur."
-            )
         family, drawn = _kernel_in_words(kernel)
         return replace(
             task, build=partial(fixed, make=partial(Blur, drawn)), kernel=False,

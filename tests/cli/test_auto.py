@@ -94,6 +94,44 @@ def test_settings_of_a_solver_are_read_beside_auto(tmp_path: Path) -> None:
     assert run("restore", given, "--task", "sr2", *words, "-o", tmp_path / "out.png") == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--task upscale --kernel auto", "--kernel is given"),
+        ("--task upscale --quality auto", "--quality is given"),
+        ("--task upscale --mask auto", "--mask auto is given"),
+        ("--task inpaint --mask auto --mask-marks black", "--mask auto marks holes with white"),
+        ("--task inpaint --mask auto", "No specks or scratches"),
+        ("--task dejpeg --quality auto", "No trace of JPEG's blocks"),
+        ("--task deblur --kernel auto", "sharp. A value is expected: --kernel gaussian:2"),
+        ("--operator my.py:make --kernel auto", "--operator takes none"),
+    ],
+)
+def test_what_is_not_found_or_not_taken_is_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], words: str, said: str
+) -> None:
+    given = written(tmp_path / "in.png", photograph(side=96))
+    assert run("restore", given, *words.split(), "-o", tmp_path / "out.png") == 2
+    told = [line for line in capfd.readouterr().err.splitlines() if line.strip()]
+    assert said in told[-1]
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_blocks_of_a_cropped_jpeg_are_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(photograph(side=160).astype(np.uint8).transpose(1, 2, 0)).save(
+        tmp_path / "whole.jpg", quality=35
+    )
+    with Image.open(tmp_path / "whole.jpg") as image:
+        image.crop((5, 3, 149, 147)).save(tmp_path / "in.png")
+    words = ("--task", "dejpeg", "--quality", "auto", "-o", tmp_path / "out.png")
+    assert run("restore", tmp_path / "in.png", *words) == 2
+    said = capfd.readouterr().err
+    assert "cropped by 5 rows and 3 columns" in said
+    assert "hrdis fix --only jpeg" in said
+
+
 def test_file_in_the_way_is_named_before_the_picture_is_looked_at(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
