@@ -60,6 +60,8 @@ OPTIONS_TO_PYTHON = (
 #: What the command advises, and the same in the words of the page.
 OPTIONS_TO_PAGE = (
     (r"hrdis fix --only \w+", 'the tab "Fix a photograph"'),
+    (r"(?:A value is expected|To take it all the same): --(?:kernel|quality) [\w:.]+",
+     "The picture is left as it is."),
     ((
         r": --mask holes\.png \(white where a hole is to be filled\), or --mask-marks transparent "
         r"if the holes are transparent"

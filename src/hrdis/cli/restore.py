@@ -9,10 +9,16 @@ from hrdis.messages import for_command
 from hrdis.noise import read_level
 from hrdis.presets import Choice
 from hrdis.repairs import NAMES, is_word, resolve
-from hrdis.restoration import FileOptions, plugin, prepare
-from hrdis.restoration.auto import PROVISIONAL, asked, find
+from hrdis.restoration import (
+    PROVISIONAL,
+    FileOptions,
+    FoundOptions,
+    find_options,
+    given_as_auto,
+    plugin,
+    prepare,
+)
 from hrdis.restoration.choosing import chosen
-from hrdis.restoration.options import FoundOptions
 from hrdis.restoration.outputs import check_files
 from hrdis.solvers import Solver
 from hrdis.tasks import TASKS, Task
@@ -59,7 +65,7 @@ high), HRDIS where none was measured. The line before the run and OUT.json say w
 
 
 def main(argv: Sequence[str]) -> int:
-    names = asked({name: peek(argv, f"--{name}", "") for name in PROVISIONAL})
+    names = given_as_auto({name: peek(argv, f"--{name}", "") for name in PROVISIONAL})
     looked_up = _found(argv, names) if names else FoundOptions()
     for name, value in looked_up.values().items():
         argv = _with_value(argv, f"--{name}", str(value))
@@ -116,7 +122,7 @@ def _found(argv: Sequence[str], names: Sequence[str]) -> FoundOptions:
         check_files(
             args.output, args.samples, [args.image], overwrite=args.overwrite, mask="mask" in names
         )
-        found = find(args.image, names, args.task, task, args.hole, args.noise)
+        found = find_options(args.image, names, args.task, task, args.hole, args.noise)
     for sentence in found.sentences():
         say(sentence)
     return found

@@ -32,12 +32,12 @@ INEXACT_WHY = "A kernel that was found is not exact, which counts as a little no
 FREQUENCIES = 600
 
 
-def asked(given: Mapping[str, Any]) -> list[str]:
+def given_as_auto(given: Mapping[str, Any]) -> list[str]:
     """Return which of the options of `PROVISIONAL` are given as "auto"."""
     return [name for name in PROVISIONAL if isinstance(given[name], str) and given[name] == AUTO]
 
 
-def find(
+def find_options(
     given: Any, names: Collection[str], name: str, task: Task | None, hole: str, noise: float = 0
 ) -> FoundOptions:
     """Find options of a restoration in the picture.

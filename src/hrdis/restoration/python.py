@@ -17,7 +17,7 @@ from ..repairs import is_word, resolve
 from ..solvers import SOLVERS, Solver
 from ..solvers.base import Step
 from ..tasks import Task
-from .auto import PROVISIONAL, asked, find
+from .auto import PROVISIONAL, find_options, given_as_auto
 from .choosing import chosen
 from .inputs import Inputs, of_files
 from .job import prepare
@@ -127,13 +127,13 @@ def restore(
             "kernel": kernel,
             "mask": mask,
         }
-        names, found = asked(values), FoundOptions()
+        names, found = given_as_auto(values), FoundOptions()
         if names:
             for name in names:
                 values[name] = PROVISIONAL[name]
             known = _known(task, scale, bits, **values)  # refuses what the task does not take
             level = read_level(values["noise"])
-            found = find(_path(picture) or picture, names, task, known, hole, level)
+            found = find_options(_path(picture) or picture, names, task, known, hole, level)
             values |= found.values()
         kernel, mask, level = values["kernel"], values["mask"], read_level(values["noise"])
         words = kernel if isinstance(kernel, str) and is_word(kernel) else None
