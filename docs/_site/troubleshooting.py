@@ -49,11 +49,6 @@ TROUBLES: list[tuple[str, str, str]] = [
         "`--kernel auto` looks for it; [deblur with a kernel](deblur.md)",
     ),
     (
-        "... To take it all the same: --...",
-        "auto found something, but is not sure of it",
-        "look at the picture, and give the option that the message names if it looks right",
-    ),
-    (
         "... kernel of ... odd sides",
         "a kernel of even sides has no middle",
         "add a row or column of zeros",

@@ -58,11 +58,11 @@ REPAIRS: dict[str, Repair] = {
     "upscale": Repair("Enlarge a small picture.", "--scale 2|4|8 (by default 4)", "sr4", "scale"),
     "deblur": Repair(
         "Sharpen a picture whose blur is known.",
-        "--kernel FILE, gaussian:3, box:9 or motion:15:30", "deblur-motion", "kernel",
+        "--kernel FILE, gaussian:3, box:9, motion:15:30 or auto", "deblur-motion", "kernel",
     ),
     "dejpeg": Repair(
-        "Remove the blocks and rings of JPEG compression.", "--quality 1 to 100 (by default 10)",
-        "jpeg10", "quality",
+        "Remove the blocks and rings of JPEG compression.",
+        "--quality 1 to 100 (by default 10) or auto", "jpeg10", "quality",
     ),
     "deband": Repair(
         "Smooth the bands of a picture with few levels per colour.",

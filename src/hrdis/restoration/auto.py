@@ -168,7 +168,8 @@ def kernel_of(found: Blurring) -> tuple[str, str]:
         word = f"motion:{found.length + 1:.2f}:{found.angle:.1f}"
         if sure and found.frequencies < FREQUENCIES:
             sure, why = False, f"{why[:-1]}, but few frequencies show it."
-        why += " The length in words counts both ends."
+        if found.length > 0:
+            why += " The length in words counts both ends."
     else:
         if sure and found.source == "edges" and found.width == 0:
             sure, why = False, f"{why[:-1]}, but the spectrum shows none."

@@ -214,7 +214,7 @@ class FoundOptions:
         return {name: None if name == "mask" else getattr(self, name) for name in self.why}
 
     def sentences(self) -> list[str]:
-        """Return one line per option that was looked for: its value, and what was seen."""
+        """Return one line per option that was looked for, with its value and what was seen."""
         lines = []
         for name, why in self.why.items():
             value = getattr(self, name)

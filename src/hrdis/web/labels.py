@@ -6,8 +6,6 @@ from types import MappingProxyType
 from typing import Any
 
 from ..repairs import resolve
-from ..restoration import PROVISIONAL, given_as_auto
-from ..restoration.choosing import AUTO
 from ..tasks import Task
 
 #: The status of the tab that fixes, before there is a picture.
@@ -75,7 +73,7 @@ LABELS: dict[str, TaskLabel] = {
         "Finds a soft blur or a straight motion in the picture. Where it is not sure, it says what "
         "it saw, and leaves the picture as it is.",
         task="deblur",
-        options={"kernel": AUTO},
+        options={"kernel": "auto"},
     ),
     "deblur-motion": TaskLabel(
         "Sharpen a blur whose kernel is known",
@@ -88,7 +86,7 @@ LABELS: dict[str, TaskLabel] = {
         "Finds the quality in the file, or in the pixels if it was saved again. The sides have to "
         "be multiples of 16 pixels.",
         task="dejpeg",
-        options={"quality": AUTO},
+        options={"quality": "auto"},
     ),
     "jpeg10": TaskLabel(
         "Soften JPEG blocks of heavy compression",
@@ -132,7 +130,11 @@ LABELS: dict[str, TaskLabel] = {
 def looked_for(name: str) -> list[str]:
     """Return the options of an entry that are found in the picture."""
     label = LABELS.get(name)
-    return [] if label is None else given_as_auto({**dict.fromkeys(PROVISIONAL), **label.options})
+    found = []
+    for option, value in (label.options if label else {}).items():
+        if value == "auto":
+            found.append(option)
+    return found
 
 
 def asked_for(name: str, found: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
@@ -142,6 +144,8 @@ def asked_for(name: str, found: Mapping[str, Any] = MappingProxyType({})) -> dic
         name: a key of `LABELS`, or any other name of a task, which programs may send.
         found: options that were found in the picture; `PROVISIONAL` stands for others.
     """
+    from ..restoration import PROVISIONAL  # a chain of imports that this table is at the end of
+
     label = LABELS.get(name)
     if label is None:
         return {"task": name}
