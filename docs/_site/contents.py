@@ -18,6 +18,7 @@ CONTENTS: dict[str, list[str]] = {
         "how-to/mask",
         "how-to/noise-level",
         "how-to/deblur",
+        "how-to/jpeg",
         "how-to/folder",
         "how-to/large-pictures",
         "how-to/choose-solver",

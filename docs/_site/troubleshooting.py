@@ -35,8 +35,8 @@ TROUBLES: list[tuple[str, str, str]] = [
     ),
     (
         "--task denoise needs the strength of the noise",
-        "the level is not guessed",
-        "[find the noise level](noise-level.md)",
+        "the level is not guessed unasked",
+        "`--noise auto` measures it; [find the noise level](noise-level.md)",
     ),
     (
         "--noise is ...",
@@ -45,8 +45,8 @@ TROUBLES: list[tuple[str, str, str]] = [
     ),
     (
         "The task ... needs the kernel of the blur",
-        "the kernel is not estimated",
-        "[deblur with a kernel](deblur.md)",
+        "the kernel is not estimated unasked",
+        "`--kernel auto` looks for it; [deblur with a kernel](deblur.md)",
     ),
     (
         "... kernel of ... odd sides",

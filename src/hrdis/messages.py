@@ -43,6 +43,7 @@ PYTHON = re.compile(
 
 #: What `hrdis.restore` shares with the command says options; the same as arguments.
 OPTIONS_TO_PYTHON = (
+    (r"hrdis fix --only (\w+)", r'hrdis.fix(picture, only=["\1"])'),
     (r": -o \S+", ""),
     (r"--image-size (\d+) (\d+)", r"size=(\1, \2)"),
     (r"--mask-marks transparent", 'hole="alpha"'),
@@ -52,12 +53,15 @@ OPTIONS_TO_PYTHON = (
     (r"--(noise|samples|tile|label|seed|overlap|scale|quality|bits) (\d[\d.]*)(?=[\s,;:.)]|$)",
      r"\1=\2"),
     (r"--(task|hole|mask|kernel|prior|solver|operator|weights|device|precision) "
-     r"(?!is\b|takes\b|needs\b)([\w-]+(?:\.\w+|(?::\d+)+)?)", r'\1="\2"'),
+     r"(?!is\b|takes\b|needs\b)([\w-]+(?:\.\w+|(?::\d+(?:\.\d+)?)+)?)", r'\1="\2"'),
     (r"--([a-z][a-z-]*)", lambda found: found[1].replace("-", "_")),
 )  # fmt: skip
 
 #: What the command advises, and the same in the words of the page.
 OPTIONS_TO_PAGE = (
+    (r"hrdis fix --only \w+", 'the tab "Fix a photograph"'),
+    (r"(?:A value is expected|To take it all the same): --(?:kernel|quality) [\w:.]+",
+     "The picture is left as it is."),
     ((
         r": --mask holes\.png \(white where a hole is to be filled\), or --mask-marks transparent "
         r"if the holes are transparent"

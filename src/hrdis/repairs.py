@@ -58,11 +58,11 @@ REPAIRS: dict[str, Repair] = {
     "upscale": Repair("Enlarge a small picture.", "--scale 2|4|8 (by default 4)", "sr4", "scale"),
     "deblur": Repair(
         "Sharpen a picture whose blur is known.",
-        "--kernel FILE, gaussian:3, box:9 or motion:15:30", "deblur-motion", "kernel",
+        "--kernel FILE, gaussian:3, box:9, motion:15:30 or auto", "deblur-motion", "kernel",
     ),
     "dejpeg": Repair(
-        "Remove the blocks and rings of JPEG compression.", "--quality 1 to 100 (by default 10)",
-        "jpeg10", "quality",
+        "Remove the blocks and rings of JPEG compression.",
+        "--quality 1 to 100 (by default 10) or auto", "jpeg10", "quality",
     ),
     "deband": Repair(
         "Smooth the bands of a picture with few levels per colour.",
@@ -118,6 +118,8 @@ def resolve(
                 f"--{option} is given, but the task {name!r} takes none. Use --task {owner}."
             )
     task = TASKS[REPAIRS[name].basis if name in REPAIRS else name]
+    if kernel is not None and is_word(kernel) and not task.kernel:
+        raise ValueError(f"--kernel is given, but the task {name!r} takes none. Use --task deblur.")
     if name == "upscale":
         scale = SCALE if scale is None else scale
         if scale not in SCALES:
@@ -131,10 +133,6 @@ def resolve(
         _check_whole("bits", bits, 7, BITS)
         return replace(task, build=partial(fixed, make=partial(Quantization, bits)))
     if kernel is not None and is_word(kernel):
-        if not task.kernel:
-            raise ValueError(
-                f"--kernel is given, but the task {name!r} takes none. Use --task deblur."
-            )
         family, drawn = _kernel_in_words(kernel)
         return replace(
             task, build=partial(fixed, make=partial(Blur, drawn)), kernel=False,

@@ -62,6 +62,7 @@ def test_solver_auto_is_named_in_the_options_by_what_it_is(picture, work):
         ("deblur-gauss", "--task deblur --kernel gaussian:3"),
         ("deblur-uniform", "--task deblur --kernel box:9"),
         ("jpeg10", "--task dejpeg --quality 10"),
+        ("jpeg-auto", "--task dejpeg --quality 10"),  # until another is found
         ("quantize", "--task deband --bits 3"),
         ("hdr", "--task declip"),
         ("lowlight", "--task brighten"),

@@ -18,6 +18,8 @@ from tests.cli.test_cli import run
 pytest.importorskip("gradio")
 from PIL import Image
 
+from hrdis.web.events import for_visitor
+from hrdis.web.examples import example
 from hrdis.web.form import Form
 from hrdis.web.jobs import JobRunner
 from hrdis.web.outcomes import Cancelled, FinishedJob, ProgressFrame, Waiting
@@ -53,6 +55,31 @@ def test_page_restores_as_its_command_does(task, picture, tmp_path, monkeypatch)
     assert run(*said[1:]) == 0
     pictures = {name for name in files if name.endswith(".png") and "-restored" in name}
     assert pictures and all(Path(name).read_bytes() == files[name] for name in pictures)
+
+
+@pytest.mark.parametrize(
+    ("task", "word", "said"),
+    [
+        ("deblur-auto", "--kernel gaussian:", "The kernel of the blur is gaussian:"),
+        ("jpeg-auto", "--quality 10 ", "The quality is 10. Saved as a JPEG"),
+    ],
+)
+def test_page_finds_an_option_in_its_example(task, word, said, tmp_path):
+    made = example(task, tmp_path)
+    _, seen, files = outcome(Form(picture=made.picture, task=task, solver="hrdis", changed=QUICK))
+    assert word in seen.command
+    assert said in seen.summary
+    assert json.loads(files[f"example-{task}-restored.json"])["found"]
+
+
+def test_page_says_what_it_saw_where_it_finds_nothing(picture):
+    with pytest.raises(ValueError) as raised:
+        outcome(form(picture, "jpeg-auto", changed={}))
+    said = for_visitor(raised.value, str(picture))
+    assert said == (
+        "my photo.png: The picture is too small to show JPEG's blocks. "
+        "The picture is left as it is."
+    )
 
 
 def test_record_names_no_folder_of_the_server(picture):

@@ -4,15 +4,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from hrdis import images
-from hrdis.checkpoints import load_prior, presets_of
-from hrdis.diagnosis import NoiseLevel
-from hrdis.fixing import diagnose, opened
+from hrdis.checkpoints import presets_of
 from hrdis.messages import for_command
 from hrdis.noise import read_level
+from hrdis.presets import Choice
 from hrdis.repairs import NAMES, is_word, resolve
-from hrdis.restoration import FileOptions, plugin, prepare
+from hrdis.restoration import (
+    PROVISIONAL,
+    FileOptions,
+    FoundOptions,
+    find_options,
+    given_as_auto,
+    plugin,
+    prepare,
+)
 from hrdis.restoration.choosing import chosen
+from hrdis.restoration.outputs import check_files
+from hrdis.solvers import Solver
 from hrdis.tasks import TASKS, Task
 
 from .parsing import checking, fail, parse, peek
@@ -27,7 +35,8 @@ Examples:
   hrdis restore noisy.png --task denoise --noise 25 -o clean.png
   hrdis restore blurred.png --task deblur --kernel gaussian:3 --noise 0.01 -o sharp.png
   hrdis restore shaken.png --task deblur --kernel shaken-kernel.npy -o sharp.png
-  hrdis restore blocky.jpg --task dejpeg --quality 10 -o smooth.png
+  hrdis restore soft.png --task deblur --kernel auto -o sharp.png
+  hrdis restore blocky.jpg --task dejpeg --quality auto -o smooth.png
   hrdis restore grey.jpg --task colorize --model MODEL -o coloured.png   (see hrdis list models)
   hrdis restore dark.jpg --task brighten -o bright.png   (OUT.json: the exposure found)
   hrdis restore blurred.png --task deblur-nonlinear --weights GOPRO_wVAE.pth \\
@@ -37,9 +46,12 @@ Examples:
 
 The mask is a picture of the same size: white where a hole is to be filled (see --mask-marks).
 --noise is the standard deviation of the noise: a fraction of white (0.1 or 25/255), or grey levels
-of 255, which a number from 1 on is taken for (25). With --noise auto it is measured as by `hrdis
-fix`. With --mask auto specks and scratches are searched, and filled as OUT.mask.png shows; edit it,
-and pass it back with --mask, where it is wrong. Beside OUT a record OUT.json says what was done.
+of 255, which a number from 1 on is taken for (25).
+auto finds --noise, --quality, --kernel or --mask in the picture, as `hrdis fix` does. What was
+found is printed, and stands in the record. Where that is not sure, nothing is restored, and one
+line says what was seen and what to give. With --mask auto specks and scratches are searched, and
+filled as OUT.mask.png shows; edit it, and pass it back with --mask, where it is wrong.
+Beside OUT a record OUT.json says what was done.
 With --samples K the other samples (OUT-2 ...), their mean (OUT-mean), a map in grey levels
 (OUT-uncertainty) and all of them side by side (OUT-overview) are written too. The map shows the
 half width of 90 % intervals around the mean where that was calibrated, else where samples differ.
@@ -53,21 +65,16 @@ high), HRDIS where none was measured. The line before the run and OUT.json say w
 
 
 def main(argv: Sequence[str]) -> int:
-    if "auto" in (peek(argv, "--noise", ""), peek(argv, "--mask", "")):
-        argv = _measured(argv)
-    samples = peek(argv, "--samples", "1")
+    names = given_as_auto({name: peek(argv, f"--{name}", "") for name in PROVISIONAL})
+    looked_up = _found(argv, names) if names else FoundOptions()
+    for name, value in looked_up.values().items():
+        argv = _with_value(argv, f"--{name}", str(value))
     with checking():
-        task = _task_asked_for(argv)
-        # A level below 0 is refused later, in the words of the option.
-        noise = max(0.0, read_level(peek(argv, "--noise", "0")))
-        tuned = presets_of(peek(argv, "--model", "default"))
-        effort, solver = peek(argv, "--effort", "normal"), peek(argv, "--solver", "auto")
-        count = int(samples) if samples.isdigit() else 1  # what is no number is refused below
-        choice = chosen(task, solver, noise, effort, count, tuned)
+        choice = _choice(argv, _task_asked_for(argv))
     args: Any = parse(FileOptions, argv, "restore", HELP, settings=choice.settings)
-    args = replace(args, solver=choice.settings.name)
+    args = replace(args, solver=choice.settings.name, **looked_up.values())
     with checking(), waiting("reading the picture and loading the model"):
-        job = prepare(args, args.settings, choice=choice)
+        job = prepare(args, args.settings, choice=choice, found=looked_up)
     say(
         f"{args.task or args.operator} with {args.solver} (settings {choice.row or 'of its own'}), "
         f"{job.calls} network calls a sample"
@@ -97,73 +104,50 @@ def main(argv: Sequence[str]) -> int:
     return 0 if found.finite else 1
 
 
-def _measured(argv: Sequence[str]) -> list[str]:
-    """Return the options with what was found in the picture in place of ``auto``.
-
-    A mask is written beside the output.
+def _found(argv: Sequence[str], names: Sequence[str]) -> FoundOptions:
+    """Return what stands in the place of ``auto``, and say what it is.
 
     Raises:
-        BadInput: if there is none, or a file is in the way.
+        BadInput: if that is not found, or the task does not take it.
     """
-    noise, mask = peek(argv, "--noise", "0") == "auto", peek(argv, "--mask", "") == "auto"
-    known = _with_value(argv, "--noise", "0") if noise else list(argv)
+    known = list(argv)
+    for name in names:
+        known = _with_value(known, f"--{name}", str(PROVISIONAL[name]))
     with checking():
-        choice = chosen(_task_asked_for(known), "ddnm", 0.0, "normal", 1, presets_of("default"))
+        task = _task_asked_for(known)
+        choice = _choice(known, task)
+    # Whatever else is wrong with the options is said before the picture is looked at.
     args: Any = parse(FileOptions, known, "restore", HELP, settings=choice.settings)
     with checking(), waiting("looking at the picture"):
-        picture, tables = opened(args.image)
-        found = diagnose(picture.without_hidden().x, tables, load_prior("default"))
-        if noise:
-            known = _with_value(known, "--noise", _level_of(args, found.noise))
-        marks = found.scratches
-        path = args.output.with_name(f"{args.output.stem}.mask.png")
-        if mask and marks.mask is None:
-            raise ValueError(
-                f"{args.image}: {marks.why} A mask of your own is expected: --mask holes.png"
-            )
-        if mask and path.exists() and not args.overwrite:
-            raise ValueError(
-                f"{path} is in the way. Take it as the mask: --mask {path}. Or search again: "
-                "--overwrite"
-            )
-        if mask and marks.mask is not None:
-            images.save(path, images.from_unit(marks.mask.float()[None]))
-            say(f"scratches: {marks.found}. {marks.why}")
-            say(f"Wrote {path}")
-            known = _with_value(known, "--mask", str(path))
-    return known
-
-
-def _level_of(args: Any, found: NoiseLevel) -> str:
-    """Return the level of the noise as a fraction of white, and say what it is.
-
-    Raises:
-        ValueError: if there is none, and the task is to remove it.
-    """
-    if found.found == "no" and args.task == "denoise":
-        raise ValueError(
-            f"{args.image} has no noise to remove. {found.why} A level is expected: --noise 5"
+        check_files(
+            args.output, args.samples, [args.image], overwrite=args.overwrite, mask="mask" in names
         )
-    say(f"noise: {found.found}. {found.why}")
-    if found.found == "no":
-        return "0"
-    if found.alike or found.white is False:
-        say(
-            "A restoration takes noise to be independent in every pixel and colour, and leaves "
-            "much of this. It is removed by: hrdis fix --only noise"
-        )
-    return f"{found.value / 255:.5f}"
+        found = find_options(args.image, names, args.task, task, args.hole, args.noise)
+    for sentence in found.sentences():
+        say(sentence)
+    return found
+
+
+def _choice(argv: Sequence[str], task: Task | None) -> Choice[Solver]:
+    """Return the solver and the settings that a command line asks for, before all of it is read."""
+    # A level below 0 is refused later, in the words of the option.
+    noise = max(0.0, read_level(peek(argv, "--noise", "0")))
+    tuned = presets_of(peek(argv, "--model", "default"))
+    effort, solver = peek(argv, "--effort", "normal"), peek(argv, "--solver", "auto")
+    samples = peek(argv, "--samples", "1")
+    count = int(samples) if samples.isdigit() else 1  # what is no number is refused later
+    return chosen(task, solver, noise, effort, count, tuned)
 
 
 def _with_value(argv: Sequence[str], option: str, value: str) -> list[str]:
-    """Return the options with another value of one of them."""
-    words = list(argv)
+    """Return the options with another value of one of them, which is added if it is not there."""
+    words, there = list(argv), False
     for i, word in enumerate(words):
         if word == option and i + 1 < len(words):
-            words[i + 1] = value
+            words[i + 1], there = value, True
         elif word.startswith(f"{option}="):
-            words[i] = f"{option}={value}"
-    return words
+            words[i], there = f"{option}={value}", True
+    return words if there else [*words, option, value]
 
 
 def _task_asked_for(argv: Sequence[str]) -> Task | None:

@@ -7,14 +7,14 @@ sqrt(1 + s0^2 / s^2). Where there is texture, edges are few, and the power spect
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from torch import Tensor
 
 from .base import Finding, grey_levels, luma
-from .blur_spectrum import fit_spectrum
+from .blur_spectrum import SpectralFit, fit_spectrum
 
 AGAIN = 1.0  # pixels by which edges are blurred once more
 CONTRAST = 6.0  # grey levels a pixel that an edge rises at least
@@ -27,6 +27,7 @@ FAINT, FAINT_EDGES, FAINT_ACT = 2.0, 60, 2.2
 #: photographs gives 1.25, 1.57 and 2.42.
 BIAS = 0.79
 ACT = 1.3  # pixels; the sharpest edges of photographs as they are have up to 1.04
+EXPLAINED = 0.8  # share of the spectrum's squares that a Gaussian may leave and still tell a width
 LONG = 1.7  # times as wide along as across the motion
 
 
@@ -38,16 +39,24 @@ class Blurring(Finding):
         kind: "gaussian", or "motion" for a straight one.
         length, angle: of a motion, in pixels and in degrees from the right, counter-clockwise.
         source: "edges" or "spectrum".
+        width: of the Gaussian that fits the spectrum best, in pixels; 0 where none explains a fifth
+            of it. Where edges are few, theirs is up to 1.6 times the true width, and this one is
+            0.8 to 1.2 times.
+        frequencies: by which the spectrum was fitted.
     """
 
     kind: Literal["gaussian", "motion"] = "gaussian"
     length: float = 0.0
     angle: float = 0.0
     source: Literal["edges", "spectrum"] = "edges"
+    width: float = 0.0
+    frequencies: int = 0
 
 
 def estimate_blur(x: Tensor, sigma: float = 0.0) -> Blurring:
     """Return the width of a picture's blur, or the length and angle of a motion.
+
+    The edges decide the width where the spectrum alone is no proof.
 
     Args:
         x: (1, c, h, w) in [-1, 1].
@@ -58,6 +67,13 @@ def estimate_blur(x: Tensor, sigma: float = 0.0) -> Blurring:
     """
     plane = luma(grey_levels(x))
     fit = fit_spectrum(plane, sigma)
+    found = spectrum_or_edges(plane, sigma, fit)
+    width = fit.width if fit.gaussian < EXPLAINED else 0.0
+    return replace(found, width=width, frequencies=fit.used)
+
+
+def spectrum_or_edges(plane: np.ndarray, sigma: float, fit: SpectralFit) -> Blurring:
+    """Return the blur by the spectrum where that is proof enough, else by the edges."""
     if fit.is_motion:
         value = fit.length / math.sqrt(12)  # standard deviation along the motion
         why = f"Blurred by a motion of about {fit.length:.0f} pixels at {fit.angle:.0f} degrees."

@@ -109,11 +109,7 @@ def diagnose(
         torch.equal(x[:, :1], x[:, 1:2]) and torch.equal(x[:, :1], x[:, 2:])
     ):
         x = x[:, :1]  # grey that is stored as colour
-    jpeg = estimate_compression(x, tables)
-    if tables is not None and jpeg.found == "no":
-        before = estimate_compression(x)  # saved well, but maybe badly before
-        if (before.found == "yes" and before.offset != (0, 0)) or before.value < jpeg.value - 8:
-            jpeg = before
+    jpeg = former_jpeg(x, tables)
     enlarged = estimate_resolution(x)
     if enlarged.found == "yes" and jpeg.found == "yes":
         # smooth blocks are spanned by the kernels of an enlargement, too
@@ -171,6 +167,24 @@ def diagnose(
         # grain, ringing and softened edges look like specks: propose the mask, and claim nothing
         marks = replace(marks, found="unsure")
     return Diagnosis(jpeg, enlarged, level, blur, marks)
+
+
+def former_jpeg(x: Tensor, tables: Sequence[int] | None = None) -> Compression:
+    """Return the compression that limits a picture: that of its file, or a worse one before.
+
+    Args:
+        x: (1, c, h, w) in [-1, 1].
+        tables: the 64 steps of the brightness by rows, if its file is a JPEG.
+
+    Cost:
+        that of `hrdis.diagnosis.estimate_compression`; twice where the file is a good JPEG.
+    """
+    jpeg = estimate_compression(x, tables)
+    if tables is not None and jpeg.found == "no":
+        before = estimate_compression(x)  # saved well, but maybe badly before
+        if (before.found == "yes" and before.offset != (0, 0)) or before.value < jpeg.value - 8:
+            jpeg = before
+    return jpeg
 
 
 def hidden_blur(prior: Prior, x: Tensor, level: NoiseLevel, jpeg: Compression) -> Blurring | None:

@@ -3,10 +3,14 @@
 `restore` is the function for Python; the command line and the web page are two other faces.
 """
 
+from .auto import PROVISIONAL, find_options, given_as_auto
 from .inputs import Inputs
 from .job import Job, prepare
-from .options import FileOptions, Options
+from .options import FileOptions, FoundOptions, Options
 from .python import restore
 from .result import Restoration
 
-__all__ = ["FileOptions", "Inputs", "Job", "Options", "Restoration", "prepare", "restore"]
+__all__ = [
+    "PROVISIONAL", "FileOptions", "FoundOptions", "Inputs", "Job", "Options", "Restoration",
+    "find_options", "given_as_auto", "prepare", "restore",
+]  # fmt: skip

@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any
@@ -28,7 +28,7 @@ from . import inputs as given
 from .choosing import rounding
 from .ends import AT_ENDS, keep_ends
 from .inputs import Inputs
-from .options import FileOptions, Options, check_numbers, check_pixels
+from .options import FileOptions, FoundOptions, Options, check_numbers, check_pixels
 from .result import Restoration
 
 
@@ -46,6 +46,7 @@ class Job:
         times: the network times it visits.
         choice: where the settings come from, if they were chosen.
         precision_reason: why the network runs as it does, if that was chosen.
+        found: what options were found in the picture.
     """
 
     options: Options
@@ -57,6 +58,7 @@ class Job:
     times: list[int]
     choice: Choice[Any] | None = None
     precision_reason: str = ""
+    found: FoundOptions = field(default_factory=FoundOptions)
 
     @property
     def calls(self) -> int:
@@ -200,6 +202,7 @@ def prepare(
     *,
     inputs: Inputs | None = None,
     choice: Choice[Any] | None = None,
+    found: FoundOptions | None = None,
 ) -> Job:
     """Read, check and load everything for one restoration.
 
@@ -209,6 +212,8 @@ def prepare(
         load: what loads the prior.
         inputs: objects instead of the files that the options name.
         choice: where the settings come from, for the record.
+        found: what options were found in the picture. They hold its values already, but for a mask,
+            which is taken from here.
 
     Raises:
         ValueError, TypeError: for whatever cannot run or be written, before any work.
@@ -218,6 +223,9 @@ def prepare(
     check_numbers(options)
     task = options.known_task()
     inputs = given.of_files(options) if inputs is None else inputs
+    found = found or FoundOptions()
+    if found.mask is not None:
+        inputs = replace(inputs, mask=found.mask)
     is_measurement = task is None or not task.picture
     if task is not None and not task.picture:
         arrays.check_array(options, inputs.image)
@@ -226,8 +234,10 @@ def prepare(
         transparent = picture is not None and picture.alpha is not None
         filled = options.hole == "alpha"  # nothing transparent is left
         images.check_output(options.output, transparent=transparent and not filled)
-        files = outputs.names(options.output, options.samples)
-        images.records.check(files, [*inputs.files, options.weights], overwrite=options.overwrite)
+        outputs.check_files(
+            options.output, options.samples, [*inputs.files, options.weights],
+            overwrite=options.overwrite, mask=found.mask is not None,
+        )  # fmt: skip
     if task is not None and not task.picture:
         operator, seed = arrays.operator_of_measurement(options, inputs, task, y)
         inputs = replace(inputs, operator_seed=seed)
@@ -277,7 +287,7 @@ def prepare(
         way = fastest(prior, lambda other: again(dtype=other), shape, inputs.hashes["prior"])
         tiled.prior, reason = way.prior, way.why
         options = replace(options, precision=way.precision)
-    return Job(options, inputs, picture, problem, tiled, settings, times, choice, reason)
+    return Job(options, inputs, picture, problem, tiled, settings, times, choice, reason, found)
 
 
 def _check_size(options: Options, h: int, w: int) -> None:

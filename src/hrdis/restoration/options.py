@@ -1,11 +1,12 @@
 """The options of a restoration: the flags of ``hrdis restore`` and the fields of the web page."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
+from torch import Tensor
 
 from .. import images
 from ..devices import Precision
@@ -71,7 +72,9 @@ class Options:
     scale: int | None = None
     """For upscale: how much larger, 2, 4 or 8; by default 4."""
     quality: int | None = None
-    """For dejpeg: the quality of the JPEG compression, from 1 to 100; by default 10."""
+    """For dejpeg: the quality of the JPEG compression, from 1 to 100; by default 10. auto
+    finds it in the tables of the file, or in the pixels of a picture that was saved again.
+    """
     bits: int | None = None
     """For deband: bits per colour, from 1 to 7; by default 3, which is 8 levels."""
     operator: str = ""
@@ -95,8 +98,9 @@ class Options:
     """
     kernel: Annotated[str | None, words("FILE|WORD", str, str)] = None
     """For deblur: how one point of light looks. In pixels gaussian:3 (standard deviation), box:9
-    (side) or motion:15:30 (length, angle), or a file: a picture or .npy, both sides odd. For
-    deblur-nonlinear the latent of the network's blur, a .npy array (1, 512, h / 128, w / 128).
+    (side) or motion:15:30 (length, angle), or a file: a picture or .npy, both sides odd. auto finds
+    a Gaussian or a straight motion in the picture. For deblur-nonlinear the latent of the network's
+    blur, a .npy array (1, 512, h / 128, w / 128).
     """
     weights: Path | None = None
     """Weights of the network that blurs (.pth, .pt, .safetensors); needed for deblur-nonlinear."""
@@ -181,6 +185,45 @@ class FileOptions(Options):
     """Where the restored picture goes; the suffix chooses the format."""
     overwrite: bool = False
     """Replace files that are in the way, also those that hrdis did not write."""
+
+
+@dataclass(frozen=True)
+class FoundOptions:
+    """Values that were found in a picture; None for an option that was not looked for.
+
+    Args:
+        noise: standard deviation as a fraction of white. A kernel that was looked for brings one
+            along.
+        quality: of JPEG, from 1 to 100.
+        kernel: of the blur, in words.
+        mask: (h, w) bool, True where the picture is to be filled.
+        why: for each option that was looked for a sentence on what was seen.
+    """
+
+    noise: float | None = None
+    quality: int | None = None
+    kernel: str | None = None
+    mask: Tensor | None = field(default=None, repr=False, compare=False)
+    why: Mapping[str, str] = field(default_factory=dict)
+
+    def values(self) -> dict[str, Any]:
+        """Return the value of each option that was looked for, by name; None for a mask.
+
+        `hrdis.restoration.prepare` takes a mask from here, as it is no value of an option.
+        """
+        return {name: None if name == "mask" else getattr(self, name) for name in self.why}
+
+    def sentences(self) -> list[str]:
+        """Return one line per option that was looked for, with its value and what was seen."""
+        lines = []
+        for name, why in self.why.items():
+            value = getattr(self, name)
+            if name == "mask":
+                value = f"{100 * float(value.double().mean()):.2g} % of the picture"
+            elif name == "noise":
+                value = f"{255 * value:.3g} grey levels"
+            lines.append(f"--{name} is {value}. {why}")
+        return lines
 
 
 def check_pixels(options: Options, h: int, w: int) -> None:

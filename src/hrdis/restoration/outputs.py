@@ -3,7 +3,9 @@
 import math
 import platform
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from pydantic import TypeAdapter
 import hrdis
 
 from .. import images, uncertainty
-from ..messages import level_outside
+from ..messages import bilingual, level_outside
 from .intervals import interval_of
 from .record import Record
 
@@ -31,6 +33,39 @@ def names(output: Path, samples: int) -> list[Path]:
     return [*found, output.with_suffix(".json")]
 
 
+def mask_beside(output: Path) -> Path:
+    """Return where a mask that was found is written."""
+    return output.with_name(f"{output.stem}.mask.png")
+
+
+def check_files(
+    output: Path, samples: int, inputs: Sequence[Path | None], *, overwrite: bool, mask: bool
+) -> None:
+    """Raise if one of the files that a restoration writes would replace one that must stay.
+
+    Args:
+        output: the restored picture.
+        samples: how many are written.
+        inputs: files that are read.
+        overwrite: let files be replaced.
+        mask: whether a mask that was found is written, too. One that is there already may have been
+            edited by hand, so that it stays even where this program wrote it.
+
+    Raises:
+        ValueError: as `hrdis.images.records.check`; for a mask with the option that takes it.
+    """
+    images.records.check(names(output, samples), inputs, overwrite=overwrite)
+    path = mask_beside(output)
+    if mask and path.exists() and not overwrite:
+        said = f"{path} is in the way, and may have been edited by hand. Take it as the mask: "
+        raise ValueError(
+            bilingual(
+                f'{said}mask="{path}". Or replace it: overwrite=True',
+                f"{said}--mask {path}. Or search again: --overwrite",
+            )
+        )
+
+
 def write(found: "Restoration", output: Path, *, overwrite: bool = False) -> list[Path]:
     """Write the pictures and the record of a restoration: see `Restoration.save`."""
     kept = found.kept
@@ -44,7 +79,8 @@ def write(found: "Restoration", output: Path, *, overwrite: bool = False) -> lis
     images.check_output(
         output, transparent=job.stored.alpha is not None, size=tuple(samples[0].shape[-2:])
     )
-    images.records.check(files, job.inputs.files, overwrite=overwrite)
+    searched = job.found.mask is not None
+    check_files(output, len(samples), job.inputs.files, overwrite=overwrite, mask=searched)
     if len(kept) < len(found.samples):
         lost = ", ".join(str(seed) for seed in found.lost_seeds)
         warnings.warn(
@@ -57,6 +93,9 @@ def write(found: "Restoration", output: Path, *, overwrite: bool = False) -> lis
         pictures[path] = job.stored.with_image(x)
     if len(samples) > 1:
         pictures[_beside(output, "mean")] = job.stored.with_image(found.mean)
+    mask = mask_beside(output)
+    if job.found.mask is not None:
+        pictures[mask] = images.Picture(images.from_unit(job.found.mask.float()[None, None]))
     before = files[-1].read_bytes() if files[-1].exists() else None
     images.records.write(files[-1], said, unfinished=True)
     rescued = {}
@@ -72,6 +111,8 @@ def write(found: "Restoration", output: Path, *, overwrite: bool = False) -> lis
             else:
                 images.write_atomically(files[-1], lambda file: file.write(before))
         raise OSError("; ".join(rescued.values()))
+    if mask in pictures:
+        said = {**said, "mask": str(mask), "mask_sha256": sha256(mask.read_bytes()).hexdigest()}
     if found.deviation is not None:
         panel, said_of_panel = uncertainty.map_panel(found.deviation, found.half_width)
         numbered = [f"sample {k + 1}" for k in range(len(samples))]
@@ -121,6 +162,7 @@ def record(found: "Restoration") -> Record:
         "kernel_sha256": inputs.hashes.get("kernel"),
         "weights": _name(options.weights),
         "weights_sha256": inputs.hashes.get("weights"),
+        "found": dict(job.found.why),
         "noise": {"[0,1]": options.noise, "[-1,1]": job.problem.sigma_y},
         "solver": options.solver,
         "effort": (job.choice and job.choice.effort) or None,

@@ -16,10 +16,12 @@ from ..priors.base import Prior
 from ..repairs import is_word, resolve
 from ..solvers import SOLVERS, Solver
 from ..solvers.base import Step
+from ..tasks import Task
+from .auto import PROVISIONAL, find_options, given_as_auto
 from .choosing import chosen
 from .inputs import Inputs, of_files
 from .job import prepare
-from .options import Options
+from .options import FoundOptions, Options
 from .result import Restoration
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def restore(
     task: str = "",
     *,
     scale: int | None = None,
-    quality: int | None = None,
+    quality: int | Literal["auto"] | None = None,
     bits: int | None = None,
     operator: Operator | Callable[[Tensor], Tensor] | str | None = None,
     mask: Any = None,
@@ -65,18 +67,20 @@ def restore(
             pictures. Names of `hrdis.TASKS`, the settings of papers, are taken as well; some of
             them are worse than a classical method (docs/measurements/tasks.md).
         scale: for "upscale", how much larger: 2, 4 or 8; by default 4.
-        quality: for "dejpeg", the quality of the compression, from 1 to 100; by default 10.
+        quality: for "dejpeg", the quality of the compression, from 1 to 100; by default 10. "auto"
+            reads it from the tables of the file, or from the pixels of one that was saved again.
         bits: for "deband", bits per colour, from 1 to 7; by default 3.
         operator: instead of a task what measured the picture: an operator, a callable, a deepinv
             ``Physics``, or "FILE.py:NAME".
         mask: for inpainting, a file, or an array (h, w) that is 1 where a hole is to be filled.
+            "auto" searches specks and scratches; ``save`` writes what was filled as NAME.mask.png.
         hole: what marks a hole in the mask: "white" (1), "black" (0), or "alpha" (transparent).
         kernel: for "deblur", how one point of light looks: "gaussian:3" (standard deviation in
             pixels), "box:9" (side), "motion:15:30" (length, angle in degrees), a file, or an array
-            of odd sides.
+            of odd sides. "auto" finds a Gaussian or a straight motion in the picture.
         weights: for "deblur-nonlinear", the file of the network that blurs.
         noise: standard deviation of the noise: a fraction of white (0.1 or "25/255"), or grey
-            levels of 255, which a number from 1 on is taken for (25).
+            levels of 255, which a number from 1 on is taken for (25). "auto" measures it.
         prior: a prior, or the name or folder of one: see `hrdis.load_prior`.
         label: the class of the picture, for class-conditional priors.
         solver: the algorithm: "auto" takes the one that was measured to be the best for task,
@@ -93,10 +97,16 @@ def restore(
         on_step: called with every `Step`, e.g. to move a progress bar.
 
     Returns:
-        the `Restoration`: ``samples``, ``mean``, ``image``, ``save(path)``.
+        the `Restoration`: ``samples``, ``mean``, ``image``, ``save(path)``. Its ``record`` has what
+        "auto" found, the values in the fields of their options, and a sentence for each in
+        ``found``.
 
     Raises:
-        ValueError, TypeError: for whatever cannot run, before any work.
+        ValueError, TypeError: for whatever cannot run, before any work; and for an "auto" that
+            finds nothing, or is not sure. The message says what was seen, and what to give.
+
+    Cost:
+        the network calls of the solver. "auto" takes 3 to 6 s a megapixel besides, on a CPU.
 
     Example:
         >>> import numpy as np
@@ -111,11 +121,23 @@ def restore(
                 f"Either a task or an operator is expected, and {given} given: "
                 'hrdis.restore(picture, "upscale")'
             )
-        level = read_level(noise)
+        values: dict[str, Any] = {
+            "noise": noise,
+            "quality": quality,
+            "kernel": kernel,
+            "mask": mask,
+        }
+        names, found = given_as_auto(values), FoundOptions()
+        if names:
+            for name in names:
+                values[name] = PROVISIONAL[name]
+            known = _known(task, scale, bits, **values)  # refuses what the task does not take
+            level = read_level(values["noise"])
+            found = find_options(_path(picture) or picture, names, task, known, hole, level)
+            values |= found.values()
+        kernel, mask, level = values["kernel"], values["mask"], read_level(values["noise"])
         words = kernel if isinstance(kernel, str) and is_word(kernel) else None
-        known = None
-        if task:
-            known = resolve(task, scale=scale, quality=quality, bits=bits, kernel=words)
+        known = _known(task, scale, bits, **values)
         choice, settings = None, solver
         if not isinstance(settings, Solver):
             tuned = prior.presets if isinstance(prior, Prior) else presets_of(str(prior))
@@ -127,8 +149,9 @@ def restore(
                 solver_name = name
         kernel_file = None if words else _path(kernel)
         options = Options(
-            image=_path(picture) or Path("picture"), task=task, scale=scale, quality=quality,
-            bits=bits, kernel=words or (str(kernel_file) if kernel_file else None),
+            image=_path(picture) or Path("picture"), task=task, scale=scale,
+            quality=values["quality"], bits=bits,
+            kernel=words or (str(kernel_file) if kernel_file else None),
             operator=operator if isinstance(operator, str) else "",
             mask=_path(mask), hole=hole, weights=_path(weights), noise=level,
             solver=solver_name, effort=effort,
@@ -143,11 +166,21 @@ def restore(
             prior.to(pick_device(device)) if isinstance(prior, Prior) else None,
             of_files(options).hashes,
         )
-        job = prepare(options, settings, inputs=inputs, choice=choice)
+        job = prepare(options, settings, inputs=inputs, choice=choice, found=found)
     except (ValueError, TypeError) as error:
         # In the words of Python: arguments, not options of the command.
         raise type(error)(for_python(error)) from error
     return job.run(on_step)
+
+
+def _known(
+    task: str, scale: int | None, bits: int | None, *, quality: Any, kernel: Any, **others: Any
+) -> Task | None:
+    """Return the task of a call with its options; None where an operator is given instead."""
+    if not task:
+        return None
+    words = kernel if isinstance(kernel, str) and is_word(kernel) else None
+    return resolve(task, scale=scale, quality=quality, bits=bits, kernel=words)
 
 
 def _path(given: Any) -> Path | None:

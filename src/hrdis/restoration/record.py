@@ -49,6 +49,10 @@ class Record(TypedDict):
     """Weights of the network that blurs, as they were named."""
     weights_sha256: str | None
     """SHA-256 of their content."""
+    found: dict[str, str]
+    """For each option that was auto, what was seen in the picture, as a sentence. Its value stands
+    in the field of that option.
+    """
     noise: NoiseLevel
     """Level of the noise: "[0,1]" as a fraction of white, "[-1,1]" in units of the measurement."""
     solver: str

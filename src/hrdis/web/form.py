@@ -36,6 +36,7 @@ class Form:
         solver: a name, or "auto" for the one measured to be the best.
         effort: of auto; a solver by name has a number of calls of its own.
         changed: settings of the solver that differ from its preset.
+        found: options that were found in the picture, by name.
     """
 
     picture: Path | None
@@ -52,14 +53,16 @@ class Form:
     changed: Mapping[str, Any] = field(default_factory=dict)
     prior: str = "default"
     label: int | None = None
+    found: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def choice(self) -> Choice[Solver]:
         """The settings the form starts from, and where they come from."""
         effort = self.effort if self.solver == AUTO else "normal"
         tuned = presets_of(self.prior)
-        level = read_level(self.noise)
-        return chosen(task_of(self.task), self.solver, level, effort, self.samples, tuned)
+        level = self.found.get("noise", read_level(self.noise))
+        task = task_of(self.task, self.found)
+        return chosen(task, self.solver, level, effort, self.samples, tuned)
 
     @property
     def settings(self) -> Solver:

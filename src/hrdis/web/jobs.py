@@ -20,8 +20,9 @@ from .. import images
 from ..checkpoints import identity, load_prior
 from ..messages import for_page
 from ..priors.base import Prior
-from ..restoration import FileOptions, Job, Restoration, prepare
+from ..restoration import FileOptions, FoundOptions, Job, Restoration, find_options, prepare
 from .form import Form
+from .labels import looked_for, task_of
 from .limits import Limits
 from .outcomes import Cancelled, FinishedJob, ProgressFrame, Waiting
 from .request import command, copy_into, options
@@ -173,9 +174,17 @@ class JobRunner:
             self._running = None
 
     def _restored(self, run: _Run, form: Form, given: FileOptions) -> FinishedJob:
+        found_options = FoundOptions()
+        if names := looked_for(form.task):
+            task = task_of(form.task)
+            found_options = find_options(
+                given.image, names, given.task, task, given.hole, given.noise
+            )
+            form = replace(form, found=found_options.values())
+            given = replace(given, solver=form.choice.settings.name, **form.found)
         with warnings.catch_warnings(record=True) as raised:
             warnings.simplefilter("always", UserWarning)
-            job = prepare(given, form.settings, self.load, choice=form.choice)
+            job = prepare(given, form.settings, self.load, choice=form.choice, found=found_options)
         h, w = job.problem.image_shape[-2:]
         pixels = h * w * given.samples
         if pixels > images.MAX_PIXELS:  # all samples are kept until the end
@@ -185,7 +194,7 @@ class JobRunner:
                 "restorations, or a smaller picture."
             )
         self.limits.check(job)
-        notes = []
+        notes = [for_page(sentence) for sentence in found_options.sentences()]
         for warning in raised:
             if warning.category is UserWarning:
                 notes.append(for_page(warning.message, [run.folder]))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from ..repairs import resolve
@@ -67,15 +68,29 @@ LABELS: dict[str, TaskLabel] = {
         task="deblur",
         options={"kernel": "gaussian:3"},
     ),
+    "deblur-auto": TaskLabel(
+        "Sharpen a blur that is looked for",
+        "Finds a soft blur or a straight motion in the picture. Where it is not sure, it says what "
+        "it saw, and leaves the picture as it is.",
+        task="deblur",
+        options={"kernel": "auto"},
+    ),
     "deblur-motion": TaskLabel(
         "Sharpen a blur whose kernel is known",
         "Choose the kernel: an array (.npy), or a small picture with an odd number of pixels on "
         "each side, bright where the weight is large.",
         task="deblur",
     ),
-    "jpeg10": TaskLabel(
+    "jpeg-auto": TaskLabel(
         "Soften JPEG blocks",
-        "For heavy compression (quality 10). The sides have to be multiples of 16 pixels.",
+        "Finds the quality in the file, or in the pixels if it was saved again. The sides have to "
+        "be multiples of 16 pixels.",
+        task="dejpeg",
+        options={"quality": "auto"},
+    ),
+    "jpeg10": TaskLabel(
+        "Soften JPEG blocks of heavy compression",
+        "For quality 10. The sides have to be multiples of 16 pixels.",
         task="dejpeg",
         options={"quality": 10},
     ),
@@ -112,23 +127,39 @@ LABELS: dict[str, TaskLabel] = {
 }
 
 
-def asked_for(name: str) -> dict[str, Any]:
+def looked_for(name: str) -> list[str]:
+    """Return the options of an entry that are found in the picture."""
+    label = LABELS.get(name)
+    found = []
+    for option, value in (label.options if label else {}).items():
+        if value == "auto":
+            found.append(option)
+    return found
+
+
+def asked_for(name: str, found: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
     """Return the task of an entry and its options, as `FileOptions` takes them.
 
     Args:
         name: a key of `LABELS`, or any other name of a task, which programs may send.
+        found: options that were found in the picture; `PROVISIONAL` stands for others.
     """
+    from ..restoration import PROVISIONAL  # a chain of imports that this table is at the end of
+
     label = LABELS.get(name)
     if label is None:
         return {"task": name}
-    return {"task": label.task or name, **label.options}
+    options = dict(label.options)
+    for option in looked_for(name):
+        options[option] = found.get(option, PROVISIONAL[option])
+    return {"task": label.task or name, **options}
 
 
-def task_of(name: str) -> Task:
-    """Return the task of an entry with its options.
+def task_of(name: str, found: Mapping[str, Any] = MappingProxyType({})) -> Task:
+    """Return the task of an entry with its options, those that were found among them.
 
     Raises:
         ValueError: for a name that nobody knows.
     """
-    asked = asked_for(name)
-    return resolve(asked.pop("task"), **asked)
+    options = asked_for(name, found)
+    return resolve(options.pop("task"), **options)
