@@ -14,7 +14,7 @@ pytest.importorskip("gradio")
 from PIL import Image
 
 from hrdis.web.form import editor_image, solvers_for
-from hrdis.web.labels import LABELS
+from hrdis.web.labels import LABELS, task_of
 from hrdis.web.request import command, options
 
 from .conftest import H, W, form, stroke
@@ -127,7 +127,8 @@ def test_large_pictures_are_painted_on_as_a_copy(tmp_path):
 @pytest.mark.parametrize("task", LABELS)
 def test_solvers_offered_for_a_task_can_do_it(task):
     names = solvers_for(task, LABELS[task].noise)
-    first = hrdis.TASKS[task].solver if hrdis.TASKS[task].blind else "auto"
+    known = task_of(task)
+    first = known.solver if known.blind else "auto"
     assert names[0] == first and set(names) <= {*SOLVERS, "auto"}
     assert len(set(names)) == len(names)
     with_an_svd = ("inpaint", "denoise", "sr2", "sr4", "sr8", "colorize")
