@@ -5,7 +5,6 @@ import shlex
 import pytest
 import torch
 
-import hrdis
 from hrdis import images
 from hrdis.noise import read_level
 from hrdis.solvers import SOLVERS

@@ -33,7 +33,7 @@ FREQUENCIES = 600
 
 
 def given_as_auto(given: Mapping[str, Any]) -> list[str]:
-    """Return which of the options of `PROVISIONAL` are given as "auto"."""
+    """Return which of the options of ``PROVISIONAL`` are given as "auto"."""
     return [name for name in PROVISIONAL if isinstance(given[name], str) and given[name] == AUTO]
 
 
@@ -48,7 +48,7 @@ def find_options(
         given: a file or a picture, as `hrdis.restore` takes them.
         names: of the options.
         noise: a level that is given by hand, as a fraction of white; 0 without one.
-        name, task: the task by name, and with values of `PROVISIONAL`; "" and None for an operator
+        name, task: the task by name, and with values of ``PROVISIONAL``; "" and None for an operator
             of the user's own.
         hole: what marks holes in a mask.
 
