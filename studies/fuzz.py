@@ -1021,7 +1021,7 @@ def measure(name: str, minutes: float, seed: int, crashers: Path) -> Turn:
             words += ["--crashers", str(crashers)]
             with open(crashers / "log", "ab") as log:
                 done = subprocess.run(
-                    words, stdout=log, stderr=log, timeout=20 * left + 600,
+                    words, stdout=log, stderr=log, timeout=500 * left + 600,
                     env=os.environ | {"OMP_NUM_THREADS": "1"},
                 )  # fmt: skip
             counts = Path(folder) / "counts.json"

@@ -48,8 +48,8 @@ def find_options(
         given: a file or a picture, as `hrdis.restore` takes them.
         names: of the options.
         noise: a level that is given by hand, as a fraction of white; 0 without one.
-        name, task: the task by name, and with values of ``PROVISIONAL``; "" and None for an operator
-            of the user's own.
+        name, task: the task by name, and with values of ``PROVISIONAL``; "" and None for an
+            operator of the user's own.
         hole: what marks holes in a mask.
 
     Raises:
