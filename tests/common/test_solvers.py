@@ -437,6 +437,7 @@ BAD = {
     "start": [-1, 1.5],
     "lr": [0, -0.1, math.nan],
     "own_noise": [-0.1, 1],
+    "least_noise": [-0.1, 1],
     "lambda_obs": [-1],
     "lambda_reg": [-1],
     "weight": ["lin", None],
