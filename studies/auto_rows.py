@@ -70,12 +70,10 @@ FAMILIES = {
     "cs25": ("cs25",), "cs10": ("cs10",), "cs-walsh4": ("cs-walsh4",),
 }  # fmt: skip
 #: Cells whose rows are left as they are: those that the study of efforts found, on other crops and
-#: with the same solvers; clipping, which gains with more calls than are tried here; few bits, where
-#: HRDIS, the best for exact levels, is 8 dB worse for those of a file, which are rounded; and blurs
-#: with noise, where DiffPIR is the best for a Gaussian and fails for a box.
+#: with the same solvers; clipping, which gains with more calls than are tried here; and blurs with
+#: noise, where DiffPIR is the best for a Gaussian and fails for a box.
 ELSEWHERE = {("inpaint", "none"), ("sr2", "none"), ("sr4", "none"), ("jpeg", "none"),
-             ("hdr", "none"), ("quantize", "none"), ("deblur", "0.05"),
-             ("deblur", "0.1")}  # fmt: skip
+             ("hdr", "none"), ("deblur", "0.05"), ("deblur", "0.1")}  # fmt: skip
 #: "rounded": to grey levels, as a file of 8 bits has it.
 NOISES = ("none", "0.05", "0.1")
 #: Families whose best picture is a mean, so that samples are drawn by another solver.

@@ -57,6 +57,19 @@ def test_file_picture_array_and_tensor_give_the_same(tmp_path, prior, values):
         assert (samples - found["path"]).abs().max() < 1e-6, name  # 1/255 in float64 and float32
 
 
+@pytest.mark.parametrize(
+    "bits, exact", [(3, True), (2, False)], ids=["its own levels", "levels of other bits"]
+)
+def test_levels_that_a_file_has_rounded_are_taken_as_they_were(same_size, values, bits, exact):
+    """HRDIS takes the smallest residual for one, and its steps do not shrink with it."""
+    A = hrdis.operators.Quantization(3)
+    y = A(torch.from_numpy(values).movedim(-1, 0)[None] / 127.5 - 1)
+    rounded = ((y[0].movedim(0, -1) + 1) * 127.5).round().numpy().astype(np.uint8)
+    found = hrdis.restore(rounded, "deband", bits=bits, solver="cm4ir", prior=same_size)
+    difference = (found.job.problem.y - y).abs().max()
+    assert (difference < 1e-6) == exact and difference < 1.01 / 255
+
+
 def test_equals_the_command(tmp_path, monkeypatch, values):
     """Same settings, same seeds, same bytes: two faces of one restoration."""
     from tests.cli.test_cli import run

@@ -14,7 +14,7 @@ from torch import Tensor
 from .. import images
 from ..messages import level_outside
 from ..noise import Gaussian
-from ..operators import Blur, Inpainting, NonlinearBlur, Operator
+from ..operators import Blur, Inpainting, NonlinearBlur, Operator, Quantization
 from ..operators.base import as_operator
 from ..operators.deepinv import DeepinvOperator
 from ..priors.base import Prior
@@ -22,6 +22,9 @@ from ..problem import Problem
 from ..tasks import Task
 from . import plugin
 from .options import Options, check_pixels
+
+#: Colours in [-1, 1] that differ by less are the same but for the rounding of a file of 8 bits.
+LEVEL = 1.01 / 255
 
 
 @dataclass(frozen=True)
@@ -333,4 +336,8 @@ def measurement(
     y = picture.x
     if isinstance(A, Inpainting):
         y = A(y)  # the colours in holes, of a brush, say, do not count
+    elif isinstance(A, Quantization):
+        levels = A(y)
+        if float((levels - y).abs().max()) < LEVEL:
+            y = levels  # a file of 8 bits has rounded them, and no picture would agree with it
     return fit_channels(y, prior, True).clone(), picture
