@@ -201,6 +201,16 @@ def test_what_decides_the_pixels_must_be_as_it_was(
     assert said in refused(restored, capsys)
 
 
+@pytest.mark.parametrize("image", [None, "gaussian:3"])
+def test_record_that_names_no_file_as_its_image_is_refused(
+    restored: Path, capsys: pytest.CaptureFixture[str], image: str | None
+) -> None:
+    """A kernel may be given in words, which have no SHA-256; an image is a file."""
+    record = json.loads(restored.read_text()) | {"image": image, "image_sha256": None}
+    restored.write_text(json.dumps(record))
+    assert "image" in refused(restored, capsys)
+
+
 def test_record_of_degrade_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--task", "denoise", "--noise", "0.1"]
     run("degrade", photo(tmp_path / "in.png"), "-o", tmp_path / "noisy.png", *words)

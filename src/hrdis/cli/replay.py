@@ -226,7 +226,11 @@ def _options(
     if operator:  # the record holds no --image-size: it is that of the restored picture
         h, w = images.read(there).x.shape[-2:]
         size = (h, w)
-    assert inputs["image"] is not None
+    if inputs["image"] is None:
+        raise BadInput(
+            f"The record {args.record} names no file with a SHA-256 as its image. It is expected "
+            "as hrdis restore wrote it."
+        )
     # Samples that became NaN were drawn beside the others, so they are drawn again.
     seeds = [*record["seeds"], *record.get("lost_seeds", [])]
     return FileOptions(
