@@ -907,6 +907,7 @@ def child(name: str, seconds: float, seed: int, folder: Path, crashers: Path) ->
         used = int(file.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
     signal.signal(signal.SIGALRM, late)
+    signal.signal(signal.SIGPROF, late)
     court = Court(reader, folder / "counts.json", crashers)
     seeds = [b"\0" + seed for seed in reader.seeds()]
     for content in seeds:
