@@ -402,6 +402,7 @@ ROW = '[[preset]]\nsolver = "hrdis"\nfamily = "sr4"\nsettings = { steps = 7 }\n'
         (TOP + ROW + "noise = true", r"noise is True; a level for images in \[0, 1\] is expected"),
         (TOP + ROW + 'kind = "salt"', r"kind is 'salt'; one of gaussian, poisson, speckle"),
         (TOP + ROW + 'search = "x"', r"search is 'x'; one of none is expected"),
+        (TOP + ROW.replace('"hrdis"', '"a\\nb"'), r"row 1 \(a b, sr4\): no solver"),
         (TOP + ROW.replace('"hrdis"', '"hrdiss"'), r"no solver 'hrdiss'\. One of hrdis"),
         (TOP + ROW.replace('"hrdis"', "3"), r"row 1: solver is 3; the name of a solver"),
         (

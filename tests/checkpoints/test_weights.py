@@ -1,5 +1,6 @@
 """Weight files of other people: damaged, hostile, or another model's; read once, and never run."""
 
+import json
 import os
 import pickle
 import subprocess
@@ -10,7 +11,8 @@ import pytest
 import torch
 
 import hrdis
-from hrdis.checkpoints.weights import iterate_tensors, tensor_shapes
+from hrdis.checkpoints.unet import build_unet
+from hrdis.checkpoints.weights import iterate_tensors, shards, tensor_shapes
 from tests.checkpoints.test_adm import drawer, save
 from tests.common.networks import adm_state, ddpm_state
 
@@ -260,3 +262,15 @@ def test_loading_holds_a_file_once(tmp_path):
     ).stdout
     peaks = [float(line) for line in out.split()]
     assert len(peaks) == 2 and all(0.9 < peak < 1.5 for peak in peaks), peaks
+
+
+def test_index_that_names_a_file_too_long_for_the_system_is_refused(tmp_path):
+    index = tmp_path / "weights.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "x" * 5000}}))
+    with pytest.raises(ValueError, match="weight_map of file names"):
+        shards(index)
+
+
+def test_kind_of_network_that_is_no_name_is_refused_in_one_line():
+    with pytest.raises(ValueError, match=r"^The folder holds a a b\. A UNet2DModel"):
+        build_unet({"_class_name": "a\nb"})

@@ -108,7 +108,7 @@ def build_unet(config: dict[str, Any], kinds: Sequence[str] = ("UNet2DModel",)) 
 
     kind = config.get("_class_name", kinds[0])
     if kind not in kinds:
-        wants = ""
+        kind, wants = " ".join(str(kind).split()), ""
         if kind == "UNet2DConditionModel":
             wants = (
                 " It wants a text, which is told once, beside its autoencoder: "

@@ -117,7 +117,7 @@ def shards(file: Path) -> list[Path]:
             parts.append(file.parent / Path(name).name)
             if not parts[-1].is_file():
                 missing.append(parts[-1].name)
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError, OSError):  # a name that is too long, too
         raise ValueError(
             f"{file} cannot be read (it has no weight_map of file names). An index of weights is "
             "expected: fetch it again."

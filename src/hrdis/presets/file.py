@@ -63,6 +63,11 @@ def embedded() -> Presets:
     return read(str(resources.files("hrdis") / "weights" / "default" / FILE))
 
 
+def _line(name: object) -> str:
+    """Return a name for a message of one line."""
+    return " ".join(str(name).split())
+
+
 def _row(path: Path, number: int, table: Any, searches: Sequence[str]) -> Row:
     """Return one row of a file whose entries have the right types."""
     if not isinstance(table, dict):
@@ -70,7 +75,7 @@ def _row(path: Path, number: int, table: Any, searches: Sequence[str]) -> Row:
     reader = Reader(path, f"row {number}", table)
     solver = reader.take("solver", str, "the name of a solver", None)
     family = reader.take("family", str, "a family of measurements, such as sr4,", None)
-    reader.where = f"row {number} ({solver}, {family})"
+    reader.where = f"row {number} ({_line(solver)}, {_line(family)})"
     noise = float(reader.take("noise", (int, float), "a level for images in [0, 1]", 0.0))
     kind = reader.take("kind", str, f"one of {', '.join(KINDS)}", "gaussian")
     search = reader.take("search", str, "the name of a [[search]]", "")
@@ -89,7 +94,7 @@ def _auto(path: Path, number: int, table: Any, searches: Sequence[str]) -> Auto:
     reader = Reader(path, f"auto {number}", table)
     family = reader.take("family", str, "a family of measurements, such as sr4,", None)
     solver = reader.take("solver", str, "the name of a solver", None)
-    reader.where = f"auto {number} ({solver}, {family})"
+    reader.where = f"auto {number} ({_line(solver)}, {_line(family)})"
     calls = reader.take("calls", dict, "a table of numbers of calls by effort", None)
     noise = float(reader.take("noise", (int, float), "a level for images in [0, 1]", 0.0))
     settings = reader.take("settings", dict, "a table", {})
@@ -126,7 +131,7 @@ def check(presets: Presets, path: str | Path = FILE) -> None:
     known = ", ".join(SOLVERS)
     seen: set[tuple[str, str, str, float]] = set()
     for number, row in enumerate(presets.rows, 1):
-        where = f"{path}, row {number} ({row.solver}, {row.key})"
+        where = f"{path}, row {number} ({_line(row.solver)}, {_line(row.key)})"
         if row.solver not in SOLVERS:
             raise ValueError(f"{where}: no solver {row.solver!r}. One of {known} is expected.")
         try:
@@ -139,7 +144,7 @@ def check(presets: Presets, path: str | Path = FILE) -> None:
         seen.add(place)
     compared: set[tuple[str, float, str]] = set()
     for number, auto in enumerate(presets.autos, 1):
-        where = f"{path}, auto {number} ({auto.solver}, {auto.key})"
+        where = f"{path}, auto {number} ({_line(auto.solver)}, {_line(auto.key)})"
         for name in (auto.solver, auto.sampler or auto.solver):
             if name not in SOLVERS:
                 raise ValueError(f"{where}: no solver {name!r}. One of {known} is expected.")
