@@ -673,16 +673,16 @@ def blind_blur() -> list[str]:
 
 
 def found_options() -> list[str]:
-    """Return the lines about the options that `hrdis restore` finds; studies/auto.py measures."""
+    """Return the lines about the options that `hrdis restore` finds, by found_options.py."""
     rows = read(ROOT / "docs/data/fix-auto.csv")
     if not rows:
         return []
     count = len({row["photograph"] for row in rows})
     lines = [
         "", "## Options that `hrdis restore` finds", "",
-        "`python studies/auto.py --photos FOLDER --rows docs/data/fix-auto.csv` runs `hrdis "
-        "restore` with `--quality auto` on JPEG files, and on one that was saved again as PNG, "
-        f"and with `--kernel auto` on blurred pictures. The crops are of {count} photographs. "
+        "`python studies/found_options.py --photos FOLDER --rows docs/data/fix-auto.csv` runs "
+        "`hrdis restore` with `--quality auto` on JPEG files, and on one that was saved again as "
+        f"PNG, and with `--kernel auto` on blurred pictures. The crops are of {count} photographs. "
         "The solver is the one that the command takes. Taken are those that it was sure of. For "
         "the others it says what it saw, and restores nothing. On crops without damage that is "
         "right. The gains are those of the crops taken, in PSNR over the damaged picture. The "

@@ -152,6 +152,11 @@ def reason(error: BaseException) -> str:
     return "there is not enough memory" if isinstance(error, MemoryError) else "no reason was given"
 
 
+def one_line(value: object) -> str:
+    """Return what somebody else wrote, such as a name or an error of a library, in one line."""
+    return " ".join(str(value).split())
+
+
 def for_command(message: object) -> str:
     """Return a message, or that of an error, in the words of the command: its options instead of
     Python.

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from ..files import lock, replace, sha256, write_text
+from ..messages import one_line
 from . import hub
 from .cards import Card, File, expected_hash, pin, verify
 from .download import Download, FetchError, Report, by_hand, repeat
@@ -98,7 +99,7 @@ def _snapshot(repo: str, commit: str | None, patterns: list[str], scheme: str) -
             "model download diffusers:google/ddpm-celebahq-256"
         ) from None
     except Exception as error:  # whatever the network does, the fix is the same
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = one_line(error)[:200] or type(error).__name__
         if constants.HF_HUB_OFFLINE or isinstance(error, OfflineModeIsEnabled):
             reason = "HF_HUB_OFFLINE is set"
     raise FetchError(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..files import read_json
+from ..messages import one_line
 from ..priors.networks import check_conditions
 from .layouts import DIFFUSERS, Shape, differences, identify_checkpoint
 from .weights import iterate_tensors, tensor_shapes
@@ -108,7 +109,7 @@ def build_unet(config: dict[str, Any], kinds: Sequence[str] = ("UNet2DModel",)) 
 
     kind = config.get("_class_name", kinds[0])
     if kind not in kinds:
-        kind, wants = " ".join(str(kind).split()), ""
+        kind, wants = one_line(kind), ""
         if kind == "UNet2DConditionModel":
             wants = (
                 " It wants a text, which is told once, beside its autoencoder: "
@@ -127,7 +128,7 @@ def build_unet(config: dict[str, Any], kinds: Sequence[str] = ("UNet2DModel",)) 
         with torch.random.fork_rng(devices=[]):
             net: nn.Module = getattr(diffusers, kind)(**options)
     except Exception as error:  # a constructor fails in as many ways as there are odd values
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = one_line(error)[:300] or type(error).__name__
         raise ValueError(
             f"The folder's config.json describes no network that diffusers can make ({reason})."
         ) from None

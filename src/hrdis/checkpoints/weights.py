@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..files import read_json
+from ..messages import one_line
 from .layouts import Shape, network_in, network_names
 
 #: Names of a folder's weights, the best first; * is a variant, e.g. fp16 or ema. An index lists the
@@ -220,7 +221,7 @@ class reading:
     ) -> None:
         if error is None or not isinstance(error, Exception):
             return
-        reason = " ".join(str(error).split()).rpartition("WeightsUnpickler error: ")[-1]
+        reason = one_line(error).rpartition("WeightsUnpickler error: ")[-1]
         words: list[str] = []  # by which torch's reader complains about more than tensors
         if isinstance(error, pickle.UnpicklingError):
             words += ["GLOBAL", "global", "callable"]

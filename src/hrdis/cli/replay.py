@@ -228,8 +228,8 @@ def _options(
         size = (h, w)
     if inputs["image"] is None:
         raise BadInput(
-            f"The record {args.record} names no file with a SHA-256 as its image. It is expected "
-            "as hrdis restore wrote it."
+            f"image in {args.record} is no file with a SHA-256. The record as `hrdis restore` "
+            f"wrote it is expected, {args.record.name}."
         )
     # Samples that became NaN were drawn beside the others, so they are drawn again.
     seeds = [*record["seeds"], *record.get("lost_seeds", [])]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_text
+from ..messages import one_line
 from .calibration import CALIBRATION_FILE, read_calibration
 from .rows import EFFORTS, KINDS, Auto, Presets, Row
 from .toml import Reader, name_in_toml, open_toml, to_toml
@@ -63,11 +64,6 @@ def embedded() -> Presets:
     return read(str(resources.files("hrdis") / "weights" / "default" / FILE))
 
 
-def _line(name: object) -> str:
-    """Return a name for a message of one line."""
-    return " ".join(str(name).split())
-
-
 def _row(path: Path, number: int, table: Any, searches: Sequence[str]) -> Row:
     """Return one row of a file whose entries have the right types."""
     if not isinstance(table, dict):
@@ -75,7 +71,7 @@ def _row(path: Path, number: int, table: Any, searches: Sequence[str]) -> Row:
     reader = Reader(path, f"row {number}", table)
     solver = reader.take("solver", str, "the name of a solver", None)
     family = reader.take("family", str, "a family of measurements, such as sr4,", None)
-    reader.where = f"row {number} ({_line(solver)}, {_line(family)})"
+    reader.where = f"row {number} ({one_line(solver)}, {one_line(family)})"
     noise = float(reader.take("noise", (int, float), "a level for images in [0, 1]", 0.0))
     kind = reader.take("kind", str, f"one of {', '.join(KINDS)}", "gaussian")
     search = reader.take("search", str, "the name of a [[search]]", "")
@@ -94,7 +90,7 @@ def _auto(path: Path, number: int, table: Any, searches: Sequence[str]) -> Auto:
     reader = Reader(path, f"auto {number}", table)
     family = reader.take("family", str, "a family of measurements, such as sr4,", None)
     solver = reader.take("solver", str, "the name of a solver", None)
-    reader.where = f"auto {number} ({_line(solver)}, {_line(family)})"
+    reader.where = f"auto {number} ({one_line(solver)}, {one_line(family)})"
     calls = reader.take("calls", dict, "a table of numbers of calls by effort", None)
     noise = float(reader.take("noise", (int, float), "a level for images in [0, 1]", 0.0))
     settings = reader.take("settings", dict, "a table", {})
@@ -131,7 +127,7 @@ def check(presets: Presets, path: str | Path = FILE) -> None:
     known = ", ".join(SOLVERS)
     seen: set[tuple[str, str, str, float]] = set()
     for number, row in enumerate(presets.rows, 1):
-        where = f"{path}, row {number} ({_line(row.solver)}, {_line(row.key)})"
+        where = f"{path}, row {number} ({one_line(row.solver)}, {one_line(row.key)})"
         if row.solver not in SOLVERS:
             raise ValueError(f"{where}: no solver {row.solver!r}. One of {known} is expected.")
         try:
@@ -144,7 +140,7 @@ def check(presets: Presets, path: str | Path = FILE) -> None:
         seen.add(place)
     compared: set[tuple[str, float, str]] = set()
     for number, auto in enumerate(presets.autos, 1):
-        where = f"{path}, auto {number} ({_line(auto.solver)}, {_line(auto.key)})"
+        where = f"{path}, auto {number} ({one_line(auto.solver)}, {one_line(auto.key)})"
         for name in (auto.solver, auto.sampler or auto.solver):
             if name not in SOLVERS:
                 raise ValueError(f"{where}: no solver {name!r}. One of {known} is expected.")

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from ..messages import one_line
 from ..schedule import Schedule
 from .base import ADAPTERS, Prior
 from .denoiser import DenoiserPrior, consistency, edm
@@ -189,7 +190,7 @@ def schedule_of(config: Mapping[str, Any], where: object = "the scheduler") -> S
         if kind == "squaredcos_cap_v2":
             return Schedule.cosine(length)
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise ValueError(
             f"{where} makes no noise schedule ({reason}). Betas between 0 and 1 are expected."
         ) from None

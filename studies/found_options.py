@@ -1,6 +1,6 @@
 """How well `hrdis restore` does with ``--quality auto`` and ``--kernel auto``.
 
-    python studies/auto.py --photos PHOTOS --rows docs/data/fix-auto.csv
+    python studies/found_options.py --photos PHOTOS --rows docs/data/fix-auto.csv
 
 The photographs are those of studies/fix.py, reduced, cropped, and compressed or blurred. Each is
 restored with the option found and with the true one, by the solver that the command takes. The
