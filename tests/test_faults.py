@@ -159,6 +159,8 @@ def meet_at_random(command: str, prior: str, place: Path, count: int) -> None:  
                 path.unlink()
         number = (signal.SIGTERM, signal.SIGINT)[k % 2]
         status = run_until(number, lasts * float(draw.uniform(0.02, 0.98)), warm)
+        # A signal inside torch's no_grad itself leaves gradients off. Its process would be over.
+        torch.set_grad_enabled(True)
         assert status in (0, 128 + number)
         assert left_behind(place) == []
         # what is there and says so is done; what says nothing is done by the same command
