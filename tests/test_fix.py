@@ -11,7 +11,7 @@ from PIL import Image
 
 import hrdis
 from hrdis import images, rng
-from hrdis.fixing import NOTHING, many
+from hrdis.fixing import NOTHING, many, record_of
 from hrdis.fixing.enlarged import resizer
 from hrdis.fixing.network import agreed_level, estimate, implied_level
 from hrdis.fixing.picture import LEFT
@@ -19,6 +19,7 @@ from hrdis.fixing.restorations import deblur, kernel_of, nearest_alike, share_al
 from hrdis.operators import Blur, kernels
 from hrdis.rng import stream
 from tests.common.photographs import noisy, photograph, stored
+from tests.diagnosis.test_specks import marked
 
 SIDE = 112
 MOTION = hrdis.diagnosis.Blurring("yes", 3, 3, 3, "", "motion", 11.0, 30.0)
@@ -212,6 +213,16 @@ def test_record_is_json_with_everything_that_was_found(prior: hrdis.Prior) -> No
     record = json.loads(json.dumps(fixed.record, allow_nan=False))
     assert set(record["diagnosis"]) == {"noise", "jpeg", "enlarged", "blur", "scratches"}
     assert record["residual_levels"]["noise"] > 10
+
+
+def test_a_picture_with_specks_and_noise_is_saved_with_its_record(
+    prior: hrdis.Prior, tmp_path: Path
+) -> None:
+    picture, _ = marked(20.0, specks=8, scratch=True)
+    fixed = hrdis.fix(stored(noisy(picture, 10.0)), prior=prior)
+    fixed.save(tmp_path / "x.png")
+    record = json.loads(record_of(tmp_path / "x.png").read_text())
+    assert record["diagnosis"]["scratches"]["count"] > 0
 
 
 def test_residual_is_what_was_taken_away(prior: hrdis.Prior) -> None:

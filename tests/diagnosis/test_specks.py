@@ -36,6 +36,15 @@ def test_marks_of_one_colour_are_masked(ink: float, specks: int, scratch: bool) 
     assert mask.sum() < 4 * there.sum()  # a rim of a pixel or two around each
 
 
+@pytest.mark.parametrize(("specks", "scratch"), [(8, False), (0, True), (8, True)])
+def test_numbers_are_those_of_json(specks: int, scratch: bool) -> None:
+    """A record with a number of numpy could not be written, after all the work of a repair."""
+    found = find_specks(stored(marked(20.0, specks=specks, scratch=scratch)[0]), 1.0)
+    assert found.count > 0
+    for name in ("value", "low", "high", "count"):
+        assert type(getattr(found, name)) in (int, float), name
+
+
 def test_a_line_before_the_sky_is_unsure() -> None:
     """A wire is as thin, as even and as long as a scratch; it lies on ground of one kind."""
     picture, _ = marked(20.0, specks=0, scratch=True)

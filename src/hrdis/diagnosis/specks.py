@@ -201,7 +201,7 @@ def _marks(
         if len(mine) < 3:
             continue
         r, c = rows[mine], columns[mine]
-        length = max(np.ptp(r), np.ptp(c)) + 1
+        length = int(max(np.ptp(r), np.ptp(c))) + 1  # not numpy's: counts end in a JSON record
         line = length >= max(LONG, SHARE_LONG * short) and _strokes(r, c, len(mine), short)
         speck = length <= max(SMALL, SHARE_SMALL * short)
         if not (line or speck):

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..files import LONGEST_NAME, read_json, shortened, write_atomically
 from .base import Picture
 from .writing import write as write_picture
@@ -89,8 +91,16 @@ def write(path: Path, said: Mapping[str, Any], *, unfinished: bool = False) -> N
         ValueError: for NaN or infinity, which JSON has not.
     """
     mark = {UNFINISHED: True} if unfinished else {}
-    content = json.dumps({**said, **mark}, indent=2, allow_nan=False).encode() + b"\n"
+    text = json.dumps({**said, **mark}, indent=2, allow_nan=False, default=_plain)
+    content = text.encode() + b"\n"
     write_atomically(path, lambda file: file.write(content))
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of numpy as Python's: its type must not cost a picture of an hour's work."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"A record holds values of JSON, and no {type(value).__name__}.")
 
 
 def rescue(path: Path, picture: Picture, error: Exception) -> str:
