@@ -208,6 +208,46 @@ def test_resizer_is_pillows(n: int, m: int, support: int, kernel: Image.Resampli
 # ---- what is told
 
 
+def test_stages_are_told_in_their_order(prior: hrdis.Prior) -> None:
+    told: list[str] = []
+    hrdis.fix(stored(noisy(photograph(side=SIDE), 15.0)), prior=prior, on_progress=told.append)
+    assert told == [
+        "looking for traces of JPEG", "looking for an enlargement", "measuring the noise",
+        "looking for blur", "looking for specks and scratches", "removing noise",
+    ]  # fmt: skip
+
+
+def test_tiles_of_a_large_picture_are_told(prior: hrdis.Prior) -> None:
+    told: list[str] = []
+    wide = np.tile(photograph(side=SIDE), (1, 1, 5))
+    hrdis.fix(stored(noisy(wide, 15.0)), prior=prior, on_progress=told.append)
+    assert [what for what in told if "tile" in what][-2:] == [
+        "removing noise, tile 1 of 2", "removing noise, tile 2 of 2",
+    ]  # fmt: skip
+
+
+def test_who_is_told_can_end_a_repair(prior: hrdis.Prior) -> None:
+    def stop(what: str) -> None:
+        if what == "looking for blur":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        hrdis.fix(stored(noisy(photograph(side=SIDE), 15.0)), prior=prior, on_progress=stop)
+
+
+def test_what_is_told_of_many_names_the_file_by_its_number(
+    prior: hrdis.Prior, tmp_path: Path
+) -> None:
+    for name in ("a.png", "b.png"):
+        images.write(tmp_path / name, images.Picture(stored(noisy(photograph(side=64), 15.0))))
+    told: list[tuple[int, str]] = []
+    todo = many.errands([tmp_path], tmp_path / "out")
+    for _ in many.run(todo, {}, prior=prior, on_progress=lambda *what: told.append(what)):
+        pass
+    assert told[0] == (1, "looking for traces of JPEG")
+    assert told[-1][0] == 2
+
+
 def test_record_is_json_with_everything_that_was_found(prior: hrdis.Prior) -> None:
     fixed = hrdis.fix(stored(noisy(photograph(side=SIDE), 15.0)), prior=prior)
     record = json.loads(json.dumps(fixed.record, allow_nan=False))

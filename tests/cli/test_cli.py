@@ -1250,6 +1250,17 @@ def test_noise_of_no_strength_is_refused_by_degrade(
     assert not (tmp_path / "out.png").exists()
 
 
+def test_terminal_shows_what_is_done_and_which_tile(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.StringIO()
+    monkeypatch.setattr(progress, "console", Console(force_terminal=True, file=file, width=100))
+    with progress.waiting("looking") as tell:
+        tell("removing noise, tile 3 of 96")
+    with progress.bar(20) as shown:
+        shown.tiles(4, 96)
+    assert "removing noise, tile 3 of 96" in file.getvalue()
+    assert "tile 4 of 96" in file.getvalue()
+
+
 def test_bar_tells_the_time_left_where_a_step_takes_a_minute(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -1263,10 +1274,10 @@ def test_bar_tells_the_time_left_where_a_step_takes_a_minute(
         "Progress",
         lambda *a, **k: made.append(Progress(*a, **k, get_time=lambda: now)) or made[0],
     )
-    with progress.bar(10) as advance:
+    with progress.bar(10) as shown:
         for _ in range(3):
             now += 60.0
-            advance()
+            shown.advance()
         assert made[0].tasks[0].time_remaining == 7 * 60
 
 

@@ -159,6 +159,16 @@ def test_image_within_a_tile_runs_whole(size):
     assert [tuple(seen.shape) for seen in inner.inputs] == [(2, 3, *size)]
 
 
+@pytest.mark.parametrize(
+    ("size", "told"), [((40, 40), [(4, 9), (8, 9), (9, 9)]), ((16, 16), [])], ids=str
+)
+def test_tiles_that_are_done_are_told(size, told):
+    seen = []
+    prior = Tiled(Pixelwise(), 16, 4, 4, on_tiles=lambda done, total: seen.append((done, total)))
+    prior(normal(1, 3, *size), 5)
+    assert seen == told
+
+
 @pytest.mark.parametrize("size", [(10, 40), (40, 10)], ids=str)
 def test_tiles_bound_the_size_of_a_call_along_a_strip(size):
     inner = Recorded(Pixelwise())

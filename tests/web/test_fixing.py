@@ -1,6 +1,8 @@
 """The first tab: what it says of a picture, what it mends, and what it leaves behind."""
 
 import json
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -11,9 +13,11 @@ from PIL import Image
 
 from hrdis import images
 from hrdis.rng import stream
+from hrdis.web import fixing
 from hrdis.web.fixing import FIX_START, NOTHING_FOUND, FixedJob, fixer, looker, repair
 from hrdis.web.jobs import JobRunner
 from hrdis.web.limits import Limits
+from hrdis.web.outcomes import RepairStage
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +58,8 @@ def test_what_is_smooth_is_left(runner, tmp_path):
 
 def test_the_mended_picture_and_its_record_can_be_downloaded(runner, noisy):
     for seen in repair(runner, noisy):
+        if isinstance(seen, RepairStage):
+            continue
         assert isinstance(seen, FixedJob)
         names = [path.name for path in seen.files]
         picture, record = images.read(seen.files[0]), json.loads(seen.files[-1].read_text())
@@ -64,6 +70,38 @@ def test_the_mended_picture_and_its_record_can_be_downloaded(runner, noisy):
         assert str(folder) not in json.dumps(record)
         assert seen.given.size == seen.mended.size == (96, 96)
     assert not folder.exists()  # nothing of a visitor stays
+
+
+def test_what_is_done_is_said_while_it_is_done(runner, noisy, monkeypatch):
+    def slow(*_, on_progress, **__):
+        on_progress("looking for <blur>")
+        time.sleep(1.0)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(fixing, "fix", slow)
+    said = []
+    with pytest.raises(gradio.Error):
+        for value in fixer(runner)(str(noisy), False):
+            said.append(value[0])
+    assert "<p>Looking for &lt;blur&gt; …</p>" in said
+
+
+def test_a_repair_that_nobody_watches_ends_with_its_stage(runner, noisy, monkeypatch):
+    ended = threading.Event()
+
+    def slow(*_, on_progress, **__):
+        try:
+            while True:
+                on_progress("looking")
+                time.sleep(0.01)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(fixing, "fix", slow)
+    watched = repair(runner, noisy)
+    assert isinstance(next(watched), RepairStage)
+    watched.close()
+    assert ended.wait(10)
 
 
 def test_the_button_comes_back_with_the_outcome(runner, noisy):

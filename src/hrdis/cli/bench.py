@@ -197,13 +197,13 @@ def run(args: Any, ready: PreparedRun, store: Store) -> int:
         if args.where.shard is None:  # a launcher may have left them there
             part = f"{part[:-2]} by RANK and WORLD_SIZE of the environment, "
     say(f"{part}{len(keys)} restorations, {len(left)} to do, in {args.output}")
-    with bar(len(keys), "restorations") as advance:
+    with bar(len(keys), "restorations") as restorations:
         shown = 0
 
         def progress(done: int, _: int) -> None:
             nonlocal shown
             while shown < done:
-                advance()
+                restorations.advance()
                 shown += 1
 
         try:

@@ -95,8 +95,8 @@ def restore(name: str, truth: Tensor, prior: Prior, seed: int) -> tuple[Tensor, 
     A = task.build(h, w, seed, 0)
     problem = measure(A, truth, seeds=[seed])
     solver = choose(HRDIS, task.presets, tuned=prior.presets).settings
-    with bar(len(solver.times(prior.schedule)) - 1, f"{name}: network calls") as advance:
-        result = solve(solver, prior, problem, seeds=[seed], on_step=lambda _: advance())
+    with bar(len(solver.times(prior.schedule)) - 1, f"{name}: network calls") as shown:
+        result = solve(solver, prior, problem, seeds=[seed], on_step=lambda _: shown.advance())
     smooth = "bicubic, moved to explain it" if name.startswith("sr") else "biharmonic fill"
     figures = (
         f"PSNR {float(psnr(result.x, truth)):.2f} dB ({smooth}: "

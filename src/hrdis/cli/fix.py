@@ -106,7 +106,8 @@ def _dry(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any) -> in
     failed = 0
     for errand in todo:
         try:
-            fixed = fix(errand.source, dry_run=True, prior=prior, **options)
+            with waiting("looking at the picture") as tell:
+                fixed = fix(errand.source, dry_run=True, prior=prior, on_progress=tell, **options)
         except (ValueError, TypeError, OSError, RuntimeError) as error:
             raise_if_asked(error)
             failed += 1
@@ -121,26 +122,39 @@ def _dry(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any) -> in
 def _run(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any, overwrite: bool) -> int:
     """Mend the files, and say one thing of each."""
     failed = there = 0
-    run = many.run(todo, options, prior=prior, overwrite=overwrite)
-    for number, outcome in enumerate(run, 1):
-        place = f"[{number}/{len(todo)}] " if len(todo) > 1 else ""
-        if outcome.error:
-            failed += 1
-            fail("fix", f"{place}{outcome.errand.source}: {outcome.error}", 1)
-        elif outcome.fixed is None:
-            there += 1
-            say(f"{place}{outcome.errand.source}: finished before, {outcome.errand.output}")
-        else:
-            fixed = outcome.fixed
-            if place:
-                say(f"{place}{outcome.errand.source}: {' '.join(fixed.steps)}")
-                continue
-            for sentence in (*fixed.diagnosis.sentences(), *fixed.steps):
-                say(sentence)
-            if fixed.command:
-                say(f"The same: {fixed.command}")
-            say("Wrote " + ", ".join(outcome.files))
+    with waiting("looking at the picture") as tell:
+
+        def told(number: int, what: str) -> None:
+            tell(f"{_place(number, todo)}{todo[number - 1].source.name}: {what}")
+
+        run = many.run(todo, options, prior=prior, overwrite=overwrite, on_progress=told)
+        for number, outcome in enumerate(run, 1):
+            failed += bool(outcome.error)
+            there += outcome.fixed is None and not outcome.error
+            _say(outcome, _place(number, todo))
     if len(todo) > 1:
         mended = len(todo) - failed - there
         say(f"{mended} done, {there} finished before, {failed} failed.")
     return 1 if failed else 0
+
+
+def _place(number: int, todo: Sequence[many.Errand]) -> str:
+    """Return which file of many it is; nothing where there is one."""
+    return f"[{number}/{len(todo)}] " if len(todo) > 1 else ""
+
+
+def _say(outcome: many.Outcome, place: str) -> None:
+    """Say what became of a file, in one line if it is one of many."""
+    fixed, source = outcome.fixed, outcome.errand.source
+    if outcome.error:
+        fail("fix", f"{place}{source}: {outcome.error}", 1)
+    elif fixed is None:
+        say(f"{place}{source}: finished before, {outcome.errand.output}")
+    elif place:
+        say(f"{place}{source}: {' '.join(fixed.steps)}")
+    else:
+        for sentence in (*fixed.diagnosis.sentences(), *fixed.steps):
+            say(sentence)
+        if fixed.command:
+            say(f"The same: {fixed.command}")
+        say("Wrote " + ", ".join(outcome.files))

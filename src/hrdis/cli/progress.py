@@ -9,6 +9,8 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -24,17 +26,41 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """Show a turning sign on a terminal while something is read or loaded."""
-    with console.status(what):
-        yield
+def waiting(what: str) -> Iterator[Callable[[str], None]]:
+    """Show a turning sign and the time so far on a terminal while something is done.
+
+    Yields:
+        a function that says what is done from now on.
+    """
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task(what)
+        yield lambda now: progress.update(task, description=now)
+
+
+class Bar:
+    """Bar of steps, each of which may go through the tiles of a large picture."""
+
+    def __init__(self, progress: Progress, task: TaskID):
+        self._progress, self._task = progress, task
+
+    def advance(self) -> None:
+        """One step more is done."""
+        self._progress.update(self._task, advance=1, part="")
+
+    def tiles(self, done: int, total: int) -> None:
+        """Say how many tiles of a network call are done."""
+        self._progress.update(self._task, part=f"tile {done} of {total}")
 
 
 @contextmanager
-def bar(total: int, what: str = "network calls") -> Iterator[Callable[[], None]]:
-    """Show a bar of ``total`` steps; yield the function that advances it by one."""
+def bar(total: int, what: str = "network calls") -> Iterator[Bar]:
+    """Show a bar of ``total`` steps."""
     columns = (
-        TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[part]}"),
+        TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
     )  # fmt: skip
@@ -47,8 +73,7 @@ def bar(total: int, what: str = "network calls") -> Iterator[Callable[[], None]]
         disable=not console.is_terminal,
         speed_estimate_period=3600,
     ) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda: progress.advance(task)
+        yield Bar(progress, progress.add_task(what, total=total, part=""))
 
 
 @contextmanager

@@ -114,8 +114,9 @@ def _replay(args: ReplayOptions, folder: Path) -> int:
                     "model and version of hrdis are expected."
                 )
     try:
-        with bar(job.steps, "steps") as advance:
-            found = job.run(lambda _: advance())
+        with bar(job.steps, "steps") as shown:
+            job.prior.on_tiles = shown.tiles
+            found = job.run(lambda _: shown.advance())
     except Exception as error:
         if not options.operator:
             raise

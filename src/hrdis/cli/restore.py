@@ -84,8 +84,9 @@ def main(argv: Sequence[str]) -> int:
     if job.precision_reason:
         say(job.precision_reason)
     try:
-        with bar(job.steps, "steps") as advance:
-            found = job.run(lambda _: advance())
+        with bar(job.steps, "steps") as shown:
+            job.prior.on_tiles = shown.tiles
+            found = job.run(lambda _: shown.advance())
     except Exception as error:
         if not args.operator:
             raise

@@ -1,7 +1,7 @@
 """All estimators in the order in which each needs what the others found."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -89,7 +89,10 @@ class Diagnosis:
 
 
 def diagnose(
-    x: Tensor, tables: Sequence[int] | None = None, prior: Prior | None = None
+    x: Tensor,
+    tables: Sequence[int] | None = None,
+    prior: Prior | None = None,
+    on_progress: Callable[[str], object] | None = None,
 ) -> Diagnosis:
     """Return what is wrong with a picture.
 
@@ -100,21 +103,26 @@ def diagnose(
         x: (1, c, h, w) in [-1, 1].
         tables: the 64 steps of the brightness by rows, if its file is a JPEG.
         prior: tells noise from texture where it is given.
+        on_progress: called with what is looked for, before each of five looks.
 
     Cost:
         3 to 6 s a megapixel; with a prior at most 6 network calls on 192 x 192 pixels.
     """
+    tell = on_progress or (lambda what: None)
     x = x.detach().cpu()
     if x.shape[1] == 3 and bool(
         torch.equal(x[:, :1], x[:, 1:2]) and torch.equal(x[:, :1], x[:, 2:])
     ):
         x = x[:, :1]  # grey that is stored as colour
+    tell("looking for traces of JPEG")
     jpeg = former_jpeg(x, tables)
+    tell("looking for an enlargement")
     enlarged = estimate_resolution(x)
     if enlarged.found == "yes" and jpeg.found == "yes":
         # smooth blocks are spanned by the kernels of an enlargement, too
         why = f"{enlarged.why[:-1]}, or only smoothed by JPEG."
         enlarged = replace(enlarged, found="unsure", low=1, why=why)
+    tell("measuring the noise")
     level = estimate_noise(x)
     if prior is not None:
         level = settled(prior, x, level)
@@ -142,6 +150,7 @@ def diagnose(
     scene = level.found == "unsure" and level.white is False  # no noise to the measure of edges
     if level.value >= LEAST_NOISE and level.found != "no" and not scene:
         known = level.value
+    tell("looking for blur")
     blur = estimate_blur(x, known)
     clear = blur.found == "yes" and blur.source == "spectrum"
     if clear and blur.kind == "motion" and level.found == "yes" and level.white is False:
@@ -161,6 +170,7 @@ def diagnose(
             "unsure", blur.value, blur.low, blur.high, f"{blur.why[:-1]}, or softened by {what}.",
             blur.kind, blur.length, blur.angle,
         )  # fmt: skip
+    tell("looking for specks and scratches")
     marks = find_specks(x, known)
     others = (jpeg.found, enlarged.found, level.found, blur.found)
     if marks.found == "yes" and "yes" in others:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,7 @@ def run(
     mend: Callable[..., Fixed] = fix,
     *,
     overwrite: bool = False,
+    on_progress: Callable[[int, str], object] | None = None,
     **extra: Any,
 ) -> Iterator[Outcome]:
     """Mend one file after the other; a failure is an outcome and stops nothing.
@@ -158,9 +160,12 @@ def run(
         options: what `fix` is told, as its record has it.
         mend: `fix`, or what stands for it.
         overwrite: as in `errands`.
+        on_progress: called with the number of an errand, from 1, and what is done with it.
         extra: further arguments of ``mend``: the prior.
     """
-    for errand in todo:
+    for number, errand in enumerate(todo, 1):
+        if on_progress is not None:
+            extra["on_progress"] = partial(on_progress, number)
         try:
             if is_done(errand, options):
                 yield Outcome(errand)

@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -138,6 +138,7 @@ def fix(
     dry_run: bool = False,
     prior: Prior | str = "default",
     seed: int = 0,
+    on_progress: Callable[[str], object] | None = None,
 ) -> Fixed:
     """Find what is wrong with a picture, and mend what is sure to be wrong.
 
@@ -155,6 +156,8 @@ def fix(
         dry_run: whether to find only.
         prior: of colour pictures.
         seed: of the solvers.
+        on_progress: called with what is being done, in words, at every stage and after every tile
+            of a large picture. What it raises ends the work.
 
     Raises:
         ValueError, TypeError: for what is no picture, and for options out of range.
@@ -186,10 +189,11 @@ def fix(
     started = time.perf_counter()
     if isinstance(prior, str):
         prior = load_prior(prior)
-    tiled = Tiled(prior)
+    stages = _Stages(on_progress or (lambda what: None))
+    tiled = Tiled(prior, on_tiles=stages.tiles)
     grey = given.x.shape[1] == 3 and bool((given.x == given.x[:, :1]).all())
     y = given.x[:, :1] if grey else given.x
-    found = diagnose(y, tables, tiled)
+    found = diagnose(y, tables, tiled, stages.begin)
     if noise is not None:
         level = replace(
             found.noise, found="yes", value=noise, low=noise, high=noise, white=True,
@@ -200,8 +204,9 @@ def fix(
     steps: list[str] = []
     done: dict[str, Mended] = {}
     if not dry_run:
-        x, steps, done, kernel = _mend(tiled, y, found, only, strength, seed)
+        x, steps, done, kernel = _mend(tiled, y, found, only, strength, seed, stages.begin)
     if upscale > 1 and not dry_run:
+        stages.begin("enlarging")
         larger = restorations.enlarge(tiled, x, upscale, seed)
         x, done["upscale"] = larger.x, larger
         steps.append(larger.why)
@@ -233,8 +238,30 @@ def fix(
     return Fixed(result, found, tuple(steps), changed, record, command, mask, kernel)
 
 
+class _Stages:
+    """Teller of what is being done, and of which tile."""
+
+    def __init__(self, tell: Callable[[str], object]):
+        self._tell, self._stage = tell, ""
+
+    def begin(self, stage: str) -> None:
+        """Say that something is begun."""
+        self._stage = stage
+        self._tell(stage)
+
+    def tiles(self, done: int, total: int) -> None:
+        """Say how many tiles of a network call are done."""
+        self._tell(f"{self._stage}, tile {done} of {total}")
+
+
 def _mend(
-    prior: Prior, y: Tensor, found: Diagnosis, only: Sequence[str], strength: float, seed: int
+    prior: Prior,
+    y: Tensor,
+    found: Diagnosis,
+    only: Sequence[str],
+    strength: float,
+    seed: int,
+    begin: Callable[[str], object],
 ) -> tuple[Tensor, list[str], dict[str, Mended], Tensor | None]:
     """Mend what was found, noise and JPEG in one go, holes before blur, the blur last."""
     wanted = tuple(only) or UNASKED
@@ -247,22 +274,27 @@ def _mend(
     if coded:
         # What JPEG left of noise is no white noise any more: it goes with JPEG's artefacts, which
         # gains more than one call at the level it had (0.7 against 0.3 dB, studies/fix.py).
+        begin("taking JPEG's artefacts away")
         level = found.noise.value if noisy and not found.noise.before_jpeg else 0.0
         done["jpeg"] = restorations.clean_jpeg(prior, x, found.jpeg, level, strength)
         x = done["jpeg"].x
         left = max(left, 0.6 * found.jpeg.damage)  # what is lost stays lost, and is no detail
     if noisy and not (coded and done["jpeg"].done):
+        begin("removing noise")
         done["noise"] = restorations.denoise(prior, x, found.noise, strength)
         x = done["noise"].x
         left = 0.3 * left if done["noise"].done else left
     if "scratches" in wanted and found.scratches.mask is not None:
+        begin("filling specks and scratches")
         done["scratches"] = restorations.fill(prior, x, found.scratches.mask, seed)
         x = done["scratches"].x
     if "enlarged" in wanted and found.enlarged.found == "yes" and x is y:
+        begin("sharpening")
         done["enlarged"] = sharpen_enlarged(x, found.enlarged)
         x = done["enlarged"].x
     kernel = None
     if "blur" in wanted and found.blur.found == "yes":
+        begin("sharpening")
         done["blur"] = restorations.deblur(prior, x, found.blur, left, seed)
         x = done["blur"].x
         kernel = restorations.kernel_of(found.blur) if done["blur"].done else None

@@ -97,7 +97,7 @@ def write(path: Path, said: Mapping[str, Any], *, unfinished: bool = False) -> N
 
 
 def _plain(value: Any) -> Any:
-    """Return a number of numpy as Python's: its type must not cost a picture of an hour's work."""
+    """Return a number of numpy as Python's, so that its type costs nobody a finished picture."""
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"A record holds values of JSON, and no {type(value).__name__}.")

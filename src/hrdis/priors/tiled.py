@@ -2,6 +2,7 @@
 
 import warnings
 import weakref
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -49,6 +50,8 @@ class Tiled(WrappedPrior):
         memory: bytes that a call may take beside the weights and the whole images, or "free" for
             0.8 of the free memory of the CUDA device (no effect on other devices). A whole image
             that fits a tile is not split.
+        on_tiles: called after every network call on some of the tiles with how many are done, and
+            how many there are; not for images that run whole.
 
     Raises:
         ValueError: if the overlap is not below the tile, a call would hold no tile, or (when
@@ -72,6 +75,7 @@ class Tiled(WrappedPrior):
         overlap: int = 64,
         batch: int = 1,
         memory: float | Literal["free"] | None = None,
+        on_tiles: Callable[[int, int], object] | None = None,
     ):
         super().__init__(prior)
         if not 0 <= overlap < tile:
@@ -86,6 +90,7 @@ class Tiled(WrappedPrior):
                 "memory=2e9)."
             )
         self.tile, self.overlap, self.batch, self.memory = tile, overlap, batch, memory
+        self.on_tiles = on_tiles
         self._bytes: dict[tuple[object, ...], int] = {}  # of a call on one tile, by its shape
         self._chosen: dict[tuple[object, ...], int] = {}  # tiles in a call, by the shape of one
 
@@ -136,6 +141,8 @@ class Tiled(WrappedPrior):
                 if found.v is not None:
                     v = torch.zeros_like(padded) if v is None else v
                     v[i, :, rows, columns] += window * found.v[j]
+            if self.on_tiles is not None:
+                self.on_tiles(done, len(places))
         eps = (eps / total)[..., :h, :w]
         v = None if v is None else (v / total)[..., :h, :w]
         return Prediction(self.schedule.denoised(x_t, t, eps), eps, v)

@@ -53,7 +53,7 @@ class Job:
     inputs: Inputs
     picture: images.Picture
     problem: Problem
-    prior: Prior
+    prior: Tiled
     solver: Solver
     times: list[int]
     choice: Choice[Any] | None = None

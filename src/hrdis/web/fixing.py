@@ -1,7 +1,7 @@
 """The first tab of the page: find what is wrong with a photograph, and mend it."""
 
 import html
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from .. import images
 from ..fixing import KINDS, Diagnosis, fix, many
 from .events import error_of, explain, line, place
 from .labels import FIX_START
-from .outcomes import Waiting
+from .outcomes import RepairStage, Waiting
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -48,7 +48,7 @@ class FixedJob:
 
 def repair(
     runner: "JobRunner", picture: Path | None, fill: bool = False, look: bool = False
-) -> Iterator[Waiting | FixedJob]:
+) -> Iterator[Waiting | RepairStage | FixedJob]:
     """Look at a picture, or mend it, when its turn comes; closing the iterator cancels it.
 
     Args:
@@ -64,13 +64,14 @@ def repair(
         raise ValueError("There is no picture yet. Drop one into the first box.")
 
     # It gets a copy in a folder of its own, and runs in the worker's thread.
-    def compute(copy: Path) -> FixedJob:
+    def compute(copy: Path, tell: Callable[[str], None]) -> FixedJob:
         prior = runner.load("default")
         given = images.read(copy)
         runner.limits.check_picture(*given.size, CALLS)
         errand = many.errands([copy], None)[0]
         many.check_picture(errand, given)
-        fixed = fix(copy, only=KINDS if fill else (), dry_run=look, prior=prior)
+        only = KINDS if fill else ()
+        fixed = fix(copy, only=only, dry_run=look, prior=prior, on_progress=tell)
         if look:
             return FixedJob(fixed.diagnosis)
         files = []
@@ -102,6 +103,8 @@ def looker(runner: "JobRunner") -> Any:
             for seen in repair(runner, Path(picture), look=True):
                 if isinstance(seen, Waiting):
                     yield [line(place(seen.before)), ""]
+                elif isinstance(seen, RepairStage):
+                    yield [stage(seen.what), gr.skip()]
                 else:
                     faults = [finding.found for finding in seen.diagnosis.findings().values()]
                     ready = "Press Fix to mend what is beyond doubt."
@@ -127,6 +130,9 @@ def fixer(runner: "JobRunner") -> Any:
                 if isinstance(seen, Waiting):
                     yield [line(place(seen.before)), *[gr.skip()] * 5]
                     continue
+                if isinstance(seen, RepairStage):
+                    yield [stage(seen.what), *[gr.skip()] * 5]
+                    continue
                 results = [
                     gr.ImageSlider((seen.given, seen.mended), visible=True),
                     gr.File([str(path) for path in seen.files], visible=True),
@@ -140,6 +146,11 @@ def fixer(runner: "JobRunner") -> Any:
             raise error_of(said, visible=False) from None
 
     return repaired
+
+
+def stage(what: str) -> str:
+    """Return what is being done as a line of the status; no screen reader says every tile."""
+    return f"<p>{html.escape(what[:1].upper() + what[1:])} …</p>"
 
 
 def fix_buttons(running: bool) -> list[Any]:

@@ -24,7 +24,7 @@ from ..restoration import FileOptions, FoundOptions, Job, Restoration, find_opti
 from .form import Form
 from .labels import looked_for, task_of
 from .limits import Limits
-from .outcomes import Cancelled, FinishedJob, ProgressFrame, Waiting
+from .outcomes import Cancelled, FinishedJob, ProgressFrame, RepairStage, Waiting
 from .request import command, copy_into, options
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class _Run:
     compute: Callable[["_Run"], Any]
     cancelled: threading.Event = field(default_factory=threading.Event)
     news: threading.Event = field(default_factory=threading.Event)
-    frame: ProgressFrame | None = None
+    frame: ProgressFrame | RepairStage | None = None
 
 
 class JobRunner:
@@ -92,17 +92,20 @@ class JobRunner:
 
         yield from self._queued(prepared)
 
-    def run(self, compute: Callable[[Path], Any], file: Path) -> Iterator[Any]:
+    def run(
+        self, compute: Callable[[Path, Callable[[str], None]], Any], file: Path
+    ) -> Iterator[Any]:
         """Compute something else in the same line, with a copy of a file in a folder of its own.
 
         Args:
-            compute: gets the copy, in the worker's thread.
+            compute: gets the copy, and a function that it calls with what it does now and then, in
+                the worker's thread. That raises `Cancelled` where nobody watches any more.
             file: what is copied.
         """
 
         def prepared(folder: Path) -> Callable[[_Run], Any]:
             copy = copy_into(folder, file)
-            return lambda run: compute(copy)
+            return lambda run: compute(copy, lambda what: self._tell(run, what))
 
         yield from self._queued(prepared)
 
@@ -244,6 +247,12 @@ class JobRunner:
                 run.news.set()
                 last = time.perf_counter()
         return steps.result
+
+    def _tell(self, run: _Run, what: str) -> None:
+        """Leave for the watcher what is being done."""
+        self._check_cancelled()
+        run.frame = RepairStage(what)
+        run.news.set()
 
     def load(self, name: str, **how: Any) -> Prior:
         """Load a prior, or return the one used last if its files and options are the same."""

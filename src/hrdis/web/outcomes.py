@@ -26,6 +26,13 @@ class ProgressFrame:
 
 
 @dataclass(frozen=True)
+class RepairStage:
+    """A moment of a repair, with what is being done in words."""
+
+    what: str
+
+
+@dataclass(frozen=True)
 class FinishedJob:
     """The outcome of a run, whose files exist until the next value is asked for.
 
