@@ -158,7 +158,7 @@ def main(argv: Sequence[str]) -> int:
 def _unused(args: Any) -> dict[str, str]:
     """Return the options that change nothing, each with the reason.
 
-    A seed belongs to every task: where nothing is drawn, all seeds give the same.
+    A seed belongs to every task. Where nothing is drawn, all seeds give the same.
     """
     unused = {}
     if args.operator:

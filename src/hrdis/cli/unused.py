@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 def given(argv: Sequence[str]) -> frozenset[str]:
     """Return the long names, without dashes in front, of the options on a command line.
 
-    An option counts that is given with its default value, too: who types it expects something.
+    An option counts that is given with its default value, too. Who types it expects something.
     """
     names = set()
     for word in argv:
