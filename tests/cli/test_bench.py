@@ -242,7 +242,7 @@ def _strangers(folder: Path) -> None:
         ("plan.yaml -o run --size -1", None, "size is -1"),
         ("plan.yaml -o run --crop 17", None, "less than the crop of 17"),
         ("plan.yaml -o run --prior absent", None, "There is no model 'absent'."),
-        ("plan.yaml -o run --bkse absent.pth", None, "There is no file absent.pth."),
+        ("--table 8 --limit 1 -o run --bkse absent.pth", None, "There is no file absent.pth."),
         ("plan.yaml -o run --device cuda:99", None, "--device cuda:99 cannot be used"),
         ("--table 3 --batch 2 -o run", None, "Table 3 times one picture at a time"),
         ("plan.yaml -o file", _a_file, "file is a file."),

@@ -25,6 +25,7 @@ from hrdis.bench.plan import (
     given_options,
     prepare,
     read_plan,
+    select_columns,
     time_network,
 )
 from hrdis.bench.run import (
@@ -36,9 +37,11 @@ from hrdis.bench.run import (
     read_shard,
     units_of_shard,
 )
+from hrdis.tasks import TASKS
 
 from .parsing import BadInput, checking, choose, fail, parse
 from .progress import bar, say
+from .unused import refuse
 
 HELP = """\
 Rerun tables and figures of the paper, or a plan of your own, on the photographs that come with the
@@ -138,6 +141,7 @@ def main(argv: Sequence[str]) -> int:
     with checking():
         args.where.resolved()
         read_shard(args.where.shard)
+        refuse(argv, _unused(args))
         if args.output is None and not args.dry_run:
             raise ValueError(
                 "No folder for the run was given. One is expected: -o runs/mine (or --dry-run)"
@@ -161,6 +165,7 @@ def main(argv: Sequence[str]) -> int:
             solvers=args.solvers,
             options=given_options(args),
         ).completed()
+        refuse(argv, _unused_files(request))
         ready = prepare(request, previous_config)
         left_out = set()
         for entry in ready.plan.config["missing"]:
@@ -183,6 +188,34 @@ def main(argv: Sequence[str]) -> int:
         config["provenance"] = provenance(request, argv, ready.spec)
         store = Store.create(args.output, config)
     return run(args, ready, store)
+
+
+def _unused(args: Any) -> dict[str, str]:
+    """Return the options that change nothing, whatever is restored, each with the reason."""
+    unused = {}
+    if args.where.resolved() == "local":
+        unused["retries"] = "this process has no worker to try again with. Use --engine ray."
+    if args.plan is None and (args.masks is None or args.masks.suffix != ".npz"):
+        unused["mask-offset"] = (
+            "no file of many masks is. One is expected: --masks imagenet_freeform_masks.npz"
+        )
+    return unused
+
+
+def _unused_files(request: RunRequest) -> dict[str, str]:
+    """Return the options for files that no task reads, each with the reason."""
+    tasks = []
+    for table, _ in request.tables:
+        for column in select_columns(table, request.tasks, request.solvers, "").columns:
+            tasks.append(TASKS[column.task])
+    unused: dict[str, str] = {}
+    if not tasks:  # of which `prepare` says more
+        return unused
+    if not any(task.mask for task in tasks):
+        unused["masks"] = "no task of this run has holes. One is expected: --tasks inpaint"
+    if not any(task.weights for task in tasks):
+        unused["bkse"] = "no task of this run has its network. One is: --tasks deblur-nonlinear"
+    return unused
 
 
 def run(args: Any, ready: PreparedRun, store: Store) -> int:

@@ -14,6 +14,7 @@ from hrdis.devices import pick_device
 
 from .parsing import checking, parse
 from .progress import say
+from .unused import refuse
 
 #: Options that name a file, and options that name a function of the user's own.
 FILES = ("lpips", "inception", "resnet", "classes")
@@ -77,6 +78,7 @@ def main(argv: Sequence[str]) -> int:
 def _report(argv: Sequence[str]) -> int:
     args: Any = parse(ReportOptions, argv, "bench report", REPORT, scoring=Scoring())
     with checking(work=True):
+        refuse(argv, unused_scoring(args.scoring))
         check_scoring(args.scoring)
         if args.output is not None:
             out = args.output
@@ -100,6 +102,7 @@ def _report(argv: Sequence[str]) -> int:
 def _score(argv: Sequence[str]) -> int:
     args: Any = parse(ScoreOptions, argv, "bench score", SCORE, scoring=Scoring())
     with checking(work=True):
+        refuse(argv, unused_scoring(args.scoring))
         check_scoring(args.scoring)
         found = score(collect([args.folder]), args.scoring, args.folder)
     missing = []
@@ -110,6 +113,26 @@ def _score(argv: Sequence[str]) -> int:
         say(line)
     say(f"Scores: {args.folder / 'scores'}")
     return 0
+
+
+def unused_scoring(options: Scoring) -> dict[str, str]:
+    """Return the options that change nothing about the scores, each with the reason."""
+    unused = {}
+    for name, other in (("lpips", "distance"), ("inception", "features"), ("resnet", "classifier")):
+        if getattr(options, other) is not None:
+            unused[name] = f"--{other} takes its place. Leave one of them out."
+    for name in ("lpips-net", "lpips-range", "lpips-preset"):
+        if options.distance is not None:
+            unused[name] = "--distance takes the place of LPIPS."
+        elif options.lpips is None:
+            unused[name] = "LPIPS has no weights. They are expected: --lpips FILE"
+        elif options.lpips_preset is not None and name != "lpips-preset":
+            unused[name] = "--lpips-preset says it. Leave one of them out."
+    if options.resnet is None and options.classifier is None:
+        unused["classes"] = "there is nothing to classify with. Weights are expected: --resnet FILE"
+    if options.resnet is None or options.classifier is not None:
+        unused["crop"] = "it is for ResNet-50. Its weights are expected: --resnet FILE"
+    return unused
 
 
 def check_scoring(options: Scoring) -> None:

@@ -24,6 +24,7 @@ from hrdis.tasks import Task
 
 from .parsing import checking, parse
 from .progress import say
+from .unused import refuse
 
 HELP = """\
 Damage a good picture: cut holes, shrink, blur, take the colours, add noise.
@@ -109,6 +110,7 @@ def main(argv: Sequence[str]) -> int:
                 ) from None
         args = replace(args, noise=level)
         plugin.task_or_operator(args)
+        refuse(argv, _unused(args))
         picture = images.read(args.image).without_hidden()
         noise = _noise(args.noise_kind, level)
         known = None
@@ -151,6 +153,24 @@ def main(argv: Sequence[str]) -> int:
         return _finish(args, noise, [args.output])
     assert known is not None  # else there is an operator
     return _task(args, known, picture, noise)
+
+
+def _unused(args: Any) -> dict[str, str]:
+    """Return the options that change nothing, each with the reason.
+
+    A seed belongs to every task. Where nothing is drawn, all seeds give the same.
+    """
+    unused = {}
+    if args.operator:
+        for name in ("scale", "quality", "bits", "kernel"):
+            unused[name] = "--operator takes none."
+    if args.mask is None or args.mask.suffix != ".npz":
+        unused["mask-index"] = (
+            "no file of many masks is. One is expected: --mask imagenet_freeform_masks.npz"
+        )
+    if args.noise_kind == "gaussian" and args.noise == 0:
+        unused["noise-kind"] = "no noise is added. Its strength is expected: --noise 0.1"
+    return unused
 
 
 def _task(args: Any, task: Task, picture: images.Picture, noise: AnyNoise | None) -> int:

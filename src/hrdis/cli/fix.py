@@ -9,11 +9,12 @@ import tyro
 
 from hrdis.checkpoints import load_prior
 from hrdis.ending import raise_if_asked
-from hrdis.fixing import KINDS, fix, many
+from hrdis.fixing import KINDS, fix, many, unused
 from hrdis.messages import for_command
 
 from .parsing import checking, fail, parse
 from .progress import say, waiting
+from .unused import refuse
 
 HELP = """\
 Find what is wrong with a picture, and mend what is sure to be wrong.
@@ -52,7 +53,7 @@ class Fix:
     noise: float | None = None
     """Level of the noise in grey levels of 255, instead of what is measured."""
     dry_run: bool = False
-    """Say what is found, and write nothing."""
+    """Say what is found, and write nothing. The other options are checked, and may stay."""
     upscale: int = 1
     """Enlarge the result 2 or 4 times."""
     overwrite: bool = False
@@ -83,6 +84,7 @@ def main(argv: Sequence[str]) -> int:
             )
         if args.upscale not in (1, 2, 4):
             raise ValueError(f"--upscale is {args.upscale}. 2 or 4 is expected.")
+        refuse(argv, unused(only))
         todo = many.errands(args.images, args.output, overwrite=args.overwrite or args.dry_run)
         if len(todo) == 1 and not args.images[0].is_dir():
             # one picture is bad input; one of many is a line at the end

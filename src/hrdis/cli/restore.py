@@ -18,13 +18,14 @@ from hrdis.restoration import (
     plugin,
     prepare,
 )
-from hrdis.restoration.choosing import chosen
+from hrdis.restoration.choosing import AUTO, chosen
 from hrdis.restoration.outputs import check_files
 from hrdis.solvers import Solver
 from hrdis.tasks import TASKS, Task
 
 from .parsing import checking, fail, parse, peek
 from .progress import bar, say, waiting
+from .unused import refuse
 
 HELP = """\
 Restore a damaged picture: fill holes, enlarge, sharpen, remove noise.
@@ -65,6 +66,7 @@ high), HRDIS where none was measured. The line before the run and OUT.json say w
 
 
 def main(argv: Sequence[str]) -> int:
+    given = list(argv)
     names = given_as_auto({name: peek(argv, f"--{name}", "") for name in PROVISIONAL})
     looked_up = _found(argv, names) if names else FoundOptions()
     for name, value in looked_up.values().items():
@@ -73,8 +75,11 @@ def main(argv: Sequence[str]) -> int:
         choice = _choice(argv, _task_asked_for(argv))
     args: Any = parse(FileOptions, argv, "restore", HELP, settings=choice.settings)
     args = replace(args, solver=choice.settings.name, **looked_up.values())
+    with checking():
+        _check_used(given, args)
     with checking(), waiting("reading the picture and loading the model"):
         job = prepare(args, args.settings, choice=choice, found=looked_up)
+        job.check_redraw()
     say(
         f"{args.task or args.operator} with {args.solver} (settings {choice.row or 'of its own'}), "
         f"{job.calls} network calls a sample"
@@ -119,6 +124,8 @@ def _found(argv: Sequence[str], names: Sequence[str]) -> FoundOptions:
         choice = _choice(known, task)
     # Whatever else is wrong with the options is said before the picture is looked at.
     args: Any = parse(FileOptions, known, "restore", HELP, settings=choice.settings)
+    with checking():
+        _check_used(argv, args)
     with checking(), waiting("looking at the picture"):
         check_files(
             args.output, args.samples, [args.image], overwrite=args.overwrite, mask="mask" in names
@@ -127,6 +134,41 @@ def _found(argv: Sequence[str], names: Sequence[str]) -> FoundOptions:
     for sentence in found.sentences():
         say(sentence)
     return found
+
+
+def _check_used(argv: Sequence[str], args: FileOptions) -> None:
+    """Raise for options that change nothing about this restoration.
+
+    Left alone are those that bound what is used (--tile, --max-memory), that belong to every
+    restoration (--seed, --samples) and that say what is in the picture (--noise).
+
+    Raises:
+        ValueError: naming the option and the one that it belongs to.
+    """
+    plugin.task_or_operator(args)
+    task = args.known_task()
+    unused: dict[str, str] = {}
+    if task is None:
+        unused["mask-marks"] = "--operator takes no mask."
+        unused["effort"] = (
+            "--operator gets one solver at any effort. Its number of network calls is a setting: "
+            "--steps 20"
+        )
+    else:
+        unused["image-size"] = f"the task {args.task!r} knows the size. It is for --operator."
+        if not task.mask:
+            unused["mask-marks"] = f"the task {args.task!r} takes no mask. Use --task inpaint."
+        if task.blind or task.weights:
+            unused["effort"] = (
+                f"the task {args.task!r} gets one solver at any effort. Its number of network "
+                "calls is a setting: --steps 20"
+            )
+    if "effort" not in unused and peek(argv, "--solver", AUTO) != AUTO:
+        unused["effort"] = (
+            "it is for the solver auto. The number of network calls of another one is a setting: "
+            "--steps 20"
+        )
+    refuse(argv, unused)
 
 
 def _choice(argv: Sequence[str], task: Task | None) -> Choice[Solver]:

@@ -184,6 +184,9 @@ def fix(
         raise ValueError(f"noise is {noise}. Grey levels above 0 and below 128 are expected.")
     if upscale not in (1, 2, 4):
         raise ValueError(f"upscale is {upscale}. 2 or 4 is expected.")
+    for name, why in unused(only).items():
+        if (name == "noise" and noise is not None) or (name == "strength" and strength != 1):
+            raise ValueError(f"{name} is given, but {why}")
     given, tables = opened(picture)
     given = given.without_hidden()
     started = time.perf_counter()
@@ -252,6 +255,25 @@ class _Stages:
     def tiles(self, done: int, total: int) -> None:
         """Say how many tiles of a network call are done."""
         self._tell(f"{self._stage}, tile {done} of {total}")
+
+
+def unused(only: Sequence[str]) -> dict[str, str]:
+    """Return the options that change nothing where few kinds may be mended, each with the reason.
+
+    Args:
+        only: which kinds of `KINDS` may be mended; () for all that are mended unasked.
+    """
+    found = {}
+    if only and not {"noise", "blur"} & set(only):  # to undo a blur one has to know the noise
+        found["noise"] = (
+            f"only {' and '.join(only)} may be mended. Name noise, too, or leave it out."
+        )
+    if only and not {"noise", "jpeg"} & set(only):
+        found["strength"] = (
+            f"only {' and '.join(only)} may be mended, which has no strength. Name noise or jpeg, "
+            "too, or leave it out."
+        )
+    return found
 
 
 def _mend(
@@ -336,7 +358,7 @@ def _command(
     parts = [f"hrdis fix {name} --only {','.join(k for k in kinds if k != 'upscale')}"]
     if "noise" in kinds and found.noise.white is not False:
         parts.append(f"--noise {found.noise.value:.2f}")
-    if strength != 1:
+    if strength != 1 and {"noise", "jpeg"} & set(kinds):
         parts.append(f"--strength {strength:g}")
     if upscale > 1:
         parts.append(f"--upscale {upscale}")

@@ -264,6 +264,8 @@ def problem_of_operator(options: Options, inputs: Inputs, y: Tensor, is_picture:
         raise ValueError(
             "--mask is given, but --operator takes none. Build the mask into the operator."
         )
+    if inputs.kernel is not None:
+        raise ValueError("--kernel is given, but --operator takes none.")
     if options.weights is not None:
         raise ValueError(
             "--weights is given, but --operator takes none. Load them in the file of the operator."
@@ -289,6 +291,11 @@ def problem_of_operator(options: Options, inputs: Inputs, y: Tensor, is_picture:
         y = A.from_deepinv_range(images.to_unit(y) if is_picture else y)
     shape = A.image_shape(tuple(y.shape))
     check_pixels(options, *shape[-2:])
+    if options.size is not None and options.size != tuple(shape[-2:]):
+        raise ValueError(
+            f"--image-size is {options.size[0]} {options.size[1]}, but {name} knows its size, "
+            f"{shape[-2]} x {shape[-1]}. Leave it out."
+        )
     with plugin.running(name):
         with torch.no_grad():
             measured = tuple(A(y.new_zeros(shape)).shape)

@@ -66,6 +66,23 @@ class Job:
         return self.solver.calls(self.times, self.prior.schedule)
 
     @property
+    def knows_pixels(self) -> bool:
+        """True if the measurement has no noise and decides pixels by itself."""
+        deciding = (Inpainting, SuperResolution, *AT_ENDS)
+        return self.options.noise == 0 and isinstance(self.problem.A, deciding)
+
+    def check_redraw(self) -> None:
+        """Raise if known pixels are not to be kept where there are none.
+
+        Not part of `prepare`, as records of older versions hold such options.
+        """
+        if self.options.redraw and not self.knows_pixels:
+            raise ValueError(
+                "--no-keep-known is given, but this measurement decides no pixel by itself, so "
+                "that none is kept. Leave it out."
+            )
+
+    @property
     def keeps_known(self) -> bool:
         """True if pixels that a noiseless measurement decides stay as they are."""
         return not self.options.redraw and self.options.noise == 0

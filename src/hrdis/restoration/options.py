@@ -158,7 +158,7 @@ class Options:
             ValueError: as `hrdis.repairs.resolve`.
         """
         if not self.task:
-            for name in ("scale", "quality", "bits"):
+            for name in ("scale", "quality", "bits", "kernel"):
                 if getattr(self, name) is not None:
                     raise ValueError(f"--{name} is given, but --operator takes none.")
             return None

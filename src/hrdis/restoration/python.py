@@ -167,6 +167,7 @@ def restore(
             of_files(options).hashes,
         )
         job = prepare(options, settings, inputs=inputs, choice=choice, found=found)
+        job.check_redraw()
     except (ValueError, TypeError) as error:
         # In the words of Python: arguments, not options of the command.
         raise type(error)(for_python(error)) from error

@@ -105,6 +105,11 @@ class TuneSettings:
             raise ValueError("calls, size and limit are expected to be 1 or more.")
         if not all(0 <= level <= 1 for level in self.noise):
             raise ValueError(f"noise is {self.noise}. Levels from 0 to 1 are expected.")
+        if "denoise" in self.tasks and not any(self.noise):
+            raise ValueError(
+                "tasks names denoise, but all noise is 0, which leaves nothing to search. A level "
+                "above 0 is expected."
+            )
 
 
 def tune(
