@@ -267,8 +267,8 @@ def duration(found: Sequence[Stale]) -> str:
     return said if not unknown else f"{said}, and {unknown} whose minutes nobody wrote down"
 
 
-def listing(files: Files, found: Sequence[Stale], choices: bool) -> str:
-    """Return what is stale as text, the totals last."""
+def listing(files: Files, found: Sequence[Stale], choices: bool, notes: bool = True) -> str:
+    """Return what is stale as text, the totals last; with notes, also what else has changed."""
     mine = [s for s in found if runs(s.study, choices)]
     lines = []
     for title, group in (
@@ -281,7 +281,7 @@ def listing(files: Files, found: Sequence[Stale], choices: bool) -> str:
             lines.append([title, s.study.name, minutes, s.why, by_hand])
     names, every = {s.study.name for s in found}, studies(files.table)
     known = Known.read(files, every)
-    for study in every:
+    for study in every if notes else ():
         others = changed(study, known, files.root) if study.name not in names else []
         if others:
             lines.append(["as it was", study.name, "", f"other {' and '.join(others)} since", ""])
@@ -386,6 +386,7 @@ def put_aside(files: Files, study: Study) -> None:
             target = files.runs / "aside" / time.strftime("%Y%m%d-%H%M%S") / path.name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(path, target)
+            print(f"{study.name}: {name} is put aside, in {target.parent}", flush=True)
 
 
 def mark(files: Files, name: str, weights: str | None) -> None:
@@ -477,7 +478,7 @@ def main(options: Options, files: Files = FILES) -> int:
     weights = now()["model"]
     try:
         found = stale(files, weights, options.only, options.changed)
-        print(listing(files, found, options.choices), flush=True)
+        print(listing(files, found, options.choices, notes=not options.only), flush=True)
         if options.list:
             return 0
         chosen = [s for s in found if runs(s.study, options.choices)]
