@@ -17,6 +17,8 @@ slow: $(VENV)/.test    ## the longer tests
 	$(BIN)/python -m pytest -m slow
 speed: $(VENV)/.base   ## the time of every solver beside that of another commit: make speed BASE=HEAD~1
 	OMP_NUM_THREADS=1 $(BIN)/python studies/speed_gate.py --base $(or $(BASE),HEAD)
+figures: $(VENV)/.test ## what is stale of the documentation's figures, anew: make figures PHOTOS=FOLDER TRAIN=FOLDER
+	$(BIN)/python studies/figures.py $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(TRAIN),--train $(TRAIN)) $(FIGURES)
 docs: $(VENV)/.docs    ## the documentation as a site: docs/_build/index.html
 	$(BIN)/python -m sphinx -q -W --keep-going docs docs/_build
 check: $(VENV)/.dev    ## lint, format, types, and every link of the documentation
@@ -42,4 +44,4 @@ sbom: $(BIN)/uv        ## the packages that are installed, as a list for auditor
 	  --output-reproducible -o dist/hrdis.cdx.json
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
-.PHONY: demo test slow speed docs check lock sbom help
+.PHONY: demo test slow speed figures docs check lock sbom help

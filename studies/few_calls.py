@@ -21,12 +21,13 @@ from pathlib import Path
 import torch
 import tyro
 from common.pages import DOCS, rewrite, table
-from common.photographs import pictures, random_crops, restore, score
-from search_presets import brief, measure, split
+from common.photographs import pictures, random_crops, restore, score, scratched
 from torch import Tensor
 
 import hrdis
+from hrdis.problem import Problem
 from hrdis.solvers import Solver, fire
+from hrdis.training.trials import brief
 
 PAGE, CSV = DOCS / "measurements" / "few-calls.md", DOCS / "data" / "few-calls.csv"
 SIDE = 64
@@ -56,6 +57,22 @@ class Trial:
     pooled: float
     ssim: float
     seconds: float
+
+
+def split(task: str) -> tuple[str, float]:
+    """Return a task and its noise for images in [0, 1]; of "sr4-noise05" "sr4" and 0.05."""
+    name, _, level = task.partition("-noise")
+    return name, float(level or 0) / 100
+
+
+def measure(task: str, x: Tensor) -> Problem:
+    """Return the task's measurement of crops, scratches of its own for each."""
+    name, level = split(task)
+    A = hrdis.TASKS[name].build(SIDE, SIDE, 0, 0)
+    if name == "inpaint-scratches":
+        A = scratched(len(x), SIDE)
+    noise = hrdis.noise.Gaussian(level) if level else None
+    return hrdis.measure(A, x, noise, seeds=range(len(x)))
 
 
 def crops(photos: Path, count: int, role: str) -> Tensor:
@@ -114,7 +131,7 @@ class Trials:
         key = (role, task, brief(solver), len(x))
         if key in self.known or time.perf_counter() > self.deadline:
             return self.known.get(key)
-        problem, _ = measure(task, x)
+        problem = measure(task, x)
         started = time.perf_counter()
         found = score(restore(solver, self.prior, problem, samples=1, batch=len(x))[0], x)
         seconds = (time.perf_counter() - started) / len(x)
@@ -162,7 +179,7 @@ def start_errors(task: str, x: Tensor) -> tuple[float, float]:
     The second is the least noise that hides the error in every direction, if errors at different
     places are alike.
     """
-    problem, _ = measure(task, x)
+    problem = measure(task, x)
     error = problem.A.smooth(problem.y) - x
     power = torch.fft.fft2(error, norm="ortho").abs().square().mean((0, 1))
     frequency = torch.fft.fftfreq(SIDE) * SIDE

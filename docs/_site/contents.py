@@ -56,6 +56,7 @@ CONTENTS: dict[str, list[str]] = {
     "Explanation": [
         "explanation/how-it-works",
         "explanation/uncertainty",
+        "explanation/limits",
         "explanation/reproducibility",
         "explanation/licences",
         "about/contributing",
