@@ -21,6 +21,7 @@ from .diagnose import Diagnosis, diagnose
 from .enlarged import sharpen_enlarged
 from .record import FixRecord
 from .restorations import Mended
+from .stages import Stages
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -192,7 +193,7 @@ def fix(
     started = time.perf_counter()
     if isinstance(prior, str):
         prior = load_prior(prior)
-    stages = _Stages(on_progress or (lambda what: None))
+    stages = Stages(on_progress or (lambda what: None))
     tiled = Tiled(prior, on_tiles=stages.tiles)
     grey = given.x.shape[1] == 3 and bool((given.x == given.x[:, :1]).all())
     y = given.x[:, :1] if grey else given.x
@@ -239,22 +240,6 @@ def fix(
     }  # fmt: skip
     mask = found.scratches.mask if found.scratches.found != "no" else None
     return Fixed(result, found, tuple(steps), changed, record, command, mask, kernel)
-
-
-class _Stages:
-    """Teller of what is being done, and of which tile."""
-
-    def __init__(self, tell: Callable[[str], object]):
-        self._tell, self._stage = tell, ""
-
-    def begin(self, stage: str) -> None:
-        """Say that something is begun."""
-        self._stage = stage
-        self._tell(stage)
-
-    def tiles(self, done: int, total: int) -> None:
-        """Say how many tiles of a network call are done."""
-        self._tell(f"{self._stage}, tile {done} of {total}")
 
 
 def unused(only: Sequence[str]) -> dict[str, str]:

@@ -105,7 +105,16 @@ class JobRunner:
 
         def prepared(folder: Path) -> Callable[[_Run], Any]:
             copy = copy_into(folder, file)
-            return lambda run: compute(copy, lambda what: self._tell(run, what))
+
+            def work(run: _Run) -> Any:
+                def tell(what: str) -> None:
+                    self._check_cancelled()
+                    run.frame = RepairStage(what)
+                    run.news.set()
+
+                return compute(copy, tell)
+
+            return work
 
         yield from self._queued(prepared)
 
@@ -247,12 +256,6 @@ class JobRunner:
                 run.news.set()
                 last = time.perf_counter()
         return steps.result
-
-    def _tell(self, run: _Run, what: str) -> None:
-        """Leave for the watcher what is being done."""
-        self._check_cancelled()
-        run.frame = RepairStage(what)
-        run.news.set()
 
     def load(self, name: str, **how: Any) -> Prior:
         """Load a prior, or return the one used last if its files and options are the same."""
