@@ -246,7 +246,7 @@ def unused(only: Sequence[str]) -> dict[str, str]:
     """Return the options that change nothing where few kinds may be mended, each with the reason.
 
     Args:
-        only: which kinds of `KINDS` may be mended; () for all that are mended unasked.
+        only: which kinds of ``KINDS`` may be mended; () for all that are mended unasked.
     """
     found = {}
     if only and not {"noise", "blur"} & set(only):  # to undo a blur one has to know the noise
