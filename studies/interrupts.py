@@ -299,10 +299,11 @@ def measure(name: str, count: int, seed: int) -> Tally:
                         tally.faults.append(f"{SIGNALS[number]} left {fresh[0]}")
                 old_hidden = set(hidden)
                 tally.ended[SIGNALS[number]] += 1
-            equal = command.outcome(command.out) == reference
-            tally.equal += equal
-            if not equal:
-                tally.faults.append("differs from the undisturbed run")
+            outcome = command.outcome(command.out)
+            tally.equal += outcome == reference
+            for part in sorted({*outcome, *reference}):
+                if outcome.get(part) != reference.get(part):
+                    tally.faults.append(f"{part} is not that of the undisturbed run")
             if tally.runs % 5 == 0:
                 print(f"{name}: {dict(tally.ended)}, {tally.equal} of {tally.runs}", flush=True)
             shutil.rmtree(command.out)

@@ -133,6 +133,40 @@ def test_killed_while_writing_the_state_keeps_the_one_before(
     assert_same_state(out, finished)
 
 
+def test_killed_before_any_file_of_the_last_checkpoint_ends_with_the_same_files(
+    photos, finished, tmp_path, monkeypatch
+):
+    often = replace(TINY, checkpoint_minutes=1e-9, log_every=1)
+    begun = tmp_path / "begun"
+    with pytest.raises(Killed):
+        train(photos, begun, often, stop_at(20))  # in the log of the last step: its state is not
+    assert states.read(begun).step == 19
+    real, killed = os.replace, []
+
+    def dies_at(name):
+        def replace_or_die(temporary, path):
+            if Path(path).name == name and states.read(out).step == (19 + (name != states.STATE)):
+                killed.append(name)
+                raise Killed
+            real(temporary, path)
+
+        return replace_or_die
+
+    names = [states.STATE, "config.json", WEIGHTS, "00000020.png", CARD]
+    for name in names:
+        out = shutil.copytree(begun, tmp_path / name)
+        monkeypatch.setattr(os, "replace", dies_at(name))
+        with pytest.raises(Killed):
+            train(photos, out, often)
+        monkeypatch.setattr(os, "replace", real)
+        train(photos, out, often)
+        assert_same_state(out, finished)
+        assert (out / WEIGHTS).read_bytes() == (finished / WEIGHTS).read_bytes()
+        assert "20 steps" in (out / CARD).read_text()
+        assert (out / "samples" / "00000020.png").is_file()
+    assert killed == names
+
+
 SCRIPT = """
 import sys
 from pathlib import Path

@@ -302,12 +302,13 @@ class TrainingRun:
         states.write(self.out, self.state())
         network.export(self.ema, self.out)
         psnr = self.measure()
+        evaluate.save_curves(self.out / "curves.png", states.read_log(self.out))
+        # The card last: one that names these weights says that all the rest is there.
         write_card(
             self.out, self.folder, self.photographs, self.settings,
             step=self.step, pixels=self.pixels, seconds=self.seconds, finished=self.share() == 1,
             psnr=psnr,
         )  # fmt: skip
-        evaluate.save_curves(self.out / "curves.png", states.read_log(self.out))
         if self.last is not None:
             self.report(replace(self.last, psnr=psnr))
         # A measurement is no training: its seconds do not count in the speed.
@@ -316,12 +317,13 @@ class TrainingRun:
     def saved(self) -> bool:
         """Return True if the folder holds this very step.
 
-        That is its state, and a card of the weights that lie there.
+        That is its state, its weights, and a card of them.
         """
         stored, weights = states.read(self.out), self.out / network.WEIGHTS
         if stored is None or stored.step != self.step or not weights.is_file():
             return False
-        return card_fits(self.out)
+        # A kill after the state leaves the weights of the checkpoint before, with their card.
+        return weights.read_bytes() == network.weights_file(self.ema) and card_fits(self.out)
 
     def measure(self) -> dict[str, float]:
         """Denoise the held-out photographs, and log and draw the outcome; {} where all of them are

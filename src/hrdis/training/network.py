@@ -149,16 +149,21 @@ def export(net: Any, folder: Path) -> None:
     Raises:
         OSError: if the disk is full.
     """
+    config = net.config if isinstance(net, SmallUNet) else json.loads(net.to_json_string())
+    weights = weights_file(net)
+    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+    write_text(folder / SCHEDULER, json.dumps(SCHEDULER_CONFIG, indent=2) + "\n")
+    write_atomically(folder / WEIGHTS, lambda file: file.write(weights))
+
+
+def weights_file(net: nn.Module) -> bytes:
+    """Return the weights in fp16 as the bytes of a safetensors file."""
     from safetensors.torch import save
 
     half = {}
     for name, tensor in net.state_dict().items():
         half[name] = tensor.detach().cpu().half().contiguous()
-    config = net.config if isinstance(net, SmallUNet) else json.loads(net.to_json_string())
-    weights = save(half, metadata={"format": "pt"})
-    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
-    write_text(folder / SCHEDULER, json.dumps(SCHEDULER_CONFIG, indent=2) + "\n")
-    write_atomically(folder / WEIGHTS, lambda file: file.write(weights))
+    return save(half, metadata={"format": "pt"})
 
 
 def coefficients(schedule: Schedule, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
