@@ -2,7 +2,10 @@
 
 import io
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -11,12 +14,14 @@ from PIL import Image
 
 import hrdis
 from hrdis import images, rng
+from hrdis.files import write_atomically
 from hrdis.fixing import NOTHING, many, record_of
 from hrdis.fixing.enlarged import resizer
 from hrdis.fixing.network import agreed_level, estimate, implied_level
 from hrdis.fixing.picture import LEFT
 from hrdis.fixing.restorations import deblur, kernel_of, nearest_alike, share_alike
 from hrdis.operators import Blur, kernels
+from hrdis.priors import Gaussian as GaussianPrior
 from hrdis.rng import stream
 from tests.common.photographs import noisy, photograph, stored
 from tests.diagnosis.test_specks import marked
@@ -364,11 +369,89 @@ def test_mended_picture_that_cannot_be_written_is_kept_beside_it(
         real(path, picture)
 
     monkeypatch.setattr(images, "write", full)
-    with pytest.raises(OSError, match=r"a\.webp could not be written .*; the picture is in"):
+    with pytest.raises(OSError, match=r"a\.webp could not be written .*; it is kept as"):
         fixed.save(tmp_path / "a.webp")
     assert torch.equal(images.read(tmp_path / "a-rescued-1.png").x, fixed.x)
-    # the record says that the picture it names is not there
-    assert json.loads((tmp_path / "a.webp.json").read_text())["unfinished"]
+    assert not (tmp_path / "a.webp.json").exists()
+
+
+@pytest.fixture
+def proposing() -> hrdis.fixing.Fixed:
+    """A repair with a mask and a kernel."""
+    x = images.from_unit(torch.zeros(1, 3, 64, 64))
+    fixed = hrdis.fix(x, dry_run=True, prior=GaussianPrior(torch.zeros(3, 64, 64), 1.0))
+    mask = torch.zeros(64, 64, dtype=torch.bool)
+    mask[3:6, 10:40] = True
+    return replace(fixed, mask=mask, kernel=torch.full((3, 3), 1 / 9))
+
+
+@pytest.mark.parametrize("name", ["a.mask.png", "a.kernel.npy"])
+def test_mask_and_kernel_that_cannot_be_written_are_kept(
+    proposing: hrdis.fixing.Fixed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    proposing.save(tmp_path / "whole" / "a.png")
+    from hrdis.images import writing
+
+    def full(path: str | Path, write_to: Callable[[IO[bytes]], object], **options: str) -> None:
+        if Path(path).name == name:
+            raise OSError(28, "No space left on device")
+        write_atomically(path, write_to, **options)
+
+    for module in (images, writing):
+        monkeypatch.setattr(module, "write_atomically", full)
+    with pytest.raises(OSError, match=f"{name} could not be written .*; it is kept as"):
+        proposing.save(tmp_path / "a.png")
+    kept = tmp_path / f"{Path(name).stem}-rescued-1{Path(name).suffix}"
+    assert kept.read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.png.json", "a.mask.png", "a.kernel.npy"])
+def test_file_of_a_stranger_is_found_before_the_work(tmp_path: Path, name: str) -> None:
+    (tmp_path / "x.png").write_bytes(b"")
+    (tmp_path / name).write_bytes(b"a stranger's")
+    with pytest.raises(ValueError, match=f"{name} exists"):
+        many.errands([tmp_path / "x.png"], tmp_path / "a.png")
+    assert many.errands([tmp_path / "x.png"], tmp_path / "a.png", overwrite=True)
+
+
+@pytest.mark.parametrize("edited", [True, False])
+def test_mask_that_was_edited_is_kept(
+    proposing: hrdis.fixing.Fixed, tmp_path: Path, edited: bool
+) -> None:
+    """It is known before the work, and other files go on; a mask as it was written is replaced."""
+    images.save(tmp_path / "x.png", proposing.x)
+    errand = many.Errand(tmp_path / "x.png", tmp_path / "a.png")
+    (outcome,) = many.run([errand], {}, lambda *_, **__: proposing)
+    assert not outcome.error
+    mask = tmp_path / "a.mask.png"
+    if edited:
+        images.save(mask, torch.ones(1, 1, 64, 64))
+    before, calls = mask.read_bytes(), []
+
+    def mend(*_: object, **__: object) -> hrdis.fixing.Fixed:
+        calls.append(1)
+        return replace(proposing, mask=~proposing.mask)
+
+    (outcome,) = many.run([errand], {"seed": 1}, mend)
+    assert bool(outcome.error) == edited == (not calls) == (mask.read_bytes() == before)
+    if edited:
+        assert f"--task inpaint-scratches --mask {mask}" in outcome.error
+        (outcome,) = many.run([errand], {"seed": 1}, mend, overwrite=True)
+        assert not outcome.error and mask.read_bytes() != before
+
+
+def test_mask_of_a_run_that_was_killed_is_no_hindrance(
+    proposing: hrdis.fixing.Fixed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(np, "save", killed)
+        proposing.save(tmp_path / "a.png")
+    assert (tmp_path / "a.mask.png").exists()
+    proposing.save(tmp_path / "a.png")
+    assert "unfinished" not in json.loads((tmp_path / "a.png.json").read_text())
 
 
 def test_output_is_never_the_picture_itself(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def failing(monkeypatch, names, error):
 def test_picture_that_cannot_be_written_is_kept_beside_it(tmp_path, monkeypatch, found, error):
     failing(monkeypatch, lambda name: name == "out.png", error)
     one = replace(found, samples=found.samples[:1])
-    with pytest.raises(OSError, match=r"out\.png could not be written \(.*\); the picture is in"):
+    with pytest.raises(OSError, match=r"out\.png could not be written \(.*\); it is kept as"):
         one.save(tmp_path / "out.png")
     assert list(content(tmp_path)) == ["out-rescued-1.png"]
     expected = images.from_pil(one.image).x
@@ -120,9 +120,42 @@ def test_picture_of_a_full_disk_is_kept_on_another(tmp_path, monkeypatch, found)
         real(path, write_to, **options)
 
     monkeypatch.setattr(writing, "write_atomically", write)
-    with pytest.raises(OSError, match="the picture is in"):
+    with pytest.raises(OSError, match="it is kept as"):
         replace(found, samples=found.samples[:1]).save(tmp_path / "out.png")
     assert list(content(other)) == ["out-rescued-1.png"]
+
+
+def test_picture_is_kept_though_the_disk_has_no_room_for_its_record(tmp_path, monkeypatch, found):
+    """The record is written first, and is as large as a block."""
+    other = tmp_path / "tmp"
+    other.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(other))
+    real = images.write_atomically
+    from hrdis.images import writing
+
+    def write(path, write_to, **options):
+        if Path(path).parent != other:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(path, write_to, **options)
+
+    for module in (writing, images.records):
+        monkeypatch.setattr(module, "write_atomically", write)
+    with pytest.raises(OSError, match="it is kept as"):
+        replace(found, samples=found.samples[:1]).save(tmp_path / "out.png")
+    assert list(content(other)) == ["out-rescued-1.png"]
+
+
+@pytest.mark.parametrize("name", ["out-2.png", "out-mean.png", "out-uncertainty.png",
+                                  "out-overview.png"])  # fmt: skip
+def test_one_file_that_cannot_be_written_is_kept_and_the_others_are_there(
+    tmp_path, monkeypatch, found, name
+):
+    failing(monkeypatch, lambda written: written == name, OSError(errno.ENOSPC, "No space left"))
+    with pytest.raises(OSError, match=f"{name} could not be written .*; it is kept as"):
+        found.save(tmp_path / "out.png")
+    expected = {path.name for path in outputs.names(Path("out.png"), 8)} - {name}
+    assert set(content(tmp_path)) == {*expected, f"{Path(name).stem}-rescued-1.png"}
+    assert json.loads((tmp_path / "out.json").read_text())["unfinished"]
 
 
 def test_failed_writing_leaves_the_old_picture_with_its_record(tmp_path, monkeypatch, found):

@@ -27,11 +27,10 @@ Examples:
   hrdis fix album -o mended                   (a folder, its sub-folders too; goes on after a kill)
 
 Noise, JPEG's artefacts and blur are mended where the picture shows them beyond doubt. Specks and
-scratches are only proposed, as OUT.mask.png beside OUT, because details of the subject look like
-them. Look at the mask, then fill what it shows with --only scratches. A picture with nothing to
-mend is copied as it is. Beside OUT a record OUT.json says what was found and done, with the line
-that does the same. In a folder a file that fails is named, the others go on, and the exit status is
-1.
+scratches are only proposed, as OUT.mask.png beside OUT.png, because details of the subject look
+like them. Look at the mask, then fill what it shows with --only scratches. A picture with nothing
+to mend is copied as it is. A record OUT.png.json says what was found and done, with the line that
+does the same. In a folder a file that fails is named, the others go on, and the exit status is 1.
 """
 
 

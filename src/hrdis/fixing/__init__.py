@@ -1,7 +1,8 @@
 """Mend pictures without knowing what is wrong with them; ``fixing.many`` takes folders."""
 
 from .diagnose import Diagnosis, diagnose, former_jpeg
-from .picture import KINDS, NOTHING, Fixed, fix, opened, record_of, unused
+from .outputs import record_of
+from .picture import KINDS, NOTHING, Fixed, fix, opened, unused
 
 __all__ = [
     "KINDS", "NOTHING", "Diagnosis", "Fixed", "diagnose", "fix", "former_jpeg", "opened",

@@ -11,7 +11,8 @@ from .. import images
 from ..ending import raise_if_asked
 from ..files import sha256
 from ..messages import reason
-from .picture import Fixed, fix, record_of
+from .outputs import check_files, check_mask, record_of
+from .picture import Fixed, fix
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,7 @@ def _suffix(source: Path) -> str:
 def _check(source: Path, output: Path, overwrite: bool) -> None:
     if source.resolve() == output.resolve():
         raise ValueError(f"{output} is the picture itself. Another name is expected: -o OUT")
-    record = record_of(output)
-    images.records.check([output, record], [source], record=record, overwrite=overwrite)
+    check_files(output, source, overwrite=overwrite)
 
 
 def check_picture(errand: Errand, picture: images.Picture, upscale: int = 1) -> None:
@@ -170,6 +170,8 @@ def run(
             if is_done(errand, options):
                 yield Outcome(errand)
                 continue
+            if not overwrite:
+                check_mask(errand.output, errand.source)
             check_picture(errand, images.read(errand.source), options.get("upscale", 1))
             fixed = mend(errand.source, **options, **extra)
             fixed.record["image_sha256"] = sha256(errand.source)

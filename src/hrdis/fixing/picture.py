@@ -79,54 +79,12 @@ class Fixed:
 
         Raises:
             ValueError: if no such file can be written, or another's would be lost.
-            OSError: if the picture could not be written; it names where it was kept instead.
+            OSError: if files could not be written; it names where each was kept instead.
         """
-        path = images.check_output(path, transparent=self.picture.alpha is not None)
-        mask, kernel, place = (
-            path.with_name(f"{path.stem}.mask.png"),
-            path.with_name(f"{path.stem}.kernel.npy"),
-            record_of(path),
-        )
-        files = [path]
-        if self.mask is not None:
-            files.append(mask)
-        if self.kernel is not None:
-            files.append(kernel)
-        images.records.check([*files, place], [], record=place, overwrite=overwrite)
-        names = [str(file) for file in files]
-        said: FixRecord = {**self.record, "files": names}
-        images.records.write(place, said, unfinished=True)
-        same = False
-        if source is not None:
-            kinds = []
-            for name in (path, Path(source)):
-                suffix = name.suffix.lower()
-                kinds.append({".jpeg": ".jpg", ".tiff": ".tif"}.get(suffix, suffix))
-            same = kinds[0] == kinds[1]
-        if not self.changed and source is not None and same:
-            content = Path(source).read_bytes()
-            images.write_atomically(path, lambda file: file.write(content))
-        else:
-            try:
-                images.write(path, self.picture)
-            except Exception as error:  # of an encoder, a disk, another program
-                raise OSError(images.records.rescue(path, self.picture, error)) from error
-        if self.mask is not None:
-            images.save(mask, images.from_unit(self.mask.float()[None]))
-        if self.kernel is not None:
-            values = self.kernel.numpy()
-            images.write_atomically(kernel, lambda file: np.save(file, values))
-        # the record last: where it is, all of the rest is, and a later run may go on behind it
-        images.records.write(place, said)
-        return [*names, str(place)]
+        from . import outputs
 
-
-def record_of(path: Path) -> Path:
-    """Return where the record of a fixed picture lies.
-
-    The picture's suffix stays in the name, so that a.jpg and a.png can lie side by side.
-    """
-    return path.with_name(f"{path.name}.json")
+        source = None if source is None else Path(source)
+        return outputs.write(self, Path(path), source, overwrite=overwrite)
 
 
 def fix(

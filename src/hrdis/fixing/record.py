@@ -32,3 +32,7 @@ class FixRecord(TypedDict):
     """Time of the diagnosis and of the repair, without loading."""
     files: NotRequired[list[str]]
     """The files that were written; not in Python's `Fixed.record`."""
+    mask_sha256: NotRequired[str | None]
+    """SHA-256 of the mask that is proposed, by which a later run knows whether it was edited; null
+    without one.
+    """

@@ -3,15 +3,14 @@
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..files import LONGEST_NAME, read_json, shortened, write_atomically
-from .base import Picture
-from .writing import write as write_picture
 
 #: Field of a record whose pictures are not all written yet.
 UNFINISHED = "unfinished"
@@ -103,24 +102,63 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"A record holds values of JSON, and no {type(value).__name__}.")
 
 
-def rescue(path: Path, picture: Picture, error: Exception) -> str:
-    """Keep a picture that could not be written where it should be; return one line about it.
+def write_files(
+    path: Path, said: Mapping[str, Any], files: Mapping[Path, Callable[[Path], object]]
+) -> None:
+    """Write the files of a record, which says until its own `write` that they are not all there.
+
+    Args:
+        path: the record.
+        said: values of JSON.
+        files: for each file a function that writes what belongs there to the path it is given.
+
+    Raises:
+        OSError: if files could not be written; it names where each was kept instead. Where none of
+            them could, the record that was there before stays.
+    """
+    before = path.read_bytes() if path.exists() else None
+    failed: dict[Path, Exception] = {}
+    try:
+        write(path, said, unfinished=True)
+    except Exception as error:  # a full disk has no room for the record either
+        failed = dict.fromkeys(files, error)
+    else:
+        for file, write_to in files.items():
+            try:
+                write_to(file)
+            except Exception as error:  # of an encoder, a disk, another program
+                failed[file] = error
+    if not failed:
+        return
+    lines = [rescue(file, files[file], error) for file, error in failed.items()]
+    if len(failed) == len(files):
+        with suppress(OSError):
+            if before is None:
+                path.unlink(missing_ok=True)
+            else:
+                write_atomically(path, lambda file: file.write(before))
+    raise OSError("; ".join(lines))
+
+
+def rescue(path: Path, write_to: Callable[[Path], object], error: Exception) -> str:
+    """Keep a file that could not be written where it should be; return one line about it.
 
     Hours of work may be in it. The trouble may be that of a format (an encoder that fails), of a
-    file (open in another program) or of a disk (full).
+    file (open in another program) or of a disk (full). Pictures are kept as PNG.
     """
     reason = str(getattr(error, "strerror", None) or error or type(error).__name__).splitlines()[0]
     said = f"{path} could not be written ({reason})"
+    suffix = path.suffix if path.suffix == ".npy" else ".png"
     for folder in (path.parent, Path(tempfile.gettempdir())):
         for number in range(1, 100):
-            place = folder / f"{shortened(path.stem, 200)}-rescued-{number}.png"
+            place = folder / f"{shortened(path.stem, 200)}-rescued-{number}{suffix}"
             if place.exists():
                 continue
             try:
-                write_picture(place, picture)
+                write_to(place)
             except Exception:
                 break
-            return f"{said}; the picture is in {place}"
+            return f"{said}; it is kept as {place}"
     return f"{said}, and nowhere else either"
 
 

@@ -3,14 +3,16 @@
 import math
 import platform
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from pydantic import TypeAdapter
+from torch import Tensor
 
 import hrdis
 
@@ -20,6 +22,8 @@ from .intervals import interval_of
 from .record import Record
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from .result import Restoration
 
 
@@ -96,38 +100,34 @@ def write(found: "Restoration", output: Path, *, overwrite: bool = False) -> lis
     mask = mask_beside(output)
     if job.found.mask is not None:
         pictures[mask] = images.Picture(images.from_unit(job.found.mask.float()[None, None]))
-    before = files[-1].read_bytes() if files[-1].exists() else None
-    images.records.write(files[-1], said, unfinished=True)
-    rescued = {}
+    writers: dict[Path, Callable[[Path], object]] = {}
     for path, picture in pictures.items():
-        try:
-            images.write(path, picture)
-        except Exception as error:
-            rescued[path] = images.records.rescue(path, picture, error)
-    if rescued:
-        if len(rescued) == len(pictures):  # then the record that was there is still true
-            if before is None:
-                files[-1].unlink(missing_ok=True)
-            else:
-                images.write_atomically(files[-1], lambda file: file.write(before))
-        raise OSError("; ".join(rescued.values()))
+        writers[path] = partial(images.write, picture=picture)
+    deviation = found.deviation
+    if deviation is not None:  # drawn when they are written: a chart must not cost the pictures
+        writers[_chart(output, "uncertainty")] = lambda path: images.write_pil(
+            path, uncertainty.deviation_map(deviation, found.half_width)
+        )
+        writers[_chart(output, "overview")] = lambda path: images.write_pil(
+            path, overview(found, deviation)
+        )
+    images.records.write_files(files[-1], said, writers)
     if mask in pictures:
         said = {**said, "mask": str(mask), "mask_sha256": sha256(mask.read_bytes()).hexdigest()}
-    if found.deviation is not None:
-        panel, said_of_panel = uncertainty.map_panel(found.deviation, found.half_width)
-        numbered = [f"sample {k + 1}" for k in range(len(samples))]
-        sheet = uncertainty.sheet(
-            [job.given(), *samples, found.mean, panel],
-            ["given", *numbered, "mean", said_of_panel],
-            columns=min(len(samples) + 3, 4),
-        )
-        images.write_pil(
-            _chart(output, "uncertainty"),
-            uncertainty.deviation_map(found.deviation, found.half_width),
-        )
-        images.write_pil(_chart(output, "overview"), sheet)
     images.records.write(files[-1], said)
     return files
+
+
+def overview(found: "Restoration", deviation: Tensor) -> "Image.Image":
+    """Return a sheet of what was given, the samples, their mean and the map of uncertainty."""
+    samples = found.samples[found.kept].split(1)
+    panel, said_of_panel = uncertainty.map_panel(deviation, found.half_width)
+    numbered = [f"sample {k + 1}" for k in range(len(samples))]
+    return uncertainty.sheet(
+        [found.job.given(), *samples, found.mean, panel],
+        ["given", *numbered, "mean", said_of_panel],
+        columns=min(len(samples) + 3, 4),
+    )
 
 
 def record(found: "Restoration") -> Record:
