@@ -78,13 +78,14 @@ def to_pil(picture: Picture) -> "Image.Image":
         return Image.fromarray((x[0].double() * picture.white).round().numpy().astype(np.uint16))
     if picture.alpha is not None:
         x = torch.cat([x, picture.alpha[None]])
-    pixels = (x * 255).round().byte().permute(1, 2, 0).numpy()
+    pixels = x.mul_(255).round_().byte().permute(1, 2, 0).numpy()
     return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
 def to_unit(x: Tensor) -> Tensor:
     """Convert [-1, 1] to [0, 1], clamped."""
-    return ((x + 1) / 2).clamp(0, 1)
+    # In place after the first step: a photograph of 12 megapixels has 144 MB.
+    return (x + 1).div_(2).clamp_(0, 1)
 
 
 def from_unit(x: Tensor) -> Tensor:

@@ -143,8 +143,9 @@ class Tiled(WrappedPrior):
                     v[i, :, rows, columns] += window * found.v[j]
             if self.on_tiles is not None:
                 self.on_tiles(done, len(places))
-        eps = (eps / total)[..., :h, :w]
-        v = None if v is None else (v / total)[..., :h, :w]
+        # In place, since a large picture has room for few copies of itself.
+        eps = eps.div_(total)[..., :h, :w]
+        v = None if v is None else v.div_(total)[..., :h, :w]
         return Prediction(self.schedule.denoised(x_t, t, eps), eps, v)
 
     # ---- how many tiles at once -----------------------------------------------------------------

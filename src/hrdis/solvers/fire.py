@@ -140,9 +140,10 @@ class FIRE(Sampler):
         for k, (t, s) in enumerate(pairwise(times)):
             x0_hat = prior(x_t, t).x0_hat
             nu = self.nu(float(q.sigma(t)))
-            x0_y = A.prox(x0_hat, y, problem.sigma_y**2 / nu)
             if self.own_noise and k == 0:
                 x0_y = x0_hat  # all that y says is in x_t already: prox would count it twice
+            else:
+                x0_y = A.prox(x0_hat, y, problem.sigma_y**2 / nu)
             # the last x0_y is the answer: nothing is added to it
             clipped = torch.zeros(len(y), dtype=y.dtype, device=y.device)
             x_t = x0_y
