@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 import tyro
+from common.measurements import preset
 from common.pages import DOCS, rewrite, table
 from common.photographs import pictures, random_crops, restore, score, scratched
 from torch import Tensor
@@ -87,7 +88,7 @@ def crops(photos: Path, count: int, role: str) -> Tensor:
 def settings(task: str, name: str, calls: int) -> Solver:
     """The preset for the embedded prior, with another number of calls."""
     family, noise = split(task)
-    solver = hrdis.solvers.preset(name, hrdis.TASKS[family].presets, "default", noise)[1]
+    solver = preset(name, hrdis.TASKS[family].presets, "default", noise)[1]
     if isinstance(solver, hrdis.OverRelaxed):
         solver = replace(solver, result="mean")  # the others' pictures are no samples either
     return replace(solver, steps=calls)  # type: ignore[call-arg]

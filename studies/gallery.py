@@ -18,7 +18,7 @@ from typing import Any
 import torch
 import tyro
 from common import rows
-from common.measurements import classical, level, measured
+from common.measurements import classical, level, measured, preset
 from common.pages import DOCS, rewrite, table
 from common.photographs import centre_crops, pictures
 from torch import Tensor
@@ -28,7 +28,7 @@ from hrdis.arguments import able
 from hrdis.bench.report.statistics import estimate
 from hrdis.metrics import psnr, ssim
 from hrdis.presets import choose_auto
-from hrdis.solvers import Solver, preset
+from hrdis.solvers import Solver
 
 PAGE, CSV = DOCS / "measurements" / "solvers.md", DOCS / "data" / "choosing.csv"
 PLOT, PICTURE = DOCS / "pictures" / "choosing-gains.png", DOCS / "pictures" / "choosing.jpg"

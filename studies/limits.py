@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import tyro
-from common.measurements import classical
+from common.measurements import classical, preset
 from common.pages import DOCS, rewrite, table
 from common.photographs import bicubic
 from PIL import Image, ImageDraw, ImageFont
@@ -32,7 +32,6 @@ from hrdis.metrics import align, psnr, ssim
 from hrdis.operators import kernels
 from hrdis.presets import choose_auto
 from hrdis.problem import Problem
-from hrdis.solvers import preset
 
 PAGE, CSV = DOCS / "explanation" / "limits.md", DOCS / "data" / "limits.csv"
 PACKAGE = Path(hrdis.__file__).parent / "pictures"

@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 import tyro
 from common import rows
-from common.measurements import classical, kind, level, measured
+from common.measurements import classical, kind, level, measured, preset
 from common.pages import DOCS, rewrite, table
 from common.photographs import pictures, random_crops
 from torch import Tensor
@@ -36,7 +36,7 @@ from hrdis.operators.hadamard import hadamard
 from hrdis.presets import choose_auto
 from hrdis.problem import Problem
 from hrdis.rng import stream
-from hrdis.solvers import CM4IR, FIRE, DDNMPlus, DiffPIR, Solver, preset
+from hrdis.solvers import CM4IR, FIRE, DDNMPlus, DiffPIR, Solver
 
 PAGE = DOCS / "measurements" / "tasks.md"
 TRIALS, BANDS = DOCS / "data" / "shortfalls.csv", DOCS / "data" / "shortfalls-bands.csv"

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import torch
 import tyro
-from common.measurements import NOISES, SCANS, classical, grey, kind, level, measured
+from common.measurements import NOISES, SCANS, classical, grey, kind, level, measured, preset
 from common.pages import DOCS, rewrite, table
 from common.photographs import Score, pictures, random_crops, score
 from torch import Tensor
@@ -34,7 +34,7 @@ from hrdis.arguments import able
 from hrdis.metrics import align, psnr, ssim
 from hrdis.presets import choose_auto
 from hrdis.problem import Problem
-from hrdis.solvers import Solver, preset
+from hrdis.solvers import Solver
 
 PAGE = DOCS / "measurements" / "tasks.md"
 PICTURE, CSV = DOCS / "pictures" / "tasks.png", DOCS / "data" / "tasks.csv"

@@ -2,7 +2,7 @@
 about tasks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 import hrdis
 from hrdis import operators
 from hrdis.problem import Problem
+from hrdis.solvers import Solver
 
 from .photographs import bicubic, biharmonic
 
@@ -57,8 +58,23 @@ def level(noise: str) -> float:
 
 
 def kind(noise: str) -> str:
-    """What `hrdis.solvers.preset` calls the noise."""
+    """What rows of presets call the noise."""
     return noise if noise in ("poisson", "speckle") else "gaussian"
+
+
+def preset(
+    solver: str,
+    families: Sequence[str],
+    prior: str = "",
+    noise: float = 0.0,
+    kind: str = "gaussian",
+) -> tuple[str | None, Solver]:
+    """The row and the settings of a solver: those of the embedded prior for "default", or of the
+    paper. ``noise`` is for images in [0, 1].
+    """
+    tuned = hrdis.presets.embedded() if prior == "default" else None
+    choice = hrdis.presets.choose(hrdis.SOLVERS[solver][0], families, noise, kind, tuned)
+    return choice.row or None, choice.settings
 
 
 # ---- classical methods: the name and the answer
