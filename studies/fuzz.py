@@ -387,7 +387,7 @@ class Records(Reader):
         _recorded_seed(Options(image=path, task="cs25"), path.with_suffix(".npy"))
         beside = self.folder / "mended.png.json"
         beside.write_bytes(data)
-        many.is_done(many.Errand(self.folder / "in.png", self.folder / "mended.png"), {})
+        many.is_done(images.Errand(self.folder / "in.png", self.folder / "mended.png"), {})
         return of_command(["replay", str(path)])
 
 

@@ -420,7 +420,7 @@ def test_mask_that_was_edited_is_kept(
 ) -> None:
     """It is known before the work, and other files go on; a mask as it was written is replaced."""
     images.save(tmp_path / "x.png", proposing.x)
-    errand = many.Errand(tmp_path / "x.png", tmp_path / "a.png")
+    errand = images.Errand(tmp_path / "x.png", tmp_path / "a.png")
     (outcome,) = many.run([errand], {}, lambda *_, **__: proposing)
     assert not outcome.error
     mask = tmp_path / "a.mask.png"

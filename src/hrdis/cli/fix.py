@@ -9,10 +9,12 @@ import tyro
 
 from hrdis.checkpoints import load_prior
 from hrdis.ending import raise_if_asked
-from hrdis.fixing import KINDS, fix, many, unused
+from hrdis.fixing import KINDS, fix, many, record_of, unused
+from hrdis.images import Errand
 from hrdis.messages import for_command
 
-from .parsing import checking, fail, parse
+from .before_after import check_index, write_index
+from .parsing import about_file, checking, fail, parse
 from .progress import say, waiting
 from .unused import refuse
 
@@ -31,6 +33,7 @@ scratches are only proposed, as OUT.mask.png beside OUT.png, because details of 
 like them. Look at the mask, then fill what it shows with --only scratches. A picture with nothing
 to mend is copied as it is. A record OUT.png.json says what was found and done, with the line that
 does the same. In a folder a file that fails is named, the others go on, and the exit status is 1.
+OUT/index.html shows the pictures of a folder before and after.
 """
 
 
@@ -91,6 +94,10 @@ def main(argv: Sequence[str]) -> int:
 
             given = read(todo[0].source)
             many.check_picture(todo[0], given, args.upscale)
+        folder = None
+        if len(todo) > 1 or args.images[0].is_dir():
+            folder = many.folder_of(args.images, args.output)
+            check_index(folder, overwrite=args.overwrite or args.dry_run)
         with waiting("loading the model"):
             prior = load_prior(args.prior)
     options: dict[str, Any] = {
@@ -99,10 +106,13 @@ def main(argv: Sequence[str]) -> int:
     }  # fmt: skip
     if args.dry_run:
         return _dry(todo, options, prior)
-    return _run(todo, options, prior, args.overwrite)
+    failed = _run(todo, options, prior, args.overwrite)
+    if folder is not None:
+        say(f"Before and after: {write_index(folder, 'hrdis fix', todo, record_of)}")
+    return 1 if failed else 0
 
 
-def _dry(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any) -> int:
+def _dry(todo: Sequence[Errand], options: dict[str, Any], prior: Any) -> int:
     """Print what is found in each file."""
     failed = 0
     for errand in todo:
@@ -112,7 +122,7 @@ def _dry(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any) -> in
         except (ValueError, TypeError, OSError, RuntimeError) as error:
             raise_if_asked(error)
             failed += 1
-            fail("fix", f"{errand.source}: {for_command(error).splitlines()[0]}", 1)
+            fail("fix", about_file(errand.source, for_command(error).splitlines()[0]), 1)
             continue
         print(errand.source)
         for sentence in fixed.diagnosis.sentences():
@@ -120,8 +130,8 @@ def _dry(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any) -> in
     return 1 if failed else 0
 
 
-def _run(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any, overwrite: bool) -> int:
-    """Mend the files, and say one thing of each."""
+def _run(todo: Sequence[Errand], options: dict[str, Any], prior: Any, overwrite: bool) -> int:
+    """Mend the files, and say one thing of each; return how many failed."""
     failed = there = 0
     with waiting("looking at the picture") as tell:
 
@@ -136,10 +146,10 @@ def _run(todo: Sequence[many.Errand], options: dict[str, Any], prior: Any, overw
     if len(todo) > 1:
         mended = len(todo) - failed - there
         say(f"{mended} done, {there} finished before, {failed} failed.")
-    return 1 if failed else 0
+    return failed
 
 
-def _place(number: int, todo: Sequence[many.Errand]) -> str:
+def _place(number: int, todo: Sequence[Errand]) -> str:
     """Return which file of many it is; nothing where there is one."""
     return f"[{number}/{len(todo)}] " if len(todo) > 1 else ""
 
@@ -148,7 +158,7 @@ def _say(outcome: many.Outcome, place: str) -> None:
     """Say what became of a file, in one line if it is one of many."""
     fixed, source = outcome.fixed, outcome.errand.source
     if outcome.error:
-        fail("fix", f"{place}{source}: {outcome.error}", 1)
+        fail("fix", f"{place}{about_file(source, outcome.error)}", 1)
     elif fixed is None:
         say(f"{place}{source}: finished before, {outcome.errand.output}")
     elif place:

@@ -34,6 +34,11 @@ class BadInput(Exception):
     """Something the user gave is wrong: one message, exit status 2, no traceback."""
 
 
+def about_file(file: Path, said: str) -> str:
+    """Return what is said about a file, with its name in front where it does not begin with it."""
+    return said if said.startswith(str(file)) else f"{file}: {said}"
+
+
 def fail(command: str, message: object, status: int) -> int:
     """Print one message, in one line whatever a file in it is called; return the exit status."""
     said = for_command(message).replace("\r", "\\r").replace("\n", "\\n")

@@ -1,18 +1,21 @@
 """``hrdis restore``: a picture that is already damaged."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from hrdis.checkpoints import presets_of
+from hrdis.checkpoints import load_prior, presets_of
 from hrdis.messages import for_command
 from hrdis.noise import read_level
 from hrdis.presets import Choice
+from hrdis.priors import Prior
 from hrdis.repairs import NAMES, is_word, resolve
 from hrdis.restoration import (
     PROVISIONAL,
     FileOptions,
     FoundOptions,
+    Job,
+    Restoration,
     find_options,
     given_as_auto,
     plugin,
@@ -44,6 +47,7 @@ Examples:
       --kernel blurred-kernel.npy -o sharp.png
   hrdis restore cs.npy --task cs25 -o whole.png   (what `hrdis degrade` wrote, with its record)
   hrdis restore y.npy --operator my.py:make -o whole.png   (see `hrdis check operator --help`)
+  hrdis restore small/ --task upscale --scale 2 -o large/   (a folder; goes on after a kill)
 
 The mask is a picture of the same size: white where a hole is to be filled (see --mask-marks).
 --noise is the standard deviation of the noise: a fraction of white (0.1 or 25/255), or grey levels
@@ -62,45 +66,53 @@ units. The settings start from those of sr4. The last group lists the settings o
 their defaults fit the task and the model.
 The solver auto is the one measured to be the best for task, noise and --effort (low, normal or
 high), HRDIS where none was measured. The line before the run and OUT.json say which, and why.
+Of a folder all pictures are restored into the folder OUT, sub-folders kept, and OUT/index.html
+shows them before and after. --mask may then be a folder too, with a mask of the same name for each
+picture. A picture that fails is named, the others go on, and the exit status is 1. The same command
+leaves what is finished as it is.
 """
+
+INVALID = (
+    "the result became invalid (NaN or infinite) and was not saved. Run without changed settings."
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A command line that was read.
+
+    Args:
+        argv: its words.
+        args: its options, with provisional values for those that are to be found in the picture.
+        choice: the solver and its settings.
+        auto: the names of the options that are to be found.
+    """
+
+    argv: Sequence[str]
+    args: Any
+    choice: Choice[Solver]
+    auto: Sequence[str]
 
 
 def main(argv: Sequence[str]) -> int:
-    given = list(argv)
-    names = given_as_auto({name: peek(argv, f"--{name}", "") for name in PROVISIONAL})
-    looked_up = _found(argv, names) if names else FoundOptions()
-    for name, value in looked_up.values().items():
-        argv = _with_value(argv, f"--{name}", str(value))
+    auto = given_as_auto({name: peek(argv, f"--{name}", "") for name in PROVISIONAL})
+    args, choice = _parsed(_with_values(argv, {name: PROVISIONAL[name] for name in auto}))
     with checking():
-        choice = _choice(argv, _task_asked_for(argv))
-    args: Any = parse(FileOptions, argv, "restore", HELP, settings=choice.settings)
-    args = replace(args, solver=choice.settings.name, **looked_up.values())
-    with checking():
-        _check_used(given, args)
-    with checking(), waiting("reading the picture and loading the model"):
-        job = prepare(args, args.settings, choice=choice, found=looked_up)
-        job.check_redraw()
-    say(
-        f"{args.task or args.operator} with {args.solver} (settings {choice.row or 'of its own'}), "
-        f"{job.calls} network calls a sample"
-    )
-    if choice.effort:
-        say(for_command(choice.why))
-    if job.precision_reason:
-        say(job.precision_reason)
+        _check_used(argv, args)
+    asked = Asked(argv, args, choice, auto)
+    if args.image.is_dir():
+        from .restore_folder import restore_folder
+
+        return restore_folder(asked)
+    job = prepared(asked)
     try:
-        with bar(job.steps, "steps") as shown:
-            job.prior.on_tiles = shown.tiles
-            found = job.run(lambda _: shown.advance())
+        found = run(job)
     except Exception as error:
         if not args.operator:
             raise
         return fail("restore", plugin.explain(args.operator, error), 1)
     if not found.kept:
-        say(
-            "hrdis restore: the result became invalid (NaN or infinite) and was not saved. Run "
-            "without changed settings."
-        )
+        say(f"hrdis restore: {INVALID}")
         return 1
     files = found.save(args.output, overwrite=args.overwrite)[:-1]
     reason = found.record["interval_reason"]
@@ -110,30 +122,74 @@ def main(argv: Sequence[str]) -> int:
     return 0 if found.finite else 1
 
 
-def _found(argv: Sequence[str], names: Sequence[str]) -> FoundOptions:
-    """Return what stands in the place of ``auto``, and say what it is.
+def prepared(
+    asked: Asked,
+    load: Callable[..., Prior] = load_prior,
+    tell: Callable[[str], object] = say,
+) -> Job:
+    """Return the restoration that is asked for, with what was found in the picture, checked.
+
+    Args:
+        asked: the options.
+        load: what loads the model.
+        tell: told what was found and chosen, a line each.
+
+    Raises:
+        BadInput: for whatever cannot run.
+    """
+    args, choice, looked_up = asked.args, asked.choice, FoundOptions()
+    if asked.auto:
+        looked_up = _found(asked)
+        for sentence in looked_up.sentences():
+            tell(sentence)
+        # The solver that auto takes depends on what was found.
+        later, choice = _parsed(_with_values(asked.argv, looked_up.values()))
+        args = replace(
+            later, image=args.image, output=args.output, overwrite=args.overwrite,
+            **looked_up.values(),
+        )  # fmt: skip
+    with checking(), waiting("reading the picture and loading the model"):
+        job = prepare(args, args.settings, load, choice=choice, found=looked_up)
+        job.check_redraw()
+    tell(
+        f"{args.task or args.operator} with {args.solver} (settings {choice.row or 'of its own'}), "
+        f"{job.calls} network calls a sample"
+    )
+    if choice.effort:
+        tell(for_command(choice.why))
+    if job.precision_reason:
+        tell(job.precision_reason)
+    return job
+
+
+def run(job: Job, title: str = "steps") -> Restoration:
+    """Restore with a bar on the terminal, of steps and of the tiles of each."""
+    with bar(job.steps, title) as shown:
+        job.prior.on_tiles = shown.tiles
+        return job.run(lambda _: shown.advance())
+
+
+def _parsed(argv: Sequence[str]) -> tuple[Any, Choice[Solver]]:
+    """Return the options, and the solver and settings that fit them."""
+    with checking():
+        choice = _choice(argv, _task_asked_for(argv))
+    args: Any = parse(FileOptions, argv, "restore", HELP, settings=choice.settings)
+    return replace(args, solver=choice.settings.name), choice
+
+
+def _found(asked: Asked) -> FoundOptions:
+    """Return what stands in the place of ``auto``.
 
     Raises:
         BadInput: if that is not found, or the task does not take it.
     """
-    known = list(argv)
-    for name in names:
-        known = _with_value(known, f"--{name}", str(PROVISIONAL[name]))
-    with checking():
-        task = _task_asked_for(known)
-        choice = _choice(known, task)
-    # Whatever else is wrong with the options is said before the picture is looked at.
-    args: Any = parse(FileOptions, known, "restore", HELP, settings=choice.settings)
-    with checking():
-        _check_used(argv, args)
+    args, names = asked.args, asked.auto
     with checking(), waiting("looking at the picture"):
         check_files(
             args.output, args.samples, [args.image], overwrite=args.overwrite, mask="mask" in names
         )
-        found = find_options(args.image, names, args.task, task, args.hole, args.noise)
-    for sentence in found.sentences():
-        say(sentence)
-    return found
+        task = args.known_task()
+        return find_options(args.image, names, args.task, task, args.hole, args.noise)
 
 
 def _check_used(argv: Sequence[str], args: FileOptions) -> None:
@@ -182,15 +238,19 @@ def _choice(argv: Sequence[str], task: Task | None) -> Choice[Solver]:
     return chosen(task, solver, noise, effort, count, tuned)
 
 
-def _with_value(argv: Sequence[str], option: str, value: str) -> list[str]:
-    """Return the options with another value of one of them, which is added if it is not there."""
-    words, there = list(argv), False
-    for i, word in enumerate(words):
-        if word == option and i + 1 < len(words):
-            words[i + 1], there = value, True
-        elif word.startswith(f"{option}="):
-            words[i], there = f"{option}={value}", True
-    return words if there else [*words, option, value]
+def _with_values(argv: Sequence[str], values: Mapping[str, object]) -> list[str]:
+    """Return the options with other values of some of them, added where they are not there."""
+    words = list(argv)
+    for name, value in values.items():
+        option, there = f"--{name}", False
+        for i, word in enumerate(words):
+            if word == option and i + 1 < len(words):
+                words[i + 1], there = str(value), True
+            elif word.startswith(f"{option}="):
+                words[i], there = f"{option}={value}", True
+        if not there:
+            words += [option, str(value)]
+    return words
 
 
 def _task_asked_for(argv: Sequence[str]) -> Task | None:

@@ -10,17 +10,10 @@ from typing import Any
 from .. import images
 from ..ending import raise_if_asked
 from ..files import sha256
+from ..images import Errand, into_folder, written_as
 from ..messages import reason
 from .outputs import check_files, check_mask, record_of
 from .picture import Fixed, fix
-
-
-@dataclass(frozen=True)
-class Errand:
-    """A file to mend, and where the result goes."""
-
-    source: Path
-    output: Path
 
 
 @dataclass(frozen=True)
@@ -62,53 +55,22 @@ def errands(
         source = sources[0]
         if not source.is_file():
             raise ValueError(f"{source} does not exist. A picture or a folder is expected.")
-        path = output or source.with_name(f"{source.stem}-fixed{_suffix(source)}")
+        path = output or source.with_name(f"{source.stem}-fixed{written_as(source)}")
         if path.is_dir():
-            path = path / source.with_suffix(_suffix(source)).name
+            path = path / source.with_suffix(written_as(source)).name
         _check(source, images.check_output(path), overwrite)
         return [Errand(source, path)]
     if output is None and len(sources) > 1:
         raise ValueError("Several files need a folder for the results: -o FOLDER")
-    folder = output or sources[0].with_name(f"{sources[0].resolve().name}-fixed")
-    if folder.is_file():
-        raise ValueError(f"{folder} is a file. A folder for the results is expected: -o FOLDER")
-    images.check_folder(folder)
-    found = []
-    for source in sources:
-        if source.is_dir():
-            for path in sorted(source.rglob("*")):
-                if path.suffix.lower() not in (*images.SUFFIXES, *images.ALSO_READ):
-                    continue
-                if not path.is_file():
-                    continue
-                own = folder.resolve() in path.resolve().parents  # results of an earlier run
-                if not own and not path.name.endswith(".mask.png"):
-                    place = folder / path.relative_to(source)
-                    if path.suffix.lower() in images.ALSO_READ:  # a.heic and a.png may lie there
-                        place = place.with_name(f"{path.name}.png")
-                    found.append(Errand(path, place))
-        elif source.is_file():
-            found.append(Errand(source, folder / source.with_suffix(_suffix(source)).name))
-        else:
-            raise ValueError(f"{source} does not exist. A picture or a folder is expected.")
-    if not found:
-        raise ValueError(f"There is no picture in {sources[0]}. PNG, JPEG, WebP, TIFF or BMP files "
-                         "are expected.")  # fmt: skip
-    taken: dict[Path, Path] = {}
+    found = into_folder(sources, folder_of(sources, output))
     for errand in found:
-        if errand.output in taken:
-            raise ValueError(
-                f"{errand.source} and {taken[errand.output]} would both become {errand.output}. "
-                "Give them other names, or the folder they lie in."
-            )
         _check(errand.source, errand.output, overwrite)
-        taken[errand.output] = errand.source
     return found
 
 
-def _suffix(source: Path) -> str:
-    """Return the suffix a result gets, that of its source if that format can be written."""
-    return source.suffix if source.suffix.lower() in images.SUFFIXES else ".png"
+def folder_of(sources: Sequence[Path], output: Path | None) -> Path:
+    """Return the folder that the results of several files, or of a folder, go to."""
+    return output or sources[0].with_name(f"{sources[0].resolve().name}-fixed")
 
 
 def _check(source: Path, output: Path, overwrite: bool) -> None:

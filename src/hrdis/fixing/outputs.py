@@ -60,11 +60,10 @@ def check_mask(path: Path, source: Path | None = None) -> None:
         ValueError: with the command that takes the mask.
     """
     record, mask = record_of(path), mask_of(path)
-    if not (mask.exists() and record.exists()):
-        return
-    said = read_json(record)
     # A run that was killed wrote its mask, and not yet which.
-    if images.records.UNFINISHED not in said and said.get("mask_sha256") != sha256(mask):
+    if not (mask.exists() and record.exists()) or images.records.unfinished(record):
+        return
+    if read_json(record).get("mask_sha256") != sha256(mask):
         raise ValueError(
             f"{mask} is not as it was written, and was perhaps edited by hand. To fill what it "
             f"shows: hrdis restore {source or 'IMAGE'} --task inpaint-scratches --mask {mask} -o "
@@ -81,7 +80,7 @@ def write(
     if not overwrite:
         check_mask(path, source)
     record, mask, kernel = record_of(path), mask_of(path), kernel_of(path)
-    writers: dict[Path, Callable[[Path], object]] = {path: partial(_write_picture, fixed, source)}
+    writers: dict[Path, Callable[[Path], object]] = {path: partial(write_picture, fixed, source)}
     if fixed.mask is not None:
         drawn = images.Picture(images.from_unit(fixed.mask.float()[None, None]))
         writers[mask] = partial(images.write, picture=drawn)
@@ -99,7 +98,7 @@ def write(
     return [*names, str(record)]
 
 
-def _write_picture(fixed: "Fixed", source: Path | None, path: Path) -> None:
+def write_picture(fixed: "Fixed", source: Path | None, path: Path) -> None:
     """Write the picture; one that was not changed byte for byte, if the kind of file stays."""
     if fixed.changed or source is None or _kind(source) != _kind(path):
         images.write(path, fixed.picture)

@@ -77,6 +77,14 @@ def files_of_record(path: Path) -> list[str] | None:
     return [Path(str(name)).name for name in files]
 
 
+def unfinished(path: Path) -> bool:
+    """Return True if a record says that the files it names are not all written."""
+    try:
+        return UNFINISHED in read_json(path)
+    except ValueError:
+        return False
+
+
 def write(path: Path, said: Mapping[str, Any], *, unfinished: bool = False) -> None:
     """Write a record, whole or not at all.
 

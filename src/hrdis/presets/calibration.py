@@ -6,7 +6,8 @@ The samples of a solver are too narrow or too wide, each solver in its own way. 
 
 where the deviation is that of the samples at a pixel. Scale and floor were found on photographs, so
 that a share of all colour values, 90 %, lies inside, with a margin for other photographs (docs/
-measurements/uncertainty.md). They are data of a prior, kept in ``calibration.toml`` beside its weights.
+measurements/uncertainty.md). They are data of a prior, kept in ``calibration.toml`` beside its
+weights.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import pairwise
@@ -47,6 +47,7 @@ class Job:
         choice: where the settings come from, if they were chosen.
         precision_reason: why the network runs as it does, if that was chosen.
         found: what options were found in the picture.
+        asked: the options of a run on a folder, for the record.
     """
 
     options: Options
@@ -59,6 +60,7 @@ class Job:
     choice: Choice[Any] | None = None
     precision_reason: str = ""
     found: FoundOptions = field(default_factory=FoundOptions)
+    asked: Mapping[str, Any] | None = None
 
     @property
     def calls(self) -> int:

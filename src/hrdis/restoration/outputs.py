@@ -34,7 +34,12 @@ def names(output: Path, samples: int) -> list[Path]:
         found += [_beside(output, str(k)) for k in range(2, samples + 1)]
         found += [_beside(output, "mean")]
         found += [_chart(output, "uncertainty"), _chart(output, "overview")]
-    return [*found, output.with_suffix(".json")]
+    return [*found, record_of(output)]
+
+
+def record_of(output: Path) -> Path:
+    """Return where the record of a restoration is written."""
+    return output.with_suffix(".json")
 
 
 def mask_beside(output: Path) -> Path:
@@ -60,7 +65,9 @@ def check_files(
     """
     images.records.check(names(output, samples), inputs, overwrite=overwrite)
     path = mask_beside(output)
-    if mask and path.exists() and not overwrite:
+    # A run that was killed wrote its mask, and not yet its record.
+    edited = path.exists() and not images.records.unfinished(record_of(output))
+    if mask and edited and not overwrite:
         said = f"{path} is in the way, and may have been edited by hand. Take it as the mask: "
         raise ValueError(
             bilingual(
@@ -190,6 +197,7 @@ def record(found: "Restoration") -> Record:
         "redraw": options.redraw,
         "torch": torch.__version__,
         "python": platform.python_version(),
+        "asked": None if job.asked is None else dict(job.asked),
     }
 
 

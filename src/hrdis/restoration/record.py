@@ -109,6 +109,10 @@ class Record(TypedDict):
     """Version of torch."""
     python: str
     """Version of Python."""
+    asked: dict[str, Any] | None
+    """The options as they were asked for, by which a later run on the same folder knows what is
+    finished; null for one picture.
+    """
     files: NotRequired[list[str]]
     """The pictures that were written; not in Python's `Restoration.record`."""
     unfinished: NotRequired[bool]

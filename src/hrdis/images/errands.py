@@ -1,0 +1,86 @@
+"""Many pictures: which there are in folders, and where the result of each goes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .opening import ALSO_READ
+from .writing import SUFFIXES, check_folder
+
+
+@dataclass(frozen=True)
+class Errand:
+    """A picture to work on, and where the result goes."""
+
+    source: Path
+    output: Path
+
+
+def written_as(source: Path) -> str:
+    """Return the suffix of a result, that of its source if that format can be written."""
+    return source.suffix if source.suffix.lower() in SUFFIXES else ".png"
+
+
+def into_folder(sources: Sequence[Path], folder: Path) -> list[Errand]:
+    """Return all pictures in files and folders, sub-folders kept; nothing is read but their names.
+
+    Left out are masks that this program proposed, and results of an earlier run in ``folder``.
+
+    Args:
+        sources: files and folders.
+        folder: where the results go.
+
+    Raises:
+        ValueError: for what does not exist, a folder that is a file, no picture at all, or two
+            that would become one.
+    """
+    if folder.is_file():
+        raise ValueError(f"{folder} is a file. A folder for the results is expected: -o FOLDER")
+    if any(source.resolve() == folder.resolve() for source in sources):
+        raise ValueError(
+            f"{folder} is the folder of the pictures themselves. Another one is expected: "
+            "-o results"
+        )
+    check_folder(folder)
+    found = []
+    for source in sources:
+        if source.is_dir():
+            for path in sorted(source.rglob("*")):
+                if path.suffix.lower() not in (*SUFFIXES, *ALSO_READ) or not path.is_file():
+                    continue
+                own = folder.resolve() in path.resolve().parents  # results of an earlier run
+                if not own and not path.name.endswith(".mask.png"):
+                    place = folder / path.relative_to(source)
+                    if path.suffix.lower() in ALSO_READ:  # a.heic and a.png may lie there
+                        place = place.with_name(f"{path.name}.png")
+                    found.append(Errand(path, place))
+        elif source.is_file():
+            found.append(Errand(source, folder / source.with_suffix(written_as(source)).name))
+        else:
+            raise ValueError(f"{source} does not exist. A picture or a folder is expected.")
+    if not found:
+        raise ValueError(f"There is no picture in {sources[0]}. PNG, JPEG, WebP, TIFF or BMP files "
+                         "are expected.")  # fmt: skip
+    check_distinct(found, lambda errand: [errand.output])
+    return found
+
+
+def check_distinct(errands: Sequence[Errand], files: Callable[[Errand], Sequence[Path]]) -> None:
+    """Raise if two errands would write one file.
+
+    Args:
+        errands: all of them.
+        files: returns what an errand writes.
+
+    Raises:
+        ValueError: naming both sources and the file.
+    """
+    taken: dict[Path, Path] = {}
+    for errand in errands:
+        for path in files(errand):
+            if path in taken:
+                raise ValueError(
+                    f"{errand.source} and {taken[path]} would both become {path}. "
+                    "Give them other names, or the folder they lie in."
+                )
+            taken[path] = errand.source
