@@ -180,6 +180,19 @@ def test_bound_of_one_keeps_the_schedule():
     assert LatentPrior(prior, Same(), 1).schedule is prior.schedule
 
 
+def test_bound_of_one_hands_on_what_the_prior_says():
+    """With the learned variance, which belongs to the prior's own schedule."""
+    said = hrdis.priors.Prediction(normal(1, 1, 4, 4), normal(1, 1, 4, 4, seed=1), torch.ones(1))
+
+    class Said(hrdis.Prior):
+        schedule = hrdis.Schedule.linear()
+
+        def forward(self, x_t, t):
+            return said
+
+    assert LatentPrior(Said(), Same(), 1)(normal(1, 1, 4, 4), 300) is said
+
+
 CONFIGS = [
     ({}, 1.0, 0.0),
     ({"scaling_factor": 0.18215}, 0.18215, 0.0),
@@ -481,9 +494,18 @@ def test_bare_network_is_refused():
         LatentPrior(unet(), vae())
 
 
-def test_autoencoder_that_does_not_decode_is_refused():
-    with pytest.raises(TypeError, match=r"^vae is a Identity, without encode or decode\."):
-        LatentPrior(gaussian(), nn.Identity())
+class Encoder(nn.Module):
+    encode = Same.encode
+
+
+class Decoder(nn.Module):
+    decode = Same.decode
+
+
+@pytest.mark.parametrize("kind", [nn.Identity, Encoder, Decoder])
+def test_autoencoder_that_lacks_a_half_is_refused(kind):
+    with pytest.raises(TypeError, match=rf"^vae is a {kind.__name__}, without encode or decode\."):
+        LatentPrior(gaussian(), kind())
 
 
 @pytest.mark.parametrize("bound", [0, -1.0, float("nan")])

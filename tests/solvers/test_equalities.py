@@ -52,6 +52,12 @@ def test_drddim_with_one_substep_is_reddiff(shared):
     torch.testing.assert_close(a, b, rtol=0, atol=1e-11)
 
 
+def test_dps_guided_as_an_image_of_its_own_side_is_dps():
+    problem = measured(SuperResolution(2))
+    own, named = hrdis.DPS(steps=8, zeta=0.7), hrdis.DPS(steps=8, zeta=0.7, reference_side=8)
+    assert torch.equal(bits(named, problem), bits(own, problem))
+
+
 ALL_SHARED = {
     "steps": 8,
     "grid": "stride",
