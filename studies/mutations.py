@@ -425,22 +425,36 @@ def of_tests(count: int, seed: int, write: bool) -> None:
     with_tests(["tests"], work)
 
 
+@functools.cache
+def reach(file: str) -> dict[str, range]:
+    """Return the lines of the functions of a file, by their qualified names."""
+    path = SOURCE / file
+    found = {}
+    for code in functions_of(compile(path.read_text(), str(path), "exec", dont_inherit=True)):
+        lines = [line for _, _, line in code.co_lines() if line is not None]
+        found[code.co_qualname] = range(min(lines), max(lines) + 1)
+    return found
+
+
 def broken(item: Any, keys: list[Key], seed: int) -> Change:
     """Return the first drawn change that makes a test fail; without an outcome if none did."""
+    inside = []
+    for file, name in sorted(keys):
+        lines = reach(file).get(name, range(0))
+        for (line, _), choices in sorted(places(file).items()):
+            if line in lines:
+                inside += [(file, *choice) for choice in choices]
     draw, tried = stream(seed, "broken", item.nodeid), 0
-    nothing = Change("", 0, "", "", "", "", "survived", item.nodeid)
-    for _ in range(50 * TRIES):
-        file = keys[int(draw.integers(len(keys)))][0]
-        choices = [choice for found in places(file).values() for choice in found]
-        found = made(file, *choices[int(draw.integers(len(choices)))])
-        if found is None or (file, found[0].function) not in keys:
+    for number in draw.permutation(len(inside)):
+        found = made(*inside[number])
+        if found is None or (found[0].file, found[0].function) not in keys:
             continue
         tried += 1
         if failing := first_failing(*found, [item]):
             return replace(found[0], outcome="killed", test=failing, tests=tried)
         if tried == TRIES:
             break
-    return replace(nothing, tests=tried)
+    return Change("", 0, "", "", "", "", "", "survived", item.nodeid, tried)
 
 
 def name_of(change: Change) -> str:
