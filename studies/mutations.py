@@ -3,6 +3,7 @@
     pip install cosmic-ray
     python studies/mutations.py --each 6    # changes in every file of the heart
     python studies/mutations.py --again     # those that no test noticed, once more
+    python studies/mutations.py --each 1 --seed 1  # others, once tests were written for these
     python studies/mutations.py --tests 50  # tests drawn from the suite, each to be made to fail
 
 cosmic-ray makes the changes: another operator (a * b becomes a + b), another comparison, a number
@@ -88,6 +89,8 @@ class Change:
     """The first test that failed."""
     tests: int = 0
     """How many call the function; of a drawn test, how many changes were tried."""
+    seed: int = 0
+    """Of the draw."""
 
 
 # ---- changes ------------------------------------------------------------------------------------
@@ -167,7 +170,7 @@ def drawn(file: str, count: int, seed: int) -> Iterator[tuple[Change, types.Code
         change = made(file, *choices[int(draw.integers(len(choices)))])
         if change is not None:
             left -= 1
-            yield change
+            yield replace(change[0], seed=seed), change[1]
 
 
 # ---- tests --------------------------------------------------------------------------------------
@@ -371,7 +374,7 @@ def again(change: Change) -> tuple[Change, types.CodeType] | None:
             if operator == f"core/{change.operator}":
                 found = made(change.file, operator, number)
                 if found and (found[0].before, found[0].after) == (change.before, change.after):
-                    return replace(found[0], first=change.first), found[1]
+                    return replace(found[0], first=change.first, seed=change.seed), found[1]
     raise SystemExit(f"{change.file} has the line {change.before!r}, but it cannot be changed.")
 
 
@@ -396,7 +399,8 @@ def of_heart(
                     else:
                         chosen.append(found)
             else:
-                chosen, done = list(drawn(file, each, seed)), []
+                chosen = list(drawn(file, each, seed))
+                done = [change for change in mine if change.seed != seed]
             done += judged(chosen, calls, items)
             if write:
                 others = [change for change in known if change.file != file]
@@ -473,26 +477,31 @@ def explained() -> dict[str, str]:
 
 def summary(changes: list[Change]) -> str:
     """Return the table of the changes of the heart, by room."""
-    lines: list[list[Any]] = []
-    for room in (*ROOMS, "beside them"):
-        mine = []
-        for change in changes:
-            if room == (change.file.split("/")[0] if "/" in change.file else "beside them"):
-                mine.append(change)
-        survived = [change for change in mine if change.outcome == "survived"]
-        told = sum(name_of(change) in explained() for change in survived)
-        lines.append([
-            room, len({change.file for change in mine}), len(mine),
-            sum(change.first == "killed" for change in mine),
-            sum(change.outcome == "killed" for change in mine),
-            sum(change.outcome == "deleted" for change in mine), told, len(survived) - told,
-        ])  # fmt: skip
-    lines.append(["all", *(sum(line[k] for line in lines) for k in range(1, 8))])
+    rooms: dict[str, list[Change]] = {room: [] for room in (*ROOMS, "beside them")}
+    draws: dict[str, list[Change]] = {}
+    for change in sorted(changes, key=lambda change: change.seed):
+        rooms[change.file.split("/")[0] if "/" in change.file else "beside them"].append(change)
+        draws.setdefault(f"`--seed {change.seed}`", []).append(change)
     heads = (
-        "room", "files", "changes", "noticed at first", "noticed now", "line deleted",
-        "without effect", "not noticed",
+        "files", "changes", "noticed at first", "noticed now", "line deleted", "without effect",
+        "not noticed",
     )  # fmt: skip
-    return table(heads, lines)
+    by_room = [[room, *counts(mine)] for room, mine in rooms.items()]
+    by_draw = [[name, *counts(mine)] for name, mine in draws.items()]
+    by_room.append(["all", *counts(changes)])
+    return "\n\n".join([table(("room", *heads), by_room), table(("draw", *heads), by_draw)])
+
+
+def counts(changes: list[Change]) -> list[int]:
+    """Return how many files and changes there are, and what became of these."""
+    survived = [change for change in changes if change.outcome == "survived"]
+    told = sum(name_of(change) in explained() for change in survived)
+    return [
+        len({change.file for change in changes}), len(changes),
+        sum(change.first == "killed" for change in changes),
+        sum(change.outcome == "killed" for change in changes),
+        sum(change.outcome == "deleted" for change in changes), told, len(survived) - told,
+    ]  # fmt: skip
 
 
 def summary_of_tests(drawn: list[Change]) -> str:

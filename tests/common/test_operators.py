@@ -921,7 +921,7 @@ def test_matrix_is_multiplied_with_flattened_images():
     torch.testing.assert_close(Matrix(H, (3, 2, 2))(x), torch.stack([H @ v.flatten() for v in x]))
 
 
-@pytest.mark.parametrize("shape", [(5, 11), (12,), (1, 5, 12)])
+@pytest.mark.parametrize("shape", [(5, 11), (12,), (1, 5, 12), (5, 12, 1)])
 def test_matrix_of_another_size_is_refused(shape):
     with pytest.raises(
         ValueError, match=r"^The matrix has shape .* A finite \(m, 12\) matrix is expected"

@@ -346,6 +346,15 @@ def test_image_alone_is_the_image_in_a_batch(name):
         )  # float64; convolutions of another batch round otherwise
 
 
+def test_blind_operator_of_latents_is_that_of_each_image():
+    mask, z = pixels(2, 1, 4, 4), normal(1, 1, 4, 4)
+    problem = Problem(torch.zeros(2, 1, 4, 4).double(), Gain(mask), 0.1)
+    A = LatentPrior(gaussian(), Same(), 1).pull(problem).A
+    assert torch.equal(A.for_image(1)(z), Gain(mask[1:])(z))
+    shared = LatentPrior(gaussian(), Same(), 1).pull(Problem(problem.y, Gain(mask[:1]), 0.1)).A
+    assert shared.for_image(1) is shared
+
+
 def test_seed_decides_and_repeats():
     prior, problem = LatentPrior(network(), vae()), damaged(hrdis.HRDIS(), 1, 3, 16, 16)
     a, b, c = (hrdis.solve(hrdis.HRDIS(steps=3), prior, problem, seeds=[s]).x for s in (0, 0, 1))

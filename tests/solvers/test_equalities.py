@@ -58,6 +58,13 @@ def test_dps_guided_as_an_image_of_its_own_side_is_dps():
     assert torch.equal(bits(named, problem), bits(own, problem))
 
 
+def test_pigdm_shows_what_the_network_says_until_its_last_step():
+    prior, problem = Recorded(PRIOR), measured(SuperResolution(2), 0.1)
+    run = hrdis.iterate(hrdis.PiGDM(), prior, problem, seeds=[0, 1], times=[500, 0, -1])
+    first = next(iter(run))
+    torch.testing.assert_close(first.x, PRIOR(prior.inputs[0], 500).x0_hat, rtol=0, atol=1e-12)
+
+
 ALL_SHARED = {
     "steps": 8,
     "grid": "stride",
