@@ -6,6 +6,7 @@
 import csv
 import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,20 @@ def test_tables_of_the_paper_are_those_of_their_files(tmp_path: Path) -> None:
     again = shutil.copy(page, tmp_path)
     loaded("results").main(Path(again))
     assert Path(again).read_text(encoding="utf-8") == page.read_text(encoding="utf-8")
+
+
+# ---- changes of the code -------------------------------------------------------------------------
+
+
+def test_changes_that_no_test_notices_are_those_with_a_reason() -> None:
+    """Of the study of changes (studies/mutations.py): one without effect cannot be noticed."""
+    data = ROOT / "docs" / "data"
+    with (data / "mutations.csv").open(newline="", encoding="utf-8") as file:
+        unnoticed = {
+            (row["file"], row["after"])
+            for row in csv.DictReader(file)
+            if row["outcome"] == "survived"
+        }
+    table = tomllib.loads((data / "mutations.toml").read_text(encoding="utf-8"))
+    assert unnoticed == {(entry["file"], entry["after"]) for entry in table["change"]}
+    assert all(entry["why"] for entry in table["change"])

@@ -195,6 +195,25 @@ def test_replay_refuses_draws_left_over():
         rng.close()
 
 
+# ---- generators of a device ---------------------------------------------------------------------
+
+
+def test_images_on_a_device_have_generators_of_seeds_of_63_bits(monkeypatch):
+    seeds = []
+
+    class Generator:
+        def __init__(self, device):
+            assert device.type == "cuda"
+
+        def manual_seed(self, seed):
+            seeds.append(seed)
+
+    monkeypatch.setattr(torch, "Generator", Generator)
+    ImageRNG(range(100), "test", device="cuda")
+    assert len(set(seeds)) == 100
+    assert max(seeds) >= 2**62  # half of all are; that none of a hundred is, has a chance of 1e-30
+
+
 # ---- ahead, for an accelerator ------------------------------------------------------------------
 
 

@@ -209,9 +209,10 @@ def test_uniform_has_exactly_the_steps_falls_and_ends_at_0(length, steps, start)
 
 
 @pytest.mark.parametrize("start", [-1, 1000])
-def test_uniform_refuses_a_start_outside_the_schedule(start):
+@pytest.mark.parametrize("grid", ["uniform", "quadratic", "logarithmic"])
+def test_start_outside_the_schedule_is_refused(grid, start):
     with pytest.raises(ValueError, match=rf"^start is {start}\. A time from 0 to 999"):
-        LINEAR.uniform(10, start)
+        getattr(LINEAR, grid)(10, start)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import torch
 import hrdis
 from hrdis.operators import Function, SuperResolution
 from hrdis.problem import Problem
+from hrdis.solvers.base import Sampler
 from tests.common.toys import (
     EVERY,
     SOLVERS,
@@ -290,6 +291,58 @@ def test_times_given_replace_the_solvers_own(name):
     assert result.times == (900, 500, 100, -1)
     if name in ONE_CALL:
         assert prior.times == [900, 500, 100]
+
+
+@every_solver
+def test_calls_of_times_that_were_given_are_counted(name):
+    """An even number of times, where those of the other tests are odd."""
+    prior, times = Recorded(PRIOR), [900, 500, 100, -1]
+    solve(name, prior=prior, times=times)
+    assert len(prior.times) == EVERY[name].calls(times, PRIOR.schedule)
+
+
+#: Its particles are drawn one after the other.
+FIRST = [n for n, s in EVERY.items() if isinstance(s, Sampler) and not isinstance(s, hrdis.FPS)]
+
+
+@pytest.mark.parametrize("name", [n for n in FIRST if ":" not in n])
+def test_start_below_the_top_is_the_smooth_picture_diffused_to_it(name):
+    prior, solver, tape = Recorded(PRIOR), replace(EVERY[name], start=300), Tape(SEEDS)
+    problem = problem_for(solver)
+    hrdis.solve(solver, prior, problem, rng=tape)
+    smooth = problem.A.smooth(problem.y)
+    assert torch.equal(prior.inputs[0], PRIOR.schedule.diffuse(smooth, 300, tape.draws[0]))
+
+
+class Backward(torch.autograd.Function):
+    """The identity, which counts how often a gradient passes it."""
+
+    passes = 0
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        Backward.passes += 1
+        return gradient
+
+
+class Differentiated(Recorded):
+    def forward(self, x_t, t):
+        return super().forward(Backward.apply(x_t), t)
+
+
+@every_solver
+def test_backward_passes_are_those_said(name):
+    """Conjugate gradient may be done before its last step."""
+    prior, Backward.passes = Differentiated(PRIOR), 0
+    solve(name, prior=prior)
+    said = EVERY[name].passes()
+    least = 1 if "converged" in name else said
+    assert max(least - 1, 0) * len(prior.times) <= Backward.passes <= said * len(prior.times)
+    assert (Backward.passes > 0) == (said > 0)
 
 
 @every_solver

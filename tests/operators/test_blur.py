@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -215,6 +216,13 @@ def test_kernel_whose_sum_is_not_one_is_warned_of(blur):
     assert record[0].filename == __file__
 
 
+@pytest.mark.parametrize("blur", BLURS)
+def test_kernel_whose_sum_is_one_is_not_warned_of(blur):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        BLURS[blur](torch.full((3, 3), 1 / 9))
+
+
 def test_unknown_boundary_is_refused():
     with pytest.raises(
         ValueError,
@@ -422,6 +430,29 @@ def test_motion_turns_more_with_more_intensity():
         for q in (0.0, 0.5, 1.0)
     }
     assert across[0.0] < across[0.5] < across[1.0]
+
+
+lines = pytest.mark.parametrize(
+    ("length", "angle"), [(3.0, 0.0), (8.5, 30.0), (15.0, 90.0), (15.0, 135.0)]
+)
+
+
+@lines
+def test_line_is_as_long_as_it_says(length, angle):
+    """Points evenly over length - 1 pixels have a variance of (length - 1)^2 / 12.
+
+    That each is shared by four pixels adds at most 1/4, and that they are some hundred points 2 %.
+    """
+    along, across = spread(kernels.line(length, angle))
+    expected = (length - 1) ** 2 / 12
+    assert expected < along**2 < 1.02 * expected + 0.25
+    assert across**2 < 0.25
+
+
+@lines
+def test_line_is_centred(length, angle):
+    kernel = kernels.line(length, angle)
+    torch.testing.assert_close(kernel, kernel.flip(0, 1), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("make", [kernels.gaussian, kernels.uniform, kernels.motion])

@@ -47,6 +47,12 @@ def test_smooth_picture_of_a_composition_is_that_of_its_parts_in_reverse():
     assert torch.equal(A.smooth(y), SuperResolution(4).smooth(y))
 
 
+def test_composition_observes_what_its_last_part_does():
+    mask = pixels(4, 4)
+    A = Composition(Blur(MILD), SuperResolution(2), Inpainting(mask))
+    assert torch.equal(A.observed, Inpainting(mask).observed)
+
+
 def test_composition_with_a_nonlinear_operator_is_a_chain():
     hdr = Function(lambda x: (2 * x).clamp(-1, 1), start=lambda y: y / 2)
     A, x = Composition(SuperResolution(2), hdr), normal(1, 3, 4, 4)

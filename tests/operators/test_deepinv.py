@@ -120,6 +120,27 @@ class Grey(Decomposable):
         return z.expand(-1, 3, -1, -1) / math.sqrt(3)
 
 
+class Rows(Decomposable):
+    """The trap: V gives rows of numbers in place of images."""
+
+    def __init__(self):
+        super().__init__(MASK.flatten())
+
+    def A_adjoint(self, y):
+        return self.A(y)
+
+    def U(self, z):
+        return z.reshape(-1, *SHAPE)
+
+    def V(self, z):
+        return z
+
+    def V_adjoint(self, x):
+        return x.flatten(1)
+
+    U_adjoint = V_adjoint
+
+
 class Magnitude(Physics):
     """The trap: it has an A_adjoint (of what is inside), but is not linear."""
 
@@ -306,6 +327,16 @@ def test_decomposition_that_is_another_operator_s_is_not_used():
     physics.A = lambda x: 2 * x
     physics.A_adjoint = lambda y: 2 * y
     assert not isinstance(from_deepinv(physics, SHAPE), SVDOperator)
+
+
+def test_decomposition_into_other_shapes_is_not_used():
+    assert not isinstance(from_deepinv(Rows(), SHAPE), SVDOperator)
+
+
+def test_precision_of_a_mask_does_not_become_that_of_the_measurement():
+    A = from_deepinv(Decomposable(MASK[None] - 0.5), SHAPE)
+    assert A.mask.dtype == torch.float64
+    assert A(torch.zeros(1, *SHAPE)).dtype == torch.float32
 
 
 def test_gains_that_are_rounding_count_as_zero():

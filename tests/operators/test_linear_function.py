@@ -52,6 +52,12 @@ def test_gradient_flows_through_the_adjoint():
     torch.testing.assert_close(gradient, A(weight), rtol=0, atol=1e-12)
 
 
+def test_adjoint_without_gradients_keeps_no_graph_of_a_y_that_has_one():
+    y = normal(2, 6).requires_grad_()
+    with torch.no_grad():
+        assert not A.adjoint(y).requires_grad
+
+
 def test_posterior_is_that_of_the_matrix():
     y, prior = normal(2, 6, seed=4), gaussian(*SHAPE)
     for a, b in zip(

@@ -108,7 +108,7 @@ def test_freeform_gives_up_with_the_closest_it_saw():
     closest = min(drawn, key=lambda c: max(0.4 - c, c - 0.401))
     message = (
         r"^No mask with a hole fraction in \[0.4, 0.401\) in 3 attempts at 64 x 64; the closest "
-        rf"had {closest:.3f}\."
+        rf"had {closest:.3f}\. A wider band is expected: band=\(0\.35, 0\.451\)\."
     )
     with pytest.raises(ValueError, match=message):
         masks.freeform(64, 64, (0.4, 0.401), attempts=3)

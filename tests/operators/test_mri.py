@@ -112,6 +112,13 @@ def test_mask_of_other_values_is_refused(values):
         MRI(mask)
 
 
+def test_mask_that_differs_between_the_parts_is_refused():
+    with pytest.raises(
+        ValueError, match=r"^The mask has shape \(2, 2, 4, 4\) .*, the same for both"
+    ):
+        MRI(torch.ones(2, 2, 4, 4))
+
+
 def test_mask_that_samples_nothing_is_refused():
     with pytest.raises(ValueError, match=r"^The mask samples nothing\."):
         MRI(torch.zeros(4))
@@ -243,6 +250,16 @@ def test_acceleration_beyond_the_middle_is_refused_with_the_numbers():
     )
     with pytest.raises(ValueError, match=message):
         kspace.columns(320, 40)
+
+
+def test_one_column_may_be_all_that_is_sampled():
+    assert float(kspace.columns(8, 8).sum()) == 1
+
+
+def test_kind_of_columns_is_read_by_its_letters():
+    """One that is read from a file is another object than the word in the code."""
+    read = b"equispaced".decode()
+    assert torch.equal(kspace.columns(32, 4, read), kspace.columns(32, 4, "equispaced"))
 
 
 def test_unknown_kind_of_columns_is_refused():

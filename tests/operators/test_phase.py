@@ -1,5 +1,7 @@
 """Phase retrieval: the transform, its sizes, and what cannot be told apart."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -163,3 +165,11 @@ def test_measurement_that_no_image_has_is_refused(A):
         match=r"^y has a side of 10, which no image padded by PhaseRetrieval\(.*\) has\.",
     ):
         A.image_shape((1, 1, 10, 10))
+
+
+@pytest.mark.parametrize("A", [PhaseRetrieval(), PhaseRetrieval(padding=9)])
+def test_side_that_a_refusal_names_is_taken(A):
+    with pytest.raises(ValueError) as caught:
+        A.image_shape((1, 1, 10, 10))
+    side = int(re.search(r"is expected, e\.g\. (\d+)\.", str(caught.value))[1])
+    assert A(torch.zeros(1, 1, *A.image_shape((1, 1, side, side))[2:])).shape[2:] == (side, side)

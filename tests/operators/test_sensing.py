@@ -82,10 +82,13 @@ def test_rate_outside_its_range_is_refused(rate):
 
 
 def test_rate_of_no_measurement_is_refused():
-    with pytest.raises(
-        ValueError, match=r"^rate is 0\.01, less than one measurement for a block of 4 x 4 pixels\."
-    ):
+    message = (
+        r"^rate is 0\.01, less than one measurement for a block of 4 x 4 pixels\. At least 0\.0625 "
+        r"is expected: rate=0\.0625, or a larger block\."
+    )
+    with pytest.raises(ValueError, match=message):
         CompressedSensing(0.01, block=4)
+    assert CompressedSensing(0.0625, block=4).m == 1
 
 
 @pytest.mark.parametrize("block", [0, 4.0, True])
@@ -94,12 +97,12 @@ def test_block_that_is_no_side_is_refused(block):
         CompressedSensing(0.5, block=block)
 
 
-@pytest.mark.parametrize(("rate", "given"), [(None, None), (0.5, torch.eye(16))])
-def test_either_rate_or_matrix_is_expected(rate, given):
-    with pytest.raises(
-        ValueError,
-        match=r"^(Neither|Both) rate and matrix (is|are) given\. One of them is expected",
-    ):
+@pytest.mark.parametrize(
+    ("rate", "given", "said"),
+    [(None, None, "Neither rate and matrix is"), (0.5, torch.eye(16), "Both rate and matrix are")],
+)
+def test_either_rate_or_matrix_is_expected(rate, given, said):
+    with pytest.raises(ValueError, match=rf"^{said} given\. One of them is expected"):
         CompressedSensing(rate, block=4, matrix=given)
 
 
@@ -122,7 +125,12 @@ def test_matrix_whose_rows_are_not_orthonormal_is_refused(given):
 
 
 @pytest.mark.parametrize(
-    ("h", "w", "crop", "pad"), [(48, 64, "32 x 64", "64 x 64"), (20, 40, "32 x 32", "32 x 64")]
+    ("h", "w", "crop", "pad"),
+    [
+        (48, 64, "32 x 64", "64 x 64"),
+        (64, 48, "64 x 32", "64 x 64"),
+        (20, 40, "32 x 32", "32 x 64"),
+    ],
 )
 def test_size_that_is_no_multiple_of_the_block_is_refused_with_the_nearest(h, w, crop, pad):
     message = (

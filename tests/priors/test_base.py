@@ -55,6 +55,12 @@ def test_label_of_a_wrapped_prior_reaches_the_one_inside_and_no_other(wrap):
     assert other.prior.weight is prior.prior.weight
 
 
+@pytest.mark.parametrize("label", [4, -1, True, 1.5])
+def test_class_that_a_prior_does_not_have_is_refused_with_those_it_has(label):
+    with pytest.raises(ValueError, match=rf"^label is {label}\. .* from 0 to 3, is expected"):
+        Classes().labelled(label)
+
+
 @pytest.mark.parametrize(
     ("name", "new"),
     [

@@ -180,6 +180,19 @@ def test_bound_of_one_keeps_the_schedule():
     assert LatentPrior(prior, Same(), 1).schedule is prior.schedule
 
 
+def test_bound_of_one_hands_on_what_the_prior_says():
+    """With the learned variance, which belongs to the prior's own schedule."""
+    said = hrdis.priors.Prediction(normal(1, 1, 4, 4), normal(1, 1, 4, 4, seed=1), torch.ones(1))
+
+    class Said(hrdis.Prior):
+        schedule = hrdis.Schedule.linear()
+
+        def forward(self, x_t, t):
+            return said
+
+    assert LatentPrior(Said(), Same(), 1)(normal(1, 1, 4, 4), 300) is said
+
+
 CONFIGS = [
     ({}, 1.0, 0.0),
     ({"scaling_factor": 0.18215}, 0.18215, 0.0),
@@ -333,6 +346,15 @@ def test_image_alone_is_the_image_in_a_batch(name):
         )  # float64; convolutions of another batch round otherwise
 
 
+def test_blind_operator_of_latents_is_that_of_each_image():
+    mask, z = pixels(2, 1, 4, 4), normal(1, 1, 4, 4)
+    problem = Problem(torch.zeros(2, 1, 4, 4).double(), Gain(mask), 0.1)
+    A = LatentPrior(gaussian(), Same(), 1).pull(problem).A
+    assert torch.equal(A.for_image(1)(z), Gain(mask[1:])(z))
+    shared = LatentPrior(gaussian(), Same(), 1).pull(Problem(problem.y, Gain(mask[:1]), 0.1)).A
+    assert shared.for_image(1) is shared
+
+
 def test_seed_decides_and_repeats():
     prior, problem = LatentPrior(network(), vae()), damaged(hrdis.HRDIS(), 1, 3, 16, 16)
     a, b, c = (hrdis.solve(hrdis.HRDIS(steps=3), prior, problem, seeds=[s]).x for s in (0, 0, 1))
@@ -481,9 +503,18 @@ def test_bare_network_is_refused():
         LatentPrior(unet(), vae())
 
 
-def test_autoencoder_that_does_not_decode_is_refused():
-    with pytest.raises(TypeError, match=r"^vae is a Identity, without encode or decode\."):
-        LatentPrior(gaussian(), nn.Identity())
+class Encoder(nn.Module):
+    encode = Same.encode
+
+
+class Decoder(nn.Module):
+    decode = Same.decode
+
+
+@pytest.mark.parametrize("kind", [nn.Identity, Encoder, Decoder])
+def test_autoencoder_that_lacks_a_half_is_refused(kind):
+    with pytest.raises(TypeError, match=rf"^vae is a {kind.__name__}, without encode or decode\."):
+        LatentPrior(gaussian(), kind())
 
 
 @pytest.mark.parametrize("bound", [0, -1.0, float("nan")])

@@ -38,6 +38,13 @@ def test_output_has_the_shape_of_the_input(net, size):
     assert net(x, torch.tensor([0, 999])).shape == x.shape
 
 
+def test_network_may_have_more_than_two_levels():
+    with torch.device("meta"):
+        deep = drawn(SmallUNet((8, 16, 24), blocks=1, middle=1, embedding=16))
+    x = normal(1, 3, deep.multiple, 2 * deep.multiple)
+    assert deep(x, torch.tensor([500])).shape == x.shape
+
+
 def test_images_of_a_batch_do_not_see_each_other(net):
     x, t = normal(3, 3, 8, 16), torch.tensor([3, 200, 900])
     alone = torch.cat([net(x[i : i + 1], t[i : i + 1]) for i in range(3)])

@@ -52,6 +52,19 @@ def test_drddim_with_one_substep_is_reddiff(shared):
     torch.testing.assert_close(a, b, rtol=0, atol=1e-11)
 
 
+def test_dps_guided_as_an_image_of_its_own_side_is_dps():
+    problem = measured(SuperResolution(2))
+    own, named = hrdis.DPS(steps=8, zeta=0.7), hrdis.DPS(steps=8, zeta=0.7, reference_side=8)
+    assert torch.equal(bits(named, problem), bits(own, problem))
+
+
+def test_pigdm_shows_what_the_network_says_until_its_last_step():
+    prior, problem = Recorded(PRIOR), measured(SuperResolution(2), 0.1)
+    run = hrdis.iterate(hrdis.PiGDM(), prior, problem, seeds=[0, 1], times=[500, 0, -1])
+    first = next(iter(run))
+    torch.testing.assert_close(first.x, PRIOR(prior.inputs[0], 500).x0_hat, rtol=0, atol=1e-12)
+
+
 ALL_SHARED = {
     "steps": 8,
     "grid": "stride",

@@ -254,6 +254,13 @@ def test_chain_goes_back_up_to_a_time_of_its_own_grid():
     assert times == [*down, *down[2:], -1]
 
 
+def test_chain_that_ends_above_its_time_back_stays_at_its_end():
+    solver = hrdis.OverRelaxed(steps=4, end=200, back=100, chain=3)
+    down = hrdis.OverRelaxed(steps=4, end=200).times(Q)[:-1]
+    assert down[-1] == 200
+    assert solver.times(Q) == [*down, 200, 200, -1]
+
+
 def test_every_sample_of_a_chain_has_the_posteriors_spread():
     prior, problem, posterior = case("bicubic", 0.05)
     solver = hrdis.OverRelaxed(steps=40, chain=4, back=250)

@@ -77,7 +77,9 @@ def _fill(y: Tensor, mask: Tensor, hole: Tensor, steps: int, affordable: float) 
     seen = (weight > 0).to(y)
     smaller = seen * F.avg_pool2d(y[None], 2, ceil_mode=True)[0] / weight.clamp(min=1e-6)
     coarse = _fill(smaller, seen, seen.cpu() == 0, steps, affordable)
-    start = F.interpolate(coarse[None], size=y.shape[-2:], mode="bicubic", align_corners=False)[0]
+    # By 2 exactly, and cropped: a factor of y's own odd sides would shift the picture.
+    start = F.interpolate(coarse[None], scale_factor=2, mode="bicubic", align_corners=False)[0]
+    start = start[..., : y.shape[-2], : y.shape[-1]]
     free = mask == 0
     start = torch.where(free, start, y)
 

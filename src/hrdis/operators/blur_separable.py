@@ -69,9 +69,9 @@ class SeparableBlur(Separable):
     def factor(self, n: int, axis: Literal[-2, -1]) -> Tensor:
         taps = self.kernel_h if axis == -2 else self.kernel_w
         r = len(taps) // 2
-        padded = torch.zeros(n, n + 2 * r, dtype=torch.float64)
+        padded = torch.zeros(n, r + n, dtype=torch.float64)  # taps beyond the end are not needed
         for t, tap in enumerate(taps.flip(0)):
             padded.diagonal(t)[:] = tap
-        K = padded[:, r : r + n]
+        K = padded[:, r:]
         U, s, Vt = torch.linalg.svd(K)
         return U @ torch.diag(s.where(s >= self.threshold, torch.zeros_like(s))) @ Vt

@@ -60,10 +60,8 @@ class Channelwise(LinearOperator):
         return None if own is None else own[:, None]
 
     def image_shape(self, y_shape: Shape) -> Shape:
-        return (
-            *y_shape[:2],
-            *self.operator.image_shape((y_shape[0] * y_shape[1], *y_shape[2:]))[2:],
-        )
+        # The channels of one image are a batch of images to the operator.
+        return (*y_shape[:2], *self.operator.image_shape(y_shape[1:])[2:])
 
     def forward(self, x: Tensor) -> Tensor:
         one = x.flatten(0, 1)[:, None]

@@ -128,7 +128,7 @@ class WalshHadamard(SVDOperator):
     def Vt(self, x: Tensor) -> Tensor:
         h, w = x.shape[-2:]
         if h != w or h < 1 or h & (h - 1):
-            side = 1 << (min(h, w, 2**20).bit_length() - 1) if min(h, w) else 1
+            side = 1 << max(min(h, w).bit_length() - 1, 0)
             raise ValueError(
                 f"The image is {h} x {w}. A square whose side is a power of two is expected for "
                 f"the Walsh-Hadamard transform. Crop it to {side} x {side}."
