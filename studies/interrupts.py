@@ -1,16 +1,16 @@
 """SIGKILL, SIGTERM and Ctrl-C at random moments: is anything lost or done twice?
 
-    python studies/interrupts.py                   # 1 000 in all; the tables of reliability.md
+    python studies/interrupts.py                   # 1 350 in all; the tables of reliability.md
     python studies/interrupts.py --only training --count 30 --no-write
 
-Three commands that go on where they were ended, made short: `hrdis bench` (24 restorations of three
-steps), `hrdis fix FOLDER` (6 pictures of 32 x 32) and `hrdis train` (4 steps of a network of some
-thousand weights, a state after each). Each is ended by one of the three signals at a moment drawn
-from its whole length, again and again until it is done, and then compared with a run that nobody
-ended:
+Four commands that go on where they were ended, made short: `hrdis bench` (24 restorations of three
+steps), `hrdis fix FOLDER` and `hrdis restore FOLDER` (6 pictures of 32 x 32), and `hrdis train` (4
+steps of a network of some thousand weights, a state after each). Each is ended by one of the three
+signals at a moment drawn from its whole length, again and again until it is done, and then compared
+with a run that nobody ended:
 
     bench       rows but for times, memory and worker; every picture, byte for byte
-    fix folder  every picture byte for byte, the records but for times; a picture that was finished
+    folders     every picture byte for byte, the records but for times; a picture that was finished
                 is not written again
     training    the weights byte for byte; each step once in the log; no step that a state held is
                 trained again
@@ -46,12 +46,13 @@ from PIL import Image
 import hrdis
 import hrdis.cli.bench
 import hrdis.cli.fix
+import hrdis.cli.restore_folder
 import hrdis.cli.train
 from hrdis.rng import stream
 
 PAGE, DATA = DOCS / "measurements" / "reliability.md", DOCS / "data" / "interrupts.csv"
 SIGNALS = {signal.SIGKILL: "SIGKILL", signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
-COUNT = {"fix folder": 350, "bench": 350, "training": 300}
+COUNT = {"fix folder": 350, "restore folder": 350, "bench": 350, "training": 300}
 TRAIN = (
     "--steps 4 --pixels 512 --patches 8 --channels 8 16 --blocks 1 --middle 1 --procedural-pool 2 "
     "--device cpu --threads 1 --log-every 1 --checkpoint-minutes 0.00001"
@@ -194,9 +195,13 @@ def photographs(folder: Path, count: int, side: int) -> Path:
     return folder
 
 
-def fix_folder(scratch: Path) -> Command:
-    album, out = photographs(scratch / "album", 6, 32), scratch / "mended"
-    words = ["fix", str(album), "-o", str(out), "--noise", "8", "--only", "noise"]
+def folder(scratch: Path, words: list[str], picture_of: Callable[[Path], Path]) -> Command:
+    """A command that works on the pictures of a folder, one after the other.
+
+    ``picture_of`` returns the picture of a record.
+    """
+    album, out = photographs(scratch / "album", 6, 32), scratch / "results"
+    words = [words[0], str(album), "-o", str(out), *words[1:]]
     words += ["--model", tiny_model(scratch / "model")]
 
     def record(path: Path) -> object:
@@ -217,11 +222,21 @@ def fix_folder(scratch: Path) -> Command:
         for path in folder.glob("*.json"):
             with suppress(ValueError):
                 if "unfinished" not in json.loads(path.read_text()):
-                    picture = path.with_suffix("")
+                    picture = picture_of(path)
                     found[picture.name] = (picture.stat().st_ino, picture.stat().st_mtime_ns)
         return found
 
     return Command(words, out, outcome, finished)
+
+
+def fix_folder(scratch: Path) -> Command:
+    words = ["fix", "--noise", "8", "--only", "noise"]
+    return folder(scratch, words, lambda record: record.with_suffix(""))
+
+
+def restore_folder(scratch: Path) -> Command:
+    words = ["restore", "--task", "upscale", "--scale", "2", "--solver", "ddnm", "--steps", "2"]
+    return folder(scratch, words, lambda record: record.with_suffix(".png"))
 
 
 def training(scratch: Path) -> Command:
@@ -251,7 +266,10 @@ def training(scratch: Path) -> Command:
     return Command(["train", str(photos), "-o", str(out), *TRAIN.split()], out, outcome, finished)
 
 
-COMMANDS = {"fix folder": fix_folder, "bench": bench, "training": training}
+COMMANDS = {
+    "fix folder": fix_folder, "restore folder": restore_folder, "bench": bench,
+    "training": training,
+}  # fmt: skip
 
 
 def redone(name: str, before: Contents, after: Contents) -> int:
@@ -316,7 +334,7 @@ def main(
     """Measure.
 
     Args:
-        count: signals for each command; by default 400, 300 and 300.
+        count: signals for each command; by default 350, and 300 for training.
         only: some of the commands.
         seed: of the moments and signals.
         write: rewrite the table of measurements/reliability.md and docs/data/interrupts.csv.
