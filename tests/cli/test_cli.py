@@ -577,7 +577,7 @@ BAD = {
     "empty.png --task sr4": "is empty",
     "text.png --task sr4": "is no picture",
     "cut.png --task sr4": "truncated",
-    ". --task sr4": "is a folder",
+    ". --task sr4": "names a picture. For several pictures",
     "in.png --task sr44": "Did you mean 'sr4'?",
     "in.png --task sr4 --solver hrdiss": "Did you mean 'hrdis'?",
     "in.png --task sr4 --lrr 1": "--lrr",

@@ -53,6 +53,18 @@ def test_every_picture_is_restored_as_alone(
     assert pictures(tmp_path / "out") == pictures(tmp_path / "alone")
 
 
+def test_several_pictures_go_into_a_folder(
+    album: Path, words: tuple[str, ...], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = (album / "a.png", album / "sub/b.jpg")
+    assert run("restore", *given, "-o", tmp_path / "out", *words) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "a.png", "a.json", "b.jpg", "b.json", INDEX,
+    }  # fmt: skip
+    assert run("restore", *given, "-o", tmp_path / "out.png", *words) == 2
+    assert "a folder for the results is expected" in capfd.readouterr().err
+
+
 def test_picture_that_fails_is_named_and_the_others_go_on(
     album: Path, words: tuple[str, ...], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,7 +151,7 @@ def twins(album: Path, out: Path) -> None:
         (stranger("a.png"), "out", "a.png exists, and no record"),
         (stranger(INDEX), "out", "exists, and hrdis did not write it"),
         (twins, "out", r"would both become .*a\.json"),
-        (lambda album, out: None, "out.png", "names a picture. A folder for the"),
+        (lambda album, out: None, "out.png", "names a picture. For several pictures"),
         (lambda album, out: None, "album", "is the folder of the pictures themselves"),
     ],
     ids=["result", "index", "twins", "picture", "itself"],

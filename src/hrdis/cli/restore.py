@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
+
+import tyro
 
 from hrdis.checkpoints import load_prior, presets_of
 from hrdis.messages import for_command
@@ -48,6 +51,7 @@ Examples:
   hrdis restore cs.npy --task cs25 -o whole.png   (what `hrdis degrade` wrote, with its record)
   hrdis restore y.npy --operator my.py:make -o whole.png   (see `hrdis check operator --help`)
   hrdis restore small/ --task upscale --scale 2 -o large/   (a folder; goes on after a kill)
+  hrdis restore a.jpg b.jpg --task denoise --noise 25 -o clean/
 
 The mask is a picture of the same size: white where a hole is to be filled (see --mask-marks).
 --noise is the standard deviation of the noise: a fraction of white (0.1 or 25/255), or grey levels
@@ -66,15 +70,23 @@ units. The settings start from those of sr4. The last group lists the settings o
 their defaults fit the task and the model.
 The solver auto is the one measured to be the best for task, noise and --effort (low, normal or
 high), HRDIS where none was measured. The line before the run and OUT.json say which, and why.
-Of a folder all pictures are restored into the folder OUT, sub-folders kept, and OUT/index.html
-shows them before and after. --mask may then be a folder too, with a mask of the same name for each
-picture. A picture that fails is named, the others go on, and the exit status is 1. The same command
-leaves what is finished as it is.
+Several pictures, and all in a folder, are restored into the folder OUT, sub-folders kept, and
+OUT/index.html shows them before and after. --mask may then be a folder too, with a mask of the same
+name for each picture. A picture that fails is named, the others go on, and the exit status is 1.
+The same command leaves what is finished as it is.
 """
 
 INVALID = (
     "the result became invalid (NaN or infinite) and was not saved. Run without changed settings."
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restore(FileOptions):
+    """Options of ``hrdis restore``."""
+
+    others: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Further pictures or folders; OUT is then a folder."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +112,7 @@ def main(argv: Sequence[str]) -> int:
     with checking():
         _check_used(argv, args)
     asked = Asked(argv, args, choice, auto)
-    if args.image.is_dir():
+    if args.others or args.image.is_dir():
         from .restore_folder import restore_folder
 
         return restore_folder(asked)
@@ -173,7 +185,7 @@ def _parsed(argv: Sequence[str]) -> tuple[Any, Choice[Solver]]:
     """Return the options, and the solver and settings that fit them."""
     with checking():
         choice = _choice(argv, _task_asked_for(argv))
-    args: Any = parse(FileOptions, argv, "restore", HELP, settings=choice.settings)
+    args: Any = parse(Restore, argv, "restore", HELP, settings=choice.settings)
     return replace(args, solver=choice.settings.name), choice
 
 

@@ -1,4 +1,4 @@
-"""``hrdis restore`` on a folder: one picture after the other, going on after failures and kills."""
+"""``hrdis restore`` on many: one picture after the other, going on after failures and kills."""
 
 import json
 from collections.abc import Mapping
@@ -22,14 +22,17 @@ from .progress import say
 from .restore import INVALID, Asked, prepared, run
 
 #: Options that decide nothing about a result.
-FREE = ("image", "output", "overwrite")
+FREE = ("image", "others", "output", "overwrite")
 
 
 def restore_folder(asked: Asked) -> int:
-    """Restore every picture of a folder, and say one thing of each; return the exit status.
+    """Restore several pictures, or all in a folder, and say one thing of each.
 
     Args:
-        asked: the options, whose image and output are folders.
+        asked: the options, whose output is a folder.
+
+    Returns:
+        the exit status.
 
     Raises:
         BadInput: before any work, for a result that would replace a file of somebody else.
@@ -38,10 +41,10 @@ def restore_folder(asked: Asked) -> int:
     with checking():
         if args.output.suffix.lower() in SUFFIXES:
             raise ValueError(
-                f"{args.image} is a folder, and -o {args.output} names a picture. A folder for the "
-                "results is expected: -o restored"
+                f"-o {args.output} names a picture. For several pictures, and for a folder, a "
+                "folder for the results is expected: -o restored"
             )
-        todo = into_folder([args.image], args.output)
+        todo = into_folder([args.image, *args.others], args.output)
         check_distinct(todo, lambda errand: names(errand.output, args.samples))
         for errand in todo:
             check_files(
@@ -82,14 +85,14 @@ def restore_folder(asked: Asked) -> int:
 
 
 def options_of(args: Any, errand: Errand) -> Any:
-    """Return the options of one picture.
+    """Return the options of one picture of several.
 
     Raises:
         ValueError: if the folder of masks has none for it.
     """
     mask = args.mask
     if mask is not None and mask.is_dir():
-        beside = mask / errand.source.relative_to(args.image)
+        beside = mask / errand.output.relative_to(args.output)
         masks = [beside.with_suffix(suffix) for suffix in (*SUFFIXES, ".npy")]
         there = [path for path in masks if path.is_file()]
         if not there:
@@ -98,7 +101,7 @@ def options_of(args: Any, errand: Errand) -> Any:
                 "picture."
             )
         mask = there[0]
-    return replace(args, image=errand.source, output=errand.output, mask=mask)
+    return replace(args, image=errand.source, others=(), output=errand.output, mask=mask)
 
 
 def wished_of(asked: Asked, model: str) -> Mapping[str, Any]:
