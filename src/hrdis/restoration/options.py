@@ -65,7 +65,7 @@ class Options:
 
     image: tyro.conf.Positional[Path]
     """The damaged picture: PNG, JPEG, WebP, TIFF or BMP; any size, grey, colour or transparent. Or
-    an array.
+    an array, or a folder of pictures.
     """
     task: str = ""
     """What to do, such as denoise, inpaint, upscale or deblur; `hrdis list tasks` lists all."""
