@@ -244,7 +244,7 @@ TASKS: dict[str, Task] = {
     "hdr": Task("recover clipped highlights and shadows (a doubled contrast)",
     partial(fixed, make=HDR), ("hdr",), source="HRDIS"),
     "jpeg10": Task(
-        "undo JPEG compression at quality 10 (sides: multiples of 16)",
+        "undo JPEG compression at quality 10",
         partial(fixed, make=partial(JPEG, 10)),
         ("jpeg10", "jpeg"), multiple=16, source="RED-diff",
     ),

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import hrdis
-from hrdis.operators import JPEG, MRI, CompressedSensing, SuperResolution
+from hrdis.operators import MRI, CompressedSensing, SuperResolution
 from hrdis.operators.hints import (
     complex_hint,
     complex_operator_hint,
@@ -31,7 +31,7 @@ def test_nearest_multiples_are_named(h, w, multiple, said):
 
 @pytest.mark.parametrize(
     ("A", "multiple"),
-    [(SuperResolution(4), 4), (JPEG(10), 16), (CompressedSensing(0.5, block=8), 8)],
+    [(SuperResolution(4), 4), (CompressedSensing(0.5, block=8), 8)],
 )
 def test_operators_that_need_multiples_advise_alike(A, multiple):
     with pytest.raises(ValueError) as caught:

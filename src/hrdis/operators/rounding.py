@@ -4,10 +4,10 @@ from math import cos, pi, sqrt
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .base import Copies, ProximalOperator, at_least_float32
-from .hints import crop_or_pad
 
 Rounding = Literal["ste", "hard"]
 
@@ -57,7 +57,8 @@ class JPEG(RoundingOperator):
 
     Colours are full-range BT.601. Each 2 x 2 block keeps its top left chroma sample, which comes
     back four times (no averaging). The tables of annex K are scaled as libjpeg does. Values are not
-    clamped. A grey image is a luminance alone. Entropy coding loses nothing and is left out.
+    clamped. A grey image is a luminance alone. Entropy coding loses nothing and is left out. Blocks
+    that reach beyond the image repeat its last row and column there, as encoders do.
     Against a file written by Pillow this differs where chroma is averaged and pixels are rounded
     and clamped.
 
@@ -68,8 +69,7 @@ class JPEG(RoundingOperator):
             itself, which is 0 everywhere. Both give the same measurement.
 
     Raises:
-        ValueError: for another quality or rounding, or, on use, channels other than 1 or 3, or
-            sides that are no multiples of 16 (8 if grey).
+        ValueError: for another quality or rounding, or, on use, channels other than 1 or 3.
 
     Cost:
         about 40 products per sample.
@@ -112,8 +112,7 @@ class JPEG(RoundingOperator):
         return f"quality={self.quality}, rounding={self.rounding!r}"
 
     def forward(self, x: Tensor) -> Tensor:
-        self._check_shape(x)
-        v = (at_least_float32(x) + 1) / 2 * 255
+        v = (at_least_float32(self._whole(x)) + 1) / 2 * 255
         if x.shape[1] == 1:
             v = self._coded(v - 128, self.luminance) + 128
         else:
@@ -122,16 +121,17 @@ class JPEG(RoundingOperator):
             # 128 is added to chroma, and subtracted again
             chroma = self._coded(ycc[:, 1:, ::2, ::2], self.chrominance)
             v = _recolour(self.to_rgb, torch.cat([light, _fourfold(chroma)], 1))
-        return (v / 255 * 2 - 1).to(x.dtype)
+        return (v / 255 * 2 - 1).to(x.dtype)[..., : x.shape[-2], : x.shape[-1]]
 
     def project(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the image near x whose every coefficient is rounded to that of y.
 
         It is the nearest in luminance and in the chroma samples that are kept. The three samples
-        beside a kept one move along with it.
+        beside a kept one move along with it. What a block of y held beyond the image is not known:
+        the last row and column of y stand for it, so that there the image is only nearly
+        consistent.
         """
-        self._check_shape(x)
-        v, w = ((at_least_float32(image) + 1) / 2 * 255 for image in (x, y))
+        v, w = ((at_least_float32(self._whole(image)) + 1) / 2 * 255 for image in (x, y))
         if x.shape[1] == 1:
             v = self._clipped(v - 128, w - 128, self.luminance) + 128
         else:
@@ -140,9 +140,10 @@ class JPEG(RoundingOperator):
             kept = v[:, 1:, ::2, ::2]
             change = self._clipped(kept, w[:, 1:, ::2, ::2], self.chrominance) - kept
             v = _recolour(self.to_rgb, torch.cat([light, v[:, 1:] + _fourfold(change)], 1))
-        return (v / 255 * 2 - 1).to(x.dtype)
+        return (v / 255 * 2 - 1).to(x.dtype)[..., : x.shape[-2], : x.shape[-1]]
 
-    def _check_shape(self, x: Tensor) -> None:
+    def _whole(self, x: Tensor) -> Tensor:
+        """Return the image with its last row and column repeated until all blocks are whole."""
         c, h, w = x.shape[1:]
         if c not in (1, 3):
             raise ValueError(
@@ -150,11 +151,8 @@ class JPEG(RoundingOperator):
                 "JPEG."
             )
         cell = 8 if c == 1 else 16
-        if h % cell or w % cell:
-            raise ValueError(
-                f"The image is {h} x {w}. Multiples of {cell} are expected. "
-                f"{crop_or_pad(h, w, cell)}"
-            )
+        missing = (0, -w % cell, 0, -h % cell)
+        return F.pad(x, missing, mode="replicate") if any(missing) else x
 
     def _coded(self, v: Tensor, table: Tensor) -> Tensor:
         """Transform planes by 8 x 8 cosines, divide by the table, round, and go back."""

@@ -83,14 +83,13 @@ LABELS: dict[str, TaskLabel] = {
     ),
     "jpeg-auto": TaskLabel(
         "Soften JPEG blocks",
-        "Finds the quality in the file, or in the pixels if it was saved again. The sides have to "
-        "be multiples of 16 pixels.",
+        "Finds the quality in the file, or in the pixels if it was saved again.",
         task="dejpeg",
         options={"quality": "auto"},
     ),
     "jpeg10": TaskLabel(
         "Soften JPEG blocks of heavy compression",
-        "For quality 10. The sides have to be multiples of 16 pixels.",
+        "For quality 10.",
         task="dejpeg",
         options={"quality": 10},
     ),
