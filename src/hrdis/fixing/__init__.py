@@ -1,7 +1,8 @@
 """Mend pictures without knowing what is wrong with them; ``fixing.many`` takes folders."""
 
 from .diagnose import Diagnosis, diagnose, former_jpeg
-from .picture import KINDS, NOTHING, Fixed, fix, opened, record_of, unused
+from .opening import opened
+from .picture import KINDS, NOTHING, Fixed, fix, record_of, unused
 
 __all__ = [
     "KINDS", "NOTHING", "Diagnosis", "Fixed", "diagnose", "fix", "former_jpeg", "opened",
