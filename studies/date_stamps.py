@@ -1,7 +1,7 @@
 """How well `hrdis fix` finds the date that a film camera has printed into a photograph.
 
     python studies/date_stamps.py --photos TRAIN --count 178 --rows train.csv
-    python studies/date_stamps.py --photos PHOTOS --fill --rows docs/data/fix-stamps.csv
+    python studies/date_stamps.py --photos PHOTOS --seed 1 --fill --rows docs/data/fix-stamps.csv
     python studies/fix.py --photos PHOTOS --rows docs/data/fix.csv --page
 
 Dates are drawn by a seeded script over photographs of several sizes: in several fonts, colours and
@@ -60,6 +60,8 @@ class Options:
     """Folder of photographs."""
     count: int = 16
     """How many of them, evenly spread over their names."""
+    seed: int = 0
+    """Of the dates; limits were chosen with 0."""
     fill: bool = False
     """Fill what is found at the smallest size with `hrdis.fix(..., only=["stamp"])`, too."""
     rows: Path | None = None
@@ -306,7 +308,7 @@ def dates(path: Path, k: int, options: Options, prior: Any) -> None:
     """Look for dates that were drawn over a photograph, one of every size."""
     for number, short in enumerate(SHORT_SIDES):
         truth = sized(path, short)
-        drawn = stamped(truth, k, short)
+        drawn = stamped(truth, 1000 * options.seed + k, short)
         quality = QUALITIES[(k + number) % len(QUALITIES)]
         y = stored(coded(drawn.pixels, quality))
         found = find_stamp(y)
