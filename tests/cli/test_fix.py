@@ -160,7 +160,8 @@ def test_date_that_is_named_is_filled_and_nothing_else(
     mask = images.read_mask(given.with_name("out.mask.png"), "white") == 0
     y, x = images.read(given).x, images.read(out).x
     assert torch.equal(x[..., ~mask], y[..., ~mask])
-    before, after = (float((z - whole)[..., there].square().mean()) for z in (y, x))
+    strokes = torch.from_numpy(there)
+    before, after = (float((z - whole)[..., strokes].square().mean()) for z in (y, x))
     assert after < before / 10  # 10 dB
     line = json.loads(out.with_name("out.png.json").read_text())["command"]
     assert "--task inpaint-scratches" in line and ".mask.png" in line
