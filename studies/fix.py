@@ -729,7 +729,7 @@ def printed_dates() -> list[str]:
         "orange or yellow, in Pillow's font, in three of DejaVu, as seven segments or as dots. "
         "They are plain, with a glow, with a dark outline, or laid over the picture as light on "
         "film is. Three of ten stand along the other side. The ground is not chosen, so that some "
-        "dates are on yellow flowers. "
+        "dates hardly stand out. "
         f"On {claimed} of {len(whole)} pictures without a date one is claimed. These are the same "
         "photographs, as they are, saved again, and in quarters.", "",
         "Recall is the share of the pixels that the date has changed by more than 2 levels which "
@@ -752,7 +752,7 @@ def printed_dates() -> list[str]:
         for value in sorted({row[column] for row in drawn}):
             mine = [row for row in drawn if row[column] == value]
             found = [row for row in mine if row["found"] == "yes"]
-            name = f"JPEG {value}" if column == "quality" else value
+            name = {"quality": f"JPEG {value}", "font": f"font: {value}"}.get(column, value)
             lines.append(f"| {name} | {len(found)} of {len(mine)} |")
     filled = [row for row in drawn if row["psnr_after"]]
     if filled:

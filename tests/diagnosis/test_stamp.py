@@ -108,12 +108,13 @@ def test_outline_and_glow_belong_to_the_mask(ring: float) -> None:
     assert found.mask.numpy()[wide].mean() > 0.97
 
 
-def test_lit_windows_in_a_row_are_no_digits() -> None:
-    windows = np.zeros((12, 90))
+def test_other_signs_in_a_row_are_no_digits() -> None:
+    """Crosses have the height, the colour, the stroke and the pitch of digits."""
+    crosses = np.zeros((12, 90))
     for left in range(0, 90, 10):
-        windows[:, left : left + 7] = 1
-        windows[5, left : left + 7] = 0.3  # a bar
-    picture, _ = dated(ground(), share=windows)
+        crosses[:, left + 3 : left + 5] = 1
+        crosses[5:7, left : left + 8] = 1
+    picture, _ = dated(ground(), share=crosses)
     assert find_stamp(stored(picture)).found == "no"
 
 
