@@ -733,8 +733,8 @@ def printed_dates() -> list[str]:
         f"On {claimed} of {len(whole)} pictures without a date one is claimed. These are the same "
         "photographs, as they are, saved again, and in quarters.", "",
         "Recall is the share of the pixels that the date has changed by more than 2 levels which "
-        "the mask covers. Precision is the share of the mask that they make up. The mask also covers "
-        "the colour that JPEG has carried away from the strokes.", "",
+        "the mask covers. Precision is the share of the mask that they make up. The mask also "
+        "covers the colour that JPEG has carried away from the strokes.", "",
         "| shorter side | found | strokes covered, least | recall, median | precision, median |",
         "| ---: | ---: | ---: | ---: | ---: |",
     ]  # fmt: skip
