@@ -218,7 +218,8 @@ def test_stages_are_told_in_their_order(prior: hrdis.Prior) -> None:
     hrdis.fix(stored(noisy(photograph(side=SIDE), 15.0)), prior=prior, on_progress=told.append)
     assert told == [
         "looking for traces of JPEG", "looking for an enlargement", "measuring the noise",
-        "looking for blur", "looking for specks and scratches", "removing noise",
+        "looking for blur", "looking for specks and scratches", "looking for a date stamp",
+        "removing noise",
     ]  # fmt: skip
 
 
@@ -256,7 +257,9 @@ def test_what_is_told_of_many_names_the_file_by_its_number(
 def test_record_is_json_with_everything_that_was_found(prior: hrdis.Prior) -> None:
     fixed = hrdis.fix(stored(noisy(photograph(side=SIDE), 15.0)), prior=prior)
     record = json.loads(json.dumps(fixed.record, allow_nan=False))
-    assert set(record["diagnosis"]) == {"noise", "jpeg", "enlarged", "blur", "scratches"}
+    assert set(record["diagnosis"]) == {
+        "noise", "jpeg", "enlarged", "blur", "scratches", "stamp",
+    }  # fmt: skip
     assert record["residual_levels"]["noise"] > 10
 
 

@@ -46,6 +46,7 @@ jpeg: no. The file is a JPEG of quality 100, which loses little.
 enlarged: no. No trace of an enlargement.
 blur: unsure. Noise of 24.0 levels hides the width of the edges.
 scratches: no. No specks or scratches stand out.
+stamp: no. No date is printed into a corner.
 Noise of 24.0 levels removed. The result, damaged again, differs from your \
 picture by 22.7 levels.
 The same: hrdis fix old.jpg --only noise --noise 23.97 -o OUT.png

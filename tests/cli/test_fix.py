@@ -4,11 +4,13 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from hrdis import cli, images
 from tests.common.photographs import noisy, photograph, stored
+from tests.diagnosis.test_stamp import dated
 
 SIDE = 96
 
@@ -122,3 +124,63 @@ def test_bad_input_is_refused_in_one_line_before_any_work(
     assert cli.main(["fix", *words]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == there
+
+
+# ---- a printed date -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def print_with_date(tmp_path: Path) -> tuple[Path, torch.Tensor, np.ndarray]:
+    """A file with a date, the photograph without it, and where the strokes are."""
+    pixels = photograph("chelsea.png", shrink=1, side=160)
+    stamped, there = dated(pixels, height=9)
+    images.save(tmp_path / "a.png", stored(stamped))
+    return tmp_path / "a.png", stored(pixels), there
+
+
+def test_date_is_said_and_left_unless_it_is_named(
+    print_with_date: tuple[Path, torch.Tensor, np.ndarray], capsys: pytest.CaptureFixture[str]
+) -> None:
+    given, _, there = print_with_date
+    out = given.with_name("out.png")
+    assert cli.main(["fix", str(given), "-o", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "A date stamp of 5 digits at the lower right" in said.out + said.err
+    assert out.read_bytes() == given.read_bytes()
+    mask = images.read_mask(given.with_name("out.mask.png"), "white") == 0
+    assert mask[there].all()
+
+
+def test_date_that_is_named_is_filled_and_nothing_else(
+    print_with_date: tuple[Path, torch.Tensor, np.ndarray],
+) -> None:
+    given, whole, there = print_with_date
+    out = given.with_name("out.png")
+    assert cli.main(["fix", str(given), "--only", "stamp", "-o", str(out)]) == 0
+    mask = images.read_mask(given.with_name("out.mask.png"), "white") == 0
+    y, x = images.read(given).x, images.read(out).x
+    assert torch.equal(x[..., ~mask], y[..., ~mask])
+    strokes = torch.from_numpy(there)
+    before, after = (float((z - whole)[..., strokes].square().mean()) for z in (y, x))
+    assert after < before / 10  # 10 dB
+    line = json.loads(out.with_name("out.png.json").read_text())["command"]
+    assert "--task inpaint-scratches" in line and ".mask.png" in line
+
+
+def test_mask_of_a_date_is_edited_and_passed_back(
+    print_with_date: tuple[Path, torch.Tensor, np.ndarray],
+) -> None:
+    given, _, there = print_with_date
+    out, hole = given.with_name("out.png"), given.with_name("out.mask.png")
+    words = ["restore", str(given), "--task", "inpaint", "--solver", "ddnm", "--steps", "2"]
+    assert cli.main([*words, "--mask", "auto", "-o", str(out)]) == 0
+    mask = images.read_mask(hole, "white")
+    assert (mask == 0)[there].all()
+    mask[..., -40:] = 1  # by hand: the last digits stay
+    edited = given.with_name("edited.png")
+    images.save(edited, images.from_unit(1 - mask.float()[None]))
+    again = given.with_name("again.png")
+    assert cli.main([*words, "--mask", str(edited), "-o", str(again)]) == 0
+    x, y = images.read(again).x, images.read(given).x
+    assert torch.allclose(x[..., -40:], y[..., -40:], atol=1e-3)  # two readings of the same 8 bits
+    assert not torch.allclose(x, y, atol=0.1)

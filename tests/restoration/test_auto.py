@@ -11,7 +11,7 @@ from PIL import Image
 
 import hrdis
 from hrdis import images
-from hrdis.diagnosis import Blurring, Compression, NoiseLevel, Specks
+from hrdis.diagnosis import Blurring, Compression, NoiseLevel, Specks, Stamp
 from hrdis.diagnosis.jpeg import annex_k
 from hrdis.fixing import Diagnosis
 from hrdis.messages import for_page
@@ -26,6 +26,7 @@ JPEG = Compression("yes", 40, 40, 40, "A JPEG of quality 40.", steps=STEPS)
 GAUSSIAN = Blurring("yes", 2.0, 1.7, 2.3, "Blurred.", source="spectrum", width=2.0)
 MOTION = Blurring("yes", 3, 3, 3, "Shaken.", "motion", 10.0, 30.0, "spectrum", frequencies=900)
 MARKS = Specks("no", 0, 0, 0, "No specks.")
+STAMP = Stamp("no", 0, 0, 0, "No date.")
 SOLVER = hrdis.DDNM(steps=2)
 
 
@@ -118,6 +119,7 @@ def diagnosis(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """The answers of a diagnosis that looks at nothing, to be changed by a test."""
     answers: dict[str, object] = {
         "jpeg": JPEG, "enlarged": None, "noise": NOISE, "blur": GAUSSIAN, "scratches": MARKS,
+        "stamp": STAMP,
     }  # fmt: skip
     monkeypatch.setattr("hrdis.fixing.diagnose", lambda *_: Diagnosis(**answers))  # type: ignore[arg-type]
     monkeypatch.setattr("hrdis.fixing.former_jpeg", lambda *_: answers["jpeg"])

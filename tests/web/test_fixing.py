@@ -41,7 +41,7 @@ def test_a_look_names_every_kind_of_damage(runner, noisy):
     *_, (status, diagnosis) = looker(runner)(str(noisy))
     assert "Press Fix" in status
     assert "<b>Noise: yes.</b> Noise of 1" in diagnosis
-    assert diagnosis.count("<li>") == 5
+    assert diagnosis.count("<li>") == 6
 
 
 def test_a_look_at_nothing_starts_again(runner):

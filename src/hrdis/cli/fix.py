@@ -25,15 +25,16 @@ Examples:
   hrdis fix photo.jpg                         (writes photo-fixed.jpg)
   hrdis fix photo.jpg --dry-run               (says what it finds, and writes nothing)
   hrdis fix photo.jpg -o clean.png --only noise --noise 8
-  hrdis fix scan.png --only scratches -o whole.png
+  hrdis fix scan.png --only scratches,stamp -o whole.png
   hrdis fix album -o mended                   (a folder, its sub-folders too; goes on after a kill)
 
-Noise, JPEG's artefacts and blur are mended where the picture shows them beyond doubt. Specks and
-scratches are only proposed, as OUT.mask.png beside OUT.png, because details of the subject look
-like them. Look at the mask, then fill what it shows with --only scratches. A picture with nothing
-to mend is copied as it is. A record OUT.png.json says what was found and done, with the line that
-does the same. In a folder a file that fails is named, the others go on, and the exit status is 1.
-OUT/index.html shows the pictures of a folder before and after.
+Noise, JPEG's artefacts and blur are mended where the picture shows them beyond doubt. Specks,
+scratches and the date stamp of a film camera are only proposed, as OUT.mask.png beside OUT.png,
+because details of the subject look like them. Look at the mask, then fill what it shows with --only
+scratches or --only stamp. A picture with nothing to mend is copied as it is. A record OUT.png.json
+says what was found and done, with the line that does the same. In a folder a file that fails is
+named, the others go on, and the exit status is 1. OUT/index.html shows the pictures of a folder
+before and after.
 """
 
 
@@ -49,7 +50,7 @@ class Fix:
     """
     only: str = ""
     """Which kinds of damage may be mended, with commas between: noise, jpeg, scratches,
-    enlarged, blur."""
+    stamp, enlarged, blur."""
     strength: float = 1.0
     """How much of the noise and of JPEG's artefacts is taken away, from 0 to 1."""
     noise: float | None = None

@@ -58,8 +58,9 @@ The mask is a picture of the same size: white where a hole is to be filled (see 
 of 255, which a number from 1 on is taken for (25).
 auto finds --noise, --quality, --kernel or --mask in the picture, as `hrdis fix` does. What was
 found is printed, and stands in the record. Where that is not sure, nothing is restored, and one
-line says what was seen and what to give. With --mask auto specks and scratches are searched, and
-filled as OUT.mask.png shows; edit it, and pass it back with --mask, where it is wrong.
+line says what was seen and what to give. With --mask auto specks, scratches and a date stamp are
+searched, and filled as OUT.mask.png shows; edit it, and pass it back with --mask, where it is
+wrong.
 Beside OUT a record OUT.json says what was done.
 With --samples K the other samples (OUT-2 ...), their mean (OUT-mean), a map in grey levels
 (OUT-uncertainty) and all of them side by side (OUT-overview) are written too. The map shows the

@@ -10,9 +10,10 @@ from .jpeg import Compression, estimate_compression, noise_under_jpeg
 from .noise import NoiseLevel, estimate_noise
 from .resolution import Resolution, estimate_resolution, kernel_weights
 from .specks import Specks, find_specks
+from .stamp import Stamp, find_stamp
 
 __all__ = [
-    "Answer", "Blurring", "Compression", "Finding", "NoiseLevel", "Resolution", "Specks",
+    "Answer", "Blurring", "Compression", "Finding", "NoiseLevel", "Resolution", "Specks", "Stamp",
     "estimate_blur", "estimate_compression", "estimate_noise", "estimate_resolution", "find_specks",
-    "kernel_weights", "noise_under_jpeg",
+    "find_stamp", "kernel_weights", "noise_under_jpeg",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..images.base import to_unit
@@ -94,3 +95,39 @@ def cosines(n: int = 8) -> np.ndarray:
     table: np.ndarray = np.sqrt(2 / n) * np.cos(np.pi * (2 * i + 1) * k / (2 * n))
     table[0] /= np.sqrt(2)
     return table
+
+
+def widened(there: np.ndarray, window: int) -> np.ndarray:
+    """Return the pixels in whose window, of odd side, there is one."""
+    ones = torch.from_numpy(there)[None, None].float()
+    wide: np.ndarray = (F.max_pool2d(ones, window, 1, window // 2)[0, 0] > 0).numpy()
+    return wide
+
+
+def components(there: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return labels (h, w) of 8-connected parts, -1 outside them, and how many parts there are.
+
+    By runs along rows that touch runs of the row before. All runs are at once given the least
+    number among those that they touch, until none changes.
+    """
+    labels = np.full(there.shape, -1, dtype=np.int64)
+    wide = there.shape[1] + 1  # a column more, so that no run goes on in the next row
+    flat = np.zeros((there.shape[0], wide), dtype=np.int8)
+    flat[:, :-1] = there
+    edges = np.flatnonzero(np.diff(flat.ravel(), prepend=np.int8(0)))
+    starts, ends = edges[::2], edges[1::2]
+    # the runs of the row before that a run touches, corner to corner, too
+    first = np.searchsorted(ends, starts - wide, "left")
+    counts = np.searchsorted(starts, ends - wide, "right") - first
+    lower = np.repeat(np.arange(len(starts)), counts)
+    upper = np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(len(lower))
+    root = np.arange(len(starts))
+    while not np.array_equal(root[lower], root[upper]):
+        least = np.minimum(root[lower], root[upper])
+        for run in (lower, upper):
+            np.minimum.at(root, root[run], least)
+        while not np.array_equal(root, root[root]):
+            root = root[root]
+    _, numbers = np.unique(root, return_inverse=True)
+    labels[there] = np.repeat(numbers, ends - starts)
+    return labels, int(numbers.max(initial=-1)) + 1

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .base import Answer, Finding, grey_levels, luma
+from .base import Answer, Finding, components, grey_levels, luma, widened
 
 WINDOW = 7  # pixels; a defect is thinner
 LEVELS = 24.0  # grey levels that a defect stands out at least
@@ -122,8 +122,8 @@ def find_specks(x: Tensor, sigma: float = 0.0) -> Specks:
                 rim = above > max(FAINT, 2 * sigma)
     if best is None or best.answer == "no":
         return Specks("no", 0, 0, 0, "No specks or scratches stand out.")
-    whole = best.pixels | (rim & _widened(best.pixels, 5))
-    grown = torch.from_numpy(_widened(whole, 3))
+    whole = best.pixels | (rim & widened(best.pixels, 5))
+    grown = torch.from_numpy(widened(whole, 3))
     share = 100 * float(grown.double().mean())
     count = best.specks + best.lines
     if 100 * best.pixels.mean() > COVERAGE:
@@ -145,13 +145,6 @@ def _tophat(plane: np.ndarray) -> np.ndarray:
     opened = F.max_pool2d(-F.max_pool2d(-padded, WINDOW, 1), WINDOW, 1)[0, 0].numpy()
     above: np.ndarray = plane - opened
     return above
-
-
-def _widened(there: np.ndarray, window: int) -> np.ndarray:
-    """Return the pixels in whose window, of odd side, there is one."""
-    ones = torch.from_numpy(there)[None, None].float()
-    wide: np.ndarray = (F.max_pool2d(ones, window, 1, window // 2)[0, 0] > 0).numpy()
-    return wide
 
 
 def _colours(levels: np.ndarray, thin: np.ndarray) -> list[np.ndarray]:
@@ -187,7 +180,7 @@ def _marks(
     near = np.abs(levels - ink[:, None, None]).max(0) < NEAR + 2 * sigma
     own = thin & near
     h, w = plane.shape
-    labels, count = _components(_widened(own, JOINED))
+    labels, count = components(widened(own, JOINED))
     rows, columns = np.nonzero(own)
     parts = labels[rows, columns]
     order = np.argsort(parts, kind="stable")
@@ -280,41 +273,8 @@ def _around(
     window = (slice(top, r.max() + RIM + 1), slice(left, c.max() + RIM + 1))
     mask = np.zeros(plane[window].shape, dtype=bool)
     mask[r - top, c - left] = True
-    close, wide = _widened(mask, 5), _widened(mask, 2 * RIM - 1)
+    close, wide = widened(mask, 5), widened(mask, 2 * RIM - 1)
     ring = wide & ~close
     if ring.sum() < 20:
         return None
     return plane[window][ring], float(near[window][ring].mean())
-
-
-def _components(there: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return labels (h, w) of 8-connected parts, -1 outside them, and how many parts there are.
-
-    By runs along rows that touch runs of the row before.
-    """
-    parent: list[int] = []
-    labels = np.full(there.shape, -1, dtype=np.int64)
-
-    def root(k: int) -> int:
-        while parent[k] != k:
-            parent[k] = parent[parent[k]]
-            k = parent[k]
-        return k
-
-    for row in range(there.shape[0]):
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], there[row].astype(np.int8), [0]])))
-        for start, end in zip(edges[::2], edges[1::2], strict=True):
-            label = len(parent)
-            parent.append(label)
-            if row:
-                above = labels[row - 1, max(start - 1, 0) : end + 1]
-                for other in np.unique(above[above >= 0]):
-                    parent[root(int(other))] = root(label)
-            labels[row, start:end] = label
-    if not parent:
-        return labels, 0
-    roots = np.array([root(k) for k in range(len(parent))])
-    _, numbers = np.unique(roots, return_inverse=True)
-    inside = labels >= 0
-    labels[inside] = numbers[labels[inside]]
-    return labels, int(numbers.max()) + 1

@@ -1,7 +1,7 @@
 """All estimators in the order in which each needs what the others found."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -16,11 +16,13 @@ from ..diagnosis import (
     NoiseLevel,
     Resolution,
     Specks,
+    Stamp,
     estimate_blur,
     estimate_compression,
     estimate_noise,
     estimate_resolution,
     find_specks,
+    find_stamp,
     noise_under_jpeg,
 )
 from ..diagnosis.noise import ACT as LEAST_NOISE
@@ -39,6 +41,8 @@ LEAST_ALIKE = 1.5
 #: Factor from which on an enlargement's spectrum ends as early as that of a blur. On training crops
 #: that were enlarged 1.5 or 2 times it never passes for a blur.
 LARGE = 2.2
+#: Kinds of damage that are filled as a mask shows, each in words.
+FILLED = {"scratches": "Specks and scratches", "stamp": "Date stamp"}
 #: Grey levels of noise from which on what is left of a picture is too soft to show a blur: after 25
 #: levels a sharp training crop looks blurred.
 MOST_NOISE = 8.0
@@ -49,7 +53,7 @@ class Diagnosis:
     """The damage found in a picture, one answer per kind.
 
     Args:
-        jpeg, enlarged, noise, blur, scratches: the answers.
+        jpeg, enlarged, noise, blur, scratches, stamp: the answers.
     """
 
     jpeg: Compression
@@ -57,6 +61,7 @@ class Diagnosis:
     noise: NoiseLevel
     blur: Blurring
     scratches: Specks
+    stamp: Stamp
 
     def findings(self) -> dict[str, Finding]:
         """Return the answers by the names that ``only`` takes."""
@@ -66,7 +71,22 @@ class Diagnosis:
             "enlarged": self.enlarged,
             "blur": self.blur,
             "scratches": self.scratches,
+            "stamp": self.stamp,
         }
+
+    def mask(self, kinds: Collection[str] = ()) -> Tensor | None:
+        """Return which pixels are proposed to be filled, (h, w) bool; None without a proposal.
+
+        Args:
+            kinds: which of ``FILLED`` count; all if none of them is named.
+        """
+        named = [kind for kind in FILLED if kind in kinds] or FILLED
+        whole: Tensor | None = None
+        for name, finding in (("scratches", self.scratches), ("stamp", self.stamp)):
+            mask = finding.mask
+            if name in named and finding.found != "no" and mask is not None:
+                whole = mask if whole is None else whole | mask
+        return whole
 
     def sentences(self) -> list[str]:
         """Return one line per kind of damage, with its name, the answer, and the reason."""
@@ -103,7 +123,7 @@ def diagnose(
         x: (1, c, h, w) in [-1, 1].
         tables: the 64 steps of the brightness by rows, if its file is a JPEG.
         prior: tells noise from texture where it is given.
-        on_progress: called with what is looked for, before each of five looks.
+        on_progress: called with what is looked for, before each of six looks.
 
     Cost:
         3 to 6 s a megapixel; with a prior at most 6 network calls on 192 x 192 pixels.
@@ -176,7 +196,9 @@ def diagnose(
     if marks.found == "yes" and "yes" in others:
         # grain, ringing and softened edges look like specks: propose the mask, and claim nothing
         marks = replace(marks, found="unsure")
-    return Diagnosis(jpeg, enlarged, level, blur, marks)
+    tell("looking for a date stamp")
+    stamp = find_stamp(x, known)
+    return Diagnosis(jpeg, enlarged, level, blur, marks, stamp)
 
 
 def former_jpeg(x: Tensor, tables: Sequence[int] | None = None) -> Compression:

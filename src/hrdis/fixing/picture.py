@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor
 
 import hrdis
@@ -17,8 +16,9 @@ from .. import images
 from ..checkpoints import load_prior
 from ..priors import Prior, Tiled
 from . import restorations
-from .diagnose import Diagnosis, diagnose
+from .diagnose import FILLED, Diagnosis, diagnose
 from .enlarged import sharpen_enlarged
+from .opening import opened
 from .record import FixRecord
 from .restorations import Mended
 from .stages import Stages
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from PIL import Image
 
 #: What can be mended, in the order in which it is.
-KINDS = ("noise", "jpeg", "scratches", "enlarged", "blur")
+KINDS = ("noise", "jpeg", "scratches", "stamp", "enlarged", "blur")
 #: What is mended unasked. In a clean photograph a flag's stars were taken for scratches.
 UNASKED = ("noise", "jpeg", "enlarged", "blur")
 NOTHING = "Nothing to mend: the picture is as it was."
-LEFT = "The mask shows specks or scratches. They are filled only if they are named."
+LEFT = "The mask shows specks, scratches or a date stamp. They are filled only if they are named."
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ class Fixed:
         changed: False if the picture is as it was.
         record: all numbers, as what JSON holds.
         command: a line of the shell that does the same; "" if nothing was done.
-        mask: (h, w) bool, specks and scratches that are proposed; None without.
+        mask: (h, w) bool, specks, scratches and a date that are filled, or else proposed; None
+            without.
         kernel: (k, k), the blur that was undone; None without.
     """
 
@@ -102,13 +103,14 @@ def fix(
     """Find what is wrong with a picture, and mend what is sure to be wrong.
 
     A picture with nothing to mend comes back as it is. A restoration that its own check finds
-    worse is taken back. Specks and scratches are proposed as a mask, and filled if ``only`` names
-    them, since stars on a flag look alike.
+    worse is taken back. Specks, scratches and a printed date are proposed as a mask, and filled if
+    ``only`` names them ("scratches", "stamp"), since stars on a flag look alike.
 
     Args:
         picture: a file, one of Pillow's images, an array (h, w) or (h, w, c) of uint8, or a tensor
             (1, c, h, w) in [-1, 1].
-        only: which kinds of ``KINDS`` may be mended; by default all but scratches.
+        only: which kinds of ``KINDS`` may be mended; by default all but
+            scratches and stamp.
         strength: how much of the noise and of JPEG's artefacts is taken away, 0 to 1.
         noise: the level of the noise in grey levels, instead of what is measured.
         upscale: 2 or 4 to enlarge the result.
@@ -173,7 +175,8 @@ def fix(
         x, done["upscale"] = larger.x, larger
         steps.append(larger.why)
     changed = any(mended.done for mended in done.values())
-    if found.scratches.found == "yes" and "scratches" not in done and not dry_run:
+    shown = "yes" in (found.scratches.found, found.stamp.found)
+    if shown and not FILLED.keys() & set(only) and not dry_run:
         steps.append(LEFT)
     elif not changed and not dry_run:
         steps.append(NOTHING)
@@ -196,7 +199,7 @@ def fix(
         "command": command,
         "seconds": round(time.perf_counter() - started, 2),
     }  # fmt: skip
-    mask = found.scratches.mask if found.scratches.found != "no" else None
+    mask = found.mask(only)
     return Fixed(result, found, tuple(steps), changed, record, command, mask, kernel)
 
 
@@ -249,10 +252,12 @@ def _mend(
         done["noise"] = restorations.denoise(prior, x, found.noise, strength)
         x = done["noise"].x
         left = 0.3 * left if done["noise"].done else left
-    if "scratches" in wanted and found.scratches.mask is not None:
-        begin("filling specks and scratches")
-        done["scratches"] = restorations.fill(prior, x, found.scratches.mask, seed)
-        x = done["scratches"].x
+    for kind, name in FILLED.items():
+        mask = found.mask([kind])
+        if kind in wanted and mask is not None:
+            begin(f"filling {name.lower()}")
+            filled = restorations.fill(prior, x, mask, seed)
+            x, done[kind] = filled.x, replace(filled, why=f"{name}: {filled.why}")
     if "enlarged" in wanted and found.enlarged.found == "yes" and x is y:
         begin("sharpening")
         done["enlarged"] = sharpen_enlarged(x, found.enlarged)
@@ -286,7 +291,7 @@ def _command(
     stem = Path(name).stem if name != "IMAGE" else "OUT"
     if kinds == ["upscale"]:
         return f"hrdis restore {name} --task upscale --scale {upscale} --solver ddnm -o OUT.png"
-    if kinds == ["scratches"]:
+    if len(kinds) == 1 and kinds[0] in FILLED:
         mask = f"{stem}.mask.png"
         return (
             f"hrdis restore {name} --task inpaint-scratches --solver ddnm --mask {mask} -o OUT.png"
@@ -306,49 +311,3 @@ def _command(
     if upscale > 1:
         parts.append(f"--upscale {upscale}")
     return " ".join([*parts, "-o OUT.png"])
-
-
-def opened(
-    picture: "str | Path | Image.Image | np.ndarray | Tensor | images.Picture",
-) -> tuple[images.Picture, Sequence[int] | None]:
-    """Return a picture and the steps of its brightness, if it came out of a JPEG file.
-
-    Raises:
-        ValueError, TypeError: if it is none that can be read.
-    """
-    from PIL import Image
-
-    if isinstance(picture, str | Path):
-        with images.open_image(picture) as image:
-            turned = images.upright(image)
-            tables = getattr(image, "quantization", None) or {}
-            straight = turned is image
-            if not straight:
-                try:
-                    straight = image.getexif().get(0x0112, 1) == 1
-                except Exception:  # malformed notes ask for no rotation
-                    straight = True
-            # turned pictures have their blocks elsewhere: their pixels tell
-            return images.from_pil(turned), tables.get(0) if straight else None
-    if isinstance(picture, Image.Image):
-        return images.from_pil(picture), None
-    if isinstance(picture, images.Picture):
-        return picture, None
-    if isinstance(picture, np.ndarray):
-        if picture.dtype != np.uint8 or picture.ndim not in (2, 3):
-            raise TypeError(
-                f"The array is of {picture.dtype} and shape {picture.shape}. uint8 of shape (h, w) "
-                "or (h, w, c) is expected."
-            )
-        return images.from_pil(Image.fromarray(picture)), None
-    if isinstance(picture, Tensor):
-        if picture.ndim != 4 or len(picture) != 1 or picture.shape[1] not in (1, 3):
-            raise TypeError(
-                f"The tensor has shape {tuple(picture.shape)}. One picture (1, c, h, w) with 1 or "
-                "3 channels is expected: x[:1]"
-            )
-        return images.Picture(picture.detach().to("cpu", torch.float32)), None
-    raise TypeError(
-        f"picture is a {type(picture).__name__}. A file, one of Pillow's images, an array or a "
-        "tensor is expected."
-    )

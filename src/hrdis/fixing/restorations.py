@@ -377,7 +377,7 @@ def fill(prior: Prior, y: Tensor, mask: Tensor, seed: int = 0) -> Mended:
     if y.shape[1] == 1:
         x = x.mean(1, keepdim=True)
     x = torch.where(mask, x, y)
-    return Mended(x, True, f"{int(mask.sum())} pixels of specks and scratches filled.")
+    return Mended(x, True, f"{int(mask.sum())} pixels filled.")
 
 
 def enlarge(prior: Prior, y: Tensor, scale: int, seed: int = 0) -> Mended:

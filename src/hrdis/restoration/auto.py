@@ -1,8 +1,9 @@
 """Options of a restoration that are found in the picture itself, where they are given as "auto".
 
-The noise, the quality of a JPEG, the kernel of a blur and the mask of specks and scratches come
-from the diagnosis of `hrdis.fix`. Only an answer that is sure is taken. A mask is taken in either
-case, since what it fills can be looked at, and the rest of the picture stays as it is.
+The noise, the quality of a JPEG, the kernel of a blur and the mask of specks, scratches and a
+printed date come from the diagnosis of `hrdis.fix`. Only an answer that is sure is taken. A mask is
+taken in either case, since what it fills can be looked at, and the rest of the picture stays as it
+is.
 """
 
 import math
@@ -86,10 +87,12 @@ def find_options(
             if values.get("noise", noise) < INEXACT:
                 values["noise"], why["noise"] = INEXACT, INEXACT_WHY
         if "mask" in names:
-            marks = found.scratches
-            if marks.mask is None:
-                raise NotFoundError(f"{marks.why} A mask of your own is expected: --mask holes.png")
-            values["mask"], why["mask"] = marks.mask, marks.why
+            values["mask"] = found.mask()
+            seen = [marks.why for marks in (found.scratches, found.stamp) if marks.mask is not None]
+            if values["mask"] is None:
+                said = f"{found.scratches.why} {found.stamp.why}"
+                raise NotFoundError(f"{said} A mask of your own is expected: --mask holes.png")
+            why["mask"] = " ".join(seen)
     except NotFoundError as error:
         raise ValueError(f"{image}: {error}") from None
     return FoundOptions(**values, why=why)

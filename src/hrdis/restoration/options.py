@@ -85,7 +85,7 @@ class Options:
     """
     mask: Path | None = None
     """A picture (or .npy array of 0 and 1) of the same size that shows the holes; needed for
-    inpainting. Soft edges belong to the holes. auto searches specks and scratches.
+    inpainting. Soft edges belong to the holes. auto searches specks, scratches and a printed date.
     """
     hole: Annotated[
         Hole,

@@ -73,7 +73,8 @@ def restore(
         operator: instead of a task what measured the picture: an operator, a callable, a deepinv
             ``Physics``, or "FILE.py:NAME".
         mask: for inpainting, a file, or an array (h, w) that is 1 where a hole is to be filled.
-            "auto" searches specks and scratches; ``save`` writes what was filled as NAME.mask.png.
+            "auto" searches specks, scratches and a date; ``save`` writes what was filled as
+            NAME.mask.png.
         hole: what marks a hole in the mask: "white" (1), "black" (0), or "alpha" (transparent).
         kernel: for "deblur", how one point of light looks: "gaussian:3" (standard deviation in
             pixels), "box:9" (side), "motion:15:30" (length, angle in degrees), a file, or an array

@@ -23,7 +23,7 @@ CALLS = 32  # of the network at most: 20 for a blur, the rest for noise, JPEG an
 NOTHING_FOUND = "Nothing is beyond doubt wrong with it; Fix would leave it as it is."
 NAMES = {
     "noise": "Noise", "jpeg": "JPEG artefacts", "enlarged": "Enlargement", "blur": "Blur",
-    "scratches": "Specks and scratches",
+    "scratches": "Specks and scratches", "stamp": "Date stamp",
 }  # fmt: skip
 ANSWERS = {"yes": "yes", "no": "no", "unsure": "not sure"}
 
@@ -36,7 +36,7 @@ class FixedJob:
         diagnosis: what was found.
         steps: what was done, a sentence each; none after a look.
         given, mended: the pictures to compare; None after a look.
-        files: the picture, the mask of specks if there is one, and the record.
+        files: the picture, the mask of specks or of a date if there is one, and the record.
     """
 
     diagnosis: Diagnosis
@@ -54,7 +54,7 @@ def repair(
     Args:
         runner: of the page.
         picture: the file.
-        fill: whether specks and scratches are filled, too.
+        fill: whether specks, scratches and a printed date are filled, too.
         look: whether to find only.
 
     Raises:

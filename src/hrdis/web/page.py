@@ -180,7 +180,7 @@ def _fixing() -> FixLayout:
                 height=260,
                 buttons=[],
             )
-            fill = gr.Checkbox(label="Fill specks and scratches, too")
+            fill = gr.Checkbox(label="Fill specks, scratches and a printed date, too")
             fix = gr.Button("Fix", variant="primary", size="lg", elem_id="fix")
             stop = gr.Button("Stop", variant="stop", size="lg", elem_id="stop-fix", visible=False)
             status = gr.HTML(line(FIX_START), elem_id="fix-status")
