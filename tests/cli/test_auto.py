@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from hrdis import images
@@ -140,3 +141,14 @@ def test_file_in_the_way_is_named_before_the_picture_is_looked_at(
     out = written(tmp_path / "out.png", photograph(side=64))
     assert run("restore", given, "--task", "deblur", "--kernel", "auto", "-o", out) == 2
     assert "out.png exists" in capfd.readouterr().err
+
+
+def test_jpeg_of_any_size_is_restored(tmp_path: Path) -> None:
+    given = tmp_path / "in.jpg"
+    pixels = photograph(side=128)[:, :90, :77].round().astype(np.uint8).transpose(1, 2, 0)
+    Image.fromarray(pixels).save(given, quality=30)
+    out = tmp_path / "out.png"
+    assert run("restore", given, "--task", "dejpeg", "--quality", "auto", "-o", out) == 0
+    truth = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 127.5 - 1
+    error = [float((images.read(path).x - truth).square().mean()) for path in (given, out)]
+    assert error[1] < 0.9 * error[0]

@@ -1011,8 +1011,6 @@ def test_measurement_that_is_no_picture_is_refused(
     [
         "degrade in.png --task denoise --noise-kind poisson -o out.png",
         "degrade in.png --task denoise --noise-kind speckle --noise -1 -o out.png",
-        "degrade in.png --task jpeg10 -o out.png",
-        "restore in.png --task jpeg10 -o out.png",
         "degrade missing.png --task sr4 -o out.png",
         "degrade in.png --task sr5 -o out.png",
         "degrade in.png --task sr16 -o out.png",

@@ -127,9 +127,8 @@ class JPEG(RoundingOperator):
         """Return the image near x whose every coefficient is rounded to that of y.
 
         It is the nearest in luminance and in the chroma samples that are kept. The three samples
-        beside a kept one move along with it. What a block of y held beyond the image is not known:
-        the last row and column of y stand for it, so that there the image is only nearly
-        consistent.
+        beside a kept one move along with it. What a block of y held beyond the image is not known.
+        The last row and column of y stand for it, and there the image is only nearly consistent.
         """
         v, w = ((at_least_float32(self._whole(image)) + 1) / 2 * 255 for image in (x, y))
         if x.shape[1] == 1:
