@@ -40,13 +40,13 @@ from hrdis.diagnosis.noise import ACT
 from hrdis.fixing import diagnose
 from hrdis.fixing.diagnose import settled
 from hrdis.fixing.enlarged import sharpen_enlarged
+from hrdis.fixing.filling import fill
 from hrdis.fixing.restorations import (
     Mended,
     clean_jpeg,
     deblur,
     denoise,
     denoise_means,
-    fill,
 )
 from hrdis.operators import Blur, kernels
 from hrdis.rng import stream

@@ -17,6 +17,7 @@ from hrdis import images, rng
 from hrdis.files import write_atomically
 from hrdis.fixing import NOTHING, many, record_of
 from hrdis.fixing.enlarged import resizer
+from hrdis.fixing.filling import fill, windows
 from hrdis.fixing.network import agreed_level, estimate, implied_level
 from hrdis.fixing.picture import LEFT
 from hrdis.fixing.restorations import deblur, kernel_of, nearest_alike, share_alike
@@ -346,6 +347,45 @@ def test_options_out_of_range_are_refused(options: dict[str, object], said: str)
 def test_what_is_no_picture_is_refused(given: object) -> None:
     with pytest.raises(TypeError, match=r"is expected"):
         hrdis.fix(given)
+
+
+# ---- filling
+
+
+def test_filling_far_specks_takes_windows_and_changes_nothing_else(prior: hrdis.Prior) -> None:
+    """Of a picture of 12 megapixels with one speck a small part is restored."""
+    mask = torch.zeros(640, 700, dtype=torch.bool)
+    mask[5:8, 10:20] = mask[600:604, 650:652] = True
+    found = list(windows(mask))
+    assert [own.shape for own, _, _ in found] == [(128, 128), (128, 124)]
+    joined = torch.zeros_like(mask)
+    for own, rows, columns in found:
+        joined[rows, columns] |= own
+    assert torch.equal(joined, mask)
+    y = stored(photograph(side=SIDE))
+    hole = torch.zeros(SIDE, SIDE, dtype=torch.bool)
+    hole[40:43, 30:60] = True
+    x = fill(prior, torch.where(hole, torch.ones(()), y), hole).x
+    assert torch.equal(x[..., ~hole], y[..., ~hole])
+    assert psnr(x, y) > 30
+
+
+def test_window_is_the_picture_where_the_mask_is_everywhere() -> None:
+    mask = torch.zeros(300, 200, dtype=torch.bool)
+    mask[::50, ::50] = True
+    ((own, rows, columns),) = windows(mask)
+    assert torch.equal(own, mask) and mask[rows, columns].shape == mask.shape
+
+
+def test_part_across_the_window_of_another_is_filled_once() -> None:
+    """A window is a rectangle, and may hold a piece of another part, which is cut off there."""
+    mask = torch.zeros(1280, 1280, dtype=torch.bool)
+    mask[10, 10:1200] = mask[10:1200, 10] = True  # a corner, whose window is nearly everything
+    mask[700, 700:720] = True
+    joined = torch.zeros(mask.shape, dtype=torch.int64)
+    for own, rows, columns in windows(mask):
+        joined[rows, columns] += own
+    assert torch.equal(joined, mask.long())
 
 
 # ---- many files

@@ -18,6 +18,7 @@ from ..priors import Prior, Tiled
 from . import restorations
 from .diagnose import FILLED, Diagnosis, diagnose
 from .enlarged import sharpen_enlarged
+from .filling import fill
 from .opening import opened
 from .record import FixRecord
 from .restorations import Mended
@@ -256,7 +257,7 @@ def _mend(
         mask = found.mask([kind])
         if kind in wanted and mask is not None:
             begin(f"filling {name.lower()}")
-            filled = restorations.fill(prior, x, mask, seed)
+            filled = fill(prior, x, mask, seed)
             x, done[kind] = filled.x, replace(filled, why=f"{name}: {filled.why}")
     if "enlarged" in wanted and found.enlarged.found == "yes" and x is y:
         begin("sharpening")

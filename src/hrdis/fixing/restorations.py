@@ -14,7 +14,7 @@ from torch import Tensor
 from ..diagnosis import Blurring, Compression, NoiseLevel, estimate_noise
 from ..diagnosis.base import cosines
 from ..driver import solve
-from ..operators import Blur, Inpainting, SuperResolution
+from ..operators import Blur, SuperResolution
 from ..presets import choose
 from ..priors.base import Prior
 from ..problem import Problem
@@ -358,26 +358,6 @@ def deblur(
     if float(x.abs().max()) > 2.0:  # far outside the range: ringing
         return Mended(y, False, "Blur left alone: the result rings.")
     return Mended(x, True, f"{found.why[:-1]}: sharpened.", residual)
-
-
-def fill(prior: Prior, y: Tensor, mask: Tensor, seed: int = 0) -> Mended:
-    """Return the picture with the marked pixels filled, all others as they were.
-
-    Args:
-        prior: of pictures of y's size.
-        y: (1, c, h, w) in [-1, 1].
-        mask: (h, w) bool, True where it is to be filled.
-        seed: of the solver.
-    """
-    A = Inpainting((~mask).float()[None, None])
-    given = A(y.expand(-1, 3, -1, -1))
-    families = TASKS["inpaint-scratches"].presets
-    solver = choose(DDNM, families, tuned=prior.presets).settings
-    x = solve(solver, prior, Problem(given, A), seeds=[seed]).x
-    if y.shape[1] == 1:
-        x = x.mean(1, keepdim=True)
-    x = torch.where(mask, x, y)
-    return Mended(x, True, f"{int(mask.sum())} pixels filled.")
 
 
 def enlarge(prior: Prior, y: Tensor, scale: int, seed: int = 0) -> Mended:
