@@ -14,6 +14,7 @@ from hrdis.linalg import (
     per_image,
     rms,
 )
+from hrdis.operators import JPEG
 from tests.common.device import device, sent
 from tests.common.toys import normal
 
@@ -214,6 +215,14 @@ def test_linearised_map_has_the_jacobian_of_autograd():
     torch.testing.assert_close(value, bent(x), rtol=0, atol=0)
     torch.testing.assert_close(push(v), torch.einsum("bmcn,cn->bm", J, v), rtol=0, atol=1e-12)
     torch.testing.assert_close(pull(w), torch.einsum("bmcn,bm->cn", J, w), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("side", [16, 12])
+def test_linearised_rounding_has_the_jacobian_0(side):
+    """With padding before it, too, whose derivative still has a graph."""
+    x = normal(1, 1, side, side)
+    _, push, pull = linearise(JPEG(30, rounding="hard"), x)
+    assert not push(x).any() and not pull(x).any()
 
 
 def test_gauss_newton_finds_the_minimum():

@@ -135,7 +135,10 @@ def linearise(
         if not pulled.requires_grad:  # the derivative is 0 everywhere, as that of rounding
             return torch.zeros_like(value).detach()
         with torch.inference_mode(False), torch.enable_grad():
-            return torch.autograd.grad(pulled, weights, v.clone(), retain_graph=True)[0]
+            # Or 0 because nothing of w is left in it, as behind the padding of what is rounded.
+            return torch.autograd.grad(
+                pulled, weights, v.clone(), retain_graph=True, materialize_grads=True
+            )[0]
 
     def pull(w: Tensor) -> Tensor:
         with torch.inference_mode(False), torch.enable_grad():
