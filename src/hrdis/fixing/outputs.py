@@ -23,11 +23,6 @@ def record_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def mask_of(path: Path) -> Path:
-    """Return where the proposed mask of a fixed picture lies."""
-    return path.with_name(f"{path.stem}.mask.png")
-
-
 def kernel_of(path: Path) -> Path:
     """Return where the kernel that was undone lies."""
     return path.with_name(f"{path.stem}.kernel.npy")
@@ -45,7 +40,7 @@ def check_files(path: Path, source: Path | None = None, *, overwrite: bool = Fal
         ValueError: as `hrdis.images.records.check`.
     """
     record = record_of(path)
-    files = [path, mask_of(path), kernel_of(path), record]
+    files = [path, images.records.mask_beside(path), kernel_of(path), record]
     images.records.check(files, [source], record=record, overwrite=overwrite)
 
 
@@ -59,7 +54,7 @@ def check_mask(path: Path, source: Path | None = None) -> None:
     Raises:
         ValueError: with the command that takes the mask.
     """
-    record, mask = record_of(path), mask_of(path)
+    record, mask = record_of(path), images.records.mask_beside(path)
     # A run that was killed wrote its mask, and not yet which.
     if not (mask.exists() and record.exists()) or images.records.unfinished(record):
         return
@@ -79,7 +74,7 @@ def write(
     check_files(path, source, overwrite=overwrite)
     if not overwrite:
         check_mask(path, source)
-    record, mask, kernel = record_of(path), mask_of(path), kernel_of(path)
+    record, mask, kernel = record_of(path), images.records.mask_beside(path), kernel_of(path)
     writers: dict[Path, Callable[[Path], object]] = {path: partial(write_picture, fixed, source)}
     if fixed.mask is not None:
         drawn = images.Picture(images.from_unit(fixed.mask.float()[None, None]))

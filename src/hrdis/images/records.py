@@ -16,6 +16,11 @@ from ..files import LONGEST_NAME, read_json, shortened, write_atomically
 UNFINISHED = "unfinished"
 
 
+def mask_beside(output: Path) -> Path:
+    """Return where a mask that was found is written, beside the picture that was made with it."""
+    return output.with_name(f"{output.stem}.mask.png")
+
+
 def check(
     outputs: Sequence[Path],
     inputs: Sequence[Path | None],

@@ -42,11 +42,6 @@ def record_of(output: Path) -> Path:
     return output.with_suffix(".json")
 
 
-def mask_beside(output: Path) -> Path:
-    """Return where a mask that was found is written."""
-    return output.with_name(f"{output.stem}.mask.png")
-
-
 def check_files(
     output: Path, samples: int, inputs: Sequence[Path | None], *, overwrite: bool, mask: bool
 ) -> None:
@@ -64,7 +59,7 @@ def check_files(
         ValueError: as `hrdis.images.records.check`; for a mask with the option that takes it.
     """
     images.records.check(names(output, samples), inputs, overwrite=overwrite)
-    path = mask_beside(output)
+    path = images.records.mask_beside(output)
     # A run that was killed wrote its mask, and not yet its record.
     edited = path.exists() and not images.records.unfinished(record_of(output))
     if mask and edited and not overwrite:
@@ -104,7 +99,7 @@ def write(found: "Restoration", output: Path, *, overwrite: bool = False) -> lis
         pictures[path] = job.stored.with_image(x)
     if len(samples) > 1:
         pictures[_beside(output, "mean")] = job.stored.with_image(found.mean)
-    mask = mask_beside(output)
+    mask = images.records.mask_beside(output)
     if job.found.mask is not None:
         pictures[mask] = images.Picture(images.from_unit(job.found.mask.float()[None, None]))
     writers: dict[Path, Callable[[Path], object]] = {}
