@@ -324,10 +324,10 @@ def test_out_of_memory_of_one_sample_is_not_hidden(prior, values):
 
 
 def test_samples_of_a_large_picture_are_drawn_in_turn(values):
-    """Never more pixels at once than one tile has."""
+    """Never more pixels at once than one tile has, nor than a CPU's caches hold."""
     from hrdis.restoration import Inputs, Options, prepare
 
-    for sides, together in ((1, 8), (5, 2), (20, 1)):  # 32, 160 and 640 pixels a side
+    for sides, together in ((1, 8), (3, 3), (5, 1), (20, 1)):  # 32, 96, 160 and 640 pixels a side
         options = Options(image=Path("x"), task="sr2", solver="ddnm", samples=8, tile=256)
         picture = np.tile(values, (sides, sides, 1))
         assert prepare(options, solver(), inputs=Inputs(picture)).at_once == together
