@@ -97,7 +97,7 @@ class Job:
     def at_once(self) -> int:
         """Number of samples that are drawn together.
 
-        They have together no more pixels than one tile, and on a CPU no more than `CPU_PIXELS`.
+        They have together no more pixels than one tile, and on a CPU no more than ``CPU_PIXELS``.
 
         An operator of the user's own gets one image at a time, as it may know no more.
         """
