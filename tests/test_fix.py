@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from hrdis.fixing import NOTHING, many, record_of
 from hrdis.fixing.enlarged import resizer
 from hrdis.fixing.filling import fill, windows
 from hrdis.fixing.network import agreed_level, estimate, implied_level
-from hrdis.fixing.picture import LEFT
+from hrdis.fixing.picture import KERNEL, LEFT
 from hrdis.fixing.restorations import deblur, kernel_of, nearest_alike, share_alike
 from hrdis.operators import Blur, kernels
 from hrdis.priors import Gaussian as GaussianPrior
@@ -446,6 +447,16 @@ def test_mask_and_kernel_that_cannot_be_written_are_kept(
         proposing.save(tmp_path / "a.png")
     kept = tmp_path / f"{Path(name).stem}-rescued-1{Path(name).suffix}"
     assert kept.read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_command_of_a_saved_repair_names_the_kernel_that_was_written(
+    proposing: hrdis.fixing.Fixed, tmp_path: Path
+) -> None:
+    line = f"hrdis restore photo.jpg --task deblur --kernel {KERNEL} -o OUT.png"
+    replace(proposing, command=line).save(tmp_path / "a b.png")
+    words = shlex.split(json.loads((tmp_path / "a b.png.json").read_text())["command"])
+    assert words[words.index("--kernel") + 1] == str(tmp_path / "a b.kernel.npy")
+    assert (tmp_path / "a b.kernel.npy").is_file()
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.png.json", "a.mask.png", "a.kernel.npy"])

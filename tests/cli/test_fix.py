@@ -164,7 +164,7 @@ def test_date_that_is_named_is_filled_and_nothing_else(
     before, after = (float((z - whole)[..., strokes].square().mean()) for z in (y, x))
     assert after < before / 10  # 10 dB
     line = json.loads(out.with_name("out.png.json").read_text())["command"]
-    assert "--task inpaint-scratches" in line and ".mask.png" in line
+    assert line == f"hrdis fix {given} --only stamp -o OUT.png"
 
 
 def test_mask_of_a_date_is_edited_and_passed_back(

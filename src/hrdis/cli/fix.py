@@ -10,6 +10,7 @@ import tyro
 from hrdis.checkpoints import load_prior
 from hrdis.ending import raise_if_asked
 from hrdis.fixing import KINDS, fix, many, record_of, unused
+from hrdis.fixing.outputs import command_of
 from hrdis.images import Errand
 from hrdis.messages import for_command
 
@@ -168,5 +169,5 @@ def _say(outcome: many.Outcome, place: str) -> None:
         for sentence in (*fixed.diagnosis.sentences(), *fixed.steps):
             say(sentence)
         if fixed.command:
-            say(f"The same: {fixed.command}")
+            say(f"The same: {command_of(fixed, outcome.errand.output)}")
         say("Wrote " + ", ".join(outcome.files))

@@ -1,5 +1,6 @@
 """Files that a repair leaves on disk: the picture, its record, and a mask or kernel beside it."""
 
+import shlex
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -85,12 +86,20 @@ def write(
             place, lambda file: np.save(file, values)
         )
     names = [str(file) for file in writers]
-    said: FixRecord = {**fixed.record, "files": names}
+    command = command_of(fixed, path)
+    said: FixRecord = {**fixed.record, "command": command, "files": names}
     images.records.write_files(record, said, writers)
     said["mask_sha256"] = None if fixed.mask is None else sha256(mask)
     # the record last: where it is, all of the rest is, and a later run may go on behind it
     images.records.write(record, said)
     return [*names, str(record)]
+
+
+def command_of(fixed: "Fixed", path: Path) -> str:
+    """Return the command that does the same as a repair, with the kernel beside its result."""
+    from .picture import KERNEL
+
+    return fixed.command.replace(KERNEL, shlex.quote(str(kernel_of(path))))
 
 
 def write_picture(fixed: "Fixed", source: Path | None, path: Path) -> None:

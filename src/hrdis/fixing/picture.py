@@ -32,6 +32,7 @@ KINDS = ("noise", "jpeg", "scratches", "stamp", "enlarged", "blur")
 #: What is mended unasked. In a clean photograph a flag's stars were taken for scratches.
 UNASKED = ("noise", "jpeg", "enlarged", "blur")
 NOTHING = "Nothing to mend: the picture is as it was."
+KERNEL = "OUT.kernel.npy"
 LEFT = "The mask shows specks, scratches or a date stamp. They are filled only if they are named."
 
 
@@ -45,7 +46,8 @@ class Fixed:
         steps: what was done or left alone, a sentence each.
         changed: False if the picture is as it was.
         record: all numbers, as what JSON holds.
-        command: a line of the shell that does the same; "" if nothing was done.
+        command: a line of the shell that does the same; "" if nothing was done. It names the kernel
+            ``KERNEL``, which is known once the picture is saved.
         mask: (h, w) bool, specks, scratches and a date that are filled, or else proposed; None
             without.
         kernel: (k, k), the blur that was undone; None without.
@@ -289,18 +291,12 @@ def _command(
     if not kinds:
         return ""
     name = shlex.quote(str(picture)) if isinstance(picture, str | Path) else "IMAGE"
-    stem = Path(name).stem if name != "IMAGE" else "OUT"
     if kinds == ["upscale"]:
         return f"hrdis restore {name} --task upscale --scale {upscale} --solver ddnm -o OUT.png"
-    if len(kinds) == 1 and kinds[0] in FILLED:
-        mask = f"{stem}.mask.png"
-        return (
-            f"hrdis restore {name} --task inpaint-scratches --solver ddnm --mask {mask} -o OUT.png"
-        )
     if kinds == ["blur"]:
         s, sigma = restorations.SHARPEN, max(found.noise.value, restorations.ROUNDED) / 255
         return (
-            f"hrdis restore {name} --task deblur --kernel {stem}.kernel.npy --noise "
+            f"hrdis restore {name} --task deblur --kernel {KERNEL} --noise "
             f"{sigma:.4f} --solver diffpir --steps {s.steps} --start {s.start} --lam {s.lam:g} "
             f"--zeta {s.zeta:g} -o OUT.png"
         )
