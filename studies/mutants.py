@@ -342,13 +342,17 @@ MUTANTS: dict[str, dict[str, list[str]]] = {
         "(1 - q[t]) / q.signal(t)": ["(1 - q[t])", "q.noise(t) / q.signal(t)"],
         "+ problem.sigma_y**2 * v": ["", "+ problem.sigma_y * v"],
         "r = (A(x0_hat) - y) * seen": ["r = A(x0_hat) - y"],
-        "x0_y = x0_hat + spread(u)": ["x0_y = x0_hat - spread(u)", "x0_y = x0_hat + A.adjoint(u)"],
-        "(x_t - q.signal(t) * x0_y) / q.noise(t)": ["(x_t - q.signal(t) * x0_hat) / q.noise(t)", "(x_t - x0_y) / q.noise(t)"],  # noqa: E501
+        "return x0_hat + spread(u)": ["return x0_hat - spread(u)", "return x0_hat + A.adjoint(u)"],
+        "(x_t - q.signal(t) * x0_y) / q.noise(t)": ["(x_t - q.signal(t) * x_t) / q.noise(t)", "(x_t - x0_y) / q.noise(t)"],  # noqa: E501
         "q.ddim_share(t, s, self.eta)": ["q.ddim_share(t, s, 1.0)", "q.ddim_share(t, s, self.eta) ** 2"],  # noqa: E501
         "if share > 0 else eps": ["if s >= 0 else eps"],
-        "rms(r)": ["rms(A(x0_y) - y)"],
+        "rms(r)": ["rms(r) ** 2"],
     },
     "overrelaxed": {
+        "t > self.mmps_above": ["t < self.mmps_above", "t >= self.mmps_above + 400"],
+        "(x_t - q.signal(t) * shown)": ["(x_t - shown)"],
+        "q.ddim_share(t, after, 1.0)": ["q.ddim_share(t, after, 0.5)"],
+        "q.diffuse(shown, after, eps), None": ["q.diffuse(shown, t, eps), None", "q.diffuse(shown, after, eps), mu"],  # noqa: E501
         "(q.sigma(t) ** 2 + s**2))": ["(q.sigma(t) ** 2 + s))", "s**2)"],
         "problem.sigma_y**2 / c)": ["problem.sigma_y**2 * c)", "problem.sigma_y / c)", "problem.sigma_y**2)"],  # noqa: E501
         "mu is None:": ["mu is None and t < 0:"],

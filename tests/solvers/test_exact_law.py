@@ -451,8 +451,10 @@ def fire(p: Case, solver: hrdis.FIRE, times: list[int]) -> Form:
 
 
 def overrelaxed(p: Case, solver: hrdis.OverRelaxed, times: list[int]) -> Form:
-    x, mu = Form.fresh(), None
-    for t, s in pairwise(times):
+    above = [t for t in times if solver.mmps_above is not None and t > solver.mmps_above]
+    # the last of these steps goes down to the first level of the reflections
+    x, mu = mmps(p, hrdis.MMPS(), times[: len(above) + 1]), None
+    for t, s in pairwise(times[len(above) :]):
         x0, _ = network(x, t)
         c = 1 / (1 / sigma(t) ** 2 + 1 / solver.spread**2)
         m = p.prox(x0, p.sigma_y**2 / c)
@@ -547,6 +549,10 @@ SOLVERS: dict[str, tuple[hrdis.Solver, Callable[..., Form]]] = {
     "repaint": (hrdis.RePaint(steps=12, repeat=1), repaint),
     "repaint, resampling": (hrdis.RePaint(steps=12, length=3, repeat=3), repaint),
     "overrelaxed": (hrdis.OverRelaxed(steps=8, start=None, spread=0.3), overrelaxed),
+    "overrelaxed after mmps": (
+        hrdis.OverRelaxed(steps=10, start=None, spread=0.3, mmps_above=200, cg_steps=8),
+        overrelaxed,
+    ),
     "cm4ir": (hrdis.CM4IR(steps=6, start=None, clamp=False, eta=0.4), cm4ir),
 }
 CASES = []
@@ -814,10 +820,10 @@ FAULTS: dict[str, tuple[str, str, str]] = {
         "q.signal(s) * q.signal(t) * g",
     ),
     "mmps forgets the noise of y": ("mmps", "+ problem.sigma_y**2 * v", ""),
-    "mmps keeps the noise of what it denoised": (
+    "mmps takes the noise of a brighter picture": (
         "mmps",
         "q.signal(t) * x0_y) / q.noise(t)",
-        "q.signal(t) * x0_hat) / q.noise(t)",
+        "x0_y) / q.noise(t)",
     ),
     "gdp guides uphill": ("gdp", "- kappa * g", "+ kappa * g"),
     "gdp squares its noise": ("gdp", "x_t + std * rng", "x_t + std**2 * rng"),

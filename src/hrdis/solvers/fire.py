@@ -75,10 +75,18 @@ class FIRE(Sampler):
         Colored Renoising, TMLR 2025, arXiv 2501.17468. A method beyond those that HRDIS compares.
 
     Differs from the official code:
-        matt-bendel/DDfire, commit 61a5b4f: (1) one FIRE step per level and no DDIM around it; (2)
-        nu comes from a table of the prior, or from its spread s, nu = sigma^2 s^2 / (sigma^2 +
-        s^2); there from the residual of y, which sees no error where A is blind; (3) x0_hat is not
-        clamped; (4) starts from the operator's smooth picture at a low level.
+        matt-bendel/DDfire, commit 61a5b4f: (1) one FIRE step per level; there several at the high
+        levels, whose number a bisection finds for a total of calls, inside DDIM of 500 levels and
+        eta 1.5 (0.5 below 100 calls), which is left out here; (2) nu comes from a table of the
+        prior, or from its spread s, nu = sigma^2 s^2 / (sigma^2 + s^2); there from the residual of
+        y, which sees no error where A is blind (its table, use_colored_noise and estimate_nu are
+        options); (3) x0_hat, x0_y and the result are not clamped, there all to [-1, 1]; (4) starts
+        from the operator's smooth picture at a low level, there from noise at the top; (5) the
+        times are whole ones, there a formula gives the network times between them; (6) with an SVD
+        the noise is coloured in each direction; there, as here without one, by A^T z' for the
+        largest singular value, which is given and not computed; (7) x0_y is exact with an SVD,
+        there by conjugate gradients, at most 50, and y counts as noisier than nu / 10^4; noiseless
+        y there has 0.001; (8) ``aim`` and ``own_noise`` are ours.
 
     Example:
         >>> import torch, hrdis

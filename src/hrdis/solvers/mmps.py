@@ -1,7 +1,7 @@
 """MMPS: moment matching posterior sampling."""
 
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from pydantic import Field
@@ -92,37 +92,42 @@ class MMPS(Sampler):
 
     @torch.no_grad()
     def run(self, prior: Prior, problem: Problem, times: list[int], rng: ImageRNG | Replay) -> Run:
-        y, q = problem.y, prior.schedule
-        A: LinearOperator = problem.A  # type: ignore[assignment]
-        seen = (
-            1 if A.observed is None else A.observed.to(y)
-        )  # what stands in holes is no measurement
-        flat = 4 / y[0].numel() ** 0.5 if in_half_precision(prior) else 0.0
-        x_t = self.first(problem, q, times[0], rng.randn(problem.image_shape[1:], like=y))
+        q = prior.schedule
+        x_t = self.first(problem, q, times[0], rng.randn(problem.image_shape[1:], like=problem.y))
         for t, s in pairwise(times):
-            (x0_hat, _), pull = transposed_jacobian(prior, x_t, t)
-            scale = (1 - q[t]) / q.signal(t)
-
-            def spread(u: Tensor, scale: Tensor = scale, pull: Any = pull) -> Tensor:
-                return scale * pull(A.adjoint(u))  # V A* u
-
-            r = (A(x0_hat) - y) * seen
-            u = cg(
-                lambda v: A(spread(v)) + problem.sigma_y**2 * v,
-                -r,
-                torch.zeros_like(r),
-                self.cg_steps,
-                flat=flat,
-            )
-            x0_y = x0_hat + spread(u)
+            x0_y, residual = posterior_mean(prior, problem, x_t, t, self.cg_steps)
             eps = (x_t - q.signal(t) * x0_y) / q.noise(t)
             share = q.ddim_share(t, s, self.eta)
             x_t = q.diffuse(x0_y, s, mix(eps, rng.randn_like(x_t), share) if share > 0 else eps)
-            yield Step(t, x0_y, {"residual": rms(r)})
+            yield Step(t, x0_y, {"residual": residual})
         return x_t
 
 
-#: No rows of its own: the defaults of the class serve every measurement.
+def posterior_mean(
+    prior: Prior, problem: Problem, x_t: Tensor, t: int, cg_steps: int
+) -> tuple[Tensor, Tensor]:
+    """Return x0_y = E[x | x_t, y] for the moments of `MMPS`, and the residual of x0_hat."""
+    y, q = problem.y, prior.schedule
+    A: LinearOperator = problem.A  # type: ignore[assignment]
+    seen = 1 if A.observed is None else A.observed.to(y)  # what stands in holes is no measurement
+    flat = 4 / y[0].numel() ** 0.5 if in_half_precision(prior) else 0.0
+    (x0_hat, _), pull = transposed_jacobian(prior, x_t, t)
+    scale = (1 - q[t]) / q.signal(t)
+
+    def spread(u: Tensor) -> Tensor:
+        return scale * pull(A.adjoint(u))  # V A* u
+
+    r = (A(x0_hat) - y) * seen
+    u = cg(
+        lambda v: A(spread(v)) + problem.sigma_y**2 * v,
+        -r,
+        torch.zeros_like(r),
+        cg_steps,
+        flat=flat,
+    )
+    return x0_hat + spread(u), rms(r)
+
+
 PAPER: dict[str, Solver] = {}
 
 SOURCE = Paper(

@@ -12,8 +12,9 @@ from ..operators.base import LinearOperator, Operator, SVDOperator
 from ..priors.base import Prior
 from ..problem import Problem
 from ..rng import ImageRNG, Replay
-from ..schedule import Schedule
+from ..schedule import Schedule, mix
 from .base import Run, Sampler, Solver, Step, settings
+from .mmps import posterior_mean
 from .papers import Paper
 
 #: Noise assumed of a noiseless nonlinear measurement, whose equation is not solved exactly.
@@ -37,8 +38,11 @@ class OverRelaxed(Sampler):
     This alternates draws of x given mu with over-relaxed updates of mu given x and y. For a
     Gaussian prior of variance s^2 the posterior is stationary at every level; the reflection needs
     no covariance for that. A direction of posterior variance v forgets its past by the factor
-    (v - sigma_t^2) / (v + sigma_t^2) per call, hence the grid. Reflection does not carry weight
-    between separate modes.
+    (v - sigma_t^2) / (v + sigma_t^2) per call, hence the grid.
+
+    Reflection does not carry weight between separate modes. Where the prior has some, the levels
+    above the time ``mmps_above`` take the steps of `MMPS` with eta = 1, which follow x_t given y:
+    there the weights are decided. The levels below reflect, and bring the spread of each mode.
 
     A chain goes on from a sample: back up to the level of time ``back``, and down again.
 
@@ -52,12 +56,14 @@ class OverRelaxed(Sampler):
         every step at the lowest time shows a sample.
 
     Draws:
-        z for x_T, then per step xi where alpha > -1 (not in the first), and z except to s = -1.
+        z for x_T, then per step xi where alpha > -1 (not in the first reflection, nor above), and
+        z except to s = -1.
 
     Cost:
         one network call per step, no derivative of the network; a linear solve, in closed form
         where A has an SVD, else by conjugate gradient. For a nonlinear A, ``newton_steps``
-        linearisations of A with 20 products each.
+        linearisations of A with 20 products each. Above ``mmps_above``, cg_steps + 2 backward
+        passes per call.
 
     Reference:
         the step is that of Adler, Over-relaxation method for the Monte Carlo evaluation of the
@@ -105,9 +111,20 @@ class OverRelaxed(Sampler):
     """Time up to which a chain goes back after each sample but the last."""
     newton_steps: Annotated[int, Field(ge=1, le=100)] = 3
     """Gauss-Newton steps per network call, for a nonlinear A."""
+    mmps_above: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    """Time above which the steps are those of MMPS, for separate modes (50, with ``start=None``);
+    None reflects at every time.
+    """
+    cg_steps: Annotated[int, Field(ge=1, le=10_000)] = 3
+    """Conjugate-gradient steps per network call of MMPS, a backward pass each."""
 
     def needs(self) -> type[Operator]:
-        return SVDOperator if self.alpha > -1 else self.requires
+        if self.alpha > -1:
+            return SVDOperator
+        return self.requires if self.mmps_above is None else LinearOperator
+
+    def passes(self) -> int:
+        return 0 if self.mmps_above is None else self.cg_steps + 2  # none in the reflections
 
     def times(self, schedule: Schedule) -> list[int]:
         down = schedule.logarithmic(self.steps, self.start, self.end)[:-1]
@@ -122,7 +139,17 @@ class OverRelaxed(Sampler):
         y, A, q, s = problem.y, problem.A, prior.schedule, self.spread
         x_t = self.first(problem, q, times[0], rng.randn(problem.image_shape[1:], like=y))
         mu: Tensor | None = None
+        shown = x_t
         for t, after in pairwise(times):
+            if self.mmps_above is not None and t > self.mmps_above:
+                shown, residual = posterior_mean(prior, problem, x_t, t, self.cg_steps)
+                eps = (x_t - q.signal(t) * shown) / q.noise(t)
+                if after >= 0:
+                    eps = mix(eps, rng.randn_like(x_t), q.ddim_share(t, after, 1.0))
+                x_t, mu = q.diffuse(shown, after, eps), None
+                yield Step(t, shown, {"residual": residual})
+                continue
+
             x0_hat = prior(x_t, t).x0_hat
             c = float(q.sigma(t) ** 2 * s**2 / (q.sigma(t) ** 2 + s**2))
             if isinstance(A, LinearOperator):
