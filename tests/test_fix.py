@@ -243,19 +243,6 @@ def test_who_is_told_can_end_a_repair(prior: hrdis.Prior) -> None:
         hrdis.fix(stored(noisy(photograph(side=SIDE), 15.0)), prior=prior, on_progress=stop)
 
 
-def test_what_is_told_of_many_names_the_file_by_its_number(
-    prior: hrdis.Prior, tmp_path: Path
-) -> None:
-    for name in ("a.png", "b.png"):
-        images.write(tmp_path / name, images.Picture(stored(noisy(photograph(side=64), 15.0))))
-    told: list[tuple[int, str]] = []
-    todo = many.errands([tmp_path], tmp_path / "out")
-    for _ in many.run(todo, {}, prior=prior, on_progress=lambda *what: told.append(what)):
-        pass
-    assert told[0] == (1, "looking for traces of JPEG")
-    assert told[-1][0] == 2
-
-
 def test_record_is_json_with_everything_that_was_found(prior: hrdis.Prior) -> None:
     fixed = hrdis.fix(stored(noisy(photograph(side=SIDE), 15.0)), prior=prior)
     record = json.loads(json.dumps(fixed.record, allow_nan=False))
@@ -475,7 +462,7 @@ def test_mask_that_was_edited_is_kept(
     """It is known before the work, and other files go on; a mask as it was written is replaced."""
     images.save(tmp_path / "x.png", proposing.x)
     errand = images.Errand(tmp_path / "x.png", tmp_path / "a.png")
-    (outcome,) = many.run([errand], {}, lambda *_, **__: proposing)
+    outcome = many.mended(errand, {}, lambda *_, **__: proposing)
     assert not outcome.error
     mask = tmp_path / "a.mask.png"
     if edited:
@@ -486,11 +473,11 @@ def test_mask_that_was_edited_is_kept(
         calls.append(1)
         return replace(proposing, mask=~proposing.mask)
 
-    (outcome,) = many.run([errand], {"seed": 1}, mend)
+    outcome = many.mended(errand, {"seed": 1}, mend)
     assert bool(outcome.error) == edited == (not calls) == (mask.read_bytes() == before)
     if edited:
         assert f"--task inpaint-scratches --mask {mask}" in outcome.error
-        (outcome,) = many.run([errand], {"seed": 1}, mend, overwrite=True)
+        outcome = many.mended(errand, {"seed": 1}, mend, overwrite=True)
         assert not outcome.error and mask.read_bytes() != before
 
 

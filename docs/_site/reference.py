@@ -27,6 +27,7 @@ from hrdis.cli import renamed
 from hrdis.fixing.record import FixRecord
 from hrdis.repairs import REPAIRS
 from hrdis.restoration.record import DamageRecord, Record
+from hrdis.solvers import Solver
 
 DOCS = Path(__file__).resolve().parents[1]
 
@@ -230,7 +231,7 @@ def command_page(command: str) -> str:
         _, said = options_of([command, *words])
         text.append(f"```text\n{said.strip()}\n```")
         for cls, defaults, names in groups_of([command, *words]):
-            if command == "restore" and defaults is not None:
+            if command == "restore" and isinstance(defaults, Solver):
                 text.append(SETTINGS)
                 continue
             rows = list(option_rows(cls, defaults, names))

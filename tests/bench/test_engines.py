@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from hrdis.bench.records import comparable
-from hrdis.bench.run import Engine, RunSummary, Store, execute, read_shard
+from hrdis.bench.run import Engine, RunSummary, Store, execute, gpu_share, read_shard
 from hrdis.bench.run import ray as ray_engine
 from hrdis.bench.run.engine import PendingUnit
 from hrdis.bench.run.shards import is_in_shard
@@ -208,13 +208,9 @@ def test_engine_without_ray_says_how_to_get_it(store, monkeypatch):
         (8, 4, 1),
     ],
 )
-def test_workers_share_gpus_so_that_all_find_a_place(store, gpus, workers, share):
-    assert (
-        crew(store, [], workers=workers)._gpu_share(
-            SimpleNamespace(cluster_resources=lambda: {"GPU": float(gpus)})
-        )
-        == share
-    )
+def test_workers_share_gpus_so_that_all_find_a_place(gpus, workers, share):
+    ray = SimpleNamespace(cluster_resources=lambda: {"GPU": float(gpus)})
+    assert gpu_share(ray, workers) == share
     assert gpus == 0 or gpus * int(1 / share) >= workers  # each GPU takes whole workers
 
 

@@ -1,7 +1,9 @@
 """``hrdis fix``: find what is wrong with pictures and mend it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,11 +15,16 @@ from hrdis.fixing import KINDS, fix, many, record_of, unused
 from hrdis.fixing.outputs import command_of
 from hrdis.images import Errand
 from hrdis.messages import for_command
+from hrdis.priors import Prior
 
 from .before_after import check_index, write_index
 from .parsing import about_file, checking, fail, parse
 from .progress import say, waiting
 from .unused import refuse
+from .workers import UNUSED, Ended, Workers, work_off
+
+#: Why the options of workers change nothing about a dry run.
+DRY = {name: "--dry-run looks at one picture after the other." for name in UNUSED}
 
 HELP = """\
 Find what is wrong with a picture, and mend what is sure to be wrong.
@@ -34,8 +41,8 @@ scratches and the date stamp of a film camera are only proposed, as OUT.mask.png
 because details of the subject look like them. Look at the mask, then fill what it shows with --only
 scratches or --only stamp. A picture with nothing to mend is copied as it is. A record OUT.png.json
 says what was found and done, with the line that does the same. In a folder a file that fails is
-named, the others go on, and the exit status is 1. OUT/index.html shows the pictures of a folder
-before and after.
+named, the others go on, and the exit status is 1. The results have the dates of the pictures, and
+OUT/index.html shows them before and after. With --workers several are worked on at once.
 """
 
 
@@ -69,7 +76,7 @@ class Fix:
 
 
 def main(argv: Sequence[str]) -> int:
-    args = parse(Fix, argv, "fix", HELP)
+    args: Any = parse(Fix, argv, "fix", HELP, where=Workers())
     only = [word.strip() for word in args.only.split(",") if word.strip()]
     with checking():
         if not args.images:
@@ -89,15 +96,18 @@ def main(argv: Sequence[str]) -> int:
         if args.upscale not in (1, 2, 4):
             raise ValueError(f"--upscale is {args.upscale}. 2 or 4 is expected.")
         refuse(argv, unused(only))
+        many_given = len(args.images) > 1 or args.images[0].is_dir()
+        if not many_given or args.dry_run:
+            refuse(argv, UNUSED if not many_given else DRY)
+        args.where.on_cluster()
         todo = many.errands(args.images, args.output, overwrite=args.overwrite or args.dry_run)
-        if len(todo) == 1 and not args.images[0].is_dir():
+        if not many_given:
             # one picture is bad input; one of many is a line at the end
             from hrdis.images import read
 
             given = read(todo[0].source)
             many.check_picture(todo[0], given, args.upscale)
-        folder = None
-        if len(todo) > 1 or args.images[0].is_dir():
+        else:
             folder = many.folder_of(args.images, args.output)
             check_index(folder, overwrite=args.overwrite or args.dry_run)
         with waiting("loading the model"):
@@ -108,9 +118,11 @@ def main(argv: Sequence[str]) -> int:
     }  # fmt: skip
     if args.dry_run:
         return _dry(todo, options, prior)
-    failed = _run(todo, options, prior, args.overwrite)
-    if folder is not None:
-        say(f"Before and after: {write_index(folder, 'hrdis fix', todo, record_of)}")
+    if not many_given:
+        return _one(todo[0], options, prior, args.overwrite)
+    work = FixOne(tuple(todo), json.dumps(options), args.prior, args.overwrite)
+    failed = work_off("fix", work, todo, args.where)
+    say(f"Before and after: {write_index(folder, 'hrdis fix', todo, record_of)}")
     return 1 if failed else 0
 
 
@@ -132,42 +144,52 @@ def _dry(todo: Sequence[Errand], options: dict[str, Any], prior: Any) -> int:
     return 1 if failed else 0
 
 
-def _run(todo: Sequence[Errand], options: dict[str, Any], prior: Any, overwrite: bool) -> int:
-    """Mend the files, and say one thing of each; return how many failed."""
-    failed = there = 0
+def _one(errand: Errand, options: dict[str, Any], prior: Any, overwrite: bool) -> int:
+    """Mend one picture, and say all about it; return the exit status."""
     with waiting("looking at the picture") as tell:
-
-        def told(number: int, what: str) -> None:
-            tell(f"{_place(number, todo)}{todo[number - 1].source.name}: {what}")
-
-        run = many.run(todo, options, prior=prior, overwrite=overwrite, on_progress=told)
-        for number, outcome in enumerate(run, 1):
-            failed += bool(outcome.error)
-            there += outcome.fixed is None and not outcome.error
-            _say(outcome, _place(number, todo))
-    if len(todo) > 1:
-        mended = len(todo) - failed - there
-        say(f"{mended} done, {there} finished before, {failed} failed.")
-    return failed
-
-
-def _place(number: int, todo: Sequence[Errand]) -> str:
-    """Return which file of many it is; nothing where there is one."""
-    return f"[{number}/{len(todo)}] " if len(todo) > 1 else ""
-
-
-def _say(outcome: many.Outcome, place: str) -> None:
-    """Say what became of a file, in one line if it is one of many."""
-    fixed, source = outcome.fixed, outcome.errand.source
+        outcome = many.mended(errand, options, prior=prior, overwrite=overwrite, on_progress=tell)
     if outcome.error:
-        fail("fix", f"{place}{about_file(source, outcome.error)}", 1)
-    elif fixed is None:
-        say(f"{place}{source}: finished before, {outcome.errand.output}")
-    elif place:
-        say(f"{place}{source}: {' '.join(fixed.steps)}")
-    else:
-        for sentence in (*fixed.diagnosis.sentences(), *fixed.steps):
-            say(sentence)
-        if fixed.command:
-            say(f"The same: {command_of(fixed, outcome.errand.output)}")
-        say("Wrote " + ", ".join(outcome.files))
+        return fail("fix", about_file(errand.source, outcome.error), 1)
+    if outcome.fixed is None:
+        say(f"{errand.source}: finished before, {errand.output}")
+        return 0
+    for sentence in (*outcome.fixed.diagnosis.sentences(), *outcome.fixed.steps):
+        say(sentence)
+    if outcome.fixed.command:
+        say(f"The same: {command_of(outcome.fixed, errand.output)}")
+    say("Wrote " + ", ".join(outcome.files))
+    return 0
+
+
+@dataclass(frozen=True)
+class FixOne:
+    """The work on the pictures of a folder, by their numbers, as `work_off` takes it.
+
+    Args:
+        todo: the pictures.
+        options: what `hrdis.fix` is told, as JSON.
+        model: the name of the model.
+        overwrite: let results replace files of others.
+    """
+
+    todo: tuple[Errand, ...]
+    options: str
+    model: str
+    overwrite: bool
+
+    @cached_property
+    def prior(self) -> Prior:
+        return load_prior(self.model)
+
+    def __call__(self, k: int) -> Ended:
+        errand, options = self.todo[k], json.loads(self.options)
+        with waiting(errand.source.name) as tell:
+            outcome = many.mended(
+                errand, options, prior=self.prior, overwrite=self.overwrite,
+                on_progress=lambda what: tell(f"{errand.source.name}: {what}"),
+            )  # fmt: skip
+        if outcome.error:
+            return Ended("failed", about_file(errand.source, outcome.error))
+        if outcome.fixed is None:
+            return Ended("there", f"{errand.source}: finished before, {errand.output}")
+        return Ended("done", f"{errand.source}: {' '.join(outcome.fixed.steps)}")

@@ -9,6 +9,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     TaskID,
     TextColumn,
@@ -16,6 +17,9 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+
+#: Seconds: a step on a large picture takes minutes, and two are needed to tell the time left.
+LONG = 3600
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -25,17 +29,53 @@ def say(text: str) -> None:
     console.print(text, markup=False)
 
 
+class Folder:
+    """The bar of the pictures of a folder, under which each picture has its own."""
+
+    def __init__(self, progress: Progress, task: TaskID):
+        self.progress, self._task = progress, task
+
+    def part(self, now: str) -> None:
+        """Say what is done with the present picture."""
+        self.progress.update(self._task, part=now)
+
+
+#: The bar of pictures that is shown; a terminal has room for one display.
+_folder: Folder | None = None
+
+
+@contextmanager
+def pictures(total: int) -> Iterator[Callable[[], None]]:
+    """Show a bar of the pictures of a folder.
+
+    Yields:
+        a function to call when a picture has ended.
+    """
+    global _folder
+    with _progress(*_bar_columns(), period=LONG) as progress:
+        task = progress.add_task("pictures", total=total, part="")
+        _folder = Folder(progress, task)
+        try:
+            yield lambda: progress.update(task, advance=1, part="")
+        finally:
+            _folder = None
+
+
 @contextmanager
 def waiting(what: str) -> Iterator[Callable[[str], None]]:
-    """Show a turning sign and the time so far on a terminal while something is done.
+    """Show a turning sign and the time so far on a terminal while something is done; in a folder,
+    what is done beside its bar.
 
     Yields:
         a function that says what is done from now on.
     """
+    if _folder is not None:
+        _folder.part(what)
+        yield _folder.part
+        _folder.part("")
+        return
     columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
+    with _progress(*columns) as progress:
         task = progress.add_task(what)
         yield lambda now: progress.update(task, description=now)
 
@@ -57,23 +97,35 @@ class Bar:
 
 @contextmanager
 def bar(total: int, what: str = "network calls") -> Iterator[Bar]:
-    """Show a bar of ``total`` steps."""
-    columns = (
-        TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[part]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
+    """Show a bar of ``total`` steps, under that of the folder if there is one."""
+    if _folder is not None:
+        progress = _folder.progress
+        task = progress.add_task(what, total=total, part="")
+        try:
+            yield Bar(progress, task)
+        finally:
+            progress.remove_task(task)
+        return
+    with _progress(*_bar_columns(), period=LONG) as progress:
+        yield Bar(progress, progress.add_task(what, total=total, part=""))
+
+
+def _bar_columns() -> tuple[ProgressColumn, ...]:
+    return (
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[part]}", markup=False), TimeElapsedColumn(), TextColumn("left"),
         TimeRemainingColumn(),
     )  # fmt: skip
-    # a step on a large picture takes minutes: over rich's 30 s there would never be two to tell the
-    # speed from
-    with Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-        speed_estimate_period=3600,
-    ) as progress:
-        yield Bar(progress, progress.add_task(what, total=total, part=""))
+
+
+def _progress(*columns: ProgressColumn, period: float = 30) -> Progress:
+    """Return a display that a terminal shows, and that goes when it ends; the time left is told
+    from the last ``period`` seconds.
+    """
+    return Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal,
+        speed_estimate_period=period,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -88,9 +140,7 @@ def byte_bar() -> Iterator[Callable[[str, int, int | None], None]]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
+    with _progress(*columns) as progress:
         tasks = {}
 
         def report(name: str, done: int, total: int | None) -> None:

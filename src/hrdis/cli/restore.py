@@ -32,6 +32,7 @@ from hrdis.tasks import TASKS, Task
 from .parsing import checking, fail, parse, peek
 from .progress import bar, say, waiting
 from .unused import refuse
+from .workers import UNUSED, Workers
 
 HELP = """\
 Restore a damaged picture: fill holes, enlarge, sharpen, remove noise.
@@ -74,7 +75,8 @@ high), HRDIS where none was measured. The line before the run and OUT.json say w
 Several pictures, and all in a folder, are restored into the folder OUT, sub-folders kept, and
 OUT/index.html shows them before and after. --mask may then be a folder too, with a mask of the same
 name for each picture. A picture that fails is named, the others go on, and the exit status is 1.
-The same command leaves what is finished as it is.
+The same command leaves what is finished as it is. The results have the dates of the pictures. With
+--workers several pictures are worked on at once.
 """
 
 INVALID = (
@@ -108,12 +110,14 @@ class Asked:
 
 
 def main(argv: Sequence[str]) -> int:
-    auto = given_as_auto({name: peek(argv, f"--{name}", "") for name in PROVISIONAL})
-    args, choice = _parsed(_with_values(argv, {name: PROVISIONAL[name] for name in auto}))
+    asked = read(argv)
+    args = asked.args
+    many = args.others or args.image.is_dir()
     with checking():
         _check_used(argv, args)
-    asked = Asked(argv, args, choice, auto)
-    if args.others or args.image.is_dir():
+        if not many:
+            refuse(argv, UNUSED)
+    if many:
         from .restore_folder import restore_folder
 
         return restore_folder(asked)
@@ -133,6 +137,17 @@ def main(argv: Sequence[str]) -> int:
         say(for_command(reason))
     say(f"{found.seconds:.1f} s. Wrote {', '.join(map(str, files))}")
     return 0 if found.finite else 1
+
+
+def read(argv: Sequence[str]) -> Asked:
+    """Read a command line.
+
+    Raises:
+        BadInput: for words that are no options, or values that they do not take.
+    """
+    auto = given_as_auto({name: peek(argv, f"--{name}", "") for name in PROVISIONAL})
+    args, choice = _parsed(_with_values(argv, {name: PROVISIONAL[name] for name in auto}))
+    return Asked(argv, args, choice, auto)
 
 
 def prepared(
@@ -186,7 +201,7 @@ def _parsed(argv: Sequence[str]) -> tuple[Any, Choice[Solver]]:
     """Return the options, and the solver and settings that fit them."""
     with checking():
         choice = _choice(argv, _task_asked_for(argv))
-    args: Any = parse(Restore, argv, "restore", HELP, settings=choice.settings)
+    args: Any = parse(Restore, argv, "restore", HELP, settings=choice.settings, where=Workers())
     return replace(args, solver=choice.settings.name), choice
 
 

@@ -1,9 +1,9 @@
 """``hrdis restore`` on many: one picture after the other, going on after failures and kills."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, replace
-from functools import cache
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,19 @@ from hrdis.ending import raise_if_asked
 from hrdis.files import read_json
 from hrdis.images import SUFFIXES, Errand, check_distinct, into_folder, records
 from hrdis.messages import reason
+from hrdis.priors import Prior
 from hrdis.restoration import plugin
 from hrdis.restoration.inputs import of_files
 from hrdis.restoration.outputs import check_files, names, record_of
 
 from .before_after import check_index, write_index
-from .parsing import REFUSALS, BadInput, about_file, checking, fail
+from .parsing import REFUSALS, BadInput, about_file, checking
 from .progress import say
-from .restore import INVALID, Asked, prepared, run
+from .restore import INVALID, Asked, prepared, read, run
+from .workers import Ended, work_off
 
 #: Options that decide nothing about a result.
-FREE = ("image", "others", "output", "overwrite")
+FREE = ("image", "others", "output", "overwrite", "where")
 
 
 def restore_folder(asked: Asked) -> int:
@@ -39,6 +41,7 @@ def restore_folder(asked: Asked) -> int:
     """
     args = asked.args
     with checking():
+        args.where.on_cluster()
         if args.output.suffix.lower() in SUFFIXES:
             raise ValueError(
                 f"-o {args.output} names a picture. For several pictures, and for a folder, a "
@@ -52,36 +55,56 @@ def restore_folder(asked: Asked) -> int:
             )
         check_index(args.output, overwrite=args.overwrite)
         model = weights_sha256(args.prior)
-    load = cache(load_prior)
-    failed = there = 0
-    for number, errand in enumerate(todo, 1):
-        place = f"[{number}/{len(todo)}] "
+    work = RestoreOne(tuple(map(str, asked.argv)), tuple(todo), model)
+    failed = work_off("restore", work, todo, args.where)
+    title = f"hrdis restore: {args.task or args.operator}"
+    say(f"Before and after: {write_index(args.output, title, todo, record_of)}")
+    return 1 if failed else 0
+
+
+@dataclass(frozen=True)
+class RestoreOne:
+    """The work on the pictures of a folder, by their numbers, as `work_off` takes it.
+
+    Args:
+        argv: the words of the command.
+        todo: the pictures.
+        model: the content of the weights, which decides with the options whether a result is there.
+    """
+
+    argv: tuple[str, ...]
+    todo: tuple[Errand, ...]
+    model: str
+
+    @cached_property
+    def asked(self) -> Asked:
+        return read(self.argv)
+
+    @cached_property
+    def load(self) -> Callable[..., Prior]:
+        return cache(load_prior)
+
+    def __call__(self, k: int) -> Ended:
+        errand, asked = self.todo[k], self.asked
         try:
-            one = replace(asked, args=options_of(args, errand))
-            wished = wished_of(one, model)
+            one = replace(asked, args=options_of(asked.args, errand))
+            wished = wished_of(one, self.model)
             if is_finished(errand.output, wished):
-                there += 1
-                say(f"{place}{errand.source}: finished before, {errand.output}")
-                continue
-            job = replace(prepared(one, load, tell=lambda line: None), asked=wished)
-            found = run(job, f"{place}{errand.source.name}")
+                return Ended("there", f"{errand.source}: finished before, {errand.output}")
+            job = replace(prepared(one, self.load, tell=lambda line: None), asked=wished)
+            found = run(job, errand.source.name)
             if not found.kept:
                 raise RuntimeError(INVALID)
             found.save(errand.output, overwrite=one.args.overwrite)
         except Exception as error:
             raise_if_asked(error)
-            if not isinstance(error, (BadInput, *REFUSALS)) and not args.operator:
+            operator = asked.args.operator
+            if not isinstance(error, (BadInput, *REFUSALS)) and not operator:
                 raise
-            failed += 1
-            own = args.operator and not isinstance(error, BadInput)
-            said = plugin.explain(args.operator, error) if own else reason(error)
-            fail("restore", f"{place}{about_file(errand.source, said)}", 1)
-            continue
-        say(f"{place}{errand.source}: {found.seconds:.1f} s. Wrote {errand.output}")
-    title = f"hrdis restore: {args.task or args.operator}"
-    index = write_index(args.output, title, todo, record_of)
-    say(f"{len(todo) - failed - there} done, {there} finished before, {failed} failed. {index}")
-    return 1 if failed else 0
+            own = operator and not isinstance(error, BadInput)
+            said = plugin.explain(operator, error) if own else reason(error)
+            return Ended("failed", about_file(errand.source, said))
+        return Ended("done", f"{errand.source}: {found.seconds:.1f} s. Wrote {errand.output}")
 
 
 def options_of(args: Any, errand: Errand) -> Any:

@@ -1,9 +1,8 @@
 """Many files: which there are, where each goes, and going on after one that fails or a kill."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,39 +105,33 @@ def is_done(errand: Errand, options: dict[str, Any]) -> bool:
     return same and record.get("image_sha256") == sha256(errand.source)
 
 
-def run(
-    todo: Sequence[Errand],
+def mended(
+    errand: Errand,
     options: dict[str, Any],
     mend: Callable[..., Fixed] = fix,
     *,
     overwrite: bool = False,
-    on_progress: Callable[[int, str], object] | None = None,
     **extra: Any,
-) -> Iterator[Outcome]:
-    """Mend one file after the other; a failure is an outcome and stops nothing.
+) -> Outcome:
+    """Mend one file, unless an earlier run did; a failure is an outcome.
 
     Args:
-        todo: the errands.
+        errand: what is to be done.
         options: what `fix` is told, as its record has it.
         mend: `fix`, or what stands for it.
         overwrite: as in `errands`.
-        on_progress: called with the number of an errand, from 1, and what is done with it.
-        extra: further arguments of ``mend``: the prior.
+        extra: further arguments of ``mend``: the prior, what is told of the progress.
     """
-    for number, errand in enumerate(todo, 1):
-        if on_progress is not None:
-            extra["on_progress"] = partial(on_progress, number)
-        try:
-            if is_done(errand, options):
-                yield Outcome(errand)
-                continue
-            if not overwrite:
-                check_mask(errand.output, errand.source)
-            check_picture(errand, images.read(errand.source), options.get("upscale", 1))
-            fixed = mend(errand.source, **options, **extra)
-            fixed.record["image_sha256"] = sha256(errand.source)
-            files = fixed.save(errand.output, errand.source, overwrite=overwrite)
-            yield Outcome(errand, fixed, tuple(files))
-        except (ValueError, TypeError, OSError, RuntimeError, EOFError) as error:
-            raise_if_asked(error)
-            yield Outcome(errand, error=reason(error))
+    try:
+        if is_done(errand, options):
+            return Outcome(errand)
+        if not overwrite:
+            check_mask(errand.output, errand.source)
+        check_picture(errand, images.read(errand.source), options.get("upscale", 1))
+        fixed = mend(errand.source, **options, **extra)
+        fixed.record["image_sha256"] = sha256(errand.source)
+        files = fixed.save(errand.output, errand.source, overwrite=overwrite)
+        return Outcome(errand, fixed, tuple(files))
+    except (ValueError, TypeError, OSError, RuntimeError, EOFError) as error:
+        raise_if_asked(error)
+        return Outcome(errand, error=reason(error))

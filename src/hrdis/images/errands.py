@@ -1,6 +1,8 @@
 """Many pictures: which there are in folders, and where the result of each goes."""
 
+import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,12 @@ class Errand:
 
     source: Path
     output: Path
+
+    def keep_date(self) -> None:
+        """Give the result the date of its source, where the file system takes one."""
+        with suppress(OSError):
+            told = self.source.stat()
+            os.utime(self.output, ns=(told.st_atime_ns, told.st_mtime_ns))
 
 
 def written_as(source: Path) -> str:

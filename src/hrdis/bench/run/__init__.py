@@ -11,11 +11,12 @@ from .execute import execute
 from .folder import CONFIG, read_config
 from .frame import rows
 from .merge import merge
+from .ray import cluster, gpu_share
 from .shards import Shard, read_shard, units_of_shard
 from .store import Store
 
 __all__ = [
     "CONFIG", "Engine", "OpenWork", "RunSummary", "Shard", "Store", "UnitWorker",
-    "collect", "execute", "merge", "read_config", "read_shard", "rows", "unique_paths",
-    "units_of_shard",
+    "cluster", "collect", "execute", "gpu_share", "merge", "read_config", "read_shard", "rows",
+    "unique_paths", "units_of_shard",
 ]  # fmt: skip

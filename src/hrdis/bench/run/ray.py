@@ -107,8 +107,9 @@ class RayWorkers:
         """
         self._queue.extend(pending)
         with cluster(self._engine) as ray:
+            gpus = gpu_share(ray, self._engine.workers) if self._gpu else 0
             self._actor = ray.remote(WorkerProcess).options(
-                num_cpus=1, num_gpus=self._gpu_share(ray), max_concurrency=1
+                num_cpus=1, num_gpus=gpus, max_concurrency=1
             )
             for _ in range(min(self._engine.workers, len(self._queue))):
                 self._start_worker()
@@ -126,14 +127,6 @@ class RayWorkers:
                         late = f"no answer within {worker.patience:g} s"
                         self._replace(worker, "timeout", late)
         return self._replaced
-
-    def _gpu_share(self, ray: Any) -> float:
-        """Return the share of a GPU per worker.
-
-        As few workers as possible share one GPU, but all of them find a place.
-        """
-        gpus = int(ray.cluster_resources().get("GPU", 0)) if self._gpu else 0
-        return 1 / math.ceil(self._engine.workers / gpus) if gpus else 0
 
     def _start_worker(self) -> None:
         actor = self._actor.remote()
@@ -200,6 +193,15 @@ class RayWorkers:
             if run_task.key in pending.missing:
                 self._store.append(self._empty_row(run_task) | {"status": status, "error": text})
         self._report([status] * len(pending.missing))
+
+
+def gpu_share(ray: Any, workers: int) -> float:
+    """Return the share of a GPU per worker.
+
+    As few workers as possible share one GPU, but all of them find a place.
+    """
+    gpus = int(ray.cluster_resources().get("GPU", 0))
+    return 1 / math.ceil(workers / gpus) if gpus else 0
 
 
 @contextmanager
