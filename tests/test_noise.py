@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import hrdis
-from hrdis.noise import Gaussian, Poisson, Speckle, poisson_quantile, read_level
+from hrdis.noise import Gaussian, Poisson, Speckle, poisson_quantile, read_level, read_model
 from hrdis.rng import ImageRNG, Replay
 from tests.common.toys import normal
 
@@ -348,3 +348,33 @@ def test_measure_refuses_an_image_that_is_not_finite(bad):
         ValueError, match=r"^The image given to Identity holds NaN or infinite values\."
     ):
         hrdis.measure(hrdis.operators.Identity(), torch.full((1, 1, 4, 4), bad))
+
+
+# ---- the level in a picture, and words ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("noise", [Poisson(1.0), Poisson(0.3), Speckle(0.1), Speckle(0.3)])
+@pytest.mark.parametrize("grey", [0.15, 0.5, 0.75])
+def test_level_in_a_picture_is_that_of_its_noise(noise, grey):
+    """Half of the picture is twice as bright; the level is read from the noisy picture alone."""
+    u = torch.full((1, 3, 128, 128), grey / 2, dtype=torch.float64)
+    u[..., 64:] = grey
+    y = 2 * u - 1
+    noisy = noise.add(y, ImageRNG([0], "test"))
+    # 49 152 draws: the error of a standard deviation is 0.3 %, that of the two means less
+    assert noise.level_in(noisy) == pytest.approx(float((noisy - y).std()), rel=0.015)
+
+
+@pytest.mark.parametrize(
+    ("words", "noise"),
+    [("poisson:1", Poisson(1.0)), ("speckle:0.1", Speckle(0.1)), ("25", None), (0.1, None),
+     ("auto", None), ("poisson", None)],
+)  # fmt: skip
+def test_noise_is_read_from_words(words, noise):
+    assert read_model(words) == noise
+
+
+@pytest.mark.parametrize("words", ["poisson:", "poisson:x", "poisson:0", "speckle:-1"])
+def test_noise_without_its_number_is_refused(words):
+    with pytest.raises(ValueError, match="A number is expected after the colon"):
+        read_model(words)

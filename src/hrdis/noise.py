@@ -50,6 +50,31 @@ def read_level(given: float | str) -> float:
     return level / 255 if level >= 1 and not line else level
 
 
+def read_model(given: object) -> "Poisson | Speckle | None":
+    """Return a noise that depends on the picture from words, or None for what is no such word.
+
+    Args:
+        given: ``"poisson:1"`` (the rate, as in `Poisson`) or ``"speckle:0.1"`` (the share).
+
+    Raises:
+        ValueError: for a word whose number is missing, or none that its noise takes.
+
+    Example:
+        >>> read_model("poisson:1"), read_model("25")
+        (Poisson(rate=1.0, scale=None), None)
+    """
+    kind, colon, number = str(given).partition(":")
+    if kind not in ("poisson", "speckle") or not colon:
+        return None
+    try:
+        return Poisson(float(number)) if kind == "poisson" else Speckle(float(number))
+    except ValueError:
+        raise ValueError(
+            f"--noise is {given!r}. A number is expected after the colon, the rate of the photons "
+            "or the share of the signal: --noise poisson:1, --noise speckle:0.1"
+        ) from None
+
+
 class Noise(Protocol):
     """Interface of a noise model: its level, and how it is added.
 
@@ -173,6 +198,14 @@ class Poisson:
         """
         return (2 if self.scale is None else self.scale) * sqrt(0.5 / (PHOTONS * self.rate))
 
+    def level_in(self, y: Tensor) -> float:
+        """Return the root mean square of the standard deviation in a noisy picture, in units of y.
+
+        A count varies by its mean, and the mean of all counts is that of the picture:
+        2 sqrt(mean(u) / (255 rate)).
+        """
+        return 2 * sqrt(float(((y + 1) / 2).clamp(0, 1).mean()) / (PHOTONS * self.rate))
+
     def add(self, y: Tensor, rng: ImageRNG | Replay) -> Tensor:
         """Draw uniform numbers once and turn them into counts, in float64 where the numbers are
         drawn.
@@ -244,6 +277,13 @@ class Speckle:
     def sigma_y(self) -> float:
         """Standard deviation at mid-grey in units of y: 2 (sigma / 2)."""
         return self.sigma
+
+    def level_in(self, y: Tensor) -> float:
+        """Return the root mean square of the standard deviation in a noisy picture, in units of y:
+        2 sigma sqrt(mean(u^2)), where the noise has raised the mean of squares by 1 + sigma^2.
+        """
+        squares = float(((y + 1) / 2).square().mean())
+        return 2 * self.sigma * sqrt(squares / (1 + self.sigma**2))
 
     def add(self, y: Tensor, rng: ImageRNG | Replay) -> Tensor:
         """Draw once and multiply."""

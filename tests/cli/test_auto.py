@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+import hrdis
 from hrdis import images
 from tests.cli.test_cli import run
 from tests.common.photographs import noisy, photograph, stored
@@ -37,6 +38,29 @@ def test_noise_is_measured_as_fix_measures_it(
     record = json.loads(out.with_suffix(".json").read_text())
     assert 255 * record["noise"]["[0,1]"] == pytest.approx(12, rel=0.1)
     assert "--noise is 1" in capfd.readouterr().err
+
+
+def test_noise_that_depends_on_the_picture_gets_the_level_of_this_picture(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    dark = tmp_path / "dark.png"
+    images.save(dark, torch.full((1, 3, 32, 32), -0.8))  # u = 0.1
+    out = tmp_path / "out.png"
+    words = ("--task", "denoise", "--noise", "poisson:1", "--solver", "diffpir", "--steps", "2")
+    assert run("restore", dark, *words, "-o", out) == 0
+    level = (0.1 / 255) ** 0.5
+    record = json.loads(out.with_suffix(".json").read_text())
+    assert record["noise"]["[0,1]"] == pytest.approx(level, rel=0.02)  # stored in 8 bits
+    assert (
+        "--noise is 5 grey levels. That is its level in this picture, of 11.3 at mid-grey."
+        in " ".join(capfd.readouterr().err.split())
+    )
+    found = hrdis.restore(
+        dark, "denoise", noise="poisson:1", solver=hrdis.DiffPIR(steps=2)
+    )  # in Python, too
+    assert found.record["noise"] == record["noise"]
+    assert run("restore", dark, *words[:3], "poisson:x", "-o", tmp_path / "no.png") == 2
+    assert "A number is expected after the colon" in capfd.readouterr().err
 
 
 def test_picture_without_noise_is_refused(

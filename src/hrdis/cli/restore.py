@@ -9,7 +9,7 @@ import tyro
 
 from hrdis.checkpoints import load_prior, presets_of
 from hrdis.messages import for_command
-from hrdis.noise import read_level
+from hrdis.noise import read_level, read_model
 from hrdis.presets import Choice
 from hrdis.priors import Prior
 from hrdis.repairs import NAMES, is_word, resolve
@@ -56,7 +56,8 @@ Examples:
 
 The mask is a picture of the same size: white where a hole is to be filled (see --mask-marks).
 --noise is the standard deviation of the noise: a fraction of white (0.1 or 25/255), or grey levels
-of 255, which a number from 1 on is taken for (25).
+of 255, which a number from 1 on is taken for (25). Noise that is weaker in the dark is poisson:1
+(the rate of the photons; 1 counts 255 at white) or speckle:0.1 (the share of the signal).
 auto finds --noise, --quality, --kernel or --mask in the picture, as `hrdis fix` does. What was
 found is printed, and stands in the record. Where that is not sure, nothing is restored, and one
 line says what was seen and what to give. With --mask auto specks, scratches and a date stamp are
@@ -145,7 +146,8 @@ def read(argv: Sequence[str]) -> Asked:
     Raises:
         BadInput: for words that are no options, or values that they do not take.
     """
-    auto = given_as_auto({name: peek(argv, f"--{name}", "") for name in PROVISIONAL})
+    with checking():
+        auto = given_as_auto({name: peek(argv, f"--{name}", "") for name in PROVISIONAL})
     args, choice = _parsed(_with_values(argv, {name: PROVISIONAL[name] for name in auto}))
     return Asked(argv, args, choice, auto)
 
@@ -216,8 +218,8 @@ def _found(asked: Asked) -> FoundOptions:
         check_files(
             args.output, args.samples, [args.image], overwrite=args.overwrite, mask="mask" in names
         )
-        task = args.known_task()
-        return find_options(args.image, names, args.task, task, args.hole, args.noise)
+        task, model = args.known_task(), read_model(peek(asked.argv, "--noise", ""))
+        return find_options(args.image, names, args.task, task, args.hole, args.noise, model)
 
 
 def _check_used(argv: Sequence[str], args: FileOptions) -> None:

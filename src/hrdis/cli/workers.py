@@ -66,7 +66,7 @@ UNUSED = {
 
 @dataclass(frozen=True)
 class Ended:
-    """What became of a picture: done, there (finished before) or failed, and the line that says so."""
+    """What became of a picture: done, there (from before) or failed, and the line that says so."""
 
     state: Literal["done", "there", "failed"]
     line: str

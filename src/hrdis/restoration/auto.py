@@ -13,6 +13,7 @@ from typing import Any
 
 from ..checkpoints import load_prior
 from ..diagnosis import Blurring, Compression, NoiseLevel
+from ..noise import Poisson, Speckle, read_model
 from ..tasks import Task
 from .choosing import AUTO
 from .inputs import read_picture
@@ -34,12 +35,25 @@ FREQUENCIES = 600
 
 
 def given_as_auto(given: Mapping[str, Any]) -> list[str]:
-    """Return which of the options of ``PROVISIONAL`` are given as "auto"."""
-    return [name for name in PROVISIONAL if isinstance(given[name], str) and given[name] == AUTO]
+    """Return which of the options of ``PROVISIONAL`` are to be found in the picture.
+
+    These are the ones given as "auto", and a noise that depends on the picture.
+
+    Raises:
+        ValueError: for such a noise without its number.
+    """
+    names = [name for name in PROVISIONAL if isinstance(given[name], str) and given[name] == AUTO]
+    return names if read_model(given["noise"]) is None else ["noise", *names]
 
 
 def find_options(
-    given: Any, names: Collection[str], name: str, task: Task | None, hole: str, noise: float = 0
+    given: Any,
+    names: Collection[str],
+    name: str,
+    task: Task | None,
+    hole: str,
+    noise: float = 0,
+    model: Poisson | Speckle | None = None,
 ) -> FoundOptions:
     """Find options of a restoration in the picture.
 
@@ -52,6 +66,7 @@ def find_options(
         name, task: the task by name, and with values of ``PROVISIONAL``; "" and None for an
             operator of the user's own.
         hole: what marks holes in a mask.
+        model: of a noise that depends on the picture, whose level is computed.
 
     Raises:
         ValueError, TypeError: for what is no picture, and for an option that the task does not
@@ -74,12 +89,20 @@ def find_options(
         if set(names) == {"quality"}:  # what the others cost is saved
             quality = quality_of(fixing.former_jpeg(x, tables))
             return FoundOptions(quality=quality[0], why={"quality": quality[1]})
+        if model is not None:
+            level = model.level_in(x) / 2  # a fraction of white; x is in [-1, 1]
+            middle = 255 * model.sigma_y / 2
+            noise_found = level, f"That is its level in this picture, of {middle:.1f} at mid-grey."
+            if set(names) == {"noise"}:
+                return FoundOptions(noise=level, why={"noise": noise_found[1]})
         # The limits of the diagnosis were chosen with the embedded prior.
         found = fixing.diagnose(x, tables, load_prior("default"))
         values: dict[str, Any] = {}
         why: dict[str, str] = {}
         if "noise" in names:
-            values["noise"], why["noise"] = noise_of(found.noise, needed=name == "denoise")
+            if model is None:
+                noise_found = noise_of(found.noise, needed=name == "denoise")
+            values["noise"], why["noise"] = noise_found
         if "quality" in names:
             values["quality"], why["quality"] = quality_of(found.jpeg)
         if "kernel" in names:
@@ -115,8 +138,8 @@ def check_asked(names: Collection[str], task: Task | None, hole: str) -> None:
         )
     if "noise" in names and task is not None and not task.picture:
         raise ValueError(
-            "--noise auto looks at a picture, and the task does not measure one. A level is "
-            "expected: --noise 0.05"
+            "--noise auto, poisson and speckle look at a picture, and the task does not measure "
+            "one. A level is expected: --noise 0.05"
         )
 
 

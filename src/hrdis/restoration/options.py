@@ -52,7 +52,7 @@ def words(
 
 
 #: A level of noise as the command takes it.
-NoiseLevel = Annotated[float, words("0.1|25/255|25", read_level, str)]
+NoiseLevel = Annotated[float, words("0.1|25/255|25|poisson:1|auto", read_level, str)]
 
 
 #: Samples of one run; each takes a file, and all of them memory.
@@ -106,7 +106,8 @@ class Options:
     """Weights of the network that blurs (.pth, .pt, .safetensors); needed for deblur-nonlinear."""
     noise: NoiseLevel = 0.0
     """Strength of the noise in the picture, its standard deviation. It is a fraction of white (0.1
-    or 25/255) or, from 1 on, a number of grey levels of 255 (25). auto measures it.
+    or 25/255) or, from 1 on, a number of grey levels of 255 (25). auto measures it. For noise that
+    depends on the picture poisson:1 or speckle:0.1, as `hrdis degrade` makes it.
     """
     solver: str = "auto"
     """The algorithm; `hrdis list solvers` lists the names. auto takes the one measured to be the

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..checkpoints import presets_of
 from ..devices import Precision, pick_device
 from ..messages import for_python
-from ..noise import read_level
+from ..noise import read_level, read_model
 from ..operators import Operator
 from ..priors.base import Prior
 from ..repairs import is_word, resolve
@@ -82,6 +82,8 @@ def restore(
         weights: for "deblur-nonlinear", the file of the network that blurs.
         noise: standard deviation of the noise: a fraction of white (0.1 or "25/255"), or grey
             levels of 255, which a number from 1 on is taken for (25). "auto" measures it.
+            "poisson:1" and "speckle:0.1" are noise that depends on the picture, as in
+            `hrdis.noise`, whose level in this picture is computed.
         prior: a prior, or the name or folder of one: see `hrdis.load_prior`.
         label: the class of the picture, for class-conditional priors.
         solver: the algorithm: "auto" takes the one that was measured to be the best for task,
@@ -130,11 +132,13 @@ def restore(
         }
         names, found = given_as_auto(values), FoundOptions()
         if names:
+            model = read_model(noise)
             for name in names:
                 values[name] = PROVISIONAL[name]
             known = _known(task, scale, bits, **values)  # refuses what the task does not take
             level = read_level(values["noise"])
-            found = find_options(_path(picture) or picture, names, task, known, hole, level)
+            given_picture = _path(picture) or picture
+            found = find_options(given_picture, names, task, known, hole, level, model)
             values |= found.values()
         kernel, mask, level = values["kernel"], values["mask"], read_level(values["noise"])
         words = kernel if isinstance(kernel, str) and is_word(kernel) else None
