@@ -29,10 +29,12 @@ import tyro
 from common.pages import DOCS, rewrite, table, with_error
 from posterior import (
     NOISY,
+    SETS,
     SIDE,
     SMALL_SIDE,
     Case,
     draw,
+    exact_samples,
     gaussian,
     jackknife,
     mixture,
@@ -506,9 +508,7 @@ def compare(
         case.A, x, hrdis.noise.Gaussian(case.sigma_y, "[-1,1]"), seeds=range(measurements)
     )
     posterior = case.prior.posterior(problem)
-    exact = [
-        torch.stack([p.sample(seeds, seed=2 + k) for p in posterior]).flatten(2) for k in (0, 1000)
-    ]
+    exact = [exact_samples(posterior, seeds, k) for k in range(SETS)]
     truth = (
         torch.stack([p.mean.flatten() for p in posterior]),
         torch.stack([p.covariance for p in posterior]),
@@ -534,7 +534,8 @@ def compare(
             continue
         samples = samples.double().reshape(measurements, count, -1)
         distance = sliced_w2(samples, exact[0][:, :count])
-        floor = sliced_w2(exact[1][:, :count], exact[0][:, :count])
+        floors = [sliced_w2(other[:, :count], exact[0][:, :count]) for other in exact[1:]]
+        floor = torch.stack(floors).mean(0)
         rows.append(
             Row(
                 case.prior_name, case.operator_name, case.sigma_y, setting.method, setting.library,

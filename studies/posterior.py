@@ -36,6 +36,7 @@ SIDE, SMALL_SIDE = (
     4,
 )  # images of 64 pixels; 16 for the mixture, whose modes would else be told apart by any y
 PROJECTIONS = 128
+SETS = 17  # of exact samples: one that all others, and the solvers', are compared with
 PAGE = DOCS / "measurements" / "posterior.md"
 #: Tables of every case: printed, and in docs/data/posterior.csv; too long for the page.
 BY_CASE = ("pixelwise", "correlated", "mixture")
@@ -52,7 +53,9 @@ LEFT_OUT = (
 #: What a method is built to return: a posterior sample, a picture that explains y, or the best
 #: picture (MAP-like).
 AIMS = {
-    "sample": ("ddrm", "dps", "pigdm", "ddnmplus", "fps", "daps", "overrelaxed"),
+    "sample": (
+        *("ddrm", "dps", "pigdm", "ddnmplus", "fps", "mmps", "daps", "repaint", "overrelaxed"),
+    ),
     "fits y": ("ddnm", "dds", "gdp"),
     "MAP-like": ("hrdis", "reddiff", "cr", "drddim", "diffpir", "fire", "cm4ir"),
 }
@@ -88,6 +91,10 @@ def settings(n: int, sigma_y: float) -> dict[str, dict[str, Solver]]:
         },
         "fps": {"FPS, 1 particle": hrdis.FPS(steps=200, clamp=False)},
         "daps": {"DAPS": hrdis.DAPS(steps=20, tau=tau, lr=0.2 * tau**2)},
+        "overrelaxed": {
+            "OverRelaxed": hrdis.OverRelaxed(steps=100),
+            "OverRelaxed, MMPS above": hrdis.OverRelaxed(steps=50, start=None, mmps_above=50),
+        },
     }
 
 
@@ -244,16 +251,18 @@ def aim(solver: Solver) -> str:
 # ---------------------------------------------------------------------------
 
 
-def compare(case: Case, named: dict[str, Solver], measurements: int, seeds: int) -> list[Row]:
-    """Run the solvers on one case and measure them against its posterior."""
+def compare(
+    case: Case, named: dict[str, Solver], measurements: int, seeds: int, run: int = 0
+) -> list[Row]:
+    """Run the solvers on one case and measure them against its posterior; another ``run`` has other
+    draws and other exact samples.
+    """
     noise = hrdis.noise.Gaussian(case.sigma_y, "[-1,1]")
     x = draw(case.prior, measurements, seed=1)
     problem = hrdis.measure(case.A, x, noise, seeds=range(measurements))
     posterior = case.prior.posterior(problem)
-    exact = [
-        torch.stack([p.sample(seeds, seed=2 + k) for p in posterior]).flatten(2) for k in (0, 1000)
-    ]
-    floor = sliced_w2(exact[0], exact[1])
+    exact = [exact_samples(posterior, seeds, run * SETS + k) for k in range(SETS)]
+    floor = torch.stack([sliced_w2(exact[0], other) for other in exact[1:]])
     truth = (
         torch.stack([p.mean.flatten() for p in posterior]),
         torch.stack([p.covariance for p in posterior]),
@@ -265,7 +274,7 @@ def compare(case: Case, named: dict[str, Solver], measurements: int, seeds: int)
             not solver.noiseless
         )  # the batch is tried at the first level of noise that a solver can take
         try:
-            result = hrdis.solve(solver, case.prior, many, rng=Stream(0))
+            result = hrdis.solve(solver, case.prior, many, rng=Stream(run))
         except TypeError as error:
             print(f"  {label} left out: {error}")
             continue
@@ -280,6 +289,15 @@ def compare(case: Case, named: dict[str, Solver], measurements: int, seeds: int)
             )
         )  # fmt: skip
     return rows
+
+
+def exact_samples(
+    posterior: Sequence[hrdis.priors.Gaussian | MixturePosterior], count: int, k: int
+) -> Tensor:
+    """The k-th set of samples, (measurements, count, n), each from a stream of its own."""
+    seeds = range(100 * k * len(posterior), 100 * (k + 1) * len(posterior), 100)
+    drawn = [p.sample(count, seed) for p, seed in zip(posterior, seeds, strict=True)]
+    return torch.stack(drawn).flatten(2)
 
 
 def split(samples: Tensor, truth: tuple[Tensor, Tensor], basis: Tensor) -> tuple[float, ...]:

@@ -354,7 +354,7 @@ ONLY = {
 }  # fmt: skip
 #: Modules that reach the network or start programs, and who may import them.
 REACHING = {
-    "subprocess": set(), "multiprocessing": {"training.batches"},
+    "subprocess": set(), "multiprocessing": {"cli.workers", "training.batches"},
     # How the C library keeps freed memory.
     "ctypes": {"bench.plan.timing", "cli.memory"},
     "dill": set(), "cloudpickle": set(),

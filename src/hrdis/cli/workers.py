@@ -30,7 +30,7 @@ LOST = "the process that worked on it died. Its memory may not have been enough:
 
 @settings
 class Workers:
-    """Where the pictures of a folder are worked on."""
+    """The processes that work on the pictures of a folder."""
 
     workers: Annotated[int, Field(ge=1, le=1024)] = 1
     """Pictures of a folder that are worked on at once, each by a process with its own model.
@@ -66,7 +66,7 @@ UNUSED = {
 
 @dataclass(frozen=True)
 class Ended:
-    """What became of a picture: done, there (from before) or failed, and the line that says so."""
+    """The end of a picture, done, there (from before) or failed, and the line that says so."""
 
     state: Literal["done", "there", "failed"]
     line: str
@@ -144,7 +144,7 @@ def _windowed(
 
 
 def _in_processes(work: Work, count: int, workers: int) -> Iterator[tuple[int, Ended]]:
-    """As `_each`. When a process dies, those at work then are done again, alone."""
+    """Do as `_each`. When a process dies, the pictures at work then are done again, alone."""
     left, suspects = list(range(count)), []
     while left:
         now, left = left, []
@@ -222,7 +222,7 @@ def _end_with_parent() -> None:
 
 
 def _on_cluster(work: Work, count: int, where: Workers) -> Iterator[tuple[int, Ended]]:
-    """As `_each`. Ray does a picture again whose worker died, twice."""
+    """Do as `_each`. Ray does a picture again whose worker died, twice."""
     from hrdis.bench.run import Engine, cluster, gpu_share
 
     with cluster(Engine(engine="ray", workers=where.workers, address=where.address)) as ray:
