@@ -9,6 +9,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     TaskID,
     TextColumn,
@@ -25,6 +26,35 @@ def say(text: str) -> None:
     console.print(text, markup=False)
 
 
+class Signs(Progress):
+    """What turns or grows on a terminal; nothing at all elsewhere.
+
+    Args:
+        columns: what it shows.
+        transient: nothing of it stays on the terminal.
+        speed_estimate_period: seconds of which the speed is the mean.
+    """
+
+    def __init__(
+        self,
+        *columns: ProgressColumn,
+        transient: bool = True,
+        speed_estimate_period: float = 30.0,
+    ):
+        super().__init__(
+            *columns,
+            console=console,
+            transient=transient,
+            disable=not console.is_terminal,
+            speed_estimate_period=speed_estimate_period,
+        )
+
+    def stop(self) -> None:
+        """End it. Older versions of rich end one that shows nothing with an empty line."""
+        if not self.disable:
+            super().stop()
+
+
 @contextmanager
 def waiting(what: str) -> Iterator[Callable[[str], None]]:
     """Show a turning sign and the time so far on a terminal while something is done.
@@ -33,9 +63,7 @@ def waiting(what: str) -> Iterator[Callable[[str], None]]:
         a function that says what is done from now on.
     """
     columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
+    with Signs(*columns) as progress:
         task = progress.add_task(what)
         yield lambda now: progress.update(task, description=now)
 
@@ -66,13 +94,7 @@ def bar(total: int, what: str = "network calls") -> Iterator[Bar]:
     )  # fmt: skip
     # a step on a large picture takes minutes: over rich's 30 s there would never be two to tell the
     # speed from
-    with Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-        speed_estimate_period=3600,
-    ) as progress:
+    with Signs(*columns, speed_estimate_period=3600) as progress:
         yield Bar(progress, progress.add_task(what, total=total, part=""))
 
 
@@ -88,9 +110,7 @@ def byte_bar() -> Iterator[Callable[[str, int, int | None], None]]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
+    with Signs(*columns) as progress:
         tasks = {}
 
         def report(name: str, done: int, total: int | None) -> None:
