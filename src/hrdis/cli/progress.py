@@ -27,7 +27,7 @@ def say(text: str) -> None:
 
 
 class Signs(Progress):
-    """What turns or grows on a terminal; nothing at all elsewhere.
+    """A display of progress on a terminal; nothing at all elsewhere.
 
     Args:
         columns: what it shows.
