@@ -184,8 +184,9 @@ def shown(said: Said) -> str:
 
 def shape(message: str) -> str:
     """Return what two messages share that differ in numbers, hashes, quoted names and lists of
-    names alone.
+    names alone, or in what torch says of a device, which each of its builds says in its own way.
     """
+    message = re.sub(r"(--device \S+ cannot be used) \(.*\)\.", r"\1 ().", message)
     message = re.sub(r"'[^']*'", "''", message)
     message = re.sub(r"\b[0-9a-f]{16,}\b", "0", message)
     message = re.sub(r"\d+(?:\.\d+)?(?:e[-+]\d+)?", "0", message)

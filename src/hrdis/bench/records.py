@@ -8,7 +8,7 @@ so they never change. The same holds for ``"cell"``, the key under which a row h
 import json
 import math
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
 from types import NoneType
@@ -173,7 +173,12 @@ def variant_of(record: Mapping[str, Any]) -> str:
 
 def settings_of(solver: Solver) -> dict[str, Any]:
     """Return all settings of a solver as JSON values."""
-    return TypeAdapter(type(solver)).dump_python(solver, mode="json")
+    return _adapter_of(type(solver)).dump_python(solver, mode="json")
+
+
+@cache
+def _adapter_of(kind: type[Solver]) -> TypeAdapter[Solver]:
+    return TypeAdapter(kind)
 
 
 def _without(record: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -105,8 +105,6 @@ def build_unet(config: dict[str, Any], kinds: Sequence[str] = ("UNet2DModel",)) 
     Cost:
         the import of diffusers, seconds.
     """
-    import diffusers
-
     kind = config.get("_class_name", kinds[0])
     if kind not in kinds:
         kind, wants = one_line(kind), ""
@@ -123,10 +121,15 @@ def build_unet(config: dict[str, Any], kinds: Sequence[str] = ("UNet2DModel",)) 
     for name, value in config.items():
         if name not in EMA_SETTINGS and not name.startswith("_"):
             options[name] = value
+    # The import reads numbers off tensors, which torch 2.6 refuses on the device "meta".
+    with torch.device("cpu"):
+        import diffusers
+
+        network = getattr(diffusers, kind)
     try:
         # The weights drawn here are replaced: the global generator must not notice.
         with torch.random.fork_rng(devices=[]):
-            net: nn.Module = getattr(diffusers, kind)(**options)
+            net: nn.Module = network(**options)
     except Exception as error:  # a constructor fails in as many ways as there are odd values
         reason = one_line(error)[:300] or type(error).__name__
         raise ValueError(

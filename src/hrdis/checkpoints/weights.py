@@ -183,6 +183,9 @@ def _opened(file: str | Path) -> Any:
 
 def _unpickled(file: str | Path, device: str) -> dict[str, Tensor]:
     with reading(file):
+        # Some versions of torch go by the name and say nothing of the content, others read it.
+        if Path(file).suffix == ".safetensors":
+            raise ValueError("it does not begin as a safetensors file does")
         zipped = zipfile.is_zipfile(file)
         if zipped:
             # `torch.save` compresses nothing; a small file of zeros would fill the memory.

@@ -29,6 +29,35 @@ def say(text: str) -> None:
     console.print(text, markup=False)
 
 
+class Signs(Progress):
+    """A display of progress on a terminal; nothing at all elsewhere.
+
+    Args:
+        columns: what it shows.
+        transient: nothing of it stays on the terminal.
+        speed_estimate_period: seconds of which the speed is the mean.
+    """
+
+    def __init__(
+        self,
+        *columns: ProgressColumn,
+        transient: bool = True,
+        speed_estimate_period: float = 30.0,
+    ):
+        super().__init__(
+            *columns,
+            console=console,
+            transient=transient,
+            disable=not console.is_terminal,
+            speed_estimate_period=speed_estimate_period,
+        )
+
+    def stop(self) -> None:
+        """End it. Older versions of rich end one that shows nothing with an empty line."""
+        if not self.disable:
+            super().stop()
+
+
 class Folder:
     """The bar of the pictures of a folder, under which each picture has its own."""
 
@@ -52,7 +81,7 @@ def pictures(total: int) -> Iterator[Callable[[], None]]:
         a function to call when a picture has ended.
     """
     global _folder
-    with _progress(*_bar_columns(), period=LONG) as progress:
+    with Signs(*_bar_columns(), speed_estimate_period=LONG) as progress:
         task = progress.add_task("pictures", total=total, part="")
         _folder = Folder(progress, task)
         try:
@@ -75,7 +104,7 @@ def waiting(what: str) -> Iterator[Callable[[str], None]]:
         _folder.part("")
         return
     columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
-    with _progress(*columns) as progress:
+    with Signs(*columns) as progress:
         task = progress.add_task(what)
         yield lambda now: progress.update(task, description=now)
 
@@ -106,7 +135,7 @@ def bar(total: int, what: str = "network calls") -> Iterator[Bar]:
         finally:
             progress.remove_task(task)
         return
-    with _progress(*_bar_columns(), period=LONG) as progress:
+    with Signs(*_bar_columns(), speed_estimate_period=LONG) as progress:
         yield Bar(progress, progress.add_task(what, total=total, part=""))
 
 
@@ -115,16 +144,6 @@ def _bar_columns() -> tuple[ProgressColumn, ...]:
         TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
         TextColumn("{task.fields[part]}", markup=False), TimeElapsedColumn(), TextColumn("left"),
         TimeRemainingColumn(),
-    )  # fmt: skip
-
-
-def _progress(*columns: ProgressColumn, period: float = 30) -> Progress:
-    """Return a display that a terminal shows, and that goes when it ends; the time left is told
-    from the last ``period`` seconds.
-    """
-    return Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal,
-        speed_estimate_period=period,
     )  # fmt: skip
 
 
@@ -140,7 +159,7 @@ def byte_bar() -> Iterator[Callable[[str, int, int | None], None]]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )  # fmt: skip
-    with _progress(*columns) as progress:
+    with Signs(*columns) as progress:
         tasks = {}
 
         def report(name: str, done: int, total: int | None) -> None:

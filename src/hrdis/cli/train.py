@@ -10,7 +10,7 @@ from threading import Event
 from typing import Annotated, Any
 
 import tyro
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from hrdis.messages import for_command
 from hrdis.training.settings import preset
@@ -18,7 +18,7 @@ from hrdis.training.train import Progress as Report
 from hrdis.training.train import train
 
 from .parsing import BadInput, choose, fail, parse, peek
-from .progress import console, say
+from .progress import Signs, say
 from .streams import tolerant_stderr
 
 HELP = """\
@@ -67,7 +67,7 @@ def run(args: Any) -> int:
     )  # fmt: skip
     stop = Event()
     with (
-        Progress(*columns, console=console, disable=not console.is_terminal) as progress,
+        Signs(*columns, transient=False) as progress,
         ended_by(stop),
     ):
         task = progress.add_task("", total=1.0, figures="starting")

@@ -17,6 +17,10 @@ from .problems import NONLINEAR_BLUR, UNBATCHED_TASKS
 #: Says what hinders a method on a task, "" if nothing does; see `FeasibilityCheck.why_not`.
 WhyNot = Callable[[Column, Method, Any], str]
 
+#: Most restorations of a run. They are listed before the first, 45 us each; those of all tables of
+#: the paper, on its 1000 pictures, are 252 000.
+MOST_RESTORATIONS = 400_000
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -88,8 +92,8 @@ def expand(
         operator_sha256: hash of the weights of the nonlinear blur.
 
     Raises:
-        ValueError: if a table measures time and pictures are to be batched, or settings are
-            refused.
+        ValueError: if a table measures time and pictures are to be batched, settings are refused,
+            or there are more restorations than `MOST_RESTORATIONS`.
     """
     names = [table.name for table, _ in asked]
     timed = any(table.timed for table, _ in asked)
@@ -132,6 +136,13 @@ def expand(
             seeds[model.variant] = max(seeds.get(model.variant, 0), count)
             entries.append(entry | {"variant": model.variant, "preset": key, "seeds": count})
         shown.append(_described(table, note, entries))
+    total = len(pictures) * sum(seeds.values())
+    if total > MOST_RESTORATIONS:
+        raise ValueError(
+            f"{len(models)} methods on tasks, {len(pictures)} pictures and {options.seeds} seeds "
+            f"are {total} restorations. At most {MOST_RESTORATIONS} are expected in one run. Ask "
+            "for fewer, or for several runs."
+        )
     # Keys of this record are a file format: run folders of hrdis 0.1 have them too.
     units = tuple(_units(models, seeds, pictures, options.batch))
     # In the form of hrdis 0.1 where run tasks are named by the weights, as they were then.

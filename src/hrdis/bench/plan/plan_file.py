@@ -43,6 +43,8 @@ IMAGES = ("folder", "list", "limit", "masks", "measured", "mask_offset")
 #: Bounds of a plan file, so that a small file takes neither hours nor all memory. YAML is read at
 #: some 50 kB a second.
 MOST_BYTES, MOST_VALUES, MOST_ALIASES, DEEPEST, MOST_METHODS = 100_000, 50_000, 20, 20, 10_000
+#: Most pairs of a task and a noise level, and most of these with a method.
+MOST_COLUMNS, MOST_ENTRIES = 10_000, 30_000
 KEYS = ("tasks", "noise", "solvers", "images", "bkse", "prior", "metrics", "title", *OPTIONS)
 
 
@@ -180,9 +182,14 @@ def check_size(content: object, path: Path) -> None:
 
 def _table(plan: Mapping[str, Any], path: Path) -> PaperTable:
     metrics = tuple(_names(plan.get("metrics", ["PSNR", "SSIM"]), "metric", METRICS))
-    noises = _list(plan.get("noise", ["none"]))
+    tasks, noises = _names(plan["tasks"], "task", TASKS), _list(plan.get("noise", ["none"]))
+    if len(tasks) * len(noises) > MOST_COLUMNS:
+        raise ValueError(
+            f"{path} has {len(tasks)} tasks and {len(noises)} noise levels. At most "
+            f"{MOST_COLUMNS} pairs of the two are expected. Give shorter lists."
+        )
     columns = []
-    for task, noise in product(_names(plan["tasks"], "task", TASKS), noises):
+    for task, noise in product(tasks, noises):
         parse_noise(str(noise))  # refused here and not when the first picture is measured
         name = task
         if noise != "none":
@@ -211,6 +218,11 @@ def _table(plan: Mapping[str, Any], path: Path) -> PaperTable:
                 shown = f"{value:g}" if isinstance(value, float) else str(value)
                 label += f" {name}={shown}"
             methods.append(Method(label, solver, given | point, row.get("preset")))
+    if len(columns) * len(methods) > MOST_ENTRIES:
+        raise ValueError(
+            f"{path} has {len(methods)} methods and {len(columns)} pairs of a task and a noise "
+            f"level. A table of at most {MOST_ENTRIES} entries is expected. Give shorter lists."
+        )
     labels: set[str] = set()
     for method in methods:
         if method.label in labels:
