@@ -201,8 +201,8 @@ class Poisson:
     def level_in(self, y: Tensor) -> float:
         """Return the root mean square of the standard deviation in a noisy picture, in units of y.
 
-        A count varies by its mean, and the mean of all counts is that of the picture:
-        2 sqrt(mean(u) / (255 rate)).
+        It is 2 sqrt(mean(u) / (255 rate)). A count varies by its mean, and the mean of all counts
+        is that of the picture.
         """
         return 2 * sqrt(float(((y + 1) / 2).clamp(0, 1).mean()) / (PHOTONS * self.rate))
 
@@ -279,8 +279,9 @@ class Speckle:
         return self.sigma
 
     def level_in(self, y: Tensor) -> float:
-        """Return the root mean square of the standard deviation in a noisy picture, in units of y:
-        2 sigma sqrt(mean(u^2)), where the noise has raised the mean of squares by 1 + sigma^2.
+        """Return the root mean square of the standard deviation in a noisy picture, in units of y.
+
+        It is 2 sigma sqrt(mean(u^2)). The noise has raised the mean of squares by 1 + sigma^2.
         """
         squares = float(((y + 1) / 2).square().mean())
         return 2 * self.sigma * sqrt(squares / (1 + self.sigma**2))

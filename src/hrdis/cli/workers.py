@@ -198,7 +198,7 @@ def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _begin(threads: int) -> None:
-    """Begin a worker process: its share of the processor, and how it ends."""
+    """Give a worker process its share of the processor, and see that it ends."""
     import torch
 
     def end(number: int, frame: object) -> None:

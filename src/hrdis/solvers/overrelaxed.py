@@ -41,8 +41,8 @@ class OverRelaxed(Sampler):
     (v - sigma_t^2) / (v + sigma_t^2) per call, hence the grid.
 
     Reflection does not carry weight between separate modes. Where the prior has some, the levels
-    above the time ``mmps_above`` take the steps of `MMPS` with eta = 1, which follow x_t given y:
-    there the weights are decided. The levels below reflect, and bring the spread of each mode.
+    above the time ``mmps_above`` take the steps of `MMPS` with eta = 1. They follow x_t given y,
+    and decide the weights. Reflections at the levels below bring the spread of each mode.
 
     A chain goes on from a sample: back up to the level of time ``back``, and down again.
 
