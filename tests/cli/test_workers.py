@@ -12,23 +12,12 @@ import pytest
 
 from hrdis.cli.workers import LOST, Ended, Workers, work_off
 from hrdis.images import Errand
-from tests.cli.test_cli import photo, run
 from tests.cli.test_cli import prior as prior
+from tests.cli.test_cli import run
+from tests.cli.test_restore_folder import NAMES
+from tests.cli.test_restore_folder import album as album
 
-NAMES = ("a.png", "b.png", "sub/c.jpg")
 DATE = 1_500_000_000  # a day in 2017
-
-
-@pytest.fixture
-def album(tmp_path: Path) -> Path:
-    """Three small pictures of 2017."""
-    folder = tmp_path / "album"
-    for k, name in enumerate(NAMES):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        photo(path, size=(20 + 2 * k, 24))
-        os.utime(path, (DATE + k, DATE + k))
-    return folder
 
 
 def restore(album: Path, out: Path, prior: str, *more: str) -> int:
@@ -50,15 +39,18 @@ def test_several_workers_give_the_results_of_one(album: Path, prior: str, tmp_pa
 def test_pictures_are_fixed_by_several_workers(
     album: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (album / "b.png").write_bytes(b"no picture")
+    broken = album / NAMES[1]
+    broken.write_bytes(b"no picture")
     assert run("fix", album, "-o", tmp_path / "out", "--workers", "2") == 1
     said = capfd.readouterr().err
-    assert "2 done, 0 finished before, 1 failed" in said and str(album / "b.png") in said
+    assert "2 done, 0 finished before, 1 failed" in said and str(broken) in said
     assert run("fix", album, "-o", tmp_path / "out") == 1
     assert "0 done, 2 finished before, 1 failed" in capfd.readouterr().err
 
 
 def test_results_have_the_dates_of_the_pictures(album: Path, prior: str, tmp_path: Path) -> None:
+    for k, name in enumerate(NAMES):
+        os.utime(album / name, (DATE + k, DATE + k))
     assert restore(album, tmp_path / "out", prior) == 0
     assert run("fix", album, "-o", tmp_path / "mended") == 0
     for k, name in enumerate(NAMES):
@@ -116,11 +108,11 @@ def toys(count: int) -> list[Errand]:
 def test_death_of_a_process_costs_its_own_picture_alone(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert work_off("toy", Toy(tmp_path, deadly=(1, 4)), toys(6), Workers(workers=2)) == 2
-    assert {path.stem for path in tmp_path.glob("*.done")} == {"0", "2", "3", "5"}
+    assert work_off("toy", Toy(tmp_path, deadly=(1,)), toys(5), Workers(workers=2)) == 1
+    assert {path.stem for path in tmp_path.glob("*.done")} == {"0", "2", "3", "4"}
     assert len((tmp_path / "1.begun").read_text().split()) == 2  # tried again, alone
     said = capfd.readouterr().err
-    assert said.count(LOST) == 2 and "4 done, 0 finished before, 2 failed" in said
+    assert said.count(LOST) == 1 and "4 done, 0 finished before, 1 failed" in said
 
 
 SCRIPT = """
@@ -166,6 +158,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_cluster_does_what_processes_do(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     work = Toy(tmp_path)
