@@ -626,11 +626,11 @@ def noise_levels() -> list[str]:
         "smoothest patches, and then for the level at which the picture is most likely under the "
         "model. Noise that was cut off at black or white is drawn again. The other is the median "
         "of the diagonal details of a wavelet, as in scikit-image's `estimate_sigma`.", "",
-        "The photographs have some noise of their own, which adds in squares, and counts as an "
-        "error at the low levels. In the column with their own noise the error is "
-        "|found / sqrt(added^2 + own^2) - 1|. The own noise is what ours finds in the same picture "
-        f"without noise added, {own_noise(rows)}. Texture that is taken for noise is part of it, "
-        "so that this column is the kinder one.", "",
+        "The photographs have some noise of their own, and noise adds in squares. In the column "
+        "with their own noise the error is |found / sqrt(added^2 + own^2) - 1|. The own noise is "
+        f"what ours finds in the same picture without noise added, {own_noise(rows)}. Of that much "
+        "is texture, and the model was trained on photographs with their grain. What is found is "
+        "nearer to what was added than to both together.", "",
         "| noise | pictures | ours within 10 % | median error | with their own noise "
         "| wavelet within 10 % | median error |",
         "| ---: | --- | ---: | ---: | ---: | ---: | ---: |",

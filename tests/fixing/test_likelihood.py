@@ -92,7 +92,7 @@ def test_level_is_within_a_tenth(prior: hrdis.Prior, levels: float, grey: bool) 
 
 def test_texture_that_all_colours_share_does_not_hide_their_noise(prior: hrdis.Prior) -> None:
     """The patches take the texture of a grey picture for noise that is the same in all colours."""
-    grey = photograph("china.jpg", side=112).mean(0, keepdims=True)
+    grey = photograph("hubble.jpg", side=112).mean(0, keepdims=True)
     y = stored(noisy(np.repeat(grey, 3, 0), 3.0))
     found = estimate_noise(y)
     assert found.alike

@@ -10,9 +10,10 @@ likely level is that of the zero, where the residual has as much power as noise 
 in the dimensions that D removes. No network is exactly the posterior mean, and texture that it does
 not know looks like noise to it. Therefore only those blocks count in which it removes the most.
 
-Noise that was cut off at black or white is put back: pixels that are there get a draw from the part
-of N(D, s^2) beyond, again with every new D (stochastic EM: Celeux and Diebolt, 1985). Without that
-a picture with noise of 50 levels, 20 % of it cut off, has 10 % less.
+Noise that was cut off at black or white is put back. A pixel there gets a draw from the part of
+N(D, s^2) beyond, again with every new D. This is stochastic EM (Celeux and Diebolt, 1985). Without
+it the level is 10 % low in the median of eight training crops with noise of 50 levels, on which 7
+to 41 % is cut off.
 """
 
 import math
@@ -187,10 +188,10 @@ def _block_sums(values: Tensor) -> Tensor:
 
 
 def quiet_parts(y: Tensor) -> Tensor:
-    """Return parts of a picture in which noise can be told from texture, (n, c, h, w).
+    """Return the parts of a picture with little texture, (n, c, h, w).
 
-    The whole picture up to 192 pixels a side; else four parts of 96 x 96 from the half with the
-    least texture. Parts that are flat, or cut off at black or white, do not count.
+    It is the whole picture up to 192 pixels a side. Of a larger one it is four parts of 96 x 96
+    from the half with the least texture. Parts that are flat, or cut off, do not count.
 
     Args:
         y: (1, c, h, w) in [-1, 1].
