@@ -24,7 +24,7 @@ STRICT, LENIENT = 2.0, 4.75
 #: Grey levels below which noise is left alone: the own grain of photographs, up to 1.7 levels, with
 #: a level of film grain and what fine texture adds. The gain that Stein's formula predicts does not
 #: tell them apart: it is 1 to 5 dB for grain, too. `python studies/fix.py --act` tries levels on
-#: training photographs: one of 16 has 4.3 levels of its own, the others stay at any from 1.5 on.
+#: training photographs: 16 of 16 stay as they are at any from 1.75 on.
 ACT = 3.0
 ROUNDING = 1 / 12  # variance of rounding to whole grey levels
 #: Level at middle frequencies over that at high ones, above which noise is coarser than a pixel:
