@@ -450,6 +450,7 @@ VARIANTS: dict[str, hrdis.Solver] = {
     "overrelaxed, from the top": hrdis.OverRelaxed(steps=8, start=None),
     "overrelaxed, split Gibbs": hrdis.OverRelaxed(steps=8, alpha=0),
     "overrelaxed, a mean": hrdis.OverRelaxed(steps=8, alpha=-0.5, result="mean"),
+    "overrelaxed, after mmps": hrdis.OverRelaxed(steps=8, start=None, mmps_above=50),
     "fire, plain": hrdis.FIRE(steps=8, aim="plain", start=None),
     "fire, samples": hrdis.FIRE(steps=8, aim="sample"),
     "repaint, resampling": hrdis.RePaint(steps=8, length=2, repeat=3),
