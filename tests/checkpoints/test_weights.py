@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import hrdis
+from hrdis.checkpoints import identity, weights_sha256
 from hrdis.checkpoints.unet import build_unet
 from hrdis.checkpoints.weights import iterate_tensors, shards, tensor_shapes
 from tests.checkpoints.test_adm import drawer, save
@@ -274,3 +275,15 @@ def test_index_that_names_a_file_too_long_for_the_system_is_refused(tmp_path):
 def test_kind_of_network_that_is_no_name_is_refused_in_one_line():
     with pytest.raises(ValueError, match=r"^The folder holds a a b\. A UNet2DModel"):
         build_unet({"_class_name": "a\nb"})
+
+
+@pytest.mark.parametrize("read", [hrdis.load_prior, identity, weights_sha256])
+@pytest.mark.parametrize(
+    "name", ["gone", "adm:gone.pt", "x" * 300, "adm:" + "x" * 300, "~nobody-here/a"]
+)
+def test_prior_that_is_not_there_is_refused_in_one_line(read, name, tmp_path, monkeypatch):
+    """A page asks for the hashes first, also where a model was removed since it began."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError) as error:
+        read(name)
+    assert "\n" not in str(error.value)

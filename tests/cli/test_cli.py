@@ -19,7 +19,7 @@ import pytest
 import torch
 from PIL import Image
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, ProgressColumn
 
 import hrdis
 from hrdis import cli, images
@@ -1268,11 +1268,14 @@ def test_bar_tells_the_time_left_where_a_step_takes_a_minute(
         progress, "console", Console(force_terminal=True, file=io.StringIO(), width=100)
     )
     made: list[Progress] = []
-    monkeypatch.setattr(
-        progress,
-        "Progress",
-        lambda *a, **k: made.append(Progress(*a, **k, get_time=lambda: now)) or made[0],
-    )
+    kind = progress.Signs
+
+    def timed(*columns: ProgressColumn, **options: float) -> Progress:
+        made.append(kind(*columns, **options))  # type: ignore[arg-type]
+        made[0].get_time = lambda: now
+        return made[0]
+
+    monkeypatch.setattr(progress, "Signs", timed)
     with progress.bar(10) as shown:
         for _ in range(3):
             now += 60.0

@@ -80,10 +80,10 @@ def load_prior(
     if card is not None:
         check_listed(card, [*_config_files(name).values(), *_weight_files(name)])
     scheme, _, rest = str(name).partition(":")
+    folder = _folder(name)
     if rest and scheme in LOADERS:
         prior = LOADERS[scheme](rest, dtype)
     else:
-        folder = _folder(name)
         if folder.is_file() and (folder.parent / "config.json").is_file():
             folder = folder.parent
         if not folder.is_dir():
@@ -141,8 +141,11 @@ def is_trained_here(name: str | Path) -> bool:
 def weights_sha256(name: str | Path = "default") -> str:
     """Return the SHA-256 of a prior's weights file, for records; of the hashes in order, where
     there are several files.
+
+    Raises:
+        ValueError: if they are not there.
     """
-    digests = [sha256(file) for file in _weight_files(name)]
+    digests = _weight_hashes(name)
     if len(digests) == 1 and scheme_of(name) != "latent":
         return digests[0]
     return sha256_of_bytes(bytes.fromhex("".join(digests))).hexdigest()
@@ -155,6 +158,9 @@ def identity(name: str | Path = "default") -> str:
     Two priors with the same weights can still differ. Different schemes may have read them (the
     order of attention rows, an EDM network), or their schedulers have different betas or another
     prediction type.
+
+    Raises:
+        ValueError: if its files are not there.
     """
     configurations: dict[str, dict[str, Any]] = {}
     for place, file in _config_files(name).items():
@@ -167,7 +173,7 @@ def identity(name: str | Path = "default") -> str:
     about = {
         "scheme": scheme_of(name),
         "configurations": configurations,
-        "weights": [sha256(file) for file in _weight_files(name)],
+        "weights": _weight_hashes(name),
     }
     return sha256_of_bytes(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
@@ -209,6 +215,20 @@ def _weight_files(name: str | Path) -> list[Path]:
     return shards(weights_in(unet))
 
 
+def _weight_hashes(name: str | Path) -> list[str]:
+    """Return the SHA-256 of each file of weights."""
+    hashes = []
+    for file in _weight_files(name):
+        try:
+            hashes.append(sha256(file))
+        except FileNotFoundError:
+            raise ValueError(
+                f"There is no prior {str(name)!r}: its weights, {file.name}, do not exist. "
+                "'default', a known name or a folder is expected."
+            ) from None
+    return hashes
+
+
 def _config_files(name: str | Path) -> dict[str, Path]:
     """Return the configurations that the loader of a prior reads, by the part they describe; none
     for a file of weights, whose layout tells everything.
@@ -230,10 +250,23 @@ def _without_card(name: str | Path) -> str | Path:
 
 
 def _folder(name: str | Path) -> Path:
-    """Return the folder or file of a prior; the hub's folder for a model that was fetched."""
+    """Return the folder or file of a prior; the hub's folder for a model that was fetched.
+
+    Raises:
+        ValueError: if the system cannot look for it: a name too long, ``~`` of an unknown user.
+    """
     if str(name) == "default":
         return embedded_folder()
     target = str(_without_card(name))
     scheme, _, rest = target.partition(":")
     where = rest if rest and scheme in LOADERS else target
-    return fetched(where) or Path(where).expanduser()
+    try:
+        place = fetched(where) or Path(where).expanduser()
+        place.exists()
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(
+            f"There is no prior {str(name)[:100]!r} ({reason}). 'default', a known name or a "
+            "folder is expected."
+        ) from None
+    return place
