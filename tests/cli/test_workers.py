@@ -127,8 +127,16 @@ if __name__ == "__main__":
 """
 
 
+SLOW = pytest.mark.slow  # each takes a few seconds, mostly to import torch
+
+
 @pytest.mark.parametrize(
-    "number", [signal.SIGTERM, signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+    "number",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGINT, marks=SLOW),
+        pytest.param(signal.SIGKILL, marks=SLOW),
+    ],
 )
 def test_processes_end_with_the_command(number: signal.Signals, tmp_path: Path) -> None:
     script = tmp_path / "script.py"

@@ -336,6 +336,28 @@ def test_weights_of_modes_come_right_after_steps_of_mmps():
     assert off[None] > 0.2
 
 
+def test_levels_above_are_those_of_mmps():
+    _, problem, _ = case("mask", 0.3)
+    times = [900, 500, 200, 100, -1]
+    tape = Tape([0])
+    known = hrdis.solve(hrdis.MMPS(eta=1.0), gaussian(), problem, times=times, rng=tape).x
+    solver = hrdis.OverRelaxed(start=None, mmps_above=50)
+    found = hrdis.solve(solver, gaussian(), problem, times=times, rng=Replay(tape.draws)).x
+    assert torch.equal(found, known)
+
+
+def test_chain_that_climbs_above_starts_its_reflections_anew():
+    """At t = 999 x_t is noise but for 0.6 % of the last sample, which is all that is left of it."""
+    _, problem, _ = case("mask", 0.3)
+    once = [999, 300, 40, 10]
+    solver = hrdis.OverRelaxed(start=None, mmps_above=50)
+    tape = Tape([0])
+    chain = hrdis.solve(solver, gaussian(), problem, times=[*once, *once, -1], rng=tape).x
+    draws = tape.draws[len(once) :]
+    fresh = hrdis.solve(solver, gaussian(), problem, times=[*once, -1], rng=Replay(draws)).x
+    assert float((chain - fresh).abs().max()) < 0.02
+
+
 def test_steps_of_mmps_need_a_linear_operator():
     problem = Problem(torch.zeros(1, 1, 4, 4).double(), Function(torch.tanh), 0.1)
     with pytest.raises(TypeError, match="OverRelaxed needs a LinearOperator"):

@@ -88,11 +88,17 @@ def work_off(command: str, work: Work, todo: Sequence[Errand], where: Workers) -
         todo: the pictures, which it knows by their numbers.
         where: it is done.
     """
-    states = []
-    with pictures(len(todo)) as one_more:
-        for k, ended in _each(work, len(todo), where):
+    states, count = [], len(todo)
+    if where.on_cluster():
+        ends = _on_cluster(work, count, where)
+    elif min(where.workers, count) > 1:
+        ends = _in_processes(work, count, where.workers)
+    else:
+        ends = ((k, work(k)) for k in range(count))
+    with pictures(count) as one_more:
+        for k, ended in ends:
             states.append(ended.state)
-            place = f"[{len(states)}/{len(todo)}] "
+            place = f"[{len(states)}/{count}] "
             if ended.state == "failed":
                 fail(command, place + ended.line, 1)
             else:
@@ -102,17 +108,6 @@ def work_off(command: str, work: Work, todo: Sequence[Errand], where: Workers) -
     failed, there = states.count("failed"), states.count("there")
     say(f"{states.count('done')} done, {there} finished before, {failed} failed.")
     return failed
-
-
-def _each(work: Work, count: int, where: Workers) -> Iterator[tuple[int, Ended]]:
-    """Yield what became of each picture, in the order in which they end."""
-    if where.on_cluster():
-        yield from _on_cluster(work, count, where)
-    elif min(where.workers, count) > 1:
-        yield from _in_processes(work, count, where.workers)
-    else:
-        for k in range(count):
-            yield k, work(k)
 
 
 @cache
@@ -144,7 +139,7 @@ def _windowed(
 
 
 def _in_processes(work: Work, count: int, workers: int) -> Iterator[tuple[int, Ended]]:
-    """Do as `_each`. When a process dies, the pictures at work then are done again, alone."""
+    """Yield the ends as they come. When a process dies, what was at work is done again, alone."""
     left, suspects = list(range(count)), []
     while left:
         now, left = left, []
@@ -222,7 +217,7 @@ def _end_with_parent() -> None:
 
 
 def _on_cluster(work: Work, count: int, where: Workers) -> Iterator[tuple[int, Ended]]:
-    """Do as `_each`. Ray does a picture again whose worker died, twice."""
+    """Yield the ends as they come. Ray does a picture again whose worker died, twice."""
     from hrdis.bench.run import Engine, cluster, gpu_share
 
     with cluster(Engine(engine="ray", workers=where.workers, address=where.address)) as ray:
