@@ -18,6 +18,7 @@ from tests.cli.test_restore_folder import NAMES
 from tests.cli.test_restore_folder import album as album
 
 DATE = 1_500_000_000  # a day in 2017
+SLOW = pytest.mark.slow  # each takes a few seconds, mostly to import torch
 
 
 def restore(album: Path, out: Path, prior: str, *more: str) -> int:
@@ -105,6 +106,7 @@ def toys(count: int) -> list[Errand]:
     return [Errand(Path(f"in{k}"), Path(f"out{k}")) for k in range(count)]
 
 
+@SLOW
 def test_death_of_a_process_costs_its_own_picture_alone(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,9 +127,6 @@ if __name__ == "__main__":
     with ended_by_signals():
         work_off("toy", Toy(Path(sys.argv[1]), seconds=300), toys(4), Workers(workers=2))
 """
-
-
-SLOW = pytest.mark.slow  # each takes a few seconds, mostly to import torch
 
 
 @pytest.mark.parametrize(
@@ -166,7 +165,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.slow
+@SLOW
 def test_cluster_does_what_processes_do(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     work = Toy(tmp_path)

@@ -549,7 +549,7 @@ SOLVERS: dict[str, tuple[hrdis.Solver, Callable[..., Form]]] = {
     "repaint": (hrdis.RePaint(steps=12, repeat=1), repaint),
     "repaint, resampling": (hrdis.RePaint(steps=12, length=3, repeat=3), repaint),
     "overrelaxed": (hrdis.OverRelaxed(steps=8, start=None, spread=0.3), overrelaxed),
-    "overrelaxed after mmps": (
+    "overrelaxed, after mmps": (
         hrdis.OverRelaxed(steps=10, start=None, spread=0.3, mmps_above=200, cg_steps=8),
         overrelaxed,
     ),
