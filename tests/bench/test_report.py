@@ -16,7 +16,7 @@ from hrdis.bench import paper
 from hrdis.bench.paper import Column, Method, PaperTable
 from hrdis.bench.report import report
 from hrdis.bench.report.exports import escape
-from hrdis.bench.report.metrics import METRICS
+from hrdis.bench.report.metrics import METRICS, OWN
 from hrdis.bench.report.plots import pareto
 from hrdis.bench.report.statistics import marks
 from hrdis.bench.report.summary import difference_of
@@ -385,6 +385,34 @@ def test_metric_without_weights_is_missing_with_its_reason(tmp_path):
             assert one(cell, "missing") == "missing"
             assert not one(cell, "ours")
             assert footnote(page, cell).startswith(reasons[metric])
+
+
+def test_score_of_ones_own_network_stands_in_its_own_column_and_beside_no_number_of_the_paper(
+    tmp_path,
+):
+    own = tmp_path / "own.py"
+    own.write_text(
+        "def distance(): return lambda x, y: (x - y).abs().mean((1, 2, 3))\n"
+        "def classify(): return lambda x: x.flatten(1)[:, :3]\n"
+        "def means(): return lambda x: x.double().mean((2, 3))\n"
+    )
+    run = tmp_path / "run"
+    write_run_with_pictures(run, plan_of((1,), images=2, without=BLUR, own=[]))
+    networks = {
+        "distance": f"{own}:distance",
+        "classifier": f"{own}:classify",
+        "features": f"{own}:means",
+    }
+    (tmp_path / "list.txt").write_text("photo-0.png 1\nphoto-1.png 2\n")
+    score(collect([run]), Scoring(**networks, classes=tmp_path / "list.txt"), run)
+    cells = cells_of(article(read_page(report_of([run])), "table 1"))
+    for metric in ("LPIPS", "FID", "CA"):
+        named = OWN[metric]
+        mine = [cell for key, cell in cells.items() if key[3] == METRICS[named].title]
+        paper = [cell for key, cell in cells.items() if key[3] == METRICS[metric].title]
+        assert len(mine) >= len(paper) > 0
+        assert not any(one(cell, "paper") for cell in mine)
+        assert not any(one(cell, "ours") for cell in paper)
 
 
 def test_method_that_cannot_be_run_is_missing_with_its_reason(everything):

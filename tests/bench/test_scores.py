@@ -236,7 +236,7 @@ def test_score_with_a_distance_of_ones_own(run, toys):
     for record in read_lines(folder / "scores" / "lpips.jsonl"):
         row = next(r for r in rows if r["key"] == record["key"])
         x, y = (images.load(folder / row[name]) for name in ("picture", "truth"))
-        assert record["lpips"] == pytest.approx(float((x - y).abs().mean()), rel=1e-5)
+        assert record["distance"] == pytest.approx(float((x - y).abs().mean()), rel=1e-5)
 
 
 def test_fid_of_a_run_is_the_mean_over_seeds_of_fid_against_the_same_originals(run, toys):
@@ -254,7 +254,7 @@ def test_fid_of_a_run_is_the_mean_over_seeds_of_fid_against_the_same_originals(r
             x = torch.cat([images.to_unit(images.load(folder / r[name])) for r in mine]).double()
             pair.append(torch.cat([x.mean((2, 3)), x.std((2, 3))], 1))
         parts.append(fid(*pair))
-    got = value(member, "each", "FID", gathered)
+    got = value(member, "each", "FD", gathered)
     assert got.value == pytest.approx(
         sum(parts) / 2, rel=1e-4
     )  # float32 pictures here, bytes there
@@ -265,7 +265,7 @@ def test_fid_of_phase_retrieval_is_of_the_selected_samples(run, toys):
     folder, _ = run
     score(collect([folder]), Scoring(features=f"{toys}:Means"), folder)
     member, gathered = variant(folder, "hrdis", "phase")
-    found = [value(member, how, "FID", gathered).value for how in ("oracle", "residual", "each")]
+    found = [value(member, how, "FD", gathered).value for how in ("oracle", "residual", "each")]
     assert len(set(found)) == 3
     chosen = {r["psnr"] for rows in member.selected("oracle").values() for r in rows}
     best = {max(r["psnr"] for r in rows) for rows in member.by_image.values()}
@@ -278,7 +278,7 @@ def test_fid_of_a_run_that_went_on_is_missing(run, toys):
     member, gathered = variant(folder, "hrdis", "sr4")
     fewer = group_by_method([r for r in member.rows if r is not member.rows[0]])[0]
     assert (
-        value(fewer, "each", "FID", gathered)
+        value(fewer, "each", "FD", gathered)
         == "pictures were added after it was computed; score the run again"
     )
 
@@ -289,7 +289,11 @@ def test_scores_of_an_earlier_time_are_kept(run, toys):
     before = json.loads((folder / "scores" / "sets.json").read_text())
     after = score(collect([folder]), Scoring(), folder)
     assert [r for r in after if r["status"] == "ok"] == [r for r in before if r["status"] == "ok"]
-    assert [r["metric"] for r in after if r["status"] == "missing"] == ["CA"]
+    assert [r["metric"] for r in after if r["status"] == "missing"] == [
+        "CA",
+        "FID",
+        "KID",
+    ]
 
 
 def test_ca_counts_labels_and_shows_the_originals(run, toys):
@@ -297,8 +301,11 @@ def test_ca_counts_labels_and_shows_the_originals(run, toys):
     folder, _rows = run
     score(collect([folder]), Scoring(classifier=f"{toys}:dark_first"), folder)
     member, gathered = variant(folder, "hrdis", "sr4")
-    assert value(member, "each", "CA", gathered).value == pytest.approx(100 / 3)
-    assert {(r["ca"], r["ca_clean"]) for r in member.rows} == {(100.0, 100.0), (0.0, 0.0)}
+    assert value(member, "each", "accuracy", gathered).value == pytest.approx(100 / 3)
+    assert {(r["accuracy"], r["accuracy_clean"]) for r in member.rows} == {
+        (100.0, 100.0),
+        (0.0, 0.0),
+    }
 
 
 def test_ca_reads_labels_from_a_list_by_file_name(run, toys, tmp_path):
@@ -307,7 +314,7 @@ def test_ca_reads_labels_from_a_list_by_file_name(run, toys, tmp_path):
     options = Scoring(classifier=f"{toys}:dark_first", classes=tmp_path / "list.txt")
     score(collect([folder]), options, folder)
     member, gathered = variant(folder, "hrdis", "sr4")
-    assert value(member, "each", "CA", gathered).value == pytest.approx(200 / 3)
+    assert value(member, "each", "accuracy", gathered).value == pytest.approx(200 / 3)
     (tmp_path / "list.txt").write_text("photo-0.png dog")
     found = score(
         collect([folder]),

@@ -136,8 +136,9 @@ KINDS_OF_ROW: dict[str, tuple[type, ...]] = {
          "torch"), (str,),
     ),
     **dict.fromkeys(
-        ("psnr", "ssim", "psnr_aligned", "ssim_aligned", "lpips", "ca", "ca_clean", "residual",
-         "seconds", "call_seconds", "overhead", "peak_memory", "nfe"), (int, float),
+        ("psnr", "ssim", "psnr_aligned", "ssim_aligned", "lpips", "distance", "ca", "ca_clean",
+         "accuracy", "accuracy_clean", "residual", "seconds", "call_seconds", "overhead",
+         "peak_memory", "nfe"), (int, float),
     ),
     "frames": (list,), "frame_times": (list,),
 }  # fmt: skip

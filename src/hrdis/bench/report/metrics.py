@@ -1,6 +1,6 @@
 """The metrics of the report, each an estimate over a method's pictures or the reason for none."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -40,6 +40,10 @@ METRICS = {
     "FID": Metric("FID", True, 2, option="--inception FILE"),
     "KID": Metric("KID", True, 4, option="--inception FILE"),
     "CA": Metric("CA, %", False, 1, "ca", option="--resnet FILE"),
+    "distance": Metric("own distance", True, 3, "distance"),
+    "FD": Metric("FD, own features", True, 2),
+    "KD": Metric("KD, own features", True, 4),
+    "accuracy": Metric("own accuracy, %", False, 1, "accuracy"),
     "time_s_per_img": Metric("s per image", True, 2, "seconds", statistic="median"),
     "memory_GB": Metric("memory, GiB", True, 3, "peak_memory", 2**-30, "median"),
     "calls": Metric("network calls", None, 0, "nfe", statistic="median"),
@@ -52,7 +56,10 @@ METRICS = {
     "learning_rate": Metric("learning rate", None, 2),
 }
 #: Scores of whole sets of pictures.
-SET_METRICS = ("FID", "KID")
+SET_METRICS = ("FID", "KID", "FD", "KD")
+#: What a network of the user's own gives in place of a metric of the paper, in a column of its own:
+#: its scale is another.
+OWN = {"LPIPS": "distance", "FID": "FD", "KID": "KD", "CA": "accuracy"}
 #: Fields whose null, in a row that succeeded, stands for infinity: equal pixels.
 PSNR_FIELDS = ("psnr", "psnr_aligned")
 
@@ -94,6 +101,21 @@ def value(method: MethodResults, selection: Selection, metric: str, run: Results
             "again"
         )
     return estimate(per_picture, column.statistic)
+
+
+def with_own(metrics: Sequence[str], run: Results) -> list[str]:
+    """Return metrics with those of `OWN` behind them that networks of the user's own have made."""
+    made = {record["metric"] for record in run.sets if record["status"] == "ok"}
+    for metric in OWN.values():
+        field = METRICS[metric].field
+        if field and any(field in row for row in run.rows):
+            made.add(metric)
+    found = []
+    for metric in metrics:
+        found.append(metric)
+        if OWN.get(metric) in made:
+            found.append(OWN[metric])
+    return found
 
 
 def field_of(row: Mapping[str, Any], field: str) -> float | None:

@@ -147,8 +147,8 @@ def costs(tables: Sequence[ReportTable], run: Results) -> list[Plot]:
     plots = []
     for title, methods in methods_by_task(tables).items():
         comparable = _by_id(on_common_images([method for _, method in methods]))
-        # LPIPS is the paper's measure of quality; PSNR stands in where it was not computed.
-        for metric in ("LPIPS", "PSNR"):
+        # LPIPS is the paper's measure of quality; others stand in where it was not computed.
+        for metric in ("LPIPS", "distance", "PSNR"):
             points = []
             for label, method in methods:
                 if method.id not in comparable:

@@ -10,7 +10,7 @@ from typing import Any
 from .. import paper
 from ..results import MethodResults, Results, Selection, group_by_method
 from .layout import ColumnGroup, ReportTable, TableCell, TableRow
-from .metrics import METRICS, printed, value
+from .metrics import METRICS, printed, value, with_own
 from .statistics import estimate, marks
 
 SELECTION_TITLES: dict[Selection, str] = {
@@ -96,7 +96,7 @@ def _table(
     groups = []
     for column in described["columns"]:
         metrics = []
-        for metric in column["metrics"]:
+        for metric in with_own(column["metrics"], run):
             # A config of another version, or one that was changed, may name others.
             if metric in METRICS:
                 metrics.append(metric)
@@ -151,17 +151,18 @@ def _rows_of_originals(table: ReportTable) -> list[TableRow]:
     cells: dict[tuple[int, str], TableCell] = {}
     counts = []
     for i, group in enumerate(table.groups):
-        if "CA" not in group.metrics:
-            continue
-        accuracy: dict[str, float] = {}
-        for method in table.methods_of(i).values():
-            for row in method.finished:
-                if "ca_clean" in row:
-                    accuracy[row["truth"]] = row["ca_clean"]
-        if accuracy:
-            found = estimate(list(accuracy.values()))
-            cells[i, "CA"] = TableCell(found, printed(found.value, "CA"))
-            counts.append(found.n)
+        for metric, field in (("CA", "ca_clean"), ("accuracy", "accuracy_clean")):
+            if metric not in group.metrics:
+                continue
+            accuracy: dict[str, float] = {}
+            for method in table.methods_of(i).values():
+                for row in method.finished:
+                    if field in row:
+                        accuracy[row["truth"]] = row[field]
+            if accuracy:
+                found = estimate(list(accuracy.values()))
+                cells[i, metric] = TableCell(found, printed(found.value, metric))
+                counts.append(found.n)
     if not cells:
         return []
     return [TableRow("originals", "not restored", 0, cells, _span(counts), "", 0)]

@@ -44,20 +44,22 @@ class Scoring:
     lpips_preset: Literal["red-diff"] | None = None
     """red-diff: alex on [0,1], which most likely is what the paper's numbers are."""
     distance: str | None = None
-    """FILE.py:NAME instead of LPIPS. It makes a function of two batches in [-1, 1] to (b,)."""
+    """FILE.py:NAME instead of LPIPS. It makes a function of two batches in [-1, 1] to (b,). Its
+    column is called "distance".
+    """
     inception: Path | None = None
     """Weights of Inception v3 for FID and KID, the port of 2015-12-05:
     pt_inception-2015-12-05-6726825d.pth.
     """
     features: str | None = None
     """FILE.py:NAME instead of Inception. It makes a function of uint8 pictures (b, 3, h, w) to (b,
-    d).
+    d). Its columns are called FD and KD.
     """
     resnet: Path | None = None
     """Weights of ResNet-50 for CA, IMAGENET1K_V1: resnet50-0676ba61.pth."""
     classifier: str | None = None
     """FILE.py:NAME instead of ResNet-50. It makes a function of pictures in [0, 1] to logits (b,
-    classes).
+    classes). Its column is called "accuracy".
     """
     classes: Path | None = None
     """List of labels, "wnid/file label" a line; by default the list of the run."""

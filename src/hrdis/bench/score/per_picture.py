@@ -71,22 +71,23 @@ def pixel_records(run: Results, rows: Sequence[Row], options: Scoring) -> Iterat
 
 
 def lpips_records(run: Results, rows: Sequence[Row], options: Scoring) -> Iterator[Record]:
-    """Yield the LPIPS of every picture.
+    """Yield the LPIPS of every picture, or its distance by a network of the user's own.
 
     Raises:
         MetricUnavailable: without weights, or if the network refuses the pictures.
     """
     measure = distance(options)
     net, input_range = options.lpips_form
+    name = "lpips" if options.distance is None else "distance"
     for some, x, truth in pairs(run, rows, options.batch):
         found = call_network("LPIPS", measure, x.to(options.device), truth.to(options.device))
         for row, value in zip(some, found.tolist(), strict=True):
-            yield {"key": row["key"], "lpips": value, "net": net, "range": input_range}
+            yield {"key": row["key"], name: value, "net": net, "range": input_range}
 
 
 def class_records(run: Results, rows: Sequence[Row], options: Scoring) -> Iterator[Record]:
     """Yield CA: 100 where the class of a picture is its label, else 0, and the same of its
-    original.
+    original. By a classifier of the user's own it is called accuracy.
 
     Raises:
         MetricUnavailable: without weights or labels, or if the network refuses the pictures.
@@ -98,6 +99,7 @@ def class_records(run: Results, rows: Sequence[Row], options: Scoring) -> Iterat
         raise MetricUnavailable(
             "no labels are known: --classes LIST (lines wnid/file label), or run with --list"
         )
+    name = "ca" if options.classifier is None else "accuracy"
     # Many restorations share an original: each is classified once.
     original_accuracy: dict[str, float] = {}
     for some, x, truth in pairs(run, known, options.batch):
@@ -111,8 +113,8 @@ def class_records(run: Results, rows: Sequence[Row], options: Scoring) -> Iterat
         for row, answer, label in zip(some, found, wanted, strict=True):
             yield {
                 "key": row["key"],
-                "ca": 100.0 * (answer == label),
-                "ca_clean": original_accuracy[row["truth"]],
+                name: 100.0 * (answer == label),
+                f"{name}_clean": original_accuracy[row["truth"]],
                 "crop": options.crop,
             }
 

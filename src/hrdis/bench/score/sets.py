@@ -21,7 +21,7 @@ def set_records(
     progress: Callable[[str, int, int], object],
 ) -> Iterator[Record]:
     """Yield FID and KID of every method against the originals of the same pictures; of several
-    seeds, the mean over seeds.
+    seeds, the mean over seeds. By features of the user's own they are called FD and KD.
 
     Never of seeds together: FID depends on the number of pictures.
     """
@@ -31,14 +31,18 @@ def set_records(
         for metric in ("FID", "KID"):
             yield {"metric": metric, "status": "missing", "reason": str(reason)}
         return
+    names = ("FID", "KID") if options.features is None else ("FD", "KD")
     for done, method in enumerate(methods):
         for selection in method.selections:
-            yield from _records_of(method, selection, extractor)
+            yield from _records_of(method, selection, extractor, names)
         progress("FID", done + 1, len(methods))
 
 
 def _records_of(
-    method: MethodResults, selection: Selection, extractor: "FeatureExtractor"
+    method: MethodResults,
+    selection: Selection,
+    extractor: "FeatureExtractor",
+    names: tuple[str, str],
 ) -> Iterator[Record]:
     chosen: list[Row] = []
     for rows in method.selected(selection).values():
@@ -56,7 +60,7 @@ def _records_of(
         "selection": selection,
         "of": digest([row["key"] for row in chosen]),
     }
-    for metric, compute in (("FID", fid), ("KID", kid)):
+    for metric, compute in zip(names, (fid, kid), strict=True):
         try:
             values = []
             for part in parts:
