@@ -1,9 +1,7 @@
 """The tables of docs/measurements/paper.md, from the CSV files that `hrdis bench report` left in
-docs/results/tables.
+docs/results/tables. The page names the runs.
 
-    hrdis bench --table 1 2 5..10 12 --figure 5 9 17 21 --precision bf16 -o runs/all
-    hrdis bench --table 4 11 --precision bf16 -o runs/nonlinear
-    hrdis bench report runs/all runs/nonlinear runs/table-3 --alone -o docs/results/report.html
+    hrdis bench report RUN [RUN ...] --alone -o docs/results/report.html
     python studies/results.py
 """
 
@@ -18,19 +16,31 @@ from common.pages import DOCS, rewrite, table
 RESULTS = DOCS / "results"
 
 
-def cell(row: dict[str, str]) -> str:
+def cell(row: dict[str, str], paper: str) -> str:
     """Ours, marked, and the paper's number in brackets; a dash where there is none."""
     ours = row["ours"] or "-"
     marked = {"best": f"**{ours}**", "second": f"<u>{ours}</u>"}.get(row["mark"], ours)
-    return f"{marked} ({row['paper']})" if row["paper"] else marked
+    return f"{marked} ({paper})" if paper else marked
 
 
 def markdown(rows: Iterable[dict[str, str]], metrics: tuple[str, ...]) -> str:
-    """Methods by columns; only these metrics."""
-    kept = [r for r in rows if r["metric"] in metrics]
+    """Methods by columns; only these metrics. Beside the distance stands the paper's LPIPS, whose
+    order compares, and whose size does not.
+    """
+    known = list(rows)
+    lpips = {
+        (r["method"], r["selection"], r["task"]): r["paper"]
+        for r in known
+        if r["metric"] == "LPIPS"
+    }
+    kept = [r for r in known if r["metric"] in metrics]
     columns = list(dict.fromkeys((r["task"], r["metric"]) for r in kept))
     methods = list(dict.fromkeys((r["method"], r["selection"]) for r in kept))
-    found = {(r["method"], r["selection"], r["task"], r["metric"]): cell(r) for r in kept}
+    found = {}
+    for r in kept:
+        place = r["method"], r["selection"], r["task"]
+        paper = lpips.get(place, "") if r["metric"] == "distance" else r["paper"]
+        found[*place, r["metric"]] = cell(r, paper)
     heads = ["method", *(f"{task} {metric}" for task, metric in columns)]
     body = [
         [" ".join(filter(None, m)), *(found.get((*m, *c), "-") for c in columns)] for m in methods
@@ -40,7 +50,7 @@ def markdown(rows: Iterable[dict[str, str]], metrics: tuple[str, ...]) -> str:
 
 def main(
     page: Path = DOCS / "measurements" / "paper.md",
-    metrics: tuple[str, ...] = ("PSNR", "SSIM", "diversity"),
+    metrics: tuple[str, ...] = ("distance", "PSNR", "SSIM", "diversity"),
 ) -> None:
     """Rewrite every marked table of the page: `table-9` is docs/results/tables/table-9.csv.
 
