@@ -21,6 +21,7 @@ from pydantic import Field
 from hrdis.images import Errand
 from hrdis.solvers.base import settings
 
+from .memory import keep_freed_memory
 from .parsing import fail
 from .progress import console, pictures, say
 
@@ -199,6 +200,7 @@ def _begin(threads: int) -> None:
     def end(number: int, frame: object) -> None:
         raise SystemExit(128 + number)  # through what is being written, which removes its files
 
+    keep_freed_memory()
     torch.set_num_threads(threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the first process, which ends all
     signal.signal(signal.SIGTERM, end)
