@@ -1,6 +1,6 @@
 """Which of the paper's comparisons hold here: HRDIS against every other method, task by task.
 
-    hrdis bench ... -o RUN; hrdis bench score RUN --distance studies/efficientnet.py:distance
+    hrdis bench ... -o RUN; hrdis bench score RUN --distance studies/common/efficientnet.py:distance
     python studies/claims.py RUN [RUN ...]  # rewrites measurements/paper.md
 
 Wherever the paper prints a number of HRDIS and one of another method, it says which is better. Here

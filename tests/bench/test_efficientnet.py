@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, a network with learned weights: studies/efficientnet.py as users of
+"""EfficientNet-Lite0, a network with learned weights: studies/common/efficientnet.py as users of
 ``hrdis bench score`` give it.
 """
 
@@ -14,7 +14,7 @@ from hrdis.rng import ImageRNG
 from tests.common.studies import STUDIES
 
 pytest.importorskip("efficientnet_lite_pytorch")
-FILE = STUDIES / "efficientnet.py"
+FILE = STUDIES / "common" / "efficientnet.py"
 pytestmark = pytest.mark.skipif(not FILE.exists(), reason="no studies/ here: not a clone")
 
 PICTURES = Path(hrdis.__file__).parent / "pictures"

