@@ -9,7 +9,9 @@ is.
 import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
 
 from ..checkpoints import load_prior
 from ..diagnosis import Blurring, Compression, NoiseLevel
@@ -18,6 +20,9 @@ from ..tasks import Task
 from .choosing import AUTO
 from .inputs import read_picture
 from .options import FoundOptions
+
+if TYPE_CHECKING:
+    from ..fixing import Diagnosis
 
 #: Options that may be "auto", each with a value that stands for it until it is found.
 PROVISIONAL: dict[str, Any] = {"noise": 0.0, "quality": 10, "kernel": "gaussian:3", "mask": None}
@@ -85,40 +90,40 @@ def find_options(
     else:
         (_, x), tables = read_picture(given, False), None
     image = given if isinstance(given, Path) else "The picture"
+    values: dict[str, Any] = {}
+    why: dict[str, str] = {}
     try:
-        if set(names) == {"quality"}:  # what the others cost is saved
-            quality = quality_of(fixing.former_jpeg(x, tables))
-            return FoundOptions(quality=quality[0], why={"quality": quality[1]})
-        if model is not None:
-            level = model.level_in(x) / 2  # a fraction of white; x is in [-1, 1]
-            middle = 255 * model.sigma_y / 2
-            noise_found = level, f"That is its level in this picture, of {middle:.1f} at mid-grey."
-            if set(names) == {"noise"}:
-                return FoundOptions(noise=level, why={"noise": noise_found[1]})
-        # The limits of the diagnosis were chosen with the embedded prior.
-        found = fixing.diagnose(x, tables, load_prior("default"))
-        values: dict[str, Any] = {}
-        why: dict[str, str] = {}
-        if "noise" in names:
-            if model is None:
-                noise_found = noise_of(found.noise, needed=name == "denoise")
-            values["noise"], why["noise"] = noise_found
-        if "quality" in names:
-            values["quality"], why["quality"] = quality_of(found.jpeg)
-        if "kernel" in names:
-            values["kernel"], why["kernel"] = kernel_of(found.blur)
-            if values.get("noise", noise) < INEXACT:
-                values["noise"], why["noise"] = INEXACT, INEXACT_WHY
-        if "mask" in names:
-            values["mask"] = found.mask()
-            seen = [marks.why for marks in (found.scratches, found.stamp) if marks.mask is not None]
-            if values["mask"] is None:
-                said = f"{found.scratches.why} {found.stamp.why}"
-                raise NotFoundError(f"{said} A mask of your own is expected: --mask holes.png")
-            why["mask"] = " ".join(seen)
+        if "noise" in names and model is not None:
+            values["noise"], why["noise"] = level_of(model, x)
+        # What is known costs nothing, and the quality alone costs less than a whole diagnosis.
+        left = set(names) - set(values)
+        if left == {"quality"}:
+            values["quality"], why["quality"] = quality_of(fixing.former_jpeg(x, tables))
+        elif left:
+            # The limits of the diagnosis were chosen with the embedded prior.
+            found = fixing.diagnose(x, tables, load_prior("default"))
+            if "noise" in left:
+                values["noise"], why["noise"] = noise_of(found.noise, needed=name == "denoise")
+            if "quality" in left:
+                values["quality"], why["quality"] = quality_of(found.jpeg)
+            if "kernel" in left:
+                values["kernel"], why["kernel"] = kernel_of(found.blur)
+                if values.get("noise", noise) < INEXACT:
+                    values["noise"], why["noise"] = INEXACT, INEXACT_WHY
+            if "mask" in left:
+                values["mask"], why["mask"] = mask_of(found)
     except NotFoundError as error:
         raise ValueError(f"{image}: {error}") from None
     return FoundOptions(**values, why=why)
+
+
+def level_of(model: Poisson | Speckle, x: Tensor) -> tuple[float, str]:
+    """Return the level of a noise that depends on the picture x, as a fraction of white, and that
+    it was computed.
+    """
+    middle = 255 * model.sigma_y / 2  # x is in [-1, 1]
+    why = f"That is its level in this picture, of {middle:.1f} at mid-grey."
+    return model.level_in(x) / 2, why
 
 
 def check_asked(names: Collection[str], task: Task | None, hole: str) -> None:
@@ -207,6 +212,17 @@ def kernel_of(found: Blurring) -> tuple[str, str]:
     if found.found != "no" and width > 0 and (found.kind == "gaussian" or found.length > 0):
         raise NotFoundError(f"{why} {_force('kernel', word, found=True)}")
     raise NotFoundError(f"{why} {_force('kernel', 'gaussian:2')}")
+
+
+def mask_of(found: "Diagnosis") -> tuple[Tensor, str]:
+    """Return the proposed mask of specks, scratches and a date, (h, w) bool, and what was seen."""
+    mask = found.mask()
+    if mask is None:
+        raise NotFoundError(
+            f"{found.scratches.why} {found.stamp.why} A mask of your own is expected: --mask "
+            "holes.png"
+        )
+    return mask, " ".join(m.why for m in (found.scratches, found.stamp) if m.mask is not None)
 
 
 def _force(option: str, value: object, *, found: bool = False) -> str:
