@@ -55,6 +55,7 @@ hrdis.images.save("small.png", small)
 # hrdis restore small.png --task denoise --noise 25 --model try --steps 5 -o clean.png
 # > denoise with fire (settings denoise-noise05-normal@default), 5 network calls a sample
 # > FIRE with 1 network call, the best measured for denoise-noise05 at normal effort.
+# > Changed by you: --steps 5
 # > 0.2 s. Wrote clean.png
 
 # %% [markdown]

@@ -46,7 +46,7 @@ PHOTOGRAPHS = {"noise": "coffee.jpg", "inpaint-scratches": "chelsea.png", "sr4":
 class Demo:
     """Options of ``hrdis demo``."""
 
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("runs/demo")
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FOLDER")] = Path("runs/demo")
     """The folder for the pictures."""
     seed: int = 0
     """Seed of the mask and of the restoration."""
