@@ -28,7 +28,7 @@ stopped.
 Examples:
   hrdis train photos/ -o my-model --hours 5            (five hours on a CPU)
   hrdis train photos/ -o my-model --max-minutes 55     (in pieces: the same command goes on)
-  hrdis train photos/ -o shipped --resume my-model --hours 1 --decay 1
+  hrdis train photos/ -o final --resume my-model --hours 1 --decay 1
                                                        (lower the learning rate to the end)
   hrdis train faces/ -o faces-model --start-from default --hours 1
                                                        (from the weights of another model)
