@@ -268,8 +268,8 @@ TASKS: dict[str, Task] = {
         size=itemgetter(-2, -1), drawn=True,  # a number per pixel, in the last two axes
     ),
     "ct60": Task(
-        "reconstruct a square picture from X-rays along 60 directions", _ct, ("ct60", "ct"), source="DDS",
-        size=_ct_size,
+        "reconstruct a square picture from X-rays along 60 directions",
+        _ct, ("ct60", "ct"), source="DDS", size=_ct_size,
     ),
     "cs25": _cs(0.25, "HRDIS, ImageNet"),
     "cs10": _cs(0.1, "HRDIS, FFHQ"),

@@ -97,7 +97,7 @@ def restore(name: str, truth: Tensor, prior: Prior, seed: int) -> tuple[Tensor, 
     solver = choose(HRDIS, task.presets, tuned=prior.presets).settings
     with bar(len(solver.times(prior.schedule)) - 1, f"{name}: network calls") as shown:
         result = solve(solver, prior, problem, seeds=[seed], on_step=lambda _: shown.advance())
-    smooth = "bicubic, corrected to fit what was given" if name.startswith("sr") else "biharmonic fill"
+    smooth = "bicubic, made to fit what is given" if name.startswith("sr") else "biharmonic fill"
     figures = (
         f"PSNR {float(psnr(result.x, truth)):.2f} dB ({smooth}: "
         f"{float(psnr(A.smooth(problem.y), truth)):.2f} dB)"

@@ -77,15 +77,21 @@ def options_of(cls: type, defaults: Any = None) -> Iterator[Option]:
             default = field.default_factory()
         kind, how = unpacked(hints[field.name])
         behind = any("Positional" in repr(one) for one in how)
-        value = _value(kind, how)
+        value = value_of(kind, how)
         meaning = strings[field.name].replace("``", "")
         if kind is bool and default is True:
             meaning = f"Turn this off: {meaning[0].lower()}{meaning[1:]}"
         option = Option(
-            words=value if behind else _words(field.name, kind, default, how),
-            positional=behind, several=_is_several(kind), needed=default is MISSING, value=value,
-            default=_default(default, how), meaning=meaning, kind=kind, how=how,
-        )  # fmt: skip
+            words=value if behind else words_of(field.name, kind, default, how),
+            positional=behind,
+            several=get_origin(kind) is list or ... in get_args(kind),
+            needed=default is MISSING,
+            value=value,
+            default=default_of(default, how),
+            meaning=meaning,
+            kind=kind,
+            how=how,
+        )
         (positional if behind else named).append(option)
     yield from positional
     yield from named
@@ -114,11 +120,7 @@ def metavar(how: Sequence[Any]) -> str:
     return ""
 
 
-def _is_several(kind: Any) -> bool:
-    return get_origin(kind) is list or (get_origin(kind) is tuple and ... in get_args(kind))
-
-
-def _value(kind: Any, how: Sequence[Any]) -> str:
+def value_of(kind: Any, how: Sequence[Any]) -> str:
     """Return what stands for the value of an option."""
     if kind is bool:
         return ""
@@ -128,11 +130,11 @@ def _value(kind: Any, how: Sequence[Any]) -> str:
         return "|".join(map(str, get_args(kind)))
     if get_origin(kind) in (tuple, list):
         parts = [unpacked(part) for part in get_args(kind) if part is not ...]
-        return " ".join(_value(*part) for part in parts)
+        return " ".join(value_of(*part) for part in parts)
     return PLACES[kind.__name__]
 
 
-def _words(field: str, kind: Any, default: Any, how: Sequence[Any]) -> str:
+def words_of(field: str, kind: Any, default: Any, how: Sequence[Any]) -> str:
     """Return the words of an option, the short one first."""
     option, short = field.replace("_", "-"), ()
     for one in how:
@@ -143,7 +145,7 @@ def _words(field: str, kind: Any, default: Any, how: Sequence[Any]) -> str:
     return ", ".join((*short, f"--{option}"))
 
 
-def _default(default: Any, how: Sequence[Any]) -> str:
+def default_of(default: Any, how: Sequence[Any]) -> str:
     if default is MISSING or default is None or isinstance(default, bool) or default in ("", ()):
         return ""
     for one in how:
@@ -168,15 +170,15 @@ def help_text(command: str, text: str, cls: type, groups: Mapping[str, Any]) -> 
     """
     width = min(shutil.get_terminal_size().columns, WIDEST)
     own = list(options_of(cls))
-    parts = [_usage(command, own, width), *_paragraphs(text, width)]
+    parts = [usage(command, own, width), *paragraphs(text, width)]
     if behind := [option for option in own if option.positional]:
-        parts.append("\n".join(_lines(behind, width)))
+        parts.append("\n".join(lines_of(behind, width)))
     named = [option for option in own if not option.positional]
     helped = Option("-h, --help", False, False, False, "", "", "Show this help.", bool, ())
-    parts.append("\n".join(["Options:", *_lines([helped, *named], width)]))
+    parts.append("\n".join(["Options:", *lines_of([helped, *named], width)]))
     for values in groups.values():
         above = textwrap.fill(f"{title(values)}:", width)
-        parts.append("\n".join([above, *_lines(list(options_of(type(values), values)), width)]))
+        parts.append("\n".join([above, *lines_of(list(options_of(type(values), values)), width)]))
     return "\n\n".join(parts)
 
 
@@ -189,7 +191,7 @@ def title(values: Any) -> str:
     return said
 
 
-def _usage(command: str, options: Sequence[Option], width: int) -> str:
+def usage(command: str, options: Sequence[Option], width: int) -> str:
     words = []
     for option in options:
         if option.positional:
@@ -205,7 +207,7 @@ def _usage(command: str, options: Sequence[Option], width: int) -> str:
     return textwrap.fill(line, width, subsequent_indent=" " * 7, break_on_hyphens=False)
 
 
-def _paragraphs(text: str, width: int) -> Iterator[str]:
+def paragraphs(text: str, width: int) -> Iterator[str]:
     """Yield the paragraphs of a text, each filled to the width; examples stay as they are."""
     for block in text.strip().split("\n\n"):
         if re.search(r"^ ", block, re.M):
@@ -214,7 +216,7 @@ def _paragraphs(text: str, width: int) -> Iterator[str]:
             yield textwrap.fill(" ".join(block.split()), width, break_on_hyphens=False)
 
 
-def _lines(options: Sequence[Option], width: int) -> Iterator[str]:
+def lines_of(options: Sequence[Option], width: int) -> Iterator[str]:
     """Yield the lines of options, with their meanings in a column.
 
     A default that the meaning tells is not said again.
