@@ -177,13 +177,13 @@ def _one_line(box: str, command: str, cls: type) -> str:
         else:
             parts.append([])
     if "Required options" in title:
-        return f"{_missing(parts[0], command, cls)} {more}"
+        return f"{missing_options(parts[0], command, cls)} {more}"
     said = (" ".join(" ".join(part).split()) for part in parts if part)
     sentences = (text if text.endswith((".", ")", "help")) else f"{text}." for text in said)
     return f"{in_words(HELPTEXT.sub('', ' '.join(sentences)))} {more}"
 
 
-def _missing(lines: Sequence[str], command: str, cls: type) -> str:
+def missing_options(lines: Sequence[str], command: str, cls: type) -> str:
     """Return a sentence that names the options of which tyro says that they are missing."""
     names, line = [], [f"hrdis {command}"]
     for option in options_of(cls):

@@ -104,7 +104,7 @@ def _replay(args: ReplayOptions, folder: Path) -> int:
         # Another number of threads adds up in another order, which changes the last bits.
         torch.set_num_threads(record["threads"])
     with checking(), waiting("reading the picture and loading the model"):
-        job = prepare(options, settings, choice=_choice(record, settings))
+        job = prepare(options, settings, choice=recorded_choice(record, settings))
         # What decides the pixels has to be as it was: model, settings, times, noise level.
         now = Restoration(torch.empty(0, 1, 1, 1), 0, 0.0, {}, job).record
         for name in DECIDED:
@@ -263,7 +263,7 @@ def _options(
     )
 
 
-def _choice(record: dict[str, Any], settings: Solver) -> Choice[Solver] | None:
+def recorded_choice(record: dict[str, Any], settings: Solver) -> Choice[Solver] | None:
     """Return the choice of the record where the map of uncertainty follows from it, else None.
 
     The map shows calibrated intervals, where it has any, for what the solver auto chose alone.

@@ -195,14 +195,14 @@ def prepared(
     )
     if choice.effort:
         tell(for_command(choice.why))
-    if changed := _changed(choice.settings, args.settings):
+    if changed := changed_settings(choice.settings, args.settings):
         tell(f"Changed by you: {changed}")
     if job.precision_reason:
         tell(job.precision_reason)
     return job
 
 
-def _changed(chosen: Solver, given: Solver) -> str:
+def changed_settings(chosen: Solver, given: Solver) -> str:
     """Return the settings that differ from those that were chosen, as options."""
     words = []
     for field in fields(given):  # type: ignore[arg-type]
