@@ -95,30 +95,39 @@ def test_prior_is_a_model_but_in_names(message: str, said: str) -> None:
     ("tyro", "said"),
     [
         (
-            "invalid choice 'red' for argument '--marks'. Expected one of ('white', 'black'). Help",
-            "--marks is 'red'. One of white, black is expected. Help",
+            "invalid choice 'red' for argument '--marks'. Expected one of ('white', 'black').",
+            "--marks is 'red'. One of white, black is expected.",
         ),
         (
             "Error parsing settings: HRDIS: lambda_obs is -1.0, but input should be above 0. The "
-            "default is HRDIS(lambda_obs=1.0). Help",
-            "--lambda-obs is -1.0, but input should be above 0. Help",
+            "default is HRDIS(lambda_obs=1.0).",
+            "--lambda-obs is -1.0, but input should be above 0.",
         ),
         (
             "Error parsing --steps: invalid literal for int() with base 10: 'many'. Argument "
-            "helptext: --steps INT Network calls. (default: 100) For full helptext, see x --help",
-            "--steps is 'many'. A whole number is expected. For full helptext, see x --help",
+            "helptext: --steps INT Network calls. (default: 100)",
+            "--steps is 'many'. A whole number is expected.",
         ),
         (
             "Error parsing --lr: could not convert string to float: 'fast'. Argument helptext: "
-            "--lr FLOAT Step. For full helptext, see x --help",
-            "--lr is 'fast'. A number is expected. For full helptext, see x --help",
+            "--lr FLOAT Step.",
+            "--lr is 'fast'. A number is expected.",
         ),
         (
             "Error parsing --scale: no type matching {None}|INT could be instantiated from ['x']. "
             "Got errors: - <class 'NoneType'>: ['x'] does not match choices ('None',) - <class "
             "'int'>: invalid literal for int() with base 10: 'x'. Argument helptext: --scale "
-            "{None}|INT How much larger. (default: None) For full helptext, see x --help",
-            "--scale is 'x'. A whole number is expected. For full helptext, see x --help",
+            "{None}|INT How much larger. (default: None)",
+            "--scale is 'x'. A whole number is expected.",
+        ),
+        (
+            "Unrecognized options: --stps, 3. Perhaps you meant: --steps INT Network calls.",
+            "There is no option '--stps 3'. Did you mean --steps?",
+        ),
+        ("Unrecognized options: here.", "There is no option 'here'."),
+        (
+            "Missing value for argument '-o/--output'. Expected 1 values.",
+            "--output has no value behind it.",
         ),
     ],
 )

@@ -10,10 +10,13 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import tyro
 from PIL import Image
 
 import hrdis
 from hrdis import cli
+from hrdis.cli import parsing
+from hrdis.cli.help import options_of
 from hrdis.fixing.record import FixRecord
 from hrdis.restoration.record import DamageRecord, Record
 from tests.common import messages
@@ -59,20 +62,41 @@ WORDS = [
 
 
 @pytest.mark.parametrize("words", WORDS, ids=" ".join)
-def test_page_has_the_options_that_the_help_has(
+def test_page_has_the_options_that_the_parser_reads(
     reference: ModuleType, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The page is made from the classes of the options, the help by the parser that reads them."""
+    """The page and the help are made from the classes of the options; tyro shows what it reads."""
+    _, cls, groups = reference.read_by(words)
+    with pytest.raises(SystemExit):
+        tyro.cli(parsing.combined(cls, groups), args=["--help"], config=parsing.CONFIG)
+    option = r"^[│ ] ?(?:-\w[^,]*, )?(--[a-z][a-z0-9-]*)"  # meanings are further to the right
+    parsed = set(re.findall(option, capsys.readouterr().out, re.M)) - {"--help"}
+    shown: set[str] = set()
+    for own, values in [(cls, None), *((type(values), values) for values in groups.values())]:
+        for shown_as, *_ in reference.option_rows(options_of(own, values)):
+            shown |= set(re.findall(r"--[a-z0-9-]+", shown_as))
+    assert shown == parsed
+    assert parsed or words == ["list", "solvers"]
+
+
+@pytest.mark.parametrize("words", WORDS, ids=" ".join)
+def test_help_is_no_source_code(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No types, no name of a field or a class, and no line that is wider than the terminal."""
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
         cli.main([*words, "--help"])
-    option = r"^[│ ] ?(?:-\w[^,]*, )?(--[a-z][a-z0-9-]*)"  # meanings are further to the right
-    helped = set(re.findall(option, capsys.readouterr().out, re.M)) - {"--help"}
-    shown: set[str] = set()
-    for cls, defaults, names in reference.groups_of(words):
-        for shown_as, *_ in reference.option_rows(cls, defaults, names):
-            shown |= set(re.findall(r"--[a-z0-9-]+", shown_as))
-    assert shown == helped
-    assert helped or words == ["list", "solvers"]
+    said = capsys.readouterr().out
+    examples, options = said.partition("\nOptions:")[::2]
+    assert not re.findall(
+        r"\{None\}|\bSTR\b|\bINT\b|\bFLOAT\b|default: (?:None|True|'')|\[\[", said
+    )
+    assert not re.findall(
+        r"[a-z]+_[a-z]+|``", re.sub(r"\S+\.(?:pth?|npz)\b|alpha_bar|x0_hat", "", options)
+    )
+    assert max(map(len, options.splitlines())) <= 80
+    assert examples.startswith(f"usage: hrdis {' '.join(words)} ")
 
 
 def sources(folder: Path) -> Iterator[ast.AST]:

@@ -59,15 +59,15 @@ CM4IR with 20 network calls, the best measured for sr4 at normal effort.
 """,
     "hrdis restore torn.png --task inpaint --mask holes.png -o whole.png --samples 4": """\
 inpaint with overrelaxed (settings inpaint@default), 50 network calls a sample
-overrelaxed, as 4 samples are wanted and the best measured for inpaint at normal effort, CM4IR, \
-finds one mean alone.
+overrelaxed draws the 4 samples, as the best measured for inpaint at normal effort, CM4IR, has \
+only one answer.
 90% of the colour values of pieces of 48 photographs that the model was trained on lay within the \
 half width that the map shows.
 2.5 s. Wrote whole.png, whole-2.png, whole-3.png, whole-4.png, whole-mean.png, \
 whole-uncertainty.png, whole-overview.png
 """,
     "hrdis restore grainy.png --task denoise --noise 25 -o clean.png": """\
-denoise with fire (settings denoise-noise05-normal@default), 1 network calls a sample
+denoise with fire (settings denoise-noise05-normal@default), 1 network call a sample
 FIRE with 1 network call, the best measured for denoise-noise05 at normal effort.
 0.1 s. Wrote clean.png
 """,

@@ -5,25 +5,21 @@ names and records. GitHub shows the pages as files, so they are committed, and
 `tests/test_reference.py` compares them with what this program makes.
 """
 
-import ast
-import inspect
 import json
 import re
-import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import MISSING, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-import tyro
 from troubleshooting import TROUBLES, trouble
 from variables import VARIABLES
 
 from hrdis import cli
-from hrdis.cli import renamed
+from hrdis.cli import parsing, renamed
+from hrdis.cli.help import Option, metavar, options_of, strings_of, title, unpacked
 from hrdis.fixing.record import FixRecord
 from hrdis.repairs import REPAIRS
 from hrdis.restoration.record import DamageRecord, Record
@@ -71,140 +67,66 @@ The settings of the solver are options too. `hrdis restore --solver NAME --help`
 defaults that fit the task, as does the [page of the solver](../../../src/hrdis/solvers)."""
 
 
-def strings_of(cls: type) -> dict[str, str]:
-    """Return the string below each field of a class, on one line."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
-    assert isinstance(body, ast.ClassDef)
-    found = {}
-    for field, below in zip(body.body, body.body[1:], strict=False):
-        if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
-            continue
-        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-            found[field.target.id] = " ".join(str(below.value.value).split())
-    return found
-
-
 # ---- options of commands ------------------------------------------------------------------------
 
 
 class Captured(Exception):
-    """The options of a command, taken where tyro would read them."""
+    """The options of a command, taken where its help would be shown."""
 
 
-def options_of(words: Sequence[str]) -> tuple[type, str]:
-    """Return the class of a command's options and its help.
+def read_by(words: Sequence[str]) -> tuple[str, type, Mapping[str, Any]]:
+    """Return the help of a command, the class of its own options and further groups of them.
 
     The command runs as far as the place where its words are read, so that what is shown is what is
     read.
     """
 
-    def capture(cls: type, **how: Any) -> None:
-        raise Captured(cls, how["description"])
+    def capture(_: str, description: str, cls: type, groups: Mapping[str, Any]) -> str:
+        raise Captured(description, cls, groups)
 
-    real = tyro.cli
-    tyro.cli = capture  # type: ignore[assignment]
+    real = parsing.help_text
+    parsing.help_text = capture
     try:
         cli.main([*words, "--help"])
     except Captured as found:
-        cls, text = found.args
-        return cls, text
+        description, cls, groups = found.args
+        return description, cls, groups
     finally:
-        tyro.cli = real
+        parsing.help_text = real
     raise AssertionError(f"hrdis {' '.join(words)} reads no options")
 
 
-def groups_of(words: Sequence[str]) -> Iterator[tuple[type, Any, list[str]]]:
-    """Yield a command's own options, then each group: its class, its defaults, names of fields."""
-    combined, _ = options_of(words)
-    own = combined.__mro__[1]
-    yield own, None, [f.name for f in fields(own)]
-    for field in fields(combined):
-        if field.name not in {f.name for f in fields(own)}:
-            names = [f.name for f in fields(field.default)]  # type: ignore[arg-type]
-            yield type(field.default), field.default, names
-
-
-def option_rows(cls: type, defaults: Any, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Yield option, values, default and meaning of each field of a class of options."""
-    hints = get_type_hints(cls, include_extras=True)
-    strings: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        if base.__module__.startswith("hrdis."):
-            strings |= strings_of(base)
-    known = {field.name: field for field in fields(cls)}
-    positional = [name for name in names if _is_positional(hints[name])]
-    for name in [*positional, *(n for n in names if n not in positional)]:
-        default = known[name].default if defaults is None else getattr(defaults, name)
-        if default is MISSING and known[name].default_factory is not MISSING:
-            default = known[name].default_factory()
-        kind, how = _unpacked(hints[name])
-        shown = _name(name, kind, default, how, name in positional)
-        yield shown, _values(kind, how), _default(default, how), strings[name]
-
-
-def _is_positional(hint: Any) -> bool:
-    return any("Positional" in repr(how) for how in get_args(hint)[1:])
-
-
-def _unpacked(hint: Any) -> tuple[Any, list[Any]]:
-    """Return a type without None and without what Annotated adds, and the latter."""
-    how: list[Any] = []
-    while get_origin(hint) in (Annotated, Union, UnionType):
-        if get_origin(hint) is Annotated:
-            how += get_args(hint)[1:]
-            hint = get_args(hint)[0]
-            continue
-        kinds = [kind for kind in get_args(hint) if kind is not NoneType]
-        if len(kinds) > 1:
-            break
-        hint = kinds[0]
-    return hint, how
-
-
-def _name(field: str, kind: Any, default: Any, how: Sequence[Any], positional: bool) -> str:
-    if positional:
-        return f"`{field.upper()}`"
-    option, short = field.replace("_", "-"), ()
-    for one in how:
-        option = getattr(one, "name", None) or option
-        short = getattr(one, "aliases", None) or short
-    if kind is bool and default is True:
-        option = f"no-{option}"
-    return ", ".join(f"`{word}`" for word in (*short, f"--{option}"))
+def option_rows(options: Iterator[Option]) -> Iterator[tuple[str, ...]]:
+    """Yield option, values, default and meaning of each option."""
+    for option in options:
+        shown = ", ".join(f"`{word}`" for word in option.words.split(", "))
+        default = f"`{option.default}`" if option.default else ""
+        values = _values(option.kind, option.how)
+        yield shown, values, "needed" if option.needed else default, option.meaning
 
 
 def _values(kind: Any, how: Sequence[Any]) -> str:
     """Return what may follow an option."""
     bounds = []
     for one in how:
-        if getattr(one, "metavar", None):
-            words = re.split("[,|]", one.metavar.strip("{}"))
-            return ", ".join(f"`{word}`" for word in words)
         for bound in getattr(one, "metadata", [one]):
             for key, sign in (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<=")):
                 if getattr(bound, key, None) is not None:
                     bounds.append(f"{sign} {getattr(bound, key):g}")
+    if own := metavar(how):
+        return ", ".join(f"`{word}`" for word in own.split("|"))
     usual = {Path: "path", str: "text", int: "whole number", float: "number", bool: ""}
     if get_origin(kind) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(kind))
     if get_origin(kind) in (tuple, list):
         parts = [part for part in get_args(kind) if part is not ...]
         several = "s" if ... in get_args(kind) or get_origin(kind) is list else ""
-        return ", ".join(_values(*_unpacked(part)) + several for part in parts)
+        return ", ".join(_values(*unpacked(part)) + several for part in parts)
     return " ".join([usual[kind], ", ".join(bounds)]).strip()
 
 
-def _default(default: Any, how: Sequence[Any]) -> str:
-    if default is MISSING:
-        return "needed"
-    if default is None or isinstance(default, bool) or default in ("", ()):
-        return ""
-    for one in how:
-        if getattr(one, "metavar", None):
-            return f"`{one.str_from_instance(default)[0]}`"
-    if isinstance(default, tuple | list):
-        return f"`{' '.join(map(str, default))}`"
-    return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+#: The head of a table of options.
+OPTION = ("option", "value", "default", "meaning")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -228,15 +150,17 @@ def command_page(command: str) -> str:
     for words in PARTS.get(command, ((),)):
         if words:
             text.append(f"## hrdis {' '.join((command, *words))}")
-        _, said = options_of([command, *words])
+        said, cls, groups = read_by([command, *words])
         text.append(f"```text\n{said.strip()}\n```")
-        for cls, defaults, names in groups_of([command, *words]):
-            if command == "restore" and isinstance(defaults, Solver):
+        rows = list(option_rows(options_of(cls)))
+        if rows:
+            text.append(table(OPTION, rows))
+        for values in groups.values():
+            if command == "restore" and isinstance(values, Solver):
                 text.append(SETTINGS)
                 continue
-            rows = list(option_rows(cls, defaults, names))
-            if rows:
-                text.append(table(("option", "value", "default", "meaning"), rows))
+            text.append(f"{title(values)}:")
+            text.append(table(OPTION, list(option_rows(options_of(type(values), values)))))
     statuses = []
     for status, says in cli.STATUS.items():
         meaning = says.get(command) or says.get("")

@@ -109,7 +109,7 @@ TROUBLES: list[tuple[str, str, str]] = [
         "run without changed settings",
     ),
     (
-        "Unrecognized options: ...",
+        "There is no option ...",
         "the option has another name, or belongs to another solver",
         "`hrdis restore --solver NAME --help` lists the settings of a solver",
     ),

@@ -30,8 +30,8 @@ The commands, which stand in comments, are for a terminal.
 # ([how](../how-to/fix.md)). For a scratch that you see and it does not, open the tab *Restore*.
 #
 # **2. Drop the photograph** into the field at the top. *Fill scratches, stains and holes* is chosen
-# already. No damaged photograph at hand? *Try an example* brings one, with its mask, and step 3
-# falls away.
+# already. No damaged photograph at hand? *Try an example* brings one with its mask, and you
+# can skip step 3.
 #
 # ![The tab Restore with a photograph of a cat that has a white scratch. The same photograph stands
 # below, to be painted on.](../pictures/tutorial/2-photograph.jpg)
@@ -48,9 +48,9 @@ The commands, which stand in comments, are for a terminal.
 # ![A bar of progress below the button Stop, and on the right the photograph with the scratch partly
 # filled.](../pictures/tutorial/4-restoring.jpg)
 #
-# **5. Compare and download.** Move the slider between *Before | after*. With two restorations or
-# more there are each of them, their mean, and a map of where they differ. Where they differ, hrdis
-# is unsure; where they agree it can still be wrong, because all samples come from the same model.
+# **5. Compare and download.** Move the slider between *Before | after*. With two or more
+# restorations the page shows each of them, their mean, and a map of where they differ. Where they
+# differ, hrdis is unsure; where they agree it can still be wrong, because all samples come from the same model.
 # *Download* gives you the pictures as PNG, a record of what was done, and the mask that you painted.
 # *Command that does the same* is for a terminal.
 #

@@ -55,39 +55,40 @@ hrdis.images.save("small.png", small)
 # hrdis restore small.png --task denoise --noise 25 --model try --steps 5 -o clean.png
 # > denoise with fire (settings denoise-noise05-normal@default), 5 network calls a sample
 # > FIRE with 1 network call, the best measured for denoise-noise05 at normal effort.
+# > Changed by you: --steps 5
 # > 0.2 s. Wrote clean.png
 
 # %% [markdown]
 # **4. Your pictures.** This takes five hours on a CPU:
 
 # %% command norun
-# hrdis train photos/ -o my-prior --hours 5
+# hrdis train photos/ -o my-model --hours 5
 
 # %% [markdown]
 # Ctrl-C stops. The same command continues. A kill loses at most the minutes since the last
 # checkpoint (10 by default). To train in pieces:
 
 # %% command norun
-# hrdis train photos/ -o my-prior --max-minutes 55
+# hrdis train photos/ -o my-model --max-minutes 55
 
 # %% [markdown]
 # **5. Finish.** Lower the learning rate to the end, from the run you have:
 
 # %% command norun
-# hrdis train photos/ -o shipped --resume my-prior --hours 1 --decay 1
+# hrdis train photos/ -o final --resume my-model --hours 1 --decay 1
 
 # %% [markdown]
 # **6. Check it** beside classical filters, on pictures that it was not trained on:
 
 # %% command norun
-# hrdis check model shipped --photos other-photos/
+# hrdis check model final --photos other-photos/
 
 # %% [markdown]
 # Until settings are searched for it, a new model takes those that were tuned for the embedded one,
 # which may not be the best. This command finds such settings:
 
 # %% command norun
-# hrdis tune shipped photos/ -o shipped/presets.toml
+# hrdis tune final photos/ -o final/presets.toml
 
 # %% [markdown]
 # The commands of steps 4 to 6 were not run to their end for this page; [the embedded

@@ -263,13 +263,13 @@ TASKS: dict[str, Task] = {
         ("deblur-nonlinear", "deblur", "sr4"), multiple=128, source="HRDIS, FFHQ", weights=True,
     ),
     "mri4": Task(
-        "a picture as a scanner sees it, a quarter of the columns of its Fourier transform",
+        "reconstruct a scan from a quarter of the columns of its Fourier transform",
         _mri, ("mri4", "mri"), source="InverseBench",
         size=itemgetter(-2, -1), drawn=True,  # a number per pixel, in the last two axes
     ),
     "ct60": Task(
-        "a square picture from X-rays along 60 directions", _ct, ("ct60", "ct"), source="DDS",
-        size=_ct_size,
+        "reconstruct a square picture from X-rays along 60 directions",
+        _ct, ("ct60", "ct"), source="DDS", size=_ct_size,
     ),
     "cs25": _cs(0.25, "HRDIS, ImageNet"),
     "cs10": _cs(0.1, "HRDIS, FFHQ"),

@@ -169,6 +169,13 @@ def test_dry_run_says_what_it_would_cost_and_writes_nothing(folder, capsys):
     assert not (folder / "run").exists()
 
 
+def test_dry_run_cuts_no_cell(folder, capsys, monkeypatch):
+    """The names of interpolated settings are long, and cut the time of each row to nothing."""
+    monkeypatch.setenv("COLUMNS", "40")
+    assert bench("--table", "7", "--limit", "1", "--dry-run") == 0
+    assert "…" not in capsys.readouterr().out
+
+
 def test_dry_run_on_a_folder_says_what_is_in_it_already(folder, capsys):
     bench("plan.yaml", "-o", "run", "--tasks", "sr4")
     files = sorted((folder / "run").rglob("*"))

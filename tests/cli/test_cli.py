@@ -1288,20 +1288,20 @@ def test_bar_tells_the_time_left_where_a_step_takes_a_minute(
     [
         (
             "restore in.png --task sr2",
-            "Missing from hrdis restore: -o PATH, --output PATH Where the restored picture",
+            "-o OUT is missing: hrdis restore PICTURE -o OUT.",
         ),
         (
             "restore in.png --task sr2 -o a.png --stps 3",
-            "Unrecognized options: --stps, 3. Perhaps you meant: --steps INT",
+            "There is no option '--stps 3'. Did you mean --steps?",
         ),
         (
             "restore in.png --task sr2 -o a.png --steps 0",
             "steps is 0, but input should be greater than or equal to 1.",
         ),
-        ("demo here", "Unrecognized options: here. For full helptext, run hrdis demo --help"),
+        ("demo here", "There is no option 'here'. `hrdis demo --help` shows all options."),
         (
             "model tell",
-            "action is 'tell'. One of list, show, add, download, check is expected.",
+            "ACTION is 'tell'. One of list, show, add, download, check is expected.",
         ),
     ],
 )

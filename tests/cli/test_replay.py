@@ -49,7 +49,7 @@ def test_field_of_a_record_that_is_something_else_is_one_line(
 ) -> None:  # fmt: skip
     """All but the restoration itself, which is left out."""
 
-    def ready(*_: object) -> None:
+    def ready(*_: object, **__: object) -> None:
         raise ValueError("ready")
 
     monkeypatch.setattr("hrdis.cli.replay.prepare", ready)
@@ -87,6 +87,19 @@ def test_every_picture_of_a_restoration_is_equal(
     assert [line.rpartition("/")[2] for line in said] == [f"{name}: equal" for name in names]
     assert len(names) == 5  # two samples, mean, deviation, sheet
     assert before == {path.name: path.read_bytes() for path in restored.parent.iterdir()}
+
+
+def test_map_of_calibrated_intervals_is_equal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its half widths follow from the choice of the solver auto, which the record holds."""
+    monkeypatch.chdir(tmp_path)
+    photo(Path("in.png"), size=(16, 16))
+    assert run("restore", "in.png", "--task", "upscale", "--scale", "2", "--samples", "2",
+               "-o", "out.png") == 0  # fmt: skip
+    assert json.loads(Path("out.json").read_text())["interval"]
+    assert run("replay", "out.json") == 0
+    assert capsys.readouterr().out.count(": equal") == 5
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import torch
 import tyro
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 import hrdis
@@ -51,18 +52,18 @@ Examples:
   hrdis bench --table 9 --limit 1 -o runs/table-9
   hrdis bench --table 1..12 --figure 5 9 17 21 --dry-run
   hrdis bench --table 1 9 --data imagenet/val --list dgp_top1k.txt --dataset imagenet \\
-      --prior PRIOR -o runs/imagenet
-  hrdis bench --table 2 10 --data ffhq256 --size 0 --dataset ffhq --prior PRIOR --device cuda \\
+      --model MODEL -o runs/imagenet
+  hrdis bench --table 2 10 --data ffhq256 --size 0 --dataset ffhq --model MODEL --device cuda \\
       --batch 8 -o runs/ffhq
   hrdis bench --table 1 --masks imagenet_freeform_masks.npz --mask-offset 3 --size 256 \\
-      --data imagenet/val --list dgp_top1k.txt --dataset imagenet --prior PRIOR -o runs/palette
+      --data imagenet/val --list dgp_top1k.txt --dataset imagenet --model MODEL -o runs/palette
   hrdis bench --table 12 --data LOL/high --measured LOL/low --size 0 -o runs/lol
   hrdis bench examples/plan.yaml -o runs/plan
   hrdis bench report runs/plan             (a page, CSV and LaTeX; see hrdis bench report --help)
   hrdis bench score runs/plan              (scores again; see hrdis bench score --help)
 
-Without --data the photographs of the package are restored, without --prior by the embedded prior:
-nothing that can be compared with the paper one to one. The folder RUN receives a line per
+Without --data the photographs of the package are restored, without --model by the embedded model.
+These results cannot be compared with the paper one to one. The folder RUN receives a line per
 restoration and its picture; the same command continues what was stopped, by Ctrl-C or a kill, and
 repeats nothing. The exit status is 1 if a restoration failed, and 0 if none did.
 """
@@ -72,61 +73,63 @@ repeats nothing. The exit status is 1 if a restoration failed, and 0 if none did
 class Bench:
     """Options of ``hrdis bench``."""
 
-    plan: tyro.conf.Positional[Path | None] = None
-    """A plan (YAML) instead of tables; see examples/plan.yaml."""
-    table: tuple[str, ...] = ()
+    plan: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="PLAN.yaml")] = None
+    """A plan of your own instead of tables; see examples/plan.yaml."""
+    table: Annotated[tuple[str, ...], tyro.conf.arg(metavar="N")] = ()
     """Tables of the paper: 1 to 12, or 1..12."""
-    figure: tuple[str, ...] = ()
+    figure: Annotated[tuple[str, ...], tyro.conf.arg(metavar="N")] = ()
     """Figures of the paper: 5, 9, 17, 21."""
-    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="RUN")] = None
     """The folder of the run."""
-    prior: str | None = None
-    """The prior; by default the embedded one."""
-    data: Path | None = None
+    prior: Annotated[str | None, tyro.conf.arg(name="model", metavar="MODEL")] = None
+    """The diffusion model, as for `hrdis restore`; by default the embedded one."""
+    data: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """A folder of pictures, taken in the order of their paths; by default those of the package."""
-    list: Path | None = None
+    list: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """List of pictures in the folder, in ImageNet's form: lines `wnid/file label`."""
     dataset: Literal["imagenet", "ffhq", "lol"] | None = None
     """The paper's data set that the pictures are of. Columns of others are left out."""
     limit: int | None = None
-    """Take so many pictures."""
-    masks: Path | None = None
+    """Take only the first so many pictures."""
+    masks: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER|FILE")] = None
     """Masks instead of drawn ones, for tasks with holes. Either a folder of pictures that are white
     where a hole is, each with the name of its picture (or NAME-mask), or Palette's file,
     imagenet_freeform_masks.npz, for inpaint, inpaint-20-30 and inpaint-30-40.
     """
     mask_offset: int | None = None
     """Which mask of Palette's file the first picture takes: 0, or 3 as the official code."""
-    measured: Path | None = None
+    measured: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """A folder of damaged pictures or arrays, each with the name of its picture in --data. They are
     restored instead of measurements made here; the noise of a task says what is in them.
     """
     size: int | None = None
     """Scale and crop pictures to this side as the papers do (256); 0 takes them as they are."""
     crop: int | None = None
-    """Use the centre of this side only. The default, 0, is all of it; 64 suits priors that know
+    """Use the centre of this side only. The default, 0, is all of it; 64 suits models that know
     small patches.
     """
     presets: Literal["auto", "paper", "default"] | None = None
-    """paper: settings of the papers; default: those of small priors; auto: those that fit."""
+    """Settings of the solvers. paper: those of the papers; default: those of small models; auto:
+    those that fit the task and the model.
+    """
     precision: Literal["fp32", "bf16", "fp16"] | None = None
-    """Precision of the network (fp32)."""
+    """Precision of the network; by default fp32."""
     seeds: int | None = None
     """Samples per picture."""
     batch: int | None = None
     """Pictures per network call."""
-    tasks: tuple[str, ...] = ()
+    tasks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TASK")] = ()
     """Only these tasks of what was asked for."""
-    solvers: tuple[str, ...] = ()
+    solvers: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SOLVER")] = ()
     """Only these solvers, or rows by their label."""
-    bkse: Path | None = None
+    bkse: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Weights of the nonlinear blur (GOPRO_wVAE.pth); without them its task is reported as
     missing.
     """
-    device: str = "auto"
-    """cpu, cuda, or auto."""
+    device: Annotated[str, tyro.conf.arg(metavar="DEVICE")] = "auto"
+    """Where the network runs: auto, cpu, cuda."""
     retry_failed: bool = False
-    """Do restorations again that failed."""
+    """Try those restorations again that failed."""
     dry_run: bool = False
     """Show what would be done and what it costs; write nothing."""
 
@@ -323,7 +326,9 @@ def show_costs(ready: PreparedRun) -> None:
             duration(line.seconds),
         )
     console = Console(highlight=False, soft_wrap=True)
-    console.width = max(console.width, 100)  # a narrower terminal wraps lines, instead of cutting
+    # No cell is cut, however long its names are: a narrower terminal wraps the lines.
+    measured = Measurement.get(console, console.options.update(width=10_000), grid)
+    console.width = max(console.width, measured.maximum)
     console.print(grid)
     size = " x ".join(map(str, ready.shape[1:]))
     memory = "" if cost.memory is None else f", needs {cost.memory / 2**20:.0f} MiB"

@@ -52,9 +52,9 @@ my.py is executed, as `python my.py` would: run none that you do not trust.
 class ReportOptions:
     """Options of ``hrdis bench report``."""
 
-    folders: tyro.conf.Positional[tuple[Path, ...]]
+    folders: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN")]
     """Folders of runs."""
-    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="PAGE.html")] = None
     """The page; by default report.html in the folder of the run."""
     alone: bool = False
     """Link to no file of the run folder, for a page that goes where the folder does not; all its
@@ -66,7 +66,7 @@ class ReportOptions:
 class ScoreOptions:
     """Options of ``hrdis bench score``."""
 
-    folder: tyro.conf.Positional[Path]
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """The folder of a run."""
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -31,9 +31,9 @@ cannot be loaded.
 class CheckOperator:
     """Options of ``hrdis check operator``."""
 
-    operator: tyro.conf.Positional[str]
-    """FILE.py:NAME; the file is executed."""
-    size: tuple[int, int] = (32, 32)
+    operator: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="FILE.py:NAME")]
+    """Your file, and the name in it. The file is executed."""
+    size: Annotated[tuple[int, int], tyro.conf.arg(metavar="HEIGHT WIDTH")] = (32, 32)
     """Height and width of the images to try."""
     channels: int = 3
     """1 for grey, 3 for colour."""

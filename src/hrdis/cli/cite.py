@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -30,9 +30,11 @@ Examples:
 class Cite:
     """Options of ``hrdis cite``."""
 
-    record: tyro.conf.Positional[Path | None] = None
+    record: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="RECORD.json")] = (
+        None
+    )
     """The record (.json) of a restoration: cite the solver that it names."""
-    solver: tuple[str, ...] = ()
+    solver: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SOLVER")] = ()
     """Cite these solvers; `hrdis list solvers` lists the names, and all means every one."""
 
 

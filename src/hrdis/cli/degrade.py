@@ -58,11 +58,11 @@ AnyNoise = Gaussian | Poisson | Speckle
 class Degrade:
     """Options of ``hrdis degrade``."""
 
-    image: tyro.conf.Positional[Path]
+    image: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="PICTURE")]
     """The good picture."""
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="OUT")]
     """Where the damaged picture goes."""
-    task: str = ""
+    task: Annotated[str, tyro.conf.arg(metavar="TASK")] = ""
     """How to damage it: the task that repairs it; `hrdis list tasks` lists the names."""
     scale: int | None = None
     """For upscale: how much smaller, 2, 4 or 8; by default 4."""
@@ -70,19 +70,19 @@ class Degrade:
     """For dejpeg: the quality of the JPEG compression, from 1 to 100; by default 10."""
     bits: int | None = None
     """For deband: bits per colour, from 1 to 7; by default 3."""
-    kernel: str | None = None
+    kernel: Annotated[str | None, tyro.conf.arg(metavar="WORD")] = None
     """For deblur: gaussian:3, box:9 or motion:15:30, in pixels; by default a camera's shake."""
-    operator: str = ""
-    """FILE.py:NAME, an operator of your own instead of a task; the file is executed."""
-    weights: Path | None = None
+    operator: Annotated[str, tyro.conf.arg(metavar="FILE.py:NAME")] = ""
+    """An operator of your own instead of a task. The file is executed."""
+    weights: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Weights of the network that blurs (.pth, .pt, .safetensors); needed for deblur-nonlinear."""
-    mask: Path | None = None
+    mask: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """For inpaint: a mask instead of a drawn one, white where a hole is, or Palette's file of
     masks, imagenet_freeform_masks.npz, for pictures of 256 x 256.
     """
     mask_index: int = 0
     """Which mask of Palette's file."""
-    noise: str = "0"
+    noise: Annotated[str, tyro.conf.arg(metavar="0.1|25/255|25")] = "0"
     """Level of the noise to add. For gaussian it is the standard deviation, as a fraction of white
     (0.1 or 25/255) or, from 1 on, in grey levels of 255 (25). For speckle it is a share of the
     pixel value. For poisson it is the rate of the photons; 1 counts 255 at white, and more is less

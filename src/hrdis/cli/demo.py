@@ -46,7 +46,7 @@ PHOTOGRAPHS = {"noise": "coffee.jpg", "inpaint-scratches": "chelsea.png", "sr4":
 class Demo:
     """Options of ``hrdis demo``."""
 
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("runs/demo")
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FOLDER")] = Path("runs/demo")
     """The folder for the pictures."""
     seed: int = 0
     """Seed of the mask and of the restoration."""
@@ -97,7 +97,7 @@ def restore(name: str, truth: Tensor, prior: Prior, seed: int) -> tuple[Tensor, 
     solver = choose(HRDIS, task.presets, tuned=prior.presets).settings
     with bar(len(solver.times(prior.schedule)) - 1, f"{name}: network calls") as shown:
         result = solve(solver, prior, problem, seeds=[seed], on_step=lambda _: shown.advance())
-    smooth = "bicubic, moved to explain it" if name.startswith("sr") else "biharmonic fill"
+    smooth = "bicubic, made to fit what is given" if name.startswith("sr") else "biharmonic fill"
     figures = (
         f"PSNR {float(psnr(result.x, truth)):.2f} dB ({smooth}: "
         f"{float(psnr(A.smooth(problem.y), truth)):.2f} dB)"

@@ -36,13 +36,18 @@ Examples:
   hrdis fix scan.png --only scratches,stamp -o whole.png
   hrdis fix album -o mended                   (a folder, its sub-folders too; goes on after a kill)
 
-Noise, JPEG's artefacts and blur are mended where the picture shows them beyond doubt. Specks,
-scratches and the date stamp of a film camera are only proposed, as OUT.mask.png beside OUT.png,
-because details of the subject look like them. Look at the mask, then fill what it shows with --only
-scratches or --only stamp. A picture with nothing to mend is copied as it is. A record OUT.png.json
-says what was found and done, with the line that does the same. In a folder a file that fails is
-named, the others go on, and the exit status is 1. The results have the dates of the pictures, and
-OUT/index.html shows them before and after. With --workers several are worked on at once.
+Noise, JPEG's artefacts and blur are mended where the picture shows them beyond doubt. A picture
+with nothing to mend is copied as it is.
+
+Specks, scratches and the date stamp of a film camera are only proposed, as OUT.mask.png beside
+OUT.png, because details of the subject look like them. Look at the mask, then fill what it shows
+with --only scratches or --only stamp.
+
+The record OUT.png.json says what was found and done, with a command that does the same.
+
+In a folder, a picture that fails is named, the others go on, and the exit status is 1. The results
+have the dates of the pictures, and OUT/index.html shows them before and after. With --workers
+several pictures are worked on at once.
 """
 
 
@@ -50,27 +55,28 @@ OUT/index.html shows them before and after. With --workers several are worked on
 class Fix:
     """Options of ``hrdis fix``."""
 
-    images: tyro.conf.Positional[tuple[Path, ...]]
+    images: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PICTURE")]
     """Pictures, or folders of pictures."""
-    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    """Where the result goes: a file for one picture, a folder for several. By default NAME-fixed
-    beside it.
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="OUT")] = None
+    """Where the result goes: a file for one picture, a folder for several. By default it is
+    NAME-fixed beside the picture.
     """
-    only: str = ""
-    """Which kinds of damage may be mended, with commas between: noise, jpeg, scratches,
-    stamp, enlarged, blur."""
+    only: Annotated[str, tyro.conf.arg(metavar="KIND,KIND")] = ""
+    """Mend only these kinds of damage, with commas between: noise, jpeg, scratches, stamp,
+    enlarged, blur. By default all are, but for scratches and stamp, which have to be named.
+    """
     strength: float = 1.0
     """How much of the noise and of JPEG's artefacts is taken away, from 0 to 1."""
     noise: float | None = None
-    """Level of the noise in grey levels of 255, instead of what is measured."""
+    """Level of the noise in grey levels of 255. By default it is measured."""
     dry_run: bool = False
     """Say what is found, and write nothing. The other options are checked, and may stay."""
     upscale: int = 1
-    """Enlarge the result 2 or 4 times."""
+    """Enlarge the result, too: 2 or 4 times."""
     overwrite: bool = False
     """Replace files that are in the way, also those that hrdis did not write."""
-    prior: Annotated[str, tyro.conf.arg(name="model")] = "default"
-    """The diffusion model, as for `hrdis restore`."""
+    prior: Annotated[str, tyro.conf.arg(name="model", metavar="MODEL")] = "default"
+    """The diffusion model, as for `hrdis restore`; by default the one inside the package."""
     seed: int = 0
     """Seed of the solvers."""
 

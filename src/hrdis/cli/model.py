@@ -47,11 +47,11 @@ claims to be.
 Examples:
   hrdis list models
   hrdis model show default
-  hrdis model download ffhq256                  download it into the cache; resumes, checks its hash
+  hrdis model download ffhq256        (into the cache; goes on after a break, checks the hash)
   hrdis model download diffusers:google/ddpm-celebahq-256
-                                a model of the Hugging Face hub by its id, which is pinned
+                                      (a model of the Hugging Face hub by its id, which is pinned)
   hrdis model add mine adm-ffhq256:~/w/faces.pt --licence CC-BY-4.0
-  hrdis check model default     denoise at five noise levels, beside filters: does it work?
+  hrdis check model default           (denoise at five noise levels, beside filters)
   hrdis check model ffhq256 --photos faces/
   hrdis restore small.jpg --task sr4 --model ffhq256 -o large.png
 
@@ -66,25 +66,28 @@ different file later. Exit status: 0, 1 for a failed check or download, 2 for ba
 class ModelCommand:
     """Options of ``hrdis model``."""
 
-    action: tyro.conf.Positional[Literal["list", "show", "add", "download", "check"]] = "list"
+    action: Annotated[
+        tyro.conf.Positional[Literal["list", "show", "add", "download", "check"]],
+        tyro.conf.arg(metavar="ACTION"),
+    ] = "list"
     """list: the names; show: one card; add: a card of your own; download: fetch one; check: try it
     on pictures.
     """
-    name: tyro.conf.Positional[str] = "default"
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")] = "default"
     """The model: 'default', a name of the list, a folder, or SCHEME:PATH."""
-    source: tyro.conf.Positional[str] = ""
+    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")] = ""
     """For add: SCHEME:PATH or SCHEME:URL, e.g. adm-ffhq256:/w/faces.pt."""
-    sha256: str = ""
-    """The hash the file must have, for add."""
-    licence: str = "not stated, ask the authors"
+    sha256: Annotated[str, tyro.conf.arg(metavar="HASH")] = ""
+    """For add: the SHA-256 that the file must have."""
+    licence: Annotated[str, tyro.conf.arg(metavar="TEXT")] = "not stated, ask the authors"
     """For add: the licence of the weights."""
-    photos: Path | None = None
-    """For check: a folder of pictures of the prior's own kind; by default those in the package."""
+    photos: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """For check: a folder of pictures of the model's own kind; by default those in the package."""
     size: int = 0
     """For check: side of the pictures in pixels; by default that of the card, or 128."""
-    label: Annotated[int | None, tyro.conf.arg(name="class-label")] = None
+    label: Annotated[int | None, tyro.conf.arg(name="class-label", metavar="N")] = None
     """For check: the class of the pictures, for class-conditional models."""
-    device: str = "auto"
+    device: Annotated[str, tyro.conf.arg(metavar="DEVICE")] = "auto"
     """For check: where the network runs: auto, cpu, cuda, mps."""
 
 

@@ -6,28 +6,38 @@ Options are made from dataclasses.
 import errno
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import field, make_dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
+
+import tyro
 
 from hrdis.messages import for_command, unknown
+
+from .help import help_text, options_of
 
 T = TypeVar("T")
 
 
-#: Messages of tyro's that speak Python, each with the sentence that leads to the help at its end.
+#: Messages of tyro's that speak Python.
 CHOICE = re.compile(
     r"invalid choice '(?P<value>.*)' for argument '(?P<option>.*?)'\. "
-    r"Expected one of \((?P<names>.*?)\)\.(?P<more>.*)"
+    r"Expected one of \((?P<names>.*?)\)\."
 )
 SETTING = re.compile(r"Error parsing \w+: \w+: (?P<name>\w+) is (?P<rest>.*, but input should .*)")
-VALUE = re.compile(
-    r"Error parsing (?P<option>\S+): (?P<problem>.*?) Argument helptext: .*?"
-    r"(?P<more> For full helptext.*)"
+VALUE = re.compile(r"Error parsing (?P<option>\S+): (?P<problem>.*?) Argument helptext: .*")
+UNKNOWN = re.compile(
+    r"Unrecognized options: (?P<words>.*?)\.(?: Perhaps you meant: (?P<near>--[\w-]+).*)?$"
 )
+NO_VALUE = re.compile(r"Missing value for argument '(?P<option>.*?)'\. Expected .* values?\.")
+#: The sentence of tyro's that leads to the help.
+HELPTEXT = re.compile(r" For full helptext, (?:run:?|see) (?P<command>.*?) --help$")
+
+#: A group's options have its fields' names alone, and a switch has no opposite.
+CONFIG = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
 
 
 class BadInput(Exception):
@@ -126,74 +136,94 @@ def parse(cls: type[T], argv: Sequence[str], command: str, description: str, **d
         defaults: further groups, e.g. ``settings=HRDIS()``; their fields become options without
             prefix.
     """
-    import tyro
-
+    if {"-h", "--help"} & set(argv):
+        print(help_text(command, description, cls, defaults))
+        raise SystemExit(0)
     for word in argv:
         if len(word) > 2 and word.startswith("-") and "=" not in word and Path(word).is_file():
             raise BadInput(
                 f"{word} is a file, but reads as an option. Its name with a folder is expected: "
                 f"./{word}"
             )
-    groups = []
-    for name, value in defaults.items():
-        about = f"{type(value).__name__}: {(type(value).__doc__ or '').splitlines()[0]}"
-        groups.append(
-            (name, Annotated[type(value), tyro.conf.arg(help=about)], field(default=value))
-        )
-    combined = make_dataclass(cls.__name__, groups, bases=(cls,), frozen=True, kw_only=True)
-    combined.__doc__ = description
     told = StringIO()
     try:
         with redirect_stderr(told):
             return tyro.cli(
-                combined,
+                combined(cls, defaults),
                 args=list(argv),
                 prog=f"hrdis {command}",
-                description=description,
-                config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+                add_help=False,
+                config=CONFIG,
             )
     except SystemExit as end:
-        if not told.getvalue():  # --help
-            raise
-        raise BadInput(_one_line(told.getvalue())) from end
+        raise BadInput(_one_line(told.getvalue(), command, cls)) from end
 
 
-def _one_line(box: str) -> str:
+def combined(cls: type[T], groups: Mapping[str, Any]) -> type[T]:
+    """Return a command's own options with further groups as fields, as tyro reads them."""
+    added = [(name, type(value), field(default=value)) for name, value in groups.items()]
+    return make_dataclass(cls.__name__, added, bases=(cls,), frozen=True, kw_only=True)
+
+
+def _one_line(box: str, command: str, cls: type) -> str:
     """Return tyro's message without its box and title; a rule in the box ends a sentence."""
+    title, *inside = box.splitlines()
+    more = f"`hrdis {command} --help` shows all options."
     parts: list[list[str]] = [[]]
-    for line in box.splitlines()[1:-1]:
+    for line in inside[:-1]:
         text = line.strip("│| ")
         if text.strip("─-"):
             parts[-1].append(text)
         else:
             parts.append([])
+    if "Required options" in title:
+        return f"{missing_options(parts[0], command, cls)} {more}"
     said = (" ".join(" ".join(part).split()) for part in parts if part)
     sentences = (text if text.endswith((".", ")", "help")) else f"{text}." for text in said)
-    return in_words(" ".join(sentences))
+    return f"{in_words(HELPTEXT.sub('', ' '.join(sentences)))} {more}"
+
+
+def missing_options(lines: Sequence[str], command: str, cls: type) -> str:
+    """Return a sentence that names the options of which tyro says that they are missing."""
+    names, line = [], [f"hrdis {command}"]
+    for option in options_of(cls):
+        if not option.needed:
+            continue
+        short = option.words.split(", ")[0]
+        shown = option.value if option.positional else f"{short} {option.value}"
+        line.append(shown)
+        if any(f"{text} ".startswith(f"{shown},") or text == shown for text in lines):
+            names.append(shown)
+    verb = "is" if len(names) == 1 else "are"
+    return f"{' and '.join(names)} {verb} missing: {' '.join(line)}."
 
 
 def in_words(said: str) -> str:
     """Return a message of tyro's about a value without its Python: types, tuples, calls."""
     if found := CHOICE.match(said):
         names = ", ".join(re.findall(r"'([^']*)'", found["names"]))
-        return (
-            f"{found['option']} is {found['value']!r}. One of {names} is expected.{found['more']}"
-        )
+        return f"{_shown(found['option'])} is {found['value']!r}. One of {names} is expected."
     if found := SETTING.match(said):
         option = found["name"].replace("_", "-")
         rest = re.sub(r" The default is \w+\(.*?\)\.", "", found["rest"])
         return f"--{option} is {rest}"
+    if found := UNKNOWN.match(said):
+        words = found["words"].replace(", ", " ")
+        near = f" Did you mean {found['near']}?" if found["near"] else ""
+        return f"There is no option {words!r}.{near}"
+    if found := NO_VALUE.match(said):
+        return f"{_shown(found['option'])} has no value behind it."
     if not (found := VALUE.match(said)):
         return said
-    option, problem, more = found["option"], found["problem"], found["more"]
+    option, problem = _shown(found["option"]), found["problem"]
     value = re.search(r"(?:base 10: |to float: |from \[)('[^']*')", problem)
     if value is None:  # written by hrdis, and names the option
-        return problem + more
+        return problem
     whole = "int()" in problem or "'int'" in problem
     kind = "A whole number" if whole else "A number"
-    return f"{option} is {value[1]}. {kind} is expected.{more}"
+    return f"{option} is {value[1]}. {kind} is expected."
 
 
-def _first_line(value: object) -> str:
-    name = type(value).__name__
-    return f"{name}: {(type(value).__doc__ or '').splitlines()[0]}"
+def _shown(option: str) -> str:
+    """Return an option as it is typed: the long one of two words, a place in capitals."""
+    return option.split("/")[-1] if option.startswith("-") else option.upper()

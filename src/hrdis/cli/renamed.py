@@ -46,6 +46,7 @@ OPTIONS: dict[str, dict[str, Renamed]] = {
     },
     "fix": {"--prior": _MODEL},
     "serve": {"--prior": _MODEL},
+    "bench": {"--prior": _MODEL},
     "model": {"--label": _LABEL},
     "check": {"--label": _LABEL},
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import torch
 import tyro
@@ -15,10 +15,11 @@ from pydantic import TypeAdapter
 
 import hrdis
 from hrdis import images
+from hrdis.presets import Choice
 from hrdis.repairs import is_word
 from hrdis.restoration import FileOptions, Job, Restoration, plugin, prepare
 from hrdis.restoration.record import Record
-from hrdis.solvers import SOLVERS
+from hrdis.solvers import SOLVERS, Solver
 
 from .parsing import BadInput, checking, choose, fail, parse
 from .progress import bar, say, waiting
@@ -65,9 +66,9 @@ DECIDED = {
 class ReplayOptions:
     """Options of ``hrdis replay``."""
 
-    record: tyro.conf.Positional[Path]
+    record: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RECORD.json")]
     """The record (.json) of a restoration."""
-    device: str = ""
+    device: Annotated[str, tyro.conf.arg(metavar="DEVICE")] = ""
     """Where the network runs; by default where it ran."""
 
 
@@ -103,7 +104,7 @@ def _replay(args: ReplayOptions, folder: Path) -> int:
         # Another number of threads adds up in another order, which changes the last bits.
         torch.set_num_threads(record["threads"])
     with checking(), waiting("reading the picture and loading the model"):
-        job = prepare(options, settings)
+        job = prepare(options, settings, choice=recorded_choice(record, settings))
         # What decides the pixels has to be as it was: model, settings, times, noise level.
         now = Restoration(torch.empty(0, 1, 1, 1), 0, 0.0, {}, job).record
         for name in DECIDED:
@@ -262,6 +263,17 @@ def _options(
     )
 
 
+def recorded_choice(record: dict[str, Any], settings: Solver) -> Choice[Solver] | None:
+    """Return the choice of the record where the map of uncertainty follows from it, else None.
+
+    The map shows calibrated intervals, where it has any, for what the solver auto chose alone.
+    """
+    if not record.get("interval"):
+        return None
+    row, why = record.get("preset") or "", record.get("preset_reason") or ""
+    return Choice(settings, "prior", row, why, record.get("effort") or "")
+
+
 def _there(recorded: Path, folder: Path) -> Path | None:
     """Return the path of an output of the record, which is where it says or beside the record."""
     for path in (recorded, folder / recorded.name):
@@ -314,4 +326,4 @@ def difference(old: Path, new: Path) -> str:
     if not bool(gap.any()):
         return "equal"
     share = float((gap > 0).float().mean())
-    return f"differs in {share:.1%} of the pixels, by at most {float(gap.max()) * 255:.2g} of 255"
+    return f"differs in {share:.1%} of the pixels, by at most {float(gap.max()) * 255:.3g} of 255"

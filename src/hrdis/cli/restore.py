@@ -1,9 +1,9 @@
 """``hrdis restore``: a picture that is already damaged."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -54,30 +54,37 @@ Examples:
   hrdis restore small/ --task upscale --scale 2 -o large/   (a folder; goes on after a kill)
   hrdis restore a.jpg b.jpg --task denoise --noise 25 -o clean/
 
-The mask is a picture of the same size: white where a hole is to be filled (see --mask-marks).
---noise is the standard deviation of the noise: a fraction of white (0.1 or 25/255), or grey levels
-of 255, which a number from 1 on is taken for (25). Noise that is weaker in the dark is poisson:1
-(the rate of the photons; 1 counts 255 at white) or speckle:0.1 (the share of the signal).
-auto finds --noise, --quality, --kernel or --mask in the picture, as `hrdis fix` does. What was
-found is printed, and stands in the record. Where that is not sure, nothing is restored, and one
-line says what was seen and what to give. With --mask auto specks, scratches and a date stamp are
-searched, and filled as OUT.mask.png shows; edit it, and pass it back with --mask, where it is
-wrong.
-Beside OUT a record OUT.json says what was done.
-With --samples K the other samples (OUT-2 ...), their mean (OUT-mean), a map in grey levels
-(OUT-uncertainty) and all of them side by side (OUT-overview) are written too. The map shows the
-half width of 90 % intervals around the mean where that was calibrated, else where samples differ.
---operator executes the python file: run none that you do not trust. Its measurement is a picture,
-or an array (.npy, .pt, .safetensors) of one measurement with the image axis first, in its own
-units. The settings start from those of sr4. The last group lists the settings of the chosen solver;
-their defaults fit the task and the model.
-The solver auto is the one measured to be the best for task, noise and --effort (low, normal or
-high), HRDIS where none was measured. The line before the run and OUT.json say which, and why.
+What is written: OUT, and a record OUT.json of what was done. With --samples K also the other
+samples (OUT-2 ...), their mean (OUT-mean), a map in grey levels (OUT-uncertainty) and all of them
+side by side (OUT-overview). The map shows the half width of 90 % intervals around the mean where
+that was calibrated, else where samples differ.
+
+Mask: a picture of the same size, white where a hole is to be filled (see --mask-marks).
+
+Noise: --noise is its standard deviation, as a fraction of white (0.1 or 25/255) or, from 1 on, in
+grey levels of 255 (25). For noise that is weaker in the dark give poisson:1 (the rate of the
+photons; 1 counts 255 at white) or speckle:0.1 (the share of the signal).
+
+auto: --noise, --quality, --kernel and --mask may be auto. They are then found in the picture, as
+`hrdis fix` does. What was found is printed, and stands in the record. Where it is not sure, nothing
+is restored, and one line says what was seen and what to give. With --mask auto, specks, scratches
+and a date stamp are searched and filled; OUT.mask.png shows where. If it is wrong, edit it and give
+it back with --mask.
+
+Solver: auto takes the one that was measured to be the best for the task, the noise and --effort,
+and HRDIS where none was measured. A line before the run and OUT.json say which, and why. Its
+settings are listed below: with --task and --solver beside --help those of that solver, with the
+defaults that fit the task and the model.
+
 Several pictures, and all in a folder, are restored into the folder OUT, sub-folders kept, and
 OUT/index.html shows them before and after. --mask may then be a folder too, with a mask of the same
 name for each picture. A picture that fails is named, the others go on, and the exit status is 1.
 The same command leaves what is finished as it is. The results have the dates of the pictures. With
 --workers several pictures are worked on at once.
+
+Your own operator: --operator executes the python file; run none that you do not trust. Its
+measurement is a picture, or an array (.npy, .pt, .safetensors) of one measurement with the image
+axis first, in its own units. The settings start from those of sr4.
 """
 
 INVALID = (
@@ -89,7 +96,7 @@ INVALID = (
 class Restore(FileOptions):
     """Options of ``hrdis restore``."""
 
-    others: tyro.conf.Positional[tuple[Path, ...]] = ()
+    others: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PICTURE")] = ()
     """Further pictures or folders; OUT is then a folder."""
 
 
@@ -181,15 +188,33 @@ def prepared(
     with checking(), waiting("reading the picture and loading the model"):
         job = prepare(args, args.settings, load, choice=choice, found=looked_up)
         job.check_redraw()
+    calls = "1 network call" if job.calls == 1 else f"{job.calls} network calls"
     tell(
         f"{args.task or args.operator} with {args.solver} (settings {choice.row or 'of its own'}), "
-        f"{job.calls} network calls a sample"
+        f"{calls} a sample"
     )
     if choice.effort:
         tell(for_command(choice.why))
+    if changed := changed_settings(choice.settings, args.settings):
+        tell(f"Changed by you: {changed}")
     if job.precision_reason:
         tell(job.precision_reason)
     return job
+
+
+def changed_settings(chosen: Solver, given: Solver) -> str:
+    """Return the settings that differ from those that were chosen, as options."""
+    words = []
+    for field in fields(given):  # type: ignore[arg-type]
+        value = getattr(given, field.name)
+        if value == getattr(chosen, field.name):
+            continue
+        option = field.name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        else:
+            words.append(f"--{option} {value}")
+    return " ".join(words)
 
 
 def run(job: Job, title: str = "steps") -> Restoration:

@@ -36,22 +36,22 @@ before it, and name what the proxy is called (--name).
 class Serve:
     """Options of ``hrdis serve``."""
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, tyro.conf.arg(metavar="ADDRESS")] = "127.0.0.1"
     """The address to listen at; 127.0.0.1 is this machine alone, 0.0.0.0 everybody who can reach
     it.
     """
     port: int = 7860
     """The port to listen at."""
-    name: tuple[str, ...] = ()
+    name: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")] = ()
     """Names by which the page is reached besides --host and localhost: those of a proxy before it.
     With a name, or on localhost, requests under any other name are refused.
     """
-    prior: Annotated[tuple[str, ...], tyro.conf.arg(name="model")] = ()
+    prior: Annotated[tuple[str, ...], tyro.conf.arg(name="model", metavar="MODEL")] = ()
     """Models to offer, beside the one inside the package and those of `hrdis list models` that are
     here; names as those of `hrdis restore --model`. The first is what the page starts with.
     """
-    device: str = "auto"
-    """Device the network runs on: auto, cpu, cuda, cuda:1, mps."""
+    device: Annotated[str, tyro.conf.arg(metavar="DEVICE")] = "auto"
+    """Where the network runs: auto, cpu, cuda, cuda:1, mps."""
     precision: Precision = "fp32"
     """How the network runs; bf16 and fp16 are faster on some machines, and change the last
     digits.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -28,7 +28,7 @@ Examples:
 class Solvers:
     """Options of ``hrdis list solvers``."""
 
-    name: tyro.conf.Positional[str] = ""
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOLVER")] = ""
     """Show this solver's settings and presets."""
 
 

@@ -1,4 +1,4 @@
-"""``hrdis train``: a prior from a folder of pictures."""
+"""``hrdis train``: a model from a folder of pictures."""
 
 import signal
 import threading
@@ -22,19 +22,19 @@ from .progress import Signs, say
 from .streams import tolerant_stderr
 
 HELP = """\
-Train a prior on a folder of pictures (and generated ones), or go on with a training that was
+Train a model on a folder of pictures (and generated ones), or go on with a training that was
 stopped.
 
 Examples:
-  hrdis train photos/ -o my-prior --hours 5       five hours on a CPU
-  hrdis train photos/ -o my-prior --max-minutes 55   in pieces: the same command goes on
-  hrdis train photos/ -o shipped --resume my-prior --hours 1 --decay 1
-                                                from a run: let the rate fall now
-  hrdis train faces/ -o faces-prior --start-from default --hours 1
-                                                from the weights of another prior
-  hrdis restore small.png --task upscale --model my-prior -o large.png
+  hrdis train photos/ -o my-model --hours 5            (five hours on a CPU)
+  hrdis train photos/ -o my-model --max-minutes 55     (in pieces: the same command goes on)
+  hrdis train photos/ -o final --resume my-model --hours 1 --decay 1
+                                                       (lower the learning rate to the end)
+  hrdis train faces/ -o faces-model --start-from default --hours 1
+                                                       (from the weights of another model)
+  hrdis restore small.png --task upscale --model my-model -o large.png
 
-OUT receives the prior, a model card, the log, curves and sample sheets as it learns. Ctrl-C and
+OUT receives the model, a model card, the log, curves and sample sheets as it learns. Ctrl-C and
 even a kill lose at most the minutes since the last checkpoint; SIGTERM loses nothing. A network
 that cannot learn is not trained: its gradients are checked before the first step, and after 50
 steps every parameter must have moved.
@@ -45,10 +45,10 @@ steps every parameter must have moved.
 class Train:
     """Options of ``hrdis train``."""
 
-    folder: tyro.conf.Positional[Path]
-    """Pictures to learn from, searched with its subfolders."""
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    """The folder for the prior."""
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="PHOTOS")]
+    """The folder of pictures to learn from, with its sub-folders."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="OUT")]
+    """The folder for the model."""
 
 
 def main(argv: Sequence[str]) -> int:

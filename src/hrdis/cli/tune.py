@@ -1,4 +1,4 @@
-"""``hrdis tune``: settings of solvers for a prior, searched on its training photographs."""
+"""``hrdis tune``: settings of solvers for a model, searched on its training photographs."""
 
 import shlex
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ from .parsing import checking, parse
 from .progress import say
 
 HELP = """\
-Search the settings of solvers that suit a prior, on photographs it was trained on.
+Search the settings of solvers that suit a model, on photographs it was trained on.
 
 Examples:
-  hrdis tune my-prior photos/ -o my-prior/presets.toml
-  hrdis tune my-prior photos/ -o my-prior/presets.toml --solvers hrdis --tasks sr4 --noise 0 0.05
-  hrdis restore small.png --task sr4 --model my-prior -o large.png    (takes what was found)
+  hrdis tune my-model photos/ -o my-model/presets.toml
+  hrdis tune my-model photos/ -o my-model/presets.toml --solvers hrdis --tasks sr4 --noise 0 0.05
+  hrdis restore small.png --task sr4 --model my-model -o large.png    (takes what was found)
 
-A presets.toml in a prior's folder is used by every command. It is replaced after each task, level
+A presets.toml in a model's folder is used by every command. It is replaced after each task, level
 of noise and solver; every trial is a line of OUT.trials.csv beside it. Ctrl-C loses only the trial
-at hand, and the same command goes on. Never search on photographs that the prior is judged by.
+at hand, and the same command goes on. Never search on photographs that the model is judged by.
 """
 
 
@@ -32,12 +32,12 @@ at hand, and the same command goes on. Never search on photographs that the prio
 class Tune(TuneSettings):
     """Options of ``hrdis tune``."""
 
-    prior: tyro.conf.Positional[str]
-    """The prior: "default", a folder, or a name of `hrdis list models`."""
-    photos: tyro.conf.Positional[Path]
-    """Photographs it was trained on, searched with subfolders."""
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    """The file for the settings: presets.toml in the prior's folder."""
+    prior: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")]
+    """The model: "default", a folder, or a name of `hrdis list models`."""
+    photos: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="PHOTOS")]
+    """The folder of photographs that it was trained on, with its sub-folders."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="OUT")]
+    """The file for the settings: presets.toml in the model's folder."""
 
 
 def main(argv: Sequence[str]) -> int:

@@ -65,8 +65,8 @@ def choose_auto(
     if samples > 1 and row.sampler:
         sampler = SOLVERS[row.sampler][0]
         chosen = choose(sampler, families, noise, tuned=tuned)
-        why = f"{_called(sampler)}, as {samples} samples are wanted and {said}, {_called(cls)}, "
-        return replace(chosen, effort=effort, why=why + "finds one mean alone.")
+        why = f"{_called(sampler)} draws the {samples} samples, as {said}, {_called(cls)}, "
+        return replace(chosen, effort=effort, why=why + "has only one answer.")
 
     settings = row.made(choose(cls, families, noise, tuned=tuned).settings, effort, noise)
     calls = row.calls[effort]

@@ -52,7 +52,9 @@ def words(
 
 
 #: A level of noise as the command takes it.
-NoiseLevel = Annotated[float, words("0.1|25/255|25|poisson:1|auto", read_level, str)]
+NoiseLevel = Annotated[
+    float, words("0.1|25/255|25|poisson:1|auto", read_level, lambda level: f"{level:g}")
+]
 
 
 #: Samples of one run; each takes a file, and all of them memory.
@@ -63,27 +65,29 @@ MOST_SAMPLES = 10_000
 class Options:
     """The picture, the task and all options of a restoration but the settings of the solver."""
 
-    image: tyro.conf.Positional[Path]
+    image: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="PICTURE")]
     """The damaged picture: PNG, JPEG, WebP, TIFF or BMP; any size, grey, colour or transparent. Or
     an array, or a folder of pictures.
     """
-    task: str = ""
+    task: Annotated[str, tyro.conf.arg(metavar="TASK")] = ""
     """What to do, such as denoise, inpaint, upscale or deblur; `hrdis list tasks` lists all."""
     scale: int | None = None
     """For upscale: how much larger, 2, 4 or 8; by default 4."""
     quality: int | None = None
-    """For dejpeg: the quality of the JPEG compression, from 1 to 100; by default 10. auto
-    finds it in the tables of the file, or in the pixels of a picture that was saved again.
+    """For dejpeg: the quality of the JPEG compression, from 1 to 100; by default 10. auto finds it
+    in the tables of the file, or in the pixels of a picture that was saved again.
     """
     bits: int | None = None
     """For deband: bits per colour, from 1 to 7; by default 3, which is 8 levels."""
-    operator: str = ""
-    """FILE.py:NAME, an operator of your own instead of a task; the file is executed."""
-    size: Annotated[tuple[int, int] | None, tyro.conf.arg(name="image-size")] = None
+    operator: Annotated[str, tyro.conf.arg(metavar="FILE.py:NAME")] = ""
+    """An operator of your own instead of a task. The file is executed."""
+    size: Annotated[
+        tuple[int, int] | None, tyro.conf.arg(name="image-size", metavar="HEIGHT WIDTH")
+    ] = None
     """Height and width of the restored picture, for an --operator that asks for them; by default
-    those of IMAGE.
+    those of PICTURE.
     """
-    mask: Path | None = None
+    mask: Annotated[Path | None, tyro.conf.arg(metavar="FILE|auto")] = None
     """A picture (or .npy array of 0 and 1) of the same size that shows the holes; needed for
     inpainting. Soft edges belong to the holes. auto searches specks, scratches and a printed date.
     """
@@ -92,33 +96,35 @@ class Options:
         tyro.conf.arg(name="mask-marks"),
         words("{white,black,transparent}", MARKS.__getitem__, _SHOWN_MARKS.__getitem__, *MARKS),
     ] = "white"
-    """What the mask shows the holes with. With white, white is filled and black is kept, as in
+    """How the mask marks the holes. With white, white is filled and black is kept, as in
     other programs; with black it is the other way round. With transparent the picture may be its
     own mask.
     """
-    kernel: Annotated[str | None, words("FILE|WORD", str, str)] = None
-    """For deblur: how one point of light looks. In pixels gaussian:3 (standard deviation), box:9
-    (side) or motion:15:30 (length, angle), or a file: a picture or .npy, both sides odd. auto finds
-    a Gaussian or a straight motion in the picture. For deblur-nonlinear the latent of the network's
-    blur, a .npy array (1, 512, h / 128, w / 128).
+    kernel: Annotated[str | None, words("FILE|gaussian:3|auto", str, str)] = None
+    """For deblur: how one point of light looks. Either a file, a picture or .npy with odd sides, or
+    in pixels gaussian:3 (standard deviation), box:9 (side) or motion:15:30 (length, and angle in
+    degrees). auto finds a Gaussian or a straight motion in the picture. For deblur-nonlinear it is
+    the latent of the network's blur, a .npy array (1, 512, h / 128, w / 128).
     """
-    weights: Path | None = None
+    weights: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Weights of the network that blurs (.pth, .pt, .safetensors); needed for deblur-nonlinear."""
     noise: NoiseLevel = 0.0
     """Strength of the noise in the picture, its standard deviation. It is a fraction of white (0.1
     or 25/255) or, from 1 on, a number of grey levels of 255 (25). auto measures it. For noise that
     depends on the picture poisson:1 or speckle:0.1, as `hrdis degrade` makes it.
     """
-    solver: str = "auto"
+    solver: Annotated[str, tyro.conf.arg(metavar="SOLVER")] = "auto"
     """The algorithm; `hrdis list solvers` lists the names. auto takes the one measured to be the
     best for task, noise and effort, hrdis where none was.
     """
     effort: Literal["low", "normal", "high"] = "normal"
-    """Of the solver auto: low is 5 to 10 network calls, normal about 20, high at most 100; sensing
-    takes more of them.
+    """How much the solver auto may compute. low is 5 to 10 network calls, normal 1 to 20, high at
+    most 100; a few tasks take more.
     """
-    prior: Annotated[str, tyro.conf.arg(name="model")] = "default"
-    """The diffusion model: 'default', a name of `hrdis list models`, a folder, or SCHEME:PATH."""
+    prior: Annotated[str, tyro.conf.arg(name="model", metavar="MODEL")] = "default"
+    """The diffusion model: a name of `hrdis list models`, a folder, or SCHEME:PATH; by default the
+    one inside the package.
+    """
     label: Annotated[int | None, tyro.conf.arg(name="class-label")] = None
     """The class of the picture, a number from 0; for class-conditional models only."""
     samples: int = 1
@@ -131,7 +137,7 @@ class Options:
     """Inpainting without noise: also replace the undamaged pixels. By default they stay as they
     are.
     """
-    device: str = "auto"
+    device: Annotated[str, tyro.conf.arg(metavar="DEVICE")] = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:1, mps."""
     precision: Precision = "fp32"
     """How the network runs. bf16 and fp16 are faster on some machines, and change the last digits;
@@ -182,8 +188,10 @@ class Options:
 class FileOptions(Options):
     """The options of ``hrdis restore``, on what to restore, how to do it, and where to write it."""
 
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    """Where the restored picture goes; the suffix chooses the format."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="OUT")]
+    """Where the restored picture goes; the suffix chooses the format. For several pictures it is a
+    folder.
+    """
     overwrite: bool = False
     """Replace files that are in the way, also those that hrdis did not write."""
 

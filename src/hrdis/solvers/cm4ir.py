@@ -82,17 +82,17 @@ class CM4IR(Sampler):
     diffused.
     """
     gamma: Annotated[float, Field(gt=0)] | None = None
-    """Growth of the signal's share alpha_bar per call ; None spaces the levels
-    evenly in ln sigma.
+    """Growth of the signal's share alpha_bar per call; by default the levels are evenly spaced in
+    ln sigma.
     """
     eta: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Share of fresh noise; 0 is deterministic."""
     zeta: Annotated[float, Field(ge=0)] = 0.0
     """Regularization h of the back-projection over the variance of the noise."""
     flip: bool = True
-    """Whether the estimated noise changes its sign."""
+    """Reverse the sign of the estimated noise."""
     clamp: bool = True
-    """Whether x0_hat is clamped to [-1, 1]."""
+    """Clamp x0_hat to [-1, 1]."""
 
     def times(self, schedule: Schedule) -> list[int]:
         times = schedule.logarithmic(self.steps, self.start)  # also refuses too many steps

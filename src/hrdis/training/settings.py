@@ -39,12 +39,12 @@ class TrainSettings:
     """
 
     start_from: Path | None = None
-    """Prior whose weights to start from, by any name that load_prior knows: default, a name of
-    `hrdis list models`, a folder. The optimiser starts anew.
+    """Model whose weights to start from: default, a name of `hrdis list models`, or a folder. The
+    optimiser starts anew.
     """
 
     pixels: Annotated[int, Field(ge=256, le=10**9)] = 36_864
-    """Pixels per optimiser step: 16 patches of 48 x 48."""
+    """Pixels per optimiser step, such as 16 patches of 48 x 48."""
 
     patches: Annotated[tuple[Annotated[int, Field(ge=8, le=1024)], ...], Field(min_length=1)] = (
         48,
@@ -61,7 +61,7 @@ class TrainSettings:
     """Muon's rate at the first step, where the network starts from random weights."""
 
     settle: Annotated[int, Field(ge=1, le=10**9)] = 4000
-    """Steps over which Muon's rate falls from lr_first to lr."""
+    """Steps over which Muon's rate falls from its first value to the later one."""
 
     adam_lr: Annotated[float, Field(gt=0, le=0.1)] = 1e-3
     """Learning rate of AdamW, for all other parameters."""
@@ -105,7 +105,7 @@ class TrainSettings:
     """Processes that prepare batches; 0 prepares them in between."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Device to train on; auto takes a GPU if there is one."""
+    """Where the training runs; auto takes a GPU if there is one."""
 
     seed: int = 0
     """Decides everything random: weights at the start, held-out photographs, every batch."""

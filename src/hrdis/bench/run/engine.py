@@ -58,25 +58,27 @@ EmptyRow = Callable[[Any], Row]
 
 @settings
 class Engine:
-    """Engine of a run, this process or a cluster, with its workers and its share of the work."""
+    """Processes of a run, in this one or on a cluster, and their share of the work."""
 
     engine: Literal["auto", "local", "ray"] = "auto"
     """local: this process; ray: workers of a Ray cluster; auto: ray if --workers, --address or
     --timeout ask for it.
     """
     workers: Annotated[int, Field(ge=1, le=10_000)] = 1
-    """Processes that work at once, each with its own prior."""
+    """Processes that work at once, each with its own model."""
     address: str | None = None
-    """A running Ray cluster (HOST:PORT, or auto); none starts one on this machine for the time of
-    the run.
+    """A running Ray cluster (HOST:PORT, or auto). Without it a cluster is started on this machine
+    for the time of the run, where one is needed.
     """
     timeout: Annotated[float, Field(gt=0)] | None = None
-    """Seconds that a unit may take; a worker that takes longer is killed and replaced."""
+    """Seconds that a unit of work (a picture, or --batch of them) may take. A worker that takes
+    longer is killed and replaced.
+    """
     retries: Annotated[int, Field(ge=0, le=1000)] = 2
     """Number of further tries of a unit whose worker died or took too long."""
     shard: str | None = None
-    """i/n: do the i-th of n parts, from 0/n to (n-1)/n; RANK and WORLD_SIZE of the environment if
-    not given.
+    """Do one of n parts of the work, from 0/n to (n-1)/n. By default the part is that of RANK and
+    WORLD_SIZE in the environment, where they are set.
     """
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
     """Threads per worker; another number may change the last bits of a picture."""
