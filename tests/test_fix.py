@@ -15,10 +15,11 @@ from PIL import Image
 
 import hrdis
 from hrdis import images, rng
+from hrdis.diagnosis import windows
 from hrdis.files import write_atomically
 from hrdis.fixing import NOTHING, many, record_of
 from hrdis.fixing.enlarged import resizer
-from hrdis.fixing.filling import fill, windows
+from hrdis.fixing.filling import fill
 from hrdis.fixing.network import agreed_level, estimate, implied_level
 from hrdis.fixing.picture import KERNEL, LEFT
 from hrdis.fixing.restorations import deblur, kernel_of, nearest_alike, share_alike
