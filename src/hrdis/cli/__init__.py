@@ -124,9 +124,16 @@ def _run(args: list[str]) -> int:
         warnings.simplefilter("default", kind)
     own = args[:2] == ["check", "operator"] or "--operator" in args  # Python is what they write
     told = for_command if own else lambda message: without_python(for_command(message))
-    warnings.showwarning = lambda message, *_: print(
-        f"hrdis {args[0]}: {told(message)}", file=sys.stderr
-    )
+    said: set[str] = set()
+
+    def show(message: Warning | str, *_: object) -> None:
+        """Print a warning once. A file that is read twice is warned of at two places."""
+        line = f"hrdis {args[0]}: {told(message)}"
+        if line not in said:
+            said.add(line)
+            print(line, file=sys.stderr)
+
+    warnings.showwarning = show
     try:
         with ended_by_signals():
             command = choose("command", args[0], COMMANDS)

@@ -129,7 +129,7 @@ def parse(cls: type[T], argv: Sequence[str], command: str, description: str, **d
     import tyro
 
     for word in argv:
-        if len(word) > 2 and word.startswith("-") and "=" not in word and Path(word).is_file():
+        if len(word) > 2 and word.startswith("-") and "=" not in word and _is_name(word):
             raise BadInput(
                 f"{word} is a file, but reads as an option. Its name with a folder is expected: "
                 f"./{word}"
@@ -156,6 +156,13 @@ def parse(cls: type[T], argv: Sequence[str], command: str, description: str, **d
         if not told.getvalue():  # --help
             raise
         raise BadInput(_one_line(told.getvalue())) from end
+
+
+def _is_name(word: str) -> bool:
+    """Return True for the name of a file that is there, or that may be written."""
+    from hrdis.images import SUFFIXES
+
+    return Path(word).is_file() or Path(word).suffix.lower() in (*SUFFIXES, ".npy", ".json")
 
 
 def _one_line(box: str) -> str:

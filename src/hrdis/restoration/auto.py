@@ -92,7 +92,7 @@ def find_options(
         if model is not None:
             level = model.level_in(x) / 2  # a fraction of white; x is in [-1, 1]
             middle = 255 * model.sigma_y / 2
-            noise_found = level, f"That is its level in this picture, of {middle:.1f} at mid-grey."
+            noise_found = level, f"That is its level in this picture, of {middle:.3g} at mid-grey."
             if set(names) == {"noise"}:
                 return FoundOptions(noise=level, why={"noise": noise_found[1]})
         # The limits of the diagnosis were chosen with the embedded prior.
