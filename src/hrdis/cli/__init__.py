@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
+from typing import Any
 
 #: The commands in groups, what people do first at the top.
 GROUPS: dict[str, dict[str, str]] = {
@@ -126,7 +127,7 @@ def _run(args: list[str]) -> int:
     told = for_command if own else lambda message: without_python(for_command(message))
     said: set[str] = set()
 
-    def show(message: Warning | str, *_: object) -> None:
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
         """Print a warning once. A file that is read twice is warned of at two places."""
         line = f"hrdis {args[0]}: {told(message)}"
         if line not in said:
