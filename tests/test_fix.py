@@ -15,10 +15,11 @@ from PIL import Image
 
 import hrdis
 from hrdis import images, rng
+from hrdis.diagnosis import windows
 from hrdis.files import write_atomically
 from hrdis.fixing import NOTHING, many, record_of
 from hrdis.fixing.enlarged import resizer
-from hrdis.fixing.filling import fill, windows
+from hrdis.fixing.filling import fill
 from hrdis.fixing.network import agreed_level, estimate, implied_level
 from hrdis.fixing.picture import KERNEL, LEFT
 from hrdis.fixing.restorations import deblur, kernel_of, nearest_alike, share_alike
@@ -321,7 +322,9 @@ def test_blur_whose_residual_is_large_is_left_alone(prior: hrdis.Prior) -> None:
     ("options", "said"),
     [
         ({"only": ["dust"]}, "only names 'dust'"),
+        ({"only": "noise"}, r"only is 'noise'\. A list of kinds is expected: only=\['noise'\]"),
         ({"strength": 2.0}, "strength is 2.0"),
+        ({"strength": 0}, "strength is 0.*To find only: dry_run=True"),
         ({"noise": -1.0}, "noise is -1.0"),
         ({"upscale": 3}, "upscale is 3"),
     ],
@@ -331,10 +334,40 @@ def test_options_out_of_range_are_refused(options: dict[str, object], said: str)
         hrdis.fix(torch.zeros(1, 3, 64, 64), **options)
 
 
-@pytest.mark.parametrize("given", [3, np.zeros((4, 4)), torch.zeros(3, 8, 8)])
+@pytest.mark.parametrize(
+    "given",
+    [
+        3, np.zeros((4, 4)), np.zeros((3, 8, 80), np.uint8), np.zeros((0, 8, 3), np.uint8),
+        torch.zeros(3, 8, 8), torch.zeros(1, 3, 8, 0), torch.full((1, 3, 8, 8), torch.nan),
+        torch.full((1, 3, 8, 8), 255.0),
+    ],
+    ids=lambda given: str(getattr(given, "shape", given)),
+)  # fmt: skip
 def test_what_is_no_picture_is_refused(given: object) -> None:
-    with pytest.raises(TypeError, match=r"is expected"):
+    with pytest.raises((TypeError, ValueError), match=r"(is|are) expected"):
         hrdis.fix(given)
+
+
+@pytest.mark.parametrize("turned", [1, 3, 6, 8])
+def test_opened_picture_is_turned_as_its_file_says(
+    turned: int, tmp_path: Path, prior: hrdis.Prior
+) -> None:
+    """One of Pillow's images gives what its file gives."""
+    notes = Image.Exif()
+    notes[0x0112] = turned
+    values = np.arange(24 * 32 * 3, dtype=np.uint8).reshape(24, 32, 3)
+    Image.fromarray(values).save(tmp_path / "a.png", exif=notes)
+    of_file = hrdis.fix(tmp_path / "a.png", dry_run=True, prior=prior).x
+    with Image.open(tmp_path / "a.png") as image:
+        assert torch.equal(hrdis.fix(image, dry_run=True, prior=prior).x, of_file)
+
+
+@pytest.mark.parametrize("size", [(1, 80), (60, 1), (1, 1), (2, 30)])
+def test_picture_of_a_row_or_a_column_is_looked_at(
+    size: tuple[int, int], prior: hrdis.Prior
+) -> None:
+    x = torch.linspace(-1, 1, size[0] * size[1]).reshape(1, 1, *size)
+    assert hrdis.fix(x, prior=prior, noise=5.0).x.shape == x.shape
 
 
 # ---- filling

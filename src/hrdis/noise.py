@@ -12,7 +12,7 @@ measured rms.
 
 import warnings
 from dataclasses import dataclass
-from math import inf, sqrt
+from math import hypot, inf, sqrt
 from typing import ClassVar, Literal, Protocol
 
 import torch
@@ -23,6 +23,9 @@ from .rng import ImageRNG, Replay
 Range = Literal["[0,1]", "[-1,1]"]
 
 PHOTONS = 255  # a white pixel of a [0, 1] image, at rate 1
+#: The largest rate of photons. Its noise is below the last digit of float32, and further counts
+#: would not differ by one in float64.
+MOST_RATE = 1e12
 
 
 def read_level(given: float | str) -> float:
@@ -153,11 +156,11 @@ class Poisson:
     scale) / (255 rate), without clamping.
 
     Args:
-        rate: > 0, dimensionless; 1.0 in the papers.
+        rate: > 0 and at most 1e12, dimensionless; 1.0 in the papers.
         scale: in units of y, > 0; None for pictures.
 
     Raises:
-        ValueError: for a rate or scale that is not positive, or, on use, a y that is no picture (it
+        ValueError: for a rate or scale that is not in range, or, on use, a y that is no picture (it
             leaves [-1.5, 1.5]) without a scale, or has negative entries with one.
         TypeError: on use, for a complex y.
 
@@ -174,10 +177,10 @@ class Poisson:
     scale: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.rate < inf:
+        if not 0 < self.rate <= MOST_RATE:
             raise ValueError(
-                f"rate is {self.rate}. A number > 0 is expected, more being less noise: "
-                "Poisson(rate=1.0)."
+                f"rate is {self.rate}. A number > 0 is expected, more being less noise, and at "
+                f"most {MOST_RATE:g}: Poisson(rate=1.0)."
             )
         if self.scale is not None and not 0 < self.scale < inf:
             raise ValueError(
@@ -284,7 +287,7 @@ class Speckle:
         It is 2 sigma sqrt(mean(u^2)). The noise has raised the mean of squares by 1 + sigma^2.
         """
         squares = float(((y + 1) / 2).square().mean())
-        return 2 * self.sigma * sqrt(squares / (1 + self.sigma**2))
+        return 2 * sqrt(squares) * (self.sigma / hypot(1, self.sigma))
 
     def add(self, y: Tensor, rng: ImageRNG | Replay) -> Tensor:
         """Draw once and multiply."""

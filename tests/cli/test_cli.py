@@ -850,6 +850,27 @@ def test_degrade_replaces_no_file_of_a_stranger(
     assert run("degrade", tmp_path / "good.png", *words) == 0  # its own are replaced unasked
 
 
+def test_degrade_never_writes_over_its_mask(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given, mask = photo(tmp_path / "in.png"), hole(tmp_path / "holes.png")
+    before = mask.read_bytes()
+    words = ["degrade", given, "--task", "inpaint", "--mask", mask, "-o", mask, "--overwrite"]
+    assert run(*words) == 2
+    assert "is an input and would be written over" in capsys.readouterr().err
+    assert mask.read_bytes() == before
+
+
+def test_file_of_several_pictures_is_named_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is read to be checked, and again to be looked at."""
+    first = Image.open(photo(tmp_path / "in.png"))
+    first.save(tmp_path / "two.gif", save_all=True, append_images=[first.transpose(0)])
+    assert run("fix", tmp_path / "two.gif", "--dry-run") == 0
+    assert capsys.readouterr().err.count("holds several pictures") == 1
+
+
 def test_degrade_that_is_killed_leaves_no_record_of_another_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1181,11 +1202,11 @@ def test_file_that_reads_as_an_option_is_told_how_to_be_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     photo(Path("-dash.png"))
-    assert cli.main(["restore", "-dash.png", "--task", "sr2", "-o", "a.png"]) == 2
-    assert (
-        "-dash.png is a file, but reads as an option. Its name with a folder is expected: "
-        "./-dash.png" in (capsys.readouterr().err)
-    )
+    for words in (["-dash.png", "-o", "a.png"], ["./-dash.png", "-o", "-new.png"]):
+        assert cli.main(["restore", *words, "--task", "sr2"]) == 2
+        name = "-dash.png" if words[0] == "-dash.png" else "-new.png"
+        said = f"{name} is a file, but reads as an option. Its name with a folder is expected: "
+        assert f"{said}./{name}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

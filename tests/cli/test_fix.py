@@ -110,6 +110,9 @@ def test_enlarged_side_that_a_format_cannot_hold_is_refused_before_any_work(
         ["text.png"],
         ["a.png", "a.png"],
         ["empty"],
+        ["a.png", "--only", ","],
+        ["a.png", "--only="],
+        ["a.png", "--strength", "0"],
     ],
 )
 def test_bad_input_is_refused_in_one_line_before_any_work(

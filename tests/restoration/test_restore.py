@@ -15,6 +15,7 @@ from hrdis.tasks import TASKS
 from tests.common.toys import normal
 
 SIDE = 16
+SMALL = hrdis.priors.Gaussian(torch.zeros(3, 4 * SIDE, 4 * SIDE), 0.25)
 
 
 @pytest.fixture(scope="module")
@@ -192,10 +193,20 @@ def test_shows_itself_in_a_notebook(prior, values):
         ({"task": "inpaint", "mask": np.ones((16, 16)) * 7}, "An array .* of 0 and 1 is expected"),
         ({"task": "deblur-motion"}, r'kernel of the blur: kernel="kernel\.npy"'),
         ({"task": "sr4", "device": "gpu"}, r'^device="gpu" cannot be used.*device="cpu"'),
+        ({"task": "sr4", "samples": 1.5}, r"^samples is 1\.5\. A whole number"),
+        ({"task": "sr4", "samples": True}, r"^samples is True\. A whole number"),
+        ({"task": "sr4", "seed": "0"}, r"^seed is '0'\. A whole number"),
+        ({"task": "sr4", "seed": None}, r"^seed is None\. A whole number"),
+        ({"task": "sr4", "solver": None}, r"^solver is None\. A name or settings"),
+        ({"task": "sr4", "solver": hrdis.DDNM}, r"^solver is .*DDNM'>\. A name or settings"),
+        ({"task": "sr4", "solver": hrdis.DDNM(), "effort": "low"}, r'^effort="low" is for solver'),
+        ({"task": "inpaint", "hole": "grey"}, "^hole is 'grey'. One of white, black, alpha"),
+        ({"task": "sr4", "prior": SMALL, "label": 3}, "^label is 3, but a prior that is given has"),
+        ({"task": "sr4", "noise": "poisson:1e300"}, "^noise is 'poisson:1e300'"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_in_python(values, arguments, said):
-    with pytest.raises(ValueError, match=said) as error:
+    with pytest.raises((ValueError, TypeError), match=said) as error:
         hrdis.restore(values, **arguments)
     assert "--" not in str(error.value)
 
@@ -233,7 +244,11 @@ def test_noise_in_the_record_is_a_fraction(same_size, values):
         (np.full((4, 4), 255.0), "from 255 to 255.*from 0 to 1"),
         (np.full((4, 4), np.nan), "from nan to nan"),
         (np.zeros((4, 4), dtype=np.int64), "int64"),
+        (np.zeros((0, 4, 3)), "holds no pixel"),
         (torch.zeros(2, 3, 4, 4), "One image"),
+        (torch.zeros(3, 4, 0), "holds no pixel"),
+        (torch.full((3, 4, 4), torch.inf), "from inf to inf. Values from -1 to 1"),
+        (torch.full((3, 4, 4), 255.0), "from 255 to 255. Values from -1 to 1"),
     ],
 )
 def test_what_is_no_picture_is_refused(picture, said):

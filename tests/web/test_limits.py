@@ -8,14 +8,15 @@ import hrdis
 from hrdis.web.limits import Limits
 
 
-def job(side: int, solver: hrdis.Solver, samples: int = 1) -> SimpleNamespace:
+def job(side: int, solver: hrdis.Solver, samples: int = 1, windows: int = 1) -> SimpleNamespace:
     times = solver.times(hrdis.Schedule.linear())
     return SimpleNamespace(
         problem=SimpleNamespace(image_shape=(1, 3, side, side)),
         options=SimpleNamespace(samples=samples),
         solver=solver,
         times=times,
-        calls=solver.calls(times, hrdis.Schedule.linear()),
+        calls=windows * solver.calls(times, hrdis.Schedule.linear()),
+        pixels=windows * [side * side // windows**2],
     )
 
 
@@ -36,6 +37,13 @@ def test_restoration_that_takes_too_much_is_refused(side, solver, samples, said)
 
 def test_usual_restoration_is_not_refused():
     Limits().check(job(2000, hrdis.HRDIS(), 4))
+
+
+def test_windows_around_holes_count_with_their_pixels():
+    """Ten of them cost a tenth of the whole picture here, in ten times as many calls."""
+    with pytest.raises(ValueError, match="times what this page may take"):
+        Limits().check(job(4000, hrdis.HRDIS(steps=1000), 8))
+    Limits().check(job(4000, hrdis.HRDIS(steps=1000), 8, windows=10))
 
 
 def test_time_ends_a_restoration():

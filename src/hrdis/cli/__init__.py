@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
+from typing import Any
 
 #: The commands in groups, what people do first at the top.
 GROUPS: dict[str, dict[str, str]] = {
@@ -124,9 +125,16 @@ def _run(args: list[str]) -> int:
         warnings.simplefilter("default", kind)
     own = args[:2] == ["check", "operator"] or "--operator" in args  # Python is what they write
     told = for_command if own else lambda message: without_python(for_command(message))
-    warnings.showwarning = lambda message, *_: print(
-        f"hrdis {args[0]}: {told(message)}", file=sys.stderr
-    )
+    said: set[str] = set()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        """Print a warning once. A file that is read twice is warned of at two places."""
+        line = f"hrdis {args[0]}: {told(message)}"
+        if line not in said:
+            said.add(line)
+            print(line, file=sys.stderr)
+
+    warnings.showwarning = show
     try:
         with ended_by_signals():
             command = choose("command", args[0], COMMANDS)

@@ -125,7 +125,8 @@ def main(argv: Sequence[str]) -> int:
                 kernel=args.kernel,
             )  # fmt: skip
         record = args.output.with_suffix(".json")
-        images.records.check([args.output, record], [args.image], overwrite=args.overwrite)
+        inputs = [args.image, args.mask, args.weights]
+        images.records.check([args.output, record], inputs, overwrite=args.overwrite)
         if args.operator:
             if args.mask is not None:
                 raise ValueError("--mask is given, but --operator takes none.")

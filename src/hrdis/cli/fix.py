@@ -20,7 +20,7 @@ from hrdis.priors import Prior
 from .before_after import check_index, write_index
 from .parsing import about_file, checking, fail, parse
 from .progress import say, waiting
-from .unused import refuse
+from .unused import given, refuse
 from .workers import UNUSED, Ended, Workers, work_off
 
 #: Why the options of workers change nothing about a dry run.
@@ -66,7 +66,7 @@ class Fix:
     enlarged, blur. By default all are, but for scratches and stamp, which have to be named.
     """
     strength: float = 1.0
-    """How much of the noise and of JPEG's artefacts is taken away, from 0 to 1."""
+    """How much of the noise and of JPEG's artefacts is taken away, above 0 and at most 1."""
     noise: float | None = None
     """Level of the noise in grey levels of 255. By default it is measured."""
     dry_run: bool = False
@@ -92,8 +92,15 @@ def main(argv: Sequence[str]) -> int:
                 raise ValueError(
                     f"--only names {word!r}. Kinds of damage are expected: {', '.join(KINDS)}"
                 )
-        if not 0 <= args.strength <= 1:
-            raise ValueError(f"--strength is {args.strength}. A number from 0 to 1 is expected.")
+        if not only and "only" in given(argv):
+            raise ValueError(
+                f"--only is {args.only!r}. Kinds of damage are expected: {', '.join(KINDS)}"
+            )
+        if not 0 < args.strength <= 1:
+            raise ValueError(
+                f"--strength is {args.strength}. A number above 0, at most 1, is expected. To find "
+                "only: --dry-run"
+            )
         if args.noise is not None and not 0 < args.noise < 128:
             raise ValueError(
                 f"--noise is {args.noise}. Grey levels above 0 and below 128 are expected: "
@@ -111,8 +118,7 @@ def main(argv: Sequence[str]) -> int:
             # one picture is bad input; one of many is a line at the end
             from hrdis.images import read
 
-            given = read(todo[0].source)
-            many.check_picture(todo[0], given, args.upscale)
+            many.check_picture(todo[0], read(todo[0].source), args.upscale)
         else:
             folder = many.folder_of(args.images, args.output)
             check_index(folder, overwrite=args.overwrite or args.dry_run)

@@ -140,7 +140,7 @@ def parse(cls: type[T], argv: Sequence[str], command: str, description: str, **d
         print(help_text(command, description, cls, defaults))
         raise SystemExit(0)
     for word in argv:
-        if len(word) > 2 and word.startswith("-") and "=" not in word and Path(word).is_file():
+        if len(word) > 2 and word.startswith("-") and "=" not in word and _is_name(word):
             raise BadInput(
                 f"{word} is a file, but reads as an option. Its name with a folder is expected: "
                 f"./{word}"
@@ -163,6 +163,13 @@ def combined(cls: type[T], groups: Mapping[str, Any]) -> type[T]:
     """Return a command's own options with further groups as fields, as tyro reads them."""
     added = [(name, type(value), field(default=value)) for name, value in groups.items()]
     return make_dataclass(cls.__name__, added, bases=(cls,), frozen=True, kw_only=True)
+
+
+def _is_name(word: str) -> bool:
+    """Return True for the name of a file that is there, or that may be written."""
+    from hrdis.images import SUFFIXES
+
+    return Path(word).is_file() or Path(word).suffix.lower() in (*SUFFIXES, ".npy", ".json")
 
 
 def _one_line(box: str, command: str, cls: type) -> str:

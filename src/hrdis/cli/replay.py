@@ -59,6 +59,7 @@ DECIDED = {
     "settings": "The settings of the solver",
     "times": "The list of network times",
     "noise": "The level of the noise",
+    "windows": "The list of windows around holes",
 }
 
 
@@ -104,12 +105,16 @@ def _replay(args: ReplayOptions, folder: Path) -> int:
         # Another number of threads adds up in another order, which changes the last bits.
         torch.set_num_threads(record["threads"])
     with checking(), waiting("reading the picture and loading the model"):
-        job = prepare(options, settings, choice=recorded_choice(record, settings))
+        job = prepare(
+            options, settings, choice=recorded_choice(record, settings),
+            # A record that has no such field is of a version that restored the whole picture.
+            in_windows=bool(record.get("windows")),
+        )  # fmt: skip
         # What decides the pixels has to be as it was: model, settings, times, noise level.
         now = Restoration(torch.empty(0, 1, 1, 1), 0, 0.0, {}, job).record
         for name in DECIDED:
             # JSON has no tuples, so both sides go through it.
-            if json.loads(json.dumps(now[name])) != record[name]:
+            if json.loads(json.dumps(now[name])) != record.get(name):
                 raise BadInput(
                     f"{DECIDED[name]} is {now[name]}, in the record it is {record[name]}. The same "
                     "model and version of hrdis are expected."

@@ -193,6 +193,10 @@ def prepared(
         f"{args.task or args.operator} with {args.solver} (settings {choice.row or 'of its own'}), "
         f"{calls} a sample"
     )
+    if job.windows:
+        share = sum(job.pixels) / (job.problem.image_shape[-2] * job.problem.image_shape[-1])
+        many = f"{len(job.windows)} windows" if len(job.windows) > 1 else "a window"
+        tell(f"the holes are small: {many} of {share:.0%} of the picture, not all of it")
     if choice.effort:
         tell(for_command(choice.why))
     if changed := changed_settings(choice.settings, args.settings):

@@ -127,6 +127,8 @@ def _edges(plane: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
 
     Only ridges of the gradient count, whose neighbours along the gradient are weaker.
     """
+    if min(plane.shape) <= 2 * 8:  # no pixel has 8 others on every side
+        return np.zeros(0), np.zeros(0)
     soft = _gaussian(plane, 0.7)  # against single pixels of noise
     gy, gx = np.gradient(soft)
     strength = np.hypot(gx, gy)

@@ -114,7 +114,7 @@ def fix(
             (1, c, h, w) in [-1, 1].
         only: which kinds of ``KINDS`` may be mended; by default all but
             scratches and stamp.
-        strength: how much of the noise and of JPEG's artefacts is taken away, 0 to 1.
+        strength: how much of the noise and of JPEG's artefacts is taken away, above 0, at most 1.
         noise: the level of the noise in grey levels, instead of what is measured.
         upscale: 2 or 4 to enlarge the result.
         dry_run: whether to find only.
@@ -137,13 +137,18 @@ def fix(
         >>> fixed.steps[0][:10], round(float(fixed.x.std()) * 127.5) < 4
         ('Noise of 1', True)
     """
+    if isinstance(only, str):
+        raise ValueError(f"only is {only!r}. A list of kinds is expected: only=['noise'].")
     unknown = [kind for kind in only if kind not in KINDS]
     if unknown:
         raise ValueError(
             f"only names {unknown[0]!r}. Kinds of damage are expected: {', '.join(KINDS)}."
         )
-    if not 0 <= strength <= 1:
-        raise ValueError(f"strength is {strength}. A number from 0 to 1 is expected.")
+    if not 0 < strength <= 1:
+        raise ValueError(
+            f"strength is {strength}. A number above 0, at most 1, is expected. To find only: "
+            "dry_run=True."
+        )
     if noise is not None and not 0 < noise < 128:
         raise ValueError(f"noise is {noise}. Grey levels above 0 and below 128 are expected.")
     if upscale not in (1, 2, 4):

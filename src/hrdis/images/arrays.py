@@ -7,6 +7,9 @@ from torch import Tensor
 
 #: How files end that hold an array.
 ARRAYS = (".npy", ".pt", ".safetensors")
+#: Values of a picture in [-1, 1] that are taken at most. Noise goes beyond 1, but not so far;
+#: values from 0 to 255 do.
+FARTHEST = 16.0
 
 
 def read_array(path: Path) -> Tensor:
@@ -56,3 +59,24 @@ def read_array(path: Path) -> Tensor:
             "...), is expected: numpy.save(path, y[None])"
         )
     return y.float()
+
+
+def check_pixels(x: Tensor) -> None:
+    """Raise unless a tensor can hold the pixels of a picture in [-1, 1].
+
+    Args:
+        x: of any shape.
+
+    Raises:
+        ValueError: if it holds no pixel, NaN, infinity, or values far outside [-1, 1].
+    """
+    if x.numel() == 0:
+        raise ValueError(
+            f"picture has shape {tuple(x.shape)}, which holds no pixel. At least one is expected."
+        )
+    low, high = float(x.min()), float(x.max())
+    if not (low >= -FARTHEST and high <= FARTHEST):  # False for NaN, too
+        raise ValueError(
+            f"picture holds values from {low:g} to {high:g}. Values from -1 to 1 are expected: "
+            "x / 127.5 - 1 for grey levels from 0 to 255."
+        )

@@ -122,7 +122,7 @@ def level_of(model: Poisson | Speckle, x: Tensor) -> tuple[float, str]:
     it was computed.
     """
     middle = 255 * model.sigma_y / 2  # x is in [-1, 1]
-    why = f"That is its level in this picture, of {middle:.1f} at mid-grey."
+    why = f"That is its level in this picture, of {middle:.3g} at mid-grey."
     return model.level_in(x) / 2, why
 
 

@@ -101,7 +101,9 @@ def read_picture(given: Any, is_measurement: bool) -> tuple[images.Picture | Non
                 f"picture is a tensor of shape {tuple(given.shape)} and {given.dtype}. One image "
                 "(c, h, w) in [-1, 1], with c 1 or 3, is expected."
             )
-        return images.Picture(x.detach().float().cpu()), x.detach().float().cpu()
+        x = x.detach().float().cpu()
+        images.check_pixels(x)
+        return images.Picture(x), x
     if isinstance(given, np.ndarray):
         if is_measurement:
             return None, torch.from_numpy(given).float()
@@ -113,6 +115,8 @@ def read_picture(given: Any, is_measurement: bool) -> tuple[images.Picture | Non
             )
         white = np.iinfo(given.dtype).max if given.dtype.kind == "u" else 1.0
         x = torch.from_numpy(grey.astype(np.float32) / white).permute(2, 0, 1)[None]
+        if x.numel() == 0:
+            images.check_pixels(x)
         if not bool(torch.isfinite(x).all()) or float(x.min()) < 0 or float(x.max()) > 1:
             raise ValueError(
                 f"picture holds values from {float(x.min()):g} to {float(x.max()):g}. "

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import pairwise
+from math import prod
 from typing import Any
 
 import torch
@@ -15,7 +16,8 @@ from .. import images
 from ..arguments import check
 from ..checkpoints import fastest, load_prior, weights_sha256
 from ..devices import DTYPES, pick_device
-from ..driver import Iteration, iterate
+from ..diagnosis import Window
+from ..driver import Iteration, Result, iterate
 from ..messages import level_outside
 from ..noise import Gaussian
 from ..operators import Inpainting, SuperResolution
@@ -27,6 +29,7 @@ from . import arrays, outputs, plugin
 from . import inputs as given
 from .choosing import rounding
 from .ends import AT_ENDS, keep_ends
+from .holes import WindowStep, problem_in, windows_of
 from .inputs import Inputs
 from .options import FileOptions, FoundOptions, Options, check_numbers, check_pixels
 from .result import Restoration
@@ -52,6 +55,8 @@ class Job:
         precision_reason: why the network runs as it does, if that was chosen.
         found: what options were found in the picture.
         asked: the options of a run on a folder, for the record.
+        windows: the parts of the picture that are restored, each by itself, where its holes are
+            small; none if all of it is.
     """
 
     options: Options
@@ -65,11 +70,19 @@ class Job:
     precision_reason: str = ""
     found: FoundOptions = field(default_factory=FoundOptions)
     asked: Mapping[str, Any] | None = None
+    windows: tuple[Window, ...] = ()
 
     @property
     def calls(self) -> int:
-        """Number of network calls of one sample."""
-        return self.solver.calls(self.times, self.prior.schedule)
+        """Number of network calls of one sample, in all windows together."""
+        return max(1, len(self.windows)) * self.solver.calls(self.times, self.prior.schedule)
+
+    @property
+    def pixels(self) -> list[int]:
+        """Number of pixels of every window, else of the picture."""
+        if self.windows:
+            return [window.own.numel() for window in self.windows]
+        return [self.problem.image_shape[-2] * self.problem.image_shape[-1]]
 
     @property
     def knows_pixels(self) -> bool:
@@ -103,17 +116,19 @@ class Job:
         """
         if not self.options.task:
             return 1
-        pixels = self.problem.image_shape[-2] * self.problem.image_shape[-1]
         most = self.options.tile**2
         if self.problem.y.device.type == "cpu":
             most = min(most, CPU_PIXELS)
-        return min(self.options.samples, max(1, most // pixels))
+        return min(self.options.samples, max(1, most // max(self.pixels)))
 
     @property
     def steps(self) -> int:
-        """Number of steps of `iterate`: one per move down the times, for each batch of samples."""
+        """Number of steps of `iterate`: one per move down the times, for each batch of samples and
+        each window.
+        """
         batches = -(-self.options.samples // self.at_once)
-        return batches * sum(s < t for t, s in pairwise(self.times))
+        moves = sum(s < t for t, s in pairwise(self.times))
+        return batches * len(self.pixels) * moves
 
     def iterate(self) -> Iteration[tuple[int, Step], Restoration]:
         """Draw the samples, as many together as `at_once` says.
@@ -141,10 +156,8 @@ class Job:
             if count > 1:  # the same measurement for each sample
                 y = problem.y.expand(count, *problem.y.shape[1:]).contiguous()
                 problem = Problem(y, problem.A, problem.sigma_y)
-            run = iterate(self.solver, self.prior, problem, seeds=seeds)
             try:
-                for step in run:
-                    yield first, step
+                x, results = yield from self._draw(first, problem, seeds)
             except torch.OutOfMemoryError:
                 if count == 1:
                     raise
@@ -155,15 +168,39 @@ class Job:
                     stacklevel=level_outside(),
                 )
                 continue
-            samples.append(self.finish(run.result.x))
-            calls += run.result.nfe * count
-            for name, value in run.result.theta.items():
+            samples.append(self.finish(x))
+            calls += sum(result.nfe for result in results) * count
+            for name, value in results[-1].theta.items():
                 if value[0].numel() == 1:  # a number for the picture; maps would swell the record
                     estimated.setdefault(name, []).extend(value.flatten().tolist())
             first += count
         return Restoration(
             torch.cat(samples), calls, time.perf_counter() - started, estimated, self
         )
+
+    def _draw(
+        self, first: int, problem: Problem, seeds: list[int]
+    ) -> Generator[tuple[int, Step], None, tuple[Tensor, list[Result]]]:
+        """Draw samples together, in the whole picture or in one window after the other.
+
+        Returns:
+            their pictures (b, c, h, w), and the result of every run.
+        """
+        if not self.windows:
+            run = iterate(self.solver, self.prior, problem, seeds=seeds)
+            for step in run:
+                yield first, step
+            return run.result.x, [run.result]
+        x, results = problem.y, []
+        for window in self.windows:
+            part = problem_in(window, problem)
+            run = iterate(self.solver, self.prior, part, seeds=seeds)
+            for step in run:
+                yield first, WindowStep(step, window, x)
+            x = x.clone()  # a step that was kept shows the picture as it was
+            window.paste(run.result.x, x)
+            results.append(run.result)
+        return x, results
 
     def finish(self, x: Tensor) -> Tensor:
         """Convert a solution to the picture that is shown, (1, c, h, w) on the CPU.
@@ -229,6 +266,7 @@ def prepare(
     inputs: Inputs | None = None,
     choice: Choice[Any] | None = None,
     found: FoundOptions | None = None,
+    in_windows: bool = True,
 ) -> Job:
     """Read, check and load everything for one restoration.
 
@@ -240,6 +278,7 @@ def prepare(
         choice: where the settings come from, for the record.
         found: what options were found in the picture. They hold its values already, but for a mask,
             which is taken from here.
+        in_windows: restore windows around holes alone, where `windows_of` has any.
 
     Raises:
         ValueError, TypeError: for whatever cannot run or be written, before any work.
@@ -300,6 +339,7 @@ def prepare(
         noise = Gaussian(options.noise or rounding(task, settings, y))
         problem = Problem(y.to(device), operator.float().to(device), noise.sigma_y)
         given.warn_about_colours(task, prior)
+    windows = windows_of(options, problem.A, prior) if in_windows else ()
     tiled = Tiled(prior, options.tile, options.overlap, memory=options.tile_memory * 1e9 or "free")
     check(settings, tiled, problem)
     times = settings.times(prior.schedule)
@@ -309,11 +349,15 @@ def prepare(
     elif inputs.prior is None and options.precision == "auto":
         again = partial(load, options.prior, label=options.label, device=device)
         state = prior.pull(problem).image_shape if prior.latent else problem.image_shape
-        shape = (state[1], tiled.layout(state[2])[0], tiled.layout(state[3])[0])
+        h, w = max((one.own.shape for one in windows), key=prod, default=state[2:])
+        shape = (state[1], tiled.layout(h)[0], tiled.layout(w)[0])
         way = fastest(prior, lambda other: again(dtype=other), shape, inputs.hashes["prior"])
         tiled.prior, reason = way.prior, way.why
         options = replace(options, precision=way.precision)
-    return Job(options, inputs, picture, problem, tiled, settings, times, choice, reason, found)
+    return Job(
+        options, inputs, picture, problem, tiled, settings, times, choice, reason, found,
+        windows=windows,
+    )  # fmt: skip
 
 
 def _check_size(options: Options, h: int, w: int) -> None:

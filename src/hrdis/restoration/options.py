@@ -263,6 +263,12 @@ def check_numbers(options: Options) -> None:
         raise ValueError(f"--tile is {options.tile}. At least 64 pixels are expected: --tile 512")
 
 
+def check_hole(hole: str) -> None:
+    """Raise unless a word of Python names what marks a hole."""
+    if hole not in _SHOWN_MARKS:
+        raise ValueError(f"hole is {hole!r}. One of {', '.join(_SHOWN_MARKS)} is expected.")
+
+
 def check_level(noise: float) -> None:
     """Refuse a level of noise that no picture can have."""
     if not 0 <= noise < 1:

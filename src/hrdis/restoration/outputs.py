@@ -190,6 +190,7 @@ def record(found: "Restoration") -> Record:
         "overlap": options.overlap,
         "tile_memory": options.tile_memory,
         "redraw": options.redraw,
+        "windows": [window.place for window in job.windows] or None,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "asked": None if job.asked is None else dict(job.asked),

@@ -21,7 +21,7 @@ from .auto import PROVISIONAL, find_options, given_as_auto
 from .choosing import chosen
 from .inputs import Inputs, of_files
 from .job import prepare
-from .options import FoundOptions, Options
+from .options import FoundOptions, Options, check_hole
 from .result import Restoration
 
 if TYPE_CHECKING:
@@ -124,6 +124,23 @@ def restore(
                 f"Either a task or an operator is expected, and {given} given: "
                 'hrdis.restore(picture, "upscale")'
             )
+        _check_kinds(samples=samples, seed=seed)
+        check_hole(hole)
+        if isinstance(solver, Solver) and effort != "normal":
+            raise ValueError(
+                f'effort="{effort}" is for solver="auto", and solver is {type(solver).__name__} '
+                "with settings. Its number of network calls is one of them: "
+                f"hrdis.{type(solver).__name__}(steps=20)"
+            )
+        if not isinstance(solver, Solver | str):
+            raise TypeError(
+                f"solver is {solver!r}. A name or settings are expected: hrdis.HRDIS(steps=40)"
+            )
+        if isinstance(prior, Prior) and label is not None:
+            raise ValueError(
+                f"label is {label!r}, but a prior that is given has its own: "
+                "hrdis.load_prior(name, label=0)"
+            )
         values: dict[str, Any] = {
             "noise": noise,
             "quality": quality,
@@ -177,6 +194,13 @@ def restore(
         # In the words of Python: arguments, not options of the command.
         raise type(error)(for_python(error)) from error
     return job.run(on_step)
+
+
+def _check_kinds(**whole: object) -> None:
+    """Raise unless arguments are whole numbers."""
+    for name, value in whole.items():
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"{name} is {value!r}. A whole number is expected: {name}=1")
 
 
 def _known(

@@ -105,6 +105,10 @@ class Record(TypedDict):
     """Bound of the memory of a network call, in gigabytes; 0 is none."""
     redraw: bool
     """True if observed pixels came from the solver too (--no-keep-known)."""
+    windows: list[list[int]] | None
+    """Top, left, height and width of every window that was restored by itself around small holes,
+    in pixels; null where the whole picture was, as in records of older versions.
+    """
     torch: str
     """Version of torch."""
     python: str

@@ -59,7 +59,7 @@ class Limits:
         particles, samples = _setting(job, "particles", 1), job.options.samples
         # Steps between two calls apply the operator alone, which is much cheaper than the network.
         inner = _setting(job, "langevin_steps", 0) + _setting(job, "cg_steps", 0)
-        calls = job.calls + inner * len(job.times) / 20
+        calls = job.calls / len(job.pixels) + inner * len(job.times) / 20
         calls *= (1 + job.solver.passes()) * particles
         asked = f"A restoration of {w} x {h} pixels"
         if samples > 1:
@@ -69,11 +69,11 @@ class Limits:
                 f"{asked} with {particles} particles each takes too much memory for this page. "
                 "Take fewer particles, or a smaller picture."
             )
-        if h * w * samples * calls > self.work:
+        work = sum(job.pixels) * samples * calls
+        if work > self.work:
             raise ValueError(
-                f"{asked} in {job.calls} network calls each is "
-                f"{h * w * samples * calls / self.work:.1f} times what this page may take. Take "
-                "fewer steps, fewer restorations, or a smaller picture."
+                f"{asked} in {job.calls} network calls each is {work / self.work:.1f} times what "
+                "this page may take. Take fewer steps, fewer restorations, or a smaller picture."
             )
 
     def check_time(self, seconds: float, left: float) -> None:
