@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .base import components, widened
 
-CELL = 64  # pixels; a window reaches at least so far beyond what it fills
+CELL = 64  # pixels, the grid of windows
 
 
 class Window(NamedTuple):
@@ -43,11 +43,12 @@ class Window(NamedTuple):
         x[..., self.rows, self.columns] = torch.where(self.own.to(x.device), found, self.cut(x))
 
 
-def windows(mask: Tensor, most: float = 1.0) -> list[Window]:
+def windows(mask: Tensor, reach: int = 1, most: float = 1.0) -> list[Window]:
     """Return parts of a mask that lie far from each other, each in its window of the picture.
 
     Args:
         mask: (h, w) bool.
+        reach: number of cells of 64 x 64 pixels that a window has around those of its part.
         most: share of the picture that all windows together may have.
 
     Returns:
@@ -55,7 +56,7 @@ def windows(mask: Tensor, most: float = 1.0) -> list[Window]:
     """
     h, w = mask.shape
     marked = F.max_pool2d(mask.float()[None, None], CELL, ceil_mode=True)[0, 0] > 0
-    labels, count = components(widened(marked.numpy(), 3))
+    labels, count = components(widened(marked.numpy(), 1 + 2 * reach))
     found, pixels = [], 0
     for label in range(count):
         cells = labels == label

@@ -13,6 +13,9 @@ from ..solvers.base import Step
 if TYPE_CHECKING:
     from .options import Options
 
+#: Cells of 64 pixels around a hole. On nine holes of three training photographs PSNR was 0.03 dB
+#: lower than with the whole picture, and 0.13 dB lower with one cell.
+REACH = 2
 #: Share of a picture that windows have together at most. Larger ones would save too little.
 MOST = 0.5
 
@@ -34,7 +37,7 @@ def windows_of(options: "Options", A: Operator, prior: Prior) -> tuple[Window, .
     if not isinstance(A, Inpainting):
         return ()
     holes = A.mask[0, 0].cpu() == 0
-    found = windows(holes, most=MOST)
+    found = windows(holes, REACH, MOST)
     return () if found[0].own.shape == holes.shape else tuple(found)
 
 
