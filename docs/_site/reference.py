@@ -187,7 +187,9 @@ def _json(hint: Any) -> str:
     if get_origin(hint) in (Union, UnionType):
         return " or ".join(_json(kind) for kind in get_args(hint))
     if get_origin(hint) is list:
-        return f"list of {_json(get_args(hint)[0])}s"
+        inner = _json(get_args(hint)[0])
+        # "list of lists of numbers"
+        return f"list of lists{inner[4:]}" if inner.startswith("list") else f"list of {inner}s"
     words = {str: "string", int: "number", float: "number", bool: "true or false", NoneType: "null"}
     return words.get(hint, "object")
 

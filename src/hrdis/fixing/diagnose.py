@@ -188,7 +188,7 @@ def diagnose(
 
 
 def beside_jpeg(level: NoiseLevel, x: Tensor, jpeg: Compression, prior: Prior | None) -> NoiseLevel:
-    """Return the noise of a picture that was a JPEG: what was there before, or what is left of it.
+    """Return the noise that was there before a picture became a JPEG, or what is left of it.
 
     Args:
         level: what was found without a thought of JPEG.
@@ -220,8 +220,10 @@ def beside_jpeg(level: NoiseLevel, x: Tensor, jpeg: Compression, prior: Prior | 
 
 
 def known_noise(level: NoiseLevel) -> float:
-    """Return the level that later looks allow for: 0 where there is none, and for texture that may
-    be coarse noise, which is none to the measure of edges.
+    """Return the level that later looks allow for.
+
+    It is 0 where there is no noise, and where texture may be coarse noise, which is none to the
+    measure of edges.
     """
     texture = level.found == "unsure" and level.white is False
     if level.found == "no" or texture or level.value < LEAST_NOISE:
