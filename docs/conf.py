@@ -28,7 +28,7 @@ nitpick_ignore_regex = [
         r"Tensor|Any|Path|Callable|Generator|Iterator|Iterable|Sequence|Mapping|IO|ABC|Protocol|Positional",
     ),
     ("py:.*", r"bool|int|float|str|bytes|dict|list|tuple|type|object|None"),
-    ("py:class", r"Shape|model|AnySolver"),  # an alias, an option in an annotation, a type variable
+    ("py:class", r"Shape|model|AnySolver|FILE|SOLVER|MODEL|DEVICE"),  # options in annotations, type variables
 ]
 
 myst_heading_anchors = 3

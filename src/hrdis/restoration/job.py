@@ -278,7 +278,7 @@ def prepare(
         choice: where the settings come from, for the record.
         found: what options were found in the picture. They hold its values already, but for a mask,
             which is taken from here.
-        in_windows: restore windows around holes alone, where `windows_of` has any.
+        in_windows: restore windows around holes alone, where they are small.
 
     Raises:
         ValueError, TypeError: for whatever cannot run or be written, before any work.
