@@ -28,7 +28,8 @@ nitpick_ignore_regex = [
         r"Tensor|Any|Path|Callable|Generator|Iterator|Iterable|Sequence|Mapping|IO|ABC|Protocol|Positional",
     ),
     ("py:.*", r"bool|int|float|str|bytes|dict|list|tuple|type|object|None"),
-    ("py:class", r"Shape|model|AnySolver|FILE|SOLVER|MODEL|DEVICE"),  # options in annotations, type variables
+    ("py:class", r"Shape|AnySolver|AnyFinding"),  # an alias, and type variables
+    ("py:class", r"[A-Z|]+|model|auto|types\.Annotated"),  # options and their values in annotations
 ]
 
 myst_heading_anchors = 3
