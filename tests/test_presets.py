@@ -284,7 +284,7 @@ def test_rows_without_noise_answer_for_rounded_pictures_where_no_other_does():
 def test_several_samples_come_from_the_sampler_where_the_best_is_a_mean():
     choice = choose_auto(["m"], 0.1, samples=4, tuned=COMPARED)
     assert type(choice.settings) is hrdis.OverRelaxed
-    assert "overrelaxed, as 4 samples are wanted" in choice.why
+    assert "overrelaxed draws the 4 samples" in choice.why
     assert type(choose_auto(["a"], samples=4, tuned=COMPARED).settings) is hrdis.DDNM
 
 

@@ -1168,7 +1168,7 @@ def test_setting_of_another_solver_is_refused_with_a_suggestion(
         == 2
     )
     said = capsys.readouterr().err
-    assert "--etta" in said and "--eta FLOAT" in said
+    assert "--etta" in said and "Did you mean --eta?" in said
 
 
 def test_prior_show_prints_the_card(prior: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -1253,7 +1253,7 @@ def test_mask_that_is_likely_meant_otherwise_is_doubted(
     )
     told = capsys.readouterr().err
     assert said in told
-    assert told.count("\n") == 3 + bool(said)  # with what, why, and the files
+    assert told.count("\n") == 4 + bool(said)  # with what, why, and the files
 
 
 def test_noise_of_no_strength_is_refused_by_degrade(

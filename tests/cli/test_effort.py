@@ -79,7 +79,7 @@ def test_samples_differ_where_the_best_picture_is_one_mean(tmp_path: Path, compa
     assert one["settings"]["own_noise"] == 0.08  # type: ignore[index]
     two = restored(tmp_path, *words, "--samples", "2", "--steps", "2")
     assert two["solver"] == "diffpir"
-    assert "2 samples are wanted" in str(two["preset_reason"])
+    assert "draws the 2 samples" in str(two["preset_reason"])
     first, second = (np.asarray(Image.open(tmp_path / name)) for name in ("out.png", "out-2.png"))
     assert not np.array_equal(first, second)
 

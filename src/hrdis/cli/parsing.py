@@ -184,7 +184,8 @@ def _one_line(box: str, command: str, cls: type) -> str:
         else:
             parts.append([])
     if "Required options" in title:
-        return f"{missing_options(parts[0], command, cls)} {more}"
+        lines = [text for part in parts for text in part]
+        return f"{missing_options(lines, command, cls)} {more}"
     said = (" ".join(" ".join(part).split()) for part in parts if part)
     sentences = (text if text.endswith((".", ")", "help")) else f"{text}." for text in said)
     return f"{in_words(HELPTEXT.sub('', ' '.join(sentences)))} {more}"

@@ -103,8 +103,12 @@ def value(method: MethodResults, selection: Selection, metric: str, run: Results
     return estimate(per_picture, column.statistic)
 
 
-def with_own(metrics: Sequence[str], run: Results) -> list[str]:
-    """Return metrics with those of `OWN` behind them that networks of the user's own have made."""
+def with_own(metrics: Sequence[str], run: Results, *, beside: bool) -> list[str]:
+    """Return metrics, with those of `OWN` that networks of the user's own have made.
+
+    Args:
+        beside: let them stand beside the paper's, whose numbers are shown; else in their place.
+    """
     made = {record["metric"] for record in run.sets if record["status"] == "ok"}
     for metric in OWN.values():
         field = METRICS[metric].field
@@ -112,9 +116,11 @@ def with_own(metrics: Sequence[str], run: Results) -> list[str]:
             made.add(metric)
     found = []
     for metric in metrics:
-        found.append(metric)
-        if OWN.get(metric) in made:
-            found.append(OWN[metric])
+        own = OWN.get(metric, "")
+        if beside or own not in made:
+            found.append(metric)
+        if own in made:
+            found.append(own)
     return found
 
 

@@ -96,7 +96,7 @@ def _table(
     groups = []
     for column in described["columns"]:
         metrics = []
-        for metric in with_own(column["metrics"], run):
+        for metric in with_own(column["metrics"], run, beside=_order(described["name"])[0] < 2):
             # A config of another version, or one that was changed, may name others.
             if metric in METRICS:
                 metrics.append(metric)
