@@ -81,12 +81,12 @@ def hole_of(k: int, side: int) -> Tensor:
     return masks.freeform(side, side, band, index=k).reshape(side, side)
 
 
-def restored(case: Case, x: Tensor, k: int, prior: hrdis.Prior) -> tuple[Tensor, Tensor | None]:
+def restored(case: Case, x: Tensor, k: int, prior: hrdis.Prior) -> tuple[Tensor, Tensor]:
     """Samples (8, 3, h, w) of the k-th picture, measured and stored in 8 bits as by
-    `hrdis degrade`, and its holes.
+    `hrdis degrade`, and its holes, (h, w); all of it where no pixel is known.
     """
     options: dict[str, Any] = {}
-    holes = None
+    holes = torch.ones(x.shape[-2:], dtype=torch.bool)
     if case.task == "inpaint":
         keep = hole_of(k, x.shape[-1])
         holes = keep == 0
@@ -127,9 +127,9 @@ def draw(
     most: int = 0,
     places: int = 1,
     cases: tuple[str, ...] = (),
-    precision: str = "bf16",
+    precision: str = "fp32",
 ) -> None:
-    """Restore crops of each photograph, and keep errors and deviations.
+    """Restore crops of each photograph, and keep truths, means, deviations and holes.
 
     Args:
         photos: a folder of photographs.
@@ -156,19 +156,14 @@ def draw(
         columns: dict[str, list[np.ndarray]] = {}
         for k in range(len(x)):
             samples, holes = restored(case, x[k : k + 1], k, prior)
+            columns.setdefault("holes", []).append(holes.numpy())
+            columns.setdefault("picture", []).append(np.array(k // max(1, places), np.int16))
+            columns.setdefault("truth", []).append(x[k].numpy())
             for count in COUNTS:
-                some = samples[:count]
-                deviation = hrdis.uncertainty.summarise(some).deviation
-                error = (some.mean(0) - x[k]).abs() / 2
-                if holes is not None:  # what is known is neither uncertain nor wrong
-                    deviation, error = deviation[holes], error[:, holes]
-                spread = deviation.expand_as(error)
-                columns.setdefault(f"error{count}", []).append(error.flatten().numpy())
-                columns.setdefault(f"deviation{count}", []).append(spread.flatten().numpy())
-            columns.setdefault("picture", []).append(
-                np.full(error.numel(), k // max(1, places), np.int16)
-            )
-        arrays = {name: np.concatenate(parts) for name, parts in columns.items()}
+                found = hrdis.uncertainty.summarise(samples[:count])
+                columns.setdefault(f"mean{count}", []).append(found.mean[0].numpy())
+                columns.setdefault(f"deviation{count}", []).append(found.deviation.numpy())
+        arrays = {name: np.stack(parts) for name, parts in columns.items()}
         np.savez_compressed(path, **arrays)
         seconds = time.process_time() - started
         print(f"{case.name}: {len(x)} pictures, {seconds:.0f} s of the processor", flush=True)

@@ -398,19 +398,6 @@ def test_numbers_that_are_no_picture_are_told_by_all(tmp_path: Path, name: str) 
             reader(tmp_path / name)
 
 
-def test_colours_of_16_bits_that_are_of_10_are_told(tmp_path: Path) -> None:
-    """Pillow keeps their upper 8 bits alone."""
-    rows = b"".join(
-        b"\0" + deep(np.linspace(0, 1, 12), 1023).astype(">u2").tobytes() for _ in range(3)
-    )
-    header = struct.pack(">IIBBBBB", 4, 3, 16, 2, 0, 0, 0)
-    (tmp_path / "c.png").write_bytes(_png(header, zlib.compress(rows)))
-    with pytest.raises(
-        ValueError, match=r"colours of 16 bits .* of 10 bits does\. .* multiply by 64\."
-    ):
-        images.read(tmp_path / "c.png")
-
-
 @pytest.mark.parametrize(
     ("start", "said"),
     [

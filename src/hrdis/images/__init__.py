@@ -2,7 +2,7 @@
 exist.
 
 Files of any mode become (1, c, h, w) in [-1, 1] and go back as they came. Grey stays grey.
-Transparency, 16 bits per grey pixel, colour profile, resolution and EXIF are kept, and EXIF
+Transparency, 16 bits per number, colour profile, resolution and EXIF are kept, and EXIF
 rotation is applied. Files are written whole or not at all. One reader, `open_image`, serves
 restoring, masks, kernels, training and benchmarks.
 """

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
 
@@ -17,7 +18,7 @@ class Picture:
     Args:
         x: (1, c, h, w) in [-1, 1]; c is 1 for grey and 3 for colour.
         alpha: (h, w) in [0, 1], or None for an opaque picture.
-        bits: 8, or 16 for a grey picture of 16 bits.
+        bits: 8 or 16 for each number in the file.
         icc: the colour profile, copied to what is written.
         exif: what the camera noted, less its rotation, likewise.
         dpi: the resolution in dots per inch, likewise, where the size stays.
@@ -67,19 +68,32 @@ class Picture:
 
 
 def to_pil(picture: Picture) -> "Image.Image":
-    """Convert a picture to one of Pillow's images, clamped and rounded to its bits."""
-    import numpy as np
+    """Convert a picture to one of Pillow's images, clamped and rounded.
+
+    Grey of 16 bits stays so. Colours get 8 bits, as Pillow has no more for them.
+    """
     from PIL import Image
 
     x = to_unit(picture.x[0].detach().float().cpu())
-    if (
-        picture.bits == 16 and len(x) == 1 and picture.alpha is None
-    ):  # `write` has seen to it that the file can
-        return Image.fromarray((x[0].double() * picture.white).round().numpy().astype(np.uint16))
+    if picture.bits == 16 and len(x) == 1 and picture.alpha is None:
+        return Image.fromarray(to_numbers(picture)[..., 0])  # `write` knows that the file can
     if picture.alpha is not None:
         x = torch.cat([x, picture.alpha[None]])
     pixels = x.mul_(255).round_().byte().permute(1, 2, 0).numpy()
     return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+
+def to_numbers(picture: Picture) -> "np.ndarray":
+    """Convert a picture to the numbers of a file of 16 bits, (h, w, c) of uint16.
+
+    The transparency is the last channel, if there is any.
+    """
+    import numpy as np
+
+    x = to_unit(picture.x[0].detach().float().cpu())
+    if picture.alpha is not None:
+        x = torch.cat([x, picture.alpha[None]])
+    return (x * picture.white).round().permute(1, 2, 0).numpy().astype(np.uint16)
 
 
 def to_unit(x: Tensor) -> Tensor:

@@ -23,6 +23,8 @@ INCH, CENTIMETRE = 2, 3
 ABOUT = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298, 0x8769, 0x8825)
 BLOCKS = (0x8769, 0x8825)  # exposure and place, which are blocks of their own
 LONGEST = 65_000  # bytes of a JPEG's block
+#: Under this name an opened picture's ``info`` has the lower bytes of colours of 16 bits.
+LOWER = "hrdis:lower bytes"
 
 
 def upright(image: "Image.Image") -> "Image.Image":
@@ -30,7 +32,10 @@ def upright(image: "Image.Image") -> "Image.Image":
     from PIL import ImageOps
 
     try:
-        return ImageOps.exif_transpose(image)
+        turned = ImageOps.exif_transpose(image)
+        if turned is not image and LOWER in image.info:
+            turned.info[LOWER] = ImageOps.exif_transpose(image.info[LOWER])
+        return turned
     except MALFORMED:
         image.info.pop("exif", None)
         return image

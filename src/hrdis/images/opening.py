@@ -12,7 +12,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .notes import MALFORMED, notes_of
+from .deep import decoder_of, lower_bytes
+from .notes import LOWER, MALFORMED, notes_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -106,6 +107,7 @@ def open_image(source: str | Path | bytes) -> Iterator["Image.Image"]:
                     "first."
                 )
             try:
+                lower = lower_bytes(source, image)
                 said, several = _load(image)
             except Image.DecompressionBombError:
                 raise ValueError(too_large) from None
@@ -113,6 +115,8 @@ def open_image(source: str | Path | bytes) -> Iterator["Image.Image"]:
                 raise _damaged(path, error) from None
     # It is closed by now and its pixels stay: Pillow 10.1 cannot close it twice.
     image.info.update(said | {FILE: path})
+    if lower is not None:
+        image.info[LOWER] = lower
     if several:
         warnings.warn(f"{path} holds several pictures; the first is taken.", stacklevel=3)
     yield image
@@ -208,9 +212,8 @@ def _load(image: "Image.Image") -> tuple[dict[str | tuple[int, int], Any], bool]
         said[WHITE_IS_ZERO] = tags.get(262) == 0
         bits = tags.get(258, 8)
         said[DEPTH] = max(bits) if isinstance(bits, tuple) else int(bits)
-    tile = getattr(image, "tile", None)  # of a PNG alone: how its numbers are packed
-    if image.format == "PNG" and tile:
-        said[DEPTH] = 16 if ";16" in str(tile[0][3]) else 8
+    if image.format == "PNG" and decoder_of(image):
+        said[DEPTH] = 16 if ";16" in decoder_of(image) else 8
     several = False
     if image.format != "MPO":  # of a phone, whose second one is no picture
         try:
@@ -238,9 +241,9 @@ def _instead(start: bytes) -> str:
     name = _name_of(start)
     if name == "a TIFF of a kind":
         return (
-            "is a TIFF of a kind that cannot be read, or damaged. Grey of 8 or 16 bits, "
-            "floating-point grey of 32 bits, or colours of 8 bits are expected: save it as one of "
-            "these, or as a PNG."
+            "is a TIFF of a kind that cannot be read, or damaged. Grey or colours of 8 or 16 bits, "
+            "or floating-point grey of 32 bits, are expected: save it as one of these, or as a "
+            "PNG."
         )
     if name == HEIC:
         return (

@@ -5,14 +5,15 @@ pictures.
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .base import Picture, from_unit
-from .notes import notes_of, upright
+from .deep import joined
+from .notes import LOWER, notes_of, upright
 from .opening import DEPTH, FILE, NOTES, WHITE_IS_ZERO, open_image
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def from_pil(image: "Image.Image") -> Picture:
     icc = image.info.get("icc_profile") if kind.profile else None
     notes = image.info[NOTES] if NOTES in image.info else notes_of(image)
     if kind.becomes in "IF":
-        values, white = _deep(image, str(name))
+        values, white = _deep(np.asarray(image), str(name), image.mode == "F", image.info)
         grey = values / (white or 1)
         white_is_zero = bool(image.info.get(WHITE_IS_ZERO))
         x = _tensor((1 - grey if white_is_zero else grey)[..., None])
@@ -121,6 +122,15 @@ def from_pil(image: "Image.Image") -> Picture:
         if isinstance(nothing, int):  # the number that stands for nothing
             alpha = torch.from_numpy((values != nothing).astype(np.float32))
         return Picture(x, alpha, 16, icc, white=white or 65535, **notes)
+    if LOWER in image.info:
+        values, white = _deep(joined(image, image.info[LOWER]), str(name), False, image.info)
+        alpha = None
+        nothing = image.info.get("transparency")
+        if values.shape[2] == 4:
+            alpha = torch.from_numpy((values[..., 3] / white).astype(np.float32))
+        elif isinstance(nothing, tuple):  # the colour that stands for nothing
+            alpha = torch.from_numpy((values != nothing).any(-1).astype(np.float32))
+        return Picture(_tensor(values[..., :3], white), alpha, 16, icc, white=white, **notes)
     becomes = kind.becomes
     if "transparency" in image.info and not becomes.endswith("A"):
         becomes += "A"
@@ -138,22 +148,22 @@ def from_pil(image: "Image.Image") -> Picture:
             f"{name} holds 0 and 1 of 255, which both look black. White is expected to be 255: "
             "write it with 255 * mask."
         )
-    deep = int(image.info.get(DEPTH, 8)) == 16 and pixels.shape[2] == 3
-    if deep and 0 < most <= 15 and not shape_on_nothing:
-        bits = 8 + most.bit_length()
-        raise ValueError(
-            f"{name} holds colours of 16 bits that end at about {most * 257} of 65535, as data of "
-            f"{bits} bits does. The whole range is expected: stretch it, multiply by "
-            f"{2 ** (16 - bits)}."
-        )
     return Picture(_tensor(pixels, 255), alpha, 8, icc, **notes)
 
 
-def _deep(image: "Image.Image", name: str) -> tuple[np.ndarray, int]:
-    """Return the numbers of a grey picture of more than 8 bits, and the one that is white; 0 for
-    1.0 in floats.
+def _deep(
+    numbers: np.ndarray, name: str, floating: bool, info: dict[str | tuple[int, int], Any]
+) -> tuple[np.ndarray, int]:
+    """Return the numbers of a picture of more than 8 bits, and the one that is white; 0 for 1.0 in
+    floats.
+
+    Args:
+        numbers: (h, w) or (h, w, c).
+        name: of the picture, for messages.
+        floating: whether they are floating-point numbers.
+        info: what the file says.
     """
-    values = np.asarray(image).astype(np.float64)
+    values = numbers.astype(np.float64)
     finite = np.isfinite(values)
     if not finite.all():
         raise ValueError(
@@ -162,7 +172,7 @@ def _deep(image: "Image.Image", name: str) -> tuple[np.ndarray, int]:
             "write a number there."
         )
     low, high = values.min(), values.max()
-    if image.mode == "F":
+    if floating:
         if not (low >= 0 and high <= 1):
             most = next((most for most in (255, 1023, 4095, 65535) if high <= most), high)
             how = f"divide them by {most:g}" if low >= 0 else "shift and scale them"
@@ -176,7 +186,7 @@ def _deep(image: "Image.Image", name: str) -> tuple[np.ndarray, int]:
             f"{name} holds values from {low:g} to {high:g}. Whole numbers from 0 to 65535 are "
             "expected: shift or scale them."
         )
-    depth, high = int(image.info.get(DEPTH, 16)), int(high)
+    depth, high = int(info.get(DEPTH, 16)), int(high)
     if depth < 16 and high < 2**depth:
         return values, 2**depth - 1
     if high == 1:

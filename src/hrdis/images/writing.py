@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ..files import write_atomically
-from .base import Picture, to_pil
+from .base import Picture, to_numbers, to_pil
+from .deep import write_deep
 from .notes import MALFORMED, with_resolution
 
 if TYPE_CHECKING:
@@ -117,7 +118,12 @@ def write(path: str | Path, picture: Picture) -> None:
             RuntimeError,
         ):  # notes that this format cannot hold are no reason to lose the picture
             pass
-    write_atomically(path, lambda file: image.save(file, format=name, **options))
+    grey = picture.x.shape[1] == 1 and picture.alpha is None
+    if suffix in DEEP and picture.bits == 16 and not grey:  # none of Pillow's modes holds it
+        numbers = to_numbers(picture)
+        write_atomically(path, lambda file: write_deep(file, numbers, name, options))
+    else:
+        write_atomically(path, lambda file: image.save(file, format=name, **options))
 
 
 def require_finite(x: Tensor, name: str) -> None:
