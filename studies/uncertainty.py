@@ -173,8 +173,8 @@ def draw(
 
 LEVEL = 0.9
 CONFIDENCE = 0.95  #: share of the sets of resampled pictures on which intervals hold the level
-#: Floors that are tried, in grey levels of 255; the one with the narrowest intervals is kept.
-FLOORS = (0.5, 1.0, 2.0, 4.0, 8.0)
+#: Floors that are tried, in grey levels of 255; the one whose pictures differ least is kept.
+FLOORS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 
 @dataclass(frozen=True)
@@ -187,15 +187,19 @@ class Drawn:
 
 
 def drawn(folder: Path, case: Case, count: int) -> Drawn:
-    """What `draw` kept of a case, for the first ``count`` samples."""
+    """What `draw` kept of a case, for the first ``count`` samples, without what was known."""
     with np.load(folder / f"{case.name}.npz") as file:
-        return Drawn(file[f"error{count}"], file[f"deviation{count}"], file["picture"])
+        holes, truth, mean = file["holes"], file["truth"], file[f"mean{count}"]
+        deviation, picture = file[f"deviation{count}"], file["picture"]
+    inside = np.broadcast_to(holes[:, None], truth.shape)
+    spread = np.broadcast_to(deviation[:, None], truth.shape)
+    numbers = np.broadcast_to(picture[:, None, None, None], truth.shape)
+    return Drawn(np.abs(mean - truth)[inside] / 2, spread[inside], numbers[inside])
 
 
-def quantile(score: np.ndarray, level: float) -> float:
-    """The quantile that split conformal prediction takes."""
-    place = int(np.ceil((len(score) + 1) * level)) - 1
-    return float(np.sort(score)[min(place, len(score) - 1)])
+def by_picture(found: Drawn, inside: np.ndarray) -> np.ndarray:
+    """The share of the values of each picture that lie inside."""
+    return np.bincount(found.picture, weights=inside) / np.bincount(found.picture)
 
 
 def scale_of(found: Drawn, floor: float, level: float) -> float:
@@ -217,14 +221,53 @@ def scale_of(found: Drawn, floor: float, level: float) -> float:
     return float(scales[enough.argmax()] if enough.any() else score.max())
 
 
-def floor_of(found: Drawn) -> float:
-    """The floor whose intervals are the narrowest in the mean, for images in [0, 1]."""
-    width = {}
+@dataclass(frozen=True)
+class Floor:
+    """What comes of a floor on the photographs of the calibration.
+
+    Args:
+        floor: in grey levels of 255.
+        width: the mean half width, likewise.
+        least: the least share of a picture's values that lie inside.
+        spread: the standard deviation of the pictures' shares.
+    """
+
+    floor: float
+    width: float
+    least: float
+    spread: float
+
+
+def by_floor(found: Drawn) -> list[Floor]:
+    """What comes of each of the floors."""
+    tried = []
     for levels in FLOORS:
         floor = levels / 255
-        score = found.error / (found.deviation + floor)
-        width[floor] = quantile(score, LEVEL) * float((found.deviation + floor).mean())
-    return min(width, key=lambda floor: width[floor])
+        width = scale_of(found, floor, LEVEL) * (found.deviation + floor)
+        shares = by_picture(found, found.error <= width)
+        half_width = 255 * float(width.mean())
+        tried.append(Floor(levels, half_width, float(shares.min()), float(shares.std())))
+    return tried
+
+
+def floor_of(found: Drawn) -> float:
+    """The floor with which the shares of the pictures differ least, for images in [0, 1]."""
+    return min(by_floor(found), key=lambda tried: tried.spread).floor / 255
+
+
+def floors_table(drawn_in: Path) -> str:
+    """The floor with the narrowest intervals, and the one that is taken, for each case."""
+    lines = []
+    for case in CASES:
+        tried = by_floor(drawn(drawn_in, case, SAMPLES))
+        narrowest = min(tried, key=lambda one: one.width)
+        taken = min(tried, key=lambda one: one.spread)
+        line = [NAMES[case.name]]
+        for one in (narrowest, taken):
+            line += [f"{one.floor:g}", f"{one.width:.1f}", f"{100 * one.least:.0f}"]
+        lines.append(line)
+    heads = ["task", "narrowest: floor", "half width", "least of a picture, %"]
+    return table([*heads, "taken: floor", "half width", "least of a picture, %"], lines)
 
 
 def families_of(case: Case) -> tuple[str, ...]:
@@ -294,11 +337,6 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def by_picture(found: Drawn, inside: np.ndarray) -> np.ndarray:
-    """The share of the values of each picture that lie inside."""
-    return np.bincount(found.picture, weights=inside) / np.bincount(found.picture)
-
-
 def spread_of_mean(shares: np.ndarray) -> tuple[float, float]:
     """90 % of the means of pictures that are drawn again with replacement lie between these."""
     places = stream(0, "resampled pictures").integers(len(shares), size=(2000, len(shares)))
@@ -366,6 +404,7 @@ def report(drawn_in: Annotated[Path, tyro.conf.arg(name="drawn")], write: bool =
             out.writeheader()
             out.writerows(rows)
         rewrite(PAGE, "coverage", text)
+        rewrite(PAGE, "floors", floors_table(drawn_in / "train"))
         draw_reliability(rows)
 
 
