@@ -227,6 +227,8 @@ class Pictures(Reader):
     def seeds(self) -> list[bytes]:
         from PIL import Image
 
+        from hrdis.images.deep import write_deep
+
         values = np.arange(16 * 12 * 3, dtype=np.uint8).reshape(12, 16, 3)
         rgb, found = Image.fromarray(values), []
         deep = Image.fromarray((np.arange(192).reshape(12, 16) * 300).astype(np.uint16))
@@ -252,6 +254,12 @@ class Pictures(Reader):
                 found.append(end.encode()[:2] + file.getvalue())
                 if kind != "TIFF":
                     break
+        numbers = (np.arange(12 * 16 * 4).reshape(12, 16, 4) * 85).astype(np.uint16)
+        for channels in (3, 4):
+            for end, form in ((b".p", "png"), (b".t", "tiff")):
+                file = io.BytesIO()
+                write_deep(file, numbers[..., :channels], form, {"dpi": (300, 300)})
+                found.append(end + file.getvalue())
         with contextlib.suppress(Exception):
             file = io.BytesIO()
             rgb.save(file, "AVIF")
