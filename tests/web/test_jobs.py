@@ -89,9 +89,11 @@ def test_record_names_no_folder_of_the_server(picture):
     assert record["files"] == ["my photo-restored.png"]
 
 
-def test_page_leaves_grey_pictures_of_16_bits_as_they_were(tmp_path):
+@pytest.mark.parametrize("channels", [1, 3])
+def test_page_leaves_pictures_of_16_bits_as_they_were(tmp_path, channels):
     file = tmp_path / "deep.tif"
-    images.write(file, images.Picture(torch.linspace(-1, 1, H * W).reshape(1, 1, H, W), bits=16))
+    x = torch.linspace(-1, 1, channels * H * W).reshape(1, channels, H, W)
+    images.write(file, images.Picture(x, bits=16))
     _, _, files = outcome(form(file))
     (tmp_path / "out.png").write_bytes(files["deep-restored.png"])
     assert images.read(tmp_path / "out.png").bits == 16
