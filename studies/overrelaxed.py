@@ -26,9 +26,8 @@ from hrdis.solvers import Solver
 
 PAGE, CSV = DOCS / "measurements" / "overrelaxed.md", DOCS / "data" / "overrelaxed.csv"
 CALLS, MORE = (5, 10, 20, 50, 100), (200, 1000)
-#: The over-relaxed sampler is measured more closely than the others: measurements and samples.
-CLOSELY = (16, 60)
-RUNS, RUNS_OF_MORE = 6, 2  #: of the over-relaxed sampler, with `CALLS` and with `MORE`
+#: The over-relaxed sampler is measured more closely than the others: runs, measurements, samples.
+CLOSELY = (2, 16, 60)
 COMPARED = 0.05  # the largest noise at which the others run too
 AFTER_MMPS = "OverRelaxed after MMPS"
 LABELS = ("OverRelaxed", AFTER_MMPS, "HRDIS", "DDRM", "MMPS", "DAPS")
@@ -85,12 +84,9 @@ def sampled(case: posterior.Case, measurements: int, seeds: int, known: Sequence
     renamed = replace(case, prior_name=f"{case.prior_name}, here")
     own = {label: solver for label, solver in wanted.items() if label.startswith("OverRelaxed")}
     others = {label: solver for label, solver in wanted.items() if label not in own}
-    few = {label: solver for label, solver in own.items() if int(label.split()[-1]) in CALLS}
-    found = []
-    for run in range(RUNS):
-        again = own if run < RUNS_OF_MORE else few
-        found.append(posterior.compare(renamed, again, *CLOSELY, run))
-    found.append(posterior.compare(renamed, others, measurements, seeds))
+    count, closely, samples = CLOSELY
+    found = [posterior.compare(renamed, own, closely, samples, run) for run in range(count)]
+    found += [posterior.compare(renamed, others, measurements, seeds)]
     return [
         as_row(case, label, [r for rows in found for r in rows if r.solver == label])
         for label in wanted
