@@ -780,9 +780,7 @@ def printed_dates() -> list[str]:
         lines += [
             "", f"Of those found at the smallest size, {len(filled)} were filled with "
             "`--only stamp`. The truth is the photograph without a date, saved in the same way. "
-            f"Outside the mask {same} of {len(filled)} are bit for bit as they came. This was "
-            "measured when the whole picture around a date was restored with it; windows around it "
-            "came later.", "",
+            f"Outside the mask {same} of {len(filled)} are bit for bit as they came.", "",
             "| filled | before, median | after, median | gain, least | gain, median |",
             "| --- | ---: | ---: | ---: | ---: |",
         ]  # fmt: skip
