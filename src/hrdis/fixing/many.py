@@ -69,7 +69,14 @@ def errands(
 
 def folder_of(sources: Sequence[Path], output: Path | None) -> Path:
     """Return the folder that the results of several files, or of a folder, go to."""
-    return output or sources[0].with_name(f"{sources[0].resolve().name}-fixed")
+    if output is not None:
+        return output
+    source = sources[0]
+    if source.name in ("", ".."):  # the folder of the shell, or one above it
+        source = source.resolve()
+    if not source.name:
+        raise ValueError(f"{source} is the root of all folders. A place is expected: -o FOLDER")
+    return source.with_name(f"{source.resolve().name}-fixed")
 
 
 def _check(source: Path, output: Path, overwrite: bool) -> None:

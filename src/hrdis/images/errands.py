@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from .opening import ALSO_READ
 from .writing import SUFFIXES, check_folder
@@ -29,10 +30,44 @@ def written_as(source: Path) -> str:
     return source.suffix if source.suffix.lower() in SUFFIXES else ".png"
 
 
+def pictures_in(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
+    """Return the pictures in a folder and its sub-folders, by the ends of their names, in order.
+
+    Left out is what is hidden: names that begin with a dot, such as the ``._photo.jpg`` that macOS
+    puts beside ``photo.jpg`` on other systems' disks. Links to folders are not followed.
+
+    Args:
+        folder: where to look.
+        suffixes: how pictures end, in small letters.
+
+    Raises:
+        ValueError: for a folder that cannot be listed, because its pictures would be missing
+            without a word.
+    """
+
+    def refuse(error: OSError) -> NoReturn:
+        raise ValueError(
+            f"{error.filename} cannot be listed ({error.strerror}). A folder you may read is "
+            "expected."
+        )
+
+    found = []
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(place, name)
+            if name.startswith(".") or path.suffix.lower() not in suffixes:
+                continue
+            if path.is_file():
+                found.append(path)
+    return sorted(found)
+
+
 def into_folder(sources: Sequence[Path], folder: Path) -> list[Errand]:
     """Return all pictures in files and folders, sub-folders kept; nothing is read but their names.
 
-    Left out are masks that this program proposed, and results of an earlier run in ``folder``.
+    Left out are hidden files, masks that this program proposed, and results of an earlier run in
+    ``folder``. A file that is given twice is worked on once.
 
     Args:
         sources: files and folders.
@@ -44,6 +79,11 @@ def into_folder(sources: Sequence[Path], folder: Path) -> list[Errand]:
     """
     if folder.is_file():
         raise ValueError(f"{folder} is a file. A folder for the results is expected: -o FOLDER")
+    if folder.suffix.lower() in SUFFIXES and not folder.is_dir():
+        raise ValueError(
+            f"-o {folder} names a picture. For several pictures, and for a folder, a folder for "
+            "the results is expected: -o results"
+        )
     if any(source.resolve() == folder.resolve() for source in sources):
         raise ValueError(
             f"{folder} is the folder of the pictures themselves. Another one is expected: "
@@ -53,9 +93,7 @@ def into_folder(sources: Sequence[Path], folder: Path) -> list[Errand]:
     found = []
     for source in sources:
         if source.is_dir():
-            for path in sorted(source.rglob("*")):
-                if path.suffix.lower() not in (*SUFFIXES, *ALSO_READ) or not path.is_file():
-                    continue
+            for path in pictures_in(source, (*SUFFIXES, *ALSO_READ)):
                 own = folder.resolve() in path.resolve().parents  # results of an earlier run
                 if not own and not path.name.endswith(".mask.png"):
                     place = folder / path.relative_to(source)
@@ -69,6 +107,8 @@ def into_folder(sources: Sequence[Path], folder: Path) -> list[Errand]:
     if not found:
         raise ValueError(f"There is no picture in {sources[0]}. PNG, JPEG, WebP, TIFF or BMP files "
                          "are expected.")  # fmt: skip
+    once = {(errand.source.resolve(), errand.output): errand for errand in reversed(found)}
+    found = list(reversed(once.values()))
     check_distinct(found, lambda errand: [errand.output])
     return found
 
@@ -87,8 +127,9 @@ def check_distinct(errands: Sequence[Errand], files: Callable[[Errand], Sequence
     for errand in errands:
         for path in files(errand):
             if path in taken:
+                beside = errand.source.parent == taken[path].parent
+                way = "Rename one" if beside else "Give them other names, or the folder they lie in"
                 raise ValueError(
-                    f"{errand.source} and {taken[path]} would both become {path}. "
-                    "Give them other names, or the folder they lie in."
+                    f"{taken[path]} and {errand.source} would both become {path}. {way}."
                 )
             taken[path] = errand.source
