@@ -1,6 +1,5 @@
 """Find what is wrong with a picture and mend it, or leave it as it is: `hrdis.fix`."""
 
-import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ import hrdis
 
 from .. import images
 from ..checkpoints import load_prior
+from ..messages import shell_word
 from ..priors import Prior, Tiled
 from . import restorations
 from .diagnose import FILLED, Diagnosis, diagnose
@@ -295,7 +295,7 @@ def _command(
     kinds = [kind for kind, mended in done.items() if mended.done]
     if not kinds:
         return ""
-    name = shlex.quote(str(picture)) if isinstance(picture, str | Path) else "IMAGE"
+    name = shell_word(picture) if isinstance(picture, str | Path) else "IMAGE"
     if kinds == ["upscale"]:
         return f"hrdis restore {name} --task upscale --scale {upscale} --solver ddnm -o OUT.png"
     if kinds == ["blur"]:
