@@ -63,19 +63,53 @@ def pictures_in(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
     return sorted(found)
 
 
-def into_folder(sources: Sequence[Path], folder: Path) -> list[Errand]:
-    """Return all pictures in files and folders, sub-folders kept; nothing is read but their names.
+def named_pictures(sources: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Return all pictures in files and folders, each with its place among the results.
 
-    Left out are hidden files, masks that this program proposed, and results of an earlier run in
-    ``folder``. A file that is given twice is worked on once.
+    Left out are hidden files in folders, and masks that this program proposed. A file that is
+    given twice is worked on once.
+
+    Args:
+        sources: files and folders. Of a folder the sub-folders are kept.
+
+    Raises:
+        ValueError: for what does not exist, a folder that cannot be listed, or no picture at all.
+    """
+    found = []
+    for source in sources:
+        if source.is_dir():
+            for path in pictures_in(source, (*SUFFIXES, *ALSO_READ)):
+                if path.name.endswith(".mask.png"):
+                    continue
+                place = path.relative_to(source)
+                if path.suffix.lower() in ALSO_READ:  # a.heic and a.png may lie there
+                    place = place.with_name(f"{path.name}.png")
+                found.append((path, place))
+        elif source.is_file():
+            found.append((source, Path(source.with_suffix(written_as(source)).name)))
+        else:
+            raise ValueError(f"{source} does not exist. A picture or a folder is expected.")
+    if not found:
+        raise ValueError(f"There is no picture in {sources[0]}. PNG, JPEG, WebP, TIFF or BMP files "
+                         "are expected.")  # fmt: skip
+    once: dict[tuple[Path, Path], tuple[Path, Path]] = {}
+    for path, place in found:
+        once.setdefault((path.resolve(), place), (path, place))
+    return list(once.values())
+
+
+def into_folder(sources: Sequence[Path], folder: Path) -> list[Errand]:
+    """Return what `named_pictures` finds as errands; nothing is read but the names.
+
+    Left out are results of an earlier run in ``folder``.
 
     Args:
         sources: files and folders.
         folder: where the results go.
 
     Raises:
-        ValueError: for what does not exist, a folder that is a file, no picture at all, or two
-            that would become one.
+        ValueError: as `named_pictures`; for a folder that is a file, no place for results, or that
+            of the pictures; for two pictures that would become one.
     """
     if folder.is_file():
         raise ValueError(f"{folder} is a file. A folder for the results is expected: -o FOLDER")
@@ -91,24 +125,11 @@ def into_folder(sources: Sequence[Path], folder: Path) -> list[Errand]:
         )
     check_folder(folder)
     found = []
-    for source in sources:
-        if source.is_dir():
-            for path in pictures_in(source, (*SUFFIXES, *ALSO_READ)):
-                own = folder.resolve() in path.resolve().parents  # results of an earlier run
-                if not own and not path.name.endswith(".mask.png"):
-                    place = folder / path.relative_to(source)
-                    if path.suffix.lower() in ALSO_READ:  # a.heic and a.png may lie there
-                        place = place.with_name(f"{path.name}.png")
-                    found.append(Errand(path, place))
-        elif source.is_file():
-            found.append(Errand(source, folder / source.with_suffix(written_as(source)).name))
-        else:
-            raise ValueError(f"{source} does not exist. A picture or a folder is expected.")
-    if not found:
-        raise ValueError(f"There is no picture in {sources[0]}. PNG, JPEG, WebP, TIFF or BMP files "
-                         "are expected.")  # fmt: skip
-    once = {(errand.source.resolve(), errand.output): errand for errand in reversed(found)}
-    found = list(reversed(once.values()))
+    for path, place in named_pictures(sources):
+        # results of an earlier run, in a folder among the pictures
+        own = path not in sources and folder.resolve() in path.resolve().parents
+        if not own:
+            found.append(Errand(path, folder / place))
     check_distinct(found, lambda errand: [errand.output])
     return found
 
