@@ -124,7 +124,7 @@ def main(argv: Sequence[str]) -> int:
                 args.task, scale=args.scale, quality=args.quality, bits=args.bits,
                 kernel=args.kernel,
             )  # fmt: skip
-        record = args.output.with_suffix(".json")
+        record = images.records.record_beside(args.output)
         inputs = [args.image, args.mask, args.weights]
         images.records.check([args.output, record], inputs, overwrite=args.overwrite)
         if args.operator:
@@ -184,7 +184,7 @@ def _task(args: Any, task: Task, picture: images.Picture, noise: AnyNoise | None
         images.records.check(
             extra,
             [args.image, args.weights, args.mask],
-            record=args.output.with_suffix(".json"),
+            record=images.records.record_beside(args.output),
             overwrite=args.overwrite,
         )
         side = max(task.scale, task.multiple)
@@ -311,7 +311,7 @@ def _record(
         "seed": args.seed,
         "files": [str(path) for path in files],
     }
-    images.records.write(args.output.with_suffix(".json"), record, unfinished=unfinished)
+    images.records.write(images.records.record_beside(args.output), record, unfinished=unfinished)
 
 
 def _noise(kind: str, level: float) -> AnyNoise | None:
