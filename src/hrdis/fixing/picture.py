@@ -67,6 +67,11 @@ class Fixed:
         """The result (1, c, h, w) in [-1, 1]."""
         return self.picture.x
 
+    @property
+    def image(self) -> "Image.Image":
+        """The result as one of Pillow's images, as deep and as grey as what was given."""
+        return images.to_pil(self.picture)
+
     def save(
         self, path: str | Path, source: str | Path | None = None, *, overwrite: bool = False
     ) -> list[str]:
@@ -110,8 +115,8 @@ def fix(
     ``only`` names them ("scratches", "stamp"), since stars on a flag look alike.
 
     Args:
-        picture: a file, one of Pillow's images, an array (h, w) or (h, w, c) of uint8, or a tensor
-            (1, c, h, w) in [-1, 1].
+        picture: the name of a file, one of Pillow's images, an array (h, w), (h, w, 3) or (h, w, 4)
+            (uint8, uint16, floats from 0 to 1), or a tensor (c, h, w) in [-1, 1].
         only: which kinds of ``KINDS`` may be mended; by default all but
             scratches and stamp.
         strength: how much of the noise and of JPEG's artefacts is taken away, above 0, at most 1.
