@@ -134,6 +134,7 @@ def test_record_of_another_picture_is_not_replaced(
             images.records.check(outputs, [])
     else:
         images.records.check(outputs, [])
+    images.records.check(outputs, [tmp_path / there[0]] if refused else [])
     images.records.check(outputs, [], overwrite=True)
 
 

@@ -73,10 +73,12 @@ def check(
                     f"{path} exists and is no record of this program. Another name is expected: "
                     "-o new.png"
                 )
-            there = any((record.parent / name).exists() for name in ours)
-            if there and outputs[0].name not in ours:
+            kept = [record.parent / name for name in ours if (record.parent / name).exists()]
+            # a measurement y.npy that is restored to y.png gives its name away
+            given = any(_is_same_file(name, one) for name in kept for one in taken)
+            if kept and not given and outputs[0].name not in ours:
                 raise ValueError(
-                    f"{path} is the record of {ours[0]}, which would lose it. Another name is "
+                    f"{path} is the record of {kept[0].name}, which would lose it. Another name is "
                     "expected, -o new.png, or --overwrite to replace it."
                 )
         elif path.name not in (ours or []):

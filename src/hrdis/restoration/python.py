@@ -73,8 +73,8 @@ def restore(
         bits: for "deband", bits per colour, from 1 to 7; by default 3.
         operator: instead of a task what measured the picture: an operator, a callable, a deepinv
             ``Physics``, or "FILE.py:NAME".
-        mask: for inpainting, a file, or an array (h, w) or a PIL image that is 1, or 255, where a hole
-            is to be filled.
+        mask: for inpainting, a file, or an array (h, w) or a PIL image that is 1, or 255, where a
+            hole is to be filled.
             "auto" searches specks, scratches and a date; ``save`` writes what was filled as
             NAME.mask.png.
         hole: what marks a hole in the mask: "white" (1), "black" (0), or "alpha" (transparent).
