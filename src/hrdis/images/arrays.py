@@ -63,8 +63,10 @@ def read_array(path: Path) -> Tensor:
 
 
 def plain_array(values: Any) -> np.ndarray:
-    """Return an array as torch takes it: numpy's own class, rows in order, bytes as the machine has
-    them, and writable, which a flipped, transposed, mapped or foreign one is not.
+    """Return an array as torch takes it, which a flipped, mapped or foreign one is not.
+
+    It is of numpy's own class, has its rows in order and its bytes as the machine has them, and is
+    writable.
 
     Args:
         values: an array, or what numpy makes one of.

@@ -33,8 +33,8 @@ def written_as(source: Path) -> str:
 def pictures_in(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
     """Return the pictures in a folder and its sub-folders, by the ends of their names, in order.
 
-    Left out is what is hidden: names that begin with a dot, such as the ``._photo.jpg`` that macOS
-    puts beside ``photo.jpg`` on other systems' disks. Links to folders are not followed.
+    Left out are names that begin with a dot, such as the ``._photo.jpg`` that macOS puts beside
+    ``photo.jpg`` on other systems' disks. Links to folders are not followed.
 
     Args:
         folder: where to look.

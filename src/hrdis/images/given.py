@@ -30,11 +30,11 @@ def from_python(given: object) -> Picture:
         return from_array(given)
     if isinstance(given, Tensor):
         return from_tensor(given)
-    way = ""
+    way, opener = "", "PIL.Image.open"
     if isinstance(given, bytes):
-        way = " Of the content of a file: PIL.Image.open(io.BytesIO(content))."
+        way = f" Of the content of a file: {opener}(io.BytesIO(content))."
     elif hasattr(given, "read"):
-        way = " Of an open file: PIL.Image.open(file)."
+        way = f" Of an open file: {opener}(file)."
     raise TypeError(
         f"picture is a {type(given).__name__}. The name of a file, a PIL image, an array (h, w, 3) "
         f"or a tensor (c, h, w) in [-1, 1] is expected.{way}"

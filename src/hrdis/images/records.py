@@ -44,7 +44,7 @@ def check(
     """Raise if an output has a name that is too long, or would replace a file that must stay.
 
     That is an input, a file that no record of this program beside it names, or the record of
-    another picture: a.png and a.jpg would have one record.
+    another picture, as a.png and a.jpg would have one record.
 
     Args:
         outputs: files that will be written.
