@@ -99,10 +99,10 @@ def restorations(
     x: Tensor,
     solver: Solver,
     settings: Sequence[tuple[int, int]],
-    picture: Path,
+    picture: Path | None,
 ) -> str:
-    """x4 restorations of the picture, whole and in tiles: closeness, seams, and a picture of the
-    differences.
+    """x4 restorations of the picture, whole and in tiles: closeness, seams, and, where it is asked
+    for, a picture of the differences.
     """
     problem = hrdis.measure(hrdis.operators.SuperResolution(4), x)
     whole = hrdis.solve(solver, prior, problem, seeds=[0]).x
@@ -119,7 +119,8 @@ def restorations(
         ])  # fmt: skip
         panels.append((f"tile {tile}, overlap {overlap}: difference x 8", 8 * (found - whole)))
         print(rows[-1], flush=True)
-    contact_sheet(panels, picture)
+    if picture is not None:
+        contact_sheet(panels, picture)
     return table(
         ["tile, overlap", "PSNR", "rms change, of 255", "largest change, of 255", "seam"], rows
     )
@@ -218,6 +219,7 @@ def main(
     sections: tuple[str, ...] = ("costs", "bounds", "predictions", "restorations"),
     crop: tuple[int, int] | None = None,
     write: bool = True,
+    picture: Path | None = None,
 ) -> None:
     """Compare tiled with whole-image runs.
 
@@ -229,7 +231,8 @@ def main(
         threads: CPU threads.
         sections: of costs, bounds, predictions, restorations.
         crop: height and width of the part of the picture to take, from its middle.
-        write: rewrite docs/measurements/speed.md and its picture.
+        write: rewrite docs/measurements/speed.md.
+        picture: a file for a picture of the differences; by default none is drawn.
     """
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
@@ -240,7 +243,6 @@ def main(
     x = x[..., top : top + h // 8 * 8, left : left + w // 8 * 8]
     preset = hrdis.presets.embedded().of(hrdis.HRDIS)["sr4@default"]
     settings = ((256, 0), (256, 64), (512, 64))
-    picture = DOCS / "pictures" / "tiling.png"
     measured = {
         "costs": lambda: costs(prior, replace(preset, steps=memory_calls), threads),
         "bounds": lambda: bounds(prior, threads),

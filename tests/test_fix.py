@@ -337,8 +337,8 @@ def test_options_out_of_range_are_refused(options: dict[str, object], said: str)
 @pytest.mark.parametrize(
     "given",
     [
-        3, np.zeros((4, 4)), np.zeros((3, 8, 80), np.uint8), np.zeros((0, 8, 3), np.uint8),
-        torch.zeros(3, 8, 8), torch.zeros(1, 3, 8, 0), torch.full((1, 3, 8, 8), torch.nan),
+        3, np.full((4, 4), 2.0), np.zeros((3, 8, 80), np.uint8), np.zeros((0, 8, 3), np.uint8),
+        torch.zeros(2, 8, 8), torch.zeros(1, 3, 8, 0), torch.full((1, 3, 8, 8), torch.nan),
         torch.full((1, 3, 8, 8), 255.0),
     ],
     ids=lambda given: str(getattr(given, "shape", given)),

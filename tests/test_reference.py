@@ -179,3 +179,12 @@ def test_every_trouble_is_a_message_that_the_tests_provoke(monkeypatch: pytest.M
         if not any(troubleshooting.pattern(words).match(message) for message in said):
             unknown.append(words)
     assert not unknown
+
+
+@pytest.mark.parametrize("words", [*WORDS, ["check", "model"]], ids=" ".join)
+def test_help_says_what_a_value_is_and_not_that_it_is_text(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([*words, "--help"])
+    assert not re.findall(r"^ +-.*\bTEXT\b", capsys.readouterr().out, re.MULTILINE)

@@ -70,6 +70,20 @@ def write_atomically(
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows translates line ends without it
 
 
+def check_name(path: Path) -> None:
+    """Raise if the name of a file that is to be written is longer than file systems take.
+
+    Raises:
+        ValueError: with its length in bytes.
+    """
+    length = len(os.fsencode(path.name))
+    if length > LONGEST_NAME:
+        raise ValueError(
+            f"The name {path.name[:20]}...{path.suffix[-10:]} has {length} bytes. At most "
+            f"{LONGEST_NAME} are expected: -o new.png"
+        )
+
+
 def shortened(name: str, most: int) -> str:
     """Return a name without its end, of at most so many bytes; characters stay whole."""
     return os.fsencode(name)[:most].decode(errors="ignore")

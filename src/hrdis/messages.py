@@ -5,6 +5,7 @@ their own words.
 import difflib
 import os
 import re
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -108,6 +109,14 @@ def bilingual(python: str, command: str) -> Message:
     message = Message(python)
     message.command = command
     return message
+
+
+def shell_word(path: object) -> str:
+    """Return the name of a file as one word of a command line, which no command takes for an
+    option.
+    """
+    name = str(path)
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 
 def unknown(kind: str, name: str, valid: Iterable[str]) -> str:

@@ -1319,7 +1319,11 @@ def test_bar_tells_the_time_left_where_a_step_takes_a_minute(
             "restore in.png --task sr2 -o a.png --steps 0",
             "steps is 0, but input should be greater than or equal to 1.",
         ),
-        ("demo here", "There is no option 'here'. `hrdis demo --help` shows all options."),
+        (
+            "demo here",
+            "There is no place for 'here'. A name with spaces needs quotes around it. `hrdis demo "
+            "--help` shows all options.",
+        ),
         (
             "model tell",
             "ACTION is 'tell'. One of list, show, add, download, check is expected.",

@@ -8,6 +8,8 @@ import pytest
 from hrdis import cli
 from hrdis.cli.parsing import parse
 from hrdis.cli.renamed import OPTIONS, command_today, options_today
+from hrdis.cli.restore import Restore, changed_settings
+from hrdis.presets import embedded
 from hrdis.repairs import REPAIRS
 from hrdis.restoration import FileOptions
 from hrdis.restoration.options import read_memory
@@ -261,3 +263,18 @@ def test_solver_answers_to_its_key_and_its_class(name):
 def test_cite_takes_the_spelling_of_papers(name, capsys):
     assert run("cite", "--solver", name) == 0
     assert "@inproceedings" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_presets_are_listed_as_options_that_restore_reads(name, capsys):
+    """What `hrdis list solvers NAME` shows can be copied behind `hrdis restore`."""
+    cls, paper = SOLVERS[name]
+    for preset in (paper | embedded().of(cls)).values():
+        words = changed_settings(cls(), preset).split()
+        read = parse(
+            Restore, ["a.png", "-o", "b.png", *words], "restore", "", settings=cls()
+        ).settings
+        assert read == preset
+    assert cli.main(["list", "solvers", name]) == 0
+    shown = capsys.readouterr().out
+    assert "lambda_" not in shown and "None" not in shown and "=" not in shown

@@ -111,6 +111,13 @@ def decoded(path: Path) -> np.ndarray:
     return np.stack(found)
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_numbers_of_an_array_stay(channels: int) -> None:
+    values = numbers(channels)
+    found = images.from_python(values)
+    assert found.bits == 16 and np.array_equal(levels(found), values)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_notes_go_with_the_numbers(tmp_path: Path, suffix: str) -> None:
     exif = Image.Exif()

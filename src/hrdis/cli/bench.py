@@ -33,6 +33,7 @@ from hrdis.bench.run import (
     CONFIG,
     Engine,
     Store,
+    check_run_folder,
     execute,
     read_config,
     read_shard,
@@ -149,6 +150,8 @@ def main(argv: Sequence[str]) -> int:
             raise ValueError(
                 "No folder for the run was given. One is expected: -o runs/mine (or --dry-run)"
             )
+        if args.output is not None:
+            check_run_folder(args.output)
         continued = args.output is not None and (args.output / CONFIG).is_file()
         previous_config = read_config(args.output) if continued else None
         request = RunRequest(

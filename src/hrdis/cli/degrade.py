@@ -124,7 +124,12 @@ def main(argv: Sequence[str]) -> int:
                 args.task, scale=args.scale, quality=args.quality, bits=args.bits,
                 kernel=args.kernel,
             )  # fmt: skip
-        record = args.output.with_suffix(".json")
+        if known is not None and not known.picture and args.output.suffix != ".npy":
+            raise ValueError(
+                f"The task {args.task!r} does not measure a picture. A .npy file is expected: "
+                f"-o {args.output.with_suffix('.npy') if args.output.name else 'y.npy'}"
+            )
+        record = images.records.record_beside(args.output)
         inputs = [args.image, args.mask, args.weights]
         images.records.check([args.output, record], inputs, overwrite=args.overwrite)
         if args.operator:
@@ -138,13 +143,8 @@ def main(argv: Sequence[str]) -> int:
             y = _own(args, picture, noise)
         elif known is not None and known.picture:
             images.check_output(args.output, transparent=picture.alpha is not None)
-        elif args.output.suffix == ".npy":
-            images.check_folder(args.output.parent)
         else:
-            raise ValueError(
-                f"The task {args.task!r} does not measure a picture. A .npy file is expected: "
-                f"-o {args.output.with_suffix('.npy')}"
-            )
+            images.check_folder(args.output.parent)
     if args.operator:
         _record(args, noise, [args.output], unfinished=True)
         if args.output.suffix == ".npy":
@@ -184,7 +184,7 @@ def _task(args: Any, task: Task, picture: images.Picture, noise: AnyNoise | None
         images.records.check(
             extra,
             [args.image, args.weights, args.mask],
-            record=args.output.with_suffix(".json"),
+            record=images.records.record_beside(args.output),
             overwrite=args.overwrite,
         )
         side = max(task.scale, task.multiple)
@@ -311,7 +311,7 @@ def _record(
         "seed": args.seed,
         "files": [str(path) for path in files],
     }
-    images.records.write(args.output.with_suffix(".json"), record, unfinished=unfinished)
+    images.records.write(images.records.record_beside(args.output), record, unfinished=unfinished)
 
 
 def _noise(kind: str, level: float) -> AnyNoise | None:

@@ -10,6 +10,7 @@ import torch
 import tyro
 from torch import Tensor
 
+import hrdis
 from hrdis import images, uncertainty
 from hrdis.checkpoints import load_prior
 from hrdis.driver import solve
@@ -34,7 +35,7 @@ Example:
   hrdis demo -o runs/demo
 
 Writes noise.png, inpaint-scratches.png and sr4.png into the folder: given, restored and truth side
-by side.
+by side. demo.json beside them says that they are its own, so that it writes over no others.
 """
 
 
@@ -56,15 +57,26 @@ def main(argv: Sequence[str]) -> int:
     args: Any = parse(Demo, argv, "demo", HELP)
     with checking():
         images.check_folder(args.output)
+        record = args.output / "demo.json"
+        files = [args.output / f"{name}.png" for name in PHOTOGRAPHS]
+        ours = images.records.files_of_record(record) or []
+        for path in (*files, record):
+            if path.exists() and path.name not in (*ours, *([record.name] if ours else [])):
+                raise ValueError(
+                    f"{path} exists, and `hrdis demo` did not write it. Another folder is "
+                    "expected: -o runs/new"
+                )
         prior = load_prior("default", device="cuda" if torch.cuda.is_available() else "cpu")
-    for name, file in PHOTOGRAPHS.items():
+    # first, so that after a kill the next demo knows its own pictures
+    said = {"hrdis": hrdis.__version__, "files": [str(path) for path in files]}
+    images.records.write(record, said)
+    for (name, file), path in zip(PHOTOGRAPHS.items(), files, strict=True):
         truth = images.load(Path(str(resources.files("hrdis") / "pictures" / file)))
         if name == "noise":
             given, restored, score = remove_noise(truth, prior, args.seed)
         else:
             given, restored, score = restore(name, truth, prior, args.seed)
         sheet = uncertainty.sheet([given, restored, truth], ["given", "restored", "truth"])
-        path = args.output / f"{name}.png"
         images.write_pil(path, sheet)
         say(f"{name}: {score}. Wrote {path}")
     return 0

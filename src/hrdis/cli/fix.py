@@ -113,13 +113,19 @@ def main(argv: Sequence[str]) -> int:
         if not many_given or args.dry_run:
             refuse(argv, UNUSED if not many_given else DRY)
         args.where.on_cluster()
-        todo = many.errands(args.images, args.output, overwrite=args.overwrite or args.dry_run)
+        # A dry run needs a place for results only where one is named: to check it.
+        written = not args.dry_run or args.output is not None
+        todo = many.errands(
+            args.images, args.output, overwrite=args.overwrite or args.dry_run, written=written
+        )
         if not many_given:
             # one picture is bad input; one of many is a line at the end
             from hrdis.images import read
 
-            many.check_picture(todo[0], read(todo[0].source), args.upscale)
-        else:
+            picture = read(todo[0].source)
+            if written:
+                many.check_picture(todo[0], picture, args.upscale)
+        elif written:
             folder = many.folder_of(args.images, args.output)
             check_index(folder, overwrite=args.overwrite or args.dry_run)
         with waiting("loading the model"):

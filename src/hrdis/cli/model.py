@@ -79,7 +79,7 @@ class ModelCommand:
     """For add: SCHEME:PATH or SCHEME:URL, e.g. adm-ffhq256:/w/faces.pt."""
     sha256: Annotated[str, tyro.conf.arg(metavar="HASH")] = ""
     """For add: the SHA-256 that the file must have."""
-    licence: Annotated[str, tyro.conf.arg(metavar="TEXT")] = "not stated, ask the authors"
+    licence: Annotated[str, tyro.conf.arg(metavar="LICENCE")] = "not stated, ask the authors"
     """For add: the licence of the weights."""
     photos: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """For check: a folder of pictures of the model's own kind; by default those in the package."""

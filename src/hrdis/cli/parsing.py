@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import field, make_dataclass
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -145,6 +146,11 @@ def parse(cls: type[T], argv: Sequence[str], command: str, description: str, **d
                 f"{word} is a file, but reads as an option. Its name with a folder is expected: "
                 f"./{word}"
             )
+        if word.endswith("=") and word.startswith("-"):
+            raise BadInput(empty(word.removesuffix("=")))
+    for before, word in pairwise(["", *argv]):
+        if not word:
+            raise BadInput(empty(before if before.startswith("-") else "A word"))
     told = StringIO()
     try:
         with redirect_stderr(told):
@@ -157,6 +163,11 @@ def parse(cls: type[T], argv: Sequence[str], command: str, description: str, **d
             )
     except SystemExit as end:
         raise BadInput(_one_line(told.getvalue(), command, cls)) from end
+
+
+def empty(name: str) -> str:
+    """Return the message for an option or a word without any text."""
+    return f"{name} is empty. A value is expected: does a variable of the shell have none?"
 
 
 def combined(cls: type[T], groups: Mapping[str, Any]) -> type[T]:
@@ -217,6 +228,8 @@ def in_words(said: str) -> str:
         return f"--{option} is {rest}"
     if found := UNKNOWN.match(said):
         words = found["words"].replace(", ", " ")
+        if not words.startswith("-"):
+            return f"There is no place for {words!r}. A name with spaces needs quotes around it."
         near = f" Did you mean {found['near']}?" if found["near"] else ""
         return f"There is no option {words!r}.{near}"
     if found := NO_VALUE.match(said):

@@ -141,6 +141,11 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(
+            f"{path} cannot be read ({error.strerror}). The .json beside a restored picture is "
+            "expected."
+        ) from error
     except (ValueError, RecursionError) as error:
         raise BadInput(
             f"{path} cannot be read as JSON. The record beside a restored picture is expected."

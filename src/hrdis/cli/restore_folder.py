@@ -42,11 +42,6 @@ def restore_folder(asked: Asked) -> int:
     args = asked.args
     with checking():
         args.where.on_cluster()
-        if args.output.suffix.lower() in SUFFIXES:
-            raise ValueError(
-                f"-o {args.output} names a picture. For several pictures, and for a folder, a "
-                "folder for the results is expected: -o restored"
-            )
         todo = into_folder([args.image, *args.others], args.output)
         check_distinct(todo, lambda errand: names(errand.output, args.samples))
         for errand in todo:

@@ -13,6 +13,7 @@ from hrdis.presets import embedded
 from hrdis.solvers import SOLVERS, Solver, find
 
 from .parsing import checking, parse
+from .restore import changed_settings
 
 HELP = """\
 List the solvers: what they need of the measurement, what they make of its noise, what they cost,
@@ -66,7 +67,9 @@ def main(argv: Sequence[str]) -> int:
     wide = console.width >= WIDE
     table = Table(box=None, pad_edge=False)
     for header in ("solver", "needs", "noise", "per step", "source"):
-        table.add_column(header, no_wrap=True)
+        # the names are whole on the narrowest terminal
+        least = max(map(len, SOLVERS)) if header == "solver" else None
+        table.add_column(header, no_wrap=True, min_width=least)
     if wide:
         table.add_column("what it does")
     for name, (cls, _) in SOLVERS.items():
@@ -99,14 +102,22 @@ def _one(console: Console, name: str) -> None:
         )
     )
     print_("\nsettings and their defaults")
-    print_(_columns([[f"  --{n.replace('_', '-')}", str(getattr(usual, n))] for n in names]))
-    print_("\npresets: what differs from the defaults" if presets else "\nno presets")
+    settings = []
+    for name_ in names:
+        value, option = getattr(usual, name_), name_.replace("_", "-")
+        if isinstance(value, bool):  # a switch that turns it round
+            settings.append([f"  --no-{option}" if value else f"  --{option}", "(a switch)"])
+        else:
+            settings.append([f"  --{option}", "by itself" if value is None else str(value)])
+    print_(_columns(settings))
+    print_(
+        "\npresets: the options that make of the defaults the settings for a task"
+        if presets
+        else "\nno presets"
+    )
     rows = []
     for key, chosen in presets.items():
-        other = [
-            f"{n}={getattr(chosen, n)}" for n in names if getattr(chosen, n) != getattr(usual, n)
-        ]
-        rows.append([f"  {key}", ", ".join(other) or "nothing"])
+        rows.append([f"  {key}", changed_settings(usual, chosen) or "nothing"])
     print_(_columns(rows))
     print_(f"\n`hrdis restore --solver {name} --help` says what each setting does.")
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import tyro
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from hrdis.messages import for_command
+from hrdis.messages import for_command, shell_word
 from hrdis.training.settings import preset
 from hrdis.training.train import Progress as Report
 from hrdis.training.train import train
@@ -99,7 +99,8 @@ def run(args: Any) -> int:
     if stop.is_set():
         say(f"Ended by SIGTERM; everything is saved in {out}. The same command goes on.")
         return 128 + signal.SIGTERM
-    say(f"Wrote {out}. Use it: hrdis restore small.png --task upscale --model {out} -o large.png")
+    model = shell_word(out)
+    say(f"Wrote {out}. Use it: hrdis restore small.png --task upscale --model {model} -o large.png")
     return 0
 
 

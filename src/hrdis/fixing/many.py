@@ -8,8 +8,8 @@ from typing import Any
 
 from .. import images
 from ..ending import raise_if_asked
-from ..files import sha256
-from ..images import Errand, into_folder, written_as
+from ..files import check_name, sha256
+from ..images import Errand, into_folder, named_pictures, written_as
 from ..messages import reason
 from .outputs import check_files, check_mask, record_of
 from .picture import Fixed, fix
@@ -33,7 +33,11 @@ class Outcome:
 
 
 def errands(
-    sources: Sequence[Path], output: Path | None, *, overwrite: bool = False
+    sources: Sequence[Path],
+    output: Path | None,
+    *,
+    overwrite: bool = False,
+    written: bool = True,
 ) -> list[Errand]:
     """Return what is to be done for files and folders; nothing is read but their names.
 
@@ -44,6 +48,7 @@ def errands(
         sources: files and folders.
         output: where the results go.
         overwrite: let results replace files that no record of this program beside them names.
+        written: whether results are written at all. If not, they need no place.
 
     Raises:
         ValueError: for what does not exist, an output that is in the way, or two files that would
@@ -54,11 +59,16 @@ def errands(
         source = sources[0]
         if not source.is_file():
             raise ValueError(f"{source} does not exist. A picture or a folder is expected.")
+        if not written:
+            return [Errand(source, source)]
         path = output or source.with_name(f"{source.stem}-fixed{written_as(source)}")
+        check_name(path)
         if path.is_dir():
             path = path / source.with_suffix(written_as(source)).name
         _check(source, images.check_output(path), overwrite)
         return [Errand(source, path)]
+    if not written:
+        return [Errand(path, path) for path, _ in named_pictures(sources)]
     if output is None and len(sources) > 1:
         raise ValueError("Several files need a folder for the results: -o FOLDER")
     found = into_folder(sources, folder_of(sources, output))
@@ -69,7 +79,14 @@ def errands(
 
 def folder_of(sources: Sequence[Path], output: Path | None) -> Path:
     """Return the folder that the results of several files, or of a folder, go to."""
-    return output or sources[0].with_name(f"{sources[0].resolve().name}-fixed")
+    if output is not None:
+        return output
+    source = sources[0]
+    if source.name in ("", ".."):  # the folder of the shell, or one above it
+        source = source.resolve()
+    if not source.name:
+        raise ValueError(f"{source} is the root of all folders. A place is expected: -o FOLDER")
+    return source.with_name(f"{source.resolve().name}-fixed")
 
 
 def _check(source: Path, output: Path, overwrite: bool) -> None:

@@ -1,6 +1,5 @@
 """Files that a repair leaves on disk: the picture, its record, and a mask or kernel beside it."""
 
-import shlex
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 
 from .. import images
 from ..files import read_json, sha256
+from ..messages import shell_word
 from .record import FixRecord
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def check_mask(path: Path, source: Path | None = None) -> None:
     if read_json(record).get("mask_sha256") != sha256(mask):
         raise ValueError(
             f"{mask} is not as it was written, and was perhaps edited by hand. To fill what it "
-            f"shows: hrdis restore {source or 'IMAGE'} --task inpaint-scratches --mask {mask} -o "
-            "OUT.png. To search again: another -o, or --overwrite."
+            f"shows: hrdis restore {shell_word(source or 'IMAGE')} --task inpaint-scratches --mask "
+            f"{shell_word(mask)} -o OUT.png. To search again: another -o, or --overwrite."
         )
 
 
@@ -99,7 +99,7 @@ def command_of(fixed: "Fixed", path: Path) -> str:
     """Return the command that does the same as a repair, with the kernel beside its result."""
     from .picture import KERNEL
 
-    return fixed.command.replace(KERNEL, shlex.quote(str(kernel_of(path))))
+    return fixed.command.replace(KERNEL, shell_word(kernel_of(path)))
 
 
 def write_picture(fixed: "Fixed", source: Path | None, path: Path) -> None:

@@ -1,6 +1,5 @@
 """Find what is wrong with a picture and mend it, or leave it as it is: `hrdis.fix`."""
 
-import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ import hrdis
 
 from .. import images
 from ..checkpoints import load_prior
+from ..messages import shell_word
 from ..priors import Prior, Tiled
 from . import restorations
 from .diagnose import FILLED, Diagnosis, diagnose
@@ -67,6 +67,11 @@ class Fixed:
         """The result (1, c, h, w) in [-1, 1]."""
         return self.picture.x
 
+    @property
+    def image(self) -> "Image.Image":
+        """The result as one of Pillow's images, as deep and as grey as what was given."""
+        return images.to_pil(self.picture)
+
     def save(
         self, path: str | Path, source: str | Path | None = None, *, overwrite: bool = False
     ) -> list[str]:
@@ -110,8 +115,8 @@ def fix(
     ``only`` names them ("scratches", "stamp"), since stars on a flag look alike.
 
     Args:
-        picture: a file, one of Pillow's images, an array (h, w) or (h, w, c) of uint8, or a tensor
-            (1, c, h, w) in [-1, 1].
+        picture: the name of a file, one of Pillow's images, an array (h, w), (h, w, 3) or (h, w, 4)
+            (uint8, uint16, floats from 0 to 1), or a tensor (c, h, w) in [-1, 1].
         only: which kinds of ``KINDS`` may be mended; by default all but
             scratches and stamp.
         strength: how much of the noise and of JPEG's artefacts is taken away, above 0, at most 1.
@@ -295,7 +300,7 @@ def _command(
     kinds = [kind for kind, mended in done.items() if mended.done]
     if not kinds:
         return ""
-    name = shlex.quote(str(picture)) if isinstance(picture, str | Path) else "IMAGE"
+    name = shell_word(picture) if isinstance(picture, str | Path) else "IMAGE"
     if kinds == ["upscale"]:
         return f"hrdis restore {name} --task upscale --scale {upscale} --solver ddnm -o OUT.png"
     if kinds == ["blur"]:

@@ -9,9 +9,17 @@ restoring, masks, kernels, training and benchmarks.
 
 from ..files import write_atomically as write_atomically
 from . import records
-from .arrays import ARRAYS, check_pixels, read_array
+from .arrays import ARRAYS, check_pixels, plain_array, read_array
 from .base import Picture, from_unit, to_pil, to_unit, without_hidden
-from .errands import Errand, check_distinct, into_folder, written_as
+from .errands import (
+    Errand,
+    check_distinct,
+    into_folder,
+    named_pictures,
+    pictures_in,
+    written_as,
+)
+from .given import from_python
 from .masks import read_kernel, read_mask, read_palette_mask
 from .notes import upright
 from .opening import ALSO_READ, FORMATS, MAX_PIXELS, decode, open_image
@@ -30,8 +38,8 @@ from .writing import (
 __all__ = [
     "ALSO_READ", "ARRAYS", "FORMATS", "KINDS", "LONGEST", "MAX_PIXELS", "SUFFIXES", "Errand",
     "Picture", "check_distinct", "check_folder", "check_output", "check_pixels", "decode",
-    "from_pil", "from_unit", "into_folder", "load", "open_image", "read", "read_array",
-    "read_kernel", "read_mask", "read_numbers", "read_palette_mask", "records", "require_finite",
-    "save", "to_pil", "to_unit", "upright", "without_hidden", "write", "write_atomically",
-    "write_pil", "written_as",
+    "from_pil", "from_python", "from_unit", "into_folder", "load", "named_pictures", "open_image",
+    "pictures_in", "plain_array", "read", "read_array", "read_kernel", "read_mask", "read_numbers",
+    "read_palette_mask", "records", "require_finite", "save", "to_pil", "to_unit", "upright",
+    "without_hidden", "write", "write_atomically", "write_pil", "written_as",
 ]  # fmt: skip

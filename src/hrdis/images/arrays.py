@@ -1,7 +1,9 @@
 """Measurements in array files, of pictures or of anything else."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,7 +21,6 @@ def read_array(path: Path) -> Tensor:
     Raises:
         ValueError: if the file is missing, no array, complex, or holds other than one measurement.
     """
-    import numpy as np
     from safetensors.torch import load_file
 
     if not path.is_file():
@@ -28,7 +29,7 @@ def read_array(path: Path) -> Tensor:
         )
     try:
         if path.suffix == ".npy":
-            y = torch.from_numpy(np.load(path, allow_pickle=False))
+            y = torch.from_numpy(plain_array(np.load(path, allow_pickle=False)))
         elif path.suffix == ".pt":
             y = torch.load(path, map_location="cpu", weights_only=True)
         elif path.suffix == ".safetensors":
@@ -59,6 +60,19 @@ def read_array(path: Path) -> Tensor:
             "...), is expected: numpy.save(path, y[None])"
         )
     return y.float()
+
+
+def plain_array(values: Any) -> np.ndarray:
+    """Return an array as torch takes it, which a flipped, mapped or foreign one is not.
+
+    It is of numpy's own class, has its rows in order and its bytes as the machine has them, and is
+    writable.
+
+    Args:
+        values: an array, or what numpy makes one of.
+    """
+    plain = np.array(np.asarray(values), order="C")
+    return plain.astype(plain.dtype.newbyteorder("="), copy=False)
 
 
 def check_pixels(x: Tensor) -> None:

@@ -131,7 +131,7 @@ def _start(source: str | Path | bytes) -> tuple[str, bytes]:
     if isinstance(source, bytes):
         name, start = "The picture", source[:256]
     else:
-        path, name = Path(source), str(source)
+        path, name = Path(source), str(source) or "''"
         if not path.is_file():
             what = "is a folder" if path.is_dir() else "does not exist"
             raise ValueError(

@@ -3,7 +3,8 @@ pictures.
 """
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,14 +124,8 @@ def from_pil(image: "Image.Image") -> Picture:
             alpha = torch.from_numpy((values != nothing).astype(np.float32))
         return Picture(x, alpha, 16, icc, white=white or 65535, **notes)
     if LOWER in image.info:
-        values, white = _deep(joined(image, image.info[LOWER]), str(name), False, image.info)
-        alpha = None
-        nothing = image.info.get("transparency")
-        if values.shape[2] == 4:
-            alpha = torch.from_numpy((values[..., 3] / white).astype(np.float32))
-        elif isinstance(nothing, tuple):  # the colour that stands for nothing
-            alpha = torch.from_numpy((values != nothing).any(-1).astype(np.float32))
-        return Picture(_tensor(values[..., :3], white), alpha, 16, icc, white=white, **notes)
+        numbers = joined(image, image.info[LOWER])
+        return replace(of_numbers(numbers, str(name), image.info), icc=icc, **notes)
     becomes = kind.becomes
     if "transparency" in image.info and not becomes.endswith("A"):
         becomes += "A"
@@ -151,8 +146,30 @@ def from_pil(image: "Image.Image") -> Picture:
     return Picture(_tensor(pixels, 255), alpha, 8, icc, **notes)
 
 
+def of_numbers(
+    numbers: np.ndarray, name: str, info: Mapping[str | tuple[int, int], Any]
+) -> Picture:
+    """Convert colours of 16 bits to a picture.
+
+    Args:
+        numbers: (h, w, 3) or, with transparency, (h, w, 4).
+        name: of the picture, for messages.
+        info: what the file says; under "transparency" the colour that stands for nothing.
+
+    Warns:
+        UserWarning: of data of 8, 10 or 12 bits in 16.
+    """
+    values, white = _deep(numbers, name, False, info)
+    alpha, nothing = None, info.get("transparency")
+    if values.shape[2] == 4:
+        alpha = torch.from_numpy((values[..., 3] / white).astype(np.float32))
+    elif isinstance(nothing, tuple):
+        alpha = torch.from_numpy((values != nothing).any(-1).astype(np.float32))
+    return Picture(_tensor(values[..., :3], white), alpha, 16, white=white)
+
+
 def _deep(
-    numbers: np.ndarray, name: str, floating: bool, info: dict[str | tuple[int, int], Any]
+    numbers: np.ndarray, name: str, floating: bool, info: Mapping[str | tuple[int, int], Any]
 ) -> tuple[np.ndarray, int]:
     """Return the numbers of a picture of more than 8 bits, and the one that is white; 0 for 1.0 in
     floats.

@@ -1,7 +1,6 @@
 """Files beside a picture: a JSON record names them, nobody else's are replaced, none is lost."""
 
 import json
-import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import LONGEST_NAME, read_json, shortened, write_atomically
+from ..files import check_name, read_json, shortened, write_atomically
 
 #: Field of a record whose pictures are not all written yet.
 UNFINISHED = "unfinished"
@@ -19,6 +18,20 @@ UNFINISHED = "unfinished"
 def mask_beside(output: Path) -> Path:
     """Return where a mask that was found is written, beside the picture that was made with it."""
     return output.with_name(f"{output.stem}.mask.png")
+
+
+def record_beside(output: Path) -> Path:
+    """Return where the record of a picture or an array is written, NAME.json beside it.
+
+    Raises:
+        ValueError: if the output is a folder, or its name too long.
+    """
+    check_name(output)
+    if output.is_dir():
+        raise ValueError(
+            f"{output} is a folder. The name of a file is expected: -o {output / 'new.png'}"
+        )
+    return output.with_suffix(".json")
 
 
 def check(
@@ -30,7 +43,8 @@ def check(
 ) -> None:
     """Raise if an output has a name that is too long, or would replace a file that must stay.
 
-    That is an input, or a file that no record of this program beside it names.
+    That is an input, a file that no record of this program beside it names, or the record of
+    another picture, as a.png and a.jpg would have one record.
 
     Args:
         outputs: files that will be written.
@@ -45,11 +59,7 @@ def check(
     record = record or outputs[-1]
     ours = files_of_record(record)
     for path in outputs:
-        if len(os.fsencode(path.name)) > LONGEST_NAME:
-            raise ValueError(
-                f"The name {path.name[:20]}...{path.suffix} has {len(os.fsencode(path.name))} "
-                f"bytes. At most {LONGEST_NAME} are expected: -o new.png"
-            )
+        check_name(path)
         if any(_is_same_file(path, given) for given in taken):
             raise ValueError(
                 f"{path} is an input and would be written over. Another name is expected: "
@@ -62,6 +72,14 @@ def check(
                 raise ValueError(
                     f"{path} exists and is no record of this program. Another name is expected: "
                     "-o new.png"
+                )
+            kept = [record.parent / name for name in ours if (record.parent / name).exists()]
+            # a measurement y.npy that is restored to y.png gives its name away
+            given = any(_is_same_file(name, one) for name in kept for one in taken)
+            if kept and not given and outputs[0].name not in ours:
+                raise ValueError(
+                    f"{path} is the record of {kept[0].name}, which would lose it. Another name is "
+                    "expected, -o new.png, or --overwrite to replace it."
                 )
         elif path.name not in (ours or []):
             raise ValueError(

@@ -1,5 +1,6 @@
 """Pictures to files: as they came, whole or not at all."""
 
+import os
 import tempfile
 from dataclasses import replace
 from io import BytesIO
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ..files import write_atomically
+from ..files import check_name, write_atomically
 from .base import Picture, to_numbers, to_pil
 from .deep import write_deep
 from .notes import MALFORMED, with_resolution
@@ -42,6 +43,12 @@ def check_output(
         ValueError: naming what is in the way; nothing is left behind.
     """
     path = Path(path)
+    check_name(path)
+    if path.is_dir():
+        raise ValueError(
+            f"{path} is a folder. The name of a picture file is expected: -o "
+            f"{path / 'restored.png'}"
+        )
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(
             f"{path} has the suffix {path.suffix!r}. One of {', '.join(SUFFIXES)} is expected: -o "
@@ -58,24 +65,22 @@ def check_output(
             f"{path} would be {size[1]} x {size[0]} pixels, but this format ends at {longest} a "
             f"side. Use a PNG: -o {path.with_suffix('.png')}"
         )
-    if path.is_dir():
-        raise ValueError(
-            f"{path} is a folder. The name of a picture file is expected: -o "
-            f"{path / 'restored.png'}"
-        )
     check_folder(path.parent)
     return path
 
 
 def check_folder(folder: str | Path) -> Path:
     """Raise unless files can be made in the folder, or the folder itself in what exists of its
-    path.
+    path. A link that leads nowhere is no place for a folder.
     """
     folder = Path(folder)
+    # lexists, too, says "no" to a name that is too long
     existing = next(
-        place for place in (folder.absolute(), *folder.absolute().parents) if place.exists()
+        place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place)
     )
     try:
+        if existing.is_symlink() and not existing.exists():
+            raise NotADirectoryError(f"{existing} is a link that leads nowhere")
         if not existing.is_dir():
             raise NotADirectoryError(f"{existing} is a file")
         with tempfile.TemporaryFile(dir=existing):

@@ -92,46 +92,12 @@ def read_picture(given: Any, is_measurement: bool) -> tuple[images.Picture | Non
             return None, images.read_array(given)
         picture = images.read(given).without_hidden()
         return picture, picture.x
-    if isinstance(given, Tensor):
-        if is_measurement:
-            return None, given
-        x = given[None] if given.ndim == 3 else given
-        if x.ndim != 4 or len(x) != 1 or x.shape[1] not in (1, 3) or not x.is_floating_point():
-            raise ValueError(
-                f"picture is a tensor of shape {tuple(given.shape)} and {given.dtype}. One image "
-                "(c, h, w) in [-1, 1], with c 1 or 3, is expected."
-            )
-        x = x.detach().float().cpu()
-        images.check_pixels(x)
-        return images.Picture(x), x
-    if isinstance(given, np.ndarray):
-        if is_measurement:
-            return None, torch.from_numpy(given).float()
-        grey = given[..., None] if given.ndim == 2 else given
-        if grey.ndim != 3 or grey.shape[2] not in (1, 3) or given.dtype.kind not in "uf":
-            raise ValueError(
-                f"picture is an array of shape {given.shape} and {given.dtype}. (h, w) or (h, w, "
-                "3) is expected: uint8 from 0 to 255, or floating-point from 0 to 1."
-            )
-        white = np.iinfo(given.dtype).max if given.dtype.kind == "u" else 1.0
-        x = torch.from_numpy(grey.astype(np.float32) / white).permute(2, 0, 1)[None]
-        if x.numel() == 0:
-            images.check_pixels(x)
-        if not bool(torch.isfinite(x).all()) or float(x.min()) < 0 or float(x.max()) > 1:
-            raise ValueError(
-                f"picture holds values from {float(x.min()):g} to {float(x.max()):g}. "
-                "Floating-point arrays from 0 to 1 are expected; a tensor (c, h, w) is taken as "
-                "from -1 to 1."
-            )
-        picture = images.Picture(images.from_unit(x.contiguous()))
-        return picture, picture.x
-    if hasattr(given, "convert") and hasattr(given, "getexif"):
-        picture = images.from_pil(images.upright(given)).without_hidden()
-        return picture, picture.x
-    raise TypeError(
-        f"picture is a {type(given).__name__}. A file, a PIL image, an array (h, w, 3) or a tensor "
-        "(c, h, w) in [-1, 1] is expected."
-    )
+    if is_measurement and isinstance(given, Tensor):
+        return None, given
+    if is_measurement and isinstance(given, np.ndarray):
+        return None, torch.from_numpy(images.plain_array(given)).float()
+    picture = images.from_python(given).without_hidden()
+    return picture, picture.x
 
 
 def operator_of_task(options: Options, inputs: Inputs, task: Task, h: int, w: int) -> Operator:
@@ -159,7 +125,7 @@ def operator_of_task(options: Options, inputs: Inputs, task: Task, h: int, w: in
             )
         if isinstance(inputs.kernel, Path):
             return Blur(images.read_kernel(inputs.kernel))
-        return Blur(torch.as_tensor(np.asarray(inputs.kernel), dtype=torch.float32))
+        return Blur(torch.as_tensor(images.plain_array(inputs.kernel), dtype=torch.float32))
     if task.weights:
         A = task.build(h, w, 0, 0)
         assert isinstance(A, NonlinearBlur)
@@ -207,10 +173,13 @@ def _mask(options: Options, inputs: Inputs, h: int, w: int) -> Tensor:
     else:
         name = "The mask"
         try:
-            values = torch.as_tensor(np.asarray(source)).squeeze()
+            values = torch.as_tensor(images.plain_array(source)).squeeze()
         except (TypeError, ValueError, RuntimeError):
             values = torch.zeros(())
-        binary = values.ndim == 2 and bool(((values == 0) | (values == 1)).all())
+        binary = False
+        if values.ndim == 2 and values.numel():
+            most = 255 if values.max() > 1 else 1  # an array of a picture has 0 and 255
+            binary = bool(((values == 0) | (values == most)).all())
         if not binary or options.hole == "alpha":
             raise ValueError(
                 f"mask is a {type(source).__name__} of shape {tuple(values.shape)}. An array (h, "

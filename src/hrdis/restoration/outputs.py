@@ -39,7 +39,7 @@ def names(output: Path, samples: int) -> list[Path]:
 
 def record_of(output: Path) -> Path:
     """Return where the record of a restoration is written."""
-    return output.with_suffix(".json")
+    return images.records.record_beside(output)
 
 
 def check_files(

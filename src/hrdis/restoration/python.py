@@ -58,9 +58,10 @@ def restore(
         photo.save("large.png")
 
     Args:
-        picture: a file, one of Pillow's images, an array (h, w) or (h, w, 3) (uint8 from 0 to 255,
-            floats from 0 to 1), or a tensor (c, h, w) in [-1, 1]. With ``operator``, an array or a
-            tensor is its measurement, the image axis first, in the operator's units.
+        picture: the name of a file, one of Pillow's images, an array (h, w), (h, w, 3) or (h, w, 4)
+            (uint8, uint16, floats from 0 to 1), or a tensor (c, h, w) in [-1, 1]. With
+            ``operator``, an array or a tensor is its measurement, the image axis first, in the
+            operator's units.
         task: what to do: "denoise", "inpaint", "upscale", "deblur", "dejpeg", "deband", "declip" or
             "brighten", each of which beats a classical method with the embedded model
             (docs/measurements/repairs.md). "colorize" needs a model that knows what is in
@@ -72,7 +73,8 @@ def restore(
         bits: for "deband", bits per colour, from 1 to 7; by default 3.
         operator: instead of a task what measured the picture: an operator, a callable, a deepinv
             ``Physics``, or "FILE.py:NAME".
-        mask: for inpainting, a file, or an array (h, w) that is 1 where a hole is to be filled.
+        mask: for inpainting, a file, or an array (h, w) or a PIL image that is 1, or 255, where a
+            hole is to be filled.
             "auto" searches specks, scratches and a date; ``save`` writes what was filled as
             NAME.mask.png.
         hole: what marks a hole in the mask: "white" (1), "black" (0), or "alpha" (transparent).

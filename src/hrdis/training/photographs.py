@@ -34,11 +34,7 @@ def find_images(folder: Path, licences: Sequence[str] = ()) -> list[Path]:
         raise ValueError(
             f"There is no folder {folder}. Give a folder of photographs (jpg, png, webp, tif, bmp)."
         )
-    found = []
-    for path in folder.rglob("*"):
-        if path.suffix.lower() in SUFFIXES and path.is_file():
-            found.append(path)
-    found.sort()
+    found = images.pictures_in(folder, sorted(SUFFIXES))
     if not found:
         raise ValueError(
             f"{folder} holds no images. Files ending in {', '.join(sorted(SUFFIXES))} were looked "

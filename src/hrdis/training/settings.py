@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import tyro
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
@@ -110,7 +111,7 @@ class TrainSettings:
     seed: int = 0
     """Decides everything random: weights at the start, held-out photographs, every batch."""
 
-    licences: tuple[str, ...] = ()
+    licences: Annotated[tuple[str, ...], tyro.conf.arg(metavar="LICENCE")] = ()
     """Train only on photographs with these licences, as named in the folder's manifest.csv; empty
     takes all.
     """

@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+import tyro
 from torch import Tensor
 
 from .. import images, presets
@@ -77,9 +78,20 @@ AROUND: dict[str, Options] = {
 class TuneSettings:
     """Extent of a search."""
 
-    solvers: tuple[str, ...] = ("hrdis", "reddiff", "ddrm", "diffpir")
+    solvers: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SOLVER")] = (
+        "hrdis",
+        "reddiff",
+        "ddrm",
+        "diffpir",
+    )
     """Solvers whose settings are searched; see `hrdis list solvers`."""
-    tasks: tuple[str, ...] = ("sr4", "inpaint-scratches", "sr2", "denoise", "deblur-uniform")
+    tasks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TASK")] = (
+        "sr4",
+        "inpaint-scratches",
+        "sr2",
+        "denoise",
+        "deblur-uniform",
+    )
     """Tasks, the most important first; see `hrdis list tasks`."""
     noise: tuple[float, ...] = (0.0, 0.05, 0.02, 0.1, 0.01)
     """Standard deviations of the noise for pixel values from 0 to 1, the most important first."""

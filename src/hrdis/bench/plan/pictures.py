@@ -112,16 +112,13 @@ def find_pictures(
         what = "is a file" if folder.is_file() else "does not exist"
         raise ValueError(f"{folder} {what}. A folder of pictures is expected: --data FOLDER")
     elif listed is None:
-        paths = []
-        for path in folder.rglob("*"):
-            if path.suffix.lower() in images.SUFFIXES and path.is_file():
-                paths.append(path)
+        paths = images.pictures_in(folder)
         if not paths:
             raise ValueError(
                 f"There is no picture in {folder}. Files ending in {', '.join(images.SUFFIXES)} "
                 "are expected there or in its subfolders: --data FOLDER"
             )
-        files = [(path.relative_to(folder).as_posix(), path, None) for path in sorted(paths)]
+        files = [(path.relative_to(folder).as_posix(), path, None) for path in paths]
     else:
         files = _files_of_list(folder, listed)
     pictures = []

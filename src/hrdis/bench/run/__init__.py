@@ -8,7 +8,7 @@ the work itself is handed in as a callable.
 from .collect import collect, unique_paths
 from .engine import Engine, OpenWork, RunSummary, UnitWorker
 from .execute import execute
-from .folder import CONFIG, read_config
+from .folder import CONFIG, check_run_folder, read_config
 from .frame import rows
 from .merge import merge
 from .ray import cluster, gpu_share
@@ -17,6 +17,6 @@ from .store import Store
 
 __all__ = [
     "CONFIG", "Engine", "OpenWork", "RunSummary", "Shard", "Store", "UnitWorker",
-    "cluster", "collect", "execute", "gpu_share", "merge", "read_config", "read_shard", "rows",
-    "unique_paths", "units_of_shard",
+    "check_run_folder", "cluster", "collect", "execute", "gpu_share", "merge", "read_config",
+    "read_shard", "rows", "unique_paths", "units_of_shard",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
 
+import tyro
 from pydantic import Field
 
 from ...solvers.base import settings
@@ -66,7 +67,7 @@ class Engine:
     """
     workers: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Processes that work at once, each with its own model."""
-    address: str | None = None
+    address: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT|auto")] = None
     """A running Ray cluster (HOST:PORT, or auto). Without it a cluster is started on this machine
     for the time of the run, where one is needed.
     """
@@ -76,7 +77,7 @@ class Engine:
     """
     retries: Annotated[int, Field(ge=0, le=1000)] = 2
     """Number of further tries of a unit whose worker died or took too long."""
-    shard: str | None = None
+    shard: Annotated[str | None, tyro.conf.arg(metavar="K/N")] = None
     """Do one of n parts of the work, from 0/n to (n-1)/n. By default the part is that of RANK and
     WORLD_SIZE in the environment, where they are set.
     """

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ... import images
 from ..records import PICTURE_FOLDERS
 
 CONFIG = "config.json"
@@ -50,6 +51,23 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
         else:
             changed.append(f"{name} is {_short(old, name)} there and {_short(new, name)} here")
     return changed
+
+
+def check_run_folder(folder: Path) -> None:
+    """Raise unless a run can be made or continued in a folder.
+
+    Raises:
+        ValueError: if it is a file, cannot be written, or holds what no run put there.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file. A folder for the run is expected: -o runs/mine")
+    images.check_folder(folder)
+    foreign = foreign_files(folder) if folder.is_dir() else []
+    if foreign and not (folder / CONFIG).exists():
+        raise ValueError(
+            f"{folder} holds {foreign[0]!r} and no {CONFIG}: it is not a run folder. A new or "
+            "empty folder, or one to continue, is expected: -o runs/mine"
+        )
 
 
 def foreign_files(folder: Path) -> list[str]:

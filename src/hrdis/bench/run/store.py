@@ -36,7 +36,7 @@ from ..records import (
     picture_path,
     row_rank,
 )
-from .folder import CONFIG, differences, foreign_files, read_config
+from .folder import CONFIG, check_run_folder, differences, read_config
 from .locks import at_work, locked
 from .result_file import ResultFile, remove_abandoned_files, write_picture_file
 from .shards import Shard
@@ -77,15 +77,7 @@ class Store:
                 be written.
         """
         folder, asked = Path(folder), json.loads(json.dumps(json_safe(config)))
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(f"{folder} is a file. A folder for the run is expected: -o runs/mine")
-        images.check_folder(folder)
-        foreign = foreign_files(folder) if folder.is_dir() else []
-        if foreign and not (folder / CONFIG).exists():
-            raise ValueError(
-                f"{folder} holds {foreign[0]!r} and no {CONFIG}: it is not a run folder. A new or "
-                "empty folder, or one to continue, is expected: -o runs/mine"
-            )
+        check_run_folder(folder)
         with locked(folder / "locks" / "config"):
             # Of several shards that start at once, the first to hold the lock writes the config.
             if not (folder / CONFIG).exists():

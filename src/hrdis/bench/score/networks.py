@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
+import tyro
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -29,6 +30,10 @@ class MetricUnavailable(Exception):
     """A metric that cannot be computed; the message says why, and the remedy."""
 
 
+#: A function of the user's own.
+Function = Annotated[str | None, tyro.conf.arg(metavar="FILE.py:NAME")]
+
+
 @settings
 class Scoring:
     """Networks that score pictures; every file is the user's own."""
@@ -43,7 +48,7 @@ class Scoring:
     """Range of its input; [0,1] halves the contrast it expects."""
     lpips_preset: Literal["red-diff"] | None = None
     """red-diff: alex on [0,1], which most likely is what the paper's numbers are."""
-    distance: str | None = None
+    distance: Function = None
     """FILE.py:NAME instead of LPIPS. It makes a function of two batches in [-1, 1] to (b,). Its
     column is called "distance".
     """
@@ -51,13 +56,13 @@ class Scoring:
     """Weights of Inception v3 for FID and KID, the port of 2015-12-05:
     pt_inception-2015-12-05-6726825d.pth.
     """
-    features: str | None = None
+    features: Function = None
     """FILE.py:NAME instead of Inception. It makes a function of uint8 pictures (b, 3, h, w) to (b,
     d). Its columns are called FD and KD.
     """
     resnet: Path | None = None
     """Weights of ResNet-50 for CA, IMAGENET1K_V1: resnet50-0676ba61.pth."""
-    classifier: str | None = None
+    classifier: Function = None
     """FILE.py:NAME instead of ResNet-50. It makes a function of pictures in [0, 1] to logits (b,
     classes). Its column is called "accuracy".
     """
@@ -65,7 +70,7 @@ class Scoring:
     """List of labels, "wnid/file label" a line; by default the list of the run."""
     crop: bool = False
     """CA on the centre 224 x 224 of 256; by default on the whole picture, as RED-diff."""
-    device: str = "cpu"
+    device: Annotated[str, tyro.conf.arg(metavar="DEVICE")] = "cpu"
     """Device of the networks."""
     batch: Annotated[int, Field(ge=1, le=10_000)] = 16
     """Pictures per call."""
