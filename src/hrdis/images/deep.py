@@ -11,8 +11,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,34 +38,27 @@ def decoder_of(image: "Image.Image") -> str:
     return name if isinstance(name, str) else ""
 
 
-def lower_bytes(source: str | Path | bytes, image: "Image.Image") -> "Image.Image | None":
-    """Return the lower bytes of colours of 16 bits as a second picture; None for other pictures.
-
-    Args:
-        source: a file, or the content of one.
-        image: the same, opened and not yet decoded.
-    """
-    from PIL import Image
-
+def has_two_bytes(image: "Image.Image") -> bool:
+    """Return True for colours of 16 bits, opened and not yet decoded."""
     colours, _, order = decoder_of(image).partition(";")
-    if colours not in COLOURS or f";{order}" not in (LARGEST_FIRST, SMALLEST_FIRST, NATIVE):
-        return None
+    return colours in COLOURS and f";{order}" in (LARGEST_FIRST, SMALLEST_FIRST, NATIVE)
+
+
+def decode_lower_bytes(image: Any) -> None:
+    """Decode a picture that `has_two_bytes` to the lower bytes of its numbers."""
+    colours, _, order = decoder_of(image).partition(";")
     largest_first = f";{order}" == LARGEST_FIRST
     if f";{order}" == NATIVE:
         largest_first = sys.byteorder == "big"
     wrong = colours + (SMALLEST_FIRST if largest_first else LARGEST_FIRST)
-    opened = BytesIO(source) if isinstance(source, bytes) else source
-    second: Any = Image.open(opened, formats=[str(image.format)])
-    with second:
-        tiles = []
-        for tile in second.tile:
-            codec, extents, offset, arguments = tile
-            arguments = wrong if isinstance(arguments, str) else (wrong, *arguments[1:])
-            named = getattr(tile, "_make", tuple)  # a named tuple since Pillow 11
-            tiles.append(named((codec, extents, offset, arguments)))
-        second.tile = tiles
-        second.load()
-    return cast("Image.Image", second)
+    tiles = []
+    for tile in image.tile:
+        codec, extents, offset, arguments = tile
+        arguments = wrong if isinstance(arguments, str) else (wrong, *arguments[1:])
+        named = getattr(tile, "_make", tuple)  # a named tuple since Pillow 11
+        tiles.append(named((codec, extents, offset, arguments)))
+    image.tile = tiles
+    image.load()
 
 
 def joined(upper: "Image.Image", lower: "Image.Image") -> np.ndarray:

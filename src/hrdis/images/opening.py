@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .deep import decoder_of, lower_bytes
+from .deep import decode_lower_bytes, decoder_of, has_two_bytes
 from .notes import LOWER, MALFORMED, notes_of
 
 if TYPE_CHECKING:
@@ -107,7 +107,12 @@ def open_image(source: str | Path | bytes) -> Iterator["Image.Image"]:
                     "first."
                 )
             try:
-                lower = lower_bytes(source, image)
+                lower = None
+                if has_two_bytes(image):
+                    again = BytesIO(source) if isinstance(source, bytes) else source
+                    lower = Image.open(again, formats=[str(image.format)])
+                    with lower:
+                        decode_lower_bytes(lower)
                 said, several = _load(image)
             except Image.DecompressionBombError:
                 raise ValueError(too_large) from None
