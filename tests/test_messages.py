@@ -124,7 +124,10 @@ def test_prior_is_a_model_but_in_names(message: str, said: str) -> None:
             "Unrecognized options: --stps, 3. Perhaps you meant: --steps INT Network calls.",
             "There is no option '--stps 3'. Did you mean --steps?",
         ),
-        ("Unrecognized options: here.", "There is no option 'here'."),
+        (
+            "Unrecognized options: here.",
+            "There is no place for 'here'. A name with spaces needs quotes around it.",
+        ),
         (
             "Missing value for argument '-o/--output'. Expected 1 values.",
             "--output has no value behind it.",
