@@ -64,3 +64,44 @@ def test_a_line_of_another_colour_is_no_scratch() -> None:
 @pytest.mark.parametrize("name", ["astronaut.jpg", "coffee.jpg", "rocket.jpg", "chelsea.png"])
 def test_photographs_without_specks_get_no_mask(name: str) -> None:
     assert find_specks(stored(photograph(name, shrink=1, side=224))).found != "yes"
+
+
+def busy(spots: int) -> np.ndarray:
+    """Return a ground (3, 256, 256) with light spots, each of a colour and size of its own."""
+    picture, _ = marked(235.0, specks=0, scratch=False)
+    rng = stream(0, "test busy")
+    for row, column in rng.integers(4, 246, (spots, 2)):
+        high, wide = rng.integers(2, 6, 2)
+        ink = rng.uniform(200, 250) + rng.uniform(-5, 5, 3)
+        picture[:, row : row + high, column : column + wide] = ink[:, None, None]
+    return picture
+
+
+@pytest.mark.parametrize("spots", [100, 400])
+def test_spots_of_many_colours_are_not_found(spots: int) -> None:
+    """Lamps, flowers and pebbles are as light and as small as dust."""
+    assert find_specks(stored(busy(spots))).found != "yes"
+
+
+def test_specks_of_one_colour_are_found_among_spots_of_many() -> None:
+    picture = busy(100)
+    _, there = marked(225.0, specks=60, scratch=False)
+    picture[:, there] = 225.0
+    found = find_specks(stored(picture))
+    assert found.found == "yes"
+    assert found.mask is not None
+    mask = found.mask.numpy()
+    assert mask[there].mean() > 0.6
+    assert mask.sum() < 6 * there.sum()  # few of the others
+
+
+def test_clipped_highlights_are_no_specks() -> None:
+    picture, _ = marked(255.0, specks=12, scratch=False)
+    assert find_specks(stored(picture)).found != "yes"
+
+
+def test_specks_on_ground_of_one_kind_are_unsure() -> None:
+    """The stars of a flag are as alike, and as white, as dust."""
+    picture, there = marked(240.0, specks=12, scratch=False)
+    picture[:, ~there] = 90.0
+    assert find_specks(stored(picture)).found == "unsure"
