@@ -210,18 +210,18 @@ def test_degrade_keeps_what_is_a_picture_as_one(here: Path) -> None:
     )
     assert Image.open("small.png").size == (12, 10)
     assert (
-        run("degrade", "in.png", "--operator", "my.py:pool", "-o", "small.npy", "--noise", "0.05")
+        run("degrade", "in.png", "--operator", "my.py:pool", "-o", "exact.npy", "--noise", "0.05")
         == 0
     )
-    exact = np.load("small.npy").clip(-1, 1)
+    exact = np.load("exact.npy").clip(-1, 1)
     assert np.abs(images.load("small.png").numpy() - exact).max() < 1 / 255
 
 
 def test_degrade_keeps_measurements_of_deepinv_in_their_units(here: Path) -> None:
     assert run("degrade", "in.png", "--operator", "my.py:fixed", "-o", "y1.npy") == 0
     assert np.load("y1.npy").min() >= 0 and np.load("y1.npy").max() <= 1
-    assert run("degrade", "in.png", "--operator", "my.py:fixed", "-o", "y1.png") == 0
-    assert np.abs(images.load("y1.png").numpy() - (2 * np.load("y1.npy") - 1)).max() < 1.01 / 255
+    assert run("degrade", "in.png", "--operator", "my.py:fixed", "-o", "y2.png") == 0
+    assert np.abs(images.load("y2.png").numpy() - (2 * np.load("y1.npy") - 1)).max() < 1.01 / 255
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".pt", ".safetensors"])

@@ -284,11 +284,11 @@ every_linear_step = pytest.mark.parametrize(
 
 
 def tolerance(name: str, operator: str) -> float:
-    """Conjugate gradient stops at 1e-6 of its right-hand side, which A* A makes larger where its
-    condition is 3600.
+    """Conjugate gradient stops at 1e-6 of its right-hand side, which A* A makes up to 3600 times
+    larger where that is its condition. How much of that is met depends on the processor's rounding.
     """
     return (
-        {"mask": 1e-8, "average": 1e-8, "bicubic": 1e-6, "matrix": 3e-5}[operator]
+        {"mask": 1e-8, "average": 1e-8, "bicubic": 1e-6, "matrix": 1e-3}[operator]
         if "dds" in name
         else 1e-8
     )

@@ -61,7 +61,7 @@ SPREAD = {
 #: Distance of the means over what the measurement tells, at most; measured 0.03 to 0.12, with
 #: standard errors of 0.03 to 0.08. Those that learn of y by small steps, on the way down, learn
 #: late.
-FAR = {"dps": 0.6, "gdp": 0.5, "daps": 0.3}
+FAR = {"dps": 0.6, "gdp": 0.5, "daps": 0.4}
 
 prior = gaussian()
 y = Inpainting(LEFT_HALF)(prior.sample(1, seed=3))
