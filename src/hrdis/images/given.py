@@ -14,8 +14,8 @@ def from_python(given: object) -> Picture:
     """Convert one of Pillow's images, an array or a tensor to a picture.
 
     Args:
-        given: one of Pillow's images of any mode in ``KINDS``; what `from_array` or `from_tensor`
-            takes; or a `Picture`, which is returned.
+        given: one of Pillow's images of any mode in ``KINDS``; what ``from_array`` or
+            ``from_tensor`` takes; or a `Picture`, which is returned.
 
     Raises:
         ValueError, TypeError: if it is none that can be read.
