@@ -58,7 +58,7 @@ COLOURS = 2  # tried of small spots, and of all thin pixels, of each sign
 TOLERANCES = (
     Tolerance(2.0, 0.3, 4, 0.4, 10.0, 0.45, 0.4),
     Tolerance(5.0, 0.5, 4, 0.6, 18.0, 0.6, 0.7),
-    Tolerance(13.0, 0.7, 5, 0.95, 20.0, 0.78, 0.92),
+    Tolerance(13.0, 0.7, 5, 0.95, 20.0, 0.8, 0.97),
 )
 FEW = 4  # specks from which on they are proposed
 ALIKE = (

@@ -21,7 +21,7 @@ BEYOND, SURE_BEYOND = 0.2, 0.05
 EDGE = 0.8  # share of what lies 3 and 4 pixels beside it that is clearly darker
 STANDS_OUT = 20.0  # grey levels that is
 LEAST = 9  # pixels of the colour along a stroke
-THICK = 1.5  # pixels of the colour per pixel of length, at most: lines of the subject are thicker
+THICK = 1.3  # pixels of the colour per pixel of length, at most: lines of the subject are thicker
 GROUNDS = 10.0  # standard deviation in grey levels of what lies beside it: of one kind below
 
 
