@@ -1,9 +1,9 @@
 """Dust, specks and scratches: a mask that is proposed, and filled where it is beyond doubt.
 
 Dust and scratches are thin, much lighter or darker than both sides, and end within a pixel or two.
-All have one colour, whatever lies below. Twigs, wires, hair and
-highlights are thin, too, but hardly two of their pixels have the same colour. So the colours that
-most small spots and thin pixels share are looked for, with a narrow tolerance before a wide one.
+All have one colour, whatever lies below. Twigs, wires, hair and highlights are thin, too, but
+hardly two of their pixels have the same colour. So the colours that most small spots and thin
+pixels share are looked for, with a narrow tolerance before a wide one.
 What counts is how many of all thin pixels of a colour belong to specks and straight strokes. What
 lies on ground of one kind, like a wire before the sky or the stars of a flag, is called unsure.
 """
@@ -61,9 +61,8 @@ TOLERANCES = (
     Tolerance(13.0, 0.7, 5, 0.95, 20.0, 0.8, 0.97),
 )
 FEW = 4  # specks from which on they are proposed
-ALIKE = (
-    0.4  # share of the spots in the widest tolerance that are in a narrower one if they are sure
-)
+#: Share of the spots in the widest tolerance that are in a narrower one if they are sure.
+ALIKE = 0.4
 SMALL, SHARE_SMALL = 9, 0.016  # length of a speck: the larger of pixels and share of the short side
 RIM = 3  # pixels around a speck: there the picture begins again
 DEPTH = 30.0  # grey levels between a speck and the median of its surroundings

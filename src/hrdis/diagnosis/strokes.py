@@ -13,9 +13,8 @@ LONG, SHARE_LONG = 32, 0.08  # length in pixels, and as a share of the picture's
 STRIP, SHARE_STRIP = 8.0, 0.03  # half of the width of the strip in which a stroke lies, likewise
 STROKES = 6  # of a part
 WIDE = 11.0  # grey levels beyond the tolerance that are about as light
-PROPOSED = (
-    0.7  # share with exactly the colour from which on it is proposed, of the share to be sure
-)
+#: Share with exactly the colour from which on a stroke is proposed, of the share to be sure.
+PROPOSED = 0.7
 #: Share of a stroke along which a pixel is lighter than its colour, likewise at most.
 BEYOND, SURE_BEYOND = 0.2, 0.05
 EDGE = 0.8  # share of what lies 3 and 4 pixels beside it that is clearly darker
@@ -63,14 +62,7 @@ def strokes(
     for _ in range(STROKES):
         if len(r) < LEAST or max(np.ptp(r), np.ptp(c)) < 0.7 * least:
             break
-        best, most = 0.0, np.zeros(0, dtype=int)
-        for angle in np.radians(np.arange(0, 180, 5)):
-            offset = r * np.cos(angle) - c * np.sin(angle)
-            places, counts = np.unique(np.floor(offset / strip), return_counts=True)
-            middle = (places[counts.argmax()] + 0.5) * strip
-            there = np.flatnonzero(np.abs(offset - middle) < strip)
-            if len(there) > len(most):
-                best, most = angle, there
+        best, most = fullest_strip(r, c, strip)
         along = r[most] * np.sin(best) + c[most] * np.cos(best)
         across = r[most] * np.cos(best) - c[most] * np.sin(best)
         powers = np.vander(along / short, 4)
@@ -111,3 +103,21 @@ def strokes(
         left[most[on]] = False
         r, c = r[left], c[left]
     return found
+
+
+def fullest_strip(r: np.ndarray, c: np.ndarray, half: float) -> tuple[float, np.ndarray]:
+    """Return the angle of the straight strip that holds most points, and the numbers of these.
+
+    Args:
+        r, c: rows and columns of the points.
+        half: half of the strip's width.
+    """
+    best, most = 0.0, np.zeros(0, dtype=int)
+    for angle in np.radians(np.arange(0, 180, 5)):
+        offset = r * np.cos(angle) - c * np.sin(angle)
+        places, counts = np.unique(np.floor(offset / half), return_counts=True)
+        middle = (places[counts.argmax()] + 0.5) * half
+        there = np.flatnonzero(np.abs(offset - middle) < half)
+        if len(there) > len(most):
+            best, most = angle, there
+    return best, most
